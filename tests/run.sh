@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# `make test`: a browser if there is none yet, then the suite.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && [ -z "${COSTHUB_CHROMIUM:-}" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+  else
+    echo "No Chromium found: install it, or name one in COSTHUB_CHROMIUM. The browser tests will fail without it." >&2
+  fi
+fi
+exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" "$@"
