@@ -77,7 +77,9 @@ def _networks(name: str) -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Ne
         try:
             found.append((ipaddress.ip_network(network, strict=False), int(port) if port else None))
         except ValueError as error:
-            raise ImproperlyConfigured(f"{name}: {item!r} is not a network such as 10.1.0.0/16 or 10.1.2.3:8000") from error
+            raise ImproperlyConfigured(
+                f"{name}: {item!r} is not a network such as 10.1.0.0/16 or 10.1.2.3:8000"
+            ) from error
     return tuple(found)
 
 

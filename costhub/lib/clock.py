@@ -32,7 +32,7 @@ def new_request_id() -> tuple[str, int]:
     what makes a row unique.
     """
     made_at_ms = now_ms()
-    return str(_uuid7(made_at_ms // 1000, made_at_ms % 1000 * 1_000_000)), made_at_ms
+    return str(_uuid7(nanoseconds=made_at_ms * 1_000_000)), made_at_ms
 
 
 def from_ms(milliseconds: int) -> datetime:

@@ -1,7 +1,6 @@
 """JSON logs, a line an event. What is logged is named by the caller: prompts, keys and credentials never are."""
 
 import logging
-from typing_extensions import override
 
 import orjson
 
@@ -11,7 +10,6 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, then whatever ``extra`` carried."""
 
-    @override
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",

@@ -1,0 +1,117 @@
+"""Secrets: the form of keys, how they are stored, and envelope encryption of tenants' credentials.
+
+A key is ``<kind>_<32 random characters><6 characters of CRC-32>``, both in base 62: the checksum refuses a mistyped or
+truncated key before anything is looked up (the idea is GitHub's). Only its HMAC-SHA256 under the installation's pepper
+is stored.
+
+Credentials are sealed with AES-256-GCM under a data key of their organisation, which is itself sealed under the
+installation's master key. The associated data names the organisation and the origin that the credential is for, so a
+row copied to another tenant, or to another URL, does not open.
+"""
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from costhub.lib.errors import AppError
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_CHARACTERS: Final = 32
+_CHECKSUM_CHARACTERS: Final = 6
+_NONCE_BYTES: Final = 12
+PREFIX_CHARACTERS: Final = 12
+
+API_KEY: Final = "chk"
+ADMIN_TOKEN: Final = "cha"  # noqa: S105 - the kind's name, not a secret
+PLATFORM_TOKEN: Final = "chp"  # noqa: S105
+
+
+class UnusableCredential(AppError):
+    """A sealed value does not open: it was moved to another organisation or origin, or the master key changed."""
+
+    code = "credential_unusable"
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """A secret that was just made: the only moment at which ``text`` exists."""
+
+    text: str
+    prefix: str
+    digest: bytes
+
+
+def make_secret(kind: str, pepper: bytes) -> NewSecret:
+    """Make a key or token of ``kind`` (API_KEY, ADMIN_TOKEN or PLATFORM_TOKEN)."""
+    random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    text = f"{kind}_{random}{_checksum(random)}"
+    return NewSecret(text, text[:PREFIX_CHARACTERS], digest_of(text, pepper))
+
+
+def is_well_formed(text: str, kind: str) -> bool:
+    """Whether ``text`` could be a secret of ``kind``: its form and its checksum."""
+    start = len(kind) + 1
+    if len(text) != start + _RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS or not text.startswith(kind + "_"):
+        return False
+    random = text[start:-_CHECKSUM_CHARACTERS]
+    return random.isascii() and random.isalnum() and text[-_CHECKSUM_CHARACTERS:] == _checksum(random)
+
+
+def digest_of(text: str, pepper: bytes) -> bytes:
+    """The 32 bytes under which a secret is stored and looked up."""
+    return hmac.digest(pepper, text.encode(), "sha256")
+
+
+def make_data_key(master_key: bytes, org_id: str) -> bytes:
+    """A new data key for an organisation, sealed under the master key."""
+    return _seal(master_key, AESGCM.generate_key(256), f"costhub:data-key:{org_id}")
+
+
+def seal(master_key: bytes, data_key: bytes, *, org_id: str, origin: str, text: str) -> bytes:
+    """Seal a credential for one organisation and one origin."""
+    return _seal(_open_data_key(master_key, data_key, org_id), text.encode(), _bound_to(org_id, origin))
+
+
+def unseal(master_key: bytes, data_key: bytes, *, org_id: str, origin: str, sealed: bytes) -> str:
+    """Open what ``seal`` made. Raises UnusableCredential if the organisation, the origin or a byte differs."""
+    return _open(_open_data_key(master_key, data_key, org_id), sealed, _bound_to(org_id, origin)).decode()
+
+
+def fingerprint(text: str) -> str:
+    """Eight hexadecimal digits that tell two values apart in a log without showing either."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _bound_to(org_id: str, origin: str) -> str:
+    return f"costhub:credential:{org_id}:{origin}"
+
+
+def _open_data_key(master_key: bytes, data_key: bytes, org_id: str) -> bytes:
+    return _open(master_key, data_key, f"costhub:data-key:{org_id}")
+
+
+def _seal(key: bytes, plain: bytes, bound_to: str) -> bytes:
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, bound_to.encode())
+
+
+def _open(key: bytes, sealed: bytes, bound_to: str) -> bytes:
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode())
+    except (InvalidTag, ValueError) as error:
+        raise UnusableCredential("The stored credential does not belong here: enter it again.") from error
+
+
+def _checksum(text: str) -> str:
+    value, digits = zlib.crc32(text.encode()), ""
+    for _ in range(_CHECKSUM_CHARACTERS):
+        value, digit = divmod(value, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits

@@ -1,0 +1,5 @@
+"""Every path outside /v1."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,80 @@
+"""Stored enumerations, as plain ``StrEnum`` so that the pure core may import them too."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a member may do, each including the reads of the next."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    FINANCE = "finance"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+
+
+class Permission(StrEnum):
+    """The verbs that roles are made of."""
+
+    READ = "read"
+    READ_MONEY = "read_money"
+    WRITE_KEYS = "write_keys"
+    WRITE_MONEY = "write_money"
+    WRITE_SETTINGS = "write_settings"
+    WRITE_MEMBERS = "write_members"
+
+
+#: One table, the only place that says what a role may do.
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.OWNER: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission),
+    Role.FINANCE: frozenset({Permission.READ, Permission.READ_MONEY, Permission.WRITE_MONEY}),
+    Role.DEVELOPER: frozenset({Permission.READ, Permission.READ_MONEY, Permission.WRITE_KEYS}),
+    Role.VIEWER: frozenset({Permission.READ}),
+}
+
+
+class UpstreamKind(StrEnum):
+    """The wire format and habits of an upstream."""
+
+    OPENAI = "openai"
+    OPENAI_COMPATIBLE = "openai_compatible"
+
+
+class BudgetScope(StrEnum):
+    """What a budget counts the spend of."""
+
+    ORGANIZATION = "organization"
+    PROJECT = "project"
+    KEY = "key"
+    END_USER = "end_user"
+    MODEL = "model"
+    TAG = "tag"
+
+
+class BudgetPeriod(StrEnum):
+    """The window that a budget's counter covers, in the organisation's time zone."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class BudgetAction(StrEnum):
+    """What happens to a call that does not fit: it is refused, or it goes on and is reported."""
+
+    BLOCK = "block"
+    WARN = "warn"
+
+
+class Tokenizer(StrEnum):
+    """Vocabularies that are counted exactly, offline. Anything else is bounded by its UTF-8 bytes."""
+
+    O200K = "o200k_base"
+    CL100K = "cl100k_base"
+    LLAMA3 = "llama3"
+    QWEN3 = "qwen3"
+    BYTES = "bytes"

@@ -1,0 +1,26 @@
+"""The tables of tenants. Every row but people and packaged prices belongs to one organisation."""
+
+from tenants.models.audit import AuditEntry
+from tenants.models.budgets import Budget
+from tenants.models.keys import AdminToken, ApiKey, PlatformToken
+from tenants.models.orgs import EndUser, Membership, Organization, Project
+from tenants.models.people import User
+from tenants.models.pricing import ListPrice, Price
+from tenants.models.upstreams import LanguageModel, Upstream
+
+__all__ = [
+    "AdminToken",
+    "ApiKey",
+    "AuditEntry",
+    "Budget",
+    "EndUser",
+    "LanguageModel",
+    "ListPrice",
+    "Membership",
+    "Organization",
+    "PlatformToken",
+    "Price",
+    "Project",
+    "Upstream",
+    "User",
+]
