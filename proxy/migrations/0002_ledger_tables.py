@@ -109,7 +109,7 @@ def forwards(apps, schema_editor):
                recorded_at timestamptz NOT NULL DEFAULT now(), UNIQUE (stream, entry_id))""",
         f"GRANT INSERT ON proxy_deadletter TO {role}",
     ]:
-        schema_editor.execute(statement)
+        schema_editor.execute(statement, params=None)
 
 
 class Migration(migrations.Migration):

@@ -86,7 +86,7 @@ def forwards(apps, schema_editor):
         f" costhub_orgs(), costhub_me() TO {role}",
     ]
     for statement in statements:
-        schema_editor.execute(statement)
+        schema_editor.execute(statement, params=None)
 
 
 class Migration(migrations.Migration):
