@@ -1,0 +1,406 @@
+"""The one way out: every outbound call of the product passes this gate.
+
+A URL is read strictly (``origins``), its host resolved once, **every** address of the answer vetted (``addresses``), and
+the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for. Nothing
+follows redirects, reads proxy variables or decompresses.
+
+- The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then ``gate.pyreqwest_client(pinned, ...)``.
+- Everything else (webhooks, look-ups): ``gate.fetch(...)``, or an httpx2 client of the gate that pins each connection.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+
+import httpx2
+from django.conf import settings
+from pyreqwest.client import Client, ClientBuilder
+
+from costhub.lib.addresses import is_never_allowed, is_public, plain
+from costhub.lib.errors import AppError, InvalidField
+from costhub.lib.origins import Target, check_same_origin, parse_origin, parse_url
+
+__all__ = [
+    "PINNED_FOR_SECONDS",
+    "BlockedAddress",
+    "Fetched",
+    "Gate",
+    "InvalidField",
+    "Pinned",
+    "Target",
+    "Unreachable",
+    "Unresolvable",
+    "check_same_origin",
+    "gate_from_settings",
+    "parse_origin",
+    "parse_url",
+]
+
+#: how long a pin is trusted before the hot path resolves the name again
+PINNED_FOR_SECONDS: Final = 60
+RESOLVE_TIMEOUT_SECONDS: Final = 5.0
+POOL_IDLE_TIMEOUT: Final = timedelta(seconds=60)
+FETCH_TIMEOUT_SECONDS: Final = 10.0
+FETCH_MAX_BYTES: Final = 1024 * 1024
+USER_AGENT: Final = "CostHub"
+
+#: a network and the one port that is open in it, or None for every port
+AllowedNetwork = tuple[IPv4Network | IPv6Network, int | None]
+#: host and port to IP addresses; blocks, and raises OSError when there is no answer
+Resolver = Callable[[str, int], Sequence[str]]
+
+_log = logging.getLogger(__name__)
+
+
+class BlockedAddress(AppError):
+    """The URL leads to an address that tenants may not reach. The address itself is told to the operator's log only."""
+
+    code = "blocked_address"
+    http_status = 400
+
+
+class Unresolvable(AppError):
+    """The host name has no address, or its DNS server did not answer in time."""
+
+    code = "unresolvable"
+    http_status = 400
+
+
+class Unreachable(AppError):
+    """The address is permitted, and no whole HTTP answer came from it in time."""
+
+    code = "unreachable"
+    http_status = 502
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A target and its vetted addresses, in the order in which they should be tried; never empty."""
+
+    target: Target
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer. ``body`` is as it was sent, never decompressed, and cut off where ``truncated`` says so."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+
+
+def resolve_with_system(host: str, port: int) -> tuple[str, ...]:
+    """Every address that the machine's own resolver gives, best first."""
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in answers))
+
+
+class Gate:
+    """Decides where calls may go, and builds the only clients that go there. Holds no connection; safe to share.
+
+    Args:
+        allowed: networks that the operator opened, beside the public internet; plain http is for them alone.
+        resolver: who is asked for addresses.
+        resolve_timeout_seconds: how long it may take to answer.
+        trusted_ca_pem: certificates to trust beside the public ones.
+    """
+
+    def __init__(
+        self,
+        allowed: Iterable[AllowedNetwork] = (),
+        resolver: Resolver = resolve_with_system,
+        *,
+        resolve_timeout_seconds: float = RESOLVE_TIMEOUT_SECONDS,
+        trusted_ca_pem: bytes | None = None,
+    ) -> None:
+        self._allowed = tuple(allowed)
+        self._resolver = resolver
+        self._resolve_timeout_seconds = resolve_timeout_seconds
+        self._trusted_ca_pem = trusted_ca_pem
+
+    async def pin(self, target: Target, *, field: str = "base_url") -> Pinned:
+        """Resolve the target's host and vet every address of the answer.
+
+        Raises:
+            BlockedAddress: an address of the answer may not be reached.
+            InvalidField: the scheme is http, and an address lies outside of the operator's networks.
+            Unresolvable: there is no address, or none in time.
+        """
+        if target.address is not None:
+            return self._vet(target, [target.host], field)
+        lookup = asyncio.wrap_future(self._start_lookup(target))
+        try:
+            return self._vet(target, await asyncio.wait_for(lookup, self._resolve_timeout_seconds), field)
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            raise _unresolvable(target, field) from error
+
+    def pin_now(self, target: Target, *, field: str = "base_url") -> Pinned:
+        """``pin`` for synchronous code. Raises the same."""
+        if target.address is not None:
+            return self._vet(target, [target.host], field)
+        try:
+            return self._vet(target, self._start_lookup(target).result(self._resolve_timeout_seconds), field)
+        except (OSError, UnicodeError) as error:
+            raise _unresolvable(target, field) from error
+
+    def pyreqwest_client(
+        self,
+        pinned: Pinned,
+        *,
+        connect_timeout: timedelta,
+        read_timeout: timedelta | None = None,
+        total_timeout: timedelta | None = None,
+        pool_idle_timeout: timedelta = POOL_IDLE_TIMEOUT,
+        address: str | None = None,
+    ) -> Client:
+        """A pooled client whose connections to ``pinned.target`` go to one vetted address.
+
+        The pin holds for the target's own host: make every URL with ``pinned.target.url(path)``, which cannot leave it.
+        ``address`` picks another of ``pinned.addresses`` than the first, for when that one does not answer.
+
+        Raises:
+            BlockedAddress: the addresses were not vetted by this gate, or ``address`` is none of them.
+        """
+        target = pinned.target
+        self._vet(target, pinned.addresses, "base_url")
+        chosen = pinned.addresses[0] if address is None else address
+        if chosen not in pinned.addresses:
+            raise _blocked(target, "base_url")
+        builder = (
+            ClientBuilder()
+            .no_proxy()
+            .follow_redirects(enable=False)
+            .referer(enable=False)
+            .default_cookie_store(enable=False)
+            # A few kB of gzip may unfold into gigabytes: no encoding is asked for, and none is unfolded.
+            .gzip(enable=False)
+            .brotli(enable=False)
+            .deflate(enable=False)
+            .zstd(enable=False)
+            .https_only(enable=target.scheme == "https")
+            .http2(enable=target.scheme == "https")
+            .max_connections(None)
+            .tcp_nodelay(enabled=True)
+            .user_agent(USER_AGENT)
+            .connect_timeout(connect_timeout)
+            .pool_idle_timeout(pool_idle_timeout)
+        )
+        if read_timeout is not None:
+            builder = builder.read_timeout(read_timeout)
+        if total_timeout is not None:
+            builder = builder.timeout(total_timeout)
+        if self._trusted_ca_pem is not None:
+            builder = builder.add_root_certificate_pem(self._trusted_ca_pem)
+        if target.address is None:
+            builder = builder.resolve(target.host, chosen, target.port)
+        return builder.build()
+
+    def httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.Client:
+        """A synchronous client that pins each connection; its requests raise what ``pin`` raises, besides httpx2's errors.
+
+        ``timeout_seconds`` bounds each single wait. Its answers are not bounded in size: prefer ``fetch_now``.
+        """
+        return httpx2.Client(
+            transport=_PinnedTransport(self), trust_env=False, timeout=timeout_seconds, headers=_DEFAULT_HEADERS
+        )
+
+    def async_httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.AsyncClient:
+        """``httpx_client`` for asynchronous code; prefer ``fetch``."""
+        return httpx2.AsyncClient(
+            transport=_AsyncPinnedTransport(self), trust_env=False, timeout=timeout_seconds, headers=_DEFAULT_HEADERS
+        )
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_seconds: float = FETCH_TIMEOUT_SECONDS,
+        max_bytes: int = FETCH_MAX_BYTES,
+    ) -> Fetched:
+        """Make one call and read its answer, at most ``max_bytes`` of it, all within ``timeout_seconds``.
+
+        Raises:
+            InvalidField, BlockedAddress, Unresolvable: the URL may not be called.
+            Unreachable: no whole answer came in time.
+        """
+        target = parse_url(url)
+        try:
+            async with (
+                asyncio.timeout(timeout_seconds),
+                self.async_httpx_client(timeout_seconds=timeout_seconds) as client,
+                client.stream(method, url, headers=headers, content=content) as answer,
+            ):
+                body = await _read_at_most(answer, max_bytes + 1)
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            raise Unreachable(
+                f"{target.host} gave no whole answer within {timeout_seconds:g} s.", field="url"
+            ) from error
+        except httpx2.HTTPError as error:
+            raise Unreachable(
+                f"The call to {target.host} failed: check that it serves HTTP there.", field="url"
+            ) from error
+        return Fetched(answer.status_code, dict(answer.headers), body[:max_bytes], truncated=len(body) > max_bytes)
+
+    def fetch_now(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_seconds: float = FETCH_TIMEOUT_SECONDS,
+        max_bytes: int = FETCH_MAX_BYTES,
+    ) -> Fetched:
+        """``fetch`` for code outside of an event loop. Raises the same."""
+        # A loop of its own, because only a loop can end a call whose peer keeps dripping single bytes.
+        call = self.fetch(
+            method, url, headers=headers, content=content, timeout_seconds=timeout_seconds, max_bytes=max_bytes
+        )
+        return asyncio.run(call)
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The context that httpx2's connections verify certificates with."""
+        context = httpx2.create_ssl_context(trust_env=False)
+        if self._trusted_ca_pem is not None:
+            context.load_verify_locations(cadata=self._trusted_ca_pem.decode("ascii"))
+        return context
+
+    def _start_lookup(self, target: Target) -> "Future[Sequence[str]]":
+        # A thread of its own for each lookup: names that hang cannot use up a pool that others wait for, and no
+        # pool has to survive a fork of Celery's.
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="resolve")
+        lookup = executor.submit(self._resolver, target.host, target.port)
+        executor.shutdown(wait=False)
+        return lookup
+
+    def _vet(self, target: Target, answers: Sequence[str], field: str) -> Pinned:
+        """One bad address refuses them all: a rebinding server mixes good and bad."""
+        if not answers:
+            raise _unresolvable(target, field)
+        addresses, all_allowed = [], True
+        for answer in answers:
+            try:
+                address = plain(ip_address(answer))
+            except ValueError as error:
+                raise _unresolvable(target, field) from error
+            allowed = not is_never_allowed(address) and any(
+                address in network and port in {None, target.port} for network, port in self._allowed
+            )
+            if not allowed and (is_never_allowed(address) or not is_public(address)):
+                _log.warning("blocked_address", extra={"host": target.host, "port": target.port, "address": answer})
+                raise _blocked(target, field)
+            all_allowed = all_allowed and allowed
+            addresses.append(str(address))
+        if target.scheme != "https" and not all_allowed:
+            raise InvalidField(
+                f"Use https for {target.host}: plain http is only for the networks that the operator allowed.",
+                field=field,
+            )
+        return Pinned(target, tuple(dict.fromkeys(addresses)))
+
+
+def gate_from_settings() -> Gate:
+    """The gate as the operator configured it."""
+    return Gate(settings.ALLOWED_PRIVATE_NETWORKS)
+
+
+#: identity, because nothing is decompressed here
+_DEFAULT_HEADERS: Final = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+_CONNECT_FAILURES: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
+#: Each URL is aimed at an IP address, and a kept connection is found again by that address alone: two names behind one
+#: address would then share a connection whose certificate was checked for the first name only.
+_NO_KEEP_ALIVE: Final = httpx2.Limits(max_keepalive_connections=0)
+
+
+class _PinnedTransport(httpx2.BaseTransport):
+    """Sends each request to a vetted address of its host, with the host's own name in Host, SNI and certificate check.
+
+    Rewriting the URL needs nothing but httpx2's public names; a network backend of our own would not know the scheme.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._inner = httpx2.HTTPTransport(verify=gate.tls, trust_env=False, limits=_NO_KEEP_ALIVE)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        pinned = self._gate.pin_now(parse_url(str(request.url)), field="url")
+        *others, last = [_aim(request, pinned.target, address) for address in pinned.addresses]
+        for attempt in others:
+            with suppress(*_CONNECT_FAILURES):
+                return _undecoded(self._inner.handle_request(attempt))
+        return _undecoded(self._inner.handle_request(last))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _AsyncPinnedTransport(httpx2.AsyncBaseTransport):
+    """``_PinnedTransport`` for asynchronous code."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._inner = httpx2.AsyncHTTPTransport(verify=gate.tls, trust_env=False, limits=_NO_KEEP_ALIVE)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        pinned = await self._gate.pin(parse_url(str(request.url)), field="url")
+        *others, last = [_aim(request, pinned.target, address) for address in pinned.addresses]
+        for attempt in others:
+            with suppress(*_CONNECT_FAILURES):
+                return _undecoded(await self._inner.handle_async_request(attempt))
+        return _undecoded(await self._inner.handle_async_request(last))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _aim(request: httpx2.Request, target: Target, address: str) -> httpx2.Request:
+    """The request with the address in its URL. Its Host header was written from the name before it came here."""
+    return httpx2.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": target.host},
+    )
+
+
+def _undecoded(response: httpx2.Response) -> httpx2.Response:
+    """httpx2 unfolds whatever this header names, asked for or not, without a bound: so it never sees it."""
+    response.headers.pop("content-encoding", None)
+    return response
+
+
+async def _read_at_most(answer: httpx2.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_raw():
+        body += chunk
+        if len(body) >= max_bytes:
+            break
+    return bytes(body[:max_bytes])
+
+
+def _blocked(target: Target, field: str) -> BlockedAddress:
+    return BlockedAddress(
+        f"{target.host} leads to an address that may not be called from here. If it is a server of your own, "
+        "ask the operator to add its network to COSTHUB_ALLOWED_NETWORKS.",
+        field=field,
+    )
+
+
+def _unresolvable(target: Target, field: str) -> Unresolvable:
+    return Unresolvable(f"No address was found for {target.host}: check the host name.", field=field)
