@@ -33,15 +33,3 @@ def new_request_id() -> tuple[str, int]:
     """
     made_at_ms = now_ms()
     return str(_uuid7(nanoseconds=made_at_ms * 1_000_000)), made_at_ms
-
-
-def from_ms(milliseconds: int) -> datetime:
-    """The aware UTC time of a millisecond since the epoch."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest * 1000)
-
-
-def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch, rounded down, without passing through a float."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000

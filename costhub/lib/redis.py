@@ -1,82 +1,16 @@
-"""Valkey: the clients, and the name of every key that this product writes.
+"""The blocking client of Valkey, for jobs, pages and commands. The hot path has its own: ``proxy.edges.valkey``."""
 
-All of an organisation's counters, holds and ledger events carry the hash tag of its shard, so that one script may
-touch them together on a cluster too. An organisation never moves to another shard.
-"""
-
-import zlib
 from functools import cache
-from typing import Final
 
 import redis
 from django.conf import settings
 
-SHARDS: Final = 16
-
-#: organisation id -> version of what the hot path knows of it
-VERSIONS: Final = "costhub:versions"
-#: pub/sub channel: "<organisation id> <version>"
-CHANGES: Final = "costhub:changes"
-
-
-def shard_of(org_id: str) -> int:
-    """The shard that a new organisation is given, stored on its row."""
-    return zlib.crc32(org_id.encode()) % SHARDS
-
-
-def tag(shard: int) -> str:
-    """The hash tag of a shard."""
-    return f"{{s{shard:02d}}}"
-
-
-def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) -> str:
-    """A budget's counter in one period: a hash with ``s`` (settled) and ``h`` (held), in nano-USD."""
-    return f"{tag(shard)}:budget:{budget_id}:{period_start_ms}:{subject}"
-
-
-def hold_key(shard: int, hold_id: str) -> str:
-    """A hold: a hash with its amount, its counters and what the reaper needs to write its row."""
-    return f"{tag(shard)}:hold:{hold_id}"
-
-
-def closed_key(shard: int, hold_id: str) -> str:
-    """What became of a hold that may still be spoken of: ``void``, or the amount that the reaper posted."""
-    return f"{tag(shard)}:closed:{hold_id}"
-
-
-def leases_key(shard: int) -> str:
-    """Sorted set: hold id -> millisecond at which its lease ends."""
-    return f"{tag(shard)}:leases"
-
-
-def ledger_key(shard: int) -> str:
-    """The stream of ledger events that PostgreSQL has not confirmed."""
-    return f"{tag(shard)}:ledger"
-
-
-def epoch_key(shard: int) -> str:
-    """Present while the shard's counters are known to agree with the ledger. Lost data loses it too."""
-    return f"{tag(shard)}:epoch"
-
-
-def idempotency_key(shard: int, key_id: str, digest: str) -> str:
-    """The first answer to an Idempotency-Key of one API key."""
-    return f"{tag(shard)}:idem:{key_id}:{digest}"
-
-
-def key_snapshot_key(digest: bytes) -> str:
-    """A KeySnapshot, by the HMAC of the key."""
-    return f"costhub:key:{digest.hex()}"
-
-
-def org_snapshot_key(org_id: str) -> str:
-    """An OrgSnapshot."""
-    return f"costhub:org:{org_id}"
+from costhub.lib.keyspace import CHANGES, SHARDS, VERSIONS, key_snapshot_key, org_snapshot_key, shard_of  # noqa: F401
 
 
 @cache
 def client() -> redis.Redis:
-    """The blocking client of jobs, pages and commands; the hot path has its own (``proxy.edges.valkey``)."""
+    """One client a process; it answers in bytes."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2, health_check_interval=30, protocol=3
     )

@@ -1,0 +1,166 @@
+"""A body in, a typed request out, or an InvalidRequest that names the field.
+
+Only what we must understand is checked: model, streaming, and everything that decides how much may be billed. All
+other fields pass through untouched. A key that stands twice in an object counts once, the last one, and the upstream
+is sent the same single value that we read.
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from proxy.errors import InvalidRequest
+from proxy.types import Endpoint, Request
+
+MAX_CHOICES: Final = 128
+MAX_NAME_CHARACTERS: Final = 200
+MAX_TOKENS_LIMIT: Final = 10_000_000
+
+
+def parse_request(endpoint: Endpoint, raw: bytes) -> Request:
+    """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault."""
+    body = _parse_object(raw)
+    model = _name(body, "model")
+    if not model:
+        raise InvalidRequest("You must provide a model.", param="model")
+    is_stream = _flag(body, "stream") and endpoint is not Endpoint.EMBEDDINGS
+    return Request(
+        endpoint=endpoint,
+        model=model,
+        body=body,
+        body_bytes=len(raw),
+        is_stream=is_stream,
+        wants_usage=is_stream and _wants_usage(body),
+        choices=_CHOICES[endpoint](body),
+        max_output=_max_output(body) if endpoint is not Endpoint.EMBEDDINGS else 0,
+        end_user=_name(body, "user"),
+    )
+
+
+def upstream_body(request: Request, upstream_model: str, *, kind: str, max_output: int | None) -> bytes:
+    """The body as the upstream gets it: its own name of the model, a usage report, and our limit if there is one.
+
+    Raises InvalidRequest if the body is nested too deeply to be written.
+    """
+    body = {**request.body, "model": upstream_model}
+    if request.is_stream:
+        options = body.get("stream_options")
+        body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    if max_output is not None and request.endpoint is not Endpoint.EMBEDDINGS:
+        for name in _limit_fields(request, kind):
+            body[name] = max_output
+    try:
+        return orjson.dumps(body)
+    except (TypeError, RecursionError) as error:
+        raise InvalidRequest("The body is nested too deeply: 250 levels at most.") from error
+
+
+def _limit_fields(request: Request, kind: str) -> tuple[str, ...]:
+    """Where the output limit stands: where the caller put it, else where this kind of upstream looks for it."""
+    given = tuple(name for name in ("max_completion_tokens", "max_tokens") if request.body.get(name) is not None)
+    if given:
+        return given
+    if request.endpoint is Endpoint.CHAT and kind == "openai":
+        return ("max_completion_tokens",)
+    return ("max_tokens",)
+
+
+def _parse_object(raw: bytes) -> dict[str, Any]:
+    if not raw:
+        raise InvalidRequest("The body is empty: send a JSON object.")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return body
+
+
+def _chat_choices(body: dict[str, Any]) -> int:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise InvalidRequest("messages must be a list with at least one message.", param="messages")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict):
+            raise InvalidRequest(f"messages[{place}] must be an object.", param=f"messages[{place}]")
+    return _count(body, "n")
+
+
+def _completion_choices(body: dict[str, Any]) -> int:
+    return max(_count(body, "n"), _count(body, "best_of")) * _how_many(body, "prompt")
+
+
+def _embedding_choices(body: dict[str, Any]) -> int:
+    _how_many(body, "input")
+    return 1
+
+
+_CHOICES: Final = {
+    Endpoint.CHAT: _chat_choices,
+    Endpoint.COMPLETIONS: _completion_choices,
+    Endpoint.EMBEDDINGS: _embedding_choices,
+}
+
+
+def _how_many(body: dict[str, Any], name: str) -> int:
+    """How many texts a ``prompt`` or ``input`` holds: a text, texts, token ids, or lists of token ids."""
+    value = body.get(name)
+    if isinstance(value, str):
+        return 1
+    if isinstance(value, list) and value:
+        if all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+            return 1
+        if all(isinstance(item, str | list) for item in value):
+            return len(value)
+    raise InvalidRequest(f"{name} must be a text, a list of texts, or token ids.", param=name)
+
+
+def _count(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if value is None:
+        return 1
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_CHOICES:
+        raise InvalidRequest(f"{name} must be a whole number from 1 to {MAX_CHOICES}.", param=name)
+    return value
+
+
+def _max_output(body: dict[str, Any]) -> int | None:
+    limits = []
+    for name in ("max_completion_tokens", "max_tokens"):
+        value = body.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOKENS_LIMIT:
+            raise InvalidRequest(f"{name} must be a whole number from 1 to {MAX_TOKENS_LIMIT}.", param=name)
+        limits.append(value)
+    return min(limits, default=None)
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be true or false.", param=name)
+    return value
+
+
+def _wants_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    if options is None:
+        return False
+    if not isinstance(options, dict):
+        raise InvalidRequest("stream_options must be an object.", param="stream_options")
+    return options.get("include_usage") is True
+
+
+def _name(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > MAX_NAME_CHARACTERS or not value.isprintable():
+        raise InvalidRequest(
+            f"{name} must be a text of at most {MAX_NAME_CHARACTERS} printable characters.", param=name
+        )
+    return value

@@ -1,0 +1,148 @@
+"""What the steps of a call hand to each other. Frozen, but for the Entry that gathers the call's row."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tenants.snapshots import ModelSnapshot, PriceSnapshot, UpstreamSnapshot
+
+
+class Endpoint(StrEnum):
+    """The endpoints that reach an upstream, by OpenAI's path."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What a caller asks of us in headers. ``max_cost`` in nano-USD."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    end_user: str = ""
+    max_cost: int | None = None
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A parsed body. ``max_output`` is per choice; ``choices`` is how many the upstream will produce and bill."""
+
+    endpoint: Endpoint
+    model: str
+    body: dict[str, Any]
+    body_bytes: int
+    is_stream: bool
+    wants_usage: bool
+    choices: int
+    max_output: int | None
+    end_user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens in disjoint classes: ``input`` excludes what was read from or written to a cache, and audio.
+
+    ``reasoning`` is inside ``output``, as every provider bills it; ``output`` excludes audio.
+    """
+
+    input: int = 0
+    cached_input: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+
+
+class Certainty(StrEnum):
+    """How we know what an attempt cost."""
+
+    EXACT = "exact"  # the upstream said so
+    COUNTED = "counted"  # we counted what we received
+    BOUND = "bound"  # unknown, and charged at what was held until the upstream's bill says otherwise
+    NOTHING = "nothing"  # the upstream never took it
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that one attempt may cost: ``fixed_picos`` whatever the answer, ``output_picos`` a token and choice."""
+
+    input_tokens: int
+    fixed_picos: int
+    output_picos: int
+    choices: int
+    max_output: int
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A budget that this call must fit, and its counter in the period that the call belongs to."""
+
+    budget_id: str
+    kind: str
+    subject: str
+    period: str
+    counter: str
+    limit: int
+    is_hard: bool
+    # The budget is older than the period: a counter that does not exist is a true zero.
+    is_whole: bool
+    starts_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that was decided about a call before the first byte left."""
+
+    request: Request
+    controls: Controls
+    model: ModelSnapshot
+    upstream: UpstreamSnapshot
+    price: PriceSnapshot
+    bound: Bound
+    scopes: tuple[Scope, ...]
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether a hard limit holds this call, so that we must set the upstream's output limit ourselves."""
+        return self.controls.max_cost is not None or any(scope.is_hard for scope in self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money set aside: ``amount`` nano-USD, which pays for ``max_output`` tokens a choice."""
+
+    id: str
+    amount: int
+    max_output: int
+    remaining: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at an upstream, as the ledger keeps it. ``cost`` in nano-USD."""
+
+    number: int
+    status: int
+    certainty: Certainty
+    usage: Usage
+    cost: int
+    error: str = ""
+    response_model: str = ""
+    finish_reason: str = ""
+
+    def to_row(self) -> dict[str, Any]:
+        """The attempt as JSON in the ledger's row."""
+        return {
+            "number": self.number,
+            "status": self.status,
+            "certainty": self.certainty.value,
+            "cost": self.cost,
+            "error": self.error,
+            "input_tokens": self.usage.input + self.usage.cached_input + self.usage.cache_write + self.usage.audio_input,
+            "output_tokens": self.usage.output + self.usage.audio_output,
+        }
