@@ -1,0 +1,120 @@
+"""What narrows a view of the ledger, as the console's addresses and the API's query strings spell it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q
+
+from costhub.lib.errors import InvalidField
+
+#: A call is refused when CostHub answered it with a 4xx and sent nothing upstream; any other error is a failure.
+REFUSED: Final = Q(status__gte=400, status__lt=500, attempts=[])
+FAILED: Final = ~Q(status__gte=200, status__lt=400) & ~REFUSED
+
+STATUSES: Final = {
+    "ok": Q(status__gte=200, status__lt=400),
+    "failed": FAILED,
+    "refused": REFUSED,
+    "2xx": Q(status__gte=200, status__lt=300),
+    "4xx": Q(status__gte=400, status__lt=500),
+    "5xx": Q(status__gte=500, status__lt=600),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFilters:
+    """What rows must have; None and empty mean any. ``end_user=""`` means the calls without one."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    model: str | None = None
+    project: UUID | None = None
+    key: UUID | None = None
+    end_user: str | None = None
+    upstream: UUID | None = None
+    status: str | None = None
+    request_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def condition(self) -> Q:
+        """The filters as a condition on LedgerEntry.
+
+        Raises InvalidField for a status or request id that cannot be one.
+        """
+        wanted = Q()
+        columns = {
+            "started_at__gte": self.start,
+            "started_at__lt": self.end,
+            "request_model": self.model,
+            "project_id": self.project,
+            "key_id": self.key,
+            "end_user": self.end_user,
+            "upstream_id": self.upstream,
+        }
+        wanted &= Q(**{column: value for column, value in columns.items() if value is not None})
+        if self.tags:
+            wanted &= Q(tags__contains=dict(self.tags))
+        if self.status:
+            wanted &= _status_condition(self.status)
+        if self.request_id:
+            low, high = _id_range(self.request_id)
+            # A correction belongs to the call that it corrects.
+            wanted &= Q(id__gte=low, id__lte=high) | Q(corrects__gte=low, corrects__lte=high)
+        return wanted
+
+
+def parse_filters(
+    params: Mapping[str, str], *, start: datetime | None = None, end: datetime | None = None
+) -> LedgerFilters:
+    """Read ``model``, ``project``, ``key``, ``end_user``, ``upstream``, ``status``, ``id`` and ``tag:<name>``.
+
+    A parameter that is absent or empty filters nothing. Raises InvalidField naming the parameter that cannot be read.
+    """
+    filters = LedgerFilters(
+        start=start,
+        end=end,
+        model=params.get("model") or None,
+        project=_uuid(params, "project"),
+        key=_uuid(params, "key"),
+        end_user=params.get("end_user") or None,
+        upstream=_uuid(params, "upstream"),
+        status=params.get("status") or None,
+        request_id=(params.get("id") or "").strip().lower() or None,
+        tags={name[4:]: value for name, value in params.items() if name.startswith("tag:") and name[4:] and value},
+    )
+    filters.condition()
+    for name, value in params.items():
+        if "\x00" in value or "\x00" in name:
+            raise InvalidField("A filter cannot hold the character NUL.", field=name.replace("\x00", ""))
+    return filters
+
+
+def _status_condition(text: str) -> Q:
+    if text in STATUSES:
+        return STATUSES[text]
+    if text.isascii() and text.isdigit() and len(text) == 3:
+        return Q(status=int(text))
+    raise InvalidField(f"status: give {', '.join(STATUSES)}, or a number such as 429.", field="status")
+
+
+def _id_range(text: str) -> tuple[UUID, UUID]:
+    """The first and last id that begin with the digits given: ids are found by their beginning too."""
+    digits = text.replace("-", "")
+    if not 4 <= len(digits) <= 32 or any(digit not in "0123456789abcdef" for digit in digits):
+        raise InvalidField(
+            "id: paste a request id, or at least the first 4 of its hexadecimal digits, as in 019ab3f2.", field="id"
+        )
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def _uuid(params: Mapping[str, str], name: str) -> UUID | None:
+    text = params.get(name)
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidField(f"{name}: give the id of a {name}, as the list of {name}s shows it.", field=name) from None
