@@ -31,11 +31,12 @@ from costhub.lib.origins import Target, check_same_origin, parse_origin, parse_u
 
 __all__ = [
     "PINNED_FOR_SECONDS",
+    "AllowedNetwork",
     "BlockedAddress",
     "Fetched",
     "Gate",
-    "InvalidField",
     "Pinned",
+    "Resolver",
     "Target",
     "Unreachable",
     "Unresolvable",
@@ -43,6 +44,7 @@ __all__ = [
     "gate_from_settings",
     "parse_origin",
     "parse_url",
+    "resolve_with_system",
 ]
 
 #: how long a pin is trusted before the hot path resolves the name again

@@ -2,11 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import AsyncIterator
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -55,7 +54,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def serve(answer: bytes | Respond = OK, host: str = "127.0.0.1", tls: SSLContext | None = None) -> AsyncIterator[Seen]:
+async def serve(
+    answer: bytes | Respond = OK, host: str = "127.0.0.1", tls: SSLContext | None = None
+) -> AsyncIterator[Seen]:
     """An HTTP server that gives every request the same bytes, or lets ``answer`` write what it likes."""
     seen = Seen(0)
 
