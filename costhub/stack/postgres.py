@@ -265,7 +265,8 @@ class Postgres(Part):
 
     def _run_initdb(self, target: Path, password: Path, account: Account | None) -> None:
         made = subprocess.run(
-            [
+            check=False,
+            args=[
                 self._binary("initdb"),
                 *("-D", target, "-U", SUPERUSER, "--pwfile", password, "--auth", "scram-sha-256"),
                 *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
@@ -281,7 +282,7 @@ class Postgres(Part):
             extra_groups=[] if account else None,
             umask=0o077,
             timeout=INITDB_TIMEOUT_SECONDS,
-            preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one prctl call, no lock, no import
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         if made.returncode:
             said = made.stdout.decode(errors="replace").strip()

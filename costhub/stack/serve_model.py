@@ -46,7 +46,7 @@ def main() -> int:
     parameters.endpoint_slots = False
 
     server = xllamacpp.Server(parameters)
-    print(f"{options.name} answers on {server.listening_address}", flush=True)  # noqa: T201
+    print(f"{options.name} answers on {server.listening_address}", flush=True)
     while True:
         signal.pause()
 

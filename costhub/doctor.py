@@ -1,0 +1,159 @@
+"""`costhub doctor`: a table of checks over a running stack, each a sentence for a person."""
+
+import http
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from costhub.stack.model_server import get_status
+from costhub.stack.private_files import read_json
+from costhub.stack.services import ping_worker
+
+#: the least that the money path needs of Valkey: (setting, value, why)
+VALKEY_NEEDS: Final = (
+    ("maxmemory-policy", "noeviction", "memory pressure would drop counters"),
+    ("appendonly", "yes", "a restart would lose counters"),
+)
+PING_TIMEOUT_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what, whether it is well, and a sentence that says what was found or what to do."""
+
+    name: str
+    ok: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined: the announcement of a running `costhub up` (empty when there is none)."""
+
+    data_dir: Path
+    announced: dict[str, Any]
+
+    def pid(self, part: str) -> int | None:
+        found = self.announced.get("pids", {}).get(part)
+        return int(found) if found else None
+
+
+def check_postgres(subject: Subject) -> Check:
+    """PostgreSQL answers the application's role, and that role is one that row-level security binds."""
+    name = "PostgreSQL"
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT current_setting('server_version'), current_user, rolsuper OR rolbypassrls,"
+                " (SELECT extversion FROM pg_extension WHERE extname = 'vector')"
+                " FROM pg_roles WHERE rolname = current_user"
+            )
+            row = cursor.fetchone()
+    except DatabaseError as error:
+        return Check(name, ok=False, sentence=f"does not answer: {_first_line(error)}")
+    version, role, unbound, vector = row or ("?", "?", False, None)
+    if unbound:
+        return Check(name, ok=False, sentence=f"{role} bypasses row-level security: give the application another role")
+    if vector is None:
+        return Check(name, ok=False, sentence=f"{version} lacks pgvector: run CREATE EXTENSION vector as a superuser")
+    return Check(name, ok=True, sentence=f"{version} with pgvector {vector} answers {role}")
+
+
+def check_valkey(subject: Subject) -> Check:
+    """Valkey answers, and keeps what it is told to keep."""
+    name = "Valkey"
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, decode_responses=True) as client:
+            found: dict[str, str] = client.config_get(*(setting for setting, _, _ in VALKEY_NEEDS))
+            version = client.info("server").get("valkey_version") or client.info("server").get("redis_version")
+    except redis.RedisError as error:
+        return Check(name, ok=False, sentence=f"does not answer: {_first_line(error)}")
+    for setting, wanted, why in VALKEY_NEEDS:
+        if found.get(setting) != wanted:
+            return Check(name, ok=False, sentence=f"{setting} is {found.get(setting)!r}, not {wanted!r}: {why}")
+    return Check(name, ok=True, sentence=f"{version} answers, append-only file on, nothing evicted")
+
+
+def check_migrations(subject: Subject) -> Check:
+    """No migration waits to be applied."""
+    name = "Migrations"
+    try:
+        executor = MigrationExecutor(connections["owner"])
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return Check(name, ok=False, sentence=f"cannot be read: {_first_line(error)}")
+    if pending:
+        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in pending)
+        return Check(
+            name, ok=False, sentence=f"{len(pending)} pending ({names}): run `manage.py migrate --database owner`"
+        )
+    return Check(name, ok=True, sentence="all applied")
+
+
+def check_proxy(subject: Subject) -> Check:
+    """The proxy answers /readyz."""
+    address = urlsplit(subject.announced.get("base_url", ""))
+    if not address.port:
+        return Check(
+            "Proxy", ok=False, sentence=f"no stack.json in {subject.data_dir}: start the stack with `costhub up`"
+        )
+    status = get_status(address.port, "/readyz", timeout_seconds=5)
+    if status != http.HTTPStatus.OK:
+        return Check("Proxy", ok=False, sentence=f"/readyz of port {address.port} answers {status or 'nothing'}")
+    return Check("Proxy", ok=True, sentence=f"ready on port {address.port}")
+
+
+def check_worker(subject: Subject) -> Check:
+    """A Celery worker answers on the queue."""
+    if ping_worker(settings.REDIS_URL, timeout_seconds=PING_TIMEOUT_SECONDS):
+        return Check("Worker", ok=True, sentence="answers")
+    return Check(
+        "Worker", ok=False, sentence="no Celery worker answers: the ledger is not drained; see logs/worker.log"
+    )
+
+
+def check_beat(subject: Subject) -> Check:
+    """The stack's Celery beat lives."""
+    pid = subject.pid("beat")
+    if pid is None or not Path(f"/proc/{pid}").exists():
+        return Check("Beat", ok=False, sentence="no beat of this stack runs: nothing is scheduled; see logs/beat.log")
+    return Check("Beat", ok=True, sentence=f"runs as process {pid}")
+
+
+def check_model(subject: Subject) -> Check:
+    """The demo's model server answers, where the stack has one."""
+    if "model" not in subject.announced.get("pids", {}):
+        return Check("Model server", ok=True, sentence="not part of this stack")
+    port = int(read_json(subject.data_dir / "model.json").get("port", 0))
+    if get_status(port, "/health") != http.HTTPStatus.OK:
+        return Check("Model server", ok=False, sentence=f"does not answer on port {port}; see logs/model.log")
+    return Check("Model server", ok=True, sentence=f"answers on port {port}")
+
+
+#: the table: every check of the doctor, in the order in which a person would look
+CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
+    check_postgres,
+    check_valkey,
+    check_migrations,
+    check_proxy,
+    check_worker,
+    check_beat,
+    check_model,
+)
+
+
+def examine(data_dir: Path) -> list[Check]:
+    """Run every check of the table. Django must have been set up with the stack's environment."""
+    subject = Subject(data_dir, read_json(data_dir / "stack.json"))
+    return [check(subject) for check in CHECKS]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

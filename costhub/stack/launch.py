@@ -1,0 +1,252 @@
+"""`costhub up`: the whole stack from nothing to a first answer, and down again."""
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from costhub.stack.environment import allow_network, find_external_database, find_external_redis, load_or_make_keys
+from costhub.stack.model_server import MODEL, ModelServer
+from costhub.stack.part import Part, PartFailed
+from costhub.stack.ports import HOST, is_free, next_free_port
+from costhub.stack.postgres import Postgres
+from costhub.stack.private_files import make_passable, read_json, write_json
+from costhub.stack.processes import die_with_parent
+from costhub.stack.services import Beat, Proxy, Worker
+from costhub.stack.supervisor import StopRequested, Supervisor
+from costhub.stack.valkey import Valkey
+
+DEFAULT_PORT: Final = 8000
+#: what `seed_demo --json` prints and stack.json repeats
+DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "org")
+LOG_TAIL_LINES: Final = 12
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the command line asked for. ``port`` None: the first free one from 8000 on."""
+
+    data_dir: Path
+    port: int | None
+    workers: int
+    model: bool
+    demo: bool
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: where it answers, the demo's credentials, what its processes have in their environment."""
+
+    port: int
+    demo: dict[str, Any]
+    environment: dict[str, str]
+
+    @property
+    def console_url(self) -> str:
+        return f"http://{HOST}:{self.port}/"
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{HOST}:{self.port}/v1"
+
+
+def run_stack(options: UpOptions) -> int:
+    """Bring the stack up and keep it up until a signal asks it to stop. Gives the exit code."""
+    make_passable(options.data_dir)
+    announced = options.data_dir / "stack.json"
+    try:
+        with _lock(options.data_dir), Supervisor(_say) as supervisor:
+            announced.unlink(missing_ok=True)
+            stack = bring_up(options, supervisor)
+            supervisor.on_change = lambda: _write_announcement(announced, stack, supervisor)
+            _write_announcement(announced, stack, supervisor)
+            print(describe(stack, options), flush=True)
+            try:
+                supervisor.run()
+            finally:
+                announced.unlink(missing_ok=True)
+    except StopRequested as request:
+        _say(f"Stopped after {request}; the data stays in {options.data_dir}.")
+        return 0
+    except (PartFailed, OSError, ValueError) as error:
+        _say(f"costhub up: {error}")
+        return 1
+    return 0
+
+
+def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
+    """Servers, migrations, demo, our own processes, in this order. Raises PartFailed, OSError, ValueError."""
+    port = _choose_port(options.port)
+    environment, model = _start_servers(options, supervisor)
+    _say("Migrating the database.")
+    run_django(environment, "migrate", "--database", "owner", "--no-input")
+    if model:
+        supervisor.wait_ready(model)
+    demo = _seed_demo(options.data_dir, environment, model) if options.demo else {}
+    _say("Starting the proxy and the worker.")
+    supervisor.start(
+        Proxy(options.data_dir, environment, port=port, workers=options.workers),
+        Worker(options.data_dir, environment),
+        Beat(options.data_dir, environment),
+    )
+    return Stack(port, demo, environment)
+
+
+def run_django(environment: dict[str, str], *arguments: str) -> str:
+    """Run a management command and give what it printed. Raises PartFailed with the end of what it complained."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "django", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - one prctl call, no lock, no import
+    )
+    try:
+        printed, complained = process.communicate()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode:
+        end = "\n".join(complained.strip().splitlines()[-LOG_TAIL_LINES:])
+        raise PartFailed(f"`{arguments[0]}` failed with exit code {process.returncode}:\n{end}")
+    return printed
+
+
+def describe(stack: Stack, options: UpOptions) -> str:
+    """What a person sees when everything answers: where to look, how to log in, and a call to paste."""
+    rows = [("Console", stack.console_url), ("API", stack.base_url)]
+    if stack.demo:
+        rows.insert(1, ("Login", f"{stack.demo['admin_email']}   {stack.demo['admin_password']}"))
+        rows.append(("API key", str(stack.demo["api_key"])))
+    lines = ["", "CostHub is ready.", "", *(f"  {name:<9}{value}" for name, value in rows)]
+    if stack.demo:
+        lines += [
+            "",
+            "Paste this for a first priced answer:" if options.model else "Paste this for a first answer:",
+            "",
+        ]
+        lines += [_first_call(stack, with_model=options.model)]
+    return "\n".join([*lines, "", f"Ctrl-C stops all of it; the data stays in {options.data_dir}.", ""])
+
+
+def _first_call(stack: Stack, *, with_model: bool) -> str:
+    key = shlex.quote(f"Authorization: Bearer {stack.demo['api_key']}")
+    if not with_model:
+        return f"  curl {stack.base_url}/models -H {key}"
+    question = {"role": "user", "content": "What is the capital of France?"}
+    body = json.dumps({"model": stack.demo.get("model", MODEL), "temperature": 0, "messages": [question]})
+    return (
+        f"  curl -i {stack.base_url}/chat/completions \\\n"
+        f"    -H {key} \\\n"
+        f"    -H 'Content-Type: application/json' \\\n"
+        f"    -d {shlex.quote(body)}"
+    )
+
+
+def _choose_port(asked: int | None) -> int:
+    """The port that was asked for, or the next free one when none was. Raises PartFailed when it is taken."""
+    if asked is None:
+        return next_free_port(DEFAULT_PORT)
+    if not is_free(asked):
+        raise PartFailed(
+            f"port {asked} of {HOST} is taken by another program (or is not yours to take): stop that one, give another "
+            "--port, or leave --port out to get the next free one."
+        )
+    return asked
+
+
+def _start_servers(options: UpOptions, supervisor: Supervisor) -> tuple[dict[str, str], ModelServer | None]:
+    """Start what nobody else runs for us. Gives the environment of our processes, and the model if there is one.
+
+    The model is still loading when this returns: the migrations need not wait for it.
+    """
+    external_database, external_redis = find_external_database(), find_external_redis()
+    postgres = None if external_database else Postgres(options.data_dir)
+    valkey = None if external_redis else Valkey(options.data_dir)
+    model = ModelServer(options.data_dir) if options.model else None
+    servers: list[Part] = [part for part in (postgres, valkey) if part]
+    _say(f"Starting {', '.join(part.name for part in [*servers, model] if part) or 'no server of our own'}.")
+    supervisor.launch(*servers, *filter(None, [model]))
+    supervisor.wait_ready(*servers)
+
+    environment = os.environ | load_or_make_keys(options.data_dir) | {"DJANGO_SETTINGS_MODULE": "costhub.settings"}
+    if postgres:
+        environment |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
+    if valkey:
+        environment["REDIS_URL"] = valkey.url
+    if model:
+        environment["COSTHUB_ALLOWED_NETWORKS"] = allow_network(f"{HOST}:{model.port}")
+    # For `costhub doctor`, and for whoever wants to run a management command against this stack.
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    write_json(options.data_dir / "environment.json", ours)
+    return environment, model
+
+
+def _seed_demo(data_dir: Path, environment: dict[str, str], model: ModelServer | None) -> dict[str, Any]:
+    """The demo's credentials. Secrets are shown once by the database's side, so they are kept here from then on."""
+    path = data_dir / "demo.json"
+    flags = ("--model-url", model.url) if model else ()
+    printed = run_django(environment, "seed_demo", *flags, "--json").strip()
+    try:
+        seeded = json.loads(printed.splitlines()[-1])
+    except (json.JSONDecodeError, IndexError) as error:
+        raise PartFailed(f"`seed_demo --json` printed no JSON object but {printed[-200:]!r}.") from error
+    demo = read_json(path) | {name: value for name, value in seeded.items() if value is not None}
+    missing = [name for name in DEMO_KEYS if name not in demo]
+    if missing:
+        raise PartFailed(
+            f"the demo organisation exists, but {path} with its {', '.join(missing)} is gone: restore that file, "
+            "or start with --no-demo."
+        )
+    write_json(path, demo)
+    return demo
+
+
+def _write_announcement(path: Path, stack: Stack, supervisor: Supervisor) -> None:
+    """stack.json: what programs need to use this stack. Private, for it holds every way in."""
+    write_json(
+        path,
+        {
+            "base_url": stack.base_url,
+            "console_url": stack.console_url,
+            **{name: stack.demo.get(name) for name in DEMO_KEYS},
+            "database_url": stack.environment["DATABASE_URL"],
+            "redis_url": stack.environment["REDIS_URL"],
+            "pids": {"supervisor": os.getpid(), **supervisor.pids},
+        },
+    )
+
+
+@contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory. Raises PartFailed when another `costhub up` has it; a killed one lets go at once."""
+    with (data_dir / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise PartFailed(
+                f"a stack is running on {data_dir} already (process {file.read().strip()}): stop it, "
+                "or give another --data-dir."
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

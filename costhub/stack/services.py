@@ -1,0 +1,135 @@
+"""CostHub's own processes: the ASGI server, the Celery worker and Celery beat."""
+
+import http
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import ClassVar, Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from costhub.stack.model_server import get_status
+from costhub.stack.part import Part
+from costhub.stack.ports import HOST
+
+#: calls that one proxy worker may have open at a time; a stream is open for as long as its model talks
+BACKPRESSURE: Final = 4096
+BACKLOG: Final = 2048
+DRAIN_SECONDS: Final = 15
+WORKER_CONCURRENCY: Final = 2
+
+
+class Service(Part):
+    """A process that runs our code: it gets the whole environment."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+        super().__init__(data_dir)
+        self._environment = environment
+
+    def prepare(self) -> None:
+        """Nothing is needed beyond the process."""
+
+    def environment(self) -> dict[str, str]:
+        return self._environment
+
+
+class Proxy(Service):
+    """granian with the ASGI app: the LLM API, the management API and the console on one port."""
+
+    name: ClassVar[str] = "proxy"
+    # The second chance is for granian itself; it kills its own workers when they outlive their drain.
+    stop_signals: ClassVar = ((signal.SIGTERM, DRAIN_SECONDS + 5.0),)
+
+    def __init__(
+        self,
+        data_dir: Path,
+        environment: dict[str, str],
+        *,
+        port: int,
+        workers: int,
+        app: str = "costhub.asgi:application",
+    ) -> None:
+        super().__init__(data_dir, environment)
+        self.port = port
+        self.workers = workers
+        self.app = app
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(self.port)),
+            *("--workers", str(self.workers), "--runtime-threads", "1", "--http", "1", "--no-ws"),
+            *("--backlog", str(BACKLOG), "--backpressure", str(BACKPRESSURE), "--no-access-log"),
+            *("--respawn-failed-workers", "--respawn-interval", "0.5"),
+            *("--workers-kill-timeout", str(DRAIN_SECONDS)),
+            self.app,
+        ]
+
+    def is_ready(self) -> bool:
+        return get_status(self.port, "/readyz", timeout_seconds=5) == http.HTTPStatus.OK
+
+
+class Worker(Service):
+    """The Celery worker: it drains the ledger stream and runs everything else that is not a call."""
+
+    name: ClassVar[str] = "worker"
+    # Warm: finish the tasks in hand; then cold: leave them in the queue.
+    stop_signals: ClassVar = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
+    orphan_signal: ClassVar = signal.SIGQUIT
+
+    def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
+        super().__init__(data_dir, environment)
+        self.app = app
+        # Unique, so that a ping on a broker shared with others is answered by this worker and no other.
+        self.node = f"costhub-{secrets.token_hex(4)}@localhost"
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "celery", "-A", self.app, "worker", "--hostname", self.node),
+            *("--pool", "prefork", "--concurrency", str(WORKER_CONCURRENCY), "--loglevel", "INFO"),
+            *("--without-gossip", "--without-mingle"),
+        ]
+
+    def is_ready(self) -> bool:
+        return ping_worker(self._environment["REDIS_URL"], self.node)
+
+
+class Beat(Service):
+    """Celery beat: it puts what is due into the queue."""
+
+    name: ClassVar[str] = "beat"
+    stop_signals: ClassVar = ((signal.SIGTERM, 5.0),)
+
+    def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
+        super().__init__(data_dir, environment)
+        self.app = app
+
+    def prepare(self) -> None:
+        # After a kill the number in it may be another process's by now, which Celery would take for a running beat.
+        self._pid_path.unlink(missing_ok=True)
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "celery", "-A", self.app, "beat", "--loglevel", "INFO"),
+            *("--schedule", str(self.data_dir / "beat-schedule"), "--pidfile", str(self._pid_path)),
+        ]
+
+    def is_ready(self) -> bool:
+        """Beat answers nobody: it counts as ready once it has written its number, which it does to begin ticking."""
+        return self.is_alive() and self._pid_path.exists()
+
+    @property
+    def _pid_path(self) -> Path:
+        return self.data_dir / "beat.pid"
+
+
+def ping_worker(broker_url: str, node: str | None = None, timeout_seconds: float = 1.0) -> bool:
+    """True when a Celery worker on this broker (``node``, or any) answers in time."""
+    with Celery(broker=broker_url, set_as_current=False) as client:
+        destination = [node] if node else None
+        try:
+            answers = client.control.ping(destination=destination, timeout=timeout_seconds, limit=1)
+        except (OperationalError, OSError):
+            return False
+    return bool(answers)
