@@ -71,14 +71,32 @@ def list_memberships(user: User) -> list[Membership]:
 
 def access_row(rows: models.QuerySet[Row], actor: Actor, row_id: str | UUID) -> Row:
     """One row of the actor's organisation by id, or NotFound: for a malformed, unknown or foreign id alike."""
-    try:
-        wanted = UUID(str(row_id))
-    except ValueError:
-        wanted = None
-    found = rows.filter(org=actor.org, pk=wanted).first() if wanted else None
+    found = find_row(rows, actor, row_id)
     if found is None:
         raise NotFound(f"There is no such {rows.model._meta.verbose_name}.")
     return found
+
+
+def access_named(rows: models.QuerySet[Row], actor: Actor, name_or_id: str, *, field: str) -> Row:
+    """One row of the actor's organisation by name or id, or NotFound naming the ``field`` that the caller filled in."""
+    found = find_named(rows, actor, name_or_id)
+    if found is None:
+        raise NotFound(f"There is no such {rows.model._meta.verbose_name}.", field=field)
+    return found
+
+
+def find_row(rows: models.QuerySet[Row], actor: Actor, row_id: str | UUID) -> Row | None:
+    """One row of the actor's organisation by id, if it is there."""
+    try:
+        wanted = UUID(str(row_id))
+    except ValueError:
+        return None
+    return rows.filter(org=actor.org, pk=wanted).first()
+
+
+def find_named(rows: models.QuerySet[Row], actor: Actor, name_or_id: str) -> Row | None:
+    """One row of the actor's organisation by its name, which goes first, or by its id."""
+    return rows.filter(org=actor.org, name=name_or_id).first() or find_row(rows, actor, name_or_id)
 
 
 def list_org_ids() -> list[tuple[UUID, int, int]]:

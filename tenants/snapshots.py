@@ -69,6 +69,7 @@ class BudgetSnapshot:
     limit_nanos: int
     action: str
     name: str
+    created_ms: int
 
 
 @dataclass(frozen=True, slots=True)

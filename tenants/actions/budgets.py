@@ -1,0 +1,141 @@
+"""Budgets: how much may be spent, by whom, in which window."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from django.db import transaction
+
+from costhub.lib.errors import InvalidField, NotFound
+from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
+from tenants.access import Actor, find_named, find_row
+from tenants.actions.audit import record
+from tenants.actions.changes import apply_changes, publish
+from tenants.actions.values import MAX_NAME_CHARACTERS, check_identifier, check_name
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.models import ApiKey, Budget, LanguageModel, Project
+from tenants.models.budgets import default_thresholds
+
+MAX_THRESHOLDS: Final = 10
+#: above 100: how far a budget that only warns was exceeded
+MAX_THRESHOLD_PERCENT: Final = 200
+
+_TAG: Final = re.compile(r"[^=\s][^=]*=.+")
+
+
+def create_budget(
+    *,
+    actor: Actor,
+    scope: BudgetScope,
+    period: BudgetPeriod,
+    limit_nanos: Nanos,
+    action: BudgetAction = BudgetAction.BLOCK,
+    subject: str = "",
+    name: str = "",
+    thresholds: Sequence[int] | None = None,
+) -> Budget:
+    """Create a budget. An empty ``subject`` makes it the default of each subject of its scope.
+
+    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject or
+    threshold that cannot be, NotFound for a subject that does not exist.
+    """
+    actor.check(Permission.WRITE_MONEY)
+    budget = Budget(
+        org=actor.org,
+        name=check_name(name) if name else "",
+        scope=scope.value,
+        subject=_check_subject(actor, scope, subject),
+        period=period.value,
+        limit_nanos=_check_limit(limit_nanos),
+        action=action.value,
+        thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
+    )
+    with transaction.atomic():
+        budget.save(force_insert=True)
+        record(
+            actor,
+            "created",
+            budget,
+            scope=scope,
+            subject=budget.subject,
+            period=period,
+            limit_nanos=limit_nanos,
+            action=action,
+        )
+        publish(actor.org)
+    return budget
+
+
+def update_budget(
+    *,
+    actor: Actor,
+    budget: Budget,
+    limit_nanos: Nanos | None = None,
+    action: BudgetAction | None = None,
+    name: str | None = None,
+    thresholds: Sequence[int] | None = None,
+    is_active: bool | None = None,
+) -> Budget:
+    """Change a budget. What it counts and in which window stays: another one is another budget."""
+    actor.check(Permission.WRITE_MONEY)
+    new: dict[str, object] = {}
+    if limit_nanos is not None:
+        new["limit_nanos"] = _check_limit(limit_nanos)
+    if action is not None:
+        new["action"] = action.value
+    if name is not None:
+        new["name"] = check_name(name) if name else ""
+    if thresholds is not None:
+        new["thresholds"] = _check_thresholds(thresholds)
+    if is_active is not None:
+        new["is_active"] = is_active
+    apply_changes(actor, budget, new)
+    return budget
+
+
+def _check_limit(limit: Nanos) -> Nanos:
+    if not 0 < limit <= MAX_LIMIT_NANOS:
+        raise InvalidField(f"Give a limit above zero and up to {format_for_people(MAX_LIMIT_NANOS)}.", field="limit")
+    return limit
+
+
+def _check_thresholds(thresholds: Sequence[int]) -> list[int]:
+    rising = all(low < high for low, high in pairwise(thresholds))
+    inside = all(1 <= percent <= MAX_THRESHOLD_PERCENT for percent in thresholds)
+    if not rising or not inside or len(thresholds) > MAX_THRESHOLDS:
+        raise InvalidField(
+            f"Give up to {MAX_THRESHOLDS} rising whole numbers of per cent from 1 to {MAX_THRESHOLD_PERCENT}, "
+            "such as 50, 80, 100.",
+            field="thresholds",
+        )
+    return list(thresholds)
+
+
+def _check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
+    if not subject:
+        return ""
+    if scope == BudgetScope.ORGANIZATION:
+        raise InvalidField("A budget of the whole organisation has no subject: leave it out.", field="subject")
+    if scope == BudgetScope.TAG:
+        if not _TAG.fullmatch(subject) or not subject.isprintable() or len(subject) > MAX_NAME_CHARACTERS:
+            raise InvalidField("Name a tag as key=value.", field="subject")
+        return subject
+    if scope == BudgetScope.END_USER:
+        return check_identifier(subject, "subject")
+    found = _find_subject(actor, scope, subject)
+    if found is None:
+        raise NotFound(f"There is no such {scope.value}.", field="subject")
+    return found
+
+
+def _find_subject(actor: Actor, scope: BudgetScope, subject: str) -> str | None:
+    """What a budget stores of its subject: the id of a project or key, the name of a model."""
+    if scope == BudgetScope.MODEL:
+        model = find_named(LanguageModel.objects.all(), actor, subject)
+        return model.name if model else None
+    if scope == BudgetScope.KEY:
+        key = find_row(ApiKey.objects.all(), actor, subject)
+        return str(key.pk) if key else None
+    project = find_named(Project.objects.all(), actor, subject)
+    return str(project.pk) if project else None

@@ -1,0 +1,108 @@
+"""Tells every proxy that an organisation has changed.
+
+An organisation's ``version`` moves in the transaction of the change. After the commit the new version goes into the
+``VERSIONS`` hash, where a proxy that was just started or cut off looks, and onto the ``CHANGES`` channel, where all
+the others listen: they drop what they remember of the organisation at once.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from redis.exceptions import RedisError
+
+from costhub.lib.keyspace import CHANGES, VERSIONS, key_snapshot_key, org_snapshot_key
+from costhub.lib.redis import client
+from tenants.access import Actor, list_org_ids, org_scope
+from tenants.actions.audit import record
+from tenants.models import Organization
+
+_log = logging.getLogger(__name__)
+
+#: KEYS[1] the hash; ARGV organisation, version. Two commits may announce themselves in the wrong order.
+_FORWARD = """
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+if not known or #known < #ARGV[2] or (#known == #ARGV[2] and known < ARGV[2]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+"""
+
+
+def publish(org: Organization, *, forget_keys: Iterable[bytes] = ()) -> None:
+    """Move the organisation's version, and announce it once the current transaction commits.
+
+    ``forget_keys`` are the digests of API keys that changed themselves.
+    """
+    Organization.objects.filter(pk=org.pk).update(version=F("version") + 1)
+    org.refresh_from_db(fields=["version"])
+    transaction.on_commit(partial(_try_to_announce, org.pk, org.version, tuple(forget_keys)))
+
+
+def apply_changes(actor: Actor, row: Any, new: dict[str, Any], *, hidden: frozenset[str] = frozenset()) -> bool:
+    """Store, audit and publish the values of ``new`` that differ from the row's; says whether any did.
+
+    All of it, or nothing when a constraint refuses (IntegrityError). Of ``hidden`` fields the audit log tells only that
+    they changed.
+    """
+    changed = {field: value for field, value in new.items() if getattr(row, field) != value}
+    if not changed:
+        return False
+    told: dict[str, Any] = {
+        field: "changed" if field in hidden else (getattr(row, field), value) for field, value in changed.items()
+    }
+    for field, value in changed.items():
+        setattr(row, field, value)
+    with transaction.atomic():
+        row.save(update_fields=list(changed))
+        record(actor, "updated", row, **told)
+        publish(actor.org)
+    return True
+
+
+def sync_versions() -> int:
+    """Repair what Valkey knows of versions, after it was away or lost its memory. Gives the number of repairs."""
+    # In this order: a version reaches Valkey after PostgreSQL, so only a lost or restored store can be ahead.
+    hashed = cast(dict[bytes, bytes], client().hgetall(VERSIONS))
+    announced = {key.decode(): int(value) for key, value in hashed.items()}
+    stored = {str(org_id): version for org_id, _, version in list_org_ids()}
+    repairs = 0
+    for org_id, version in stored.items():
+        known = announced.get(org_id, 0)
+        if known == version:
+            continue
+        repairs += 1
+        _announce(UUID(org_id), _overtake(org_id, known) if known > version else version)
+    gone = announced.keys() - stored.keys()
+    if gone:
+        client().hdel(VERSIONS, *gone)
+    return repairs + len(gone)
+
+
+def _overtake(org_id: str, announced: int) -> int:
+    """PostgreSQL was restored from an older state: proxies wait for a version above the one that they were told."""
+    with org_scope(org_id):
+        Organization.objects.filter(pk=org_id, version__lte=announced).update(version=announced + 1)
+        return Organization.objects.get(pk=org_id).version
+
+
+def _try_to_announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...]) -> None:
+    try:
+        _announce(org_id, version, forget_keys)
+    except RedisError:
+        # The change stands; ``sync_versions`` makes up for it on its next run.
+        _log.warning("change_not_announced", extra={"org": str(org_id), "version": version}, exc_info=True)
+
+
+def _announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...] = ()) -> None:
+    name = str(org_id)
+    store = client()
+    store.eval(_FORWARD, 1, VERSIONS, name, str(version))
+    # One by one: on a cluster these keys live on different nodes.
+    store.delete(org_snapshot_key(name))
+    for digest in forget_keys:
+        store.delete(key_snapshot_key(digest))
+    store.publish(CHANGES, f"{name} {version}")

@@ -1,0 +1,168 @@
+"""Upstreams: where calls go, and the credential that goes with them, which nobody can read back."""
+
+import re
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.net import gate_from_settings
+from costhub.lib.origins import Target, check_same_origin, parse_origin
+from costhub.lib.secrets import seal, unseal
+from tenants.access import Actor
+from tenants.actions.audit import record
+from tenants.actions.changes import apply_changes, publish
+from tenants.actions.values import check_name
+from tenants.choices import Permission, UpstreamKind
+from tenants.models import Upstream
+
+#: shorter credentials are not hinted at: four characters would be too large a part of them
+HINTED_FROM_CHARACTERS: Final = 20
+HINT_CHARACTERS: Final = 4
+MAX_CREDENTIAL_CHARACTERS: Final = 4096
+MAX_BASE_URL_CHARACTERS: Final = 500
+MAX_CONNECT_TIMEOUT_MS: Final = 60_000
+MAX_TIMEOUT_MS: Final = 3_600_000
+MAX_RETRIES: Final = 10
+
+_CREDENTIAL: Final = re.compile(r"[!-~]+")
+_BILL_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~{}-]+)+")
+
+
+def create_upstream(
+    *,
+    actor: Actor,
+    name: str,
+    kind: UpstreamKind,
+    base_url: str,
+    credential: str | None = None,
+    drain_on_disconnect: bool = False,
+    bill_path: str = "",
+    connect_timeout_ms: int = 5_000,
+    timeout_ms: int = 600_000,
+    max_retries: int = 2,
+) -> Upstream:
+    """Create an upstream. The credential is sealed for the URL's origin.
+
+    Raises InvalidField or BlockedAddress for a URL that may not be called, Conflict if the name is taken.
+    """
+    actor.check(Permission.WRITE_SETTINGS)
+    target = check_base_url(base_url)
+    upstream = Upstream(
+        org=actor.org,
+        name=check_name(name),
+        kind=kind.value,
+        base_url=base_url.rstrip("/"),
+        origin=target.origin,
+        drain_on_disconnect=drain_on_disconnect,
+        bill_path=_check_bill_path(bill_path),
+        **_check_limits(connect_timeout_ms=connect_timeout_ms, timeout_ms=timeout_ms, max_retries=max_retries),
+        **(_sealed(actor, target.origin, credential) if credential is not None else {}),
+    )
+    try:
+        with transaction.atomic():
+            upstream.save(force_insert=True)
+            record(actor, "created", upstream, name=upstream.name, kind=kind, base_url=upstream.base_url)
+            publish(actor.org)
+    except IntegrityError as error:
+        raise _taken() from error
+    return upstream
+
+
+def update_upstream(*, actor: Actor, upstream: Upstream, **changes: Any) -> Upstream:
+    """Change an upstream; ``changes`` are ``create_upstream``'s arguments but ``kind``, and ``is_active``.
+
+    ``credential=None`` forgets the credential. Raises what ``create_upstream`` does, and InvalidField for a URL of
+    another origin that comes without its credential.
+    """
+    actor.check(Permission.WRITE_SETTINGS)
+    new: dict[str, Any] = {field: changes[field] for field in ("drain_on_disconnect", "is_active") if field in changes}
+    if "name" in changes:
+        new["name"] = check_name(changes["name"])
+    if "bill_path" in changes:
+        new["bill_path"] = _check_bill_path(changes["bill_path"])
+    new |= _check_limits(**{name: changes[name] for name in _LIMITS if name in changes})
+    if "base_url" in changes:
+        new |= _moved(upstream, changes["base_url"], brings_credential="credential" in changes)
+    if "credential" in changes:
+        credential = changes["credential"]
+        origin = new.get("origin", upstream.origin)
+        forgotten = {"credential": None, "credential_hint": ""}
+        new |= forgotten if credential is None else _sealed(actor, origin, credential)
+    try:
+        apply_changes(actor, upstream, new, hidden=frozenset({"credential", "credential_hint"}))
+    except IntegrityError as error:
+        raise _taken() from error
+    return upstream
+
+
+def reveal_credential(*, actor: Actor, upstream: Upstream) -> str | None:
+    """The credential in clear, for the one call that needs it; never for a page or an answer.
+
+    Raises UnusableCredential if it was sealed for another organisation or origin.
+    """
+    if upstream.credential is None:
+        return None
+    return unseal(
+        settings.MASTER_KEY,
+        bytes(actor.org.data_key),
+        org_id=str(actor.org.pk),
+        origin=upstream.origin,
+        sealed=bytes(upstream.credential),
+    )
+
+
+def check_base_url(base_url: str) -> Target:
+    """Read a base URL, and refuse an address that may not be called. A host name is vetted whenever it is called."""
+    if len(base_url) > MAX_BASE_URL_CHARACTERS:
+        raise InvalidField(f"The URL is longer than {MAX_BASE_URL_CHARACTERS} characters.", field="base_url")
+    target = parse_origin(base_url)
+    if target.address is not None:
+        gate_from_settings().pin_now(target)
+    return target
+
+
+def _moved(upstream: Upstream, base_url: str, *, brings_credential: bool) -> dict[str, Any]:
+    target = check_base_url(base_url)
+    if upstream.credential is not None and not brings_credential:
+        check_same_origin(upstream.origin, base_url)
+    return {"base_url": base_url.rstrip("/"), "origin": target.origin}
+
+
+def _sealed(actor: Actor, origin: str, credential: str) -> dict[str, Any]:
+    if len(credential) > MAX_CREDENTIAL_CHARACTERS or not _CREDENTIAL.fullmatch(credential):
+        # It travels in a header.
+        raise InvalidField(
+            "Give the credential as plain letters, digits and signs, without blanks.", field="credential"
+        )
+    sealed = seal(
+        settings.MASTER_KEY, bytes(actor.org.data_key), org_id=str(actor.org.pk), origin=origin, text=credential
+    )
+    hint = credential[-HINT_CHARACTERS:] if len(credential) >= HINTED_FROM_CHARACTERS else ""
+    return {"credential": sealed, "credential_hint": hint}
+
+
+_LIMITS: Final = {
+    "connect_timeout_ms": (100, MAX_CONNECT_TIMEOUT_MS),
+    "timeout_ms": (1_000, MAX_TIMEOUT_MS),
+    "max_retries": (0, MAX_RETRIES),
+}
+
+
+def _check_limits(**given: int) -> dict[str, int]:
+    for field, value in given.items():
+        low, high = _LIMITS[field]
+        if not low <= value <= high:
+            raise InvalidField(f"Give a whole number from {low} to {high}.", field=field)
+    return given
+
+
+def _check_bill_path(path: str) -> str:
+    if path and (not _BILL_PATH.fullmatch(path) or len(path) > 200 or {".", ".."} & set(path.split("/"))):
+        raise InvalidField("Give a path such as /bills/{id}, without a query.", field="bill_path")
+    return path
+
+
+def _taken() -> Conflict:
+    return Conflict("There is an upstream of this name already.", field="name")

@@ -1,0 +1,62 @@
+"""What people type, checked: each function gives the value to store or raises InvalidField with what to type instead."""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Final
+from zoneinfo import available_timezones
+
+from costhub.lib.errors import InvalidField
+from costhub.lib.money import MAX_PRICE_PER_MILLION
+
+MAX_NAME_CHARACTERS: Final = 120
+MAX_IDENTIFIER_CHARACTERS: Final = 200
+PRICE_DECIMAL_PLACES: Final = 12
+
+_EARLIEST_YEAR, _LATEST_YEAR = 2000, 2200
+_IDENTIFIER: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
+
+
+def check_name(text: str, field: str = "name") -> str:
+    """A name for people: one line, something visible in it."""
+    name = text.strip()
+    if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
+        raise InvalidField(f"Give a name of 1 to {MAX_NAME_CHARACTERS} visible characters.", field=field)
+    return name
+
+
+def check_identifier(text: str, field: str) -> str:
+    """A name that programs send: no blanks, since headers and URLs carry it."""
+    if len(text) > MAX_IDENTIFIER_CHARACTERS or not _IDENTIFIER.fullmatch(text) or not text.isprintable():
+        raise InvalidField(f"Give 1 to {MAX_IDENTIFIER_CHARACTERS} visible characters without blanks.", field=field)
+    return text
+
+
+def check_time_zone(text: str) -> str:
+    """A name of the IANA time zone database."""
+    if text not in _time_zones():
+        raise InvalidField("Give a time zone by its IANA name, such as Europe/Berlin.", field="time_zone")
+    return text
+
+
+def check_price(amount: Decimal, field: str) -> Decimal:
+    """USD per million tokens, or per request: from zero to the dearest that can be counted exactly."""
+    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE_PER_MILLION:
+        raise InvalidField(f"Give a price in USD from 0 to {MAX_PRICE_PER_MILLION}.", field=field)
+    exponent = amount.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -PRICE_DECIMAL_PLACES:
+        raise InvalidField(f"Give at most {PRICE_DECIMAL_PLACES} decimal places.", field=field)
+    return amount
+
+
+def check_moment(moment: datetime, field: str) -> datetime:
+    """A moment in a year that every part of the product can count in."""
+    if not _EARLIEST_YEAR <= moment.year < _LATEST_YEAR:
+        raise InvalidField(f"Give a time between the years {_EARLIEST_YEAR} and {_LATEST_YEAR}.", field=field)
+    return moment
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones()) - {"Factory", "localtime"}

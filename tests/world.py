@@ -1,0 +1,210 @@
+"""The named world: Ada owns Acme, Ben is a developer in it, Mallory owns Mallcorp and wants to see Acme's.
+
+Made with the product's own actions, so that what tests stand on is what users stand on.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from secrets import token_hex
+from typing import Any
+
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+
+from costhub.lib.money import parse_usd
+from tenants.access import Actor, org_scope
+from tenants.actions.budgets import create_budget
+from tenants.actions.models import create_model
+from tenants.actions.orgs import add_member, create_organization, find_or_create_user
+from tenants.actions.pricing import create_price
+from tenants.actions.upstreams import create_upstream
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Role, UpstreamKind
+from tenants.models import ApiKey, Budget, LanguageModel, Organization, Price, Project, Upstream, User
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organisation and its first rows. ``api_key`` and ``admin_token`` are secrets in clear, ``key`` is the row."""
+
+    org: Organization
+    owner: Actor
+    project: Project
+    key: ApiKey
+    api_key: str
+    admin_token: str
+
+    @property
+    def org_id(self) -> str:
+        """The organisation's id, as snapshots and Valkey spell it."""
+        return str(self.org.pk)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everybody, and the two organisations."""
+
+    acme: Tenant
+    mallcorp: Tenant
+    ada: User
+    ben: User
+    mallory: User
+    ben_actor: Actor
+
+
+def make_world(*, unique: bool = False) -> World:
+    """Create the world in the current transaction, or committed when there is none; ``unique`` names are nobody else's."""
+    mark = f"-{token_hex(4)}" if unique else ""
+    ada, ben, mallory = (
+        find_or_create_user(f"{name}{mark}@{place}.example")
+        for name, place in (("ada", "acme"), ("ben", "acme"), ("mallory", "mallcorp"))
+    )
+    acme, mallcorp = make_tenant(f"Acme{mark}", ada), make_tenant(f"Mallcorp{mark}", mallory)
+    with org_scope(acme.org.pk):
+        add_member(actor=acme.owner, email=ben.email, role=Role.DEVELOPER)
+    return World(acme, mallcorp, ada, ben, mallory, Actor(acme.org, Role.DEVELOPER, ben.email, ben.pk))
+
+
+def make_tenant(name: str, owner: User) -> Tenant:
+    """An organisation with its first project, key and token."""
+    made = create_organization(name=name, owner=owner, acting_name="operator@costhub.example")
+    with org_scope(made.org.pk):
+        key = ApiKey.objects.get(org=made.org)
+    actor = Actor(made.org, Role.OWNER, owner.email, owner.pk)
+    return Tenant(made.org, actor, made.project, key, made.api_key, made.admin_token)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """One upstream and one model, priced unless asked otherwise."""
+
+    upstream: Upstream
+    model: LanguageModel
+    price: Price | None
+
+
+def make_catalog(
+    tenant: Tenant,
+    *,
+    base_url: str = "https://llm.acme.example/v1",
+    credential: str | None = "sk-acme-0123456789abcdefgh",
+    kind: UpstreamKind = UpstreamKind.OPENAI_COMPATIBLE,
+    model: str = "small",
+    input_per_million: str | None = "0.15",
+    output_per_million: str = "0.60",
+    effective_from: datetime | None = None,
+    **model_fields: Any,
+) -> Catalog:
+    """Give a tenant an upstream, a model on it, and a price unless ``input_per_million`` is None.
+
+    A base URL on loopback must be on the operator's list, COSTHUB_ALLOWED_NETWORKS.
+    """
+    with org_scope(tenant.org.pk):
+        upstream = create_upstream(
+            actor=tenant.owner, name=f"for {model}", kind=kind, base_url=base_url, credential=credential
+        )
+        row = create_model(actor=tenant.owner, name=model, upstream=upstream, **model_fields)
+        price = None
+        if input_per_million is not None:
+            price = create_price(
+                actor=tenant.owner,
+                model=row,
+                input_per_million=Decimal(input_per_million),
+                output_per_million=Decimal(output_per_million),
+                effective_from=effective_from,
+            )
+    return Catalog(upstream, row, price)
+
+
+def make_budget(
+    tenant: Tenant,
+    limit: str,
+    *,
+    scope: BudgetScope = BudgetScope.ORGANIZATION,
+    subject: str = "",
+    period: BudgetPeriod = BudgetPeriod.DAY,
+    action: BudgetAction = BudgetAction.BLOCK,
+) -> Budget:
+    """A budget of ``limit`` USD."""
+    with org_scope(tenant.org.pk):
+        return create_budget(
+            actor=tenant.owner,
+            scope=scope,
+            subject=subject,
+            period=period,
+            limit_nanos=parse_usd(limit),
+            action=action,
+        )
+
+
+@dataclass
+class Api:
+    """A caller of the management API: a program with a bearer token, or a signed-in person.
+
+    In a test's one long transaction an organisation that a request opened would stay open for the next, so each
+    request starts and ends with none open.
+    """
+
+    token: str | None = None
+    user: User | None = None
+    org: str | None = None
+    client: Client = field(default_factory=Client)
+
+    def __post_init__(self) -> None:
+        if self.user is not None:
+            self.client.force_login(self.user)
+
+    def get(self, path: str, **query: str) -> HttpResponse:
+        """GET below /api/v1."""
+        return self.send("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
+        """POST a JSON body below /api/v1; ``Idempotency_Key="k"`` becomes a header."""
+        return self.send("POST", path, body if body is not None else {}, headers=headers)
+
+    def patch(self, path: str, body: Any) -> HttpResponse:
+        """PATCH with a JSON body below /api/v1."""
+        return self.send("PATCH", path, body)
+
+    def delete(self, path: str) -> HttpResponse:
+        """DELETE below /api/v1."""
+        return self.send("DELETE", path)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> HttpResponse:
+        """Any request; a body of bytes goes as it is."""
+        sent = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
+        if self.org is not None:
+            sent["X-CostHub-Organization"] = self.org
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        close_scopes()
+        try:
+            answer: HttpResponse = self.client.generic(  # type: ignore[assignment]
+                method,
+                f"/api/v1{path}",
+                content,
+                content_type=content_type,
+                headers=sent,
+                query_params=query,
+            )
+        finally:
+            close_scopes()
+        return answer
+
+
+def close_scopes() -> None:
+    """Close every organisation that the current transaction has open."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('costhub.orgs', '', true), set_config('costhub.user', '', true)")
