@@ -8,6 +8,8 @@ requests do not.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import add
 from typing import Any, Final, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -29,6 +31,7 @@ from django.db.models import (
     TextField,
     Value,
 )
+from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
@@ -47,6 +50,9 @@ MECHANISMS: Final = ("cache", "coalescing", "compression", "routing", "cascade",
 GROUPS: Final = ("model", "project", "key", "end_user", "upstream", "day", "hour", "status")
 MAX_GROUPS: Final = 4
 MAX_PAGE: Final = 200
+
+INPUT_COLUMNS: Final = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "audio_input_tokens")
+OUTPUT_COLUMNS: Final = ("output_tokens", "audio_output_tokens")
 
 _COLUMNS: Final = {
     "model": "request_model",
@@ -69,7 +75,10 @@ _UNATTRIBUTED: Final = Q(status__gte=200, status__lt=400, price_id=None)
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over rows of the ledger. ``savings`` holds only the mechanisms that are not zero."""
+    """Sums over rows of the ledger. ``savings`` holds only the mechanisms that are not zero.
+
+    ``input_tokens`` and ``output_tokens`` are over all classes of the ledger: cached, cache-writing and audio too.
+    """
 
     requests: int = 0
     input_tokens: int = 0
@@ -133,6 +142,16 @@ class Call:
     def list_cost(self) -> int:
         """What it would have cost without CostHub."""
         return self.net("list_cost")
+
+    @property
+    def input_tokens(self) -> int:
+        """Input tokens of every class."""
+        return sum(self.net(column) for column in INPUT_COLUMNS)
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of every class; reasoning is inside them."""
+        return sum(self.net(column) for column in OUTPUT_COLUMNS)
 
     @property
     def savings(self) -> dict[str, int]:
@@ -421,7 +440,7 @@ def _rows(actor: Actor, filters: LedgerFilters) -> QuerySet[LedgerEntry]:
     return LedgerEntry.objects.filter(org_id=actor.org.pk).filter(filters.condition())
 
 
-def _sum(column: str, condition: Q | None = None) -> Coalesce:
+def _sum(column: str | Combinable, condition: Q | None = None) -> Coalesce:
     return Coalesce(Sum(column, filter=condition), Value(0), output_field=BigIntegerField())
 
 
@@ -433,8 +452,8 @@ def _sum_saving(mechanism: str) -> Coalesce:
 # The names end in an underscore because an annotation may not be called like a column.
 _SUMS: Final[dict[str, Expression]] = {
     "requests_": Count("id", filter=_CALL),
-    "input_tokens_": _sum("input_tokens"),
-    "output_tokens_": _sum("output_tokens"),
+    "input_tokens_": _sum(reduce(add, map(F, INPUT_COLUMNS))),
+    "output_tokens_": _sum(reduce(add, map(F, OUTPUT_COLUMNS))),
     "list_cost_": _sum("list_cost"),
     "effective_cost_": _sum("effective_cost"),
     "as_of_": Max("recorded_at"),
