@@ -27,8 +27,6 @@ _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _QUERY: Final = re.compile(r"[!$-;=?-\[\]-~]*")
-#: beside the full stop, these separate labels for a parser that normalises first
-_FOREIGN_DOTS: Final = frozenset("\u3002\uff0e\uff61")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +162,7 @@ def _read_name(host: str, field: str) -> str:
     name = host.encode().lower().decode()
     if not name.isascii() or "xn--" in name:
         try:
-            if _FOREIGN_DOTS.intersection(name):
-                raise InvalidField("Separate the parts of the host name with plain full stops.", field=field)
+            # strict: the ideographic full stop and its kin separate nothing
             name = idna.encode(name, strict=True, std3_rules=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
             raise InvalidField("The host is not a valid international domain name.", field=field) from error

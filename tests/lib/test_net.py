@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import override_settings
 from pyreqwest.client import Client
-from pyreqwest.exceptions import ConnectError, RequestTimeoutError
+from pyreqwest.exceptions import BuilderError, ConnectError, RequestTimeoutError
 
 from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.net import (
@@ -209,6 +209,7 @@ class TestAllowList:
             ("10.1.0.0/16", None, "http://gpu.test", ("10.0.255.255",), BlockedAddress),
             ("10.1.0.0/16", None, "http://gpu.test", ("10.1.2.3", "10.2.0.0"), BlockedAddress),
             ("10.1.0.0/16", None, "http://gpu.test", ("10.1.2.3", "1.1.1.1"), InvalidField),
+            ("10.1.0.0/16", None, "http://gpu.test", ("1.1.1.1", "10.1.2.3"), InvalidField),
             ("10.1.0.0/16", None, "http://gpu.test", ("64:ff9b::a01:203",), BlockedAddress),
             ("10.1.0.0/16", None, "http://gpu.test", ("2002:a01:203::1",), BlockedAddress),
             ("0.0.0.0/0", None, "http://gpu.test", ("169.254.169.254",), BlockedAddress),
@@ -290,6 +291,15 @@ class TestPyreqwestClient:
     def test_a_pin_without_an_address_is_refused(self) -> None:
         with pytest.raises(Unresolvable):
             build(Gate(), Pinned(Target("https", "api.example", 443), ()))
+
+    async def test_a_client_for_https_speaks_nothing_else(self) -> None:
+        async with serve() as upstream:
+            gate = Gate([LOOPBACK], resolve_to("127.0.0.1"))
+            pinned = await gate.pin(parse_origin(f"https://pinned.test:{upstream.port}"))
+            async with build(gate, pinned) as client:
+                with pytest.raises(BuilderError):
+                    await client.get(f"http://pinned.test:{upstream.port}/").build().send()
+            assert upstream.connections == 0
 
     async def test_a_literal_of_ipv6_is_called_as_it_stands(self) -> None:
         async with serve(host="::1") as upstream:
