@@ -6,6 +6,7 @@ token are written. A call is final in the bill before its last chunk is written 
 
 import asyncio
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from tests.bank import sse
@@ -107,6 +108,7 @@ class _Service:
         await self._reply.start(200, EVENT_STREAM, (("cache-control", "no-cache"),))
         for step in self._steps:
             if self._breaks_before(step):
+                self._put_back(step)
                 await self._flush()
                 await self._break()
             self._take(step)
@@ -163,6 +165,10 @@ class _Service:
         batch, self._batch, self._batched_tokens = b"".join(self._batch), [], 0
         await self._reply.write(batch)
 
+    def _put_back(self, step: Step) -> None:
+        """A step that was looked at and not taken: whoever goes on with the answer begins with it."""
+        self._steps = chain([step], self._steps)
+
     # A whole answer
 
     async def _deliver_whole(self) -> None:
@@ -210,6 +216,7 @@ class _Service:
         """Bill tokens without sending any, all or up to the given number of visible ones."""
         for step in self._steps:
             if stop_at is not None and step.kind == "token" and self._shown >= stop_at:
+                self._put_back(step)
                 break
             self._bill.add(self._call, output=step.output, reasoning=step.reasoning)
             if step.kind == "token":

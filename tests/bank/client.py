@@ -95,6 +95,10 @@ class Bank:
                 pipe.close()
         self._process.wait(timeout=ADMIN_TIMEOUT_SECONDS)
 
+    def complaints(self) -> str:
+        """What the bank has printed to its standard error: nothing, unless the bank itself went wrong."""
+        return _complaints_path(self.bill_path).read_text()
+
     # The truth
 
     def bill(self) -> list[BilledCall]:
@@ -199,8 +203,12 @@ def _exchange(connection: http.client.HTTPConnection, method: str, target: str, 
     return response.status, orjson.loads(response.read())
 
 
+def _complaints_path(bill_path: Path) -> Path:
+    return bill_path.with_suffix(".stderr")
+
+
 def _spawn(bill_path: Path, port: int, fsync: bool) -> tuple[subprocess.Popen[bytes], int]:
-    complaints = bill_path.with_suffix(".stderr")
+    complaints = _complaints_path(bill_path)
     command = [sys.executable, "-m", "tests.bank", "--port", str(port), "--bill", str(bill_path), "--end-with-stdin"]
     if not fsync:
         command.append("--no-fsync")
@@ -209,7 +217,7 @@ def _spawn(bill_path: Path, port: int, fsync: bool) -> tuple[subprocess.Popen[by
     assert process.stdout is not None
     ready = process.stdout.readline()
     if not ready:
-        process.wait()
+        process.communicate()
         raise RuntimeError(f"The bank did not come up: {complaints.read_text()}")
     return process, int(ready)
 
