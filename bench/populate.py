@@ -1,0 +1,54 @@
+"""Makes organisations and keys in a running stack, through the same actions as the console and the API.
+
+Runs as a program of its own in the stack's environment, after `django.setup()`: an `Order` as JSON on standard input,
+the secrets of each organisation's keys as JSON on standard output.
+"""
+
+import json
+import sys
+from decimal import Decimal
+from typing import Final
+
+from bench.peers.costhub import Order
+from costhub.lib.money import Nanos
+from tenants.access import Actor, org_scope
+from tenants.actions.budgets import create_budget
+from tenants.actions.keys import create_key
+from tenants.actions.models import create_model
+from tenants.actions.orgs import create_organization
+from tenants.actions.pricing import create_price
+from tenants.actions.upstreams import create_upstream
+from tenants.choices import BudgetPeriod, BudgetScope, Role, Tokenizer, UpstreamKind
+
+#: so much that no budget refuses a call of the bench
+LIMIT: Final = Nanos(1_000_000 * 10**9)
+SCOPES: Final = (BudgetScope.ORGANIZATION, BudgetScope.PROJECT, BudgetScope.KEY, BudgetScope.END_USER)
+
+
+def main() -> None:
+    """Read the order, carry it out, print the secrets."""
+    print(json.dumps(populate(Order(**json.load(sys.stdin)))))
+
+
+def populate(order: Order) -> list[list[str]]:
+    """Make the organisations; gives the secrets of each one's keys."""
+    secrets = []
+    for number in range(order.organizations):
+        made = create_organization(name=f"Bench {number}", acting_name="bench")
+        with org_scope(made.org.pk):
+            secrets.append(_furnish(Actor(made.org, Role.OWNER, "bench"), order))
+    return secrets
+
+
+def _furnish(actor: Actor, order: Order) -> list[str]:
+    """A model for each upstream, a hard budget for each scope, and the keys, each of an end user of its own."""
+    for kind, base_url in order.base_urls.items():
+        upstream = create_upstream(actor=actor, name=kind, kind=UpstreamKind.OPENAI_COMPATIBLE, base_url=base_url)
+        model = create_model(
+            actor=actor, name=f"bench-{kind}", upstream=upstream, upstream_model="bench", tokenizer=Tokenizer.O200K
+        )
+        create_price(actor=actor, model=model, input_per_million=Decimal("0.15"), output_per_million=Decimal("0.60"))
+    for scope in SCOPES:
+        create_budget(actor=actor, scope=scope, period=BudgetPeriod.MONTH, limit_nanos=LIMIT)
+    keys = (create_key(actor=actor, name=f"bench {number}", end_user=f"user-{number}") for number in range(order.keys))
+    return [key.secret for key in keys]
