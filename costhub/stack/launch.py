@@ -73,8 +73,8 @@ def run_stack(options: UpOptions) -> int:
                 supervisor.run()
             finally:
                 announced.unlink(missing_ok=True)
-    except StopRequested as request:
-        _say(f"Stopped after {request}; the data stays in {options.data_dir}.")
+    except StopRequested:
+        _say(f"Stopped; the data stays in {options.data_dir}.")
         return 0
     except (PartFailed, OSError, ValueError) as error:
         _say(f"costhub up: {error}")

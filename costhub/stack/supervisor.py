@@ -54,7 +54,8 @@ class Supervisor:
     changed.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], *, first_delay_seconds: float = FIRST_DELAY_SECONDS) -> None:
+        self._first_delay_seconds = first_delay_seconds
         self.on_change: Callable[[], None] = lambda: None
         self._say = say
         self._watched: list[_Watched] = []
@@ -69,6 +70,8 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping = True
+        if isinstance(error, StopRequested):
+            self._say(f"Stopping after {error}. Ask once more to kill what is slow.")
         self.stop()
         for number, previous in self._previous.items():
             signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal() itself gave
@@ -153,7 +156,7 @@ class Supervisor:
         name, now_ns = watched.part.name, clock.monotonic_ns()
         quick = now_ns - watched.started_ns < QUICK_DEATH_SECONDS * 1e9
         watched.quick_deaths = watched.quick_deaths + 1 if quick else 0
-        delay = min(FIRST_DELAY_SECONDS * 2**watched.quick_deaths, LONGEST_DELAY_SECONDS)
+        delay = min(self._first_delay_seconds * 2**watched.quick_deaths, LONGEST_DELAY_SECONDS)
         watched.restart_at_ns = now_ns + int(delay * 1e9)
         watched.recovering = False
         if watched.quick_deaths >= FAILING_AFTER_DEATHS:

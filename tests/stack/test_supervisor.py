@@ -1,0 +1,98 @@
+"""The supervisor: what dies is started again or named, and nothing outlives it."""
+
+import os
+import re
+import signal
+
+import psycopg
+import pytest
+import redis
+
+from tests.stack.conftest import Start, Watch
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_everything_in_order(start_supervised: Start, number: signal.Signals) -> None:
+    stack = start_supervised("postgres", "valkey")
+    everything = Watch(stack.descendants())
+    stack.process.send_signal(number)
+    _, said = stack.process.communicate(timeout=30)
+    assert everything.survivors(0) == []
+    assert (stack.process.returncode, said) == (
+        0,
+        f"Stopping after {number.name}. Ask once more to kill what is slow.\nstopped\n",
+    )
+
+
+def test_a_part_that_ignores_requests_is_killed_with_its_children(start_supervised: Start) -> None:
+    stack = start_supervised("deaf")
+    everything = Watch(stack.descendants())
+    assert len(stack.descendants()) >= 2
+    stack.process.terminate()
+    stack.process.communicate(timeout=30)
+    assert everything.survivors(5) == []
+
+
+def test_nothing_outlives_a_killed_supervisor(start_supervised: Start) -> None:
+    stack = start_supervised("postgres", "valkey")
+    everything = Watch(stack.descendants())
+    assert len(stack.descendants()) >= 7
+    stack.process.kill()
+    assert everything.survivors(15) == []
+
+
+def test_a_killed_part_is_started_again_with_its_data(start_supervised: Start) -> None:
+    stack = start_supervised("postgres", "valkey")
+    before = stack.told
+    with redis.Redis.from_url(before["redis_url"], decode_responses=True) as client:
+        client.set("held", "7")
+    os.kill(before["pids"]["valkey"], signal.SIGKILL)
+    assert stack.read_said() == "valkey ended with exit code -9. It is started again in 0.02 s."
+    after = stack.read_told()
+    assert stack.read_said() == "valkey answers again."
+    assert after["redis_url"] == before["redis_url"]
+    assert after["pids"]["postgres"] == before["pids"]["postgres"]
+    assert after["pids"]["valkey"] != before["pids"]["valkey"]
+    with redis.Redis.from_url(after["redis_url"], decode_responses=True) as client:
+        assert client.get("held") == "7"
+
+
+def test_a_killed_database_is_started_again_at_the_same_address(start_supervised: Start) -> None:
+    stack = start_supervised("postgres")
+    url = stack.told["database_url"]
+    os.kill(stack.told["pids"]["postgres"], signal.SIGKILL)
+    assert stack.read_said() == "postgres ended with exit code -9. It is started again in 0.02 s."
+    assert stack.read_told()["database_url"] == url
+    assert stack.read_said() == "postgres answers again."
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_part_that_keeps_dying_is_named_and_the_others_live_on(start_supervised: Start) -> None:
+    stack = start_supervised("valkey", "crasher")
+    os.kill(stack.told["pids"]["crasher"], signal.SIGKILL)
+    said = [stack.read_said()]
+    while "FAILING" not in said[-1]:
+        stack.read_told()
+        said.append(stack.read_said())
+    assert [re.sub(r"in [\d.]+ s\.", "in a while.", line) for line in said[:4]] == [
+        "crasher ended with exit code -9. It is started again in a while.",
+        *["crasher ended with exit code 3. It is started again in a while."] * 3,
+    ]
+    assert said[4].startswith(
+        "crasher is FAILING: it ended with exit code 3, 5 times within 10 s of its start. Its log is "
+    )
+    assert len(said) == 5
+    with redis.Redis.from_url(stack.told["redis_url"]) as client:
+        assert client.ping() is True
+
+
+def test_a_second_signal_has_no_patience(start_supervised: Start) -> None:
+    stack = start_supervised("postgres")
+    everything = Watch(stack.descendants())
+    os.kill(stack.told["pids"]["postgres"], signal.SIGSTOP)
+    stack.process.terminate()
+    assert stack.read_said() == "Stopping after SIGTERM. Ask once more to kill what is slow."
+    stack.process.terminate()
+    stack.process.communicate(timeout=10)
+    assert everything.survivors(5) == []
