@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar, Final
 
+import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
@@ -126,10 +127,12 @@ class Beat(Service):
 
 def ping_worker(broker_url: str, node: str | None = None, timeout_seconds: float = 1.0) -> bool:
     """True when a Celery worker on this broker (``node``, or any) answers in time."""
-    with Celery(broker=broker_url, set_as_current=False) as client:
-        destination = [node] if node else None
-        try:
-            answers = client.control.ping(destination=destination, timeout=timeout_seconds, limit=1)
-        except (OperationalError, OSError):
-            return False
-    return bool(answers)
+    try:
+        # Asked first because Celery would try again and again to reach a broker that is down.
+        with redis.Redis.from_url(broker_url, socket_timeout=2, socket_connect_timeout=2) as broker:
+            broker.ping()
+        with Celery(broker=broker_url, set_as_current=False) as client:
+            destination = [node] if node else None
+            return bool(client.control.ping(destination=destination, timeout=timeout_seconds, limit=1))
+    except (redis.RedisError, OperationalError, OSError):
+        return False

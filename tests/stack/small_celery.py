@@ -1,0 +1,16 @@
+"""The least Celery app: one task a beat adds to a list in the broker's own database."""
+
+import os
+
+import redis
+from celery import Celery
+
+app = Celery("small", broker=os.environ["REDIS_URL"])
+app.conf.beat_schedule = {"tick": {"task": "tests.stack.small_celery.tick", "schedule": 0.2}}
+app.conf.task_ignore_result = True
+
+
+@app.task(name="tests.stack.small_celery.tick")
+def tick() -> None:
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.rpush("ticks", os.getpid())

@@ -1,0 +1,85 @@
+"""Our own processes as the stack runs them: granian, the Celery worker, beat."""
+
+import http.client
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from costhub.stack.part import Part
+from costhub.stack.ports import HOST, find_free_port
+from costhub.stack.services import Beat, Proxy, Worker, ping_worker
+from costhub.stack.valkey import Valkey
+from tests.stack.conftest import ROOT, Watch
+
+ENVIRONMENT = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
+
+
+@contextmanager
+def running(part: Part) -> Iterator[None]:
+    try:
+        part.start()
+        part.wait_ready()
+        yield
+    finally:
+        part.stop()
+
+
+@pytest.fixture
+def valkey(data_dir: Path) -> Iterator[Valkey]:
+    server = Valkey(data_dir)
+    with running(server):
+        yield server
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def get(port: int) -> str:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    connection.request("GET", "/")
+    body = connection.getresponse().read().decode()
+    connection.close()
+    return body
+
+
+def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data_dir: Path) -> None:
+    proxy = Proxy(data_dir, ENVIRONMENT, port=find_free_port(), workers=2, app="tests.stack.small_asgi:application")
+    with running(proxy):
+        assert proxy.pid is not None
+        assert get(proxy.port) in {str(pid) for pid in children_of(proxy.pid)}
+        everything = Watch([proxy.pid, *children_of(proxy.pid)])
+        os.kill(proxy.pid, signal.SIGKILL)
+        assert proxy.wait_exit(10)
+        # As the supervisor does before it starts a dead part again: no orphan may keep the port.
+        assert proxy.reap() == -signal.SIGKILL
+        assert everything.survivors(5) == []
+        proxy.start()
+        proxy.wait_ready()
+        assert proxy.pid is not None
+        assert get(proxy.port) in {str(pid) for pid in children_of(proxy.pid)}
+
+
+def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, valkey: Valkey) -> None:
+    environment = ENVIRONMENT | {"REDIS_URL": valkey.url}
+    worker = Worker(data_dir, environment, app="tests.stack.small_celery")
+    beat = Beat(data_dir, environment, app="tests.stack.small_celery")
+    (data_dir / "beat.pid").write_text(f"{os.getpid()}\n")
+    with redis.Redis.from_url(valkey.url) as client, running(worker), running(beat):
+        assert worker.pid is not None
+        _, pid = client.blpop(["ticks"], timeout=20)
+        assert int(pid) in children_of(worker.pid)
+        assert ping_worker(valkey.url, worker.node) is True
+        assert ping_worker(valkey.url, "costhub-another@localhost", timeout_seconds=0.2) is False
+        everything = Watch([worker.pid, *children_of(worker.pid)])
+    assert everything.survivors(0) == []
+    assert "Traceback" not in worker.log_path.read_text() + beat.log_path.read_text()
+
+
+def test_no_worker_answers_where_there_is_no_broker() -> None:
+    assert ping_worker(f"redis://{HOST}:{find_free_port()}/0", timeout_seconds=0.2) is False
