@@ -107,7 +107,8 @@ FAILPOINT: Final = _text("COSTHUB_FAILPOINT", "")
 DATABASES = {
     "default": _database("DATABASE_URL", "postgresql://costhub_app:costhub_app@127.0.0.1:5432/costhub"),
     # The owner of the tables. Only migrations connect with it: the app role owns nothing.
-    "owner": _database("DATABASE_OWNER_URL", "postgresql://costhub_owner:costhub_owner@127.0.0.1:5432/costhub"),
+    "owner": _database("DATABASE_OWNER_URL", "postgresql://costhub_owner:costhub_owner@127.0.0.1:5432/costhub")
+    | {"ATOMIC_REQUESTS": False},
 }
 REDIS_URL: Final = _text("REDIS_URL", "redis://127.0.0.1:6379/0")
 #: how long the hot path waits for Valkey before it fails closed
@@ -129,6 +130,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "costhub.lib.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -184,6 +186,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # Each view names its own; DRF's would take passwords in a Basic header.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "UNAUTHENTICATED_USER": None,

@@ -1,5 +1,13 @@
 """Every path outside /v1."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from tenants.api.problems import answer_unknown_path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("api/v1/", include("tenants.urls")),
+    re_path(r"^api/", answer_unknown_path),
+    path("", include("billing.pages")),
+]

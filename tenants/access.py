@@ -87,16 +87,21 @@ def access_named(rows: models.QuerySet[Row], actor: Actor, name_or_id: str, *, f
 
 def find_row(rows: models.QuerySet[Row], actor: Actor, row_id: str | UUID) -> Row | None:
     """One row of the actor's organisation by id, if it is there."""
-    try:
-        wanted = UUID(str(row_id))
-    except ValueError:
-        return None
-    return rows.filter(org=actor.org, pk=wanted).first()
+    wanted = find_uuid(str(row_id))
+    return rows.filter(org=actor.org, pk=wanted).first() if wanted else None
 
 
 def find_named(rows: models.QuerySet[Row], actor: Actor, name_or_id: str) -> Row | None:
     """One row of the actor's organisation by its name, which goes first, or by its id."""
     return rows.filter(org=actor.org, name=name_or_id).first() or find_row(rows, actor, name_or_id)
+
+
+def find_uuid(text: str) -> UUID | None:
+    """The id that ``text`` spells, if it is one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def list_org_ids() -> list[tuple[UUID, int, int]]:

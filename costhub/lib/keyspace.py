@@ -68,3 +68,13 @@ def key_snapshot_key(digest: bytes) -> str:
 def org_snapshot_key(org_id: str) -> str:
     """An OrgSnapshot."""
     return f"costhub:org:{org_id}"
+
+
+def corrected_key(shard: int, request_id: str) -> str:
+    """The mark that an estimated row has had its correction."""
+    return f"{tag(shard)}:corrected:{request_id}"
+
+
+def management_answer_key(owner: str, digest: str) -> str:
+    """The first answer of the management API to an Idempotency-Key; ``owner`` is an organisation or platform token."""
+    return f"costhub:answer:{owner}:{digest}"

@@ -1,12 +1,15 @@
 """Upstreams: where calls go, and the credential that goes with them, which nobody can read back."""
 
+import dataclasses
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.clock import monotonic_ns
+from costhub.lib.errors import AppError, Conflict, InvalidField
 from costhub.lib.net import gate_from_settings
 from costhub.lib.origins import Target, check_same_origin, parse_origin
 from costhub.lib.secrets import seal, unseal
@@ -26,6 +29,12 @@ MAX_CONNECT_TIMEOUT_MS: Final = 60_000
 MAX_TIMEOUT_MS: Final = 3_600_000
 MAX_RETRIES: Final = 10
 
+_EXPLAINED: Final = {
+    401: "The upstream answered 401: check the credential.",
+    403: "The upstream answered 403: the credential may not list models.",
+    404: "The upstream answered 404: check the path of the base URL, which usually ends in /v1.",
+}
+_UNEXPECTED: Final = "The upstream answered {}."
 _CREDENTIAL: Final = re.compile(r"[!-~]+")
 _BILL_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~{}-]+)+")
 
@@ -113,6 +122,45 @@ def reveal_credential(*, actor: Actor, upstream: Upstream) -> str | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question to an upstream, with all that asking it needs: the database is done with."""
+
+    url: str
+    headers: dict[str, str] = dataclasses.field(repr=False)
+
+    def run(self) -> "ProbeResult":
+        """Ask. Every failure is a result with a sentence; nothing is raised for it."""
+        started = monotonic_ns()
+        try:
+            answer = gate_from_settings().fetch_now("GET", self.url, headers=self.headers)
+        except AppError as error:
+            return ProbeResult(False, None, error.message, _ms_since(started))
+        is_ok = 200 <= answer.status < 300
+        detail = "The upstream answered." if is_ok else _EXPLAINED.get(answer.status, _UNEXPECTED).format(answer.status)
+        return ProbeResult(is_ok, answer.status, detail, _ms_since(started))
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """How an upstream answered; ``status`` is None if it did not."""
+
+    ok: bool
+    status: int | None
+    detail: str
+    latency_ms: int
+
+
+def prepare_probe(*, actor: Actor, upstream: Upstream) -> Probe:
+    """A question to an upstream for its models, as a call would ask it. Raises UnusableCredential."""
+    actor.check(Permission.WRITE_SETTINGS)
+    credential = reveal_credential(actor=actor, upstream=upstream)
+    headers = {"accept": "application/json"}
+    if credential is not None:
+        headers["authorization"] = f"Bearer {credential}"
+    return Probe(parse_origin(upstream.base_url).url("/models"), headers)
+
+
 def check_base_url(base_url: str) -> Target:
     """Read a base URL, and refuse an address that may not be called. A host name is vetted whenever it is called."""
     if len(base_url) > MAX_BASE_URL_CHARACTERS:
@@ -162,6 +210,10 @@ def _check_bill_path(path: str) -> str:
     if path and (not _BILL_PATH.fullmatch(path) or len(path) > 200 or {".", ".."} & set(path.split("/"))):
         raise InvalidField("Give a path such as /bills/{id}, without a query.", field="bill_path")
     return path
+
+
+def _ms_since(started_ns: int) -> int:
+    return (monotonic_ns() - started_ns) // 1_000_000
 
 
 def _taken() -> Conflict:

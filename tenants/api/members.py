@@ -1,0 +1,66 @@
+"""/members: who belongs to the organisation, as what."""
+
+from typing import ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants.actions.orgs import add_member, remove_member, set_role
+from tenants.api.base import TenantViewSet
+from tenants.api.fields import Answer, Body, Choice
+from tenants.choices import Role
+from tenants.models import Membership
+from tenants.selectors import list_members
+
+
+class MemberAnswer(Answer):
+    """A person's role. Nothing else of the person is shown: they may belong to other organisations too."""
+
+    email = serializers.EmailField(source="user.email")
+
+    class Meta:
+        model = Membership
+        fields: ClassVar = ["id", "email", "role", "created_at"]
+
+
+class NewMember(Body):
+    """Whom to add."""
+
+    email = serializers.EmailField()
+    role = Choice(Role)
+
+
+class MemberChanges(Body):
+    """What may change."""
+
+    role = Choice(Role)
+
+
+class MemberViewSet(TenantViewSet):
+    """Members of the organisation."""
+
+    queryset = Membership.objects.all()
+    serializer_class = MemberAnswer
+
+    def rows(self) -> QuerySet[Membership]:
+        """Those of the open organisation."""
+        return list_members(self.actor)
+
+    @extend_schema(request=NewMember, responses={201: MemberAnswer})
+    def create(self, request: Request) -> Response:
+        """Add a person by e-mail address."""
+        return self.show(add_member(actor=self.actor, **self.read(NewMember)), 201)
+
+    @extend_schema(request=MemberChanges, responses=MemberAnswer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a member's role."""
+        membership = self.access(pk)
+        return self.show(set_role(actor=self.actor, membership=membership, **self.read(MemberChanges)))
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """End a membership."""
+        remove_member(actor=self.actor, membership=self.access(pk))
+        return Response(status=204)

@@ -1,0 +1,128 @@
+"""/upstreams: where calls go. A credential goes in and is never shown again, only whether there is one."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants.access import access_row
+from tenants.actions.upstreams import create_upstream, prepare_probe, update_upstream
+from tenants.api.base import ManagementView, TenantViewSet
+from tenants.api.fields import Answer, Body, Choice, Flag, Text, Whole
+from tenants.api.keys import Nothing
+from tenants.choices import UpstreamKind
+from tenants.models import Upstream
+from tenants.selectors import list_upstreams
+
+
+class UpstreamAnswer(Answer):
+    """An upstream without its credential."""
+
+    has_credential = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Upstream
+        fields: ClassVar = [
+            "id",
+            "name",
+            "kind",
+            "base_url",
+            "origin",
+            "has_credential",
+            "credential_hint",
+            "drain_on_disconnect",
+            "bill_path",
+            "connect_timeout_ms",
+            "timeout_ms",
+            "max_retries",
+            "is_active",
+            "created_at",
+        ]
+
+    def get_has_credential(self, upstream: Upstream) -> bool:
+        """Whether a credential is stored."""
+        return upstream.credential is not None
+
+
+class UpstreamChanges(Body):
+    """What may change. A URL of another origin asks for the credential again; null forgets it."""
+
+    name = Text(required=False)
+    base_url = Text(required=False)
+    credential = Text(required=False, allow_null=True)
+    drain_on_disconnect = Flag(required=False)
+    bill_path = Text(required=False, allow_blank=True)
+    connect_timeout_ms = Whole(required=False)
+    timeout_ms = Whole(required=False)
+    max_retries = Whole(required=False)
+    is_active = Flag(required=False)
+
+
+class NewUpstream(Body):
+    """What an upstream is made of."""
+
+    name = Text()
+    kind = Choice(UpstreamKind)
+    base_url = Text()
+    credential = Text(required=False, allow_null=True)
+    drain_on_disconnect = Flag(required=False)
+    bill_path = Text(required=False, allow_blank=True)
+    connect_timeout_ms = Whole(required=False)
+    timeout_ms = Whole(required=False)
+    max_retries = Whole(required=False)
+
+
+class ProbeAnswer(serializers.Serializer[Any]):
+    """How the upstream answered ``GET {base_url}/models``."""
+
+    ok = serializers.BooleanField()
+    status = serializers.IntegerField(allow_null=True)
+    detail = serializers.CharField()
+    latency_ms = serializers.IntegerField()
+
+
+class UpstreamViewSet(TenantViewSet):
+    """Upstreams, inactive ones included."""
+
+    queryset = Upstream.objects.all()
+    serializer_class = UpstreamAnswer
+
+    def rows(self) -> QuerySet[Upstream]:
+        """Those of the open organisation."""
+        return list_upstreams(self.actor)
+
+    @extend_schema(request=NewUpstream, responses={201: UpstreamAnswer})
+    def create(self, request: Request) -> Response:
+        """Create an upstream."""
+        return self.show(create_upstream(actor=self.actor, **self.read(NewUpstream)), 201)
+
+    @extend_schema(request=UpstreamChanges, responses=UpstreamAnswer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change an upstream."""
+        upstream = self.access(pk)
+        return self.show(update_upstream(actor=self.actor, upstream=upstream, **self.read(UpstreamChanges)))
+
+
+# The call may take seconds: no transaction, and so no connection's locks, must wait for it.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class UpstreamTestView(ManagementView):
+    """/upstreams/{id}/test."""
+
+    @extend_schema(request=Nothing, responses=ProbeAnswer)
+    def post(self, request: Request, pk: str) -> Response:
+        """Ask the upstream for its models, as a call would: through the gate, with the stored credential."""
+        self.read(Nothing)
+        return Response(asdict(self._probe.run()))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read all that is needed in one short transaction."""
+        with transaction.atomic():
+            super().initial(request, *args, **kwargs)
+            upstream = access_row(list_upstreams(self.actor), self.actor, kwargs["pk"])
+            self._probe = prepare_probe(actor=self.actor, upstream=upstream)
