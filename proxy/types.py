@@ -143,6 +143,9 @@ class Attempt:
             "certainty": self.certainty.value,
             "cost": self.cost,
             "error": self.error,
-            "input_tokens": self.usage.input + self.usage.cached_input + self.usage.cache_write + self.usage.audio_input,
+            "input_tokens": self.usage.input
+            + self.usage.cached_input
+            + self.usage.cache_write
+            + self.usage.audio_input,
             "output_tokens": self.usage.output + self.usage.audio_output,
         }

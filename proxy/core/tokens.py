@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import quicktok
+
 from proxy.types import Endpoint, Request
 from tenants.choices import Tokenizer
 from tenants.snapshots import ModelSnapshot
@@ -118,4 +119,3 @@ def _strings(value: Any) -> Iterator[str]:
         elif item is not None:
             # A number in a schema, or a token id, which as a text is at least the one token that it stands for.
             yield str(item)
-

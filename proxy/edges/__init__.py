@@ -1,0 +1,1 @@
+"""Every await of the hot path, and what the scheduled jobs share with it."""

@@ -1,0 +1,37 @@
+"""One ASGI application: ``/v1`` goes to the proxy, which is no Django, everything else to Django."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_app = get_asgi_application()
+
+from proxy.app import PREFIX, App  # noqa: E402 - wants Django's apps to be loaded
+
+proxy_app = App()
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Serve a request, or the server's start and stop."""
+    if scope["type"] == "http":
+        if scope["path"].startswith(PREFIX):
+            await proxy_app(scope, receive, send)
+        else:
+            await django_app(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _live(receive, send)
+
+
+async def _live(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await proxy_app.open()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await proxy_app.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,87 @@
+"""Everything that can be decided before the first byte leaves, from values alone."""
+
+from dataclasses import replace
+
+from proxy.core import pricing, tokens
+from proxy.core.limits import find_scopes
+from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
+from proxy.types import Bound, Controls, Endpoint, Plan, Request
+from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
+
+
+def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> Plan:
+    """Decide where a call goes, what it may cost at most, and which budgets must take that.
+
+    Raises ModelNotFound, ModelNotPriced, NotAllowed, or InvalidRequest when the request asks for what cannot be.
+    """
+    end_user = find_end_user(request, controls, key)
+    if end_user in org.blocked_end_users:
+        raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
+    model = find_model(request.model, key, org)
+    price = pricing.find_price(model, at_ms)
+    if price is None:
+        raise ModelNotPriced(
+            f"The model {model.name} has no price, so what this call would cost is unknown. Ask an admin of your"
+            " organisation to set one under Models & prices.",
+            param="model",
+        )
+    return Plan(
+        request=request,
+        controls=replace(controls, end_user=end_user),
+        model=model,
+        upstream=org.upstreams[model.upstream_id],
+        price=price,
+        bound=quick_bound(request, model, price),
+        scopes=find_scopes(org, key, end_user=end_user, model=model.name, tags=controls.tags, at_ms=at_ms),
+    )
+
+
+def find_end_user(request: Request, controls: Controls, key: KeySnapshot) -> str:
+    """Who the call is for: whom the key is bound to, else our header, else OpenAI's ``user`` field."""
+    return key.end_user or controls.end_user or request.end_user
+
+
+def find_model(name: str, key: KeySnapshot, org: OrgSnapshot) -> ModelSnapshot:
+    """The model by its name, if this key may use it. Raises ModelNotFound, in the same words for both reasons."""
+    model = org.models.get(name)
+    if model is None or (key.models is not None and name not in key.models):
+        raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+    return model
+
+
+def quick_bound(request: Request, model: ModelSnapshot, price: PriceSnapshot) -> Bound:
+    """A bound that costs nothing to make; see ``tokens.bound_by_bytes``."""
+    return _bound(request, model, price, tokens.bound_by_bytes(request, model), is_exact=False)
+
+
+def exact_bound(plan: Plan) -> Bound:
+    """The bound with the request's tokens counted in the model's own vocabulary."""
+    counted = tokens.count_exactly(plan.request, plan.model)
+    return _bound(plan.request, plan.model, plan.price, min(counted, plan.bound.input_tokens), is_exact=True)
+
+
+def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_tokens: int, *, is_exact: bool) -> Bound:
+    if request.endpoint is Endpoint.EMBEDDINGS:
+        max_output = 0
+    else:
+        max_output = min(request.max_output or model.max_output_tokens, model.max_output_tokens)
+        if max_output < 1:
+            raise InvalidRequest(f"The model {model.name} gives no output.", param="model")
+    return pricing.make_bound(
+        price,
+        input_tokens=input_tokens,
+        choices=request.choices,
+        max_output=max_output,
+        is_exact=is_exact,
+        has_audio="audio" in request.body or _hears(request),
+    )
+
+
+def _hears(request: Request) -> bool:
+    messages = request.body.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(part, dict) and part.get("type") == "input_audio"
+        for message in messages
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    )

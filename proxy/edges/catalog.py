@@ -1,0 +1,196 @@
+"""What a process knows of keys and organisations: snapshots in memory, in Valkey, in PostgreSQL, in that order.
+
+Every change of a tenant moves the version of its organisation. Versions come by pub/sub, and whole whenever the
+subscription was interrupted; a snapshot older than its organisation's version is not used. A subscription that is
+silent for half a second is tested, so that a change reaches every process within a second or the process knows that it
+does not know.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
+
+import redis.asyncio
+from django.db import Error as AnyDatabaseError
+from django.db import connection
+from redis.exceptions import RedisError
+
+from costhub.lib import keyspace
+from proxy.errors import GovernanceUnavailable
+from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tenants.snapshots import KeySnapshot, OrgSnapshot
+
+_log = logging.getLogger(__name__)
+
+SILENCE_SECONDS: Final = 0.4
+_RETRY_SECONDS: Final = 0.1
+_MAX_UNKNOWN: Final = 10_000
+
+Value = TypeVar("Value")
+
+
+class Catalog:
+    """Snapshots of the tenants that this process serves."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            redis_url, socket_timeout=1, socket_connect_timeout=1, single_connection_client=False
+        )
+        self._keys: dict[bytes, KeySnapshot] = {}
+        self._orgs: dict[str, OrgSnapshot] = {}
+        self._unknown: set[bytes] = set()
+        self._versions: dict[str, int] = {}
+        self._loading: dict[bytes | str, asyncio.Future[Any]] = {}
+        # One thread: one connection to PostgreSQL a process, and a slow database cannot take more.
+        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="catalog")
+        self._listener: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    async def open(self) -> None:
+        """Subscribe to changes, or begin to try."""
+        self._listener = asyncio.create_task(self._listen())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._listening.wait(), 2)
+
+    async def close(self) -> None:
+        """Unsubscribe."""
+        if self._listener:
+            self._listener.cancel()
+        self._database.shutdown(wait=False, cancel_futures=True)
+        await self._redis.aclose()
+
+    async def find_key(self, digest: bytes) -> KeySnapshot | None:
+        """The key with this HMAC, or None. Raises GovernanceUnavailable when that cannot be known."""
+        key = self._keys.get(digest)
+        if key is not None and key.version >= self._versions.get(key.org_id, 0):
+            return key
+        if key is None and digest in self._unknown:
+            return None
+        return await self._once(digest, lambda: self._load_key(digest, key))
+
+    async def get_org(self, org_id: str) -> OrgSnapshot:
+        """An organisation that a key belongs to. Raises GovernanceUnavailable when it cannot be read."""
+        org = self._orgs.get(org_id)
+        if org is not None and org.version >= self._versions.get(org_id, 0):
+            return org
+        return await self._once(org_id, lambda: self._load_org(org_id, org))
+
+    async def _once(self, what: bytes | str, load: Callable[[], Awaitable[Value]]) -> Value:
+        """Many calls may miss the same snapshot at once: one of them loads it."""
+        if (under_way := self._loading.get(what)) is not None:
+            result: Value = await asyncio.shield(under_way)
+            return result
+        loading = asyncio.ensure_future(load())
+        self._loading[what] = loading
+        loading.add_done_callback(lambda _: self._loading.pop(what, None))
+        return await asyncio.shield(loading)
+
+    async def _load_key(self, digest: bytes, stale: KeySnapshot | None) -> KeySnapshot | None:
+        name = keyspace.key_snapshot_key(digest)
+        if (raw := await self._read(name)) is not None:
+            key = KeySnapshot.from_json(raw)
+            if key.version >= self._versions.get(key.org_id, 0):
+                self._keys[digest] = key
+                return key
+        try:
+            loaded = await self._in_database(load_key_snapshot, digest)
+        except AnyDatabaseError as error:
+            return _make_do(stale, error)
+        if loaded is None:
+            self._keys.pop(digest, None)
+            if len(self._unknown) >= _MAX_UNKNOWN:
+                self._unknown.clear()
+            self._unknown.add(digest)
+            return None
+        self._keys[digest] = loaded
+        self._note_version(loaded.org_id, loaded.version)
+        await self._write(name, loaded.to_json())
+        return loaded
+
+    async def _load_org(self, org_id: str, stale: OrgSnapshot | None) -> OrgSnapshot:
+        name = keyspace.org_snapshot_key(org_id)
+        if (raw := await self._read(name)) is not None:
+            org = OrgSnapshot.from_json(raw)
+            if org.version >= self._versions.get(org_id, 0):
+                self._orgs[org_id] = org
+                return org
+        try:
+            loaded = await self._in_database(load_org_snapshot, org_id)
+        except AnyDatabaseError as error:
+            return _make_do(stale, error)
+        if loaded is None:
+            raise GovernanceUnavailable("The key's organisation cannot be read at the moment. Try again.")
+        self._orgs[org_id] = loaded
+        self._note_version(org_id, loaded.version)
+        await self._write(name, loaded.to_json())
+        return loaded
+
+    async def _in_database(self, load: Callable[[Any], Value], what: Any) -> Value:
+        def run() -> Value:
+            try:
+                return load(what)
+            finally:
+                connection.close_if_unusable_or_obsolete()
+
+        return await asyncio.get_running_loop().run_in_executor(self._database, run)
+
+    async def _read(self, name: str) -> bytes | None:
+        try:
+            raw = cast("bytes | None", await self._redis.get(name))
+        except RedisError:
+            return None
+        return raw
+
+    async def _write(self, name: str, raw: bytes) -> None:
+        with suppress(RedisError):
+            await self._redis.set(name, raw)
+
+    def _note_version(self, org_id: str, version: int) -> None:
+        if version > self._versions.get(org_id, 0):
+            self._versions[org_id] = version
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as subscription:
+                    await subscription.subscribe(keyspace.CHANGES)
+                    await self._catch_up()
+                    self._listening.set()
+                    await self._follow(subscription)
+            except (RedisError, OSError, TimeoutError):
+                self._listening.clear()
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _catch_up(self) -> None:
+        """Every organisation's version: some changes may have been told while nobody listened."""
+        versions = cast("dict[bytes, bytes]", await self._redis.hgetall(keyspace.VERSIONS))
+        for org_id, version in versions.items():
+            self._note_version(org_id.decode(), int(version))
+        self._unknown.clear()
+
+    async def _follow(self, subscription: Any) -> None:
+        while True:
+            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=SILENCE_SECONDS)
+            if message is None:
+                await asyncio.wait_for(subscription.ping(), SILENCE_SECONDS)
+                answer = await subscription.get_message(timeout=SILENCE_SECONDS)
+                if answer is None:
+                    raise TimeoutError
+                message = answer
+            if message["type"] == "message":
+                org_id, _, version = message["data"].decode().partition(" ")
+                self._note_version(org_id, int(version))
+                self._unknown.clear()
+
+
+def _make_do(stale: Value | None, error: AnyDatabaseError) -> Value:
+    """PostgreSQL is away: what was known last is used, as long as it was known."""
+    if stale is None:
+        raise GovernanceUnavailable(
+            "The key cannot be checked at the moment. Try again.", headers={"retry-after": "1"}
+        ) from error
+    _log.warning("PostgreSQL is out of reach: an older snapshot is used")
+    return stale

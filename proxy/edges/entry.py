@@ -1,0 +1,34 @@
+"""What is known of a call so far: the one thing that changes while it is served."""
+
+from dataclasses import dataclass, field
+
+from proxy.core.row import Row
+from proxy.types import Attempt, Hold, Plan
+from tenants.snapshots import KeySnapshot, OrgSnapshot
+
+
+@dataclass(slots=True)
+class Entry:
+    """The ledger entry in the making. ``ledger.entry`` writes it exactly once, whatever happens."""
+
+    request_id: str
+    started_at_ms: int
+    started_ns: int
+    key: KeySnapshot
+    org: OrgSnapshot
+    row: Row
+    plan: Plan | None = None
+    hold: Hold | None = None
+    counters: tuple[str, ...] = ()
+    attempts: list[Attempt] = field(default_factory=list)
+    # A reserve was sent and its answer never came.
+    is_hold_unknown: bool = False
+    status: int = 200
+    error_code: str = ""
+    first_byte_ns: int | None = None
+    upstream_ns: int = 0
+
+    @property
+    def cost(self) -> int:
+        """Nano-USD over all attempts so far."""
+        return sum(attempt.cost for attempt in self.attempts)

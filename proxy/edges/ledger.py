@@ -1,0 +1,238 @@
+"""The end of every call: money settled and one event on the ledger stream, in one step, whatever happened before.
+
+Nothing is awaited here: an exit must not be cut short by a cancelled caller. The commands go out with the tick's other
+commands; what fails is kept and sent again until it is known to have happened.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import hiredis
+
+from costhub.lib import clock, failpoints, keyspace
+from proxy.core.row import Row, add_attempts, correction_row, dump_row, open_row
+from proxy.edges.entry import Entry
+from proxy.edges.limits import Limits
+from proxy.edges.valkey import Answer, Script, Valkey, ValkeyUnavailable
+from proxy.errors import ApiError
+from proxy.types import Usage
+from tenants.snapshots import KeySnapshot, OrgSnapshot
+
+_log = logging.getLogger(__name__)
+
+SETTLE: Final = Script("settle")
+GIVE_UP: Final = Script("give_up")
+CORRECT: Final = Script("correct")
+
+MARK_KEPT_MS: Final = 7 * 86_400_000
+_RETRY_SECONDS: Final = 0.25
+_CLIENT_LEFT: Final = 499
+
+
+@dataclass(slots=True)
+class _Posting:
+    """Something that must come to be known to Valkey."""
+
+    send: Callable[[], Answer]
+    then: Callable[[Any], None]
+
+
+class Ledger:
+    """Writes entries, and does not let go of one before it is written."""
+
+    def __init__(self, valkey: Valkey, limits: Limits) -> None:
+        self._valkey = valkey
+        self._limits = limits
+        self._under_way: set[int] = set()
+        self._again: deque[_Posting] = deque()
+        self._repeater: asyncio.Task[None] | None = None
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def open(self) -> None:
+        """Begin to repeat what fails."""
+        self._repeater = asyncio.create_task(self._repeat())
+
+    async def close(self, patience_seconds: float) -> None:
+        """Wait until everything is written, or for so long; what is left is reaped with its lease."""
+        try:
+            await asyncio.wait_for(self._quiet.wait(), patience_seconds)
+        except TimeoutError:
+            _log.error("closing with entries unwritten", extra={"entries": len(self._again) + len(self._under_way)})
+        if self._repeater:
+            self._repeater.cancel()
+
+    @asynccontextmanager
+    async def entry(
+        self, request_id: str, started_at_ms: int, started_ns: int, key: KeySnapshot, org: OrgSnapshot, endpoint: str
+    ) -> AsyncIterator[Entry]:
+        """One call's entry, written exactly once when the block ends, however it ends."""
+        row = open_row(request_id, started_at_ms, key, endpoint)
+        entry = Entry(request_id, started_at_ms, started_ns, key, org, row)
+        try:
+            yield entry
+        except ApiError as error:
+            entry.status, entry.error_code = error.status, error.error_code
+            raise
+        except asyncio.CancelledError:
+            entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
+            raise
+        except BaseException:
+            entry.status, entry.error_code = 500, "internal_error"
+            raise
+        finally:
+            failpoints.reach("before_settle")
+            self._write(entry)
+            failpoints.reach("settle_sent")
+
+    def _write(self, entry: Entry) -> None:
+        row = _finish_row(entry)
+        event = dump_row(row)
+        shard, hold_id = entry.org.shard, entry.request_id
+        stream = keyspace.ledger_key(shard)
+        if entry.hold is not None:
+            self._limits.forget(hold_id)
+            self._post(
+                lambda: self._valkey.run(
+                    SETTLE,
+                    [*_hold_keys(shard, hold_id), stream, *entry.counters],
+                    [hold_id, row["effective_cost"], event, b"", 0, b""],
+                ),
+                lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
+            )
+        elif entry.is_hold_unknown and entry.plan is not None:
+            counters = [scope.counter for scope in entry.plan.scopes]
+            self._post(
+                lambda: self._valkey.run(
+                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *counters], [hold_id, event, MARK_KEPT_MS]
+                ),
+                _nothing_more,
+            )
+        else:
+            self._post(lambda: self._valkey.send(b"XADD", stream, b"*", b"e", event), _nothing_more)
+
+    def _after_settle(self, entry: Entry, row: Row, event: bytes) -> None:
+        """There was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
+        shard = entry.org.shard
+
+        def learn(mark: bytes | None) -> None:
+            if mark is not None and mark.startswith(b"reaped "):
+                self._correct(entry, row, int(mark.split()[1]))
+            else:
+                # Written already, or its hold was lost with Valkey's data: the ledger takes an event only once.
+                self._post(
+                    lambda: self._valkey.send(b"XADD", keyspace.ledger_key(shard), b"*", b"e", event), _nothing_more
+                )
+
+        self._post(lambda: self._valkey.send(b"GET", keyspace.closed_key(shard, entry.request_id)), learn)
+
+    def _correct(self, entry: Entry, row: Row, reaped: int) -> None:
+        """The reaper posted the bound in our name; we know the truth."""
+        shard = entry.org.shard
+        if row["is_estimated"]:
+            return  # the upstream's bill will tell more than we know
+        posted = row | {"list_cost": reaped, "effective_cost": reaped, **dict.fromkeys(_TOKEN_COLUMNS, 0)}
+        used = Usage(
+            input=row["input_tokens"]
+            - row["cache_read_input_tokens"]
+            - row["cache_write_input_tokens"]
+            - row["audio_input_tokens"],
+            cached_input=row["cache_read_input_tokens"],
+            cache_write=row["cache_write_input_tokens"],
+            output=row["output_tokens"] - row["audio_output_tokens"],
+            reasoning=row["reasoning_tokens"],
+            audio_input=row["audio_input_tokens"],
+            audio_output=row["audio_output_tokens"],
+        )
+        cost = row["effective_cost"]
+        correction = correction_row(posted, correction_id(entry.request_id), used, cost, row["is_overrun"])
+        event = dump_row(correction)
+        mark = keyspace.corrected_key(shard, entry.request_id)
+        self._post(
+            lambda: self._valkey.run(
+                CORRECT,
+                [mark, keyspace.ledger_key(shard), *entry.counters],
+                [cost - reaped, event, MARK_KEPT_MS],
+            ),
+            _nothing_more,
+        )
+
+    def _post(self, send: Callable[[], Answer], then: Callable[[Any], None]) -> None:
+        posting = _Posting(send, then)
+        self._under_way.add(id(posting))
+        self._quiet.clear()
+        self._try(posting)
+
+    def _try(self, posting: _Posting) -> None:
+        try:
+            answer = posting.send()
+        except ValkeyUnavailable:
+            self._again.append(posting)
+            return
+        answer.add_done_callback(lambda done: self._done(posting, done))
+
+    def _done(self, posting: _Posting, answer: Answer) -> None:
+        if answer.cancelled() or (error := answer.exception()) is not None:
+            if not answer.cancelled() and isinstance(error, hiredis.ReplyError):
+                _log.error("Valkey refused a posting", extra={"reply": str(error)})
+            self._again.append(posting)
+            return
+        posting.then(answer.result())
+        self._under_way.discard(id(posting))
+        if not self._under_way:
+            self._quiet.set()
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            if not self._again or not self._valkey.is_connected:
+                continue
+            waiting, self._again = self._again, deque()
+            for posting in waiting:
+                self._try(posting)
+
+
+def correction_id(request_id: str) -> str:
+    """The id of a call's one correction: the call's own, with its version nibble changed, so that it is made once."""
+    return request_id[:14] + "8" + request_id[15:]
+
+
+_TOKEN_COLUMNS: Final = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+)
+
+
+def _hold_keys(shard: int, hold_id: str) -> list[str]:
+    return [
+        keyspace.closed_key(shard, hold_id),
+        keyspace.hold_key(shard, hold_id),
+        keyspace.leases_key(shard),
+    ]
+
+
+def _finish_row(entry: Entry) -> Row:
+    row, now = entry.row, clock.monotonic_ns()
+    if entry.hold is not None:
+        add_attempts(row, entry.attempts, entry.hold)
+    row["status"] = entry.status
+    row["error_code"] = entry.error_code
+    row["duration_us"] = (now - entry.started_ns) // 1000
+    row["overhead_us"] = (now - entry.started_ns - entry.upstream_ns) // 1000
+    if entry.first_byte_ns is not None:
+        row["first_byte_us"] = (entry.first_byte_ns - entry.started_ns) // 1000
+    return row
+
+
+def _nothing_more(_: Any) -> None:
+    return None

@@ -1,0 +1,217 @@
+"""Money set aside before a call and given back after it, in Valkey, by scripts that do it whole or not at all.
+
+What happens when Valkey cannot be asked is this table, and no ``except`` elsewhere:
+
+=====================  =========  ==================================================================
+what                   when       then
+=====================  =========  ==================================================================
+reserve                not sent   closed: GovernanceUnavailable, nothing held
+reserve                unknown    closed: GovernanceUnavailable, given up as soon as Valkey is back
+settle, give up, row   any        kept in memory and sent again until it is known to have happened
+counter unknown        cold       counted anew from the ledger; closed while that fails
+=====================  =========  ==================================================================
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import hiredis
+
+from costhub.lib import clock, failpoints, keyspace
+from costhub.lib.moments import from_ms
+from costhub.lib.money import format_usd
+from proxy.core.plan import exact_bound
+from proxy.core.row import dump_row
+from proxy.edges import recount
+from proxy.edges.entry import Entry
+from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable
+from proxy.errors import BudgetExceeded, GovernanceUnavailable
+from proxy.types import Bound, Hold, Plan, Scope
+
+_log = logging.getLogger(__name__)
+
+#: how long a hold outlives its worker; a living worker renews its own
+RESERVATION_LEASE_SECONDS: Final = 45
+RENEWAL_SECONDS: Final = 10
+#: an answer shorter than this is not worth starting when a budget is nearly spent
+FEWEST_OUTPUT_TOKENS: Final = 16
+#: how long a spent period's counter is kept, for late corrections
+COUNTER_KEPT_MS: Final = 8 * 86_400_000
+_NO_LIMIT: Final = -1
+_TRIES: Final = 4
+
+RESERVE: Final = Script("reserve")
+
+
+class Limits:
+    """Reserves, and keeps alive what it reserved."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+        self._open: dict[str, int] = {}
+        self._renewals: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to renew leases."""
+        self._renewals = asyncio.create_task(self._renew_leases())
+
+    async def close(self) -> None:
+        """Stop renewing: what is still held expires with its lease."""
+        if self._renewals:
+            self._renewals.cancel()
+
+    async def reserve(self, plan: Plan, entry: Entry, attempt: int = 1) -> Hold:
+        """Set aside what one attempt of ``plan`` may cost, in every budget on its path, or in none.
+
+        The hold becomes the entry's. A later attempt adds to it.
+
+        Raises BudgetExceeded, naming the budget that cannot take it, and GovernanceUnavailable when that cannot be
+        known.
+        """
+        failpoints.reach("before_reserve")
+        bound = plan.bound
+        for _ in range(_TRIES):
+            answer = await self._ask(plan, bound, entry, attempt)
+            verdict = answer[0]
+            if verdict == 1:
+                failpoints.reach("after_reserve")
+                return self._take(answer, plan, entry)
+            if verdict == -3:
+                bound = exact_bound(plan)
+            elif verdict == -2:
+                await self._count_anew(plan, entry, answer[1])
+            elif verdict == -4:
+                raise BudgetExceeded(
+                    "The call may cost more than x-costhub-max-cost allows.",
+                    code="max_cost_exceeded",
+                    param="x-costhub-max-cost",
+                    headers={"x-should-retry": "false"},
+                )
+            elif verdict == 0:
+                raise _refusal(plan.scopes[answer[1] - 1], answer)
+            else:
+                break
+        raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent. Try again.")
+
+    def forget(self, hold_id: str) -> None:
+        """The hold is settled: its lease needs no renewal."""
+        self._open.pop(hold_id, None)
+
+    async def _ask(self, plan: Plan, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
+        keys, arguments = _reserve_command(plan, bound, entry, attempt)
+        try:
+            answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
+        except OutcomeUnknown as error:
+            entry.is_hold_unknown = True
+            raise GovernanceUnavailable(
+                "Budgets could not be checked in time, so nothing was spent. Try again.",
+                headers={"retry-after": "1"},
+            ) from error
+        except (ValkeyUnavailable, hiredis.ReplyError) as error:
+            if isinstance(error, hiredis.ReplyError):
+                _log.error("reserve failed in Valkey", extra={"reply": str(error)})
+            raise GovernanceUnavailable(
+                "Budgets cannot be checked at the moment, so nothing was spent. Try again.",
+                headers={"retry-after": "1"},
+            ) from error
+        return answer
+
+    def _take(self, answer: Sequence[int], plan: Plan, entry: Entry) -> Hold:
+        _, granted, amount, left = answer
+        hold = Hold(entry.request_id, amount, granted, None if left < 0 else left)
+        entry.hold = hold
+        entry.counters = tuple(scope.counter for scope in plan.scopes)
+        self._open[hold.id] = entry.org.shard
+        return hold
+
+    async def _count_anew(self, plan: Plan, entry: Entry, place: int) -> None:
+        """A counter, or a whole shard's, is missing: nothing is spent before it agrees with the ledger."""
+        scopes = (plan.scopes[place - 1],) if place else ()
+        try:
+            await asyncio.to_thread(recount.recount, entry.org.shard, entry.org.id, scopes)
+        except recount.RecountFailed as error:
+            raise GovernanceUnavailable(
+                "A budget's spend is not known at the moment, so nothing was spent. Try again.",
+                headers={"retry-after": "1"},
+            ) from error
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            ends = clock.now_ms() + RESERVATION_LEASE_SECONDS * 1000
+            by_shard: dict[int, list[Argument]] = {}
+            for hold_id, shard in self._open.items():
+                by_shard.setdefault(shard, []).extend((ends, hold_id))
+            for shard, members in by_shard.items():
+                try:
+                    # XX: a hold that was reaped meanwhile stays reaped
+                    await self._valkey.send(b"ZADD", keyspace.leases_key(shard), b"XX", *members)
+                except (ValkeyUnavailable, hiredis.ReplyError):
+                    _log.warning("leases could not be renewed")
+
+
+def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tuple[list[Argument], list[Argument]]:
+    shard, hold_id = entry.org.shard, entry.request_id
+    now = clock.now_ms()
+    max_cost = plan.controls.max_cost
+    keys: list[Argument] = [
+        keyspace.epoch_key(shard),
+        keyspace.closed_key(shard, hold_id),
+        keyspace.hold_key(shard, hold_id),
+        keyspace.leases_key(shard),
+    ]
+    arguments: list[Argument] = [
+        hold_id,
+        now,
+        now + RESERVATION_LEASE_SECONDS * 1000,
+        attempt,
+        bound.fixed_picos,
+        bound.output_picos,
+        bound.max_output,
+        FEWEST_OUTPUT_TOKENS,
+        1 if bound.is_exact else 0,
+        _NO_LIMIT if max_cost is None else max_cost,
+        dump_row(entry.row),
+    ]
+    for scope in plan.scopes:
+        keys.append(scope.counter)
+        arguments += (
+            scope.limit if scope.is_hard else _NO_LIMIT,
+            1 if scope.is_whole else 0,
+            scope.ends_ms + COUNTER_KEPT_MS,
+        )
+    return keys, arguments
+
+
+def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
+    _, _, settled, held, needed = answer
+    resets_at = None if scope.period == "total" else from_ms(scope.ends_ms).isoformat()
+    what = scope.kind.replace("_", " ")
+    whose = "" if scope.kind == "organization" else f" {scope.subject}"
+    return BudgetExceeded(
+        f"The {scope.period} budget of the {what}{whose} cannot take this call: of ${format_usd(scope.limit)},"
+        f" ${format_usd(settled)} is spent and ${format_usd(held)} is held by calls in flight; this one may cost"
+        f" ${format_usd(needed)} or more." + (f" It resets at {resets_at}." if resets_at else " It does not reset."),
+        headers={"x-should-retry": "false"},
+        more={
+            "budget": {
+                "id": scope.budget_id,
+                "scope": scope.kind,
+                "subject": scope.subject,
+                "period": scope.period,
+                "limit": format_usd(scope.limit),
+                "spent": format_usd(settled),
+                "held": format_usd(held),
+                "needed": format_usd(needed),
+            },
+            "resets_at": resets_at,
+        },
+    )
+
+
+def capped(plan: Plan, hold: Hold) -> Plan:
+    """The plan with the output that the hold pays for."""
+    return replace(plan, bound=replace(plan.bound, max_output=hold.max_output))

@@ -1,0 +1,17 @@
+-- Give up: a reserve was sent and its answer never came. Whatever became of it, there is to be no hold, and one row.
+--
+-- KEYS  1 what became of the hold   2 the hold   3 leases   4 ledger stream   5.. the counters it may be held in
+-- ARGV  1 hold id   2 ledger event, JSON   3 ms to remember it for
+--
+-- If the reserve has run, its money goes back; if it is still on its way, the mark makes it refuse. Answers 1 the first
+-- time and 0 after that.
+if redis.call('GET', KEYS[1]) then return 0 end
+local amount = redis.call('HGET', KEYS[2], 'amount')
+if amount then
+    for place = 5, #KEYS do redis.call('HINCRBY', KEYS[place], 'h', '-' .. amount) end
+    redis.call('DEL', KEYS[2])
+    redis.call('ZREM', KEYS[3], ARGV[1])
+end
+redis.call('SET', KEYS[1], 'given up', 'PX', ARGV[3])
+redis.call('XADD', KEYS[4], '*', 'e', ARGV[2])
+return 1

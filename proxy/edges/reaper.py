@@ -1,0 +1,53 @@
+"""Holds whose worker died: charged at what was held, in the worker's name, and marked as an estimate.
+
+A hold is never voided silently: nobody but the upstream knows how far the call got.
+"""
+
+import logging
+from typing import Any, Final, cast
+
+import orjson
+
+from costhub.lib import clock, failpoints, keyspace
+from costhub.lib.redis import client
+from proxy.core.row import dump_row, orphan_row
+from proxy.edges.ledger import MARK_KEPT_MS, SETTLE
+
+_log = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+
+
+def reap(shard: int) -> int:
+    """Settle every hold of a shard whose lease has ended. Returns how many. Safe to run twice, or in two places."""
+    now = clock.now_ms()
+    leases = keyspace.leases_key(shard)
+    expired = cast("list[bytes]", client().zrangebyscore(leases, "-inf", now, start=0, num=_BATCH))
+    return sum(_reap_one(shard, hold_id.decode(), now) for hold_id in expired)
+
+
+def _reap_one(shard: int, hold_id: str, now: int) -> int:
+    hold = cast("dict[bytes, bytes]", client().hgetall(keyspace.hold_key(shard, hold_id)))
+    if not hold:
+        # The hold is settled and its lease is left over, from data that was lost in between.
+        client().zrem(keyspace.leases_key(shard), hold_id)
+        return 0
+    failpoints.reach("reap_found")
+    amount = int(hold[b"amount"])
+    row: dict[str, Any] = orjson.loads(hold[b"row"])
+    event = dump_row(orphan_row(row, amount, int(hold[b"attempt"])))
+    counters = [counter for counter in hold[b"counters"].decode().split("\n") if counter]
+    settled = client().register_script(SETTLE.source)(
+        keys=[
+            keyspace.closed_key(shard, hold_id),
+            keyspace.hold_key(shard, hold_id),
+            keyspace.leases_key(shard),
+            keyspace.ledger_key(shard),
+            *counters,
+        ],
+        args=[hold_id, amount, event, f"reaped {amount}", MARK_KEPT_MS, now],
+    )
+    failpoints.reach("reap_settled")
+    if settled == 1:
+        _log.warning("a dead worker's hold was settled at its bound", extra={"request_id": hold_id, "nanos": amount})
+    return 1 if settled == 1 else 0

@@ -1,0 +1,116 @@
+"""The same Idempotency-Key again: the first answer, charged once.
+
+A key is claimed before anything is spent and holds its claim as long as a worker's lease; the answer is kept for a day.
+A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import hiredis
+import orjson
+
+from costhub.lib import keyspace
+from proxy.edges.entry import Entry
+from proxy.edges.reply import Reply
+from proxy.edges.valkey import Valkey, ValkeyUnavailable
+from proxy.errors import GovernanceUnavailable, IdempotencyConflict
+from proxy.types import Request
+
+CLAIM_SECONDS: Final = 900
+KEPT_SECONDS: Final = 86_400
+MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
+
+
+class Replays:
+    """First answers, by organisation, key and Idempotency-Key."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    @asynccontextmanager
+    async def once(
+        self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply
+    ) -> AsyncIterator[bool]:
+        """Whether this call is the first of its Idempotency-Key, or has none; if not, the first answer is sent again.
+
+        What is sent in the block becomes the key's answer, if the block ends well. Raises as ``_replay``.
+        """
+        if not idempotency_key:
+            yield True
+            return
+        if await self._replay(idempotency_key, request, raw, entry, reply):
+            yield False
+            return
+        try:
+            yield True
+        except BaseException:
+            self._give_back(idempotency_key, entry)
+            raise
+        self._keep(idempotency_key, request, raw, entry, reply)
+
+    async def _replay(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> bool:
+        """Send the first answer again and say True; or claim the key for this call, and say False.
+
+        Raises IdempotencyConflict if the key stands for another body or its first call still runs, and
+        GovernanceUnavailable if that cannot be known.
+        """
+        name = self._name(idempotency_key, entry)
+        fingerprint = hashlib.sha256(request.endpoint.encode() + b"\n" + raw).hexdigest()
+        claim = orjson.dumps({"body": fingerprint, "request_id": entry.request_id})
+        try:
+            earlier = await self._valkey.send(b"SET", name, claim, b"NX", b"GET", b"EX", CLAIM_SECONDS)
+        except (ValkeyUnavailable, hiredis.ReplyError) as error:
+            raise GovernanceUnavailable("The Idempotency-Key cannot be checked at the moment. Try again.") from error
+        if earlier is None:
+            reply.transcript = []
+            return False
+        head, _, answer = earlier.partition(b"\n")
+        known = orjson.loads(head)
+        if known["body"] != fingerprint:
+            raise IdempotencyConflict("This Idempotency-Key was used with another body: use a new one.")
+        if "content_type" not in known:
+            raise IdempotencyConflict(
+                "The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"}
+            )
+        headers = {
+            "content-type": known["content_type"],
+            "x-request-id": entry.request_id,
+            "x-costhub-replayed": "true",
+            "x-costhub-original-request-id": known["request_id"],
+            "x-costhub-cost": "0.000000000",
+        }
+        entry.row["cache_status"] = "replayed"
+        await reply.send(200, headers, answer)
+        return True
+
+    def _keep(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> None:
+        """The call succeeded: its answer is what the key stands for from now on."""
+        answer = b"".join(reply.transcript or ())
+        if len(answer) > MAX_KEPT_BYTES:
+            return
+        head = orjson.dumps(
+            {
+                "body": hashlib.sha256(request.endpoint.encode() + b"\n" + raw).hexdigest(),
+                "request_id": entry.request_id,
+                "content_type": "text/event-stream" if request.is_stream else "application/json",
+            }
+        )
+        self._send_and_forget(b"SET", self._name(idempotency_key, entry), head + b"\n" + answer, b"EX", KEPT_SECONDS)
+
+    def _give_back(self, idempotency_key: str, entry: Entry) -> None:
+        """The call failed: the key may be used again."""
+        self._send_and_forget(b"DEL", self._name(idempotency_key, entry))
+
+    def _name(self, idempotency_key: str, entry: Entry) -> str:
+        digest = hashlib.sha256(idempotency_key.encode("utf-8", "surrogateescape")).hexdigest()
+        return keyspace.idempotency_key(entry.org.shard, entry.key.id, digest)
+
+    def _send_and_forget(self, *command: bytes | str | int) -> None:
+        try:
+            answer = self._valkey.send(*command)
+        except ValkeyUnavailable:
+            return  # the claim ends by itself
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())

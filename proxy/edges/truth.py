@@ -1,0 +1,170 @@
+"""The truth about estimated rows: the upstream's own bill for a call, where it can be asked for one.
+
+An upstream with a ``bill_path`` answers ``GET <base_url><bill_path>?request_id=<our x-client-request-id>`` with
+``{"status": "final" | "open", "model", "usage": <OpenAI's usage>}``, or 404 for a request that it never took. The
+difference to what was charged becomes a correction: a row of its own, and the counters with it, once.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from costhub.lib import clock, failpoints, keyspace, secrets
+from costhub.lib.errors import AppError
+from costhub.lib.moments import to_ms
+from costhub.lib.net import Gate, parse_origin
+from costhub.lib.redis import client
+from proxy.core import pricing
+from proxy.core.limits import find_scopes
+from proxy.core.row import add_usage, correction_row, dump_row
+from proxy.edges.ledger import CORRECT, MARK_KEPT_MS, correction_id
+from proxy.models import LedgerEntry
+from proxy.types import Certainty, Usage
+from proxy.upstreams.openai import normalise_usage
+from tenants.access import org_scope
+from tenants.selectors import load_org_snapshot
+from tenants.snapshots import KeySnapshot, OrgSnapshot, PriceSnapshot, UpstreamSnapshot
+
+_log = logging.getLogger(__name__)
+
+#: an upstream that has not closed its bill by then will not
+ASK_FOR: Final = timedelta(hours=24)
+_BATCH: Final = 200
+
+_COLUMNS: Final = tuple(
+    field.name for field in LedgerEntry._meta.concrete_fields if field.name not in {"started_at", "recorded_at"}
+)
+
+
+class NotKnownYet(Exception):
+    """The upstream cannot be asked now, or the call still runs there."""
+
+
+def correct_estimates(org_id: str, gate: Gate) -> int:
+    """Ask for the bill of every estimated row of an organisation that has no correction yet. Returns how many were
+    corrected. Safe to run twice, or in two places."""
+    org = load_org_snapshot(org_id)
+    if org is None or not any(upstream.bill_path for upstream in org.upstreams.values()):
+        return 0
+    corrected = 0
+    for entry in _find_estimates(org):
+        upstream = org.upstreams.get(str(entry.upstream_id))
+        if upstream is None or not upstream.bill_path:
+            continue
+        try:
+            correct(entry, org, upstream, gate)
+            corrected += 1
+        except NotKnownYet:
+            continue
+        except AppError as error:
+            _log.warning(
+                "an upstream's bill cannot be asked for", extra={"upstream": upstream.id, "why": error.message}
+            )
+    return corrected
+
+
+def correct(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> None:
+    """Post the difference between one estimated row and the upstream's bill. Raises NotKnownYet."""
+    used, cost = _true_cost(entry, org, upstream, gate)
+    failpoints.reach("correct_asked")
+    started_at_ms = to_ms(entry.started_at)
+    row = {name: getattr(entry, name) for name in _COLUMNS} | {"started_at_ms": started_at_ms}
+    row = {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
+    event = dump_row(correction_row(row, correction_id(str(entry.id)), used, cost, cost > entry.held))
+    key = KeySnapshot(str(entry.key_id), org.id, str(entry.project_id), org.version, None, None, None, False)
+    scopes = find_scopes(
+        org, key, end_user=entry.end_user, model=entry.request_model, tags=entry.tags, at_ms=started_at_ms
+    )
+    client().register_script(CORRECT.source)(
+        keys=[
+            keyspace.corrected_key(org.shard, str(entry.id)),
+            keyspace.ledger_key(org.shard),
+            *(scope.counter for scope in scopes),
+        ],
+        args=[cost - entry.effective_cost, event, MARK_KEPT_MS],
+    )
+    failpoints.reach("correct_posted")
+
+
+def _find_estimates(org: OrgSnapshot) -> list[LedgerEntry]:
+    with org_scope(org.id):
+        corrections = LedgerEntry.objects.filter(
+            org_id=org.id, started_at=OuterRef("started_at"), corrects=OuterRef("id")
+        )
+        return list(
+            LedgerEntry.objects.filter(
+                org_id=org.id, is_estimated=True, kind="call", started_at__gte=clock.now() - ASK_FOR
+            )
+            .exclude(Exists(corrections))
+            .order_by("started_at")[:_BATCH]
+        )
+
+
+def _true_cost(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> tuple[Usage, int]:
+    """Tokens and nano-USD over all attempts: those that we know, and for the others what the bill says."""
+    price = _price_of(entry, org)
+    parts, cost = [], 0
+    for attempt in entry.attempts:
+        if attempt["certainty"] in {Certainty.EXACT, Certainty.NOTHING}:
+            parts.append(_usage_of(entry, attempt))
+            cost += attempt["cost"]
+            continue
+        billed = _ask(entry, attempt["number"], org, upstream, gate)
+        if billed is not None:
+            parts.append(billed)
+            cost += pricing.cost(billed, price)
+    return add_usage(parts), cost
+
+
+def _usage_of(entry: LedgerEntry, attempt: dict[str, Any]) -> Usage:
+    if len(entry.attempts) == 1:
+        return Usage(
+            input=entry.input_tokens
+            - entry.cache_read_input_tokens
+            - entry.cache_write_input_tokens
+            - entry.audio_input_tokens,
+            cached_input=entry.cache_read_input_tokens,
+            cache_write=entry.cache_write_input_tokens,
+            output=entry.output_tokens - entry.audio_output_tokens,
+            reasoning=entry.reasoning_tokens,
+            audio_input=entry.audio_input_tokens,
+            audio_output=entry.audio_output_tokens,
+        )
+    return Usage(**attempt["usage"])
+
+
+def _price_of(entry: LedgerEntry, org: OrgSnapshot) -> PriceSnapshot:
+    """The price version that the call was charged at; a later version never re-rates it here."""
+    model = org.models.get(entry.request_model)
+    for price in model.prices if model else ():
+        if price.id == str(entry.price_id):
+            return price
+    raise NotKnownYet
+
+
+def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> Usage | None:
+    """The upstream's bill for one attempt; None if it never took it."""
+    target = parse_origin(upstream.base_url)
+    headers = {}
+    if upstream.credential is not None:
+        credential = secrets.unseal(
+            settings.MASTER_KEY, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
+        )
+        headers["authorization"] = f"Bearer {credential}"
+    answer = gate.fetch_now("GET", target.url(upstream.bill_path) + f"?request_id={entry.id}:{number}", headers=headers)
+    if answer.status == 404:
+        return None
+    if answer.status != 200:
+        raise NotKnownYet
+    try:
+        bill = orjson.loads(answer.body)
+    except orjson.JSONDecodeError as error:
+        raise NotKnownYet from error
+    if not isinstance(bill, dict) or bill.get("status") != "final" or not isinstance(bill.get("usage"), dict):
+        raise NotKnownYet
+    return normalise_usage(bill["usage"]) or Usage()

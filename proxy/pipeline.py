@@ -1,0 +1,28 @@
+"""The path of a call, from bearer to ledger entry."""
+
+from proxy.attempts import run_attempts
+from proxy.call import Call
+from proxy.core.controls import parse_controls
+from proxy.core.plan import make_plan
+from proxy.core.row import add_plan
+from proxy.core.wire import parse_request
+from proxy.edges.reply import Reply
+from proxy.wiring import Edges
+
+
+async def complete(call: Call, edges: Edges, reply: Reply) -> None:
+    """Serve one LLM call. Raises ApiError; whatever happens after authentication has exactly one ledger entry."""
+    key, org = await edges.auth.authenticate(call.bearer())
+
+    async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
+        body = await call.body()
+        request = parse_request(call.endpoint, body)
+        controls = parse_controls(call.headers)
+        entry.plan = plan = make_plan(request, controls, key, org, call.started_ms)
+        add_plan(entry.row, plan)
+        call.keeps_going = plan.upstream.drain_on_disconnect
+
+        async with edges.replays.once(controls.idempotency_key, request, body, entry, reply) as is_first:
+            if is_first:
+                hold = await edges.limits.reserve(plan, entry)
+                await run_attempts(plan, hold, edges.upstreams, edges.limits, reply, entry)

@@ -1,0 +1,84 @@
+"""The jobs that keep the ledger: every one may run twice, or on two workers at once, and die anywhere.
+
+The schedule is one table, in ``costhub.celery``.
+"""
+
+import logging
+from typing import Final
+
+from celery import shared_task
+from django.db import connection
+
+from costhub.lib import clock, keyspace
+from costhub.lib.net import gate_from_settings
+from costhub.lib.redis import client
+from proxy.edges import drain, reaper, recount, truth
+from proxy.edges.recount import RecountFailed
+from tenants.access import list_org_ids
+from tenants.actions.changes import sync_versions
+
+_log = logging.getLogger(__name__)
+
+#: one run of the drain goes on for so long while there is something to do, so that a busy stream needs no beat
+DRAIN_FOR_SECONDS: Final = 20
+_NANOS: Final = 1_000_000_000
+MONTHS_AHEAD: Final = 3
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def drain_ledger() -> int:
+    """Move settled calls from the streams into the ledger until there are none, or the next run takes over."""
+    ends = clock.monotonic_ns() + DRAIN_FOR_SECONDS * _NANOS
+    moved = 0
+    while clock.monotonic_ns() < ends:
+        batch = sum(drain.drain(shard) for shard in _busy_shards())
+        moved += batch
+        if batch == 0:
+            break
+    return moved
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def reap_reservations() -> int:
+    """Settle the holds of dead workers."""
+    return sum(reaper.reap(shard) for shard in range(keyspace.SHARDS))
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def correct_estimates() -> int:
+    """Ask upstreams for the bills of calls whose end we did not see."""
+    gate = gate_from_settings()
+    return sum(truth.correct_estimates(str(org_id), gate) for org_id, _, _ in list_org_ids())
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def rebuild_counters() -> None:
+    """Set every budget's counter to what the ledger says."""
+    for shard in sorted({shard for _, shard, _ in list_org_ids()}):
+        try:
+            recount.recount(shard, "", ())
+        except RecountFailed:
+            _log.warning("a shard's counters could not be rebuilt", extra={"shard": shard})
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def make_partitions() -> int:
+    """Make the ledger's next months."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_ensure_partitions(%s, %s)", [clock.now().date(), MONTHS_AHEAD])
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def announce_versions() -> int:
+    """Tell proxies of changes whose announcement was lost."""
+    return sync_versions()
+
+
+def _busy_shards() -> list[int]:
+    """Shards whose stream holds something."""
+    pipe = client().pipeline(transaction=False)
+    for shard in range(keyspace.SHARDS):
+        pipe.xlen(keyspace.ledger_key(shard))
+    return [shard for shard, length in enumerate(pipe.execute()) if length]
