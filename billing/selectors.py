@@ -87,6 +87,11 @@ class Totals:
     effective_cost: int = 0
     savings: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
     def __add__(self, other: "Totals") -> "Totals":
         mechanisms = [name for name in MECHANISMS if name in self.savings or name in other.savings]
         parts = {name: self.savings.get(name, 0) + other.savings.get(name, 0) for name in mechanisms}
@@ -249,6 +254,11 @@ class MonthTiles:
     budgets: tuple[BudgetUse, ...]
     days: tuple[DayPoint, ...]
     as_of: datetime | None
+
+    @property
+    def saved(self) -> int:
+        """List cost minus effective cost; negative when CostHub made the month dearer."""
+        return self.list_cost - self.spend.now
 
 
 def find_spend(

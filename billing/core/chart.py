@@ -1,0 +1,209 @@
+"""A stacked bar chart as places in per cent of its area: all that a template needs to draw it. No float, no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from costhub.lib.money import NANOS_PER_USD
+
+#: so many series have a colour of their own; the rest is one more, called "Other"
+TOP_SERIES: Final = 7
+OTHER: Final = "Other"
+_TICKS: Final = 4
+_LABELS: Final = 7
+#: the share of its step that a bar fills, in per mille
+_FILL: Final = 720
+_STEPS: Final = (10, 20, 25, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One colour. ``total`` in nano-USD over the whole chart."""
+
+    place: int
+    name: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One series in one bar, in per cent from the top left."""
+
+    series: int
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bucket. The unfinished one is still growing."""
+
+    label: str
+    x: str
+    width: str
+    middle: str
+    left: str
+    step: str
+    top: str
+    height: str
+    total: int
+    parts: tuple[tuple[int, int], ...]
+    blocks: tuple[Block, ...]
+    is_unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A line of the grid and what it stands for."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word under the bars. Minor ones go first where it is narrow."""
+
+    x: str
+    text: str
+    anchor: str
+    is_minor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars in order of time, the dearest series at the bottom."""
+
+    series: tuple[Series, ...]
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+    labels: tuple[Label, ...]
+    total: int
+
+
+def make_chart(
+    buckets: Sequence[tuple[str, str]],
+    amounts: Mapping[tuple[str, str], int],
+    names: Mapping[str, str],
+    unfinished: str,
+) -> Chart:
+    """Draw ``amounts`` of nano-USD by (bucket, series) over ``buckets`` of (key, label), in order.
+
+    ``names`` are the labels of series; ``unfinished`` is the key of the bucket that is still growing. A negative
+    amount (a correction of a day without calls) is drawn as nothing and counted in full.
+    """
+    totals: dict[str, int] = {}
+    for (_, series), nanos in amounts.items():
+        totals[series] = totals.get(series, 0) + nanos
+    ranked = sorted(totals, key=lambda name: (-totals[name], name))
+    place = {name: min(rank, TOP_SERIES) for rank, name in enumerate(ranked)}
+    stacks: dict[str, dict[int, int]] = {key: {} for key, _ in buckets}
+    for (bucket, series), nanos in amounts.items():
+        if bucket in stacks:
+            stacks[bucket][place[series]] = stacks[bucket].get(place[series], 0) + nanos
+    ceiling, ticks = _scale(max((_visible(stack) for stack in stacks.values()), default=0))
+    bars = [
+        _bar(index, len(buckets), label, stacks[key], ceiling, is_unfinished=key == unfinished)
+        for index, (key, label) in enumerate(buckets)
+    ]
+    colours = [Series(rank, names.get(name, name), totals[name]) for rank, name in enumerate(ranked[:TOP_SERIES])]
+    if len(ranked) > TOP_SERIES:
+        colours.append(Series(TOP_SERIES, OTHER, sum(totals[name] for name in ranked[TOP_SERIES:])))
+    return Chart(tuple(colours), tuple(bars), ticks, _labels([label for _, label in buckets]), sum(totals.values()))
+
+
+def make_sparkline(values: Sequence[int]) -> str:
+    """The points of a polyline in a box of 100 by 24, two units of air above and below."""
+    if len(values) < 2:
+        return ""
+    top = max(*values, 1)
+    spots = []
+    for index, value in enumerate(values):
+        x = _hundredths(index * 10_000 // (len(values) - 1))
+        y = _hundredths(2200 - max(value, 0) * 2000 // top)
+        spots.append(f"{x},{y}")
+    return " ".join(spots)
+
+
+def per_cent(part: int, whole: int) -> str:
+    """``part`` of ``whole`` in per cent with two places, from 0 to 100, as an SVG attribute takes it."""
+    if whole <= 0:
+        return "0%"
+    return f"{_hundredths(max(0, min(10_000, part * 10_000 // whole)))}%"
+
+
+def _visible(stack: Mapping[int, int]) -> int:
+    return sum(nanos for nanos in stack.values() if nanos > 0)
+
+
+def _bar(index: int, count: int, label: str, stack: Mapping[int, int], ceiling: int, *, is_unfinished: bool) -> Bar:
+    step = 1_000_000 // count
+    left = index * 1_000_000 // count
+    width = step * _FILL // 1000
+    blocks, base = [], 0
+    for place in sorted(stack):
+        if stack[place] > 0:
+            bottom, base = base, base + stack[place]
+            blocks.append(Block(place, per_cent(ceiling - base, ceiling), _height(bottom, base, ceiling)))
+    visible = _visible(stack)
+    return Bar(
+        label=label,
+        x=_places(left + (step - width) // 2),
+        width=_places(width),
+        middle=_places(left + step // 2),
+        left=_places(left),
+        step=_places(step),
+        top=per_cent(ceiling - visible, ceiling),
+        height=_height(0, visible, ceiling),
+        total=sum(stack.values()),
+        parts=tuple((place, stack[place]) for place in sorted(stack) if stack[place]),
+        blocks=tuple(blocks),
+        is_unfinished=is_unfinished,
+    )
+
+
+def _height(bottom: int, top: int, ceiling: int) -> str:
+    # From the rounded edges, so that no hair of background shows between two blocks.
+    upper = (ceiling - top) * 10_000 // ceiling
+    lower = (ceiling - bottom) * 10_000 // ceiling
+    return f"{_hundredths(lower - upper)}%"
+
+
+def _scale(highest: int) -> tuple[int, tuple[Tick, ...]]:
+    """A round ceiling above the highest bar, and the lines of the grid from it down to nothing."""
+    wanted = max(highest, 1)
+    power = 1
+    while power * 10 * _TICKS < wanted:
+        power *= 10
+    step = next(step * power // 10 for step in _STEPS if step * power // 10 * _TICKS >= wanted and step * power >= 10)
+    ceiling = step * _TICKS
+    return ceiling, tuple(
+        Tick(per_cent(ceiling - step * line, ceiling), _axis_text(step * line)) for line in range(_TICKS + 1)
+    )
+
+
+def _axis_text(nanos: int) -> str:
+    whole, rest = divmod(nanos, NANOS_PER_USD)
+    if not rest:
+        return f"${whole:,}"
+    digits = f"{rest:09d}".rstrip("0")
+    return f"${whole:,}.{digits.ljust(2, '0')}"
+
+
+def _labels(texts: Sequence[str]) -> tuple[Label, ...]:
+    stride = max(1, -(-len(texts) // _LABELS))
+    found = []
+    for order, index in enumerate(range(0, len(texts), stride)):
+        x = _places(index * 1_000_000 // len(texts) + 500_000 // len(texts))
+        found.append(Label(x, texts[index], "start" if index == 0 and len(texts) > 1 else "middle", order % 2 == 1))
+    return tuple(found)
+
+
+def _hundredths(value: int) -> str:
+    whole, rest = divmod(value, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+
+
+def _places(millionths: int) -> str:
+    whole, rest = divmod(millionths, 10_000)
+    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + "%"
