@@ -152,7 +152,7 @@ class _Line(asyncio.Protocol):
         answer: Answer = self._loop.create_future()
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(command)  # type: ignore[arg-type])
+        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]
         self._waiting.append((answer, self._loop.time() + self._timeout))
         return answer
 
