@@ -55,6 +55,10 @@ class Usage:
     audio_input: int = 0
     audio_output: int = 0
 
+    def to_row(self) -> dict[str, int]:
+        """The classes that were used, by name: ``Usage(**row)`` reads them back."""
+        return {name: tokens for name in self.__slots__ if (tokens := getattr(self, name))}
+
 
 class Certainty(StrEnum):
     """How we know what an attempt cost."""
@@ -148,4 +152,5 @@ class Attempt:
             + self.usage.cache_write
             + self.usage.audio_input,
             "output_tokens": self.usage.output + self.usage.audio_output,
+            "usage": self.usage.to_row(),
         }

@@ -111,7 +111,7 @@ def _true_cost(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot,
     parts, cost = [], 0
     for attempt in entry.attempts:
         if attempt["certainty"] in {Certainty.EXACT, Certainty.NOTHING}:
-            parts.append(_usage_of(entry, attempt))
+            parts.append(Usage(**attempt["usage"]))
             cost += attempt["cost"]
             continue
         billed = _ask(entry, attempt["number"], org, upstream, gate)
@@ -119,23 +119,6 @@ def _true_cost(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot,
             parts.append(billed)
             cost += pricing.cost(billed, price)
     return add_usage(parts), cost
-
-
-def _usage_of(entry: LedgerEntry, attempt: dict[str, Any]) -> Usage:
-    if len(entry.attempts) == 1:
-        return Usage(
-            input=entry.input_tokens
-            - entry.cache_read_input_tokens
-            - entry.cache_write_input_tokens
-            - entry.audio_input_tokens,
-            cached_input=entry.cache_read_input_tokens,
-            cache_write=entry.cache_write_input_tokens,
-            output=entry.output_tokens - entry.audio_output_tokens,
-            reasoning=entry.reasoning_tokens,
-            audio_input=entry.audio_input_tokens,
-            audio_output=entry.audio_output_tokens,
-        )
-    return Usage(**attempt["usage"])
 
 
 def _price_of(entry: LedgerEntry, org: OrgSnapshot) -> PriceSnapshot:
