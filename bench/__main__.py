@@ -20,7 +20,7 @@ from bench.machine import QUIET_SHARE, Cores, Program, describe_machine, share_o
 from bench.peers import all_peers
 from bench.peers.base import Peer, Unavailable
 from bench.peers.costhub import CostHub
-from bench.report import SECTIONS, make_report, put_between_markers
+from bench.report import OURS, SECTIONS, make_report, put_between_markers
 from bench.scenarios import (
     FULL,
     QUICK,
@@ -97,6 +97,8 @@ def _measure(
             for name in (name for name in OWN if name in scenarios):
                 _say(f"{SECTIONS[name].title}:")
                 results[name] = OWN[name](bench, ready, upstream)
+        for name in (name for name in OWN if name in scenarios and OURS in unavailable):
+            results[name] = {"CostHub": unavailable[OURS]}
     finally:
         _stop_all(peers)
         for program in programs:
@@ -113,8 +115,8 @@ def _start_peers(
         try:
             ready = make_ready(peer, upstream, cores, work)
         except Unavailable as error:
-            _say(f"  {peer.title}: {error}")
-            unavailable[peer.name] = Figures(failed=str(error))
+            _say(f"  {peer.title} {error.reason}: {error.detail}")
+            unavailable[peer.name] = Figures(failed=error.reason)
             peer.stop()
             continue
         for kind, reason in ready.failures.items():

@@ -30,7 +30,6 @@ end
 
 _NEXT_KEY: Final = """
 init = function(args)
-  wrk.init(args)
   calls, turn = {}, 0
   for i, key in ipairs(keys) do
     wrk.headers["authorization"] = key

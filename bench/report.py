@@ -123,7 +123,7 @@ def _gateways_table(scenario: str, section: Section, figures: Mapping[str, Figur
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for name, one in figures.items():
         if one.failed or not one.rounds:
-            cells = [titles[name], f"not measured: {one.failed or 'no round was run'}", *[""] * (len(head) - 2)]
+            cells = [titles[name], f"not measured: {_plain(one.failed or 'no round was run')}", *[""] * (len(head) - 2)]
         else:
             cells = [titles[name], _ranged(span(one.rounds))]
             if section.counts_added_time:
@@ -139,7 +139,9 @@ def _gateways_table(scenario: str, section: Section, figures: Mapping[str, Figur
 def _own_table(section: Section, figures: Mapping[str, Figures]) -> str:
     lines = [f"| CostHub | {section.unit or 'figure'} (range) |", "|---|---:|"]
     for name, one in figures.items():
-        lines.append(f"| {name} | {f'not measured: {one.failed}' if one.failed else _ranged(span(one.rounds))} |")
+        lines.append(
+            f"| {name} | {f'not measured: {_plain(one.failed)}' if one.failed else _ranged(span(one.rounds))} |"
+        )
     return "\n".join(lines)
 
 
@@ -175,8 +177,13 @@ def put_between_markers(page: Path, text: str) -> bool:
 def _reason(figures: Mapping[str, Figures], peer: str) -> str:
     for name in (peer, OURS):
         if name in figures and figures[name].failed:
-            return figures[name].failed
+            return _plain(figures[name].failed)
     return "it did not run"
+
+
+def _plain(reason: str) -> str:
+    """A reason that fits into a cell, whatever a gateway put into its answer."""
+    return " ".join(reason.replace("|", "/").split())[:200]
 
 
 def _added_cell(one: Figures, bare: Figures | None) -> str:

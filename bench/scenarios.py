@@ -73,7 +73,7 @@ def _wait_for_answer(ready: Ready) -> None:
             return check_answer(ready.endpoints[Kind.JSON])
         except (NotServed, OSError) as error:
             if time.perf_counter() > deadline:
-                raise Unavailable(f"does not answer: {error} {ready.peer.last_words()}") from error
+                raise Unavailable("does not answer", f"{error} {ready.peer.last_words()}") from error
             time.sleep(0.25)
 
 

@@ -15,7 +15,16 @@ INSTALL_SECONDS: Final = 600
 
 
 class Unavailable(Exception):
-    """A peer cannot be installed or run here; the text is what the report says in place of its figures."""
+    """A peer cannot be installed or run here.
+
+    ``reason`` is what the report says in place of its figures; ``detail`` is for whoever runs the bench: it may hold a
+    program's last words, and with them paths of this machine.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
 
 
 class Peer:
@@ -107,7 +116,6 @@ def _run(command: list[str]) -> None:
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Unavailable(f"could not be installed: {type(error).__name__}") from error
+        raise Unavailable("could not be installed", repr(error)) from error
     if ran.returncode != 0:
-        lines = (ran.stderr or ran.stdout).strip().splitlines()
-        raise Unavailable(f"could not be installed: {lines[-1] if lines else 'no reason given'}")
+        raise Unavailable("could not be installed", (ran.stderr or ran.stdout).strip()[-600:])

@@ -38,10 +38,11 @@ class Order:
 class Stack:
     """A running `costhub up` with one proxy worker and nothing in its database."""
 
-    def __init__(self, program: Program, data: Path) -> None:
+    def __init__(self, program: Program, data: Path, settings: dict[str, str]) -> None:
         self.program = program
         self.port = 0
         self._data = data
+        self._settings = settings
 
     @classmethod
     def start(cls, upstream: Upstream, cores: Cores, work: Path, *, with_model: bool = False) -> "Stack":
@@ -50,13 +51,9 @@ class Stack:
         command = [sys.executable, "-m", "costhub", "up", "--port", str(port), "--workers", "1", "--no-demo"]
         command += ["--data-dir", str(data)] + ([] if with_model else ["--no-model"])
         allowed = ",".join(f"127.0.0.1:{number}" for number in upstream.ports.values())
-        program = start_program(
-            command,
-            cores.load,
-            work / f"{data.name}.log",
-            {"COSTHUB_ALLOWED_NETWORKS": allowed, "PYTHONPATH": str(ROOT), "COSTHUB_LOG_LEVEL": "WARNING"},
-        )
-        stack = cls(program, data)
+        settings = {"COSTHUB_ALLOWED_NETWORKS": allowed, "COSTHUB_LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT)}
+        program = start_program(command, cores.load, work / f"{data.name}.log", settings)
+        stack = cls(program, data, settings)
         try:
             stack._wait(port)
             for pid in stack.proxy_pids():
@@ -70,7 +67,7 @@ class Stack:
         deadline = time.perf_counter() + START_SECONDS
         while not self._announcement.exists():
             if self.program.process.poll() is not None or time.perf_counter() > deadline:
-                raise Unavailable(f"costhub up did not start: {self.program.last_words()}")
+                raise Unavailable("`costhub up` did not start", self.program.last_words())
             time.sleep(0.1)
         self.port = port
 
@@ -99,18 +96,18 @@ class Stack:
             input=json.dumps(asdict(order)),
             capture_output=True,
             text=True,
-            env=self.environment() | {"PYTHONPATH": str(ROOT)},
+            env=self.environment(),
             timeout=POPULATE_SECONDS,
         )
         if ran.returncode != 0:
-            raise Unavailable(f"tenants could not be made: {(ran.stderr.strip().splitlines() or ['?'])[-1]}")
+            raise Unavailable("its tenants could not be made", ran.stderr.strip()[-600:])
         secrets: list[list[str]] = json.loads(ran.stdout)
         return secrets
 
     def environment(self) -> dict[str, str]:
         """What a management command needs to work on this stack."""
         own: dict[str, Any] = json.loads((self._data / "environment.json").read_text())
-        return {name: str(value) for name, value in own.items()}
+        return self._settings | {name: str(value) for name, value in own.items()}
 
     @property
     def _announcement(self) -> Path:

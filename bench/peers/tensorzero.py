@@ -50,7 +50,7 @@ class TensorZero(Peer):
                 path = found[2].rstrip("/") + "/chat/completions"
                 return same_way_in(int(found[1]), path=path, model_prefix="tensorzero::model_name::")
             time.sleep(0.1)
-        raise Unavailable(f"did not start: {self.last_words()}")
+        raise Unavailable("did not start", self.last_words())
 
 
 def _config(upstream: Upstream) -> str:

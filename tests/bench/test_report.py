@@ -96,7 +96,7 @@ def test_a_section_names_every_gateway_and_the_reason_of_a_missing_figure() -> N
     figures = {
         "costhub": Figures([4000.0, 4200.0, 4100.0], {"p50_ms": [7.0, 7.5, 8.0], "p99_ms": [12.0, 13.0, 14.0]}),
         "litellm": Figures([82.0, 80.0, 84.0], {"p50_ms": [380.0, 390.0, 370.0], "p99_ms": [510.0, 520.0, 500.0]}),
-        "portkey": Figures(failed="node and npm are not installed"),
+        "portkey": Figures(failed="500: a | b\n c"),
     }
 
     assert make_section("json", figures, TITLES).splitlines() == [
@@ -106,7 +106,7 @@ def test_a_section_names_every_gateway_and_the_reason_of_a_missing_figure() -> N
         "|---|---:|---:|---:|---:|",
         "| CostHub | 4,100 (4,000–4,200) | 7.50 | 13.0 |  |",
         "| LiteLLM | 82.0 (80.0–84.0) | 380 | 510 | 48.8 × (48.8–52.5) |",
-        "| Portkey | not measured: node and npm are not installed |  |  |  |",
+        "| Portkey | not measured: 500: a / b c |  |  |  |",
     ]
 
 
