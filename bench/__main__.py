@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from bench.machine import QUIET_SHARE, Cores, Program, describe_machine, share_o
 from bench.peers import all_peers
 from bench.peers.base import Peer, Unavailable
 from bench.peers.costhub import CostHub
-from bench.report import OURS, SECTIONS, make_report, put_between_markers
+from bench.report import OURS, SECTIONS, make_report, make_summary, put_between_markers
 from bench.scenarios import (
     FULL,
     QUICK,
@@ -37,7 +37,10 @@ from bench.upstream import Kind, Upstream, start_upstream
 
 HERE: Final = Path(__file__).resolve().parent
 RESULTS: Final = HERE / "results"
-PAGES: Final = (HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md")
+#: this page gets the whole report
+PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
+#: this one the short table, between the same markers
+README: Final = HERE.parent / "README.md"
 
 #: scenarios in which all gateways take turns; the others are CostHub's alone and come after them
 SHARED: Final[dict[str, Callable[[Bench], dict[str, Figures]]]] = {
@@ -70,12 +73,14 @@ def main(arguments: Sequence[str]) -> int:
         "rounds": pace.rounds,
         "was_disturbed": _was_disturbed(results),
     }
-    report = make_report(
-        results, {peer.name: peer.title for peer in all_peers()}, {peer.name: peer.note for peer in peers}, machine
-    )
+    titles = {peer.name: peer.title for peer in all_peers()}
+    report = make_report(results, titles, {peer.name: peer.note for peer in peers}, machine)
     print(f"\n{report}\n")
     is_whole = not wanted.quick and len(peers) == len(all_peers()) and set(wanted.scenario) == set(SECTIONS)
-    _save(results, machine, report, official=is_whole or wanted.save)
+    official = is_whole or wanted.save
+    _save(results, machine, official=official)
+    if official:
+        _publish({PAGE: report, README: make_summary(results, titles)})
     return int(any(one.failed for figures in results.values() for one in figures.values()))
 
 
@@ -140,7 +145,7 @@ def _was_disturbed(results: Results) -> bool:
     return sum(value > QUIET_SHARE for value in noise) * 4 > len(noise)
 
 
-def _save(results: Results, machine: dict[str, object], report: str, *, official: bool) -> None:
+def _save(results: Results, machine: dict[str, object], *, official: bool) -> None:
     """The official figures are those of a whole run; a part of one is kept aside."""
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / ("latest.json" if official else "partial.json.tmp")
@@ -149,10 +154,12 @@ def _save(results: Results, machine: dict[str, object], report: str, *, official
     document = {"measured_on": measured_on, "machine": machine, "scenarios": scenarios}
     target.write_text(json.dumps(document, indent=1) + "\n")
     _say(f"figures: {target.relative_to(HERE.parent)}")
-    if official:
-        for page in PAGES:
-            if page.exists() and put_between_markers(page, report):
-                _say(f"table: {page.relative_to(HERE.parent)}")
+
+
+def _publish(texts: Mapping[Path, str]) -> None:
+    for page, text in texts.items():
+        if page.exists() and put_between_markers(page, text):
+            _say(f"table: {page.relative_to(HERE.parent)}")
 
 
 def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:

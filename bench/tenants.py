@@ -84,6 +84,8 @@ def measure_ledger(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
                     ready.endpoints[Kind.JSON], CONNECTIONS, bench.pace.seconds * 2, bench.cores.load, bench.work
                 )
                 rows, worst, median_lag = _wait_for_rows(database, began, load.requests)
+                if not rows:
+                    raise NotServed(f"{load.requests} calls were answered and not one of them has a row")
                 calls.add(load.per_second)
                 missing.add(max(load.requests - rows, 0))
                 longest.add(worst)
