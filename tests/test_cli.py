@@ -1,8 +1,8 @@
 """The command line: what cannot be done is said in a sentence, and nothing is left running."""
 
-import fcntl
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,12 +46,15 @@ def test_a_port_asked_for_and_taken_is_named_before_anything_starts(
 
 
 def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with (tmp_path / "lock").open("w") as lock:
-        lock.write("4711")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    holder = "import sys, pathlib; from costhub.stack.lock import hold\nwith hold(pathlib.Path(sys.argv[1])): print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
         assert main(["up", "--data-dir", str(tmp_path)]) == 1
-    assert f"a stack is running on {tmp_path} already (process 4711)" in capsys.readouterr().err
+        running.kill()
+    assert f"a stack is running on {tmp_path} already (process {running.pid})" in capsys.readouterr().err
 
 
 def test_half_a_database_is_refused(

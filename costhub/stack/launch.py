@@ -1,19 +1,17 @@
 """`costhub up`: the whole stack from nothing to a first answer, and down again."""
 
-import fcntl
 import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from costhub.stack.environment import allow_network, find_external_database, find_external_redis, load_or_make_keys
+from costhub.stack.lock import hold
 from costhub.stack.model_server import MODEL, ModelServer
 from costhub.stack.part import Part, PartFailed
 from costhub.stack.ports import HOST, is_free, next_free_port
@@ -63,7 +61,7 @@ def run_stack(options: UpOptions) -> int:
     make_passable(options.data_dir)
     announced = options.data_dir / "stack.json"
     try:
-        with _lock(options.data_dir), Supervisor(_say) as supervisor:
+        with hold(options.data_dir) as lock, Supervisor(_say, shared_descriptors=(lock,)) as supervisor:
             announced.unlink(missing_ok=True)
             stack = bring_up(options, supervisor)
             supervisor.on_change = lambda: _write_announcement(announced, stack, supervisor)
@@ -228,24 +226,6 @@ def _write_announcement(path: Path, stack: Stack, supervisor: Supervisor) -> Non
             "pids": {"supervisor": os.getpid(), **supervisor.pids},
         },
     )
-
-
-@contextmanager
-def _lock(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory. Raises PartFailed when another `costhub up` has it; a killed one lets go at once."""
-    with (data_dir / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise PartFailed(
-                f"a stack is running on {data_dir} already (process {file.read().strip()}): stop it, "
-                "or give another --data-dir."
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _say(sentence: str) -> None:

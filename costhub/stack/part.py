@@ -7,7 +7,6 @@ Every part has the same shape: ``start()`` returns at once, ``wait_ready(timeout
 import os
 import signal
 import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +18,9 @@ from costhub.stack.account import Account
 from costhub.stack.private_files import make_passable
 from costhub.stack.processes import die_with_parent, has_ended, send_signal
 
-READY_POLL_SECONDS: Final = 0.03
+#: how soon a starting part is first asked whether it answers; each next time later, up to the second figure
+FIRST_POLL_SECONDS: Final = 0.02
+LONGEST_POLL_SECONDS: Final = 0.3
 LOG_ROTATION_BYTES: Final = 20 * 1024 * 1024
 
 
@@ -42,6 +43,8 @@ class Part(ABC):
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir / "logs" / f"{self.name}.log"
+        #: descriptors that the process inherits
+        self.shared_descriptors: tuple[int, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._log_start = 0
@@ -102,6 +105,7 @@ class Part(ABC):
                 extra_groups=[] if account else None,
                 umask=0o077,
                 start_new_session=True,
+                pass_fds=self.shared_descriptors,
                 preexec_fn=die_with_parent(self.orphan_signal),  # noqa: PLW1509 - one prctl call, no lock, no import
             )
         self._pidfd = os.pidfd_open(self._process.pid)
@@ -159,13 +163,15 @@ class Part(ABC):
 
     def _wait_until(self, is_true: Callable[[], bool], timeout_seconds: float) -> None:
         deadline = clock.monotonic_ns() + int(timeout_seconds * 1e9)
+        pause = FIRST_POLL_SECONDS
         while not is_true():
             if not self.is_alive():
                 code = self.reap()
                 raise PartFailed(f"{self.name} ended with exit code {code} while it was starting.{self._said()}")
             if clock.monotonic_ns() > deadline:
                 raise PartFailed(f"{self.name} did not answer within {timeout_seconds:g} seconds.{self._said()}")
-            time.sleep(READY_POLL_SECONDS)
+            self.wait_exit(pause)
+            pause = min(pause * 1.3, LONGEST_POLL_SECONDS)
 
     def _said(self) -> str:
         tail = self.log_tail()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from costhub.lib import clock
+
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -38,15 +40,16 @@ def send_signal(pidfd: int, number: signal.Signals) -> None:
         signal.pidfd_send_signal(pidfd, number)
 
 
-def signal_and_wait(pids: list[int], number: signal.Signals, timeout_seconds: float) -> None:
-    """Signal every process, then give each up to ``timeout_seconds`` to end."""
+def signal_and_wait(pids: list[int], number: signal.Signals | None, timeout_seconds: float) -> None:
+    """Signal every process (None: only wait), then return when all have ended or the time is up."""
+    descriptors = []
     for pid in pids:
         with suppress(ProcessLookupError):
-            os.kill(pid, number)
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(pid)
-            try:
-                has_ended(descriptor, timeout_seconds)
-            finally:
-                os.close(descriptor)
+            descriptors.append(os.pidfd_open(pid))
+    if number is not None:
+        for descriptor in descriptors:
+            send_signal(descriptor, number)
+    deadline = clock.monotonic_ns() + int(timeout_seconds * 1e9)
+    for descriptor in descriptors:
+        has_ended(descriptor, max(0.0, (deadline - clock.monotonic_ns()) / 1e9))
+        os.close(descriptor)

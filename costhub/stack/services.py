@@ -77,7 +77,8 @@ class Worker(Service):
     name: ClassVar[str] = "worker"
     # Warm: finish the tasks in hand; then cold: leave them in the queue.
     stop_signals: ClassVar = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
-    orphan_signal: ClassVar = signal.SIGQUIT
+    # When the supervisor dies so does Valkey: a worker that is merely asked would wait for it for ever.
+    orphan_signal: ClassVar = signal.SIGKILL
 
     def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
         super().__init__(data_dir, environment)
@@ -101,6 +102,7 @@ class Beat(Service):
 
     name: ClassVar[str] = "beat"
     stop_signals: ClassVar = ((signal.SIGTERM, 5.0),)
+    orphan_signal: ClassVar = signal.SIGKILL
 
     def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
         super().__init__(data_dir, environment)

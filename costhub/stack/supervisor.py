@@ -51,10 +51,17 @@ class Supervisor:
     """Owns the stack's processes from start to stop; use it in a ``with`` statement on the main thread.
 
     ``say`` receives every sentence for the person at the terminal, ``on_change`` is called when process ids have
-    changed.
+    changed. Every part inherits ``shared_descriptors``.
     """
 
-    def __init__(self, say: Callable[[str], None], *, first_delay_seconds: float = FIRST_DELAY_SECONDS) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        first_delay_seconds: float = FIRST_DELAY_SECONDS,
+        shared_descriptors: tuple[int, ...] = (),
+    ) -> None:
+        self._shared_descriptors = shared_descriptors
         self._first_delay_seconds = first_delay_seconds
         self.on_change: Callable[[], None] = lambda: None
         self._say = say
@@ -89,6 +96,7 @@ class Supervisor:
     def launch(self, *parts: Part) -> None:
         """Start the parts without waiting for them."""
         for part in parts:
+            part.shared_descriptors = self._shared_descriptors
             self._watched.append(_Watched(part, clock.monotonic_ns()))
             part.start()
 
