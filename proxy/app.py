@@ -99,7 +99,6 @@ class App:
             )
         finally:
             self._in_flight.discard(task)
-            metrics.CALLS.labels(endpoint.value if endpoint else "query").inc()
 
 
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:

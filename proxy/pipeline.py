@@ -4,7 +4,7 @@ from proxy.attempts import run_attempts
 from proxy.call import Call
 from proxy.core.controls import parse_controls
 from proxy.core.plan import make_plan
-from proxy.core.row import add_plan
+from proxy.core.row import add_plan, add_request
 from proxy.core.wire import parse_request
 from proxy.edges.reply import Reply
 from proxy.wiring import Edges
@@ -17,6 +17,7 @@ async def complete(call: Call, edges: Edges, reply: Reply) -> None:
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         body = await call.body()
         request = parse_request(call.endpoint, body)
+        add_request(entry.row, request)
         controls = parse_controls(call.headers)
         entry.plan = plan = make_plan(request, controls, key, org, call.started_ms)
         add_plan(entry.row, plan)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from proxy.types import Attempt, Certainty, Hold, Plan, Usage
+from proxy.types import Attempt, Certainty, Hold, Plan, Request, Usage
 from tenants.snapshots import KeySnapshot
 
 Row = dict[str, Any]
@@ -58,14 +58,18 @@ def open_row(request_id: str, started_at_ms: int, key: KeySnapshot, endpoint: st
     }
 
 
+def add_request(row: Row, request: Request) -> None:
+    """What was asked for, also where it is refused next."""
+    row["request_model"] = request.model
+    row["is_stream"] = request.is_stream
+
+
 def add_plan(row: Row, plan: Plan) -> None:
     """What was decided."""
     row["end_user"] = plan.controls.end_user
     row["tags"] = plan.controls.tags
-    row["request_model"] = plan.model.name
     row["upstream_id"] = plan.upstream.id
     row["provider"] = plan.upstream.kind
-    row["is_stream"] = plan.request.is_stream
     row["price_id"] = plan.price.id or None
     row["route_reason"] = "direct"
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import hiredis
 
-from costhub.lib import clock, failpoints, keyspace
+from costhub.lib import clock, failpoints, keyspace, metrics
+from costhub.lib.money import NANOS_PER_USD
 from proxy.core.row import Row, add_attempts, correction_row, dump_row, open_row
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
@@ -88,6 +89,7 @@ class Ledger:
         finally:
             failpoints.reach("before_settle")
             self._write(entry)
+            _count(entry)
             failpoints.reach("settle_sent")
 
     def _write(self, entry: Entry) -> None:
@@ -232,6 +234,19 @@ def _finish_row(entry: Entry) -> Row:
     if entry.first_byte_ns is not None:
         row["first_byte_us"] = (entry.first_byte_ns - entry.started_ns) // 1000
     return row
+
+
+def _count(entry: Entry) -> None:
+    row = entry.row
+    metrics.CALLS.labels(row["endpoint"], row["status"]).inc()
+    metrics.OVERHEAD.observe(row["overhead_us"] / 1_000_000)
+    if cost := row["effective_cost"]:
+        org, model = entry.org.slug, row["request_model"]
+        metrics.COST.labels(org, model).inc(cost / NANOS_PER_USD)
+        metrics.TOKENS.labels(org, model, "input").inc(row["input_tokens"])
+        metrics.TOKENS.labels(org, model, "output").inc(row["output_tokens"])
+        if row["is_overrun"]:
+            metrics.OVERRUNS.labels(org).inc()
 
 
 def _nothing_more(_: Any) -> None:

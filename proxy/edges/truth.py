@@ -7,7 +7,7 @@ difference to what was charged becomes a correction: a row of its own, and the c
 
 import logging
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import orjson

@@ -1,0 +1,79 @@
+"""What an operator's tools ask: is it alive, is it ready, what does it count."""
+
+import os
+from typing import cast
+
+from django.db import Error as AnyDatabaseError
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from redis.exceptions import RedisError
+
+from costhub.lib import clock, keyspace, metrics
+from costhub.lib.redis import client
+
+
+@transaction.non_atomic_requests
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return JsonResponse({"status": "alive"})
+
+
+@transaction.non_atomic_requests
+def readyz(request: HttpRequest) -> HttpResponse:
+    """PostgreSQL and Valkey answer, and the database is migrated; 503 names what is not."""
+    checks = {"postgresql": _database_answers(), "valkey": _valkey_answers(), "migrations": _is_migrated()}
+    return JsonResponse({"checks": checks}, status=200 if all(checks.values()) else 503)
+
+
+@transaction.non_atomic_requests
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus's text format, summed over this machine's proxy processes."""
+    _read_valkey()
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _read_valkey() -> None:
+    pipe = client().pipeline(transaction=False)
+    for shard in range(keyspace.SHARDS):
+        pipe.zcard(keyspace.leases_key(shard))
+        pipe.xlen(keyspace.ledger_key(shard))
+        pipe.xrange(keyspace.ledger_key(shard), count=1)
+    try:
+        answers = pipe.execute()
+    except RedisError:
+        return  # what was read last stays; costhub_holds_open going stale is what /readyz is for
+    oldest = [int(events[0][0].partition(b"-")[0]) for events in answers[2::3] if events]
+    metrics.HOLDS_OPEN.set(sum(answers[0::3]))
+    metrics.LEDGER_UNREAD.set(sum(answers[1::3]))
+    metrics.LEDGER_LAG.set(max(0, clock.now_ms() - min(oldest)) / 1000 if oldest else 0)
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return cast("tuple[int]", cursor.fetchone())[0] == 1
+    except AnyDatabaseError:
+        return False
+
+
+def _valkey_answers() -> bool:
+    try:
+        return bool(client().ping())
+    except RedisError:
+        return False
+
+
+def _is_migrated() -> bool:
+    try:
+        executor = MigrationExecutor(connection)
+        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except AnyDatabaseError:
+        return False

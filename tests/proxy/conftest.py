@@ -1,0 +1,23 @@
+"""The proxy's tests: loopback is on the operator's list of networks, because the bank lives there."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from tests.bank import Bank
+
+
+@pytest.fixture(autouse=True)
+def _reach_loopback(settings: Settings) -> None:
+    settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    """An upstream of this test alone."""
+    bank = Bank.start(tmp_path)
+    yield bank
+    bank.stop()

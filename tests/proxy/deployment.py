@@ -1,0 +1,119 @@
+"""Real proxy processes for a test: granian with so many workers, on the test run's own PostgreSQL and Valkey."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Deployment:
+    """Proxy processes behind one port."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self._process = process
+        self.port = port
+        self.log = log
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def root_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """granian's children that serve."""
+        return [child.pid for child in psutil.Process(self._process.pid).children(recursive=True)]
+
+    def kill_worker(self) -> int:
+        """kill -9 of one worker; granian starts another."""
+        pid = self.worker_pids[0]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill(self) -> None:
+        """kill -9 of all of it at once."""
+        for pid in [*self.worker_pids, self._process.pid]:
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM, and its exit code when it has ended by itself."""
+        self._process.terminate()
+        return self._process.wait(timeout=60)
+
+    def stop(self) -> None:
+        """Make sure that nothing is left."""
+        if self._process.poll() is None:
+            try:
+                children = psutil.Process(self._process.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                children = []
+            self._process.terminate()
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            for child in children:
+                if child.is_running():
+                    child.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **environment: str) -> Iterator[Deployment]:
+    """Start proxy processes and wait until one answers. ``environment`` goes over the test run's own.
+
+    Loopback is on the operator's list of networks, because the bank lives there.
+    """
+    port = port or free_port()
+    log = directory / f"proxy-{port}.log"
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)),
+                *("--workers", str(workers), "--runtime-threads", "1", "--http", "1", "--no-ws"),
+                *("--respawn-failed-workers", "--respawn-interval", "0.2", "--workers-kill-timeout", "15"),
+                "costhub.asgi:application",
+            ],
+            cwd=ROOT,
+            env=os.environ | {"COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8", "PYTHONWARNINGS": ""} | environment,
+            stdout=sink,
+            stderr=sink,
+        )
+    deployment = Deployment(process, port, log)
+    try:
+        _wait_until_it_answers(deployment, process)
+        yield deployment
+    finally:
+        deployment.stop()
+
+
+def _wait_until_it_answers(deployment: Deployment, process: subprocess.Popen[bytes]) -> None:
+    transport = httpx2.HTTPTransport(retries=100)
+    with httpx2.Client(transport=transport, trust_env=False, timeout=30) as http:
+        while process.poll() is None:
+            try:
+                if http.get(f"{deployment.root_url}/healthz").status_code == 200:
+                    return
+            except httpx2.TransportError:
+                continue
+    raise AssertionError(f"the proxy did not start:\n{deployment.log.read_text()}")
