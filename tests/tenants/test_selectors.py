@@ -260,7 +260,7 @@ class TestPricesOfAModel:
         assert snapshot is not None
         return [
             (version.source, datetime.fromtimestamp(version.effective_from_ms // 1000, UTC))
-            for version in snapshot.models["gpt-5"].prices
+            for version in snapshot.models["gpt-of-tomorrow"].prices
         ]
 
     def add(self, world: World, model: object, moment: datetime) -> None:
@@ -274,11 +274,11 @@ class TestPricesOfAModel:
             )
 
     def test_an_openai_model_costs_the_list_price(self, world: World) -> None:
-        make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-5", input_per_million=None)
+        make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-of-tomorrow", input_per_million=None)
         for provider, moment in (("openai", JANUARY), ("openai", JUNE), ("other", MARCH)):
             ListPrice.objects.create(
                 provider=provider,
-                model="gpt-5",
+                model="gpt-of-tomorrow",
                 input_per_million=1,
                 output_per_million=2,
                 effective_from=moment,
@@ -287,11 +287,11 @@ class TestPricesOfAModel:
         assert self.sources(world) == [("openai", JUNE), ("openai", JANUARY)]
 
     def test_an_own_price_wins_from_its_moment_and_hides_nothing_before(self, world: World) -> None:
-        catalog = make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-5", input_per_million=None)
+        catalog = make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-of-tomorrow", input_per_million=None)
         for moment in (JANUARY, JUNE):
             ListPrice.objects.create(
                 provider="openai",
-                model="gpt-5",
+                model="gpt-of-tomorrow",
                 input_per_million=1,
                 output_per_million=2,
                 effective_from=moment,
@@ -301,17 +301,21 @@ class TestPricesOfAModel:
         assert self.sources(world) == [("typed by a member", MARCH), ("list", JANUARY)]
 
     def test_the_list_is_not_for_a_tenants_own_endpoint(self, world: World) -> None:
-        make_catalog(world.acme, model="gpt-5", input_per_million=None)
+        make_catalog(world.acme, model="gpt-of-tomorrow", input_per_million=None)
         ListPrice.objects.create(
-            provider="openai", model="gpt-5", input_per_million=1, output_per_million=2, effective_from=JANUARY
+            provider="openai",
+            model="gpt-of-tomorrow",
+            input_per_million=1,
+            output_per_million=2,
+            effective_from=JANUARY,
         )
         assert self.sources(world) == []
 
     def test_the_fallback_is_last(self, world: World) -> None:
-        make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-5", input_per_million=None)
+        make_catalog(world.acme, kind=UpstreamKind.OPENAI, model="gpt-of-tomorrow", input_per_million=None)
         ListPrice.objects.create(
             provider="openai",
-            model="gpt-5",
+            model="gpt-of-tomorrow",
             input_per_million=1,
             output_per_million=2,
             effective_from=MARCH,

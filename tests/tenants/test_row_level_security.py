@@ -1,0 +1,185 @@
+"""Row-level security, asked in plain SQL as the app role: it must hold where the ORM and the doors are not in the way."""
+
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from tenants.access import org_scope
+from tenants.actions.end_users import create_end_user
+from tests.world import World, make_budget, make_catalog
+
+DIRECT = "permission denied for table"
+
+
+def tenant_tables() -> list[str]:
+    """Every table with an org_id, from the catalog, so that a new one is covered by itself; partitions are apart."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'
+               WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+               ORDER BY 1"""
+        )
+        return [name for (name,) in cursor.fetchall()]
+
+
+def count(table: str, condition: str = "true", *values: UUID) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE {condition}", list(values))
+        return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def furnished(world: World) -> World:
+    """Both organisations have a row in every tenant table."""
+    for tenant in (world.acme, world.mallcorp):
+        make_catalog(tenant)
+        make_budget(tenant, "10.00")
+        with org_scope(tenant.org.pk):
+            create_end_user(actor=tenant.owner, external_id="u-1")
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    """INSERT INTO proxy_ledgerentry SELECT now(), gen_random_uuid(), %s, %s, %s, '', '{}', 'call', NULL,
+                       '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
+                       200, '', '', 0, NULL, NULL, now()""",
+                    [tenant.org.pk, tenant.project.pk, tenant.key.pk],
+                )
+    return world
+
+
+def test_the_catalog_knows_the_tables(db: None) -> None:
+    assert {"tenants_apikey", "tenants_budget", "tenants_auditentry", "proxy_ledgerentry"} <= set(tenant_tables())
+
+
+def test_the_app_role_cannot_get_around_it(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        assert cursor.fetchone() == (False,)
+        cursor.execute(
+            "SELECT count(*) FROM pg_class WHERE relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)"
+        )
+        assert cursor.fetchone() == (0,)
+        cursor.execute(
+            """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+               AND NOT (relrowsecurity AND relforcerowsecurity)
+               AND oid IN (SELECT attrelid FROM pg_attribute WHERE attname = 'org_id')"""
+        )
+        assert cursor.fetchall() == []
+
+
+def test_without_a_scope_no_row_is_there(furnished: World) -> None:
+    assert {table: count(table) for table in tenant_tables()} == dict.fromkeys(tenant_tables(), 0)
+    assert count("tenants_organization") == 0
+
+
+def test_with_an_own_scope_the_rows_are_there(furnished: World) -> None:
+    with org_scope(furnished.acme.org.pk):
+        assert [table for table in tenant_tables() if count(table) == 0] == []
+        assert count("tenants_organization") == 1
+
+
+def test_in_mallorys_scope_nothing_of_acme_is_there(furnished: World) -> None:
+    acme = furnished.acme.org.pk
+    with org_scope(furnished.mallcorp.org.pk):
+        assert {table: count(table, "org_id = %s", acme) for table in tenant_tables()} == dict.fromkeys(
+            tenant_tables(), 0
+        )
+        assert count("tenants_organization", "id = %s", acme) == 0
+
+
+def test_in_mallorys_scope_nothing_of_acme_changes_or_goes(furnished: World) -> None:
+    with org_scope(furnished.mallcorp.org.pk), connection.cursor() as cursor:
+        cursor.execute("UPDATE tenants_budget SET limit_nanos = 1 WHERE org_id = %s", [furnished.acme.org.pk])
+        assert cursor.rowcount == 0
+        cursor.execute("DELETE FROM tenants_price WHERE org_id = %s", [furnished.acme.org.pk])
+        assert cursor.rowcount == 0
+
+
+def test_a_row_cannot_be_put_into_another_organisation(furnished: World) -> None:
+    with org_scope(furnished.mallcorp.org.pk):
+        for statement in (
+            "INSERT INTO tenants_project (id, org_id, name, is_archived, created_at) VALUES (%s, %s, 'x', false, now())",
+            "UPDATE tenants_project SET name = %s::text, org_id = %s",
+        ):
+            with (
+                pytest.raises(DatabaseError, match="violates row-level security policy"),
+                transaction.atomic(),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(statement, [uuid4(), furnished.acme.org.pk])
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "foreign"),
+    [
+        ("tenants_apikey", "project_id", "tenants_project"),
+        ("tenants_languagemodel", "upstream_id", "tenants_upstream"),
+        ("tenants_price", "model_id", "tenants_languagemodel"),
+    ],
+)
+def test_a_row_cannot_point_into_another_organisation(furnished: World, table: str, column: str, foreign: str) -> None:
+    with org_scope(furnished.acme.org.pk), connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {foreign} LIMIT 1")
+        (foreign_id,) = cursor.fetchone()
+    with (
+        pytest.raises(IntegrityError, match="violates foreign key constraint"),
+        org_scope(furnished.mallcorp.org.pk),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(f"UPDATE {table} SET {column} = %s", [foreign_id])
+
+
+def test_partitions_are_closed_to_whoever_names_them(furnished: World) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'proxy_ledgerentry'::regclass"
+        )
+        partitions = [name for (name,) in cursor.fetchall()]
+    assert "proxy_ledgerentry_default" in partitions
+    with org_scope(furnished.acme.org.pk):
+        for partition in partitions:
+            with pytest.raises(DatabaseError, match=DIRECT), transaction.atomic():
+                count(partition)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE tenants_budget",
+        "UPDATE tenants_auditentry SET actor = 'nobody'",
+        "DELETE FROM tenants_auditentry",
+        "UPDATE proxy_ledgerentry SET effective_cost = 0",
+        "DELETE FROM proxy_ledgerentry",
+        "SELECT * FROM proxy_deadletter",
+        "ALTER TABLE tenants_budget DISABLE ROW LEVEL SECURITY",
+        "SET ROLE costhub_owner",
+    ],
+)
+def test_what_the_app_role_may_never_do(furnished: World, statement: str) -> None:
+    with (
+        org_scope(furnished.acme.org.pk),
+        pytest.raises(DatabaseError, match=r"permission denied|must be owner"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+
+
+def test_a_fresh_connection_of_a_shell_sees_nothing_either(committed_world: World) -> None:
+    database = settings.DATABASES["default"]
+    with psycopg.connect(
+        host=str(database["HOST"]),
+        port=str(database["PORT"]),
+        user=str(database["USER"]),
+        password=str(database["PASSWORD"]),
+        dbname=str(database["NAME"]),
+    ) as shell:
+        assert shell.execute("SELECT count(*) FROM tenants_project").fetchone() == (0,)
+        # A session-wide setting is the shell's own to make; it opens what it names and no more.
+        shell.execute("SELECT set_config('costhub.orgs', %s, true)", [f"{{{committed_world.acme.org_id}}}"])
+        assert shell.execute("SELECT DISTINCT org_id FROM tenants_project").fetchall() == [
+            (committed_world.acme.org.pk,)
+        ]
