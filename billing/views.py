@@ -54,6 +54,14 @@ ROWS: Final = (5, 20)
 PAGE: Final = 50
 _NO_NAME: Final = "(none)"
 _NEAR_PER_CENT: Final = 80
+_WHEN: Final = {
+    "minute": "this minute",
+    "hour": "this hour",
+    "day": "today",
+    "week": "this week",
+    "month": "this month",
+    "total": "in total",
+}
 
 
 @require_GET
@@ -272,6 +280,7 @@ def _budget_bars(tiles: MonthTiles, now: datetime) -> list[dict[str, Any]]:
         {
             "use": use,
             "elapsed": (now - use.start) * 10_000 // (use.end - use.start),
+            "when": _WHEN[use.period],
             "is_endless": use.period == BudgetPeriod.TOTAL,
             "is_near": use.spent * 100 >= use.limit * _NEAR_PER_CENT,
             "is_over": use.spent >= use.limit,
@@ -300,7 +309,7 @@ def _chart(span: Range, spend: Spend, stack: str, zone: ZoneInfo, now: datetime)
 
 
 def _day_label(day: date) -> str:
-    return f"{day:%b} {day.day}"
+    return f"{day.day} {day:%b}"
 
 
 def _story_context(story: RequestStory) -> dict[str, Any]:

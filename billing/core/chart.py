@@ -9,7 +9,8 @@ from costhub.lib.money import NANOS_PER_USD
 #: so many series have a colour of their own; the rest is one more, called "Other"
 TOP_SERIES: Final = 7
 OTHER: Final = "Other"
-_TICKS: Final = 4
+#: the grid has at most so many lines above nothing
+_MAX_LINES: Final = 5
 _LABELS: Final = 7
 #: the share of its step that a bar fills, in per mille
 _FILL: Final = 720
@@ -66,7 +67,6 @@ class Label:
 
     x: str
     text: str
-    anchor: str
     is_minor: bool
 
 
@@ -113,10 +113,10 @@ def make_chart(
 
 
 def make_sparkline(values: Sequence[int]) -> str:
-    """The points of a polyline in a box of 100 by 24, two units of air above and below."""
-    if len(values) < 2:
+    """The points of a polyline in a box of 100 by 24, two units of air above and below; none for a flat nothing."""
+    top = max(values, default=0)
+    if len(values) < 2 or top <= 0:
         return ""
-    top = max(*values, 1)
     spots = []
     for index, value in enumerate(values):
         x = _hundredths(index * 10_000 // (len(values) - 1))
@@ -170,24 +170,32 @@ def _height(bottom: int, top: int, ceiling: int) -> str:
 
 
 def _scale(highest: int) -> tuple[int, tuple[Tick, ...]]:
-    """A round ceiling above the highest bar, and the lines of the grid from it down to nothing."""
+    """A round ceiling at or above the highest bar, and the lines of the grid from it down to nothing."""
     wanted = max(highest, 1)
     power = 1
-    while power * 10 * _TICKS < wanted:
+    while power * _MAX_LINES < wanted:
         power *= 10
-    step = next(step * power // 10 for step in _STEPS if step * power // 10 * _TICKS >= wanted and step * power >= 10)
-    ceiling = step * _TICKS
+    # From the finest: a tenth of the power when it is whole, then its quarter, half and all of it.
+    step = next(
+        power * part // 100 for part in _STEPS if power * part % 100 == 0 and power * part * _MAX_LINES >= wanted * 100
+    )
+    lines = -(-wanted // step)
+    ceiling = step * lines
     return ceiling, tuple(
-        Tick(per_cent(ceiling - step * line, ceiling), _axis_text(step * line)) for line in range(_TICKS + 1)
+        Tick(per_cent(ceiling - step * line, ceiling), _axis_text(step * line, _places_of(step)))
+        for line in range(lines + 1)
     )
 
 
-def _axis_text(nanos: int) -> str:
+def _axis_text(nanos: int, places: int) -> str:
     whole, rest = divmod(nanos, NANOS_PER_USD)
-    if not rest:
-        return f"${whole:,}"
-    digits = f"{rest:09d}".rstrip("0")
-    return f"${whole:,}.{digits.ljust(2, '0')}"
+    return f"${whole:,}.{f'{rest:09d}'[:places]}" if places else f"${whole:,}"
+
+
+def _places_of(step: int) -> int:
+    """How many decimal places the multiples of a step need: none, or two and more."""
+    fraction = f"{step % NANOS_PER_USD:09d}".rstrip("0")
+    return max(len(fraction), 2) if fraction else 0
 
 
 def _labels(texts: Sequence[str]) -> tuple[Label, ...]:
@@ -195,7 +203,7 @@ def _labels(texts: Sequence[str]) -> tuple[Label, ...]:
     found = []
     for order, index in enumerate(range(0, len(texts), stride)):
         x = _places(index * 1_000_000 // len(texts) + 500_000 // len(texts))
-        found.append(Label(x, texts[index], "start" if index == 0 and len(texts) > 1 else "middle", order % 2 == 1))
+        found.append(Label(x, texts[index], order % 2 == 1))
     return tuple(found)
 
 
