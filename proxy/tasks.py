@@ -12,7 +12,8 @@ from django.db import connection
 from costhub.lib import clock, keyspace
 from costhub.lib.net import gate_from_settings
 from costhub.lib.redis import client
-from proxy.edges import drain, reaper, recount, truth
+from proxy import truth
+from proxy.edges import drain, reaper, recount
 from proxy.edges.recount import RecountFailed
 from tenants.access import list_org_ids
 from tenants.actions.changes import sync_versions
