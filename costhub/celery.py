@@ -9,6 +9,8 @@ from celery import Celery
 from celery.schedules import crontab
 from django.conf import settings
 
+from costhub.lib.keyspace import CELERY_PREFIX
+
 #: a task that is not acknowledged within this is given to another worker; every task is shorter, and idempotent
 VISIBILITY_TIMEOUT_SECONDS = 300
 
@@ -16,7 +18,7 @@ app = Celery("costhub")
 app.conf.update(
     broker_url=settings.REDIS_URL,
     # It must be set in three places for Redis, or the smallest default wins.
-    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS, "global_keyprefix": "celery:"},
+    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS, "global_keyprefix": CELERY_PREFIX},
     result_backend_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS},
     visibility_timeout=VISIBILITY_TIMEOUT_SECONDS,
     broker_connection_retry_on_startup=True,

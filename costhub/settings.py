@@ -206,5 +206,12 @@ LOGGING = {
     "formatters": {"json": {"()": "costhub.lib.logs.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": _text("COSTHUB_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"propagate": True}, "httpx2": {"level": "WARNING"}},
+    "loggers": {
+        "django.server": {"propagate": True},
+        "httpx2": {"level": "WARNING"},
+        # A line for every run of a task that is due twice a second would be a hundred megabytes a day.
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
 }

@@ -86,7 +86,7 @@ def test_the_call_to_paste_is_one_that_a_shell_understands() -> None:
         "-H",
         "Content-Type: application/json",
         "-d",
-        '{"model": "smollm2-135m", "temperature": 0, "messages": [{"role": "user", "content": "What is the capital of France?"}]}',
+        '{"model": "smollm2-135m-instruct", "temperature": 0, "messages": [{"role": "user", "content": "What is the capital of France?"}]}',
     ]
     assert "  Console  http://127.0.0.1:8123/\n  Login    ada@acme.example   pass'word\n" in shown
 

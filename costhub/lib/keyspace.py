@@ -13,6 +13,8 @@ SHARDS: Final = 16
 VERSIONS: Final = "costhub:versions"
 #: pub/sub channel: "<organisation id> <version>"
 CHANGES: Final = "costhub:changes"
+#: before every key of Celery's: its queue lives in the same database
+CELERY_PREFIX: Final = "celery:"
 
 
 def shard_of(org_id: str) -> int:

@@ -145,7 +145,7 @@ def _first_call(stack: Stack, *, with_model: bool) -> str:
     if not with_model:
         return f"  curl {stack.base_url}/models -H {key}"
     question = {"role": "user", "content": "What is the capital of France?"}
-    body = json.dumps({"model": stack.demo.get("model", MODEL), "temperature": 0, "messages": [question]})
+    body = json.dumps({"model": MODEL, "temperature": 0, "messages": [question]})
     return (
         f"  curl -i {stack.base_url}/chat/completions \\\n"
         f"    -H {key} \\\n"
@@ -194,7 +194,7 @@ def _start_servers(options: UpOptions, supervisor: Supervisor) -> tuple[dict[str
 
 
 def _seed_demo(data_dir: Path, environment: dict[str, str], model: ModelServer | None) -> dict[str, Any]:
-    """The demo's credentials. Secrets are shown once by the database's side, so they are kept here from then on."""
+    """The demo's credentials. `seed_demo` shows them only when it makes them, so they are kept here from then on."""
     path = data_dir / "demo.json"
     flags = ("--model-url", model.url) if model else ()
     printed = run_django(environment, "seed_demo", *flags, "--json").strip()
@@ -202,7 +202,7 @@ def _seed_demo(data_dir: Path, environment: dict[str, str], model: ModelServer |
         seeded = json.loads(printed.splitlines()[-1])
     except (json.JSONDecodeError, IndexError) as error:
         raise PartFailed(f"`seed_demo --json` printed no JSON object but {printed[-200:]!r}.") from error
-    demo = read_json(path) | {name: value for name, value in seeded.items() if value is not None}
+    demo = read_json(path) | {name: seeded[name] for name in DEMO_KEYS if seeded.get(name) is not None}
     missing = [name for name in DEMO_KEYS if name not in demo]
     if missing:
         raise PartFailed(

@@ -12,7 +12,7 @@ from costhub.stack.ports import HOST, find_free_port, is_free
 from costhub.stack.private_files import read_json, write_json
 
 #: the name under which the server lists the model
-MODEL: Final = "smollm2-135m"
+MODEL: Final = "smollm2-135m-instruct"
 SLOTS: Final = 4
 TOKENS_PER_SLOT: Final = 2048
 MAX_THREADS: Final = 2

@@ -11,6 +11,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from costhub.lib.keyspace import CELERY_PREFIX
 from costhub.stack.model_server import get_status
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
@@ -134,6 +135,7 @@ def ping_worker(broker_url: str, node: str | None = None, timeout_seconds: float
         with redis.Redis.from_url(broker_url, socket_timeout=2, socket_connect_timeout=2) as broker:
             broker.ping()
         with Celery(broker=broker_url, set_as_current=False) as client:
+            client.conf.broker_transport_options = {"global_keyprefix": CELERY_PREFIX}
             destination = [node] if node else None
             return bool(client.control.ping(destination=destination, timeout=timeout_seconds, limit=1))
     except (redis.RedisError, OperationalError, OSError):

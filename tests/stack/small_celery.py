@@ -5,8 +5,11 @@ import os
 import redis
 from celery import Celery
 
+from costhub.lib.keyspace import CELERY_PREFIX
+
 app = Celery("small", broker=os.environ["REDIS_URL"])
 app.conf.beat_schedule = {"tick": {"task": "tests.stack.small_celery.tick", "schedule": 0.2}}
+app.conf.broker_transport_options = {"global_keyprefix": CELERY_PREFIX}
 app.conf.task_ignore_result = True
 
 
