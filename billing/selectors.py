@@ -415,8 +415,8 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
     uses = [_budget_use(actor, budget, spent[budget.scope, budget.period], now) for budget in budgets]
     names = {scope: _names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in _NAMED}
     named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
-    # Whole millionths, so that no float decides which budget is the fullest; a budget of nothing is full.
-    return tuple(sorted(named, key=lambda use: (use.limit > 0, -(use.spent * 10**6 // max(use.limit, 1)))))
+    # Whole millionths, so that no float decides which budget is the fullest.
+    return tuple(sorted(named, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
 
 
 def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: datetime) -> BudgetUse:
