@@ -54,20 +54,25 @@ class Supervised:
 
     def descendants(self) -> list[int]:
         """Every process below the supervisor now."""
-        parents: dict[int, list[int]] = {}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                parents.setdefault(int(fields[1]), []).append(int(folder.name))
-        found, todo = [], [self.process.pid]
-        while todo:
-            children = parents.get(todo.pop(), [])
-            found += children
-            todo += children
-        return found
+        return descendants_of(self.process.pid)
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Every process below this one now."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(folder.name))
+    found, todo = [], [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found += children
+        todo += children
+    return found
 
 
 Start = Callable[..., Supervised]
