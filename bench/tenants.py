@@ -7,7 +7,7 @@ from typing import Final
 import psycopg
 
 from bench.figures import Figures
-from bench.load import NotServed, Throughput, run_load
+from bench.load import NotServed, Throughput, check_answer, run_load
 from bench.machine import memory_of, wait_until_quiet
 from bench.peers.base import Unavailable
 from bench.peers.costhub import CostHub, Order, Stack, endpoint_for
@@ -19,6 +19,7 @@ ORGANIZATIONS: Final = 1_000
 #: when the rest of a ledger has not come by then, it is lost
 CATCH_UP_SECONDS: Final = 30.0
 REST_SECONDS: Final = 5.0
+FIRST_CALL_SECONDS: Final = 10.0
 
 #: of the calls since a moment: how many rows, and how long after its end a call was in the table
 _LAGS: Final = """
@@ -51,7 +52,9 @@ def measure_growth(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
         return {"growth": Figures(failed=str(error))}
     found = {name: Figures() for name in secrets}
     try:
+        refused = Figures([sum(_meet(stack, secret) for secret in secrets[spread])])
         for name, bearers in secrets.items():  # everybody calls once before anything is counted
+            _meet(stack, bearers[0])
             _load(bench, stack, bearers, seconds=bench.pace.seconds * 2)
             bench.say(f"  {name}: warm")
         for _ in range(bench.pace.rounds):
@@ -63,7 +66,27 @@ def measure_growth(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
     for name in (many, spread):
         pairs = zip(found[name].rounds, found[alone].rounds, strict=True)
         found[f"{name}: share of the speed with one key"] = Figures([grown / single for grown, single in pairs])
+    found[f"first calls of {organizations:,} new organisations that were refused"] = refused
     return found
+
+
+def _meet(stack: Stack, secret: str) -> int:
+    """Make the first call of an organisation, again until it is served; gives how often it was refused.
+
+    Raises:
+        NotServed: it is refused for longer than anybody would wait.
+    """
+    refusals, deadline = 0, time.perf_counter() + FIRST_CALL_SECONDS
+    while True:
+        try:
+            check_answer(endpoint_for(stack, Kind.JSON, secret))
+        except NotServed:
+            refusals += 1
+            if time.perf_counter() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return refusals
 
 
 def _load(bench: Bench, stack: Stack, bearers: list[str], seconds: float) -> Throughput:
