@@ -1,0 +1,115 @@
+"""Budgets: limits that Lua can count, subjects that exist, thresholds that rise."""
+
+from uuid import uuid4
+
+import pytest
+
+from costhub.lib.errors import Forbidden, InvalidField, NotFound
+from costhub.lib.money import MAX_LIMIT_NANOS, Nanos
+from tenants.access import enter_org
+from tenants.actions.budgets import create_budget, update_budget
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope
+from tenants.models import AuditEntry, Budget
+from tests.world import World, make_catalog
+
+
+@pytest.fixture(autouse=True)
+def open_acme(world: World) -> None:
+    enter_org(world.acme.org.pk)
+
+
+def create(world: World, scope: BudgetScope = BudgetScope.ORGANIZATION, **more: object) -> Budget:
+    given: dict[str, object] = {"period": BudgetPeriod.DAY, "limit_nanos": Nanos(1)} | more
+    return create_budget(actor=world.acme.owner, scope=scope, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", [1, MAX_LIMIT_NANOS])
+def test_limits_go_from_a_nano_to_nine_million(world: World, limit: int) -> None:
+    assert Budget.objects.get(pk=create(world, limit_nanos=limit).pk).limit_nanos == limit
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT_NANOS + 1])
+def test_others_are_refused(world: World, limit: int) -> None:
+    with pytest.raises(InvalidField) as caught:
+        create(world, limit_nanos=limit)
+    assert caught.value.field == "limit"
+    assert caught.value.message == "Give a limit above zero and up to $9,000,000.00."
+
+
+def test_subjects_are_stored_as_the_hot_path_names_them(world: World) -> None:
+    model = make_catalog(world.acme).model
+    project, key = world.acme.project, world.acme.key
+    for scope, subject, stored in (
+        (BudgetScope.PROJECT, "default", str(project.pk)),
+        (BudgetScope.PROJECT, str(project.pk), str(project.pk)),
+        (BudgetScope.KEY, str(key.pk).upper(), str(key.pk)),
+        (BudgetScope.MODEL, "small", "small"),
+        (BudgetScope.MODEL, str(model.pk), "small"),
+        (BudgetScope.END_USER, "anybody@example.com", "anybody@example.com"),
+        (BudgetScope.TAG, "team=search", "team=search"),
+        (BudgetScope.KEY, "", ""),
+    ):
+        assert create(world, scope, subject=subject).subject == stored
+
+
+def test_subjects_of_others_do_not_exist(world: World) -> None:
+    theirs = make_catalog(world.mallcorp, model="theirs").model
+    for scope, subject in (
+        (BudgetScope.PROJECT, str(world.mallcorp.project.pk)),
+        (BudgetScope.KEY, str(world.mallcorp.key.pk)),
+        (BudgetScope.KEY, "first key"),
+        (BudgetScope.MODEL, "theirs"),
+        (BudgetScope.MODEL, str(theirs.pk)),
+        (BudgetScope.PROJECT, str(uuid4())),
+    ):
+        with pytest.raises(NotFound) as caught:
+            create(world, scope, subject=subject)
+        assert (caught.value.message, caught.value.field) == (f"There is no such {scope}.", "subject")
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject"),
+    [
+        (BudgetScope.ORGANIZATION, "acme"),
+        (BudgetScope.TAG, "team"),
+        (BudgetScope.TAG, "=search"),
+        (BudgetScope.TAG, "team="),
+        (BudgetScope.TAG, "team=\u0007"),
+        (BudgetScope.END_USER, "two words"),
+    ],
+)
+def test_subjects_that_cannot_be_are_refused(world: World, scope: BudgetScope, subject: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        create(world, scope, subject=subject)
+    assert caught.value.field == "subject"
+
+
+@pytest.mark.parametrize("thresholds", [[80, 50], [50, 50], [0], [201], [-1, 5], list(range(1, 12))])
+def test_thresholds_rise_from_1_to_200(world: World, thresholds: list[int]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        create(world, thresholds=thresholds)
+    assert caught.value.field == "thresholds"
+
+
+@pytest.mark.parametrize("thresholds", [[], [1, 100, 200]])
+def test_thresholds_that_do_are_kept(world: World, thresholds: list[int]) -> None:
+    assert create(world, thresholds=thresholds).thresholds == thresholds
+
+
+def test_without_any_there_are_three(world: World) -> None:
+    assert create(world).thresholds == [50, 80, 100]
+
+
+def test_a_change_is_stored_told_and_published(world: World) -> None:
+    budget = create(world, limit_nanos=Nanos(10))
+    update_budget(actor=world.acme.owner, budget=budget, limit_nanos=Nanos(4), action=BudgetAction.WARN)
+    budget.refresh_from_db()
+    assert (budget.limit_nanos, budget.action) == (4, "warn")
+    assert AuditEntry.objects.latest("created_at").changes == {"limit_nanos": [10, 4], "action": ["block", "warn"]}
+    world.acme.org.refresh_from_db()
+    assert world.acme.org.version == 4
+
+
+def test_a_developer_may_not(world: World) -> None:
+    with pytest.raises(Forbidden):
+        create_budget(actor=world.ben_actor, scope=BudgetScope.KEY, period=BudgetPeriod.DAY, limit_nanos=Nanos(1))
