@@ -53,7 +53,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(target)
     email, error, status = "", "", 200
     if request.method == "POST":
-        email = request.POST.get("email", "").strip().lower()
+        # PostgreSQL knows no NUL.
+        email = request.POST.get("email", "").replace("\x00", "\ufffd").strip().lower()
         user = authenticate(request, email=email, password=request.POST.get("password", ""))
         if user is not None:
             login(request, user)

@@ -1,0 +1,303 @@
+"""The console's pages as a client sees them: the sums, the walls between tenants, hostile names."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+import time_machine
+from django.http import HttpResponse
+from django.test import Client
+
+from costhub.lib.csp import POLICY
+from tenants.access import org_scope
+from tenants.actions.orgs import add_member
+from tenants.choices import BudgetPeriod, Role
+from tenants.models import User
+from tests.billing.ledger import NOW, make_id, record_call, record_correction
+from tests.world import World, close_scopes, make_budget, make_catalog
+
+HOUR = timedelta(hours=1)
+SCRIPT = "<script>alert(1)</script>"
+IMAGE = "\"><img src=x onerror='alert(1)'>"
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Any:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def get(user: User | None, path: str, **headers: str) -> HttpResponse:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    close_scopes()
+    try:
+        response: HttpResponse = client.get(path, headers=headers)  # type: ignore[assignment]
+    finally:
+        close_scopes()
+    return response
+
+
+def text_of(response: HttpResponse) -> str:
+    """The words of a page, one space between them."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
+
+
+def tile(response: HttpResponse, name: str) -> str:
+    found = re.search(rf'data-tile="{name}">(.*?)</article>', response.content.decode(), re.DOTALL)
+    assert found is not None
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", found[1])).split())
+
+
+class TestOverview:
+    def test_the_tiles_show_the_ledgers_sums(self, world: World) -> None:
+        acme = world.acme
+        make_budget(acme, "10.00", period=BudgetPeriod.MONTH)
+        record_call(acme, NOW - HOUR, cost=1_500_000_000)
+        record_call(acme, NOW - HOUR * 25, cost=2_000_000_000)
+        record_call(acme, NOW - timedelta(days=32), cost=7_000_000_000)
+        record_call(acme, NOW - HOUR, status=402, error_code="budget_exceeded")
+        page = get(world.ada, "/o/acme/")
+        assert page.status_code == 200
+        assert tile(page, "month") == "Spend this month $3.50 −50.0 % vs last month so far"
+        assert tile(page, "today") == "Spend today $1.50 −25.0 % vs yesterday by now"
+        assert tile(page, "budget") == "Budget used 35 % $3.50 of $10.00 this month · Acme " + (
+            "$3.500000000 of $10.000000000 used; the mark is where 71 % of the period that is over would put an even "
+            "pace resets in 9 days"
+        )
+        assert tile(page, "requests") == "Requests 3 +200.0 % vs last month so far 0 failed 1 refused"
+        assert tile(page, "savings") == "Savings $0.00 List cost and effective cost are the same"
+        assert tile(page, "unpriced") == "Unpriced or unattributed 0 Every call has a price and an owner"
+
+    def test_less_than_a_cent_is_not_nothing_and_says_what_it_is(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, cost=420)
+        page = get(world.ada, "/o/acme/")
+        assert tile(page, "month") == "Spend this month < $0.01 nothing last month so far"
+        assert 'title="exactly $0.000000420"' in page.content.decode()
+
+    def test_unpriced_calls_are_red_and_savings_are_split(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, status=402, error_code="model_not_priced")
+        record_call(
+            world.acme,
+            NOW - HOUR,
+            list_cost=4 * 10**9,
+            effective_cost=10**9,
+            savings={"cache": 2 * 10**9, "routing": 10**9},
+        )
+        page = get(world.ada, "/o/acme/")
+        assert 'class="tile tile-bad" data-tile="unpriced"' in page.content.decode()
+        assert tile(page, "unpriced") == "Unpriced or unattributed 1 1 call to models without a price"
+        assert tile(page, "savings") == "Savings $3.00 75 % of list cost cache $2.00 routing $1.00"
+
+    def test_the_range_and_the_project_narrow_tables_and_chart(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, cost=10**9, request_model="new")
+        record_call(world.acme, NOW - HOUR * 60, cost=10**9, request_model="old")
+        month, day = get(world.ada, "/o/acme/"), get(world.ada, "/o/acme/?range=24h")
+        assert [("old" in text_of(page), "new" in text_of(page)) for page in (month, day)] == [
+            (True, True),
+            (False, True),
+        ]
+        other = get(world.ada, f"/o/acme/?project={make_id(NOW)}")
+        assert "No call in this range." in text_of(other)
+
+    def test_an_empty_organisation_is_told_how_to_begin(self, world: World) -> None:
+        make_catalog(world.acme, model="it's-small")
+        page = get(world.ada, "/o/acme/")
+        assert "curl http://testserver/v1/chat/completions \\ -H 'Authorization: Bearer YOUR_API_KEY'" in text_of(page)
+        assert """'{"model": "it'"'"'s-small", "messages":""" in text_of(page)
+
+    @pytest.mark.parametrize("query", ["range=1y", "from=x", "key=first", "status=what", "id=%00"])
+    def test_an_address_that_cannot_be_read_says_what_to_give(self, world: World, query: str) -> None:
+        for path in ("/o/acme/", "/o/acme/requests"):
+            page = get(world.ada, f"{path}?{query}")
+            assert (page.status_code, 'role="alert"' in page.content.decode()) == (400, True)
+
+    def test_htmx_gets_the_live_part_alone(self, world: World) -> None:
+        page = get(world.ada, "/o/acme/", HX_Request="true")
+        assert ("<html" in page.content.decode(), 'hx-swap-oob="true"' in page.content.decode()) == (False, True)
+
+    def test_a_viewer_is_told_whom_to_ask(self, world: World) -> None:
+        with org_scope(world.acme.org.pk):
+            add_member(actor=world.acme.owner, email="vic@acme.example", role=Role.VIEWER)
+        for path in ("/o/acme/", "/o/acme/requests"):
+            page = get(User.objects.get(email="vic@acme.example"), path)
+            assert page.status_code == 403
+            assert "ask an owner or admin of Acme" in text_of(page)
+
+
+class TestRequests:
+    def test_every_call_is_a_row_with_its_exact_net_cost(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR, cost=1_000_420, input_tokens=1_200, output_tokens=34, end_user="mia")
+        record_correction(world.acme, call, -420)
+        text = text_of(get(world.ada, "/o/acme/requests"))
+        assert "22 Nov 11:00:00 200 small first key mia 1,200 → 34 0 µs $0.001 000000" in text
+
+    def test_pages_are_linked_and_hold_fifty(self, world: World) -> None:
+        for place in range(51):
+            record_call(world.acme, NOW - timedelta(minutes=place), end_user=f"user-{place:02d}")
+        first = get(world.ada, "/o/acme/requests")
+        older = re.search(r'href="([^"]*cursor=[^"]*)"', first.content.decode())
+        assert older is not None
+        second = get(world.ada, unescape(older[1]))
+        assert [len(re.findall(r">user-\d\d<", page.content.decode())) for page in (first, second)] == [50, 1]
+        assert "user-50" in text_of(second)
+
+    def test_filters_narrow_the_list(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, end_user="mia")
+        record_call(world.acme, NOW - HOUR, end_user="tom", status=429)
+        rows = {
+            query: re.findall(r">(mia|tom)<", get(world.ada, f"/o/acme/requests?{query}").content.decode())
+            for query in ("", "status=429", "status=ok", f"key={world.acme.key.pk}&end_user=tom", "model=none")
+        }
+        assert rows == {
+            "": ["mia", "tom"] if rows[""][0] == "mia" else ["tom", "mia"],
+            "status=429": ["tom"],
+            "status=ok": ["mia"],
+            f"key={world.acme.key.pk}&end_user=tom": ["tom"],
+            "model=none": [],
+        }
+
+    def test_a_whole_id_leads_to_its_story(self, world: World) -> None:
+        call = record_call(world.acme, NOW - timedelta(days=90))
+        page = get(world.ada, f"/o/acme/requests?id={call.id}")
+        assert (page.status_code, page.headers["Location"]) == (302, f"/o/acme/requests/{call.id}")
+        live = get(world.ada, f"/o/acme/requests?id={call.id}", HX_Request="true")
+        assert (live.status_code, live.headers["HX-Redirect"]) == (204, f"/o/acme/requests/{call.id}")
+
+
+class TestStory:
+    def test_the_price_lines_add_up_to_the_cost(self, world: World) -> None:
+        catalog = make_catalog(world.acme, input_per_million="0.15", output_per_million="0.60")
+        assert catalog.price is not None
+        call = record_call(
+            world.acme,
+            NOW - HOUR,
+            cost=285_000,
+            price_id=catalog.price.pk,
+            upstream_id=catalog.upstream.pk,
+            input_tokens=1_500,
+            output_tokens=100,
+            reasoning_tokens=40,
+            held=900_000,
+            duration_us=1_234_567,
+            first_byte_us=98_765,
+            overhead_us=840,
+            tags={"team": "blue"},
+        )
+        text = text_of(get(world.ada, f"/o/acme/requests/{call.id}"))
+        assert (
+            "Input 1,500 $0.15 $0.000225000 Output 100 $0.60 $0.000060000 of the output, reasoning 40 "
+            "Sum, rounded up once to a nano-dollar $0.000285000" in text
+        )
+        assert "Bound held $0.000900000" in text
+        assert "Given back $0.000615000" in text
+        assert "Duration 1.2 s First byte 98 ms Overhead 840 µs" in text
+        assert "Upstream for small" in text
+        assert "Tag team blue" in text
+
+    def test_corrections_and_attempts_are_told(self, world: World) -> None:
+        attempts = [
+            {"number": 1, "status": 500, "certainty": "nothing", "cost": 0, "error": "upstream answered 500"},
+            {"number": 2, "status": 200, "certainty": "bound", "cost": 500, "error": "", "input_tokens": 7},
+        ]
+        call = record_call(world.acme, NOW - HOUR, cost=500, held=500, is_estimated=True, attempts=attempts)
+        record_correction(world.acme, call, -100)
+        text = text_of(get(world.ada, f"/o/acme/requests/{call.id}"))
+        assert "1 500 upstream answered 500 nothing 0 → 0 $0.000000000 2 200 bound 7 → 0 $0.000000500" in text
+        assert "Corrected -$0.000000100 recorded 22 Nov 2026, 11:01:01" in text
+        assert "Cost $0.0000004 00" in text
+
+    def test_a_request_id_leads_to_it_from_the_root(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR)
+        page = get(world.ben, f"/requests/{call.id}")
+        assert (page.status_code, page.headers["Location"]) == (302, f"/o/acme/requests/{call.id}")
+
+
+class TestWalls:
+    def test_foreign_and_unknown_are_the_same_bytes(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR)
+        unknown = make_id(NOW - HOUR)
+        pairs = [
+            ("/o/acme/", "/o/nobody/"),
+            ("/o/acme/requests", "/o/nobody/requests"),
+            (f"/o/acme/requests/{call.id}", f"/o/nobody/requests/{call.id}"),
+            (f"/o/mallcorp/requests/{call.id}", f"/o/mallcorp/requests/{unknown}"),
+            (f"/requests/{call.id}", f"/requests/{unknown}"),
+            (f"/requests/{call.id}", "/requests/not-an-id"),
+        ]
+        for foreign, nothing in pairs:
+            seen = [get(world.mallory, path) for path in (foreign, nothing)]
+            assert [page.status_code for page in seen] == [404, 404], foreign
+            assert seen[0].content == seen[1].content, foreign
+            assert dict(seen[0].headers) == dict(seen[1].headers), foreign
+
+    def test_a_foreign_call_is_neither_listed_nor_found(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR, cost=10**12, end_user="mia")
+        for path in ("/o/mallcorp/", "/o/mallcorp/requests", f"/o/mallcorp/requests?id={call.id}"):
+            page = get(world.mallory, path)
+            assert page.status_code == 200
+            assert "mia" not in page.content.decode()
+            assert "$1,000" not in page.content.decode()
+
+    def test_without_a_session_every_page_asks_to_sign_in(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR)
+        for path in (
+            "/",
+            "/o/acme/",
+            "/o/acme/requests?status=ok",
+            f"/o/acme/requests/{call.id}",
+            f"/requests/{call.id}",
+        ):
+            page = get(None, path)
+            assert (page.status_code, page.headers["Location"].partition("?")[0]) == (302, "/login")
+
+
+class TestHostileNames:
+    def test_names_from_callers_are_text(self, world: World) -> None:
+        call = record_call(
+            world.acme,
+            NOW - HOUR,
+            cost=1,
+            request_model=SCRIPT,
+            response_model=IMAGE,
+            end_user=IMAGE,
+            tags={SCRIPT: IMAGE},
+            error_code=SCRIPT,
+            finish_reason=SCRIPT,
+            status=500,
+            attempts=[{"number": 1, "status": 500, "error": SCRIPT, "certainty": IMAGE, "cost": 0}],
+        )
+        paths = [
+            "/o/acme/",
+            "/o/acme/?by=end_user",
+            "/o/acme/requests",
+            f"/o/acme/requests?model={SCRIPT}&end_user={IMAGE}",
+            f"/o/acme/?range={SCRIPT}",
+            f"/o/acme/requests/{call.id}",
+        ]
+        for path in paths:
+            page = get(world.ada, path).content.decode()
+            assert "<script>" not in page, path
+            assert "<img src=x" not in page, path
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in get(world.ada, paths[2]).content.decode()
+
+    def test_no_page_has_inline_script_or_style(self, world: World) -> None:
+        call = record_call(world.acme, NOW - HOUR, cost=1, held=5)
+        make_budget(world.acme, "1.00")
+        for path in ("/login", "/o/acme/", "/o/acme/requests", f"/o/acme/requests/{call.id}", "/o/none/"):
+            page = get(None if path == "/login" else world.ada, path)
+            assert page.headers["Content-Security-Policy"] == POLICY
+            assert (
+                re.findall(r"\sstyle=|<style|<script(?![^>]*\ssrc=)|\son\w+=|javascript:", page.content.decode()) == []
+            )
+
+    def test_pages_are_kept_by_no_cache_and_scripts_are_small(self, world: World) -> None:
+        page = get(world.ada, "/o/acme/")
+        assert page.headers["Cache-Control"] == "private, no-store"
+        scripts = re.findall(r'<script src="([^"]+)"', page.content.decode())
+        assert [path.startswith("/static/") for path in scripts] == [True, True]
+        bodies = [b"".join(get(None, path)) for path in scripts]
+        assert 20_000 < sum(map(len, bodies)) < 200_000
