@@ -15,7 +15,9 @@ counter unknown        cold       counted anew from the ledger; closed while tha
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import hiredis
@@ -53,6 +55,8 @@ class Limits:
         self._valkey = valkey
         self._open: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
+        self._counting: dict[str, asyncio.Future[None]] = {}
+        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
 
     async def open(self) -> None:
         """Begin to renew leases."""
@@ -62,6 +66,7 @@ class Limits:
         """Stop renewing: what is still held expires with its lease."""
         if self._renewals:
             self._renewals.cancel()
+        self._database.shutdown(wait=False, cancel_futures=True)
 
     async def reserve(self, plan: Plan, entry: Entry, attempt: int = 1) -> Hold:
         """Set aside what one attempt of ``plan`` may cost, in every budget on its path, or in none.
@@ -130,8 +135,18 @@ class Limits:
     async def _count_anew(self, plan: Plan, entry: Entry, place: int) -> None:
         """A counter, or a whole shard's, is missing: nothing is spent before it agrees with the ledger."""
         scopes = (plan.scopes[place - 1],) if place else ()
+        shard = entry.org.shard
+        what = scopes[0].counter if scopes else keyspace.epoch_key(shard)
+        # Many calls find the same counter missing at once: one of them counts.
+        counting = self._counting.get(what)
+        if counting is None:
+            counting = asyncio.get_running_loop().run_in_executor(
+                self._database, partial(recount.recount, shard, entry.org.id, scopes, only_missing=True)
+            )
+            self._counting[what] = counting
+            counting.add_done_callback(lambda _: self._counting.pop(what, None))
         try:
-            await asyncio.to_thread(recount.recount, entry.org.shard, entry.org.id, scopes)
+            await asyncio.shield(counting)
         except recount.RecountFailed as error:
             raise GovernanceUnavailable(
                 "A budget's spend is not known at the moment, so nothing was spent. Try again.",

@@ -55,14 +55,17 @@ class Count:
     match: dict[str, Any]
 
 
-def recount(shard: int, org_id: str, scopes: Sequence[Scope]) -> None:
+def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: bool = False) -> None:
     """Set the counters of these scopes of one organisation; with no scopes, every counter of the shard, and open it.
 
-    Raises RecountFailed.
+    ``only_missing``: leave it when another process has done so meanwhile. Raises RecountFailed.
     """
     try:
         with transaction.atomic():
             drain.wait_for_lock(shard)
+            wanted = [scope.counter for scope in scopes] or [keyspace.epoch_key(shard)]
+            if only_missing and client().exists(*wanted) == len(wanted):
+                return
             first_unread = _drain_within(shard)
             if scopes:
                 with org_scope(org_id):

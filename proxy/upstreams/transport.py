@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pyreqwest.client import Client
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError, TransportError
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
 from pyreqwest.response import Response
 
 from costhub.lib import clock, failpoints, secrets
@@ -114,7 +114,7 @@ class Upstreams:
             return NotTaken(
                 UpstreamError(f"The upstream {name} cannot be reached.", code="upstream_unreachable", status=502)
             )
-        if isinstance(error, RequestTimeoutError | TimeoutError):
+        if isinstance(error, RequestTimeoutError):
             return BrokenOff(
                 UpstreamError(f"The upstream {name} did not answer in time.", code="upstream_timeout", status=504)
             )
@@ -185,12 +185,13 @@ def _url(origin: _Origin, path: str) -> str:
 
 
 def _never_connected(error: PyreqwestError) -> bool:
-    """Whether the failure came before a connection was made. ConnectTimeoutError alone does not say so: it is raised
-    also when a request went out and its answer's head is late."""
+    """Whether the failure came before a connection was made.
+
+    The classes alone do not say so: ConnectError and ConnectTimeoutError are raised also when a request went out and
+    its answer's head never came. Only the chain of causes tells.
+    """
     if not isinstance(error, ConnectError | ConnectTimeoutError):
         return False
-    if isinstance(error, ConnectError) and not isinstance(error, ConnectTimeoutError):
-        return True
-    details: Any = error.details if isinstance(error, TransportError) else None
+    details: Any = error.details
     causes = (details or {}).get("causes") or ()
     return any("(Connect)" in str(cause.get("message", "")) for cause in causes if isinstance(cause, dict))

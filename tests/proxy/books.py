@@ -1,0 +1,84 @@
+"""Do the books balance: the bank's bill, the ledger, the counters."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+import time_machine
+from django.db import connections
+
+from costhub.lib import clock, keyspace
+from costhub.lib.redis import client
+from proxy import tasks
+from proxy.edges import recount
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tests.bank import Bank
+from tests.world import Tenant
+
+#: longer than any lease
+LATER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was found, all in nano-USD by request id."""
+
+    billed: dict[str, int]
+    ledger: dict[str, int]
+    rows_per_call: dict[str, int]
+    rows: list[LedgerEntry]
+    corrections: int
+
+
+def close_the_day(tenant: Tenant) -> None:
+    """Let every job run until there is nothing left to do, as if all leases had ended."""
+    connections.close_all()
+    tasks.drain_ledger()
+    with time_machine.travel(clock.now() + LATER, tick=True):
+        tasks.reap_reservations()
+    tasks.drain_ledger()
+    tasks.correct_estimates()
+    tasks.drain_ledger()
+
+
+def read_books(tenant: Tenant, bank: Bank, input_price: str, output_price: str) -> Books:
+    """The bank's bill and the ledger, side by side."""
+    billed: dict[str, int] = defaultdict(int)
+    for call in bank.bill():
+        request_id = call.request_id.partition(":")[0]
+        billed[request_id] += call.cost_nanos(Decimal(input_price), Decimal(output_price))
+    ledger: dict[str, int] = defaultdict(int)
+    rows_per_call: dict[str, int] = defaultdict(int)
+    corrections = 0
+    with org_scope(tenant.org_id):
+        rows = list(LedgerEntry.objects.filter(org_id=tenant.org_id))
+    for row in rows:
+        if row.kind == "call":
+            rows_per_call[str(row.id)] += 1
+            ledger[str(row.id)] += row.effective_cost
+        else:
+            corrections += 1
+            ledger[str(row.corrects)] += row.effective_cost
+    return Books(dict(billed), dict(ledger), dict(rows_per_call), rows, corrections)
+
+
+def assert_balanced(tenant: Tenant, bank: Bank, *, input_price: str = "0.15", output_price: str = "0.60") -> Books:
+    """Sum of the ledger = sum of the bank's bill to the nano, call by call; one row a call; counters = ledger; no hold."""
+    bank.wait_quiet()
+    close_the_day(tenant)
+    books = read_books(tenant, bank, input_price, output_price)
+    differing = {
+        request_id: (books.billed.get(request_id, 0), books.ledger.get(request_id))
+        for request_id in books.billed.keys() | books.ledger.keys()
+        if books.billed.get(request_id, 0) != books.ledger.get(request_id)
+    }
+    assert differing == {}, f"{len(differing)} calls differ (billed, ledger): {dict(list(differing.items())[:5])}"
+    assert sum(books.ledger.values()) == sum(books.billed.values())
+    assert set(books.rows_per_call.values()) <= {1}
+    assert client().zcard(keyspace.leases_key(tenant.org.shard)) == 0
+    assert recount.find_drift(tenant.org.shard) == []
+    for row in books.rows:
+        assert row.list_cost - row.effective_cost == sum(row.savings.values())
+    return books
