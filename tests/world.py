@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 
 from costhub.lib.money import parse_usd
@@ -23,6 +22,9 @@ from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import create_upstream
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Role, UpstreamKind
 from tenants.models import ApiKey, Budget, LanguageModel, Organization, Price, Project, Upstream, User
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
 
 @dataclass(frozen=True)
@@ -156,19 +158,19 @@ class Api:
         if self.user is not None:
             self.client.force_login(self.user)
 
-    def get(self, path: str, **query: str) -> HttpResponse:
+    def get(self, path: str, **query: str) -> "Answer":
         """GET below /api/v1."""
         return self.send("GET", path, query=query)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
+    def post(self, path: str, body: Any = None, **headers: str) -> "Answer":
         """POST a JSON body below /api/v1; ``Idempotency_Key="k"`` becomes a header."""
         return self.send("POST", path, body if body is not None else {}, headers=headers)
 
-    def patch(self, path: str, body: Any) -> HttpResponse:
+    def patch(self, path: str, body: Any) -> "Answer":
         """PATCH with a JSON body below /api/v1."""
         return self.send("PATCH", path, body)
 
-    def delete(self, path: str) -> HttpResponse:
+    def delete(self, path: str) -> "Answer":
         """DELETE below /api/v1."""
         return self.send("DELETE", path)
 
@@ -181,7 +183,7 @@ class Api:
         query: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
         content_type: str = "application/json",
-    ) -> HttpResponse:
+    ) -> "Answer":
         """Any request; a body of bytes goes as it is."""
         sent = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         if self.token is not None:
@@ -191,7 +193,7 @@ class Api:
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         close_scopes()
         try:
-            answer: HttpResponse = self.client.generic(  # type: ignore[assignment]
+            answer = self.client.generic(
                 method,
                 f"/api/v1{path}",
                 content,

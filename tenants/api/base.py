@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import models
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import NotAuthenticated, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -60,14 +60,17 @@ class ManagementView(APIView):
         if raw.method != "GET":
             read_body(raw)
         super().initial(request, *args, **kwargs)
-        if request.auth is None:
-            raise NotAuthenticated
+        self.check_caller()
         self._check_parameters(request)
         if raw.method == "POST" and (key := request.headers.get(HEADER)) is not None:
             claimed = claim(owner=self._owner, caller=self._caller, path=raw.path, key=key, body=raw.body)
             if isinstance(claimed, StoredAnswer):
                 raise _Replayed(claimed)
             self._claim = claimed
+
+    def check_caller(self) -> None:
+        """Refuse who has no business here, before anything is read. Raises NotAuthenticated or Forbidden."""
+        self.actor  # noqa: B018 - looking is checking
 
     def get_exception_handler(self) -> Callable[..., Response | None]:
         """Problems, for every error of this API."""
@@ -104,6 +107,8 @@ class ManagementView(APIView):
 
     def read(self, body: type[Body]) -> dict[str, Any]:
         """The checked body of the request. Raises ValidationError."""
+        if not isinstance(self.request.data, dict):
+            raise ParseError("Send a JSON object, with its fields by name.")
         form = body(data=self.request.data)
         form.is_valid(raise_exception=True)
         return cast(dict[str, Any], form.validated_data)

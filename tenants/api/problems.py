@@ -49,10 +49,17 @@ def make_problem(status: int, code: str, detail: str, errors: list[dict[str, str
 
 def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every expected error becomes a problem, and undoes the request's transaction."""
+    answer = answer_problem_only(error, context)
+    if answer is not None:
+        set_rollback()
+    return answer
+
+
+def answer_problem_only(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The same for a view that runs outside of a transaction, and so has none to undo."""
     body, headers = _describe(error)
     if body is None:
         return None
-    set_rollback()
     return Response(body, status=body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 

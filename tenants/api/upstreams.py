@@ -1,5 +1,6 @@
 """/upstreams: where calls go. A credential goes in and is never shown again, only whether there is one."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from tenants.actions.upstreams import create_upstream, prepare_probe, update_ups
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Flag, Text, Whole
 from tenants.api.keys import Nothing
+from tenants.api.problems import answer_problem_only
 from tenants.choices import UpstreamKind
 from tenants.models import Upstream
 from tenants.selectors import list_upstreams
@@ -119,6 +121,10 @@ class UpstreamTestView(ManagementView):
         """Ask the upstream for its models, as a call would: through the gate, with the stored credential."""
         self.read(Nothing)
         return Response(asdict(self._probe.run()))
+
+    def get_exception_handler(self) -> Callable[..., Response | None]:
+        """There is no transaction to undo."""
+        return answer_problem_only
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read all that is needed in one short transaction."""

@@ -1,0 +1,430 @@
+"""Each resource, as a program uses it: exact bodies in, exact bodies out."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_network
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pytest_django import Settings
+
+from costhub.lib.secrets import ADMIN_TOKEN, API_KEY, is_well_formed
+from costhub.stack.ports import find_free_port
+from tenants.actions.platform import create_platform_token
+from tenants.models import ListPrice
+from tests.tenants.api.endpoints import schema
+from tests.world import Api, World, make_catalog
+
+
+@pytest.fixture
+def ada(world: World) -> Api:
+    return Api(token=world.acme.admin_token)
+
+
+def made(answer: Any) -> dict[str, Any]:
+    """The body of a 201, its id and time checked and taken out."""
+    assert answer.status_code == 201, answer.content
+    body: dict[str, Any] = json.loads(answer.content)
+    UUID(body.pop("id"))
+    assert body.pop("created_at").endswith("Z")
+    return body
+
+
+def test_the_schema_is_there_for_everybody(ada: Api) -> None:
+    answer = Api().client.get("/api/schema")
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/vnd.oai.openapi+json"
+    assert json.loads(answer.content)["paths"].keys() == schema()["paths"].keys()
+
+
+class TestOrganizations:
+    def test_an_operator_makes_one_that_works_at_once(self, world: World) -> None:
+        operator = Api(token=create_platform_token(email="operator@costhub.example"))
+        body = made(operator.post("/organizations", {"name": "Globex", "owner_email": "hank@globex.example"}))
+        token, key, project = (body.pop(name) for name in ("admin_token", "api_key", "project"))
+        assert body == {"name": "Globex", "slug": "globex", "time_zone": "UTC", "is_active": True}
+        assert is_well_formed(token, ADMIN_TOKEN)
+        assert is_well_formed(key, API_KEY)
+        program = Api(token=token)
+        assert [each["id"] for each in program.get("/projects").json()["data"]] == [project]
+        assert [(each["email"], each["role"]) for each in program.get("/members").json()["data"]] == [
+            ("hank@globex.example", "owner")
+        ]
+
+    def test_without_an_owner_named_the_operator_is(self, world: World) -> None:
+        operator = Api(token=create_platform_token(email="operator@costhub.example"))
+        token = operator.post("/organizations", {"name": "Globex"}).json()["admin_token"]
+        assert [each["email"] for each in Api(token=token).get("/members").json()["data"]] == [
+            "operator@costhub.example"
+        ]
+
+    def test_nobody_else_makes_one(self, ada: Api) -> None:
+        refused = ada.post("/organizations", {"name": "Globex"})
+        assert (refused.status_code, refused.json()["detail"]) == (
+            403,
+            "Only a platform operator's token may create organisations.",
+        )
+
+    def test_the_own_one_is_shown_and_changed(self, ada: Api, world: World) -> None:
+        path = f"/organizations/{world.acme.org_id}"
+        changed = ada.patch(path, {"name": "Acme Ltd", "time_zone": "Europe/Berlin"})
+        assert changed.status_code == 200
+        assert changed.json() == ada.get(path).json()
+        assert {name: changed.json()[name] for name in ("name", "slug", "time_zone")} == {
+            "name": "Acme Ltd",
+            "slug": "acme",
+            "time_zone": "Europe/Berlin",
+        }
+
+
+def test_members_come_change_and_go(ada: Api) -> None:
+    assert made(ada.post("/members", {"email": "carol@acme.example", "role": "viewer"})) == {
+        "email": "carol@acme.example",
+        "role": "viewer",
+    }
+    carol = ada.get("/members").json()["data"][0]
+    path = f"/members/{carol['id']}"
+    assert ada.patch(path, {"role": "finance"}).json() == carol | {"role": "finance"}
+    assert ada.delete(path).status_code == 204
+    assert ada.get(path).status_code == 404
+
+
+def test_projects(ada: Api) -> None:
+    assert made(ada.post("/projects", {"name": "search"})) == {"name": "search", "is_archived": False}
+    project = ada.get("/projects").json()["data"][0]
+    changed = ada.patch(f"/projects/{project['id']}", {"name": "find", "is_archived": True})
+    assert changed.json() == project | {"name": "find", "is_archived": True}
+
+
+class TestKeys:
+    def test_the_secret_is_shown_once(self, ada: Api, world: World) -> None:
+        make_catalog(world.acme)
+        answer = ada.post("/keys", {"name": "app", "project": "default", "end_user": "u-1", "models": ["small"]})
+        body = made(answer)
+        secret = body.pop("secret")
+        assert is_well_formed(secret, API_KEY)
+        assert body == {
+            "name": "app",
+            "prefix": secret[:12],
+            "project": str(world.acme.project.pk),
+            "project_name": "default",
+            "end_user": "u-1",
+            "models": ["small"],
+            "expires_at": None,
+            "revoked_at": None,
+            "rotated_to": None,
+            "created_by": f"token {world.acme.admin_token[:12]}",
+        }
+        path = f"/keys/{answer.json()['id']}"
+        for shown in (ada.get(path), ada.get("/keys"), ada.get("/audit-log")):
+            assert secret[12:].encode() not in shown.content
+
+    def test_rotation_and_revocation(self, ada: Api, world: World) -> None:
+        path = f"/keys/{world.acme.key.pk}"
+        new = ada.post(f"{path}/rotate", {"grace_seconds": 60})
+        assert (new.status_code, new.json()["name"]) == (201, "first key")
+        old = ada.get(path).json()
+        assert (old["rotated_to"], old["revoked_at"]) == (new.json()["id"], None)
+        assert old["expires_at"] is not None
+        revoked = ada.post(f"{path}/revoke")
+        assert (revoked.status_code, revoked.json()["revoked_at"] is None) == (200, False)
+
+    def test_the_list_may_be_of_one_project(self, ada: Api, world: World) -> None:
+        ada.post("/projects", {"name": "search"})
+        ada.post("/keys", {"name": "in search", "project": "search"})
+        assert [each["name"] for each in ada.get("/keys", project="search").json()["data"]] == ["in search"]
+        assert [each["name"] for each in ada.get("/keys", project=str(world.acme.project.pk)).json()["data"]] == [
+            "first key"
+        ]
+
+
+def test_end_users(ada: Api) -> None:
+    assert made(ada.post("/end-users", {"external_id": "u-1"})) == {
+        "external_id": "u-1",
+        "name": "",
+        "is_blocked": False,
+    }
+    una = ada.get("/end-users").json()["data"][0]
+    assert ada.patch(f"/end-users/{una['id']}", {"is_blocked": True}).json() == una | {"is_blocked": True}
+
+
+class _Upstream(BaseHTTPRequestHandler):
+    seen: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        type(self).seen.append((self.path, self.headers.get("Authorization")))
+        self.send_response(200 if self.headers.get("Authorization") == "Bearer sk-right-0123456789abcd" else 401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def upstream_port(settings: Settings) -> Iterator[int]:
+    """A real server on loopback, on the operator's list."""
+    _Upstream.seen = []
+    with HTTPServer(("127.0.0.1", 0), _Upstream) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.1/32"), server.server_port),)
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+class TestUpstreams:
+    def test_the_credential_goes_in_and_never_out(self, ada: Api) -> None:
+        body = made(
+            ada.post(
+                "/upstreams",
+                {
+                    "name": "OpenAI",
+                    "kind": "openai",
+                    "base_url": "https://api.openai.com/v1",
+                    "credential": "sk-0123456789abcdefghij",
+                    "drain_on_disconnect": True,
+                },
+            )
+        )
+        assert body == {
+            "name": "OpenAI",
+            "kind": "openai",
+            "base_url": "https://api.openai.com/v1",
+            "origin": "https://api.openai.com:443",
+            "has_credential": True,
+            "credential_hint": "ghij",
+            "drain_on_disconnect": True,
+            "bill_path": "",
+            "connect_timeout_ms": 5000,
+            "timeout_ms": 600_000,
+            "max_retries": 2,
+            "is_active": True,
+        }
+
+    def test_another_origin_asks_for_the_credential_again(self, ada: Api, world: World) -> None:
+        upstream = make_catalog(world.acme).upstream
+        refused = ada.patch(f"/upstreams/{upstream.pk}", {"base_url": "https://evil.example/v1"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "credential")
+
+    @pytest.mark.parametrize("kind", ["anthropic", "azure"])
+    def test_kinds_that_are_not_there_yet_are_refused(self, ada: Api, kind: str) -> None:
+        refused = ada.post("/upstreams", {"name": "x", "kind": kind, "base_url": "https://x.example"})
+        assert refused.json()["errors"] == [{"field": "kind", "message": "Give one of: openai, openai_compatible."}]
+
+    def make(self, ada: Api, port: int, credential: str) -> str:
+        body = {
+            "name": "gpu",
+            "kind": "openai_compatible",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "credential": credential,
+        }
+        return str(ada.post("/upstreams", body).json()["id"])
+
+    @pytest.mark.parametrize(
+        ("credential", "ok", "status", "detail"),
+        [
+            ("sk-right-0123456789abcd", True, 200, "The upstream answered."),
+            ("sk-wrong", False, 401, "The upstream answered 401: check the credential."),
+        ],
+    )
+    def test_a_test_asks_as_a_call_would(
+        self, ada: Api, upstream_port: int, credential: str, ok: bool, status: int, detail: str
+    ) -> None:
+        answer = ada.post(f"/upstreams/{self.make(ada, upstream_port, credential)}/test")
+        assert answer.status_code == 200
+        body = answer.json()
+        assert 0 <= body.pop("latency_ms") < 10_000
+        assert body == {"ok": ok, "status": status, "detail": detail}
+        assert _Upstream.seen == [("/v1/models", f"Bearer {credential}")]
+
+    def test_a_test_of_a_forbidden_address_makes_no_connection(
+        self, ada: Api, upstream_port: int, settings: Settings
+    ) -> None:
+        upstream = self.make(ada, upstream_port, "sk-x")
+        settings.ALLOWED_PRIVATE_NETWORKS = ()
+        body = ada.post(f"/upstreams/{upstream}/test").json()
+        assert (body["ok"], body["status"]) == (False, None)
+        assert "may not be called from here" in body["detail"]
+        assert _Upstream.seen == []
+
+    def test_a_test_of_nobody_says_so(self, ada: Api, settings: Settings) -> None:
+        settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.1/32"), None),)
+        body = ada.post(f"/upstreams/{self.make(ada, find_free_port(), 'sk-x')}/test").json()
+        assert (body["ok"], body["status"]) == (False, None)
+        assert body["detail"] == "The call to 127.0.0.1 failed: check that it serves HTTP there."
+
+    def test_a_developer_may_not_test(self, world: World) -> None:
+        upstream = make_catalog(world.acme).upstream
+        assert Api(user=world.ben).post(f"/upstreams/{upstream.pk}/test").status_code == 403
+
+
+def test_models_and_prices(ada: Api, world: World) -> None:
+    upstream = make_catalog(world.acme).upstream
+    assert made(ada.post("/models", {"name": "big", "upstream": upstream.name, "tokenizer": "llama3"})) == {
+        "name": "big",
+        "upstream": str(upstream.pk),
+        "upstream_name": "for small",
+        "upstream_model": "big",
+        "context_window": 128_000,
+        "max_output_tokens": 16_384,
+        "tokenizer": "llama3",
+        "is_active": True,
+    }
+    model = ada.get("/models").json()["data"][0]["id"]
+    price = made(
+        ada.post(
+            "/prices",
+            {
+                "model": "big",
+                "input_per_million": "0.150",
+                "output_per_million": 0.6,
+                "cached_input_per_million": "0.075",
+                "effective_from": "2026-01-31T12:00:00+01:00",
+            },
+        )
+    )
+    assert price == {
+        "model": "big",
+        "model_id": model,
+        "input_per_million": "0.15",
+        "output_per_million": "0.6",
+        "cached_input_per_million": "0.075",
+        "cache_write_per_million": None,
+        "audio_input_per_million": None,
+        "audio_output_per_million": None,
+        "per_request": "0",
+        "effective_from": "2026-01-31T11:00:00Z",
+        "source": "typed by a member",
+        "created_by": f"token {world.acme.admin_token[:12]}",
+    }
+    assert [each["input_per_million"] for each in ada.get("/prices", model=model).json()["data"]] == ["0.15"]
+    fallback = ada.post("/prices", {"model": None, "input_per_million": "5", "output_per_million": "10"}).json()
+    assert (fallback["model"], fallback["model_id"]) == (None, None)
+    moved = ada.patch(f"/models/{model}", {"upstream_model": "bigger", "is_active": False}).json()
+    assert (moved["upstream_model"], moved["is_active"]) == ("bigger", False)
+
+
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [
+        ("-1", "Give a price in USD from 0 to 1000000."),
+        ("1000000.01", "Give a price in USD from 0 to 1000000."),
+        ("0.0000000000001", "Give at most 12 decimal places."),
+        ("ten", 'Give a decimal number of USD as a string, such as "0.15".'),
+        ("1e2", 'Give a decimal number of USD as a string, such as "0.15".'),
+        ("\u0661", 'Give a decimal number of USD as a string, such as "0.15".'),
+        (True, 'Give a decimal number of USD as a string, such as "0.15".'),
+        (None, "This field may not be null."),
+    ],
+)
+def test_prices_that_cannot_be(ada: Api, world: World, amount: object, message: str) -> None:
+    make_catalog(world.acme)
+    refused = ada.post("/prices", {"model": "small", "input_per_million": amount, "output_per_million": "1"})
+    assert refused.json()["errors"] == [{"field": "input_per_million", "message": message}]
+
+
+def test_a_price_of_zero_must_be_typed(ada: Api, world: World) -> None:
+    make_catalog(world.acme)
+    refused = ada.post("/prices", {"model": "small", "input_per_million": "0"})
+    assert refused.json()["errors"] == [{"field": "output_per_million", "message": "This field is required."}]
+
+
+def test_list_prices_are_everybodys_to_read(ada: Api, world: World) -> None:
+    row = ListPrice.objects.create(
+        provider="acme-ai", model="one", input_per_million=1, output_per_million=2, source="table 1", context_window=10
+    )
+    for reader in (ada, Api(token=world.mallcorp.admin_token)):
+        (shown,) = reader.get("/list-prices", provider="acme-ai").json()["data"]
+        assert (shown["model"], shown["input_per_million"], shown["source"]) == ("one", "1", "table 1")
+        assert reader.get(f"/list-prices/{row.pk}").json() == shown
+    assert ada.post("/list-prices", {}).status_code == 405
+
+
+class TestBudgets:
+    def test_as_tools_send_them(self, ada: Api, world: World) -> None:
+        body = {
+            "scope": "key",
+            "subject": str(world.acme.key.pk),
+            "period": "month",
+            "limit": "10.00",
+            "action": "warn",
+        }
+        assert made(ada.post("/budgets", body)) == {
+            "name": "",
+            "scope": "key",
+            "subject": str(world.acme.key.pk),
+            "period": "month",
+            "limit": "10.000000000",
+            "action": "warn",
+            "thresholds": [50, 80, 100],
+            "is_active": True,
+        }
+
+    def test_a_budget_changes_and_is_switched_off(self, ada: Api) -> None:
+        budget = ada.post("/budgets", {"scope": "organization", "period": "day", "limit": "5"}).json()
+        path = f"/budgets/{budget['id']}"
+        changed = ada.patch(path, {"limit": "2.5", "thresholds": [90]}).json()
+        assert changed == budget | {"limit": "2.500000000", "thresholds": [90]}
+        assert ada.delete(path).status_code == 204
+        assert ada.get(path).json() == changed | {"is_active": False}
+
+    @pytest.mark.parametrize(
+        ("field", "value", "message"),
+        [
+            ("limit", "0", "Give a limit above zero and up to $9,000,000.00."),
+            ("limit", "9000000.000000001", "Give a limit above zero and up to $9,000,000.00."),
+            ("limit", "0.0000000001", 'Give an amount of USD with at most 9 decimal places, such as "10.00".'),
+            ("scope", "galaxy", "Give one of: organization, project, key, end_user, model, tag."),
+            ("period", "year", "Give one of: minute, hour, day, week, month, total."),
+            ("action", "degrade", "'degrade' arrives with budget ladders; until then give block or warn."),
+            (
+                "thresholds",
+                [100, 50],
+                "Give up to 10 rising whole numbers of per cent from 1 to 200, such as 50, 80, 100.",
+            ),
+        ],
+    )
+    def test_what_is_refused(self, ada: Api, field: str, value: object, message: str) -> None:
+        body = {"scope": "organization", "period": "day", "limit": "5"} | {field: value}
+        refused = ada.post("/budgets", body)
+        assert (refused.status_code, refused.json()["errors"]) == (400, [{"field": field, "message": message}])
+
+    def test_the_list_may_be_of_one_scope(self, ada: Api) -> None:
+        for scope in ("organization", "key"):
+            ada.post("/budgets", {"scope": scope, "period": "day", "limit": "5"})
+        assert [each["scope"] for each in ada.get("/budgets", scope="key").json()["data"]] == ["key"]
+
+
+class TestPages:
+    def test_pages_follow_each_other_without_gap_or_overlap(self, ada: Api) -> None:
+        for number in range(5):
+            ada.post("/end-users", {"external_id": f"u-{number}"})
+        seen, cursor = [], ""
+        while True:
+            page = ada.get("/end-users", limit="2", **({"cursor": cursor} if cursor else {})).json()
+            seen.append([each["external_id"] for each in page["data"]])
+            if page["next"] is None:
+                break
+            # What comes meanwhile is newer than all that is still to be shown.
+            ada.post("/end-users", {"external_id": f"late-{len(seen)}"})
+            cursor = page["next"]
+        assert seen == [["u-4", "u-3"], ["u-2", "u-1"], ["u-0"]]
+
+    def test_an_empty_list_is_a_page(self, ada: Api) -> None:
+        assert ada.get("/budgets").json() == {"data": [], "next": None}
+
+
+def test_the_audit_log_tells_who_did_what(ada: Api, world: World) -> None:
+    Api(user=world.ben).post("/keys", {"name": "ben's"})
+    (entry,) = ada.get("/audit-log", actor="ben@acme.example", action="api_key.created").json()["data"]
+    assert (entry["target_kind"], entry["changes"]["name"]) == ("api_key", "ben's")
+    assert ada.get("/audit-log", target_id=entry["target_id"]).json()["data"] == [entry]
+
+
+def test_answers_are_kept_by_no_cache(ada: Api) -> None:
+    assert ada.get("/keys")["Cache-Control"] == "no-store"
