@@ -2,6 +2,10 @@
 "use strict";
 
 const REFRESH_MS = 5000;
+// A page whose figures take long to add up is asked for less often: at most a tenth of the time.
+const REST = 10;
+let refreshStarted = 0;
+let nextRefresh = 0;
 
 function toggleTheme() {
   const root = document.documentElement;
@@ -33,6 +37,10 @@ function refresh() {
   if (!live || document.visibilityState !== "visible" || (drawer && drawer.open)) return;
   if (live.matches(":hover") && document.querySelector("[data-tip]:not([hidden])")) return;
   if (live.contains(document.activeElement) || !getSelection().isCollapsed) return;
+  if (performance.now() < nextRefresh) return;
+  refreshStarted = performance.now();
+  // Until it is answered; htmx may also drop it for another request, and then says nothing.
+  nextRefresh = refreshStarted + REFRESH_MS * REST;
   document.body.dispatchEvent(new CustomEvent("costhub:refresh"));
 }
 
@@ -105,6 +113,11 @@ document.addEventListener("htmx:configRequest", (event) => {
   // An address holds only the filters that are set.
   const parameters = event.detail.parameters;
   for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!event.detail.elt.matches("[data-live]")) return;
+  nextRefresh = performance.now() + (performance.now() - refreshStarted) * REST;
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {

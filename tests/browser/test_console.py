@@ -164,6 +164,14 @@ def test_a_new_call_appears_without_anybody_asking(visitor: Visitor, spent: Worl
     expect(page.locator('[data-tile="requests"] .value')).to_have_text("4")
 
 
+def test_the_list_keeps_growing_while_somebody_watches(visitor: Visitor, spent: World) -> None:
+    page = visitor.sign_in(spent)
+    page.goto(f"{visitor.base}/o/{spent.acme.org.slug}/requests")
+    for rows in (4, 5):
+        record_call(spent.acme, clock.now(), cost=1)
+        expect(page.locator("table.requests tbody tr")).to_have_count(rows, timeout=20_000)
+
+
 def test_everything_is_reachable_by_keyboard(visitor: Visitor, spent: World) -> None:
     page = visitor.sign_in(spent)
     page.goto(f"{visitor.base}/o/{spent.acme.org.slug}/")
