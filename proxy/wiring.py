@@ -40,7 +40,7 @@ async def open_edges() -> Edges:
     """Connect to Valkey and subscribe to changes. Returns also when Valkey is away: calls are refused until it is back."""
     valkey = Valkey(
         settings.REDIS_URL,
-        [limits.RESERVE, ledger.SETTLE, ledger.GIVE_UP, ledger.CORRECT],
+        [limits.RESERVE, ledger.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT],
         settings.GOVERNANCE_TIMEOUT_MS,
     )
     await valkey.open()

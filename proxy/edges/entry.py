@@ -20,6 +20,8 @@ class Entry:
     plan: Plan | None = None
     hold: Hold | None = None
     counters: tuple[str, ...] = ()
+    # The shard's epoch in which the hold was taken: another one has lost it.
+    epoch: bytes = b""
     attempts: list[Attempt] = field(default_factory=list)
     # A reserve was sent and its answer never came.
     is_hold_unknown: bool = False

@@ -18,10 +18,10 @@ from costhub.lib import clock, failpoints, keyspace, metrics
 from costhub.lib.money import NANOS_PER_USD
 from proxy.core.row import Row, add_attempts, correction_row, dump_row, open_row
 from proxy.edges.entry import Entry
-from proxy.edges.limits import Limits
-from proxy.edges.valkey import Answer, Script, Valkey, ValkeyUnavailable
+from proxy.edges.limits import COUNTER_KEPT_MS, Limits
+from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 from proxy.errors import ApiError
-from proxy.types import Usage
+from proxy.types import Certainty, Usage
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 SETTLE: Final = Script("settle")
 GIVE_UP: Final = Script("give_up")
 CORRECT: Final = Script("correct")
+LATE: Final = Script("late")
 
 MARK_KEPT_MS: Final = 7 * 86_400_000
 _RETRY_SECONDS: Final = 0.25
@@ -108,12 +109,12 @@ class Ledger:
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
             )
         elif entry.is_hold_unknown and entry.plan is not None:
-            counters = [scope.counter for scope in entry.plan.scopes]
+            entry.counters = tuple(scope.counter for scope in entry.plan.scopes)
             self._post(
                 lambda: self._valkey.run(
-                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *counters], [hold_id, event, MARK_KEPT_MS]
+                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *entry.counters], [hold_id, event, MARK_KEPT_MS]
                 ),
-                _nothing_more,
+                lambda given_up: self._after_settle(entry, row, event) if given_up == 0 else None,
             )
         else:
             self._post(lambda: self._valkey.send(b"XADD", stream, b"*", b"e", event), _nothing_more)
@@ -121,22 +122,26 @@ class Ledger:
     def _after_settle(self, entry: Entry, row: Row, event: bytes) -> None:
         """There was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
         shard = entry.org.shard
+        keys = [
+            keyspace.closed_key(shard, entry.request_id),
+            keyspace.epoch_key(shard),
+            keyspace.ledger_key(shard),
+            *entry.counters,
+        ]
+        arguments: list[Argument] = [entry.epoch, row["effective_cost"], event, MARK_KEPT_MS]
+        for scope in entry.plan.scopes if entry.plan else ():
+            arguments += (1 if scope.is_whole else 0, scope.ends_ms + COUNTER_KEPT_MS)
 
-        def learn(mark: bytes | None) -> None:
-            if mark is not None and mark.startswith(b"reaped "):
+        def learn(mark: bytes) -> None:
+            if mark.startswith(b"reaped "):
                 self._correct(entry, row, int(mark.split()[1]))
-            else:
-                # Written already, or its hold was lost with Valkey's data: the ledger takes an event only once.
-                self._post(
-                    lambda: self._valkey.send(b"XADD", keyspace.ledger_key(shard), b"*", b"e", event), _nothing_more
-                )
 
-        self._post(lambda: self._valkey.send(b"GET", keyspace.closed_key(shard, entry.request_id)), learn)
+        self._post(lambda: self._valkey.run(LATE, keys, arguments), learn)
 
     def _correct(self, entry: Entry, row: Row, reaped: int) -> None:
         """The reaper posted the bound in our name; we know the truth."""
         shard = entry.org.shard
-        if row["is_estimated"]:
+        if any(attempt.certainty is Certainty.BOUND for attempt in entry.attempts):
             return  # the upstream's bill will tell more than we know
         posted = row | {"list_cost": reaped, "effective_cost": reaped, **dict.fromkeys(_TOKEN_COLUMNS, 0)}
         used = Usage(
@@ -153,6 +158,7 @@ class Ledger:
         )
         cost = row["effective_cost"]
         correction = correction_row(posted, correction_id(entry.request_id), used, cost, row["is_overrun"])
+        correction["is_estimated"] = row["is_estimated"]
         event = dump_row(correction)
         mark = keyspace.corrected_key(shard, entry.request_id)
         self._post(

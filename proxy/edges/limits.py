@@ -16,11 +16,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import hiredis
+from django.db import connection
 
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms
@@ -42,6 +44,7 @@ RENEWAL_SECONDS: Final = 10
 FEWEST_OUTPUT_TOKENS: Final = 16
 #: how long a spent period's counter is kept, for late corrections
 COUNTER_KEPT_MS: Final = 8 * 86_400_000
+_CLOSING_SECONDS: Final = 2.0
 _NO_LIMIT: Final = -1
 _TRIES: Final = 4
 
@@ -66,6 +69,9 @@ class Limits:
         """Stop renewing: what is still held expires with its lease."""
         if self._renewals:
             self._renewals.cancel()
+        with suppress(TimeoutError):
+            closing = asyncio.get_running_loop().run_in_executor(self._database, connection.close)
+            await asyncio.wait_for(closing, _CLOSING_SECONDS)
         self._database.shutdown(wait=False, cancel_futures=True)
 
     async def reserve(self, plan: Plan, entry: Entry, attempt: int = 1) -> Hold:
@@ -87,7 +93,7 @@ class Limits:
             if verdict == -3:
                 bound = exact_bound(plan)
             elif verdict == -2:
-                await self._count_anew(plan, entry, answer[1])
+                await self._count_anew(plan, entry, answer[1:])
             elif verdict == -4:
                 raise BudgetExceeded(
                     "The call may cost more than x-costhub-max-cost allows.",
@@ -124,20 +130,20 @@ class Limits:
             ) from error
         return answer
 
-    def _take(self, answer: Sequence[int], plan: Plan, entry: Entry) -> Hold:
-        _, granted, amount, left = answer
+    def _take(self, answer: Sequence[Any], plan: Plan, entry: Entry) -> Hold:
+        _, granted, amount, left, entry.epoch = answer
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left)
         entry.hold = hold
         entry.counters = tuple(scope.counter for scope in plan.scopes)
         self._open[hold.id] = entry.org.shard
         return hold
 
-    async def _count_anew(self, plan: Plan, entry: Entry, place: int) -> None:
-        """A counter, or a whole shard's, is missing: nothing is spent before it agrees with the ledger."""
-        scopes = (plan.scopes[place - 1],) if place else ()
+    async def _count_anew(self, plan: Plan, entry: Entry, places: Sequence[int]) -> None:
+        """Counters, or a whole shard's, are missing: nothing is spent before they agree with the ledger."""
+        scopes = tuple(plan.scopes[place - 1] for place in places if place)
         shard = entry.org.shard
-        what = scopes[0].counter if scopes else keyspace.epoch_key(shard)
-        # Many calls find the same counter missing at once: one of them counts.
+        what = "\n".join(scope.counter for scope in scopes) or keyspace.epoch_key(shard)
+        # Many calls find the same counters missing at once: one of them counts.
         counting = self._counting.get(what)
         if counting is None:
             counting = asyncio.get_running_loop().run_in_executor(

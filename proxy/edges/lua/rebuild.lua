@@ -1,12 +1,14 @@
 -- Rebuild: set counters to what the ledger says, plus what is on its way to the ledger.
 --
 -- KEYS  1 epoch   2 ledger stream   3 leases   4.. the counters
--- ARGV  1 1 to open the epoch: these are all counters of the shard that matter
+-- ARGV  1 the epoch's name, to open it if it is not open: these are all counters of the shard that matter; or ''
 --       2 count the stream's events from this id on
 --       then for each counter: settled nanos in PostgreSQL | first ms | ms after the last | ms at which it may be
 --       forgotten | JSON of what an event must match: {"org_id": ..., "key_id": ..., "tag": {"name": ..., "value": ...}}
 --
--- The caller holds the shard's drain lock; every event before that id is in the sums that it brings, none after. Counters are set, never added to. What is held is summed anew over the open holds.
+-- The caller holds the shard's drain lock; every event before that id is in the sums that it brings, none after.
+-- Counters are set, never added to. What is held is summed anew over the open holds. An event that is only written
+-- again ('again') was counted under its first copy.
 -- The period of an event is that of its started_at_ms, as it was when its money was reserved.
 local counters = #KEYS - 3
 local settled, held, first, last, match = {}, {}, {}, {}, {}
@@ -30,7 +32,7 @@ end
 
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], ARGV[2], '+')) do
     local event = cjson.decode(entry[2][2])
-    for place = 1, counters do
+    for place = 1, entry[2][3] == 'again' and 0 or counters do
         if event.started_at_ms >= first[place] and event.started_at_ms < last[place] and matches(event, match[place]) then
             settled[place] = settled[place] + event.effective_cost
         end
@@ -55,5 +57,5 @@ for place = 1, counters do
     redis.call('HSET', key, 's', string.format('%.0f', settled[place]), 'h', string.format('%.0f', held[place]))
     redis.call('PEXPIREAT', key, ARGV[2 + (place - 1) * 5 + 4])
 end
-if ARGV[1] == '1' then redis.call('SET', KEYS[1], 1) end
+if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'NX') end
 return counters

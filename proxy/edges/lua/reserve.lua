@@ -10,10 +10,10 @@
 --      then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a true
 --      zero | ms at which the counter may be forgotten
 --
--- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1}
+-- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch}
 --      or {0, place of the counter that cannot take it, settled, held, nanos needed}
 --      or {-1}         the hold was given up before we came to it
---      or {-2, place}  that counter is not known; 0 means the whole shard's are not
+--      or {-2, place, ...}  these counters are not known; 0 means that the whole shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
 --      or {-4}         the caller's own limit cannot take it
 --
@@ -23,14 +23,15 @@
 local closed = redis.call('GET', KEYS[2])
 if closed then return {-1} end
 
+local epoch = redis.call('GET', KEYS[1])
 local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 local attempt = tonumber(ARGV[4])
 if held[1] and tonumber(held[2]) >= attempt then
-    return {1, tonumber(held[3]), tonumber(held[1]), -1}
+    return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch}
 end
 -- a later attempt that comes too late: its call was settled meanwhile
 if attempt > 1 and not held[1] then return {-1} end
-if redis.call('EXISTS', KEYS[1]) == 0 then return {-2, 0} end
+if not epoch then return {-2, 0} end
 
 local fixed, per_token, wanted = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local is_exact = ARGV[9] == '1'
@@ -41,6 +42,13 @@ local function cost_of(tokens)
 end
 local fewest = math.min(tonumber(ARGV[8]), wanted)
 local full, least = cost_of(wanted), cost_of(fewest)
+
+local unknown, known = {-2}, {}
+for place = 1, #KEYS - 4 do
+    known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
+    if not known[place][1] and ARGV[11 + (place - 1) * 3 + 2] ~= '1' then unknown[#unknown + 1] = place end
+end
+if #unknown > 1 then return unknown end
 
 -- the room in the tightest hard budget
 local room, tightest = nil, nil
@@ -55,8 +63,7 @@ end
 for place = 1, #KEYS - 4 do
     local at = 11 + (place - 1) * 3
     local limit = tonumber(ARGV[at + 1])
-    local now = redis.call('HMGET', KEYS[4 + place], 's', 'h')
-    if not now[1] and ARGV[at + 2] ~= '1' then return {-2, place} end
+    local now = known[place]
     if limit >= 0 then
         local settled, in_flight = tonumber(now[1] or 0), tonumber(now[2] or 0)
         local left = limit - settled - in_flight
@@ -94,4 +101,4 @@ else
         'counters', table.concat(KEYS, '\n', 5))
 end
 redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
-return {1, granted, amount, tightest and tightest - tonumber(text) or -1}
+return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch}

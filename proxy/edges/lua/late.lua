@@ -1,0 +1,26 @@
+-- Late: there was no hold to settle or to give up. Say what became of it, and see to its ledger event.
+--
+-- KEYS  1 what became of the hold   2 epoch   3 ledger stream   4.. the counters that it was held in
+-- ARGV  1 epoch in which it was reserved   2 cost in nanos   3 ledger event, JSON   4 ms to remember it for
+--       then for each counter: 1 if a missing counter is a true zero | ms at which it may be forgotten
+--
+-- Answers what was left behind about the hold ('reaped <nanos>', 'given up', 'late'), or '' the first time that there
+-- is nothing: then either it was settled before and the answer got lost, so that the event is only written again, and
+-- marked so; or Valkey lost its data, the hold among it, and the counters were made anew without this call.
+local closed = redis.call('GET', KEYS[1])
+if closed then return closed end
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+    redis.call('XADD', KEYS[3], '*', 'e', ARGV[3], 'again', 1)
+else
+    for place = 4, #KEYS do
+        local at = 4 + (place - 4) * 2
+        local exists = redis.call('EXISTS', KEYS[place]) == 1
+        if exists or (ARGV[at + 1] == '1' and redis.call('EXISTS', KEYS[2]) == 1) then
+            redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
+            redis.call('PEXPIREAT', KEYS[place], ARGV[at + 2])
+        end
+    end
+    redis.call('XADD', KEYS[3], '*', 'e', ARGV[3])
+end
+redis.call('SET', KEYS[1], 'late', 'PX', ARGV[4])
+return ''

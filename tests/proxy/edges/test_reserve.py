@@ -1,0 +1,307 @@
+"""reserve.lua: every answer it can give, and that it counts as Python does."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costhub.lib import keyspace
+from costhub.lib.money import MAX_LIMIT_NANOS, round_up
+from costhub.lib.redis import client
+from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Till, next_shard
+
+EPOCH = b"first"
+
+
+class TestGranted:
+    def test_it_holds_the_bound_in_every_budget_and_says_what_is_left_in_the_tightest(self, till: Till) -> None:
+        wide, narrow, watched = till.line("org", 10_000), till.line("key", 4_000), till.line("tag")
+        till.put(wide, 500)
+        assert till.reserve("a", wide, narrow, watched, fixed=100_000, wanted=200) == [1, 200, 300, 3_700, EPOCH]
+        assert [till.read(line) for line in (wide, narrow, watched)] == [(500, 300), (0, 300), (0, 300)]
+        assert till.lease("a") == NOW + LEASE
+
+    def test_the_hold_has_all_that_its_end_needs(self, till: Till) -> None:
+        one, two = till.line("one", 10_000), till.line("two")
+        till.reserve("a", one, two, wanted=50, row={"id": "a"})
+        assert till.hold("a") == {
+            "amount": "50",
+            "attempt": "1",
+            "output": "50",
+            "row": '{"id":"a"}',
+            "counters": f"{one.key}\n{two.key}",
+        }
+
+    def test_a_new_counter_is_forgotten_when_it_may_be(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        till.reserve("a", line, wanted=50)
+        assert client().pexpiretime(line.key) == FORGET_AT
+
+    def test_a_call_that_costs_nothing_is_held_at_nothing(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        assert till.reserve("a", line, per_token=0, wanted=50) == [1, 50, 0, 10_000, EPOCH]
+        assert till.read(line) == (0, 0)
+        assert till.lease("a") == NOW + LEASE
+
+    def test_without_a_budget_it_holds_all_the_same(self, till: Till) -> None:
+        assert till.reserve("a", fixed=1, wanted=50) == [1, 50, 51, -1, EPOCH]
+        assert till.hold("a")["counters"] == ""
+
+    def test_a_budget_that_only_watches_never_refuses_and_still_counts(self, till: Till) -> None:
+        watched = till.line("org")
+        till.put(watched, 9_000_000)
+        assert till.reserve("a", watched, wanted=1_000_000) == [1, 1_000_000, 1_000_000, -1, EPOCH]
+        assert till.read(watched) == (9_000_000, 1_000_000)
+
+    def test_the_last_nano_can_be_held(self, till: Till) -> None:
+        line = till.line("org", 100)
+        assert till.reserve("a", line, wanted=100) == [1, 100, 100, 0, EPOCH]
+        assert till.read(line) == (0, 100)
+
+
+class TestIdempotent:
+    def test_the_same_reserve_again_holds_nothing_more(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        first = till.reserve("a", line, wanted=50)
+        assert till.reserve("a", line, wanted=50) == [1, 50, 50, -1, EPOCH]
+        assert first == [1, 50, 50, 9_950, EPOCH]
+        assert till.read(line) == (0, 50)
+
+    def test_another_hold_is_another(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        till.reserve("a", line, wanted=50)
+        assert till.reserve("b", line, wanted=50) == [1, 50, 50, 9_900, EPOCH]
+        assert till.read(line) == (0, 100)
+
+    def test_a_second_attempt_adds_to_the_hold_once(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        till.reserve("a", line, wanted=50)
+        later = NOW + 2 * LEASE
+        assert till.reserve("a", line, wanted=70, attempt=2, ends=later) == [1, 70, 120, 9_880, EPOCH]
+        assert till.reserve("a", line, wanted=70, attempt=2, ends=later) == [1, 70, 120, -1, EPOCH]
+        assert till.reserve("a", line, wanted=50, attempt=1) == [1, 70, 120, -1, EPOCH]
+        assert till.read(line) == (0, 120)
+        assert till.hold("a")["attempt"] == "2"
+        assert till.lease("a") == later
+
+    def test_a_second_attempt_that_does_not_fit_leaves_the_first_as_it_is(self, till: Till) -> None:
+        line = till.line("org", 100)
+        till.reserve("a", line, wanted=90)
+        assert till.reserve("a", line, wanted=50, attempt=2) == [0, 1, 0, 90, 16]
+        assert till.hold("a")["amount"] == "90"
+        assert till.read(line) == (0, 90)
+
+
+class TestGivenUp:
+    @pytest.mark.parametrize("mark", ["given up", "reaped 12", "late"])
+    def test_a_hold_that_was_closed_is_never_taken(self, till: Till, mark: str) -> None:
+        line = till.line("org", 10_000)
+        client().set(keyspace.closed_key(till.shard, "a"), mark)
+        assert till.reserve("a", line, wanted=50) == [-1]
+        assert till.read(line) is None
+        assert till.lease("a") is None
+
+    def test_a_later_attempt_of_a_settled_call_is_refused(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        till.reserve("a", line, wanted=50)
+        till.settle("a", 10, line)
+        assert till.reserve("a", line, wanted=50, attempt=2) == [-1]
+        assert till.read(line) == (10, 0)
+
+
+class TestUnknown:
+    def test_a_shard_whose_counters_are_unknown_takes_nothing(self) -> None:
+        till = Till(next_shard())
+        line = till.line("org", 10_000)
+        assert till.reserve("a", line, wanted=50) == [-2, 0]
+        assert till.read(line) is None
+        assert till.lease("a") is None
+
+    def test_every_counter_that_is_missing_is_named_at_once(self, till: Till) -> None:
+        lines = [till.line(name, 10_000, is_whole=name == "whole") for name in ("one", "whole", "two", "three")]
+        till.put(lines[2], 0)
+        assert till.reserve("a", *lines, wanted=50) == [-2, 1, 4]
+        assert [till.read(line) for line in lines] == [None, None, (0, 0), None]
+        assert till.lease("a") is None
+
+    def test_also_one_that_only_watches_must_be_known(self, till: Till) -> None:
+        assert till.reserve("a", till.line("org", is_whole=False), wanted=50) == [-2, 1]
+
+    def test_what_is_unknown_goes_before_what_is_spent(self, till: Till) -> None:
+        spent, unknown = till.line("spent", 10), till.line("unknown", 10_000, is_whole=False)
+        till.put(spent, 10)
+        assert till.reserve("a", spent, unknown, wanted=50) == [-2, 2]
+
+
+class TestRefused:
+    def test_it_names_the_budget_and_its_state_and_holds_nothing_anywhere(self, till: Till) -> None:
+        wide, narrow = till.line("org", 10_000), till.line("key", 500)
+        till.put(narrow, 300, 190)
+        assert till.reserve("a", wide, narrow, fixed=5_000, wanted=50) == [0, 2, 300, 190, 21]
+        assert (till.read(wide), till.read(narrow)) == (None, (300, 190))
+        assert (till.lease("a"), till.hold("a")) == (None, {})
+
+    def test_an_overspent_budget_refuses(self, till: Till) -> None:
+        line = till.line("org", 100)
+        till.put(line, 150)
+        assert till.reserve("a", line, wanted=16) == [0, 1, 150, 0, 16]
+
+    def test_a_lowered_limit_counts_at_once(self, till: Till) -> None:
+        till.reserve("a", till.line("org", 1_000), wanted=500)
+        assert till.reserve("b", till.line("org", 400), wanted=16) == [0, 1, 0, 500, 16]
+
+
+class TestPartial:
+    def test_what_is_left_is_granted_to_the_last_nano(self, till: Till) -> None:
+        line = till.line("org", 100)
+        assert till.reserve("a", line, fixed=10_500, per_token=700, wanted=1_000) == [1, 127, 100, 0, EPOCH]
+
+    def test_not_less_than_the_fewest_tokens_worth_having(self, till: Till) -> None:
+        line = till.line("org", 100)
+        assert till.reserve("a", line, fixed=84_000, wanted=1_000) == [1, 16, 100, 0, EPOCH]
+        assert till.reserve("b", till.line("key", 100), fixed=84_001, wanted=1_000) == [0, 1, 0, 0, 101]
+
+    def test_a_short_answer_is_granted_whole(self, till: Till) -> None:
+        assert till.reserve("a", till.line("org", 5), wanted=5) == [1, 5, 5, 0, EPOCH]
+        assert till.reserve("b", till.line("key", 4), wanted=5) == [0, 1, 0, 0, 5]
+
+    def test_the_tightest_budget_decides(self, till: Till) -> None:
+        wide, narrow, narrowest = till.line("a", 900), till.line("b", 200), till.line("c", 150)
+        till.put(narrow, 100)
+        assert till.reserve("a", wide, narrow, narrowest, wanted=1_000) == [1, 100, 100, 0, EPOCH]
+
+
+class TestMaxCost:
+    def test_the_callers_own_limit_cuts_the_answer(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        assert till.reserve("a", line, wanted=1_000, max_cost=40) == [1, 40, 40, 9_960, EPOCH]
+
+    def test_it_refuses_what_it_cannot_take(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        assert till.reserve("a", line, fixed=30_000, wanted=1_000, max_cost=40) == [-4]
+        assert till.read(line) is None
+
+    def test_it_is_for_all_attempts_together(self, till: Till) -> None:
+        till.reserve("a", wanted=30, max_cost=50)
+        assert till.reserve("a", wanted=30, max_cost=50, attempt=2) == [1, 20, 50, -1, EPOCH]
+        assert till.reserve("a", wanted=30, max_cost=50, attempt=3) == [-4]
+
+    def test_it_does_not_hide_what_is_left_in_the_budget(self, till: Till) -> None:
+        assert till.reserve("a", till.line("org", 50), wanted=40, max_cost=45) == [1, 40, 40, 10, EPOCH]
+
+
+class TestLoose:
+    """An input that is only bounded: it must not crowd out anybody."""
+
+    def test_it_is_let_in_where_a_tenth_stays_free(self, till: Till) -> None:
+        line = till.line("org", 1_000)
+        assert till.reserve("a", line, wanted=900, is_exact=False) == [1, 900, 900, 100, EPOCH]
+
+    def test_the_last_tenth_is_for_exact_counts(self, till: Till) -> None:
+        line = till.line("org", 1_000)
+        assert till.reserve("a", line, wanted=901, is_exact=False) == [-3]
+        assert till.read(line) is None
+        assert till.reserve("a", line, wanted=901) == [1, 901, 901, 99, EPOCH]
+
+    @pytest.mark.parametrize("settled", [990, 1_000, 2_000])
+    def test_no_refusal_rests_on_it(self, till: Till, settled: int) -> None:
+        line = till.line("org", 1_000)
+        till.put(line, settled)
+        assert till.reserve("a", line, wanted=50, is_exact=False) == [-3]
+
+    def test_nor_one_by_the_callers_own_limit(self, till: Till) -> None:
+        assert till.reserve("a", fixed=41_000, wanted=50, max_cost=40, is_exact=False) == [-3]
+        assert till.reserve("a", fixed=10_000, wanted=50, max_cost=40, is_exact=False) == [-3]
+
+    def test_a_budget_that_only_watches_does_not_ask_for_more(self, till: Till) -> None:
+        watched = till.line("org")
+        till.put(watched, 10_000)
+        assert till.reserve("a", watched, wanted=50, is_exact=False) == [1, 50, 50, -1, EPOCH]
+
+
+def expected(
+    *, fixed: int, per_token: int, wanted: int, limits: list[tuple[int, int, int]]
+) -> tuple[int, int] | list[int]:
+    """(tokens, nanos), or the refusal, in Python's integers. ``limits`` are (limit, settled, held)."""
+
+    def cost(tokens: int) -> int:
+        return round_up(fixed + per_token * tokens)
+
+    least = cost(min(16, wanted))
+    for place, (limit, settled, held) in enumerate(limits, 1):
+        if limit - settled - held < least:
+            return [0, place, settled, held, least]
+    room = min((limit - settled - held for limit, settled, held in limits), default=cost(wanted))
+    granted = wanted if cost(wanted) <= room else (room * 1000 - fixed) // per_token
+    assert cost(granted) <= room
+    assert granted == wanted or cost(granted + 1) > room
+    return granted, cost(granted)
+
+
+amounts = st.one_of(
+    st.integers(0, 10**6),
+    st.integers(0, int(MAX_LIMIT_NANOS)),
+    st.integers(int(MAX_LIMIT_NANOS) - 1000, int(MAX_LIMIT_NANOS)),
+)
+#: one call may be bounded at up to 9,000 USD: 9e15 pico-USD
+prices = st.integers(0, 10**9)
+
+
+class TestExact:
+    """Lua's numbers are floats: below 2^53 they hold every integer, and this looks for the place where they would not."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        fixed=st.one_of(st.integers(0, 10**7), st.integers(0, 4 * 10**15)),
+        per_token=prices,
+        wanted=st.integers(0, 4_000_000),
+        limits=st.lists(st.tuples(amounts, amounts, amounts), max_size=4),
+    )
+    def test_it_grants_what_python_would(
+        self, fixed: int, per_token: int, wanted: int, limits: list[tuple[int, int, int]]
+    ) -> None:
+        till = Till(next_shard())
+        till.open()
+        lines = [till.line(str(place), limit) for place, (limit, _, _) in enumerate(limits)]
+        for line, (_, settled, held) in zip(lines, limits, strict=True):
+            till.put(line, settled, held)
+        found = till.reserve("a", *lines, fixed=fixed, per_token=per_token, wanted=wanted)
+        wish = expected(fixed=fixed, per_token=per_token, wanted=wanted, limits=limits)
+        if isinstance(wish, list):
+            assert found == wish
+            held = 0
+        else:
+            left = [limit - settled - in_flight - wish[1] for limit, settled, in_flight in limits]
+            assert found == [1, *wish, min(left, default=-1), EPOCH]
+            held = wish[1]
+        assert [till.read(line) for line in lines] == [(settled, in_flight + held) for _, settled, in_flight in limits]
+        till.lose_everything()
+
+    @pytest.mark.parametrize(
+        ("fixed", "per_token", "wanted", "room", "granted", "amount"),
+        [
+            (8_999_999_999_999_999, 1, 100, 9_000_000_000_000, 1, 9_000_000_000_000),
+            (1, 999_999_999, 9_000_000, 8_999_999_991_001, 9_000_000, 8_999_999_991_001),
+            (1, 999_999_999, 9_000_000, 8_999_999_991_000, 8_999_999, 8_999_998_991_001),
+            (0, 3, 4_000_000, 11, 3_666, 11),
+        ],
+    )
+    def test_at_the_edges(
+        self, till: Till, fixed: int, per_token: int, wanted: int, room: int, granted: int, amount: int
+    ) -> None:
+        line = till.line("org", int(MAX_LIMIT_NANOS))
+        till.put(line, int(MAX_LIMIT_NANOS) - room)
+        found = till.reserve("a", line, fixed=fixed, per_token=per_token, wanted=wanted, fewest=1)
+        assert found == [1, granted, amount, room - amount, EPOCH]
+
+    def test_nine_million_dollars_are_counted_to_the_nano(self, till: Till) -> None:
+        limit = int(MAX_LIMIT_NANOS)
+        line = till.line("org", limit)
+        till.put(line, limit - 3)
+        answers: list[list[Any]] = [till.reserve(hold, line, wanted=1) for hold in "abcd"]
+        assert answers == [
+            *([1, 1, 1, left, EPOCH] for left in (2, 1, 0)),
+            [0, 1, limit - 3, 3, 1],
+        ]
+        assert till.read(line) == (limit - 3, 3)

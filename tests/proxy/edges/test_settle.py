@@ -1,0 +1,215 @@
+"""settle.lua, give_up.lua, late.lua and correct.lua: every answer, once and again."""
+
+import pytest
+
+from costhub.lib import keyspace
+from costhub.lib.redis import client
+from tests.proxy.edges.till import FORGET_AT, NOW, Line, Till
+
+EVENT = b'{"id":"a"}'
+
+
+@pytest.fixture
+def lines(till: Till) -> tuple[Line, Line]:
+    """Two budgets in which the hold ``a`` has 100 nanos, on top of 1,000 spent and 7 held by others."""
+    lines = till.line("org", 10_000), till.line("key", 5_000)
+    for line in lines:
+        till.put(line, 1_000, 7)
+    till.reserve("a", *lines, wanted=100)
+    return lines
+
+
+class TestSettle:
+    @pytest.mark.parametrize("cost", [0, 1, 99, 100, 101, 4_000_000_000_000])
+    def test_the_hold_becomes_what_it_cost(self, till: Till, lines: tuple[Line, Line], cost: int) -> None:
+        assert till.settle("a", cost, *lines, event=EVENT) == 1
+        assert [till.read(line) for line in lines] == [(1_000 + cost, 7)] * 2
+        assert (till.hold("a"), till.lease("a"), till.events()) == ({}, None, [EVENT])
+
+    def test_the_second_time_it_says_so_and_does_nothing(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.settle("a", 60, *lines, event=EVENT)
+        assert till.settle("a", 60, *lines, event=EVENT) == 0
+        assert till.read(lines[0]) == (1_060, 7)
+        assert till.events() == [EVENT]
+
+    def test_without_a_hold_nothing_happens(self, till: Till, lines: tuple[Line, Line]) -> None:
+        assert till.settle("b", 60, *lines, event=EVENT) == 0
+        assert till.read(lines[0]) == (1_000, 107)
+        assert till.events() == []
+
+    def test_all_attempts_are_settled_at_once(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.reserve("a", *lines, wanted=200, attempt=2)
+        assert till.read(lines[1]) == (1_000, 307)
+        assert till.settle("a", 250, *lines) == 1
+        assert [till.read(line) for line in lines] == [(1_250, 7)] * 2
+
+    def test_the_reaper_leaves_word_of_what_it_did(self, till: Till, lines: tuple[Line, Line]) -> None:
+        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 100_000) == 1
+        name = keyspace.closed_key(till.shard, "a")
+        assert client().get(name) == b"reaped 100"
+        assert 0 < client().pttl(name) <= 600_000
+        assert till.reserve("a", *lines, wanted=10) == [-1]
+
+    def test_a_worker_leaves_nothing_behind(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.settle("a", 100, *lines)
+        assert client().exists(keyspace.closed_key(till.shard, "a")) == 0
+
+    def test_the_reaper_lets_a_renewed_lease_be(self, till: Till, lines: tuple[Line, Line]) -> None:
+        client().zadd(till.leases, {"a": NOW + 200_000}, xx=True)
+        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 100_000) == 2
+        assert till.read(lines[0]) == (1_000, 107)
+        assert till.hold("a")["amount"] == "100"
+        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 200_000) == 1
+
+    def test_beyond_what_a_float_holds(self, till: Till) -> None:
+        line = till.line("org")
+        till.put(line, 9_007_199_254_740_991)
+        till.reserve("a", line, wanted=1)
+        till.settle("a", 2, line)
+        assert till.read(line) == (9_007_199_254_740_993, 0)
+
+
+class TestGiveUp:
+    def test_the_money_goes_back_and_one_event_is_written(self, till: Till, lines: tuple[Line, Line]) -> None:
+        assert till.give_up("a", *lines, event=EVENT) == 1
+        assert [till.read(line) for line in lines] == [(1_000, 7)] * 2
+        assert (till.hold("a"), till.lease("a"), till.events()) == ({}, None, [EVENT])
+
+    def test_a_reserve_that_comes_after_it_is_refused(self, till: Till, lines: tuple[Line, Line]) -> None:
+        assert till.give_up("b", *lines, event=EVENT) == 1
+        assert till.reserve("b", *lines, wanted=100) == [-1]
+        assert till.read(lines[0]) == (1_000, 107)
+        assert till.events() == [EVENT]
+
+    def test_the_second_time_nothing_happens(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.give_up("a", *lines, event=EVENT)
+        assert till.give_up("a", *lines, event=EVENT) == 0
+        assert till.read(lines[0]) == (1_000, 7)
+        assert till.events() == [EVENT]
+
+    def test_what_was_reaped_stays_reaped(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.settle("a", 100, *lines, event=EVENT, mark="reaped 100")
+        assert till.give_up("a", *lines, event=b"{}") == 0
+        assert till.read(lines[0]) == (1_100, 7)
+        assert till.events() == [EVENT]
+
+    def test_only_counters_that_hold_it_give_back(self, till: Till) -> None:
+        line = till.line("org", 10_000)
+        assert till.give_up("never", line) == 1
+        assert till.read(line) is None
+
+
+class TestLate:
+    @pytest.mark.parametrize("mark", [b"reaped 100", b"given up"])
+    def test_it_tells_what_became_of_the_hold(self, till: Till, lines: tuple[Line, Line], mark: bytes) -> None:
+        client().set(keyspace.closed_key(till.shard, "a"), mark)
+        assert till.late("a", "first", 60, *lines, event=EVENT) == mark
+        assert till.read(lines[0]) == (1_000, 107)
+        assert till.events() == []
+
+    def test_a_settle_whose_answer_was_lost_is_counted_once(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.settle("a", 60, *lines, event=EVENT)
+        assert till.late("a", "first", 60, *lines, event=EVENT) == b""
+        assert [till.read(line) for line in lines] == [(1_060, 7)] * 2
+        assert till.entries() == [{b"e": EVENT}, {b"e": EVENT, b"again": b"1"}]
+
+    def test_a_hold_that_was_lost_with_the_data_is_counted_now(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.lose_everything()
+        till.open("second")
+        till.put(lines[0], 900)
+        fresh, unknown = till.line("fresh"), till.line("unknown", is_whole=False)
+        assert till.late("a", "first", 60, lines[0], fresh, unknown, event=EVENT) == b""
+        assert [till.read(line) for line in (lines[0], fresh, unknown)] == [(960, 0), (60, 0), None]
+        assert client().pexpiretime(fresh.key) == FORGET_AT
+        assert till.entries() == [{b"e": EVENT}]
+
+    def test_before_the_counters_are_made_anew_the_event_is_enough(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.lose_everything()
+        assert till.late("a", "first", 60, *lines, event=EVENT) == b""
+        assert [till.read(line) for line in lines] == [None, None]
+        assert till.events() == [EVENT]
+
+    @pytest.mark.parametrize("epoch", ["first", "second"])
+    def test_the_second_time_nothing_happens(self, till: Till, epoch: str) -> None:
+        line = till.line("org")
+        till.late("a", epoch, 60, line, event=EVENT)
+        before = till.read(line)
+        assert till.late("a", epoch, 60, line, event=EVENT) == b"late"
+        assert till.read(line) == before == (None if epoch == "first" else (60, 0))
+        assert till.events() == [EVENT]
+
+
+class TestCorrect:
+    @pytest.mark.parametrize("difference", [-60, 0, 60])
+    def test_the_difference_is_posted_once(self, till: Till, lines: tuple[Line, Line], difference: int) -> None:
+        assert till.correct("a", difference, *lines, event=EVENT) == 1
+        assert till.correct("a", difference, *lines, event=EVENT) == 0
+        assert [till.read(line) for line in lines] == [(1_000 + difference, 107)] * 2
+        assert till.events() == [EVENT]
+
+    def test_a_counter_that_is_forgotten_is_left_so(self, till: Till) -> None:
+        line = till.line("old")
+        assert till.correct("a", -60, line, event=EVENT) == 1
+        assert till.read(line) is None
+        assert till.events() == [EVENT]
+
+
+class TestRebuild:
+    def test_counters_are_set_and_never_added_to(self, till: Till, lines: tuple[Line, Line]) -> None:
+        for _ in range(2):
+            assert till.rebuild((lines[0], 3_000), (lines[1], 0)) == 2
+            assert [till.read(line) for line in lines] == [(3_000, 100), (0, 100)]
+        assert client().pexpiretime(lines[0].key) == FORGET_AT
+
+    def test_holds_are_summed_anew_where_they_are_held(self, till: Till) -> None:
+        one, two = till.line("one"), till.line("two")
+        till.reserve("a", one, wanted=10)
+        till.reserve("b", one, two, wanted=20)
+        till.reserve("b", one, two, wanted=300, attempt=2)
+        till.reserve("c", two, wanted=4_000)
+        till.settle("c", 5, two, event=b'{"org_id":"o","started_at_ms":5,"effective_cost":5}')
+        client().delete(one.key)
+        till.rebuild((one, 1), (two, 2), match={"org_id": "p"})
+        assert (till.read(one), till.read(two)) == ((1, 330), (2, 320))
+
+    def test_events_count_that_match_and_are_not_in_the_sum_yet(self, till: Till) -> None:
+        line = till.line("user")
+        ids = [
+            till.add_event(event)
+            for event in (
+                b'{"org_id":"o","end_user":"u","tags":{},"started_at_ms":5,"effective_cost":1}',
+                b'{"org_id":"o","end_user":"u","tags":{"team":"a"},"started_at_ms":5,"effective_cost":20}',
+                b'{"org_id":"o","end_user":"v","tags":{"team":"a"},"started_at_ms":5,"effective_cost":300}',
+                b'{"org_id":"p","end_user":"u","tags":{"team":"b"},"started_at_ms":5,"effective_cost":4000}',
+                b'{"org_id":"o","end_user":"u","tags":{"team":"a"},"started_at_ms":5,"effective_cost":-7}',
+            )
+        ]
+        till.rebuild((line, 100_000), match={"org_id": "o", "end_user": "u"}, since=ids[1])
+        assert till.read(line) == (100_013, 0)
+        till.rebuild((line, 100_000), match={"org_id": "o", "tag": {"name": "team", "value": "a"}})
+        assert till.read(line) == (100_313, 0)
+        till.rebuild((line, 0), match={"org_id": "nobody"})
+        assert till.read(line) == (0, 0)
+
+    def test_an_event_that_is_only_written_again_is_not_counted(self, till: Till, lines: tuple[Line, Line]) -> None:
+        event = b'{"org_id":"o","started_at_ms":5,"effective_cost":60}'
+        till.settle("a", 60, *lines, event=event)
+        till.late("a", "first", 60, *lines, event=event)
+        till.rebuild((lines[0], 0), match={"org_id": "o"})
+        assert till.read(lines[0]) == (60, 0)
+
+    def test_it_opens_a_shard_once(self, till: Till) -> None:
+        epoch = keyspace.epoch_key(till.shard)
+        client().delete(epoch)
+        till.rebuild()
+        assert client().get(epoch) is None
+        till.rebuild(epoch="second")
+        till.rebuild(epoch="third")
+        assert client().get(epoch) == b"second"
+
+    def test_sums_of_millions_are_exact(self, till: Till) -> None:
+        line = till.line("org")
+        event = b'{"org_id":"o","started_at_ms":5,"effective_cost":1}'
+        till.add_event(event)
+        till.rebuild((line, 8_999_999_999_999_998), match={"org_id": "o"})
+        assert till.read(line) == (8_999_999_999_999_999, 0)

@@ -1,0 +1,183 @@
+"""One shard of Valkey in a test's hands: the scripts of the money path, spoken to as the hot path does, answers as they come."""
+
+from dataclasses import dataclass
+from itertools import count
+from os import getpid
+from secrets import randbelow
+from typing import Any, cast
+
+import orjson
+
+from costhub.lib import keyspace
+from costhub.lib.redis import client
+from proxy.edges.ledger import CORRECT, GIVE_UP, LATE, SETTLE
+from proxy.edges.limits import RESERVE
+from proxy.edges.recount import REBUILD
+from proxy.edges.valkey import Script
+
+NOW = 1_790_000_000_000
+LEASE = 45_000
+KEPT = 600_000
+#: far enough away that no counter of a test is forgotten in it
+FORGET_AT = 4_000_000_000_000
+
+_shards = count(1000 + (getpid() * 131 + randbelow(10_000)) % 20_000)
+
+
+def next_shard() -> int:
+    """A shard that nobody else uses: none of the product's, none of another test's. Fits the organisation's column."""
+    return next(_shards)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A budget's counter as a reserve names it. ``limit`` in nano-USD; -1 only watches."""
+
+    key: str
+    limit: int = -1
+    is_whole: bool = True
+
+
+@dataclass(frozen=True)
+class Till:
+    """The scripts on one shard. A hold's fields are kept by Valkey alone: nothing is remembered here."""
+
+    shard: int
+
+    @property
+    def leases(self) -> str:
+        return keyspace.leases_key(self.shard)
+
+    def open(self, epoch: str = "first") -> None:
+        """Say that the shard's counters are known."""
+        client().set(keyspace.epoch_key(self.shard), epoch)
+
+    def line(self, name: str, limit: int = -1, *, is_whole: bool = True) -> Line:
+        """A counter of this shard."""
+        return Line(f"{keyspace.tag(self.shard)}:budget:{name}:0:", limit, is_whole)
+
+    def reserve(
+        self,
+        hold_id: str,
+        *lines: Line,
+        fixed: int = 0,
+        per_token: int = 1000,
+        wanted: int = 0,
+        fewest: int = 16,
+        is_exact: bool = True,
+        max_cost: int = -1,
+        attempt: int = 1,
+        row: dict[str, Any] | None = None,
+        ends: int = NOW + LEASE,
+    ) -> list[Any]:
+        """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
+        arguments: list[Any] = [
+            hold_id,
+            NOW,
+            ends,
+            attempt,
+            fixed,
+            per_token,
+            wanted,
+            fewest,
+            1 if is_exact else 0,
+            max_cost,
+            orjson.dumps(row or {}),
+        ]
+        for line in lines:
+            arguments += (line.limit, 1 if line.is_whole else 0, FORGET_AT)
+        keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
+        return cast("list[Any]", self._run(RESERVE, keys, arguments))
+
+    def settle(
+        self, hold_id: str, cost: int, *lines: Line, event: bytes = b"{}", mark: str = "", only_before: int | str = ""
+    ) -> int:
+        """Settle.lua, as a worker sends it; with ``mark`` and ``only_before`` as the reaper does."""
+        keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
+        return cast("int", self._run(SETTLE, keys, [hold_id, cost, event, mark, KEPT, only_before]))
+
+    def give_up(self, hold_id: str, *lines: Line, event: bytes = b"{}") -> int:
+        """Give_up.lua."""
+        keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
+        return cast("int", self._run(GIVE_UP, keys, [hold_id, event, KEPT]))
+
+    def late(self, hold_id: str, epoch: str, cost: int, *lines: Line, event: bytes = b"{}") -> bytes:
+        """Late.lua."""
+        keys = [
+            keyspace.closed_key(self.shard, hold_id),
+            keyspace.epoch_key(self.shard),
+            keyspace.ledger_key(self.shard),
+            *(line.key for line in lines),
+        ]
+        arguments: list[Any] = [epoch, cost, event, KEPT]
+        for line in lines:
+            arguments += (1 if line.is_whole else 0, FORGET_AT)
+        return cast("bytes", self._run(LATE, keys, arguments))
+
+    def correct(self, request_id: str, difference: int, *lines: Line, event: bytes = b"{}") -> int:
+        """Correct.lua."""
+        keys = [
+            keyspace.corrected_key(self.shard, request_id),
+            keyspace.ledger_key(self.shard),
+            *(line.key for line in lines),
+        ]
+        return cast("int", self._run(CORRECT, keys, [difference, event, KEPT]))
+
+    def rebuild(
+        self, *sums: tuple[Line, int], match: dict[str, Any] | None = None, since: str = "-", epoch: str = ""
+    ) -> int:
+        """Rebuild.lua, for counters whose period is all of time."""
+        keys = [keyspace.epoch_key(self.shard), keyspace.ledger_key(self.shard), self.leases]
+        arguments: list[Any] = [epoch, since]
+        for line, settled in sums:
+            keys.append(line.key)
+            arguments += (settled, 0, FORGET_AT, FORGET_AT, orjson.dumps(match or {}))
+        return cast("int", self._run(REBUILD, keys, arguments))
+
+    def hold_keys(self, hold_id: str) -> list[str]:
+        """What became of a hold, the hold, and the leases."""
+        return [
+            keyspace.closed_key(self.shard, hold_id),
+            keyspace.hold_key(self.shard, hold_id),
+            self.leases,
+        ]
+
+    def put(self, line: Line, settled: int, held: int = 0) -> None:
+        """Set a counter."""
+        client().hset(line.key, mapping={"s": settled, "h": held})
+
+    def read(self, line: Line) -> tuple[int, int] | None:
+        """(settled, held) in nano-USD; None for a counter that does not exist."""
+        found = client().hgetall(line.key)
+        return (int(found.get(b"s", 0)), int(found.get(b"h", 0))) if found else None
+
+    def hold(self, hold_id: str) -> dict[str, str]:
+        """A hold's fields."""
+        found = cast("dict[bytes, bytes]", client().hgetall(keyspace.hold_key(self.shard, hold_id)))
+        return {name.decode(): value.decode() for name, value in found.items()}
+
+    def lease(self, hold_id: str) -> int | None:
+        """The millisecond at which a hold's lease ends."""
+        ends = client().zscore(self.leases, hold_id)
+        return None if ends is None else int(ends)
+
+    def events(self) -> list[bytes]:
+        """The ledger events on the shard's stream."""
+        return [fields[b"e"] for fields in self.entries()]
+
+    def entries(self) -> list[dict[bytes, bytes]]:
+        """Everything on the shard's stream, with all its fields."""
+        found = cast("list[tuple[bytes, dict[bytes, bytes]]]", client().xrange(keyspace.ledger_key(self.shard)))
+        return [fields for _, fields in found]
+
+    def add_event(self, event: bytes) -> str:
+        """Put an event on the shard's stream. Gives its id."""
+        return cast("bytes", client().xadd(keyspace.ledger_key(self.shard), {"e": event})).decode()
+
+    def lose_everything(self) -> None:
+        """What FLUSHDB does, to this shard only."""
+        for name in client().scan_iter(match=f"{keyspace.tag(self.shard)}:*", count=1000):
+            client().delete(name)
+
+    def _run(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:
+        return client().register_script(script.source)(keys=keys, args=arguments)
