@@ -116,7 +116,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (!event.detail.elt.matches("[data-live]")) return;
+  // The element that asked may be gone by now: then htmx tells its parent.
+  if (!event.detail.requestConfig.elt.matches("[data-live]")) return;
   nextRefresh = performance.now() + (performance.now() - refreshStarted) * REST;
 });
 
