@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", operations.show_metrics),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api/v1/", include("tenants.urls")),
+    path("api/v1/", include("billing.urls")),
     re_path(r"^api/", answer_unknown_path),
     path("", include("billing.pages")),
 ]

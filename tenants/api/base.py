@@ -105,6 +105,10 @@ class ManagementView(APIView):
         """The organisation whose data key seals a kept answer."""
         return self.actor.org
 
+    def is_known_parameter(self, name: str) -> bool:
+        """Whether a query parameter of this name means anything here."""
+        return name in self.known_parameters
+
     def read(self, body: type[Body]) -> dict[str, Any]:
         """The checked body of the request. Raises ValidationError."""
         if not isinstance(self.request.data, dict):
@@ -132,7 +136,7 @@ class ManagementView(APIView):
 
     def _check_parameters(self, request: Request) -> None:
         for name, value in request.query_params.items():
-            if name not in self.known_parameters:
+            if not self.is_known_parameter(name):
                 raise InvalidField("There is no such query parameter here.", field=name.replace("\x00", "")[:200])
             check_text(str(value), name)
 

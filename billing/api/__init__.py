@@ -1,0 +1,1 @@
+"""The ledger and its sums on the management API."""
