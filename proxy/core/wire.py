@@ -16,6 +16,10 @@ MAX_CHOICES: Final = 128
 MAX_NAME_CHARACTERS: Final = 200
 MAX_TOKENS_LIMIT: Final = 10_000_000
 
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+#: llama.cpp's own: where it stands, llama.cpp obeys it and neither of the others
+_LLAMA_LIMIT: Final = "n_predict"
+
 
 def parse_request(endpoint: Endpoint, raw: bytes) -> Request:
     """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault."""
@@ -57,12 +61,13 @@ def upstream_body(request: Request, upstream_model: str, *, kind: str, max_outpu
 
 def _limit_fields(request: Request, kind: str) -> tuple[str, ...]:
     """Where the output limit stands: where the caller put it, else where this kind of upstream looks for it."""
-    given = tuple(name for name in ("max_completion_tokens", "max_tokens") if request.body.get(name) is not None)
-    if given:
-        return given
-    if request.endpoint is Endpoint.CHAT and kind == "openai":
-        return ("max_completion_tokens",)
-    return ("max_tokens",)
+    given = tuple(name for name in _LIMITS if request.body.get(name) is not None)
+    if request.endpoint is Endpoint.COMPLETIONS and "max_tokens" not in given:
+        # the only name that this endpoint has to know
+        given += ("max_tokens",)
+    elif not given:
+        given = ("max_completion_tokens",) if kind == "openai" else ("max_tokens",)
+    return (*given, _LLAMA_LIMIT) if _LLAMA_LIMIT in request.body else given
 
 
 def _parse_object(raw: bytes) -> dict[str, Any]:
@@ -127,12 +132,15 @@ def _count(body: dict[str, Any], name: str) -> int:
 
 def _max_output(body: dict[str, Any]) -> int | None:
     limits = []
-    for name in ("max_completion_tokens", "max_tokens"):
+    for name in _LIMITS:
         value = body.get(name)
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOKENS_LIMIT:
             raise InvalidRequest(f"{name} must be a whole number from 1 to {MAX_TOKENS_LIMIT}.", param=name)
+        limits.append(value)
+    value = body.get(_LLAMA_LIMIT)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_TOKENS_LIMIT:
         limits.append(value)
     return min(limits, default=None)
 
