@@ -78,10 +78,6 @@ def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_t
 
 
 def _hears(request: Request) -> bool:
-    messages = request.body.get("messages")
-    return isinstance(messages, list) and any(
-        isinstance(part, dict) and part.get("type") == "input_audio"
-        for message in messages
-        if isinstance(message.get("content"), list)
-        for part in message["content"]
+    return any(part.get("type") == "input_audio" for part in tokens.parts_of(request)) or any(
+        message.get("audio") for message in tokens.messages_of(request)
     )

@@ -1,0 +1,179 @@
+"""What is decided before the first byte leaves."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxy.core.plan import exact_bound, make_plan
+from proxy.core.tokens import bound_by_bytes, count_exactly
+from proxy.errors import ApiError, InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
+from proxy.types import Controls, Endpoint, Plan, Request
+from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
+from tests.proxy.core.examples import (
+    KEY,
+    MODEL,
+    NO_CONTROLS,
+    NOON_MS,
+    ORG,
+    PRICE,
+    UPSTREAM,
+    make_budget,
+    make_chat,
+    make_request,
+)
+
+
+def plan_for(
+    request: Request, *, controls: Controls = NO_CONTROLS, key: KeySnapshot = KEY, org: OrgSnapshot = ORG
+) -> Plan:
+    return make_plan(request, controls, key, org, NOON_MS)
+
+
+def with_model(model: ModelSnapshot) -> OrgSnapshot:
+    return replace(ORG, models={model.name: model})
+
+
+def refusal(request: Request, **others: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        plan_for(request, **others)
+    return caught.value
+
+
+def test_a_plan_names_model_upstream_and_price() -> None:
+    request = make_chat(user="ben")
+    plan = plan_for(request)
+    assert (plan.request, plan.model, plan.upstream, plan.price) == (request, MODEL, UPSTREAM, PRICE)
+    assert plan.controls == Controls(end_user="ben")
+    assert plan.scopes == ()
+
+
+def test_the_quick_bound_is_made_of_bytes_and_the_exact_one_of_tokens() -> None:
+    plan = plan_for(make_chat(max_tokens=100, n=2))
+    assert plan.bound.input_tokens == bound_by_bytes(plan.request, MODEL)
+    assert (plan.bound.choices, plan.bound.max_output, plan.bound.is_exact) == (2, 100, False)
+    exact = exact_bound(plan)
+    assert exact.input_tokens == count_exactly(plan.request, MODEL) < plan.bound.input_tokens
+    assert (exact.choices, exact.max_output, exact.is_exact) == (2, 100, True)
+    assert exact.fixed_picos == exact.input_tokens * 150_000
+
+
+def test_of_two_bounds_that_both_hold_the_smaller_is_taken() -> None:
+    request = make_chat(messages=[{}] * 100)
+    assert exact_bound(plan_for(request)).input_tokens == bound_by_bytes(request, MODEL) < count_exactly(request, MODEL)
+
+
+@pytest.mark.parametrize(("asked", "bound"), [({}, 4_096), ({"max_tokens": 5}, 5), ({"max_tokens": 100_000}, 4_096)])
+def test_the_output_is_bounded_by_the_callers_limit_and_the_models(asked: dict[str, int], bound: int) -> None:
+    assert plan_for(make_chat(**asked)).bound.max_output == bound
+
+
+def test_an_embedding_is_bounded_by_its_input() -> None:
+    plan = plan_for(make_request(Endpoint.EMBEDDINGS, {"model": "small", "input": "Hi"}))
+    assert plan.bound.max_output == 0
+    # also where the model has no output at all
+    silent = with_model(replace(MODEL, max_output_tokens=0))
+    assert plan_for(make_request(Endpoint.EMBEDDINGS, {"model": "small", "input": "Hi"}), org=silent).bound.choices == 1
+
+
+def test_a_model_without_output_cannot_chat() -> None:
+    error = refusal(make_chat(), org=with_model(replace(MODEL, max_output_tokens=0)))
+    assert isinstance(error, InvalidRequest)
+    assert (error.param, error.message) == ("model", "The model small gives no output.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "hears"),
+    [
+        ({}, False),
+        ({"audio": {"voice": "alloy", "format": "wav"}}, True),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, True),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, "Hi", 5]}]}, False),
+        ({"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}, True),
+    ],
+)
+def test_sound_is_bounded_at_the_price_of_sound(fields: dict[str, Any], hears: bool) -> None:
+    priced = replace(PRICE, audio_input=40_000_000, audio_output=80_000_000)
+    bound = plan_for(make_chat(**fields), org=with_model(replace(MODEL, prices=(priced,)))).bound
+    assert bound.fixed_picos == bound.input_tokens * (40_000_000 if hears else 150_000)
+    assert bound.output_picos == (80_000_000 if hears else 600_000)
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS])
+@pytest.mark.parametrize("messages", [None, 5, "Hi", [1], ["Hi"], {"a": 1}, [{"content": [5]}]])
+def test_messages_where_they_do_not_belong_are_not_read(endpoint: Endpoint, messages: Any) -> None:
+    body = {"model": "small", "prompt": "Hi", "input": "Hi", "messages": messages}
+    plan = plan_for(make_request(endpoint, body))
+    assert exact_bound(plan).input_tokens > 0
+
+
+def test_an_unknown_model_and_one_the_key_may_not_use_are_refused_in_the_same_words() -> None:
+    unknown = refusal(make_chat(model="large"))
+    forbidden = refusal(make_chat(), key=replace(KEY, models=frozenset({"large"})))
+    for error, name in ((unknown, "large"), (forbidden, "small")):
+        assert isinstance(error, ModelNotFound)
+        assert (error.status, error.error_code, error.param) == (404, "model_not_found", "model")
+        assert error.message == f"The model `{name}` does not exist or you do not have access to it."
+    assert plan_for(make_chat(), key=replace(KEY, models=frozenset({"small"}))).model == MODEL
+
+
+@pytest.mark.parametrize("prices", [(), (replace(PRICE, effective_from_ms=NOON_MS + 1),)])
+def test_a_model_without_a_price_of_now_is_refused(prices: Any) -> None:
+    error = refusal(make_chat(), org=with_model(replace(MODEL, prices=prices)))
+    assert isinstance(error, ModelNotPriced)
+    assert (error.status, error.error_code, error.param, error.type) == (
+        402,
+        "model_not_priced",
+        "model",
+        "insufficient_quota",
+    )
+
+
+def test_a_price_of_zero_is_a_price() -> None:
+    free = replace(PRICE, input=0, output=0, cached_input=0, cache_write=0, audio_input=0, audio_output=0)
+    bound = plan_for(make_chat(), org=with_model(replace(MODEL, prices=(free,)))).bound
+    assert (bound.fixed_picos, bound.output_picos) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("bound_to", "header", "field", "found"),
+    [
+        (None, "", "", ""),
+        (None, "", "ben", "ben"),
+        (None, "ada", "ben", "ada"),
+        ("mallory", "ada", "ben", "mallory"),
+    ],
+)
+def test_the_end_user_is_whom_the_key_is_bound_to_else_the_header_else_the_field(
+    bound_to: str | None, header: str, field: str, found: str
+) -> None:
+    plan = plan_for(make_chat(user=field), controls=Controls(end_user=header), key=replace(KEY, end_user=bound_to))
+    assert plan.controls.end_user == found
+
+
+def test_a_blocked_end_user_is_refused_before_anything_else() -> None:
+    error = refusal(
+        make_chat(user="mallory", model="large"), org=replace(ORG, blocked_end_users=frozenset({"mallory"}))
+    )
+    assert isinstance(error, NotAllowed)
+    assert (error.status, error.error_code) == (403, "end_user_blocked")
+    assert error.message == "The end user mallory is blocked in this organisation."
+
+
+@pytest.mark.parametrize(
+    ("actions", "max_cost", "is_capped"),
+    [([], None, False), (["warn"], None, False), (["warn", "block"], None, True), ([], 5, True)],
+)
+def test_a_call_is_capped_under_a_hard_limit_only(actions: list[str], max_cost: int | None, is_capped: bool) -> None:
+    org = replace(ORG, budgets=tuple(make_budget(action=action) for action in actions))
+    plan = plan_for(make_chat(), controls=Controls(max_cost=max_cost), org=org)
+    assert plan.is_capped is is_capped
+    assert [scope.subject for scope in plan.scopes] == [ORG.id] * len(actions)
+
+
+def test_the_budgets_are_found_for_the_end_user_model_and_tags_of_the_call() -> None:
+    budgets = tuple(make_budget(scope) for scope in ("end_user", "model", "tag"))
+    plan = plan_for(
+        make_chat(user="ben"), controls=Controls(tags={"team": "search"}), org=replace(ORG, budgets=budgets)
+    )
+    assert [scope.subject for scope in plan.scopes] == ["ben", "small", "team=search"]
