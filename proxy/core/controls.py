@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from costhub.lib.money import MAX_LIMIT_NANOS, parse_usd
+from costhub.lib.money import MAX_LIMIT_NANOS, NANOS_PER_USD, parse_usd
 from proxy.errors import InvalidRequest
 from proxy.types import Controls
 
@@ -42,8 +42,8 @@ def parse_controls(headers: Mapping[str, str]) -> Controls:
 def _parse_tags(text: str) -> dict[str, str]:
     tags: dict[str, str] = {}
     for part in text.split(","):
-        name, sign, value = part.strip().partition("=")
-        if not (name and sign and value) or max(len(name), len(value)) > MAX_TAG_CHARACTERS or not part.isprintable():
+        name, value = (side.strip() for side in part.partition("=")[::2])
+        if not (name and value) or max(len(name), len(value)) > MAX_TAG_CHARACTERS or not part.isprintable():
             raise InvalidRequest(
                 f"x-costhub-tags must be name=value pairs with commas between them, each part at most"
                 f" {MAX_TAG_CHARACTERS} characters.",
@@ -63,5 +63,8 @@ def _parse_max_cost(text: str) -> int:
             "x-costhub-max-cost must be an amount of USD such as 0.05.", param="x-costhub-max-cost"
         ) from error
     if not 0 < nanos <= MAX_LIMIT_NANOS:
-        raise InvalidRequest("x-costhub-max-cost must be above zero.", param="x-costhub-max-cost")
+        raise InvalidRequest(
+            f"x-costhub-max-cost must be above zero and at most {MAX_LIMIT_NANOS // NANOS_PER_USD} USD.",
+            param="x-costhub-max-cost",
+        )
     return nanos
