@@ -10,9 +10,14 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import call_command
 from django.db import connections
+from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.world import World, make_world
+
+# How long an example takes says more about the machine than about the code.
+hypothesis_settings.register_profile("costhub", deadline=None)
+hypothesis_settings.load_profile("costhub")
 
 
 @pytest.fixture(scope="session")

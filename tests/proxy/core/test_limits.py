@@ -1,0 +1,119 @@
+"""Which budgets a call must fit, and which counter of each."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from costhub.lib.moments import to_ms
+from proxy.core.limits import find_scopes, make_scope
+from proxy.types import Scope
+from tenants.snapshots import BudgetSnapshot
+from tests.proxy.core.examples import KEY, NOON_MS, ORG, make_budget
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+MIDNIGHT_MS = NOON_MS - DAY_MS // 2
+
+
+def find(*budgets: BudgetSnapshot, end_user: str = "ben", **tags: str) -> tuple[Scope, ...]:
+    org = replace(ORG, budgets=budgets)
+    return find_scopes(org, KEY, end_user=end_user, model="small", tags=tags, at_ms=NOON_MS)
+
+
+def subjects(*budgets: BudgetSnapshot, end_user: str = "ben", **tags: str) -> list[str]:
+    return [scope.subject for scope in find(*budgets, end_user=end_user, **tags)]
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject"),
+    [
+        ("organization", ORG.id),
+        ("project", KEY.project_id),
+        ("key", KEY.id),
+        ("end_user", "ben"),
+        ("model", "small"),
+        ("tag", "team=search"),
+    ],
+)
+def test_a_budget_counts_the_subject_that_it_names_and_a_default_one_every_subject(scope: str, subject: str) -> None:
+    assert subjects(make_budget(scope), team="search") == [subject]
+    assert subjects(make_budget(scope, subject=subject), team="search") == [subject]
+    others = subjects(make_budget(scope, subject="another"), team="search")
+    # An organisation's budget has no other organisation to count.
+    assert others == ([ORG.id] if scope == "organization" else [])
+
+
+def test_a_call_for_nobody_is_in_no_budget_of_end_users() -> None:
+    assert subjects(make_budget("end_user"), make_budget("end_user", subject="ben"), end_user="") == []
+
+
+def test_a_budget_of_tags_counts_each_tag_apart() -> None:
+    assert subjects(make_budget("tag"), team="search", feature="x") == ["team=search", "feature=x"]
+    assert subjects(make_budget("tag", subject="feature=x"), team="search", feature="x") == ["feature=x"]
+    assert subjects(make_budget("tag", subject="feature"), feature="x") == []
+    assert subjects(make_budget("tag")) == []
+
+
+def test_scopes_keep_the_order_of_the_budgets() -> None:
+    budgets = [make_budget(scope) for scope in ("key", "organization", "tag", "model")]
+    kinds = [scope.kind for scope in find(*budgets, a="1", b="2")]
+    assert kinds == ["key", "organization", "tag", "tag", "model"]
+
+
+def test_a_scope_says_everything_that_the_reserve_needs() -> None:
+    budget = make_budget("key", id="b1", period="day", limit_nanos=5, action="block")
+    assert find(budget) == (
+        Scope(
+            budget_id="b1",
+            kind="key",
+            subject=KEY.id,
+            period="day",
+            counter=f"{{s07}}:budget:b1:{MIDNIGHT_MS}:{KEY.id}",
+            limit=5,
+            is_hard=True,
+            is_whole=True,
+            starts_ms=MIDNIGHT_MS,
+            ends_ms=MIDNIGHT_MS + DAY_MS,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("period", "starts", "ends"),
+    [
+        ("minute", datetime(2026, 3, 2, 12, 0, tzinfo=UTC), datetime(2026, 3, 2, 12, 1, tzinfo=UTC)),
+        ("hour", datetime(2026, 3, 2, 12, tzinfo=UTC), datetime(2026, 3, 2, 13, tzinfo=UTC)),
+        ("day", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)),
+        ("week", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)),
+        ("month", datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)),
+        ("total", datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_period_is_part_of_the_counter(period: str, starts: datetime, ends: datetime) -> None:
+    scope = make_scope(ORG, make_budget(period=period), ORG.id, NOON_MS)
+    assert (scope.starts_ms, scope.ends_ms) == (to_ms(starts), to_ms(ends))
+    assert scope.counter == f"{{s07}}:budget:of the organization:{to_ms(starts)}:{ORG.id}"
+
+
+def test_periods_are_those_of_the_organisations_time_zone() -> None:
+    scope = make_scope(replace(ORG, time_zone="Asia/Kolkata"), make_budget(), ORG.id, NOON_MS)
+    assert scope.starts_ms == MIDNIGHT_MS - 5 * HOUR_MS - HOUR_MS // 2
+
+
+@pytest.mark.parametrize(("action", "is_hard"), [("block", True), ("warn", False)])
+def test_only_a_blocking_budget_is_hard(action: str, is_hard: bool) -> None:
+    assert make_scope(ORG, make_budget(action=action), ORG.id, NOON_MS).is_hard is is_hard
+
+
+@pytest.mark.parametrize(
+    ("created_ms", "is_whole"), [(0, True), (MIDNIGHT_MS, True), (MIDNIGHT_MS + 1, False), (NOON_MS, False)]
+)
+def test_a_missing_counter_is_a_true_zero_only_if_the_budget_saw_the_whole_period(
+    created_ms: int, is_whole: bool
+) -> None:
+    assert make_scope(ORG, make_budget(created_ms=created_ms), ORG.id, NOON_MS).is_whole is is_whole
+
+
+def test_a_total_budget_never_saw_the_whole_of_time() -> None:
+    assert make_scope(ORG, make_budget(period="total", created_ms=1), ORG.id, NOON_MS).is_whole is False
