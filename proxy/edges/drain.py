@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 BATCH_EVENTS: Final = 2_000
 _LOCK_CLASS: Final = 0x434F5354  # "COST"
 
+#: what an event is guilty of itself; anything else is the database's trouble, and the event waits
+_UNFIT: Final = (DataError, IntegrityError, UnicodeDecodeError, KeyError)
+
 Events = list[tuple[bytes, dict[bytes, bytes]]]
 
 
@@ -63,9 +66,9 @@ def append(shard: int, events: Events) -> None:
     try:
         with transaction.atomic():
             _insert([fields[b"e"] for _, fields in events])
-    except (DataError, IntegrityError):
+    except _UNFIT:
         for entry_id, fields in events:
-            _insert_alone(shard, entry_id, fields[b"e"])
+            _insert_alone(shard, entry_id, fields)
 
 
 def cut_off(shard: int, events: Events) -> None:
@@ -84,13 +87,13 @@ def _insert(events: Sequence[bytes]) -> None:
         cursor.execute("SELECT costhub_append_ledger(%s)", [(b"[" + b",".join(events) + b"]").decode()])
 
 
-def _insert_alone(shard: int, entry_id: bytes, event: bytes) -> None:
+def _insert_alone(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
     try:
         with transaction.atomic():
-            _insert([event])
-    except (DataError, IntegrityError) as error:
+            _insert([fields[b"e"]])
+    except _UNFIT as error:
         _log.error("a ledger event could not be written", extra={"shard": shard, "entry": entry_id.decode()})
-        _bury(shard, entry_id, event, error)
+        _bury(shard, entry_id, fields.get(b"e", b""), error)
 
 
 def _bury(shard: int, entry_id: bytes, event: bytes, error: Exception) -> None:
@@ -98,7 +101,7 @@ def _bury(shard: int, entry_id: bytes, event: bytes, error: Exception) -> None:
         keyspace.ledger_key(shard),
         entry_id.decode(),
         event.decode("utf-8", "backslashreplace").replace("\0", "\\0"),
-        str(error)[:500],
+        f"{type(error).__name__}: {error}"[:500],
     ]
     with connection.cursor() as cursor:
         cursor.execute(

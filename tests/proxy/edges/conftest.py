@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tenants.access import org_scope
+from tenants.models import Organization
 from tests.proxy.edges.till import Till, next_shard
+from tests.world import Tenant, World
 
 
 @pytest.fixture
@@ -14,3 +17,13 @@ def till() -> Iterator[Till]:
     till.open()
     yield till
     till.lose_everything()
+
+
+@pytest.fixture
+def acme(committed_world: World, till: Till) -> Tenant:
+    """Acme, committed, alone on the test's shard."""
+    acme = committed_world.acme
+    with org_scope(acme.org_id):
+        Organization.objects.filter(pk=acme.org.pk).update(shard=till.shard)
+        acme.org.refresh_from_db()
+    return acme
