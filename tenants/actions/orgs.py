@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
-from costhub.lib.errors import Conflict, Forbidden
+from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from costhub.lib.keyspace import shard_of
 from costhub.lib.secrets import ADMIN_TOKEN, make_data_key, make_secret
 from tenants.access import Actor, org_scope
@@ -22,6 +22,8 @@ from tenants.choices import Permission, Role
 from tenants.models import AdminToken, Membership, Organization, Project, User
 
 FIRST_PROJECT: Final = "default"
+#: RFC 5321's longest path, without its brackets
+MAX_EMAIL_CHARACTERS: Final = 254
 _SLUG_CHARACTERS: Final = 50
 _SLUG_TRIES: Final = 5
 
@@ -125,8 +127,13 @@ def remove_member(*, actor: Actor, membership: Membership) -> None:
 
 
 def find_or_create_user(email: str) -> User:
-    """The person with this address, made without a password if there is none."""
+    """The person with this address, made without a password if there is none.
+
+    Raises InvalidField for an address that is too long for anybody's.
+    """
     address = email.strip().lower()
+    if len(address) > MAX_EMAIL_CHARACTERS:
+        raise InvalidField(f"Give an e-mail address of at most {MAX_EMAIL_CHARACTERS} characters.", field="email")
     found = User.objects.filter(email=address).first()
     if found is not None:
         return found

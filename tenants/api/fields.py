@@ -48,6 +48,16 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Email(serializers.EmailField):
+    """An e-mail address."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address. Raises ValidationError."""
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Give an e-mail address.")
+        return super().to_internal_value(data)
+
+
 class Whole(serializers.IntegerField):
     """A whole number that fits into 64 bits, written as a number."""
 

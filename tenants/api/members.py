@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from tenants.actions.orgs import add_member, remove_member, set_role
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer, Body, Choice
+from tenants.api.fields import Answer, Body, Choice, Email
 from tenants.choices import Role
 from tenants.models import Membership
 from tenants.selectors import list_members
@@ -29,7 +29,7 @@ class MemberAnswer(Answer):
 class NewMember(Body):
     """Whom to add."""
 
-    email = serializers.EmailField()
+    email = Email()
     role = Choice(Role)
 
 

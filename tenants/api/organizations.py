@@ -12,7 +12,7 @@ from costhub.lib.errors import Forbidden, NotFound
 from tenants.actions.orgs import create_organization, find_or_create_user, update_organization
 from tenants.api.authentication import PlatformActor
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer, Body, Text
+from tenants.api.fields import Answer, Body, Email, Text
 from tenants.models import Organization, User
 
 
@@ -40,7 +40,7 @@ class NewOrganization(Body):
 
     name = Text()
     time_zone = Text(required=False)
-    owner_email = serializers.EmailField(required=False)
+    owner_email = Email(required=False)
 
 
 class OrganizationChanges(Body):
