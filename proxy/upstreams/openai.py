@@ -82,8 +82,9 @@ class AnswerReader:
         for name in ("content", "reasoning_content", "reasoning", "refusal"):
             if name in delta:
                 self._keep(delta[name])
-        for call in _dicts(delta.get("tool_calls")):
-            function = call.get("function")
+        # function_call is what tool calls were before 2023, and some servers still send it
+        functions = [delta.get("function_call"), *(call.get("function") for call in _dicts(delta.get("tool_calls")))]
+        for function in functions:
             if isinstance(function, dict):
                 self._keep(function.get("name"))
                 self._keep(function.get("arguments"))
@@ -99,8 +100,9 @@ def normalise_usage(reported: dict[str, Any]) -> Usage | None:
     Absent is not zero: a report without input tokens is no report, since every call has some.
     """
     inputs = _tokens(reported.get("prompt_tokens"))
-    outputs = _tokens(reported.get("completion_tokens")) or 0
-    if not inputs:
+    # An embedding's report has no output; one that has a senseless one is no report.
+    outputs = 0 if reported.get("completion_tokens") is None else _tokens(reported["completion_tokens"])
+    if not inputs or outputs is None:
         return None
     of_input = reported.get("prompt_tokens_details")
     of_output = reported.get("completion_tokens_details")
