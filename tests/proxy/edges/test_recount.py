@@ -1,0 +1,309 @@
+"""Counters from the ledger: exact whenever it is done, whatever goes on meanwhile."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+import orjson
+import psycopg
+import pytest
+import time_machine
+from django.db import connection, connections
+
+from costhub.lib import clock, keyspace
+from costhub.lib.moments import to_ms
+from costhub.lib.redis import client
+from proxy.core.limits import make_scope
+from proxy.edges import drain, recount
+from proxy.edges.recount import RecountFailed
+from proxy.types import Scope
+from tenants.access import org_scope
+from tenants.choices import BudgetPeriod, BudgetScope
+from tenants.models import Budget, Organization
+from tenants.selectors import load_org_snapshot
+from tests.proxy.edges.entries import make_event, make_row, sum_ledger
+from tests.proxy.edges.till import Line, Till
+from tests.world import Tenant, World, make_budget, make_catalog
+
+
+def find_scope(tenant: Tenant, budget: Budget, subject: str = "", at_ms: int | None = None) -> Scope:
+    """The counter of a budget, for one subject, now or at another moment."""
+    org = load_org_snapshot(tenant.org_id)
+    assert org is not None
+    (found,) = (one for one in org.budgets if one.id == str(budget.pk))
+    who = org.id if budget.scope == BudgetScope.ORGANIZATION else subject or budget.subject
+    return make_scope(org, found, who, clock.now_ms() if at_ms is None else at_ms)
+
+
+def line_of(scope: Scope) -> Line:
+    return Line(scope.counter, scope.limit, scope.is_whole)
+
+
+def spend(till: Till, tenant: Tenant, cost: int, *, drained: bool = True, **fields: Any) -> None:
+    """A call that no counter knows of."""
+    till.add_event(make_event(tenant, cost, **fields))
+    if drained:
+        assert drain.drain(till.shard) == 1
+
+
+#: calls that cost 1, 10, 100 ... nanos: the digits of a sum say which of them are in it
+CALLS: Final[list[dict[str, Any]]] = [
+    {"end_user": "ann", "request_model": "small", "tags": {"team": "a=b", "other": "x"}},
+    {"end_user": "ann", "request_model": "large", "tags": {"team": "a"}},
+    {"end_user": "Ann", "request_model": "small", "tags": {}},
+    {"end_user": "an", "request_model": "small-2", "tags": {"team": "a=b"}},
+    {"end_user": "", "request_model": "small", "tags": {"other": "a=b"}},
+    {"end_user": "ann", "request_model": "", "tags": {"a": "team"}},
+]
+
+
+class TestOneBudget:
+    def test_a_budget_made_in_mid_period_knows_what_was_spent_before_it(self, acme: Tenant, till: Till) -> None:
+        spend(till, acme, 400)
+        spend(till, acme, 20, drained=False)
+        scope = find_scope(acme, make_budget(acme, "10.00"))
+        assert not scope.is_whole
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (420, 0)
+        assert client().pexpiretime(scope.counter) == scope.ends_ms + recount.COUNTER_KEPT_MS
+
+    @pytest.mark.parametrize("drained", [True, False])
+    @pytest.mark.parametrize(
+        ("kind", "subject", "expected"),
+        [
+            (BudgetScope.ORGANIZATION, "", 111_111),
+            (BudgetScope.PROJECT, "own", 111_111),
+            (BudgetScope.KEY, "own", 111_111),
+            (BudgetScope.END_USER, "ann", 100_011),
+            (BudgetScope.MODEL, "small", 10_101),
+            (BudgetScope.TAG, "team=a=b", 1_001),
+        ],
+    )
+    def test_it_counts_its_own_subject_only(
+        self,
+        acme: Tenant,
+        committed_world: World,
+        till: Till,
+        kind: BudgetScope,
+        subject: str,
+        expected: int,
+        drained: bool,
+    ) -> None:
+        make_catalog(acme)
+        for place, fields in enumerate(CALLS):
+            spend(till, acme, 10**place, drained=False, **fields)
+            spend(till, committed_world.mallcorp, 10**place, drained=False, **fields)
+        if drained:
+            drain.drain(till.shard)
+        if subject == "own":
+            subject = str(acme.project.pk if kind is BudgetScope.PROJECT else acme.key.pk)
+        scope = find_scope(acme, make_budget(acme, "10.00", scope=kind, subject=subject))
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (expected, 0)
+
+    def test_end_users_under_a_default_budget(self, acme: Tenant, till: Till) -> None:
+        for user in ("ann", "bob", "ann"):
+            spend(till, acme, 100, end_user=user)
+        budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)
+        scopes = [find_scope(acme, budget, user) for user in ("ann", "bob", "cyd")]
+        recount.recount(till.shard, acme.org_id, scopes)
+        assert [till.read(line_of(scope)) for scope in scopes] == [(200, 0), (100, 0), (0, 0)]
+
+    def test_a_correction_is_in_the_sum(self, acme: Tenant, till: Till) -> None:
+        row = make_row(acme, 500)
+        till.add_event(orjson.dumps(row))
+        drain.drain(till.shard)
+        correction = row | {"id": clock.new_request_id()[0], "kind": "correction", "corrects": row["id"]}
+        till.add_event(orjson.dumps(correction | {"effective_cost": -80}))
+        scope = find_scope(acme, make_budget(acme, "1.00"))
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (420, 0)
+
+    def test_what_is_there_already_is_left_when_asked_so(self, acme: Tenant, till: Till) -> None:
+        spend(till, acme, 400)
+        scope = find_scope(acme, make_budget(acme, "1.00"))
+        till.put(line_of(scope), 5, 6)
+        recount.recount(till.shard, acme.org_id, [scope], only_missing=True)
+        assert till.read(line_of(scope)) == (5, 6)
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (400, 0)
+
+
+class TestPeriods:
+    def test_a_day_is_that_of_the_organisations_time_zone(self, acme: Tenant, till: Till) -> None:
+        with org_scope(acme.org_id):
+            Organization.objects.filter(pk=acme.org.pk).update(time_zone="America/Sao_Paulo")
+        budget = make_budget(acme, "1.00")
+        midnight = to_ms(datetime(2031, 6, 3, 3, tzinfo=UTC))
+        for at_ms, cost in (
+            (midnight - 1, 1),
+            (midnight, 20),
+            (midnight + 86_399_999, 300),
+            (midnight + 86_400_000, 4_000),
+        ):
+            spend(till, acme, cost, at_ms=at_ms, drained=False)
+        days = [find_scope(acme, budget, at_ms=midnight + day * 86_400_000) for day in (-1, 0, 1)]
+        recount.recount(till.shard, acme.org_id, days)
+        assert [till.read(line_of(day)) for day in days] == [(1, 0), (320, 0), (4_000, 0)]
+
+    def test_a_call_that_came_before_midnight_may_reserve_after_it(self, acme: Tenant, till: Till) -> None:
+        budget = make_budget(acme, "1.00")
+        with org_scope(acme.org_id):
+            Budget.objects.filter(pk=budget.pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        midnight = datetime(2031, 6, 3, tzinfo=UTC)
+        spend(till, acme, 7, at_ms=to_ms(midnight) - 1)
+        spend(till, acme, 400, at_ms=to_ms(midnight))
+        with time_machine.travel(midnight.replace(second=20), tick=False):
+            recount.recount(till.shard, "", ())
+        days = [find_scope(acme, budget, at_ms=to_ms(midnight) - 1), find_scope(acme, budget, at_ms=to_ms(midnight))]
+        assert [till.read(line_of(day)) for day in days] == [(7, 0), (400, 0)]
+
+
+class TestWholeShard:
+    def test_lost_data_is_made_anew_and_the_shard_opened(
+        self, acme: Tenant, committed_world: World, till: Till
+    ) -> None:
+        mallcorp = committed_world.mallcorp
+        with org_scope(mallcorp.org_id):
+            Organization.objects.filter(pk=mallcorp.org.pk).update(shard=till.shard)
+        of_org = make_budget(acme, "10.00")
+        of_key = make_budget(acme, "5.00", scope=BudgetScope.KEY, subject=str(acme.key.pk))
+        of_users = make_budget(acme, "1.00", scope=BudgetScope.END_USER, period=BudgetPeriod.TOTAL)
+        of_tags = make_budget(acme, "1.00", scope=BudgetScope.TAG, period=BudgetPeriod.MONTH)
+        theirs = make_budget(mallcorp, "10.00")
+        for cost, user in ((1, "ann"), (20, "bob"), (300, "ann")):
+            spend(till, acme, cost, end_user=user, tags={"team": user})
+        spend(till, mallcorp, 5_000)
+        till.lose_everything()
+        spend(till, acme, 4_000, drained=False, end_user="bob", tags={"team": "x"})
+
+        recount.recount(till.shard, "", ())
+
+        scopes = {
+            find_scope(acme, of_org): 4_321,
+            find_scope(acme, of_key): 4_321,
+            find_scope(acme, of_users, "ann"): 301,
+            find_scope(acme, of_users, "bob"): 4_020,
+            find_scope(acme, of_tags, "team=ann"): 301,
+            find_scope(acme, of_tags, "team=x"): 4_000,
+            find_scope(mallcorp, theirs): 5_000,
+        }
+        assert {scope.counter: till.read(line_of(scope)) for scope in scopes} == {
+            scope.counter: (settled, 0) for scope, settled in scopes.items()
+        }
+        assert till.reserve("a", line_of(find_scope(acme, of_org)), wanted=10)[:3] == [1, 10, 10]
+
+    def test_open_holds_are_in_it(self, acme: Tenant, till: Till) -> None:
+        scope = find_scope(acme, make_budget(acme, "10.00"))
+        recount.recount(till.shard, "", ())
+        line = line_of(scope)
+        till.reserve("a", line, wanted=50)
+        till.reserve("a", line, wanted=30, attempt=2)
+        till.reserve("b", line, wanted=700)
+        till.settle("b", 600, line, event=make_event(acme, 600))
+        till.put(line, 123, 456)
+        recount.recount(till.shard, "", ())
+        assert till.read(line) == (600, 80)
+        till.settle("a", 5, line, event=make_event(acme, 5))
+        assert till.read(line) == (605, 0)
+        assert recount.find_drift(till.shard) == []
+
+    def test_unread_events_are_counted_once_however_often(self, acme: Tenant, till: Till) -> None:
+        scope = find_scope(acme, make_budget(acme, "10.00"))
+        for cost in (1, 20, 300):
+            spend(till, acme, cost, drained=False)
+        for _ in range(3):
+            recount.recount(till.shard, "", ())
+            assert till.read(line_of(scope)) == (321, 0)
+            assert sum_ledger(acme) == 321
+        assert len(till.events()) == 3, "they are cut off by the drain alone"
+        assert drain.drain(till.shard) == 3
+        recount.recount(till.shard, "", ())
+        assert till.read(line_of(scope)) == (321, 0)
+
+    def test_drift_is_found_and_ended(self, acme: Tenant, till: Till) -> None:
+        budget = make_budget(acme, "10.00")
+        scope = find_scope(acme, budget)
+        spend(till, acme, 400)
+        assert recount.find_drift(till.shard) == [], "a counter that nobody has needed yet is no drift"
+        till.put(line_of(scope), 399)
+        assert recount.find_drift(till.shard) == [(scope.counter, 399, 400)]
+        recount.recount(till.shard, "", ())
+        assert recount.find_drift(till.shard) == []
+
+
+class TestFailing:
+    def test_without_postgresql_nothing_is_opened(self, acme: Tenant, till: Till) -> None:
+        till.lose_everything()
+        with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+            other.execute("SELECT pg_advisory_xact_lock(%s, %s)", [drain._LOCK_CLASS, till.shard])
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(RecountFailed):
+                recount.recount(till.shard, "", ())
+        connection.close()
+        assert client().exists(keyspace.epoch_key(till.shard)) == 0
+        recount.recount(till.shard, "", ())
+        assert client().exists(keyspace.epoch_key(till.shard)) == 1
+
+
+class TestStorm:
+    def test_calls_under_way_lose_and_double_nothing(self, acme: Tenant, till: Till) -> None:
+        """Holds are taken and settled without a pause while counters are rebuilt, lost and counted, and events drained."""
+        lines = [
+            line_of(find_scope(acme, make_budget(acme, "9000000.00", scope=scope, subject=subject)))
+            for scope, subject in ((BudgetScope.ORGANIZATION, ""), (BudgetScope.KEY, str(acme.key.pk)))
+        ]
+        recount.recount(till.shard, "", ())
+        numbers = count(1)
+        calls, workers = 250, 4
+
+        def call_on(worker: int) -> int:
+            spent = 0
+            for number in range(calls):
+                row = make_row(acme, next(numbers))
+                hold = str(row["id"])
+                assert till.reserve(hold, *lines, wanted=5_000)[0] == 1
+                if number % 5 == worker:
+                    till.reserve(hold, *lines, wanted=700, attempt=2)
+                assert till.settle(hold, row["effective_cost"], *lines, event=orjson.dumps(row)) == 1
+                spent += row["effective_cost"]
+            return spent
+
+        def recount_until(done: list[bool]) -> int:
+            rounds = 0
+            while not done:
+                recount.recount(till.shard, *(("", ()) if rounds % 2 else (acme.org_id, scopes)))
+                rounds += 1
+            connections.close_all()
+            return rounds
+
+        def drain_until(done: list[bool]) -> int:
+            moved = 0
+            while not done or till.events():
+                moved += drain.drain(till.shard)
+            connections.close_all()
+            return moved
+
+        org = load_org_snapshot(acme.org_id)
+        assert org is not None
+        scopes = [
+            make_scope(
+                org, budget, org.id if budget.scope == BudgetScope.ORGANIZATION else budget.subject, clock.now_ms()
+            )
+            for budget in org.budgets
+        ]
+        done: list[bool] = []
+        with ThreadPoolExecutor(workers + 3) as pool:
+            jobs = [pool.submit(recount_until, done) for _ in range(2)]
+            draining = pool.submit(drain_until, done)
+            spent = sum(call.result() for call in [pool.submit(call_on, worker) for worker in range(workers)])
+            done.append(True)
+            assert all(job.result() > 0 for job in jobs)
+            assert draining.result() >= calls * workers
+        assert spent == sum(range(1, calls * workers + 1))
+        assert [till.read(line) for line in lines] == [(spent, 0)] * 2
+        assert sum_ledger(acme) == spent
+        assert recount.find_drift(till.shard) == []
