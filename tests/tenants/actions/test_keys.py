@@ -132,6 +132,14 @@ class TestRotate:
         assert caught.value.field == "grace_seconds"
 
 
+def test_without_an_open_project_there_is_no_key(world: World) -> None:
+    revoke_key(actor=world.ben_actor, key=world.acme.key)
+    update_project(actor=world.acme.owner, project=world.acme.project, is_archived=True)
+    with pytest.raises(Conflict) as caught:
+        create_key(actor=world.ben_actor, name="k")
+    assert caught.value.field == "project"
+
+
 def test_revoking_twice_changes_nothing_more(world: World) -> None:
     with time_machine.travel(NOW, tick=False):
         first = revoke_key(actor=world.ben_actor, key=world.acme.key).revoked_at

@@ -160,6 +160,15 @@ class TestUpdate:
             "max_retries": [2, 0],
         }
 
+    def test_a_name_is_taken_once(self, world: World, upstream: Upstream) -> None:
+        other = create_upstream(
+            actor=world.acme.owner, name="other", kind=UpstreamKind.OPENAI, base_url="https://api.openai.com/v1"
+        )
+        with pytest.raises(Conflict) as caught:
+            update_upstream(actor=world.acme.owner, upstream=other, name="ours")
+        assert caught.value.field == "name"
+        assert set(Upstream.objects.values_list("name", flat=True)) == {"ours", "other"}
+
     @pytest.mark.parametrize(
         ("field", "value"),
         [

@@ -207,6 +207,15 @@ def test_an_address_that_cannot_be_one_is_refused(ada: Api, email: object) -> No
     assert (problem["status"], problem["errors"][0]["field"]) == (400, "email")
 
 
+def test_a_thousand_parameters_are_too_many(ada: Api) -> None:
+    problem = check_problem(ada.get("/keys?" + "&".join(["limit=1"] * 1001)))
+    assert (problem["status"], problem["detail"]) == (400, "The request cannot be read.")
+
+
+def test_a_format_that_there_is_not_is_no_path(ada: Api) -> None:
+    assert check_problem(ada.get("/requests", format="xml"))["status"] == 404
+
+
 def test_accepting_something_else_than_json_is_refused(ada: Api) -> None:
     answer = ada.send("GET", "/keys", headers={"Accept": "text/html"})
     assert (answer.status_code, check_problem(answer)["code"]) == (406, "not_acceptable")
