@@ -9,16 +9,16 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 import orjson
 from django.conf import settings
 
 from costhub.lib import metrics
 from proxy import queries
-from proxy.call import Call, ClientLeft, Receive
+from proxy.call import Call, Receive
 from proxy.edges.reply import Reply, Send
-from proxy.errors import ApiError, MethodNotAllowed, NotFound
+from proxy.errors import ApiError, MethodNotAllowed, NotFound, UpstreamError
 from proxy.pipeline import complete
 from proxy.types import Endpoint
 from proxy.wiring import Edges, open_edges
@@ -84,8 +84,6 @@ class App:
                 await _serve(call, self._edges, reply, task)
         except ApiError as error:
             await _send_error(error, call.id if call else "", reply)
-        except ClientLeft:
-            pass
         except asyncio.CancelledError:
             # The caller has left: nobody is there to be told.
             if not reply.is_gone:
@@ -128,7 +126,7 @@ async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) ->
     }
     found = routes.get(path)
     if found is None and path.startswith("models/"):
-        found = ("GET", lambda: queries.get_model(call, edges, unquote(path.removeprefix("models/"))))
+        found = ("GET", lambda: queries.get_model(call, edges, path.removeprefix("models/")))
     if found is None and path.startswith("costhub/requests/"):
         found = ("GET", lambda: queries.show_request(call, edges, path.removeprefix("costhub/requests/")))
     if found is None:
@@ -142,7 +140,8 @@ async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) ->
 
 
 async def _send_error(error: ApiError, request_id: str, reply: Reply) -> None:
-    metrics.ERRORS.labels(error.error_code).inc()
+    # An upstream's own codes are as many as it likes: a label takes only ours.
+    metrics.ERRORS.labels(error.code if isinstance(error, UpstreamError) else error.error_code).inc()
     body = orjson.dumps(error.body(request_id))
     # A caller who left meanwhile cannot be told.
     with suppress(OSError, RuntimeError):

@@ -15,14 +15,11 @@ BODY_TIMEOUT_SECONDS: Final = 30
 MAX_HEADER_BYTES: Final = 32 * 1024
 
 
-class ClientLeft(Exception):
-    """The caller closed the connection before the request was whole."""
-
-
 class Call:
     """A call as it arrives. Its id and its moment are made together: they are the ledger's key."""
 
     __slots__ = (
+        "_header_bytes",
         "_max_body_bytes",
         "_receive",
         "_repeated",
@@ -51,10 +48,7 @@ class Call:
                 self.headers[name] = raw_value.decode()
             except UnicodeDecodeError:
                 self.headers[name] = raw_value.decode("latin-1")
-        if size > MAX_HEADER_BYTES:
-            raise InvalidRequest(
-                f"The request's headers have {size} bytes: {MAX_HEADER_BYTES} at most.", code="headers_too_large"
-            )
+        self._header_bytes = size
         self._repeated = frozenset(repeated)
         self._receive = receive
         self._max_body_bytes = max_body_bytes
@@ -64,11 +58,16 @@ class Call:
         self.when_read = asyncio.Event()
 
     def bearer(self) -> str:
-        """The API key that the request carries. Raises Unauthorized."""
+        """The API key that the request carries. Raises Unauthorized, and InvalidRequest if the headers are too long."""
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise InvalidRequest(
+                f"The request's headers have {self._header_bytes} bytes: {MAX_HEADER_BYTES} at most.",
+                code="headers_too_large",
+            )
         return find_bearer(self.headers, self._repeated)
 
     async def body(self) -> bytes:
-        """The whole body. Raises InvalidRequest if it is too long, too slow or no JSON, ClientLeft if it never ends."""
+        """The whole body. Raises InvalidRequest if it is too long, too slow, not called JSON or broken off."""
         content_type = self.headers.get("content-type", "application/json")
         if "json" not in content_type.lower():
             raise InvalidRequest(
@@ -77,17 +76,11 @@ class Call:
                 code="unsupported_content_type",
             )
         length = self.headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._max_body_bytes:
+        if length.isdecimal() and int(length) > self._max_body_bytes:
             raise self._too_long()
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            self.when_read.set()
-            if len(message["body"]) > self._max_body_bytes:
-                raise self._too_long()
-            return bytes(message["body"])
         try:
             async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                return await self._read_on(message)
+                return await self._read_all()
         except TimeoutError as error:
             raise InvalidRequest(
                 f"The body did not arrive within {BODY_TIMEOUT_SECONDS} s.", code="body_timeout", status=408
@@ -98,11 +91,12 @@ class Call:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def _read_on(self, message: dict[str, Any]) -> bytes:
+    async def _read_all(self) -> bytes:
         parts, size = [], 0
         while True:
+            message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ClientLeft
+                raise InvalidRequest("The body broke off before its end.", code="incomplete_body")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._max_body_bytes:
@@ -110,7 +104,6 @@ class Call:
             if not message.get("more_body"):
                 self.when_read.set()
                 return b"".join(parts)
-            message = await self._receive()
 
     def _too_long(self) -> InvalidRequest:
         return InvalidRequest(

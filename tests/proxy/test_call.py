@@ -1,0 +1,185 @@
+"""A request as ASGI brings it: headers, the key in them, and a body in pieces."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from proxy import call as call_module
+from proxy.call import MAX_HEADER_BYTES, Call
+from proxy.errors import InvalidRequest, Unauthorized
+from proxy.types import Endpoint
+
+KEY = "chk_the-key-of-this-test"
+Message = dict[str, Any]
+
+
+def make_call(*messages: Message, headers: list[tuple[str, bytes]] | None = None, limit: int = 1_000) -> Call:
+    """A call that receives these messages, and then nothing for ever."""
+    waiting = list(messages)
+
+    async def receive() -> Message:
+        if not waiting:
+            await asyncio.Future()
+        return waiting.pop(0)
+
+    raw = [(name.encode(), value) for name, value in headers or []]
+    return Call({"headers": raw}, receive, Endpoint.CHAT, limit)
+
+
+def piece(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+END = piece(b"", more=False)
+GONE = {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "body"),
+    [
+        ([piece(b"{}", more=False)], b"{}"),
+        ([{"type": "http.request", "body": b"{}"}], b"{}"),
+        ([{"type": "http.request"}], b""),
+        ([piece(b"{}"), END], b"{}"),
+        ([piece(b""), piece(b'{"a"'), piece(b""), piece(b":1}", more=False)], b'{"a":1}'),
+        ([piece(b"x" * 1_000), END], b"x" * 1_000),
+        ([END], b""),
+    ],
+)
+async def test_a_body_is_the_sum_of_its_pieces(messages: list[Message], body: bytes) -> None:
+    call = make_call(*messages)
+    assert not call.when_read.is_set()
+    assert await call.body() == body
+    assert call.when_read.is_set()
+
+
+async def refusal(call: Call) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        await call.body()
+    assert not call.when_read.is_set()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [piece(b"x" * 1_001, more=False)],
+        [piece(b"x" * 1_000), piece(b"x")],
+        [piece(b"x" * 600), piece(b"x" * 600)],
+    ],
+)
+async def test_a_body_that_grows_past_the_limit_is_refused_at_once(messages: list[Message]) -> None:
+    error = await refusal(make_call(*messages))
+    assert (error.status, error.error_code) == (400, "request_too_large")
+    assert error.message == "The body is longer than 1000 bytes, the most that is taken here."
+
+
+async def test_a_length_past_the_limit_is_refused_before_the_body_comes() -> None:
+    error = await refusal(make_call(headers=[("content-length", b"1001")]))
+    assert (error.status, error.error_code) == (400, "request_too_large")
+
+
+@pytest.mark.parametrize("length", [b"1000", b"", b"-5", b"1e9", "\u00b2".encode()])
+async def test_a_length_that_says_nothing_is_not_believed(length: bytes) -> None:
+    call = make_call(piece(b"{}", more=False), headers=[("content-length", length)])
+    assert await call.body() == b"{}"
+
+
+@pytest.mark.parametrize("messages", [[GONE], [piece(b'{"a"'), GONE]])
+async def test_a_body_that_breaks_off_is_told_as_that(messages: list[Message]) -> None:
+    error = await refusal(make_call(*messages))
+    assert (error.status, error.error_code) == (400, "incomplete_body")
+
+
+@pytest.mark.parametrize("messages", [[], [piece(b'{"a"')]])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_module, "BODY_TIMEOUT_SECONDS", 0.01)
+    error = await refusal(make_call(*messages))
+    assert (error.status, error.error_code) == (408, "body_timeout")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "multipart/form-data; boundary=x", "application/xml", "", "\u20ac"]
+)
+async def test_a_body_that_is_not_called_json_is_refused_unread(content_type: str) -> None:
+    error = await refusal(make_call(headers=[("content-type", content_type.encode())]))
+    assert (error.status, error.error_code, error.param) == (400, "unsupported_content_type", "Content-Type")
+    assert repr(content_type[:100]) in error.message
+
+
+@pytest.mark.parametrize(
+    "content_type", [b"application/json", b"Application/JSON; charset=utf-8", b"application/vnd.api+json"]
+)
+async def test_every_name_of_json_is_taken(content_type: bytes) -> None:
+    assert await make_call(END, headers=[("content-type", content_type)]).body() == b""
+
+
+async def test_a_caller_who_leaves_is_noticed_after_the_body() -> None:
+    call = make_call(END, piece(b"late"), GONE)
+    await call.body()
+    await call.wait_for_disconnect()
+
+
+def test_headers_are_read_as_utf_8_or_else_as_latin_1() -> None:
+    call = make_call(headers=[("x-costhub-user", "b\u00e9n".encode()), ("x-old", b"b\xe9n")])
+    assert call.headers == {"x-costhub-user": "b\u00e9n", "x-old": "b\u00e9n"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("authorization", f"Bearer {KEY}")],
+        [("authorization", f"bearer  {KEY} ")],
+        [("x-api-key", KEY)],
+        [("api-key", KEY)],
+        [("authorization", f"Bearer {KEY}"), ("x-api-key", KEY), ("api-key", KEY)],
+    ],
+)
+def test_a_key_is_found_in_each_of_its_places(headers: list[tuple[str, str]]) -> None:
+    assert make_call(headers=[(name, value.encode()) for name, value in headers]).bearer() == KEY
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([], "missing_api_key"),
+        ([("authorization", "Bearer ")], "missing_api_key"),
+        ([("authorization", "Basic YWRhOnBhc3N3b3Jk")], "invalid_api_key"),
+        ([("authorization", KEY)], "invalid_api_key"),
+        ([("authorization", f"Bearer {KEY}")] * 2, "invalid_api_key"),
+        ([("x-api-key", KEY)] * 2, "invalid_api_key"),
+        ([("authorization", f"Bearer {KEY}"), ("x-api-key", "chk_another")], "invalid_api_key"),
+        ([("x-api-key", KEY), ("api-key", "chk_another")], "invalid_api_key"),
+        ([("cookie", f"api_key={KEY}"), ("x-goog-api-key", KEY)], "missing_api_key"),
+    ],
+)
+def test_none_or_several_keys_are_refused(headers: list[tuple[str, str]], code: str) -> None:
+    call = make_call(headers=[(name, value.encode()) for name, value in headers])
+    with pytest.raises(Unauthorized) as caught:
+        call.bearer()
+    assert (caught.value.status, caught.value.error_code) == (401, code)
+    assert KEY not in caught.value.message
+
+
+def test_headers_have_a_limit_and_the_refusal_an_id() -> None:
+    key = [("authorization", f"Bearer {KEY}".encode())]
+    room = MAX_HEADER_BYTES - len("authorization") - len(key[0][1]) - len("x-filler")
+    assert make_call(headers=[*key, ("x-filler", b"x" * room)]).bearer() == KEY
+    call = make_call(headers=[*key, ("x-filler", b"x" * (room + 1))])
+    with pytest.raises(InvalidRequest) as caught:
+        call.bearer()
+    assert (caught.value.status, caught.value.error_code) == (400, "headers_too_large")
+    assert (
+        caught.value.message == f"The request's headers have {MAX_HEADER_BYTES + 1} bytes: {MAX_HEADER_BYTES} at most."
+    )
+    assert len(call.id) == 36
+
+
+def test_an_id_carries_the_moment_of_its_call() -> None:
+    call = make_call()
+    assert int(call.id.replace("-", "")[:12], 16) == call.started_ms
+    assert call.id[14] == "7"
+    assert call.keeps_going is False
