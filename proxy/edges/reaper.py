@@ -22,8 +22,11 @@ def reap(shard: int) -> int:
     """Settle every hold of a shard whose lease has ended. Returns how many. Safe to run twice, or in two places."""
     now = clock.now_ms()
     leases = keyspace.leases_key(shard)
-    expired = cast("list[bytes]", client().zrangebyscore(leases, "-inf", now, start=0, num=_BATCH))
-    return sum(_reap_one(shard, hold_id.decode(), now) for hold_id in expired)
+    reaped = 0
+    # Each one is settled, gone or renewed when it has been looked at, so that none is met again.
+    while expired := cast("list[bytes]", client().zrangebyscore(leases, "-inf", now, start=0, num=_BATCH)):
+        reaped += sum(_reap_one(shard, hold_id.decode(), now) for hold_id in expired)
+    return reaped
 
 
 def _reap_one(shard: int, hold_id: str, now: int) -> int:
