@@ -6,13 +6,14 @@ difference to what was charged becomes a correction: a row of its own, and the c
 """
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from costhub.lib import clock, failpoints, keyspace, secrets
 from costhub.lib.errors import AppError
@@ -27,7 +28,7 @@ from proxy.models import LedgerEntry
 from proxy.types import Certainty, Usage
 from proxy.upstreams.openai import normalise_usage
 from tenants.access import org_scope
-from tenants.selectors import load_org_snapshot
+from tenants.selectors import find_price_version, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot, PriceSnapshot, UpstreamSnapshot
 
 _log = logging.getLogger(__name__)
@@ -49,12 +50,13 @@ def correct_estimates(org_id: str, gate: Gate) -> int:
     """Ask for the bill of every estimated row of an organisation that has no correction yet. Returns how many were
     corrected. Safe to run twice, or in two places."""
     org = load_org_snapshot(org_id)
-    if org is None or not any(upstream.bill_path for upstream in org.upstreams.values()):
+    if org is None:
         return 0
+    answering = {upstream.id: upstream for upstream in org.upstreams.values() if upstream.bill_path}
     corrected = 0
-    for entry in _find_estimates(org):
-        upstream = org.upstreams.get(str(entry.upstream_id))
-        if upstream is None or not upstream.bill_path:
+    for entry in _find_estimates(org, list(answering)):
+        upstream = answering.get(str(entry.upstream_id))
+        if upstream is None:
             continue
         try:
             correct(entry, org, upstream, gate)
@@ -62,6 +64,8 @@ def correct_estimates(org_id: str, gate: Gate) -> int:
         except NotKnownYet:
             continue
         except AppError as error:
+            # One that is out of reach would make the others wait for a time-out a row.
+            del answering[upstream.id]
             _log.warning(
                 "an upstream's bill cannot be asked for", extra={"upstream": upstream.id, "why": error.message}
             )
@@ -91,25 +95,31 @@ def correct(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, ga
     failpoints.reach("correct_posted")
 
 
-def _find_estimates(org: OrgSnapshot) -> list[LedgerEntry]:
-    with org_scope(org.id):
-        corrections = LedgerEntry.objects.filter(
-            org_id=org.id, started_at=OuterRef("started_at"), corrects=OuterRef("id")
-        )
-        return list(
-            LedgerEntry.objects.filter(
-                org_id=org.id, is_estimated=True, kind="call", started_at__gte=clock.now() - ASK_FOR
+def _find_estimates(org: OrgSnapshot, upstream_ids: list[str]) -> Iterator[LedgerEntry]:
+    """Every estimated row of these upstreams without a correction, oldest first; those that stay unknown hold up none."""
+    after = (clock.now() - ASK_FOR, UUID(int=0))
+    while upstream_ids:
+        with org_scope(org.id):
+            corrections = LedgerEntry.objects.filter(
+                org_id=org.id, started_at=OuterRef("started_at"), corrects=OuterRef("id")
             )
-            .exclude(Exists(corrections))
-            .order_by("started_at")[:_BATCH]
-        )
+            batch = list(
+                LedgerEntry.objects.filter(org_id=org.id, is_estimated=True, kind="call", upstream_id__in=upstream_ids)
+                .filter(Q(started_at__gt=after[0]) | Q(started_at=after[0], id__gt=after[1]))
+                .exclude(Exists(corrections))
+                .order_by("started_at", "id")[:_BATCH]
+            )
+        yield from batch
+        if len(batch) < _BATCH:
+            return
+        after = (batch[-1].started_at, batch[-1].id)
 
 
 def _true_cost(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> tuple[Usage, int]:
     """Tokens and nano-USD over all attempts: those that we know, and for the others what the bill says."""
     price = _price_of(entry, org)
     parts, cost = [], 0
-    for attempt in entry.attempts:
+    for attempt in _attempts_of(entry, upstream):
         if attempt["certainty"] in {Certainty.EXACT, Certainty.NOTHING}:
             parts.append(Usage(**attempt["usage"]))
             cost += attempt["cost"]
@@ -121,17 +131,25 @@ def _true_cost(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot,
     return add_usage(parts), cost
 
 
+def _attempts_of(entry: LedgerEntry, upstream: UpstreamSnapshot) -> list[dict[str, Any]]:
+    """A call's attempts. A dead worker's hold counted only those that needed money of their own: for its call every
+    number is asked for that it can have come to."""
+    if entry.error_code != "worker_died":
+        return list(entry.attempts)
+    most = max(len(entry.attempts), upstream.max_retries + 1)
+    return [{"number": number, "certainty": Certainty.BOUND} for number in range(1, most + 1)]
+
+
 def _price_of(entry: LedgerEntry, org: OrgSnapshot) -> PriceSnapshot:
-    """The price version that the call was charged at; a later version never re-rates it here."""
-    model = org.models.get(entry.request_model)
-    for price in model.prices if model else ():
-        if price.id == str(entry.price_id):
-            return price
-    raise NotKnownYet
+    """The price version that the call was charged at, whatever has come after it: nothing re-rates it here."""
+    price = find_price_version(org.id, entry.price_id) if entry.price_id else None
+    if price is None:
+        raise NotKnownYet
+    return price
 
 
 def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> Usage | None:
-    """The upstream's bill for one attempt; None if it never took it."""
+    """The upstream's bill for one attempt; None if it never took it, or took it and billed nothing."""
     target = parse_origin(upstream.base_url)
     headers = {}
     if upstream.credential is not None:
@@ -150,4 +168,13 @@ def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSn
         raise NotKnownYet from error
     if not isinstance(bill, dict) or bill.get("status") != "final" or not isinstance(bill.get("usage"), dict):
         raise NotKnownYet
-    return normalise_usage(bill["usage"]) or Usage()
+    usage = normalise_usage(bill["usage"])
+    if usage is None and not _is_nothing(bill["usage"]):
+        # What cannot be read must not be taken for nothing.
+        raise NotKnownYet
+    return usage
+
+
+def _is_nothing(usage: dict[str, Any]) -> bool:
+    """Whether a bill says in so many words that no token was billed."""
+    return usage.get("prompt_tokens") == 0 and usage.get("completion_tokens") == 0

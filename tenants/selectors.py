@@ -132,6 +132,14 @@ def compile_version(row: PriceColumns, row_id: UUID) -> PriceSnapshot:
     )
 
 
+def find_price_version(org_id: str, price_id: UUID) -> PriceSnapshot | None:
+    """A price version by its id, the organisation's own or a list price, in effect or not."""
+    with org_scope(org_id):
+        row: PriceColumns | None = Price.objects.filter(org_id=UUID(org_id), pk=price_id).first()
+    row = row or ListPrice.objects.filter(pk=price_id).first()
+    return compile_version(row, price_id) if row else None
+
+
 def list_members(actor: Actor) -> QuerySet[Membership]:
     """The organisation's members, with their people."""
     return Membership.objects.filter(org=actor.org).select_related("user")

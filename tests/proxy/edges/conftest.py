@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenants.access import org_scope
-from tenants.models import Organization
+from tests.proxy.edges.entries import move_to
 from tests.proxy.edges.till import Till, next_shard
 from tests.world import Tenant, World
 
@@ -23,7 +22,5 @@ def till() -> Iterator[Till]:
 def acme(committed_world: World, till: Till) -> Tenant:
     """Acme, committed, alone on the test's shard."""
     acme = committed_world.acme
-    with org_scope(acme.org_id):
-        Organization.objects.filter(pk=acme.org.pk).update(shard=till.shard)
-        acme.org.refresh_from_db()
+    move_to(acme, till.shard)
     return acme

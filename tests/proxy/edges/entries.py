@@ -8,10 +8,16 @@ from django.db.models import Sum
 
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
+from proxy.core.limits import make_scope
 from proxy.core.row import Row, open_row
 from proxy.models import LedgerEntry
+from proxy.types import Scope
 from tenants.access import org_scope
+from tenants.choices import BudgetScope
+from tenants.models import Budget, Organization
+from tenants.selectors import load_org_snapshot
 from tenants.snapshots import KeySnapshot
+from tests.proxy.edges.till import Line
 from tests.world import Tenant
 
 
@@ -58,3 +64,24 @@ def read_dead_letters(stream: str) -> list[tuple[str, str, str]]:
             "SELECT entry_id, event, reason FROM proxy_deadletter WHERE stream = %s ORDER BY entry_id", [stream]
         )
         return list(cursor.fetchall())
+
+
+def move_to(tenant: Tenant, shard: int) -> None:
+    """Let an organisation live on a test's own shard: only before it has spent anything."""
+    with org_scope(tenant.org_id):
+        Organization.objects.filter(pk=tenant.org.pk).update(shard=shard)
+        tenant.org.refresh_from_db()
+
+
+def find_scope(tenant: Tenant, budget: Budget, subject: str = "", at_ms: int | None = None) -> Scope:
+    """The counter of a budget, for one subject, now or at another moment."""
+    org = load_org_snapshot(tenant.org_id)
+    assert org is not None
+    (found,) = (one for one in org.budgets if one.id == str(budget.pk))
+    who = org.id if budget.scope == BudgetScope.ORGANIZATION else subject or budget.subject
+    return make_scope(org, found, who, clock.now_ms() if at_ms is None else at_ms)
+
+
+def line_of(scope: Scope) -> Line:
+    """A scope's counter, as a till names it."""
+    return Line(scope.counter, scope.limit, scope.is_whole)

@@ -93,9 +93,7 @@ class TestAlive:
 
 class TestKilled:
     @pytest.mark.parametrize(("failpoint", "events"), [("reap_found", 0), ("reap_settled", 1)])
-    def test_the_next_one_goes_on(
-        self, acme: Tenant, till: Till, line: Line, failpoint: str, events: int
-    ) -> None:
+    def test_the_next_one_goes_on(self, acme: Tenant, till: Till, line: Line, failpoint: str, events: int) -> None:
         ids = [hold(till, acme, amount, line) for amount in (400, 20)]
         assert job.run("reap", till.shard, failpoint=failpoint) == -9
         assert len(till.events()) == events

@@ -18,27 +18,13 @@ from costhub.lib.redis import client
 from proxy.core.limits import make_scope
 from proxy.edges import drain, recount
 from proxy.edges.recount import RecountFailed
-from proxy.types import Scope
 from tenants.access import org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.selectors import load_org_snapshot
-from tests.proxy.edges.entries import make_event, make_row, sum_ledger
-from tests.proxy.edges.till import Line, Till
+from tests.proxy.edges.entries import find_scope, line_of, make_event, make_row, sum_ledger
+from tests.proxy.edges.till import Till
 from tests.world import Tenant, World, make_budget, make_catalog
-
-
-def find_scope(tenant: Tenant, budget: Budget, subject: str = "", at_ms: int | None = None) -> Scope:
-    """The counter of a budget, for one subject, now or at another moment."""
-    org = load_org_snapshot(tenant.org_id)
-    assert org is not None
-    (found,) = (one for one in org.budgets if one.id == str(budget.pk))
-    who = org.id if budget.scope == BudgetScope.ORGANIZATION else subject or budget.subject
-    return make_scope(org, found, who, clock.now_ms() if at_ms is None else at_ms)
-
-
-def line_of(scope: Scope) -> Line:
-    return Line(scope.counter, scope.limit, scope.is_whole)
 
 
 def spend(till: Till, tenant: Tenant, cost: int, *, drained: bool = True, **fields: Any) -> None:
