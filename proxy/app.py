@@ -30,6 +30,7 @@ PREFIX: Final = "/v1/"
 CLOSING_SECONDS: Final = 10.0
 #: how long a stopping worker lets calls in flight come to their end
 DRAINING_SECONDS: Final = 20.0
+WATCH_AFTER_SECONDS: Final = 0.02
 
 _ENDPOINTS: Final = {PREFIX + endpoint.value: endpoint for endpoint in Endpoint}
 
@@ -100,14 +101,36 @@ class App:
 
 
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
-    watch = asyncio.create_task(_watch(call, reply, task))
+    watch = Watch(call, reply, task)
     try:
         await complete(call, edges, reply)
     finally:
-        watch.cancel()
+        watch.stop()
 
 
-async def _watch(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:
+class Watch:
+    """Looks whether the caller is still there, once a call has lasted a moment: most that do not stream never need it."""
+
+    __slots__ = ("_call", "_looking", "_reply", "_served", "_timer")
+
+    def __init__(self, call: Call, reply: Reply, served: asyncio.Task[Any]) -> None:
+        self._call = call
+        self._reply = reply
+        self._served = served
+        self._looking: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start)
+
+    def stop(self) -> None:
+        """The call has ended."""
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _start(self) -> None:
+        self._looking = asyncio.create_task(_look(self._call, self._reply, self._served))
+
+
+async def _look(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:
     """Cancel the call when its caller leaves, or drop its answer where the upstream is read to the end."""
     await call.when_read.wait()
     await call.wait_for_disconnect()

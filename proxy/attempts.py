@@ -8,8 +8,6 @@ import asyncio
 import random
 from typing import Final
 
-from pyreqwest.response import Response
-
 from costhub.lib import clock, failpoints
 from costhub.lib.money import format_usd
 from proxy.core import pricing, sse, tokens
@@ -25,9 +23,9 @@ from proxy.upstreams.transport import (
     MAX_ERROR_BYTES,
     AnswerTooLong,
     BrokenOff,
+    Exchange,
     NotTaken,
     Upstreams,
-    read_whole,
 )
 
 #: an upstream that says «later than this» is believed, and its answer handed to the caller
@@ -89,14 +87,17 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
     try:
         async with upstreams.post(
             plan.upstream, entry.org, plan.request.endpoint.value, body, f"{entry.request_id}:{number}"
-        ) as response:
-            status = response.status
+        ) as exchange:
+            status = exchange.status
             if status != 200:
-                raise await _refusal(response, plan)
+                raise await _refusal(exchange, plan)
+            if exchange.header("content-encoding") not in {None, "identity"}:
+                # Nothing compressed was asked for, and a few kB of it may unfold into gigabytes.
+                raise _Failure(_not_an_answer(plan, reader), is_transient=False)
             if plan.request.is_stream:
-                await _relay(response, plan, hold, reader, reply, entry, began)
+                await _relay(exchange, plan, hold, reader, reply, entry, began)
             else:
-                await _answer(response, plan, hold, number, reader, reply, entry, began)
+                await _answer(exchange, plan, hold, number, reader, reply, entry, began)
             certainty = openai.certainty_of(reader)
     except NotTaken as failure:
         certainty, error_code = Certainty.NOTHING, failure.error.error_code
@@ -124,7 +125,7 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
 
 
 async def _answer(
-    response: Response,
+    exchange: Exchange,
     plan: Plan,
     hold: Hold,
     number: int,
@@ -134,7 +135,7 @@ async def _answer(
     began: int,
 ) -> None:
     try:
-        raw = await read_whole(response)
+        raw = await exchange.read_whole()
         entry.upstream_ns += clock.monotonic_ns() - began
         reader.read_answer(raw)
     except (AnswerTooLong, openai.NotAnAnswer) as error:
@@ -143,13 +144,13 @@ async def _answer(
     certainty = openai.certainty_of(reader)
     entry.attempts.append(_weigh(plan, hold, number, reader, 200, "", certainty))
     entry.first_byte_ns = clock.monotonic_ns()
-    content_type = response.get_header("content-type") or "application/json"
+    content_type = exchange.header("content-type") or "application/json"
     await reply.send(200, _final_headers(plan, entry) | {"content-type": content_type}, raw)
     failpoints.reach("answer_sent")
 
 
 async def _relay(
-    response: Response,
+    exchange: Exchange,
     plan: Plan,
     hold: Hold,
     reader: openai.AnswerReader,
@@ -163,14 +164,14 @@ async def _relay(
     is_done = False
     try:
         while not is_done:
-            part = await response.body_reader.read_chunk()
+            part = await exchange.read()
             if part is None:
                 rest = splitter.finish()
                 if rest.strip():
                     raise openai.NotAnAnswer
                 break
             outgoing = []
-            for event in splitter.feed(bytes(part)):
+            for event in splitter.feed(part):
                 data = sse.data_of(event)
                 if data is None:
                     outgoing.append(event)
@@ -260,11 +261,11 @@ def _is_unbilled(status: int, plan: Plan) -> bool:
     return 300 <= status < 500 or not plan.upstream.bill_path
 
 
-async def _refusal(response: Response, plan: Plan) -> _Failure:
-    status = response.status
+async def _refusal(exchange: Exchange, plan: Plan) -> _Failure:
+    status = exchange.status
     name = plan.upstream.name
     try:
-        raw = await read_whole(response, MAX_ERROR_BYTES)
+        raw = await exchange.read_whole(MAX_ERROR_BYTES)
     except AnswerTooLong:
         raw = b""
     message, code, param = openai.error_message(raw)
@@ -283,7 +284,7 @@ async def _refusal(response: Response, plan: Plan) -> _Failure:
         )
         return _Failure(error, is_transient=False)
     headers = {}
-    retry_after = response.get_header("retry-after")
+    retry_after = exchange.header("retry-after")
     if retry_after is not None and retry_after.isdigit() and len(retry_after) < 6:
         headers["retry-after"] = retry_after
     error = UpstreamError(

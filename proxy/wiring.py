@@ -31,7 +31,7 @@ class Edges:
         """Write what is unwritten, for at most so long, then close everything."""
         await self.ledger.close(patience_seconds)
         await self.limits.close()
-        await self.upstreams.close()
+        self.upstreams.close()
         await self.catalog.close()
         await self.valkey.close()
 

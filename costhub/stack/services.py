@@ -61,7 +61,7 @@ class Proxy(Service):
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(self.port)),
-            *("--workers", str(self.workers), "--runtime-threads", "1", "--http", "1", "--no-ws"),
+            *("--workers", str(self.workers), "--runtime-threads", "1", "--http", "1", "--no-ws", "--loop", "uvloop"),
             *("--backlog", str(BACKLOG), "--backpressure", str(BACKPRESSURE), "--no-access-log"),
             *("--respawn-failed-workers", "--respawn-interval", "0.5"),
             *("--workers-kill-timeout", str(DRAIN_SECONDS)),

@@ -1,6 +1,8 @@
 """Which budgets a call must fit, and the counters that it is held against."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Final
 
 from costhub.lib.keyspace import counter_key
 from costhub.lib.moments import from_ms, to_ms
@@ -8,6 +10,8 @@ from proxy.types import Scope
 from tenants.choices import BudgetAction, BudgetScope
 from tenants.periods import period_bounds
 from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot
+
+_MINUTE_MS: Final = 60_000
 
 
 def find_scopes(
@@ -23,8 +27,7 @@ def find_scopes(
 
 def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
     """One budget's scope for one subject, in the period that holds ``at_ms``."""
-    start, end = period_bounds(budget.period, from_ms(at_ms), org.time_zone)
-    starts_ms = to_ms(start)
+    starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, at_ms // _MINUTE_MS)
     return Scope(
         budget_id=budget.id,
         kind=budget.scope,
@@ -35,8 +38,15 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         is_hard=budget.action == BudgetAction.BLOCK,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
-        ends_ms=to_ms(end),
+        ends_ms=ends_ms,
     )
+
+
+@lru_cache(maxsize=16_384)
+def _bounds_ms(period: str, time_zone: str, minute: int) -> tuple[int, int]:
+    """The period's bounds in ms. Every bound lies on a whole minute, in every zone since 1972, so a minute has one answer."""
+    start, end = period_bounds(period, from_ms(minute * _MINUTE_MS), time_zone)
+    return to_ms(start), to_ms(end)
 
 
 def _subjects(

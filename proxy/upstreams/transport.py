@@ -1,24 +1,18 @@
-"""The one seam to the network of the hot path: a pooled, pinned client an upstream, and what its failures mean for money.
+"""The one seam to the network of the hot path: pinned connections to each upstream, and what a failure means for money.
 
 A failure is sorted by one question: can the upstream have taken the request? Only a connection that was never made says
 surely not; anything later may have been billed.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
-
-from pyreqwest.client import Client
-from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
-from pyreqwest.response import Response
+from types import TracebackType
+from typing import Final
 
 from costhub.lib import clock, failpoints, secrets
 from costhub.lib.errors import AppError
 from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_origin
 from proxy.errors import UpstreamError
+from proxy.upstreams.http1 import Broken, ConnectFailed, Line, Pool, TimedOut
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -48,79 +42,57 @@ class AnswerTooLong(Exception):
 
 @dataclass(slots=True)
 class _Origin:
-    """An upstream as it was when its client was made."""
+    """An upstream as it was when its addresses were vetted."""
 
     snapshot: UpstreamSnapshot
     target: Target
     pinned: Pinned
-    client: Client
-    authorization: str | None
+    pool: Pool
+    authorization: str
     pinned_at_ns: int
-    urls: dict[str, str]
+    heads: dict[str, bytes]
     # Which of the pinned addresses is in use; moves on when one does not answer.
     turn: int = 0
 
 
 class Upstreams:
-    """Clients of the upstreams that this process has called."""
+    """Connections to the upstreams that this process has called."""
 
     def __init__(self, gate: Gate, master_key: bytes) -> None:
         self._gate = gate
         self._master_key = master_key
         self._origins: dict[str, _Origin] = {}
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await asyncio.gather(*(origin.client.close() for origin in self._origins.values()))
+    def close(self) -> None:
+        """Close every connection that rests."""
+        for origin in self._origins.values():
+            origin.pool.close()
         self._origins.clear()
 
-    @asynccontextmanager
-    async def post(
-        self, upstream: UpstreamSnapshot, org: OrgSnapshot, path: str, body: bytes, request_id: str
-    ) -> AsyncIterator[Response]:
-        """Send a body and give the response, its own body not yet read; leaving the block drops what was not read.
+    def post(self, upstream: UpstreamSnapshot, org: OrgSnapshot, path: str, body: bytes, request_id: str) -> "Exchange":
+        """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done.
 
-        Raises NotTaken or BrokenOff, in the block too.
+        Entering and reading raise NotTaken or BrokenOff.
         """
+        return Exchange(self, upstream, org, path, body, request_id)
+
+    async def origin_of(self, upstream: UpstreamSnapshot, org: OrgSnapshot) -> _Origin:
+        """The upstream's vetted origin. Raises NotTaken if it may not be called or has no address."""
         origin = self._origins.get(upstream.id)
         if (
-            origin is None
-            or origin.snapshot != upstream
-            or clock.monotonic_ns() - origin.pinned_at_ns > PINNED_FOR_SECONDS * _NANOS_PER_SECOND
+            origin is not None
+            and origin.snapshot is upstream
+            and clock.monotonic_ns() - origin.pinned_at_ns < PINNED_FOR_SECONDS * _NANOS_PER_SECOND
         ):
-            origin = await self._pin(upstream, org, origin)
-        failpoints.reach("before_upstream")
-        request = (
-            origin.client.post(origin.urls.get(path) or _url(origin, path))
-            .header("content-type", "application/json")
-            .header("x-client-request-id", request_id)
-            .body_bytes(body)
-            # Without this the reader reads ahead, and the first event of a stream comes with the last.
-            .streamed_read_buffer_limit(0)
-        )
-        if origin.authorization is not None:
-            request = request.header("authorization", origin.authorization, is_sensitive=True)
-        try:
-            async with request.build_streamed() as response:
-                failpoints.reach("upstream_connected")
-                yield response
-        except PyreqwestError as error:
-            raise self._explain(error, origin) from error
+            return origin
+        return await self._pin(upstream, org, origin)
 
-    def _explain(self, error: PyreqwestError, origin: _Origin) -> NotTaken | BrokenOff:
-        name = origin.snapshot.name
-        if _never_connected(error):
-            self._try_next_address(origin)
-            return NotTaken(
-                UpstreamError(f"The upstream {name} cannot be reached.", code="upstream_unreachable", status=502)
-            )
-        if isinstance(error, RequestTimeoutError):
-            return BrokenOff(
-                UpstreamError(f"The upstream {name} did not answer in time.", code="upstream_timeout", status=504)
-            )
-        return BrokenOff(
-            UpstreamError(f"The upstream {name} broke off its answer.", code="upstream_broke_off", status=502)
-        )
+    def try_next_address(self, origin: _Origin) -> None:
+        """This one did not answer."""
+        if len(origin.pinned.addresses) > 1:
+            origin.turn = (origin.turn + 1) % len(origin.pinned.addresses)
+            origin.pool.close()
+            origin.pool = self._pool(origin.snapshot, origin.target, origin.pinned.addresses[origin.turn])
 
     async def _pin(self, upstream: UpstreamSnapshot, org: OrgSnapshot, before: _Origin | None) -> _Origin:
         try:
@@ -137,61 +109,138 @@ class Upstreams:
             ) from error
         now = clock.monotonic_ns()
         if before is not None and before.snapshot == upstream and before.pinned.addresses == pinned.addresses:
+            before.snapshot = upstream
             before.pinned_at_ns = now
             return before
-        origin = _Origin(upstream, target, pinned, self._client(upstream, pinned, 0), authorization, now, {})
-        # The old client is not closed: calls are under way on it. It goes with the last of them.
+        pool = self._pool(upstream, target, pinned.addresses[0])
+        origin = _Origin(upstream, target, pinned, pool, authorization, now, {})
+        if before is not None:
+            before.pool.close()
         self._origins[upstream.id] = origin
         return origin
 
-    def _client(self, upstream: UpstreamSnapshot, pinned: Pinned, turn: int) -> Client:
-        return self._gate.pyreqwest_client(
-            pinned,
-            connect_timeout=timedelta(milliseconds=upstream.connect_timeout_ms),
-            total_timeout=timedelta(milliseconds=upstream.timeout_ms),
-            address=pinned.addresses[turn],
+    def _pool(self, upstream: UpstreamSnapshot, target: Target, address: str) -> Pool:
+        return Pool(
+            address=address,
+            port=target.port,
+            host=target.host,
+            tls=self._gate.tls if target.scheme == "https" else None,
+            connect_timeout_seconds=upstream.connect_timeout_ms / 1000,
         )
 
-    def _try_next_address(self, origin: _Origin) -> None:
-        if len(origin.pinned.addresses) > 1:
-            origin.turn = (origin.turn + 1) % len(origin.pinned.addresses)
-            origin.client = self._client(origin.snapshot, origin.pinned, origin.turn)
-
-    def _open_credential(self, upstream: UpstreamSnapshot, org: OrgSnapshot, target: Target) -> str | None:
+    def _open_credential(self, upstream: UpstreamSnapshot, org: OrgSnapshot, target: Target) -> str:
         if upstream.credential is None:
-            return None
+            return ""
         credential = secrets.unseal(
             self._master_key, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
         )
-        return f"Bearer {credential}"
+        return f"authorization: Bearer {credential}\r\n"
 
 
-async def read_whole(response: Response, limit: int = MAX_ANSWER_BYTES) -> bytes:
-    """A response's body, at most ``limit`` bytes. Raises AnswerTooLong beyond."""
-    length = response.get_header("content-length")
-    if length is not None and length.isdigit() and int(length) <= limit:
-        return bytes(await response.bytes())
-    parts, size = [], 0
-    while (part := await response.body_reader.read_chunk()) is not None:
-        parts.append(bytes(part))
-        size += len(part)
-        if size > limit:
-            raise AnswerTooLong
-    return b"".join(parts)
+class Exchange:
+    """One request and its answer."""
 
+    __slots__ = ("_body", "_line", "_org", "_path", "_request_id", "_upstream", "_upstreams", "status")
 
-def _url(origin: _Origin, path: str) -> str:
-    return origin.urls.setdefault(path, origin.target.url(f"/{path}"))
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        upstream: UpstreamSnapshot,
+        org: OrgSnapshot,
+        path: str,
+        body: bytes,
+        request_id: str,
+    ) -> None:
+        self._upstreams = upstreams
+        self._upstream = upstream
+        self._org = org
+        self._path = path
+        self._body = body
+        self._request_id = request_id
+        self._line: Line | None = None
+        self.status = 0
 
+    async def __aenter__(self) -> "Exchange":
+        origin = await self._upstreams.origin_of(self._upstream, self._org)
+        failpoints.reach("before_upstream")
+        try:
+            line = await origin.pool.line()
+        except ConnectFailed as error:
+            self._upstreams.try_next_address(origin)
+            name = self._upstream.name
+            raise NotTaken(
+                UpstreamError(f"The upstream {name} cannot be reached.", code="upstream_unreachable", status=502)
+            ) from error
+        self._line = line
+        try:
+            line.send(self._request(origin), self._upstream.timeout_ms / 1000)
+            failpoints.reach("upstream_connected")
+            self.status = await line.head()
+        except BaseException as error:
+            line.release()
+            if isinstance(error, Broken):
+                raise self._explain(error) from error
+            raise
+        return self
 
-def _never_connected(error: PyreqwestError) -> bool:
-    """Whether the failure came before a connection was made.
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._line is not None:
+            self._line.release()
 
-    The classes alone do not say so: ConnectError and ConnectTimeoutError are raised also when a request went out and
-    its answer's head never came. Only the chain of causes tells.
-    """
-    if not isinstance(error, ConnectError | ConnectTimeoutError):
-        return False
-    details: Any = error.details
-    causes = (details or {}).get("causes") or ()
-    return any("(Connect)" in str(cause.get("message", "")) for cause in causes if isinstance(cause, dict))
+    def header(self, name: str) -> str | None:
+        """A header of the answer, by its lower-case name."""
+        assert self._line is not None
+        return self._line.headers.get(name)
+
+    async def read(self) -> bytes | None:
+        """The next bytes of the answer, or None after the last. Raises BrokenOff."""
+        assert self._line is not None
+        try:
+            return await self._line.read()
+        except Broken as error:
+            raise self._explain(error) from error
+
+    async def read_whole(self, limit: int = MAX_ANSWER_BYTES) -> bytes:
+        """The whole answer, at most ``limit`` bytes. Raises AnswerTooLong beyond, and BrokenOff."""
+        first = await self.read()
+        if first is None:
+            return b""
+        parts, size = [first], len(first)
+        while (part := await self.read()) is not None:
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise AnswerTooLong
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _request(self, origin: _Origin) -> bytes:
+        head = origin.heads.get(self._path)
+        if head is None:
+            target = origin.target
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            is_default = target.port == {"http": 80, "https": 443}[target.scheme]
+            head = (
+                f"POST {target.path}/{self._path} HTTP/1.1\r\n"
+                f"host: {host if is_default else f'{host}:{target.port}'}\r\n"
+                f"user-agent: CostHub\r\naccept: */*\r\naccept-encoding: identity\r\n"
+                f"content-type: application/json\r\n{origin.authorization}"
+            ).encode("latin-1")
+            origin.heads[self._path] = head
+        return b"%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            head,
+            self._request_id.encode(),
+            len(self._body),
+            self._body,
+        )
+
+    def _explain(self, error: Broken) -> BrokenOff:
+        name = self._upstream.name
+        if isinstance(error, TimedOut):
+            return BrokenOff(
+                UpstreamError(f"The upstream {name} did not answer in time.", code="upstream_timeout", status=504)
+            )
+        return BrokenOff(
+            UpstreamError(f"The upstream {name} broke off its answer.", code="upstream_broke_off", status=502)
+        )

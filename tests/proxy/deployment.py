@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,7 @@ def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **envi
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)),
-                *("--workers", str(workers), "--runtime-threads", "1", "--http", "1", "--no-ws"),
+                *("--workers", str(workers), "--runtime-threads", "1", "--http", "1", "--no-ws", "--loop", "uvloop"),
                 *("--respawn-failed-workers", "--respawn-interval", "0.2", "--workers-kill-timeout", "15"),
                 "costhub.asgi:application",
             ],
@@ -108,12 +109,14 @@ def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **envi
 
 
 def _wait_until_it_answers(deployment: Deployment, process: subprocess.Popen[bytes]) -> None:
-    transport = httpx2.HTTPTransport(retries=100)
-    with httpx2.Client(transport=transport, trust_env=False, timeout=30) as http:
-        while process.poll() is None:
+    pause = threading.Event()
+    with httpx2.Client(trust_env=False, timeout=5) as http:
+        for _ in range(600):
+            if process.poll() is not None:
+                break
             try:
                 if http.get(f"{deployment.root_url}/healthz").status_code == 200:
                     return
             except httpx2.TransportError:
-                continue
+                pause.wait(0.05)
     raise AssertionError(f"the proxy did not start:\n{deployment.log.read_text()}")

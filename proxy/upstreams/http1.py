@@ -1,0 +1,254 @@
+"""HTTP/1.1 to one vetted address, on the event loop itself: no threads, no queue between the socket and its reader.
+
+Why not a library: a call costs pyreqwest 60 to 90 us here, aiohttp more, and this 15 (docs/benchmarks.md), and only the
+owner of the socket knows what money wants to know: whether any byte of a request left the house. The parser is
+llhttp, Node's own (httptools). Nothing is followed, decompressed, retried or remembered.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+
+import httptools
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+#: a reader that is this far behind stops the socket
+_HIGH_WATER_BYTES: Final = 256 * 1024
+#: a connection that rested longer is not used again: its server may be closing it
+IDLE_SECONDS: Final = 30.0
+
+
+class ConnectFailed(Exception):
+    """No connection was made: not a byte of the request was sent."""
+
+
+class Broken(Exception):
+    """The connection broke, or what came is not HTTP; the request may have been taken."""
+
+
+class TimedOut(Broken):
+    """The answer was not whole in time."""
+
+
+class Pool:
+    """Connections to one address. ``tls`` None: plain HTTP, for networks that the operator opened."""
+
+    def __init__(
+        self, *, address: str, port: int, host: str, tls: ssl.SSLContext | None, connect_timeout_seconds: float
+    ) -> None:
+        self._address = address
+        self._port = port
+        self._host = host
+        self._tls = tls
+        self._connect_timeout = connect_timeout_seconds
+        self._idle: list[Line] = []
+        self._closed = False
+
+    async def line(self) -> "Line":
+        """A connection that nobody uses. Raises ConnectFailed."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            line = self._idle.pop()
+            if line.is_open and now - line.idle_since < IDLE_SECONDS:
+                return line
+            line.abort()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, made = await loop.create_connection(
+                    lambda: Line(loop, self),
+                    self._address,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+        except (OSError, ssl.SSLError) as error:  # TimeoutError is an OSError
+            raise ConnectFailed(str(error)) from error
+        return made
+
+    def rest(self, line: "Line") -> None:
+        """Take a connection back for the next call."""
+        if self._closed:
+            line.abort()
+        else:
+            self._idle.append(line)
+
+    def forget(self, line: "Line") -> None:
+        """A resting connection was closed by its server."""
+        if line in self._idle:
+            self._idle.remove(line)
+
+    def close(self) -> None:
+        """Close what rests; calls under way go on and close behind themselves."""
+        self._closed = True
+        for line in self._idle:
+            line.abort()
+        self._idle.clear()
+
+
+class Line(asyncio.Protocol):
+    """One connection, one call at a time: ``send``, ``head``, then ``read`` until None, then ``release``."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: Pool) -> None:
+        self._loop = loop
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.is_open = False
+        self.idle_since = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._parts: deque[bytes] = deque()
+        self._buffered = 0
+        self._head_bytes = 0
+        self._is_paused = False
+        self._is_complete = False
+        self._has_head = False
+        self._is_in_use = False
+        self._error: Broken | None = None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    # the caller's side
+
+    def send(self, request: bytes, timeout_seconds: float) -> None:
+        """Send a whole request. The answer must be whole ``timeout_seconds`` later."""
+        assert self._transport is not None
+        self._begin()
+        self._is_in_use = True
+        self._timer = self._loop.call_later(timeout_seconds, self._expire)
+        self._transport.write(request)
+
+    async def head(self) -> int:
+        """Wait for the status and the headers. Raises Broken, TimedOut."""
+        while not self._has_head:
+            if self._error:
+                raise self._error
+            await self._wait()
+        return self.status
+
+    async def read(self) -> bytes | None:
+        """The next bytes of the body, or None after its last. Raises Broken, TimedOut."""
+        while not self._parts:
+            if self._is_complete:
+                return None
+            if self._error:
+                raise self._error
+            await self._wait()
+        part = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
+        self._parts.clear()
+        self._buffered = 0
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return part
+
+    def release(self) -> None:
+        """The call is over: keep the connection if its answer was read to the end, else close it."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        self._is_in_use = False
+        if self._is_complete and self.is_open and not self._error and self._parser.should_keep_alive():
+            self.idle_since = self._loop.time()
+            self._pool.rest(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.is_open = False
+        if self._transport:
+            self._transport.abort()
+
+    # the socket's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_in_use or self._is_complete:
+            # An answer that nobody asked for, or more than was announced: this connection is out of step.
+            self.abort()
+            return
+        if not self._has_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # What the parser took as whole before it choked is whole: some servers talk on after their answer.
+            self.is_open = False
+            if not self._is_complete:
+                self._fail(Broken(f"not HTTP: {error}"))
+            return
+        if not self._has_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(Broken("the answer's head does not end"))
+            return
+        if self._buffered > _HIGH_WATER_BYTES and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        if self._has_head and not self._is_complete and self._ends_with_connection():
+            self._is_complete = True
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
+        if self._is_in_use:
+            if not self._is_complete:
+                self._error = self._error or Broken("the connection was closed before the answer was whole")
+            self._wake()
+        else:
+            self._pool.forget(self)
+
+    # the parser's side
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self.status = status
+            self._has_head = True
+        else:
+            # 100 Continue and the like announce the answer, and are none.
+            self.headers.clear()
+
+    def on_body(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._buffered += len(data)
+
+    def on_message_complete(self) -> None:
+        if self._has_head:
+            self._is_complete = True
+
+    def _ends_with_connection(self) -> bool:
+        return "content-length" not in self.headers and "transfer-encoding" not in self.headers
+
+    def _expire(self) -> None:
+        self._fail(TimedOut("the answer was not whole in time"))
+
+    def _fail(self, error: Broken) -> None:
+        self._error = self._error or error
+        self.abort()
+        self._wake()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
