@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -117,7 +117,10 @@ class Valkey:
     async def _connect(self) -> "_Line":
         loop = asyncio.get_running_loop()
         _, line = await loop.create_connection(
-            lambda: _Line(loop, self._timeout), self._url.hostname or "127.0.0.1", self._url.port or 6379
+            lambda: _Line(loop, self._timeout),
+            self._url.hostname or "127.0.0.1",
+            self._url.port or 6379,
+            ssl=True if self._url.scheme == "rediss" else None,
         )
         try:
             if self._url.password:
@@ -161,8 +164,8 @@ class _Line(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's
+        self._transport = cast("asyncio.Transport", transport)
         self._watch = self._loop.call_later(_TICK_SECONDS, self._look_at_the_clock)
 
     def data_received(self, data: bytes) -> None:
@@ -173,6 +176,9 @@ class _Line(asyncio.Protocol):
                 continue
             if isinstance(reply, hiredis.ReplyError):
                 answer.set_exception(reply)
+                if str(reply).startswith("NOSCRIPT"):
+                    # The scripts are gone (SCRIPT FLUSH, a failover): they are loaded with a new connection.
+                    self.abort()
             else:
                 answer.set_result(reply)
 

@@ -8,7 +8,7 @@ llhttp, Node's own (httptools). Nothing is followed, decompressed, retried or re
 import asyncio
 import ssl
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
@@ -168,8 +168,8 @@ class Line(asyncio.Protocol):
     # the socket's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclass of asyncio's
+        self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
