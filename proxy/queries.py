@@ -1,6 +1,7 @@
 """What a key may ask about itself: its models, what a body would cost, what is left of its budgets, one call's story."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,7 @@ async def get_model(call: Call, edges: Edges, name: str) -> Json:
 async def estimate(call: Call, edges: Edges) -> Json:
     """What a body would cost, without sending it: its input counted exactly, its output at least none and at most all.
 
-    The body is that of the endpoint that ``"endpoint"`` in it names; without one, of whichever it looks like.
+    The body is that of whichever endpoint it looks like: one with messages is a chat, one with an input an embedding.
     """
     key, org = await edges.auth.authenticate(call.bearer())
     raw = await call.body()
@@ -109,12 +110,14 @@ async def show_request(call: Call, edges: Edges, request_id: str) -> Json:
     key, org = await edges.auth.authenticate(call.bearer())
     try:
         wanted = UUID(request_id)
+        # The id of a call carries the millisecond under which its row is filed.
+        moment = from_ms(wanted.int >> 80)
     except ValueError as error:
         raise _no_such_request() from error
     if wanted.version != 7:
         raise _no_such_request()
     try:
-        rows = await asyncio.to_thread(_read_rows, org.id, key.project_id, wanted)
+        rows = await asyncio.to_thread(_read_rows, org.id, key.project_id, wanted, moment)
     except AnyDatabaseError as error:
         raise GovernanceUnavailable("The ledger cannot be read at the moment. Try again.") from error
     if not rows:
@@ -124,9 +127,7 @@ async def show_request(call: Call, edges: Edges, request_id: str) -> Json:
     return _story(rows)
 
 
-def _read_rows(org_id: str, project_id: str, request_id: UUID) -> list[Json]:
-    # The id of a call carries the millisecond under which its row is filed.
-    moment = from_ms(request_id.int >> 80)
+def _read_rows(org_id: str, project_id: str, request_id: UUID, moment: datetime) -> list[Json]:
     try:
         with org_scope(org_id):
             found = LedgerEntry.objects.filter(org_id=org_id, project_id=project_id, started_at=moment)

@@ -26,9 +26,7 @@ class Auth:
         if key is None or key.is_revoked:
             raise _incorrect()
         if key.expires_at_ms is not None and key.expires_at_ms <= clock.now_ms():
-            raise Unauthorized(
-                "This API key has expired. Make a new one in the console under Keys.", code="key_expired"
-            )
+            raise Unauthorized("This API key has expired. Make a new one in the console under Keys.")
         org = await self._catalog.get_org(key.org_id)
         if not org.is_active:
             raise _incorrect()
