@@ -8,6 +8,7 @@ import zlib
 from typing import Final
 
 SHARDS: Final = 16
+_TAGS: Final = tuple(f"{{s{shard:02d}}}" for shard in range(SHARDS))
 
 #: organisation id -> version of what the hot path knows of it
 VERSIONS: Final = "costhub:versions"
@@ -24,7 +25,7 @@ def shard_of(org_id: str) -> int:
 
 def tag(shard: int) -> str:
     """The hash tag of a shard."""
-    return f"{{s{shard:02d}}}"
+    return _TAGS[shard]
 
 
 def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) -> str:

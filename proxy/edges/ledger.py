@@ -7,18 +7,18 @@ commands; what fails is kept and sent again until it is known to have happened.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 import hiredis
 
-from costhub.lib import clock, failpoints, keyspace, metrics
-from costhub.lib.money import NANOS_PER_USD
+from costhub.lib import clock, failpoints, keyspace
 from proxy.core.row import Row, add_attempts, correction_row, dump_row, open_row
 from proxy.edges.entry import Entry
 from proxy.edges.limits import COUNTER_KEPT_MS, Limits
+from proxy.edges.tally import Tally
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 from proxy.errors import ApiError
 from proxy.types import Certainty, Usage
@@ -44,6 +44,31 @@ class _Posting:
     then: Callable[[Any], None]
 
 
+class _Writing:
+    """The block of one entry. A class, because a generator's context manager costs more than the write."""
+
+    __slots__ = ("_entry", "_ledger")
+
+    def __init__(self, ledger: "Ledger", entry: Entry) -> None:
+        self._ledger = ledger
+        self._entry = entry
+
+    async def __aenter__(self) -> Entry:
+        return self._entry
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        entry = self._entry
+        if isinstance(error, ApiError):
+            entry.status, entry.error_code = error.status, error.error_code
+        elif isinstance(error, asyncio.CancelledError):
+            entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
+        elif error is not None:
+            entry.status, entry.error_code = 500, "internal_error"
+        self._ledger.write(entry)
+
+
 class Ledger:
     """Writes entries, and does not let go of one before it is written."""
 
@@ -55,6 +80,7 @@ class Ledger:
         self._repeater: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._tally = Tally()
 
     async def open(self) -> None:
         """Begin to repeat what fails."""
@@ -69,29 +95,19 @@ class Ledger:
         if self._repeater:
             self._repeater.cancel()
 
-    @asynccontextmanager
-    async def entry(
+    def entry(
         self, request_id: str, started_at_ms: int, started_ns: int, key: KeySnapshot, org: OrgSnapshot, endpoint: str
-    ) -> AsyncIterator[Entry]:
+    ) -> "_Writing":
         """One call's entry, written exactly once when the block ends, however it ends."""
         row = open_row(request_id, started_at_ms, key, endpoint)
-        entry = Entry(request_id, started_at_ms, started_ns, key, org, row)
-        try:
-            yield entry
-        except ApiError as error:
-            entry.status, entry.error_code = error.status, error.error_code
-            raise
-        except asyncio.CancelledError:
-            entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
-            raise
-        except BaseException:
-            entry.status, entry.error_code = 500, "internal_error"
-            raise
-        finally:
-            failpoints.reach("before_settle")
-            self._write(entry)
-            _count(entry)
-            failpoints.reach("settle_sent")
+        return _Writing(self, Entry(request_id, started_at_ms, started_ns, key, org, row))
+
+    def write(self, entry: Entry) -> None:
+        """The call is over: settle what it holds and put its event on the stream."""
+        failpoints.reach("before_settle")
+        self._write(entry)
+        self._tally.count(entry.org.slug, entry.row)
+        failpoints.reach("settle_sent")
 
     def _write(self, entry: Entry) -> None:
         row = _finish_row(entry)
@@ -198,6 +214,7 @@ class Ledger:
     async def _repeat(self) -> None:
         while True:
             await asyncio.sleep(_RETRY_SECONDS)
+            self._tally.flush()
             if not self._again or not self._valkey.is_connected:
                 continue
             waiting, self._again = self._again, deque()
@@ -240,19 +257,6 @@ def _finish_row(entry: Entry) -> Row:
     if entry.first_byte_ns is not None:
         row["first_byte_us"] = (entry.first_byte_ns - entry.started_ns) // 1000
     return row
-
-
-def _count(entry: Entry) -> None:
-    row = entry.row
-    metrics.CALLS.labels(row["endpoint"], row["status"]).inc()
-    metrics.OVERHEAD.observe(row["overhead_us"] / 1_000_000)
-    if cost := row["effective_cost"]:
-        org, model = entry.org.slug, row["request_model"]
-        metrics.COST.labels(org, model).inc(cost / NANOS_PER_USD)
-        metrics.TOKENS.labels(org, model, "input").inc(row["input_tokens"])
-        metrics.TOKENS.labels(org, model, "output").inc(row["output_tokens"])
-        if row["is_overrun"]:
-            metrics.OVERRUNS.labels(org).inc()
 
 
 def _nothing_more(_: Any) -> None:

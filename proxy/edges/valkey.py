@@ -147,6 +147,7 @@ class _Line(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._is_late = False
         self.broken: asyncio.Future[None] = loop.create_future()
 
     def send(self, command: tuple[Argument, ...]) -> Answer:
@@ -193,13 +194,18 @@ class _Line(asyncio.Protocol):
                 answer.set_exception(OutcomeUnknown())
 
     def _flush(self) -> None:
-        if self._transport and self._unsent:
+        if self._transport and self._unsent and not self._transport.is_closing():
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 
     def _look_at_the_clock(self) -> None:
         if self._waiting and self._waiting[0][1] < self._loop.time():
-            _log.warning("Valkey did not answer in time: the connection is given up")
-            self.abort()
-            return
+            if self._is_late:
+                _log.warning("Valkey did not answer in time: the connection is given up")
+                self.abort()
+                return
+            # Perhaps it was this process that was slow, and the answer lies in the socket: read that first.
+            self._is_late = True
+        else:
+            self._is_late = False
         self._watch = self._loop.call_later(_TICK_SECONDS, self._look_at_the_clock)

@@ -109,6 +109,7 @@ class Line(asyncio.Protocol):
         self._is_complete = False
         self._has_head = False
         self._is_in_use = False
+        self._can_be_kept = False
         self._error: Broken | None = None
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -153,7 +154,7 @@ class Line(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._is_in_use = False
-        if self._is_complete and self.is_open and not self._error and self._parser.should_keep_alive():
+        if self._is_complete and self._can_be_kept and self.is_open and not self._error:
             self.idle_since = self._loop.time()
             self._pool.rest(self)
         else:
@@ -230,6 +231,8 @@ class Line(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._has_head:
             self._is_complete = True
+            # Only now: afterwards the parser has forgotten the message.
+            self._can_be_kept = self._parser.should_keep_alive()
 
     def _ends_with_connection(self) -> bool:
         return "content-length" not in self.headers and "transfer-encoding" not in self.headers
