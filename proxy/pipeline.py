@@ -12,6 +12,7 @@ from proxy.wiring import Edges
 
 async def complete(call: Call, edges: Edges, reply: Reply) -> None:
     """Serve one LLM call. Raises ApiError; whatever happens after authentication has exactly one ledger entry."""
+    edges.ledger.check_room()
     key, org = await edges.auth.authenticate(call.bearer())
 
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:

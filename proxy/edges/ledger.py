@@ -20,7 +20,7 @@ from proxy.edges.entry import Entry
 from proxy.edges.limits import COUNTER_KEPT_MS, Limits
 from proxy.edges.tally import Tally
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
-from proxy.errors import ApiError
+from proxy.errors import ApiError, GovernanceUnavailable
 from proxy.types import Certainty, Usage
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
@@ -32,6 +32,8 @@ CORRECT: Final = Script("correct")
 LATE: Final = Script("late")
 
 MARK_KEPT_MS: Final = 7 * 86_400_000
+#: about 2 kB each
+MAX_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 0.25
 _CLIENT_LEFT: Final = 499
 
@@ -94,6 +96,15 @@ class Ledger:
             _log.error("closing with entries unwritten", extra={"entries": len(self._again) + len(self._under_way)})
         if self._repeater:
             self._repeater.cancel()
+
+    def check_room(self) -> None:
+        """Raise GovernanceUnavailable while so many entries wait for Valkey that a further one could not be promised a
+        row: a call that is refused here was not admitted."""
+        if len(self._again) > MAX_WAITING:
+            raise GovernanceUnavailable(
+                "CostHub cannot account for calls at the moment, so it takes none. Try again.",
+                headers={"retry-after": "5"},
+            )
 
     def entry(
         self, request_id: str, started_at_ms: int, started_ns: int, key: KeySnapshot, org: OrgSnapshot, endpoint: str
