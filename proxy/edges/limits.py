@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Final
 
 import hiredis
-from django.db import connection
+from django.db import connections
 
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms
@@ -70,7 +70,8 @@ class Limits:
         if self._renewals:
             self._renewals.cancel()
         with suppress(TimeoutError):
-            closing = asyncio.get_running_loop().run_in_executor(self._database, connection.close)
+            # That thread's connection: `connection.close` would be this thread's.
+            closing = asyncio.get_running_loop().run_in_executor(self._database, connections.close_all)
             await asyncio.wait_for(closing, _CLOSING_SECONDS)
         self._database.shutdown(wait=False, cancel_futures=True)
 
