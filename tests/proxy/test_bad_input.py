@@ -554,9 +554,16 @@ def test_headers_that_are_too_long_together(house: House) -> None:
     check_no_row(house, answer)
 
 
-@pytest.mark.parametrize("headers", [[(f"x-{n}", "y") for n in range(200)], [("x-filler", "x" * 500_000)]])
-def test_more_headers_than_the_server_itself_reads(house: House, headers: list[Header]) -> None:
-    answer = house.ask(headers=headers)
+def test_more_headers_than_the_server_itself_reads(house: House) -> None:
+    answer = house.ask(headers=[(f"x-{number}", "y") for number in range(200)])
+    assert (answer.status, answer.body) == (431, b"")
+
+
+def test_longer_headers_than_the_server_itself_reads(house: House) -> None:
+    try:
+        answer = house.ask(headers=[("x-filler", "x" * 500_000)])
+    except ConnectionError:
+        return  # it hung up on what it did not want to read, before its answer was read
     assert (answer.status, answer.body) == (431, b"")
 
 
