@@ -5,10 +5,10 @@ touch them together on a cluster too. An organisation never moves to another sha
 """
 
 import zlib
+from functools import cache
 from typing import Final
 
 SHARDS: Final = 16
-_TAGS: Final = tuple(f"{{s{shard:02d}}}" for shard in range(SHARDS))
 
 #: organisation id -> version of what the hot path knows of it
 VERSIONS: Final = "costhub:versions"
@@ -23,9 +23,10 @@ def shard_of(org_id: str) -> int:
     return zlib.crc32(org_id.encode()) % SHARDS
 
 
+@cache
 def tag(shard: int) -> str:
     """The hash tag of a shard."""
-    return _TAGS[shard]
+    return f"{{s{shard:02d}}}"
 
 
 def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) -> str:
