@@ -559,12 +559,13 @@ def test_more_headers_than_the_server_itself_reads(house: House) -> None:
     assert (answer.status, answer.body) == (431, b"")
 
 
-def test_longer_headers_than_the_server_itself_reads(house: House) -> None:
+def test_headers_longer_than_the_servers_own_buffer(house: House) -> None:
     try:
         answer = house.ask(headers=[("x-filler", "x" * 500_000)])
     except ConnectionError:
         return  # it hung up on what it did not want to read, before its answer was read
-    assert (answer.status, answer.body) == (431, b"")
+    # The server's own refusal; or ours, where the network brought all of it in one piece.
+    assert answer.status == 431 or answer.error["code"] == "headers_too_large"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
