@@ -285,7 +285,7 @@ async def _refusal(exchange: Exchange, plan: Plan) -> _Failure:
         return _Failure(error, is_transient=False)
     headers = {}
     retry_after = exchange.header("retry-after")
-    if retry_after is not None and retry_after.isdigit() and len(retry_after) < 6:
+    if retry_after is not None and retry_after.isdecimal() and len(retry_after) < 6:
         headers["retry-after"] = retry_after
     error = UpstreamError(
         message or f"The upstream {name} answered with status {status}.",

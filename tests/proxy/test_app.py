@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
 import orjson
 import pytest
@@ -18,6 +18,7 @@ from costhub.lib.secrets import digest_of
 from proxy.app import App
 from proxy.edges.drain import read_events
 from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tenants.snapshots import OrgSnapshot
 from tests.bank import Bank, answer_text
 from tests.world import Tenant, World, make_catalog
 
@@ -86,6 +87,14 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
     client().set(keyspace.epoch_key(org.shard), "1")
     connections.close_all()
     return acme
+
+
+def send_to(tenant: Tenant, base_url: str) -> None:
+    """Have the tenant's calls go elsewhere."""
+    name = keyspace.org_snapshot_key(tenant.org_id)
+    org = OrgSnapshot.from_json(cast("bytes", client().get(name)))
+    upstreams = {key: replace(one, base_url=base_url, credential=None) for key, one in org.upstreams.items()}
+    client().set(name, replace(org, upstreams=upstreams).to_json())
 
 
 @asynccontextmanager
@@ -159,6 +168,28 @@ async def test_a_caller_who_leaves_ends_the_call(acme: Tenant, bank: Bank) -> No
     assert 0 < row["output_tokens"] < 1_000
     assert 0 < row["effective_cost"] <= row["held"]
     await asyncio.to_thread(bank.wait_quiet)
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An upstream that answers everything with a 429, to be tried again after \u00b2 seconds."""
+    await reader.readuntil(b"}]}")
+    writer.write(
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after: \xb2\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+    )
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_pause_that_is_no_number_is_not_believed(acme: Tenant) -> None:
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server, running() as app:
+        send_to(acme, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        answer = await serve(app, converse(acme.api_key, chat()))
+    assert (answer.status, json.loads(answer.body)["error"]["code"]) == (429, "upstream_error")
+    assert "retry-after" not in answer.headers
+    (row,) = events_of(acme)
+    assert [attempt["status"] for attempt in row["attempts"]] == [429, 429, 429]
+    assert (row["effective_cost"], row["is_estimated"]) == (0, False)
 
 
 async def test_a_stream_ends_with_its_cost_and_done(acme: Tenant) -> None:
