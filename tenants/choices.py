@@ -30,7 +30,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.FINANCE: frozenset({Permission.READ, Permission.READ_MONEY, Permission.WRITE_MONEY}),
     Role.DEVELOPER: frozenset({Permission.READ, Permission.READ_MONEY, Permission.WRITE_KEYS}),
-    Role.VIEWER: frozenset({Permission.READ, Permission.READ_MONEY}),
+    Role.VIEWER: frozenset({Permission.READ}),
 }
 
 
