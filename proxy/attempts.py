@@ -167,7 +167,7 @@ async def _relay(
             part = await exchange.read()
             if part is None:
                 rest = splitter.finish()
-                if rest.strip():
+                if rest.strip() and not reader.is_finished:
                     raise openai.NotAnAnswer
                 break
             outgoing = []

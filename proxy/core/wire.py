@@ -14,6 +14,8 @@ from proxy.types import Endpoint, Request
 
 MAX_CHOICES: Final = 128
 MAX_NAME_CHARACTERS: Final = 200
+#: orjson reads deeper than it writes; a body with fewer brackets cannot be too deep
+_WRITABLE_DEPTH: Final = 250
 MAX_TOKENS_LIMIT: Final = 10_000_000
 
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
@@ -53,6 +55,10 @@ def upstream_body(request: Request, upstream_model: str, *, kind: str, max_outpu
     if max_output is not None and request.endpoint is not Endpoint.EMBEDDINGS:
         for name in _limit_fields(request, kind):
             body[name] = max_output
+    return _write(body)
+
+
+def _write(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except (TypeError, RecursionError) as error:
@@ -79,6 +85,8 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    if raw.count(b"{") + raw.count(b"[") > _WRITABLE_DEPTH:
+        _write(body)
     return body
 
 

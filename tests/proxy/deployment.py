@@ -14,6 +14,7 @@ import httpx2
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+STOP_SECONDS = 3
 
 
 class Deployment:
@@ -55,21 +56,20 @@ class Deployment:
         return self._process.wait(timeout=60)
 
     def stop(self) -> None:
-        """Make sure that nothing is left."""
-        if self._process.poll() is None:
-            try:
-                children = psutil.Process(self._process.pid).children(recursive=True)
-            except psutil.NoSuchProcess:
-                children = []
-            self._process.terminate()
-            try:
-                self._process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            for child in children:
-                if child.is_running():
-                    child.kill()
+        """Make sure that nothing is left: politely, and when that takes long, not."""
+        if self._process.poll() is not None:
+            return
+        children = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # granian waits for a worker that was told to stop while it was still starting
+            self._process.kill()
+            self._process.wait()
+        for child in children:
+            if child.is_running():
+                child.kill()
 
 
 def free_port() -> int:

@@ -17,6 +17,7 @@ from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.lib import keyspace
+from costhub.lib.money import Nanos
 from costhub.lib.redis import client
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
@@ -186,7 +187,7 @@ def test_a_budget_is_lowered_in_mid_flight(place: tuple[Deployment, Path], acme:
 
 def _lower(acme: Tenant, budget: Budget, limit_nanos: int) -> None:
     with org_scope(acme.org_id):
-        update_budget(actor=acme.owner, budget=Budget.objects.get(pk=budget.pk), limit_nanos=limit_nanos)
+        update_budget(actor=acme.owner, budget=Budget.objects.get(pk=budget.pk), limit_nanos=Nanos(limit_nanos))
     connection.close()
 
 

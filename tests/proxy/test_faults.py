@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from costhub.stack.part import Part
 from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
+from tenants.models import Upstream
 from tests.bank import Bank
 from tests.plugin import STACK
 from tests.proxy.books import Books, assert_balanced
@@ -102,6 +104,12 @@ def at_call(number: int, act: Callable[[], object]) -> Callable[[int], None]:
     return watch
 
 
+def pid_of(part: Part) -> int:
+    """The process of a server that runs."""
+    assert part.pid is not None
+    return part.pid
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """SIGSTOP for the length of the block."""
@@ -140,7 +148,7 @@ def test_all_workers_are_killed(acme: Tenant, bank: Bank, tmp_path: Path) -> Non
 
 def test_valkey_is_killed(scene: Scene, stack: TestStack) -> None:
     def kill_and_restart() -> None:
-        os.kill(stack.valkey.pid, signal.SIGKILL)
+        os.kill(pid_of(stack.valkey), signal.SIGKILL)
         stack.valkey.stop()
         stack.valkey.start()
         stack.valkey.wait_ready()
@@ -151,7 +159,7 @@ def test_valkey_is_killed(scene: Scene, stack: TestStack) -> None:
 
 
 def test_valkey_hangs(scene: Scene, stack: TestStack) -> None:
-    pid = stack.valkey.pid
+    pid = pid_of(stack.valkey)
 
     def ended(number: int) -> None:
         if number == 100:
@@ -167,7 +175,7 @@ def test_valkey_hangs(scene: Scene, stack: TestStack) -> None:
 
 def test_postgresql_hangs(scene: Scene, stack: TestStack) -> None:
     assert {outcome.status for outcome in scene.run(calls=10)} == {200}
-    with stopped(stack.postgres.pid):
+    with stopped(pid_of(stack.postgres)):
         outcomes = scene.run()
     assert {outcome.status for outcome in outcomes} == {200}, "calls go on without PostgreSQL"
     books = scene.balance()
@@ -176,7 +184,7 @@ def test_postgresql_hangs(scene: Scene, stack: TestStack) -> None:
 
 def test_postgresql_is_killed(scene: Scene, stack: TestStack) -> None:
     def kill() -> None:
-        os.kill(stack.postgres.pid, signal.SIGKILL)
+        os.kill(pid_of(stack.postgres), signal.SIGKILL)
 
     assert {outcome.status for outcome in scene.run(calls=10)} == {200}
     try:
@@ -239,8 +247,6 @@ def test_the_upstream_stalls(acme: Tenant, bank: Bank, tmp_path: Path) -> None:
             body["bank"] |= {"fault": "stall", "at": 2}
             body["stream"] = True
         with org_scope(acme.org_id):
-            from tenants.models import Upstream
-
             update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), timeout_ms=1_000)
         outcomes = asyncio.run(call_all(proxy.base_url, acme.api_key, iter(bodies), clients=30))
         assert sum(outcome.error_code == "upstream_timeout" for outcome in outcomes) == 10

@@ -275,7 +275,6 @@ def test_depth_that_can_be_written_is_passed_on(levels: int) -> None:
 
 @pytest.mark.parametrize("levels", [DEEPEST + 1, 300, 1_024])
 def test_depth_that_cannot_be_written_is_refused(levels: int) -> None:
-    request = parse_request(Endpoint.CHAT, nested(levels))
     with pytest.raises(InvalidRequest) as caught:
-        upstream_body(request, "small", kind="openai", max_output=None)
+        parse_request(Endpoint.CHAT, nested(levels))
     assert (caught.value.status, caught.value.message) == (400, "The body is nested too deeply: 250 levels at most.")
