@@ -84,4 +84,4 @@ def find_scope(tenant: Tenant, budget: Budget, subject: str = "", at_ms: int | N
 
 def line_of(scope: Scope) -> Line:
     """A scope's counter, as a till names it."""
-    return Line(scope.counter, scope.limit, scope.is_whole)
+    return Line(scope.counter, scope.limit if scope.is_hard else -1, scope.is_whole)

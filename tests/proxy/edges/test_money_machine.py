@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -40,6 +41,8 @@ from tests.proxy.edges.entries import line_of, make_row, move_to, read_ledger
 from tests.proxy.edges.till import Line, Till, next_shard
 from tests.world import Tenant, make_budget, make_tenant
 
+PICK = st.integers(0, 20)
+MOSTLY = st.sampled_from([True, True, True, False])
 USERS = ("ann", "bob", "")
 ENDED = {"settled", "given up", "reaped", "late"}
 
@@ -102,21 +105,29 @@ class MoneyMachine(RuleBasedStateMachine):
 
     # A worker and its calls
 
+    @rule(
+        target=calls,
+        user=st.sampled_from(USERS),
+        wanted=st.integers(1, 300),
+        fixed=st.integers(0, 50_000),
+        is_exact=MOSTLY,
+        heals=MOSTLY,
+    )
+    def a_call_comes_and_reserves(self, user: str, wanted: int, fixed: int, is_exact: bool, heals: bool) -> Call:
+        call = self.make_call(user)
+        self.reserve(call, wanted, fixed, is_exact, heals)
+        return call
+
     @rule(target=calls, user=st.sampled_from(USERS))
     def a_call_comes(self, user: str) -> Call:
-        row = make_row(self.tenant, 0, end_user=user)
-        key = KeySnapshot(row["key_id"], self.org.id, row["project_id"], 1, None, None, None, False)
-        scopes = find_scopes(self.org, key, end_user=user, model="", tags={}, at_ms=row["started_at_ms"])
-        call = Call(row, scopes)
-        self.all.append(call)
-        return call
+        return self.make_call(user)
 
     @rule(
         call=calls,
         wanted=st.integers(0, 800),
         fixed=st.integers(0, 200_000),
         is_exact=st.booleans(),
-        heals=st.booleans(),
+        heals=MOSTLY,
     )
     def reserve(self, call: Call, wanted: int, fixed: int, is_exact: bool, heals: bool) -> None:
         """A first attempt, or one more of a call that is open; for one that has ended, one that comes too late."""
@@ -152,40 +163,54 @@ class MoneyMachine(RuleBasedStateMachine):
             answer = self.ask(call, {"wanted": wanted, "attempt": call.attempts})
             assert answer[:1] + answer[2:3] == [1, call.held]
 
-    @rule(call=calls, share=st.integers(0, 100))
-    def settle(self, call: Call, share: int) -> None:
+    @precondition(lambda self: self.find("open"))
+    @rule(pick=PICK, share=st.integers(0, 100))
+    def settle(self, pick: int, share: int) -> None:
         """At most what was held."""
-        self.end(call, (call.held or call.posted) * share // 100)
+        call = self.pick(pick, "open")
+        self.end(call, call.held * share // 100)
 
-    @rule(call=calls, more=st.integers(1, 50))
-    def settle_dearer(self, call: Call, more: int) -> None:
+    @precondition(lambda self: self.find("open"))
+    @rule(pick=PICK, more=st.integers(1, 50))
+    def settle_dearer(self, pick: int, more: int) -> None:
         """An upstream that broke its own limit."""
-        if call.state == "open":
-            self.is_honest = False
-            self.end(call, call.held + more)
+        call = self.pick(pick, "open")
+        self.is_honest = False
+        self.end(call, call.held + more)
 
-    @rule(call=calls)
-    def give_up(self, call: Call) -> None:
+    @precondition(lambda self: self.find("lost", *ENDED))
+    @rule(pick=PICK, share=st.integers(0, 100))
+    def settle_without_a_hold(self, pick: int, share: int) -> None:
+        """Again, because the answer was lost; or late, by a worker that slept or whose hold was lost with the data."""
+        call = self.pick(pick, "lost", *ENDED)
+        self.end(call, call.posted * share // 100 if call.state == "reaped" else call.posted)
+
+    @precondition(lambda self: self.find("new", "open", "given up"))
+    @rule(pick=PICK)
+    def give_up(self, pick: int) -> None:
         """The first reserve's answer never came: it may have run, and may yet run."""
-        if call.state == "new" or (call.state in {"open", "given up"} and call.attempts <= 1):
+        call = self.pick(pick, "new", "open", "given up")
+        if call.attempts <= 1:
             given_up = self.till.give_up(call.id, *call.lines, event=call.event(0))
             assert given_up == (0 if call.state == "given up" else 1)
             call.state, call.held = "given up", 0
 
-    @rule(call=calls)
-    def die(self, call: Call) -> None:
+    @precondition(lambda self: self.find("open"))
+    @rule(pick=PICK)
+    def die(self, pick: int) -> None:
         """The worker dies, or sleeps too long: the lease ends, and the reaper finds the hold."""
-        if call.state == "open":
-            client().zadd(self.till.leases, {call.id: clock.now_ms() - 1}, xx=True)
-            assert reaper.reap(self.till.shard) == 1
-            call.state, call.posted, call.reaped, call.held = "reaped", call.held, call.held, 0
+        call = self.pick(pick, "open")
+        client().zadd(self.till.leases, {call.id: clock.now_ms() - 1}, xx=True)
+        assert reaper.reap(self.till.shard) == 1
+        call.state, call.posted, call.reaped, call.held = "reaped", call.held, call.held, 0
 
-    @rule(call=calls, cost=st.integers(0, 900))
-    def learn_the_truth(self, call: Call, cost: int) -> None:
+    @precondition(lambda self: self.find("reaped"))
+    @rule(pick=PICK, cost=st.integers(0, 900))
+    def learn_the_truth(self, pick: int, cost: int) -> None:
         """The upstream's bill for an estimated row."""
-        if call.state == "reaped":
-            self.is_honest &= cost <= call.posted
-            self.correct(call, cost)
+        call = self.pick(pick, "reaped")
+        self.is_honest &= cost <= call.posted
+        self.correct(call, cost)
 
     # Jobs, at any moment
 
@@ -247,10 +272,10 @@ class MoneyMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Everybody dies, every job runs: then the books are closed."""
-        for call in self.all:
-            self.die(call)
-            if call.state == "lost":
-                self.end(call, 7)
+        while self.find("open"):
+            self.die(0)
+        for call in self.find("lost"):
+            self.end(call, 7)
         drain.drain(self.till.shard)
         if not self.is_open():
             recount.recount(self.till.shard, "", (), only_missing=True)
@@ -268,6 +293,14 @@ class MoneyMachine(RuleBasedStateMachine):
         self.till.lose_everything()
 
     # How it is done
+
+    def make_call(self, user: str) -> Call:
+        row = make_row(self.tenant, 0, end_user=user)
+        key = KeySnapshot(row["key_id"], self.org.id, row["project_id"], 1, None, None, None, False)
+        scopes = find_scopes(self.org, key, end_user=user, model="", tags={}, at_ms=row["started_at_ms"])
+        call = Call(row, scopes)
+        self.all.append(call)
+        return call
 
     def ask(self, call: Call, terms: dict[str, Any]) -> list[Any]:
         ends = clock.now_ms() + 600_000
@@ -301,6 +334,13 @@ class MoneyMachine(RuleBasedStateMachine):
         assert done == (not call.is_corrected)
         if done:
             call.is_corrected, call.posted = True, cost
+
+    def find(self, *states: str) -> list[Call]:
+        return [call for call in self.all if call.state in states]
+
+    def pick(self, number: int, *states: str) -> Call:
+        found = self.find(*states)
+        return found[number % len(found)]
 
     def is_open(self) -> bool:
         return bool(client().exists(keyspace.epoch_key(self.till.shard)))

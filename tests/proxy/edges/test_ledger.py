@@ -1,0 +1,321 @@
+"""A call's money from reserve to ledger event, through the hot path's own objects, when Valkey, workers and data fail."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from costhub.lib import clock, keyspace
+from costhub.lib.redis import client
+from proxy.core.plan import make_plan
+from proxy.core.wire import parse_request
+from proxy.edges import drain, ledger, limits, reaper, recount
+from proxy.edges.entry import Entry
+from proxy.edges.ledger import Ledger
+from proxy.edges.limits import Limits
+from proxy.edges.valkey import Valkey
+from proxy.errors import BudgetExceeded, GovernanceUnavailable
+from proxy.models import LedgerEntry
+from proxy.types import Attempt, Certainty, Controls, Endpoint, Plan, Usage
+from tenants.choices import BudgetScope
+from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tenants.snapshots import KeySnapshot, OrgSnapshot
+from tests.proxy.edges.entries import line_of, read_ledger
+from tests.proxy.edges.till import Till
+from tests.world import Tenant, make_budget, make_catalog
+
+TIMEOUT_MS = 150
+Value = TypeVar("Value")
+BODY = orjson.dumps({"model": "small", "max_tokens": 100, "messages": [{"role": "user", "content": "Where?"}]})
+
+
+@dataclass
+class Desk:
+    """A worker's edges, and what it knows of Acme."""
+
+    tenant: Tenant
+    till: Till
+    org: OrgSnapshot
+    key: KeySnapshot
+    valkey: Valkey
+    limits: Limits
+    ledger: Ledger
+
+    def make_plan(self, **controls: Any) -> Plan:
+        request = parse_request(Endpoint.CHAT, BODY)
+        return make_plan(request, Controls(**controls), self.key, self.org, clock.now_ms())
+
+    def entry(self) -> Any:
+        request_id, now = clock.new_request_id()
+        return self.ledger.entry(request_id, now, clock.monotonic_ns(), self.key, self.org, Endpoint.CHAT)
+
+    async def written(self) -> list[LedgerEntry]:
+        """Wait until this worker has written everything. Gives the ledger, drained."""
+        await asyncio.wait_for(self.ledger._quiet.wait(), 10)
+        await in_thread(lambda: drain.drain(self.till.shard))
+        return await in_thread(lambda: read_ledger(self.tenant))
+
+    def counters(self, plan: Plan) -> set[tuple[int, int] | None]:
+        """(settled, held) of the plan's budgets: one of them, where all agree."""
+        return {self.till.read(line_of(scope)) for scope in plan.scopes}
+
+
+async def in_thread(work: Callable[[], Value]) -> Value:
+    """Do what blocks, in a thread that leaves no connection behind."""
+
+    def run() -> Value:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)
+
+
+@pytest.fixture
+def snapshots(acme: Tenant) -> tuple[OrgSnapshot, KeySnapshot]:
+    """Acme with a priced model and two budgets."""
+    make_catalog(acme)
+    make_budget(acme, "0.010000000")
+    make_budget(acme, "0.010000000", scope=BudgetScope.KEY, subject=str(acme.key.pk))
+    org, key = load_org_snapshot(acme.org_id), load_key_snapshot(bytes(acme.key.digest))
+    assert org is not None
+    assert key is not None
+    return org, key
+
+
+@pytest.fixture
+async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapshot]) -> AsyncIterator[Desk]:
+    scripts = (limits.RESERVE, ledger.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT)
+    valkey = Valkey(settings.REDIS_URL, scripts, TIMEOUT_MS)
+    await valkey.open()
+    reserver = Limits(valkey)
+    await reserver.open()
+    writer = Ledger(valkey, reserver)
+    await writer.open()
+    yield Desk(acme, till, *snapshots, valkey, reserver, writer)
+    await writer.close(5)
+    await reserver.close()
+    await valkey.close()
+
+
+def served(entry: Entry, cost: int, certainty: Certainty = Certainty.EXACT) -> None:
+    """The upstream has answered."""
+    entry.attempts.append(Attempt(1, 200, certainty, Usage(input=9, output=20), cost))
+
+
+async def expire(desk: Desk, entry: Entry) -> None:
+    """The worker sleeps through its lease, and the reaper comes."""
+    client().zadd(desk.till.leases, {entry.request_id: clock.now_ms() - 1}, xx=True)
+    assert await in_thread(lambda: reaper.reap(desk.till.shard)) == 1
+
+
+class TestSettled:
+    async def test_a_call_is_held_then_charged_then_in_the_ledger(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+            assert desk.counters(plan) == {(0, hold.amount)}
+            served(entry, 420)
+        (row,) = await desk.written()
+        assert (str(row.id), row.effective_cost, row.held, row.is_estimated) == (
+            entry.request_id,
+            420,
+            hold.amount,
+            False,
+        )
+        assert desk.counters(plan) == {(420, 0)}
+        assert client().zcard(desk.till.leases) == 0
+
+    async def test_more_new_budgets_than_tries_are_counted_at_once(self, desk: Desk, acme: Tenant) -> None:
+        def add() -> OrgSnapshot:
+            for _ in range(6):
+                make_budget(acme, "0.020000000")
+            org = load_org_snapshot(acme.org_id)
+            assert org is not None
+            return org
+
+        desk.org = await in_thread(add)
+        plan = desk.make_plan()
+        assert len(plan.scopes) == 8
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+        assert hold.amount > 0
+
+    async def test_many_calls_that_meet_an_unknown_shard_are_all_served(self, desk: Desk) -> None:
+        desk.till.lose_everything()
+        plan = desk.make_plan()
+
+        async def call() -> int:
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+                served(entry, 10)
+                return 10
+
+        assert sum(await asyncio.gather(*(call() for _ in range(30)))) == 300
+        assert len(await desk.written()) == 30
+        assert desk.counters(plan) == {(300, 0)}
+
+    async def test_a_refusal_names_the_budget_and_is_a_row_of_no_cost(self, desk: Desk, acme: Tenant) -> None:
+        plan = desk.make_plan()
+        await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+        for scope in plan.scopes[1:]:
+            desk.till.put(line_of(scope), 9_999_000, 999)
+        with pytest.raises(BudgetExceeded) as caught:
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+        told = caught.value.more["budget"]
+        assert (told["scope"], told["subject"]) == ("key", str(acme.key.pk))
+        assert (told["limit"], told["spent"], told["held"]) == ("0.010000000", "0.009999000", "0.000000999")
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status, row.error_code) == (0, 402, "budget_exceeded")
+
+    async def test_a_caller_who_leaves_is_charged_what_was_known(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        is_served = asyncio.Event()
+
+        async def call() -> None:
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+                served(entry, 77, Certainty.COUNTED)
+                is_served.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(call())
+        await is_served.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status, row.is_estimated) == (77, 499, True)
+        assert desk.counters(plan) == {(77, 0)}
+
+
+class TestValkeyHangs:
+    """CLIENT PAUSE: everything that was sent waits, and runs or not when it is over."""
+
+    async def test_a_reserve_without_an_answer_holds_nothing(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+        client().client_pause(500)
+        with pytest.raises(GovernanceUnavailable):
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status, row.error_code) == (0, 503, "governance_unavailable")
+        assert desk.counters(plan) <= {(0, 0), None}
+        assert client().zcard(desk.till.leases) == 0
+
+    async def test_a_settle_without_an_answer_happens_once(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            await desk.limits.reserve(plan, entry)
+            served(entry, 420)
+            client().client_pause(500)
+        (row,) = await desk.written()
+        assert row.effective_cost == 420
+        assert desk.counters(plan) == {(420, 0)}
+
+    async def test_a_settle_that_ran_and_was_not_answered_is_not_counted_twice(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            await desk.limits.reserve(plan, entry)
+            served(entry, 420)
+        await desk.written()
+        desk.ledger._write(entry)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        assert [sorted(fields) for fields in desk.till.entries()] == [[b"again", b"e"]]
+        await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+        assert [row.effective_cost for row in await desk.written()] == [420]
+        assert desk.counters(plan) == {(420, 0)}
+
+
+class TestTakenForDead:
+    async def test_a_worker_that_only_slept_tells_the_truth(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+            await expire(desk, entry)
+            assert desk.counters(plan) == {(hold.amount, 0)}
+            served(entry, 420)
+        call, correction = sorted(await desk.written(), key=lambda row: row.kind)
+        assert (call.effective_cost, call.is_estimated, call.error_code) == (hold.amount, True, "worker_died")
+        assert (str(correction.corrects), correction.effective_cost) == (entry.request_id, 420 - hold.amount)
+        assert (correction.input_tokens, correction.output_tokens, correction.is_estimated) == (9, 20, False)
+        assert desk.counters(plan) == {(420, 0)}
+
+    async def test_what_it_counted_itself_is_better_than_the_bound_and_stays_an_estimate(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            await desk.limits.reserve(plan, entry)
+            await expire(desk, entry)
+            served(entry, 77, Certainty.COUNTED)
+        rows = await desk.written()
+        assert sum(row.effective_cost for row in rows) == 77
+        assert [row.is_estimated for row in rows] == [True, True]
+
+    async def test_what_it_does_not_know_either_is_left_to_the_upstreams_bill(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+            await expire(desk, entry)
+            served(entry, hold.amount, Certainty.BOUND)
+        (row,) = await desk.written()
+        assert (row.kind, row.effective_cost) == ("call", hold.amount)
+
+    async def test_a_reserve_that_was_given_up_too_late_costs_nothing(self, desk: Desk) -> None:
+        """The reserve ran, its answer was lost, and Valkey was out of this worker's reach until the reaper had come."""
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+            await expire(desk, entry)
+            entry.hold, entry.is_hold_unknown = None, True
+        rows = await desk.written()
+        assert sorted(row.effective_cost for row in rows) == [-hold.amount, hold.amount]
+        assert desk.counters(plan) == {(0, 0)}
+
+
+class TestDataLost:
+    async def test_a_call_under_way_is_counted_when_it_ends(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            await desk.limits.reserve(plan, entry)
+            desk.till.lose_everything()
+            await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+            assert desk.counters(plan) == {(0, 0)}
+            served(entry, 420)
+        (row,) = await desk.written()
+        assert row.effective_cost == 420
+        assert desk.counters(plan) == {(420, 0)}
+
+    async def test_also_when_nobody_has_counted_anew_yet(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.plan = plan
+            await desk.limits.reserve(plan, entry)
+            desk.till.lose_everything()
+            served(entry, 420)
+        (row,) = await desk.written()
+        assert (row.effective_cost, desk.counters(plan)) == (420, {None})
+        async with desk.entry() as entry:
+            entry.plan = plan
+            hold = await desk.limits.reserve(plan, entry)
+            assert desk.counters(plan) == {(420, hold.amount)}
+        assert client().get(keyspace.epoch_key(desk.till.shard)) is not None
