@@ -170,23 +170,14 @@ async def _relay(
                 if rest.strip() and not reader.is_finished:
                     raise openai.NotAnAnswer
                 break
-            outgoing = []
-            for event in splitter.feed(part):
-                data = sse.data_of(event)
-                if data is None:
-                    outgoing.append(event)
-                elif data == sse.DONE:
-                    is_done = True
-                    break
-                elif not reader.read_event(data) or wants_usage:
-                    outgoing.append(event)
+            outgoing, is_done = _read_part(splitter.feed(part), reader, wants_usage=wants_usage)
             if outgoing:
                 if not reply.has_begun:
                     entry.first_byte_ns = clock.monotonic_ns()
                     entry.upstream_ns = entry.first_byte_ns - began
                     failpoints.reach("first_chunk_received")
                     await reply.begin(200, _first_headers(plan, entry) | {"content-type": "text/event-stream"})
-                await reply.chunk(b"".join(outgoing))
+                await reply.chunk(outgoing)
                 failpoints.reach("chunk_sent")
     except (openai.NotAnAnswer, sse.EventTooLong) as error:
         failure = _not_an_answer(plan, reader)
@@ -207,6 +198,27 @@ async def _relay(
         await reply.begin(200, _first_headers(plan, entry) | {"content-type": "text/event-stream"})
     await reply.end(_last_words(entry) + b"data: [DONE]\n\n")
     failpoints.reach("answer_sent")
+
+
+def _read_part(events: list[bytes], reader: openai.AnswerReader, *, wants_usage: bool) -> tuple[bytes, bool]:
+    """What of these events the caller gets, and whether the stream is done. Raises NotAnAnswer."""
+    is_done = False
+    datas: list[bytes] = []
+    places: list[int] = []
+    for place, event in enumerate(events):
+        data = sse.data_of(event)
+        if data is None:
+            continue
+        if data == sse.DONE:
+            events, is_done = events[:place], True
+            break
+        datas.append(data)
+        places.append(place)
+    reports = reader.read_events(datas) if datas else set()
+    if reports and not wants_usage:
+        unwanted = {places[report] for report in reports}
+        events = [event for place, event in enumerate(events) if place not in unwanted]
+    return b"".join(events), is_done
 
 
 def _weigh(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, UpstreamSnapshot
 
@@ -38,6 +38,8 @@ class Request:
     choices: int
     max_output: int | None
     end_user: str
+    # Every message is a plain text: no parts, no pictures, no sound.
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,7 @@ class Bound:
     is_exact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """A budget that this call must fit, and its counter in the period that the call belongs to."""
 
     budget_id: str

@@ -88,6 +88,10 @@ class OrgSnapshot:
     budgets: tuple[BudgetSnapshot, ...]
     blocked_end_users: frozenset[str] = field(default=frozenset())
 
+    def __hash__(self) -> int:
+        """By identity and version: what is computed from a snapshot may be remembered beside it."""
+        return hash((self.id, self.version))
+
     def to_json(self) -> bytes:
         """The snapshot as Valkey keeps it."""
         return _dump(self)
@@ -116,6 +120,10 @@ class KeySnapshot:
     models: frozenset[str] | None
     expires_at_ms: int | None
     is_revoked: bool
+
+    def __hash__(self) -> int:
+        """By identity and version: what is computed from a snapshot may be remembered beside it."""
+        return hash((self.id, self.version))
 
     def to_json(self) -> bytes:
         """The snapshot as Valkey keeps it."""

@@ -27,7 +27,7 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
         )
     return Plan(
         request=request,
-        controls=replace(controls, end_user=end_user),
+        controls=controls if controls.end_user == end_user else replace(controls, end_user=end_user),
         model=model,
         upstream=org.upstreams[model.upstream_id],
         price=price,
@@ -73,7 +73,7 @@ def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_t
         choices=request.choices,
         max_output=max_output,
         is_exact=is_exact,
-        has_audio="audio" in request.body or _hears(request),
+        has_audio=not request.is_plain and ("audio" in request.body or _hears(request)),
     )
 
 

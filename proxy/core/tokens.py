@@ -80,6 +80,8 @@ def parts_of(request: Request) -> Iterator[dict[str, Any]]:
 
 
 def _media_tokens(request: Request, model: ModelSnapshot) -> int:
+    if request.is_plain:
+        return 0
     pictures = 0
     if any(message.get("audio") for message in messages_of(request)):
         # An earlier answer in sound, named by its id: as long as it was.

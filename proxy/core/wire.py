@@ -40,6 +40,7 @@ def parse_request(endpoint: Endpoint, raw: bytes) -> Request:
         choices=_CHOICES[endpoint](body),
         max_output=_max_output(body) if endpoint is not Endpoint.EMBEDDINGS else 0,
         end_user=_name(body, "user"),
+        is_plain="audio" not in body and (endpoint is not Endpoint.CHAT or all(map(_is_plain, body["messages"]))),
     )
 
 
@@ -98,6 +99,10 @@ def _chat_choices(body: dict[str, Any]) -> int:
         if not isinstance(message, dict):
             raise InvalidRequest(f"messages[{place}] must be an object.", param=f"messages[{place}]")
     return _count(body, "n")
+
+
+def _is_plain(message: dict[str, Any]) -> bool:
+    return not isinstance(message.get("content"), list) and "audio" not in message
 
 
 def _completion_choices(body: dict[str, Any]) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 
 import redis.asyncio
 from django.db import Error as AnyDatabaseError
-from django.db import connection
+from django.db import connection, connections
 from redis.exceptions import RedisError
 
 from costhub.lib import keyspace
@@ -28,8 +28,15 @@ _log = logging.getLogger(__name__)
 SILENCE_SECONDS: Final = 0.4
 _RETRY_SECONDS: Final = 0.1
 _MAX_UNKNOWN: Final = 10_000
+#: a database that does not answer within this is as good as away
+DATABASE_SECONDS: Final = 2.0
+#: how often a snapshot is read that is out of date when it comes
+_TRIES: Final = 3
+
+_AWAY: Final = (AnyDatabaseError, TimeoutError)
 
 Value = TypeVar("Value")
+Snapshot = TypeVar("Snapshot", KeySnapshot, OrgSnapshot)
 
 
 class Catalog:
@@ -59,6 +66,8 @@ class Catalog:
         """Unsubscribe."""
         if self._listener:
             self._listener.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._in_thread(connections.close_all), DATABASE_SECONDS)
         self._database.shutdown(wait=False, cancel_futures=True)
         await self._redis.aclose()
 
@@ -96,8 +105,8 @@ class Catalog:
                 self._keys[digest] = key
                 return key
         try:
-            loaded = await self._in_database(load_key_snapshot, digest)
-        except AnyDatabaseError as error:
+            loaded = await self._in_database(load_key_snapshot, digest, lambda key: key.org_id)
+        except _AWAY as error:
             return _make_do(stale, error)
         if loaded is None:
             self._keys.pop(digest, None)
@@ -118,8 +127,8 @@ class Catalog:
                 self._orgs[org_id] = org
                 return org
         try:
-            loaded = await self._in_database(load_org_snapshot, org_id)
-        except AnyDatabaseError as error:
+            loaded = await self._in_database(load_org_snapshot, org_id, lambda org: org.id)
+        except _AWAY as error:
             return _make_do(stale, error)
         if loaded is None:
             raise GovernanceUnavailable("The key's organisation cannot be read at the moment. Try again.")
@@ -128,13 +137,25 @@ class Catalog:
         await self._write(name, loaded.to_json())
         return loaded
 
-    async def _in_database(self, load: Callable[[Any], Value], what: Any) -> Value:
-        def run() -> Value:
+    async def _in_database(
+        self, load: Callable[[Any], Snapshot | None], what: Any, org_of: Callable[[Snapshot], str]
+    ) -> Snapshot | None:
+        """What PostgreSQL says, read again if the organisation has changed since the reading began."""
+
+        def run() -> Snapshot | None:
             try:
                 return load(what)
             finally:
                 connection.close_if_unusable_or_obsolete()
 
+        async with asyncio.timeout(DATABASE_SECONDS):
+            for _ in range(_TRIES):
+                loaded = await self._in_thread(run)
+                if loaded is None or loaded.version >= self._versions.get(org_of(loaded), 0):
+                    break
+            return loaded
+
+    async def _in_thread(self, run: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._database, run)
 
     async def _read(self, name: str) -> bytes | None:
@@ -160,7 +181,8 @@ class Catalog:
                     await self._catch_up()
                     self._listening.set()
                     await self._follow(subscription)
-            except (RedisError, OSError, TimeoutError):
+            except (RedisError, OSError, TimeoutError, ValueError):
+                # ValueError: somebody else's message on our channel. Whatever it displaced is caught up on.
                 self._listening.clear()
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -186,7 +208,7 @@ class Catalog:
                 self._unknown.clear()
 
 
-def _make_do(stale: Value | None, error: AnyDatabaseError) -> Value:
+def _make_do(stale: Value | None, error: Exception) -> Value:
     """PostgreSQL is away: what was known last is used, as long as it was known."""
     if stale is None:
         raise GovernanceUnavailable(

@@ -1,7 +1,8 @@
 """OpenAI's wire format: what an answer says of itself. Pure; the servers that imitate OpenAI are read here too."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -48,16 +49,34 @@ class AnswerReader:
 
     def read_event(self, data: bytes) -> bool:
         """One event of a stream. True if it is OpenAI's closing report of usage, which carries no choice."""
-        event = _parse(data)
-        self._read_common(event)
-        choices = event.get("choices")
-        for choice in _dicts(choices):
-            self._read_place(choice)
-            self._keep(choice.get("text"))
-            delta = choice.get("delta")
-            if isinstance(delta, dict):
-                self._keep_delta(delta)
-        return choices == [] and isinstance(event.get("usage"), dict)
+        return bool(self.read_events([data]))
+
+    def read_events(self, datas: Sequence[bytes]) -> set[int]:
+        """Events of a stream, in order. Gives the places of those that only report usage, as OpenAI's closing one does.
+
+        Parsed as one array, which costs a third of one by one. Raises NotAnAnswer.
+        """
+        reports = set()
+        for place, event in enumerate(_parse_all(datas)):
+            if "error" in event or event.get("usage") or not self.model:
+                self._read_common(event)
+            choices = event.get("choices")
+            if not choices:
+                if choices == [] and isinstance(event.get("usage"), dict):
+                    reports.add(place)
+                continue
+            for choice in _dicts(choices):
+                self._read_place(choice)
+                delta = choice.get("delta")
+                if isinstance(delta, dict):
+                    text = delta.get("content")
+                    if len(delta) == 1 and type(text) is str:
+                        self.texts.append(text)
+                    else:
+                        self._keep_delta(delta)
+                else:
+                    self._keep(choice.get("text"))
+        return reports
 
     def _read_common(self, answer: dict[str, Any]) -> None:
         if answer.get("error"):
@@ -153,6 +172,19 @@ def certainty_of(reader: AnswerReader) -> Certainty:
     if reader.usage is not None and is_plausible(reader.usage, has_output=bool(reader.texts)):
         return Certainty.EXACT
     return Certainty.COUNTED
+
+
+def _parse_all(datas: Sequence[bytes]) -> list[dict[str, Any]]:
+    if len(datas) == 1:
+        return [_parse(datas[0])]
+    try:
+        events = orjson.loads(b"[%b]" % b",".join(datas))
+    except orjson.JSONDecodeError as error:
+        raise NotAnAnswer from error
+    # A comma in the wrong place must not make two events of one.
+    if len(events) != len(datas) or not all(type(event) is dict for event in events):
+        raise NotAnAnswer
+    return cast("list[dict[str, Any]]", events)
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
