@@ -1,14 +1,13 @@
 """A call's money from reserve to ledger event, through the hot path's own objects, when Valkey, workers and data fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 import pytest
 from django.conf import settings
-from django.db import connections
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
@@ -26,11 +25,11 @@ from tenants.choices import BudgetScope
 from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 from tests.proxy.edges.entries import line_of, read_ledger
+from tests.proxy.edges.threads import in_thread
 from tests.proxy.edges.till import Till
 from tests.world import Tenant, make_budget, make_catalog
 
 TIMEOUT_MS = 150
-Value = TypeVar("Value")
 BODY = orjson.dumps({"model": "small", "max_tokens": 100, "messages": [{"role": "user", "content": "Where?"}]})
 
 
@@ -63,18 +62,6 @@ class Desk:
     def counters(self, plan: Plan) -> set[tuple[int, int] | None]:
         """(settled, held) of the plan's budgets: one of them, where all agree."""
         return {self.till.read(line_of(scope)) for scope in plan.scopes}
-
-
-async def in_thread(work: Callable[[], Value]) -> Value:
-    """Do what blocks, in a thread that leaves no connection behind."""
-
-    def run() -> Value:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    return await asyncio.to_thread(run)
 
 
 @pytest.fixture

@@ -1,0 +1,328 @@
+"""Snapshots of tenants: what changes reaches a running process within a second, whatever is lost on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+import time_machine
+from django.conf import settings
+from django.db import connections
+
+from costhub.lib import clock, keyspace, secrets
+from costhub.lib.moments import from_ms
+from costhub.lib.money import Nanos
+from costhub.lib.redis import client
+from proxy.edges import catalog as module
+from proxy.edges.auth import Auth
+from proxy.edges.catalog import Catalog
+from proxy.errors import GovernanceUnavailable, Unauthorized
+from tenants.access import org_scope
+from tenants.actions.budgets import update_budget
+from tenants.actions.changes import publish
+from tenants.actions.keys import create_key, revoke_key, rotate_key
+from tenants.actions.pricing import create_price
+from tenants.models import ApiKey, Budget, LanguageModel
+from tests.proxy.deployment import free_port
+from tests.proxy.edges.threads import in_thread, within_a_second
+from tests.world import Tenant, World, make_budget, make_catalog
+
+Open = Callable[..., Coroutine[Any, Any, Catalog]]
+
+
+@pytest.fixture
+def tenant(committed_world: World) -> Tenant:
+    """Acme, with a model, a price and a budget."""
+    make_catalog(committed_world.acme)
+    make_budget(committed_world.acme, "1.00")
+    return committed_world.acme
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Open]:
+    """Start a process's catalog; it is closed when the test ends."""
+    opened: list[Catalog] = []
+
+    async def open_one(url: str = settings.REDIS_URL) -> Catalog:
+        opened.append(Catalog(url))
+        await opened[-1].open()
+        return opened[-1]
+
+    yield open_one
+    for catalog in opened:
+        await catalog.close()
+
+
+@pytest.fixture
+def postgresql_is_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From now on new connections to PostgreSQL are refused."""
+
+    def go_away() -> None:
+        monkeypatch.setitem(connections.settings["default"], "PORT", str(free_port()))
+
+    return go_away
+
+
+def auth(catalog: Catalog) -> Auth:
+    return Auth(catalog, settings.KEY_PEPPER)
+
+
+async def is_refused(catalog: Catalog, api_key: str) -> bool:
+    try:
+        await auth(catalog).authenticate(api_key)
+    except Unauthorized:
+        return True
+    return False
+
+
+class TestFresh:
+    async def test_a_revoked_key_is_refused(self, start: Open, tenant: Tenant) -> None:
+        catalogs = [await start() for _ in range(2)]
+        assert [await is_refused(catalog, tenant.api_key) for catalog in catalogs] == [False, False]
+
+        def revoke() -> None:
+            with org_scope(tenant.org_id):
+                revoke_key(actor=tenant.owner, key=tenant.key)
+
+        await in_thread(revoke)
+        for catalog in catalogs:
+            await within_a_second(lambda catalog=catalog: is_refused(catalog, tenant.api_key))  # type: ignore[misc]
+
+    async def test_a_rotated_key_gives_way_to_its_successor(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        before, _ = await auth(catalog).authenticate(tenant.api_key)
+
+        def rotate() -> str:
+            with org_scope(tenant.org_id):
+                return rotate_key(actor=tenant.owner, key=tenant.key).secret
+
+        successor = await in_thread(rotate)
+        await within_a_second(lambda: is_refused(catalog, tenant.api_key))
+        after, _ = await auth(catalog).authenticate(successor)
+        assert (after.project_id, after.id != before.id) == (before.project_id, True)
+
+    async def test_a_key_expires_by_itself(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+
+        def make() -> str:
+            with org_scope(tenant.org_id):
+                expires_at = clock.now().replace(year=clock.now().year + 1)
+                return create_key(actor=tenant.owner, name="short", expires_at=expires_at).secret
+
+        api_key = await in_thread(make)
+        key, _ = await auth(catalog).authenticate(api_key)
+        assert key.expires_at_ms is not None
+        with time_machine.travel(from_ms(key.expires_at_ms - 1), tick=False):
+            await auth(catalog).authenticate(api_key)
+        with (
+            time_machine.travel(from_ms(key.expires_at_ms), tick=False),
+            pytest.raises(Unauthorized, match="This API key has expired"),
+        ):
+            await auth(catalog).authenticate(api_key)
+
+    async def test_a_new_price_and_a_new_limit_arrive(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        before = await catalog.get_org(tenant.org_id)
+        assert (before.models["small"].prices[0].input, before.budgets[0].limit_nanos) == (150_000, 10**9)
+        await in_thread(lambda: set_price(tenant, "0.30"))
+
+        async def price_is_new() -> bool:
+            return (await catalog.get_org(tenant.org_id)).models["small"].prices[0].input == 300_000
+
+        await within_a_second(price_is_new)
+        await in_thread(lambda: set_limit(tenant, 5))
+        await within_a_second(lambda: limit_is(catalog, tenant, 5))
+
+    async def test_a_change_is_learnt_whose_message_was_lost(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        await catalog.get_org(tenant.org_id)
+        for limit in range(1, 4):
+            client().client_kill_filter(_type="pubsub")
+            await in_thread(lambda limit=limit: set_limit(tenant, limit))  # type: ignore[misc]
+            await within_a_second(lambda limit=limit: limit_is(catalog, tenant, limit))  # type: ignore[misc]
+
+    async def test_a_strangers_message_does_not_end_the_listening(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        await catalog.get_org(tenant.org_id)
+        for nonsense in (b"nonsense", b"a b c", b"\xff\xfe 1", b""):
+            client().publish(keyspace.CHANGES, nonsense)
+        await in_thread(lambda: set_limit(tenant, 5))
+        await within_a_second(lambda: limit_is(catalog, tenant, 5))
+
+    async def test_what_a_slow_loader_wrote_is_not_believed(self, start: Open, tenant: Tenant) -> None:
+        first = await start()
+        old_key, old_org = await auth(first).authenticate(tenant.api_key)
+
+        def revoke() -> None:
+            set_limit(tenant, 5)
+            with org_scope(tenant.org_id):
+                revoke_key(actor=tenant.owner, key=tenant.key)
+
+        await in_thread(revoke)
+        digest = bytes(tenant.key.digest)
+        client().set(keyspace.key_snapshot_key(digest), old_key.to_json())
+        client().set(keyspace.org_snapshot_key(tenant.org_id), old_org.to_json())
+        second = await start()
+        assert await is_refused(second, tenant.api_key)
+        assert await limit_is(second, tenant, 5)
+
+    async def test_a_change_while_it_is_read_is_not_missed(self, start: Open, tenant: Tenant) -> None:
+        """The budgets are read, then the reading is held up while they change: the call that waits sees the new ones."""
+        catalog = await start()
+        with owner_connection() as other:
+            other.execute("LOCK TABLE tenants_enduser IN ACCESS EXCLUSIVE MODE")
+            loading = asyncio.create_task(catalog.get_org(tenant.org_id))
+
+            async def is_held_up() -> bool:
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'tenants_enduser'::regclass"
+                return other.execute(waiting).fetchone() == (1,)
+
+            await within_a_second(is_held_up)
+            await in_thread(lambda: set_limit(tenant, 5))
+            version = int(client().hget(keyspace.VERSIONS, tenant.org_id) or 0)
+
+            async def has_heard() -> bool:
+                return catalog._versions.get(tenant.org_id) == version
+
+            await within_a_second(has_heard)
+        assert (await loading).budgets[0].limit_nanos == 5
+
+
+class TestUnknown:
+    async def test_it_is_asked_for_once_and_remembered_until_something_changes(
+        self, start: Open, tenant: Tenant
+    ) -> None:
+        catalog = await start()
+        made = secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER)
+        assert await is_refused(catalog, made.text)
+        assert made.digest in catalog._unknown
+
+        def restore() -> None:
+            """A key that comes into being under a secret which somebody has tried already."""
+            with org_scope(tenant.org_id):
+                ApiKey(
+                    org=tenant.org, project=tenant.project, name="restored", prefix=made.prefix, digest=made.digest
+                ).save(force_insert=True)
+                publish(tenant.org)
+
+        await in_thread(restore)
+
+        async def is_known() -> bool:
+            return not await is_refused(catalog, made.text)
+
+        await within_a_second(is_known)
+
+    async def test_guessing_does_not_fill_the_memory(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_MAX_UNKNOWN", 50)
+        catalog = await start()
+        for _ in range(120):
+            assert await is_refused(catalog, secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER).text)
+            assert len(catalog._unknown) <= 50
+        assert (catalog._keys, catalog._loading) == ({}, {})
+
+    async def test_what_is_no_key_is_refused_without_asking(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        catalog = await start()
+        postgresql_is_away()
+        for nonsense in ("", "chk_", "sk-0123", tenant.api_key[:-1], tenant.api_key[:-1] + "~", tenant.admin_token):
+            assert await is_refused(catalog, nonsense)
+
+
+class TestPostgresqlAway:
+    async def test_a_key_in_memory_works_on(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+        postgresql_is_away()
+        key, org = await auth(catalog).authenticate(tenant.api_key)
+        assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
+
+    async def test_a_new_process_lives_on_what_others_left_in_valkey(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        await auth(await start()).authenticate(tenant.api_key)
+        postgresql_is_away()
+        key, org = await auth(await start()).authenticate(tenant.api_key)
+        assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
+
+    async def test_an_unknown_key_is_not_called_wrong(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        catalog = await start()
+        postgresql_is_away()
+        with pytest.raises(GovernanceUnavailable) as caught:
+            await auth(catalog).authenticate(tenant.api_key)
+        assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
+
+    async def test_what_was_known_last_is_better_than_nothing(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        catalog = await start()
+        org = await catalog.get_org(tenant.org_id)
+        await in_thread(lambda: set_limit(tenant, 5))
+        # A process that has not read the change when PostgreSQL goes: its connection is closed with it.
+        await catalog._in_thread(connections.close_all)
+        postgresql_is_away()
+        client().delete(keyspace.org_snapshot_key(tenant.org_id))
+        assert await catalog.get_org(tenant.org_id) == org
+
+    async def test_one_that_hangs_is_away_in_time_and_back_when_it_is(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        with owner_connection() as other:
+            other.execute("LOCK TABLE tenants_apikey IN ACCESS EXCLUSIVE MODE")
+            began = clock.monotonic_ns()
+            with pytest.raises(GovernanceUnavailable):
+                await auth(catalog).authenticate(tenant.api_key)
+            assert (clock.monotonic_ns() - began) // 10**9 <= module.DATABASE_SECONDS + 1
+        key, _ = await auth(catalog).authenticate(tenant.api_key)
+        assert key.id == str(tenant.key.pk)
+
+
+class TestValkeyAway:
+    async def test_keys_are_read_from_postgresql(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        key, org = await auth(catalog).authenticate(tenant.api_key)
+        assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
+
+
+class TestTogether:
+    async def test_many_calls_that_miss_the_same_key_read_it_once(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        with owner_connection() as other:
+            other.execute("LOCK TABLE tenants_apikey IN ACCESS EXCLUSIVE MODE")
+            calls = [asyncio.create_task(auth(catalog).authenticate(tenant.api_key)) for _ in range(50)]
+            await asyncio.sleep(0)
+            assert len(catalog._loading) == 1
+            calls[0].cancel()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(answers[0], asyncio.CancelledError)
+        assert {answer[0].id for answer in answers[1:]} == {str(tenant.key.pk)}  # type: ignore[index]
+
+
+def owner_connection() -> psycopg.Connection[Any]:
+    """A connection of the owner of the tables, in a transaction that ends with the block."""
+    owner = settings.DATABASES["owner"]
+    return psycopg.connect(
+        host=owner["HOST"], port=owner["PORT"], user=owner["USER"], password=owner["PASSWORD"], dbname=owner["NAME"]
+    )
+
+
+def set_price(tenant: Tenant, usd: str) -> None:
+    with org_scope(tenant.org_id):
+        model = LanguageModel.objects.get(org=tenant.org)
+        create_price(actor=tenant.owner, model=model, input_per_million=Decimal(usd), output_per_million=Decimal(usd))
+
+
+def set_limit(tenant: Tenant, nanos: int) -> None:
+    with org_scope(tenant.org_id):
+        update_budget(actor=tenant.owner, budget=Budget.objects.get(org=tenant.org), limit_nanos=Nanos(nanos))
+
+
+async def limit_is(catalog: Catalog, tenant: Tenant, nanos: int) -> bool:
+    return (await catalog.get_org(tenant.org_id)).budgets[0].limit_nanos == nanos
