@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar, cast
 import redis.asyncio
 from django.db import Error as AnyDatabaseError
 from django.db import connection, connections
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from costhub.lib import keyspace
@@ -43,8 +45,9 @@ class Catalog:
     """Snapshots of the tenants that this process serves."""
 
     def __init__(self, redis_url: str) -> None:
+        # No retries of its own: they take longer than a change may, and a subscription would be restored unnoticed.
         self._redis = redis.asyncio.Redis.from_url(
-            redis_url, socket_timeout=1, socket_connect_timeout=1, single_connection_client=False
+            redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
         )
         self._keys: dict[bytes, KeySnapshot] = {}
         self._orgs: dict[str, OrgSnapshot] = {}
@@ -178,8 +181,6 @@ class Catalog:
             try:
                 async with self._redis.pubsub() as subscription:
                     await subscription.subscribe(keyspace.CHANGES)
-                    await self._catch_up()
-                    self._listening.set()
                     await self._follow(subscription)
             except (RedisError, OSError, TimeoutError, ValueError):
                 # ValueError: somebody else's message on our channel. Whatever it displaced is caught up on.
@@ -195,14 +196,17 @@ class Catalog:
 
     async def _follow(self, subscription: Any) -> None:
         while True:
-            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=SILENCE_SECONDS)
+            message = await subscription.get_message(timeout=SILENCE_SECONDS)
             if message is None:
                 await asyncio.wait_for(subscription.ping(), SILENCE_SECONDS)
-                answer = await subscription.get_message(timeout=SILENCE_SECONDS)
-                if answer is None:
+                message = await subscription.get_message(timeout=SILENCE_SECONDS)
+                if message is None:
                     raise TimeoutError
-                message = answer
-            if message["type"] == "message":
+            if message["type"] == "subscribe":
+                # From here on nothing is missed, so that what was missed before is read now.
+                await self._catch_up()
+                self._listening.set()
+            elif message["type"] == "message":
                 org_id, _, version = message["data"].decode().partition(" ")
                 self._note_version(org_id, int(version))
                 self._unknown.clear()
