@@ -16,10 +16,8 @@ from costhub.stack.model_server import get_status
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
 
-#: calls that one proxy worker may have open at a time; a stream is open for as long as its model talks
-BACKPRESSURE: Final = 4096
-BACKLOG: Final = 2048
-DRAIN_SECONDS: Final = 15
+#: how long the web server lets calls in flight end, and then its own last entries be written
+DRAIN_SECONDS: Final = 30
 WORKER_CONCURRENCY: Final = 2
 
 
@@ -38,10 +36,9 @@ class Service(Part):
 
 
 class Proxy(Service):
-    """granian with the ASGI app: the LLM API, the management API and the console on one port."""
+    """The web server with the ASGI app: the LLM API, the management API and the console on one port."""
 
     name: ClassVar[str] = "proxy"
-    # The second chance is for granian itself; it kills its own workers when they outlive their drain.
     stop_signals: ClassVar = ((signal.SIGTERM, DRAIN_SECONDS + 5.0),)
 
     def __init__(
@@ -60,12 +57,8 @@ class Proxy(Service):
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST, "--port", str(self.port)),
-            *("--workers", str(self.workers), "--runtime-threads", "1", "--http", "1", "--no-ws", "--loop", "uvloop"),
-            *("--backlog", str(BACKLOG), "--backpressure", str(BACKPRESSURE), "--no-access-log"),
-            *("--respawn-failed-workers", "--respawn-interval", "0.5"),
-            *("--workers-kill-timeout", str(DRAIN_SECONDS)),
-            self.app,
+            *(sys.executable, "-m", "costhub.serve", "--host", HOST, "--port", str(self.port)),
+            *("--workers", str(self.workers), "--app", self.app),
         ]
 
     def is_ready(self) -> bool:

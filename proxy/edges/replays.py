@@ -5,8 +5,7 @@ A call that failed gives its claim back, so that it may be tried again. Only cal
 """
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Final
 
 import hiredis
@@ -24,34 +23,49 @@ KEPT_SECONDS: Final = 86_400
 MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
 
 
+class _Once:
+    """The block of one call. A class, because every call enters it and hardly one has an Idempotency-Key."""
+
+    __slots__ = ("_call", "_idempotency_key", "_is_first", "_replays")
+
+    def __init__(
+        self, replays: "Replays", idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply
+    ) -> None:
+        self._replays = replays
+        self._idempotency_key = idempotency_key
+        self._call = (request, raw, entry, reply)
+        self._is_first = True
+
+    async def __aenter__(self) -> bool:
+        if self._idempotency_key:
+            self._is_first = not await self._replays.replay(self._idempotency_key, *self._call)
+        return self._is_first
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._idempotency_key or not self._is_first:
+            return
+        if error is None:
+            self._replays.keep(self._idempotency_key, *self._call)
+        else:
+            self._replays.give_back(self._idempotency_key, self._call[2])
+
+
 class Replays:
     """First answers, by organisation, key and Idempotency-Key."""
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
 
-    @asynccontextmanager
-    async def once(
-        self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply
-    ) -> AsyncIterator[bool]:
+    def once(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> "_Once":
         """Whether this call is the first of its Idempotency-Key, or has none; if not, the first answer is sent again.
 
-        What is sent in the block becomes the key's answer, if the block ends well. Raises as ``_replay``.
+        What is sent in the block becomes the key's answer, if the block ends well. Raises as ``replay``.
         """
-        if not idempotency_key:
-            yield True
-            return
-        if await self._replay(idempotency_key, request, raw, entry, reply):
-            yield False
-            return
-        try:
-            yield True
-        except BaseException:
-            self._give_back(idempotency_key, entry)
-            raise
-        self._keep(idempotency_key, request, raw, entry, reply)
+        return _Once(self, idempotency_key, request, raw, entry, reply)
 
-    async def _replay(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> bool:
+    async def replay(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> bool:
         """Send the first answer again and say True; or claim the key for this call, and say False.
 
         Raises IdempotencyConflict if the key stands for another body or its first call still runs, and
@@ -86,7 +100,7 @@ class Replays:
         await reply.send(200, headers, answer)
         return True
 
-    def _keep(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> None:
+    def keep(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> None:
         """The call succeeded: its answer is what the key stands for from now on."""
         answer = b"".join(reply.transcript or ())
         if len(answer) > MAX_KEPT_BYTES:
@@ -100,7 +114,7 @@ class Replays:
         )
         self._send_and_forget(b"SET", self._name(idempotency_key, entry), head + b"\n" + answer, b"EX", KEPT_SECONDS)
 
-    def _give_back(self, idempotency_key: str, entry: Entry) -> None:
+    def give_back(self, idempotency_key: str, entry: Entry) -> None:
         """The call failed: the key may be used again."""
         self._send_and_forget(b"DEL", self._name(idempotency_key, entry))
 

@@ -1,4 +1,4 @@
-"""Real proxy processes for a test: granian with so many workers, on the test run's own PostgreSQL and Valkey."""
+"""Real proxy processes for a test: the web server with so many workers, on the test run's own PostgreSQL and Valkey."""
 
 import os
 import signal
@@ -35,11 +35,11 @@ class Deployment:
 
     @property
     def worker_pids(self) -> list[int]:
-        """granian's children that serve."""
+        """The children that serve."""
         return [child.pid for child in psutil.Process(self._process.pid).children(recursive=True)]
 
     def kill_worker(self) -> int:
-        """kill -9 of one worker; granian starts another."""
+        """kill -9 of one worker; another is started."""
         pid = self.worker_pids[0]
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -64,7 +64,7 @@ class Deployment:
         try:
             self._process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            # granian waits for a worker that was told to stop while it was still starting
+            # a worker that was told to stop while it was still starting may take its time
             self._process.kill()
             self._process.wait()
         for child in children:
@@ -90,10 +90,7 @@ def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **envi
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)),
-                *("--workers", str(workers), "--runtime-threads", "1", "--http", "1", "--no-ws", "--loop", "uvloop"),
-                *("--respawn-failed-workers", "--respawn-interval", "0.2", "--workers-kill-timeout", "15"),
-                "costhub.asgi:application",
+                *(sys.executable, "-m", "costhub.serve", "--port", str(port), "--workers", str(workers)),
             ],
             cwd=ROOT,
             env=os.environ | {"COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8", "PYTHONWARNINGS": ""} | environment,
