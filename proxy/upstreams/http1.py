@@ -6,12 +6,14 @@ llhttp, Node's own (httptools). Nothing is followed, decompressed, retried or re
 """
 
 import asyncio
+import select
 import ssl
 from collections import deque
 from typing import Final, cast
 
 import httptools
 
+#: of an answer so many bytes in a row may be no body: head, trailers, announcements before it
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: a reader that is this far behind stops the socket
 _HIGH_WATER_BYTES: Final = 256 * 1024
@@ -42,7 +44,9 @@ class Pool:
         self._host = host
         self._tls = tls
         self._connect_timeout = connect_timeout_seconds
+        #: longest at rest first
         self._idle: list[Line] = []
+        self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def line(self) -> "Line":
@@ -50,7 +54,7 @@ class Pool:
         now = asyncio.get_running_loop().time()
         while self._idle:
             line = self._idle.pop()
-            if line.is_open and now - line.idle_since < IDLE_SECONDS:
+            if now - line.idle_since < IDLE_SECONDS and line.is_quiet():
                 return line
             line.abort()
         loop = asyncio.get_running_loop()
@@ -65,6 +69,8 @@ class Pool:
                 )
         except (OSError, ssl.SSLError) as error:  # TimeoutError is an OSError
             raise ConnectFailed(str(error)) from error
+        if not made.is_open:
+            raise ConnectFailed("the connection was closed as soon as it was made")
         return made
 
     def rest(self, line: "Line") -> None:
@@ -73,6 +79,8 @@ class Pool:
             line.abort()
         else:
             self._idle.append(line)
+            if self._sweep is None:
+                self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_stale)
 
     def forget(self, line: "Line") -> None:
         """A resting connection was closed by its server."""
@@ -82,9 +90,18 @@ class Pool:
     def close(self) -> None:
         """Close what rests; calls under way go on and close behind themselves."""
         self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
         for line in self._idle:
             line.abort()
         self._idle.clear()
+
+    def _close_stale(self) -> None:
+        """After a rush most connections would rest for ever, since the latest is used first."""
+        loop = asyncio.get_running_loop()
+        while self._idle and loop.time() - self._idle[0].idle_since >= IDLE_SECONDS:
+            self._idle.pop(0).abort()
+        self._sweep = loop.call_later(IDLE_SECONDS, self._close_stale) if self._idle else None
 
 
 class Line(asyncio.Protocol):
@@ -94,6 +111,7 @@ class Line(asyncio.Protocol):
         self._loop = loop
         self._pool = pool
         self._transport: asyncio.Transport | None = None
+        self._waiting = select.poll()
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.is_open = False
@@ -104,7 +122,7 @@ class Line(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._parts: deque[bytes] = deque()
         self._buffered = 0
-        self._head_bytes = 0
+        self._dry_bytes = 0
         self._is_paused = False
         self._is_complete = False
         self._has_head = False
@@ -148,13 +166,20 @@ class Line(asyncio.Protocol):
             self._transport.resume_reading()
         return part
 
+    def is_quiet(self) -> bool:
+        """Whether a resting connection can be used: open, and with nothing to read that the loop has not come to yet.
+
+        What lies there is the server's goodbye, or an answer that nobody asked for: the next call must not get it.
+        """
+        return self.is_open and not self._is_closing() and not self._waiting.poll(0)
+
     def release(self) -> None:
-        """The call is over: keep the connection if its answer was read to the end, else close it."""
+        """The call is over: keep the connection if its request and its answer are through, else close it."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         self._is_in_use = False
-        if self._is_complete and self._can_be_kept and self.is_open and not self._error:
+        if self._can_be_kept and self.is_open and not self._is_paused and self._is_sent():
             self.idle_since = self._loop.time()
             self._pool.rest(self)
         else:
@@ -171,6 +196,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's
         self._transport = cast("asyncio.Transport", transport)
+        self._waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -178,18 +204,16 @@ class Line(asyncio.Protocol):
             # An answer that nobody asked for, or more than was announced: this connection is out of step.
             self.abort()
             return
-        if not self._has_head:
-            self._head_bytes += len(data)
+        before = self._buffered
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # What the parser took as whole before it choked is whole: some servers talk on after their answer.
-            self.is_open = False
-            if not self._is_complete:
-                self._fail(Broken(f"not HTTP: {error}"))
+            self._fail(Broken(f"not HTTP: {error}"))
             return
-        if not self._has_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(Broken("the answer's head does not end"))
+        self._dry_bytes = self._dry_bytes + len(data) if self._buffered == before else 0
+        if self._dry_bytes > MAX_HEAD_BYTES and not self._is_complete:
+            self._fail(Broken("the answer's head or its trailers do not end"))
             return
         if self._buffered > _HIGH_WATER_BYTES and not self._is_paused and self._transport is not None:
             self._is_paused = True
@@ -212,10 +236,19 @@ class Line(asyncio.Protocol):
 
     # the parser's side
 
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            # A second answer in the breath of the first: it is nobody's, and the connection is out of step.
+            self._can_be_kept = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # a trailer
         self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
 
     def on_headers_complete(self) -> None:
+        if self._has_head:
+            return
         status = self._parser.get_status_code()
         if status >= 200:
             self.status = status
@@ -225,17 +258,25 @@ class Line(asyncio.Protocol):
             self.headers.clear()
 
     def on_body(self, data: bytes) -> None:
+        if self._is_complete:
+            return
         self._parts.append(data)
         self._buffered += len(data)
 
     def on_message_complete(self) -> None:
-        if self._has_head:
+        if self._has_head and not self._is_complete:
             self._is_complete = True
             # Only now: afterwards the parser has forgotten the message.
             self._can_be_kept = self._parser.should_keep_alive()
 
     def _ends_with_connection(self) -> bool:
         return "content-length" not in self.headers and "transfer-encoding" not in self.headers
+
+    def _is_closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def _is_sent(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() == 0
 
     def _expire(self) -> None:
         self._fail(TimedOut("the answer was not whole in time"))

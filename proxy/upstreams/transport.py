@@ -4,6 +4,7 @@ A failure is sorted by one question: can the upstream have taken the request? On
 surely not; anything later may have been billed.
 """
 
+import asyncio
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -62,12 +63,16 @@ class Upstreams:
         self._gate = gate
         self._master_key = master_key
         self._origins: dict[str, _Origin] = {}
+        #: upstream id -> the look-up under way, and for which snapshot
+        self._pinning: dict[str, tuple[UpstreamSnapshot, asyncio.Task[_Origin]]] = {}
 
     def close(self) -> None:
         """Close every connection that rests."""
         for origin in self._origins.values():
             origin.pool.close()
         self._origins.clear()
+        for _, pinning in self._pinning.values():
+            pinning.cancel()
 
     def post(self, upstream: UpstreamSnapshot, org: OrgSnapshot, path: str, body: bytes, request_id: str) -> "Exchange":
         """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done.
@@ -85,16 +90,29 @@ class Upstreams:
             and clock.monotonic_ns() - origin.pinned_at_ns < PINNED_FOR_SECONDS * _NANOS_PER_SECOND
         ):
             return origin
-        return await self._pin(upstream, org, origin)
+        under_way = self._pinning.get(upstream.id)
+        if under_way is None or under_way[0] is not upstream:
+            # One look-up for all who wait: a name that is slow to resolve must not be asked for by every call.
+            under_way = upstream, asyncio.create_task(self._pin(upstream, org))
+            self._pinning[upstream.id] = under_way
+            under_way[1].add_done_callback(lambda task: self._end_pinning(upstream.id, task))
+        return await asyncio.shield(under_way[1])
 
-    def try_next_address(self, origin: _Origin) -> None:
-        """This one did not answer."""
-        if len(origin.pinned.addresses) > 1:
+    def try_next_address(self, origin: _Origin, failed: Pool) -> None:
+        """The address of this pool did not answer: others may have said so already."""
+        if len(origin.pinned.addresses) > 1 and origin.pool is failed:
             origin.turn = (origin.turn + 1) % len(origin.pinned.addresses)
             origin.pool.close()
             origin.pool = self._pool(origin.snapshot, origin.target, origin.pinned.addresses[origin.turn])
 
-    async def _pin(self, upstream: UpstreamSnapshot, org: OrgSnapshot, before: _Origin | None) -> _Origin:
+    def _end_pinning(self, upstream_id: str, task: "asyncio.Task[_Origin]") -> None:
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has left, perhaps
+        under_way = self._pinning.get(upstream_id)
+        if under_way is not None and under_way[1] is task:
+            del self._pinning[upstream_id]
+
+    async def _pin(self, upstream: UpstreamSnapshot, org: OrgSnapshot) -> _Origin:
         try:
             target = parse_origin(upstream.base_url)
             pinned = await self._gate.pin(target)
@@ -108,6 +126,7 @@ class Upstreams:
                 )
             ) from error
         now = clock.monotonic_ns()
+        before = self._origins.get(upstream.id)
         if before is not None and before.snapshot == upstream and before.pinned.addresses == pinned.addresses:
             before.snapshot = upstream
             before.pinned_at_ns = now
@@ -163,10 +182,11 @@ class Exchange:
     async def __aenter__(self) -> "Exchange":
         origin = await self._upstreams.origin_of(self._upstream, self._org)
         failpoints.reach("before_upstream")
+        pool = origin.pool
         try:
-            line = await origin.pool.line()
+            line = await pool.line()
         except ConnectFailed as error:
-            self._upstreams.try_next_address(origin)
+            self._upstreams.try_next_address(origin, pool)
             name = self._upstream.name
             raise NotTaken(
                 UpstreamError(f"The upstream {name} cannot be reached.", code="upstream_unreachable", status=502)
