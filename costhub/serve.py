@@ -1,7 +1,7 @@
 """The web server: uvicorn on uvloop, with the limits on a request's head that uvicorn leaves to a proxy in front.
 
-Why uvicorn: with the hot path's own HTTP client the whole process runs on one thread, and a relayed call costs 48 us
-under uvicorn and 95 under granian, whose threads must take turns with the event loop (docs/benchmarks.md).
+Why uvicorn: with the hot path's own HTTP client the whole process runs on one thread, and granian's threads must take
+turns with it; a bare relay is cheaper under uvicorn (docs/benchmarks.md has the figures).
 """
 
 import argparse

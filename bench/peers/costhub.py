@@ -76,11 +76,11 @@ class Stack:
         self.program.stop(STOP_SECONDS)
 
     def proxy_pids(self) -> list[int]:
-        """granian and its worker."""
+        """The web server and its worker."""
         return descendants(int(json.loads(self._announcement.read_text())["pids"]["proxy"]))
 
     def worker_pid(self) -> int:
-        """The process that serves calls: the largest one under granian's own."""
+        """The process that serves calls: the largest one under the web server's own."""
         return max(self.proxy_pids()[1:], key=lambda pid: memory_of([pid]).resident)
 
     def all_pids(self) -> list[int]:

@@ -40,7 +40,7 @@ def hold_key(shard: int, hold_id: str) -> str:
 
 
 def closed_key(shard: int, hold_id: str) -> str:
-    """What became of a hold that may still be spoken of: ``void``, or the amount that the reaper posted."""
+    """What became of a hold that may still be spoken of: ``given up``, ``late``, or ``reaped`` and the amount."""
     return f"{tag(shard)}:closed:{hold_id}"
 
 

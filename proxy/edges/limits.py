@@ -17,7 +17,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -232,8 +231,3 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
             "resets_at": resets_at,
         },
     )
-
-
-def capped(plan: Plan, hold: Hold) -> Plan:
-    """The plan with the output that the hold pays for."""
-    return replace(plan, bound=replace(plan.bound, max_output=hold.max_output))

@@ -208,7 +208,7 @@ def _check_limits(**given: int) -> dict[str, int]:
 
 def _check_bill_path(path: str) -> str:
     if path and (not _BILL_PATH.fullmatch(path) or len(path) > 200 or {".", ".."} & set(path.split("/"))):
-        raise InvalidField("Give a path such as /bills/{id}, without a query.", field="bill_path")
+        raise InvalidField("Give a path such as /costhub/bill, without a query.", field="bill_path")
     return path
 
 

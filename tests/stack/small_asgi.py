@@ -1,4 +1,4 @@
-"""The least ASGI app that granian serves: 200 on /readyz, the process id on everything else."""
+"""The least ASGI app that the web server serves: 200 on /readyz, the process id on everything else."""
 
 import os
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Our own processes as the stack runs them: granian, the Celery worker, beat."""
+"""Our own processes as the stack runs them: the web server, the Celery worker, beat."""
 
 import http.client
 import os
