@@ -6,12 +6,15 @@ turns with it; a bare relay is cheaper under uvicorn (docs/benchmarks.md has the
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess
+
+from proxy.edges.reply import SEND_WHOLE
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: a head that is not whole by then never will be
@@ -20,6 +23,7 @@ HEAD_SECONDS: Final = 20
 KEEP_ALIVE_SECONDS: Final = 90
 DRAIN_SECONDS: Final = 20
 BACKLOG: Final = 2048
+_LINE_BREAKS: Final = re.compile("[\r\n\0]")
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
     b'{"error":{"message":"The headers of the request are too large: 65536 bytes at most.",'
@@ -60,6 +64,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head = True
+        self.scope["extensions"] = {SEND_WHOLE: send_whole}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -77,6 +82,31 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def send_whole(send: Any, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Send headers and body in one write: ASGI wants two messages, and uvicorn makes two packets of them.
+
+    False, and nothing sent, where the connection is not in its plainest state; ASGI's way then does it right.
+    """
+    cycle = getattr(send, "__self__", None)
+    if (
+        not isinstance(cycle, RequestResponseCycle)
+        or cycle.response_started
+        or cycle.disconnected
+        or not cycle.keep_alive
+        or cycle.flow.write_paused
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    lines = "".join([f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers.items()])
+    cycle.transport.write(
+        b"%b%bcontent-length: %d\r\n\r\n%b" % (STATUS_LINE[status], lines.encode("latin-1", "replace"), len(body), body)
+    )
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,7 +17,7 @@ from django.conf import settings
 from costhub.lib import metrics
 from proxy import queries
 from proxy.call import Call, Receive
-from proxy.edges.reply import Reply, Send
+from proxy.edges.reply import SEND_WHOLE, Reply, Send
 from proxy.errors import ApiError, MethodNotAllowed, NotFound, UpstreamError
 from proxy.pipeline import complete
 from proxy.types import Endpoint
@@ -72,7 +72,7 @@ class App:
         task = asyncio.current_task()
         assert task is not None
         self._in_flight.add(task)
-        reply = Reply(send)
+        reply = Reply(send, scope.get("extensions", {}).get(SEND_WHOLE))
         endpoint = _ENDPOINTS.get(scope["path"])
         call: Call | None = None
         try:
