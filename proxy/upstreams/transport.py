@@ -224,10 +224,7 @@ class Exchange:
 
     async def read_whole(self, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """The whole answer, at most ``limit`` bytes. Raises AnswerTooLong beyond, and BrokenOff."""
-        first = await self.read()
-        if first is None:
-            return b""
-        parts, size = [first], len(first)
+        parts, size = [], 0
         while (part := await self.read()) is not None:
             parts.append(part)
             size += len(part)
