@@ -4,7 +4,8 @@ A URL is read strictly (``origins``), its host resolved once, **every** address 
 the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for. Nothing
 follows redirects, reads proxy variables or decompresses.
 
-- The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then ``gate.pyreqwest_client(pinned, ...)``.
+- The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then connections of its own
+  (``proxy.upstreams.http1``) to a pinned address, with ``gate.tls`` where the scheme is https.
 - Everything else (webhooks, look-ups): ``gate.fetch(...)``, or an httpx2 client of the gate that pins each connection.
 """
 
@@ -16,14 +17,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 import httpx2
 from django.conf import settings
-from pyreqwest.client import Client, ClientBuilder
 
 from costhub.lib.addresses import is_never_allowed, is_public, plain
 from costhub.lib.errors import AppError, InvalidField
@@ -50,7 +49,6 @@ __all__ = [
 #: how long a pin is trusted before the hot path resolves the name again
 PINNED_FOR_SECONDS: Final = 60
 RESOLVE_TIMEOUT_SECONDS: Final = 5.0
-POOL_IDLE_TIMEOUT: Final = timedelta(seconds=60)
 FETCH_TIMEOUT_SECONDS: Final = 10.0
 FETCH_MAX_BYTES: Final = 1024 * 1024
 USER_AGENT: Final = "CostHub"
@@ -109,7 +107,7 @@ def resolve_with_system(host: str, port: int) -> tuple[str, ...]:
 
 
 class Gate:
-    """Decides where calls may go, and builds the only clients that go there. Holds no connection; safe to share.
+    """Decides where calls may go, and builds the clients that go there. Holds no connection; safe to share.
 
     Args:
         allowed: networks that the operator opened, beside the public internet; plain http is for them alone.
@@ -155,58 +153,6 @@ class Gate:
             return self._vet(target, self._start_lookup(target).result(self._resolve_timeout_seconds), field)
         except (OSError, UnicodeError) as error:
             raise _unresolvable(target, field) from error
-
-    def pyreqwest_client(
-        self,
-        pinned: Pinned,
-        *,
-        connect_timeout: timedelta,
-        read_timeout: timedelta | None = None,
-        total_timeout: timedelta | None = None,
-        pool_idle_timeout: timedelta = POOL_IDLE_TIMEOUT,
-        address: str | None = None,
-    ) -> Client:
-        """A pooled client whose connections to ``pinned.target`` go to one vetted address.
-
-        The pin holds for the target's own host: make every URL with ``pinned.target.url(path)``, which cannot leave it.
-        ``address`` picks another of ``pinned.addresses`` than the first, for when that one does not answer.
-
-        Raises:
-            BlockedAddress: the addresses were not vetted by this gate, or ``address`` is none of them.
-        """
-        target = pinned.target
-        self._vet(target, pinned.addresses, "base_url")
-        chosen = pinned.addresses[0] if address is None else address
-        if chosen not in pinned.addresses:
-            raise _blocked(target, "base_url")
-        builder = (
-            ClientBuilder()
-            .no_proxy()
-            .follow_redirects(enable=False)
-            .referer(enable=False)
-            .default_cookie_store(enable=False)
-            # A few kB of gzip may unfold into gigabytes: no encoding is asked for, and none is unfolded.
-            .gzip(enable=False)
-            .brotli(enable=False)
-            .deflate(enable=False)
-            .zstd(enable=False)
-            .https_only(enable=target.scheme == "https")
-            .http2(enable=target.scheme == "https")
-            .max_connections(None)
-            .tcp_nodelay(enabled=True)
-            .user_agent(USER_AGENT)
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(pool_idle_timeout)
-        )
-        if read_timeout is not None:
-            builder = builder.read_timeout(read_timeout)
-        if total_timeout is not None:
-            builder = builder.timeout(total_timeout)
-        if self._trusted_ca_pem is not None:
-            builder = builder.add_root_certificate_pem(self._trusted_ca_pem)
-        if target.address is None:
-            builder = builder.resolve(target.host, chosen, target.port)
-        return builder.build()
 
     def httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.Client:
         """A synchronous client that pins each connection; its requests raise what ``pin`` raises, besides httpx2's errors.
@@ -276,7 +222,7 @@ class Gate:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """The context that httpx2's connections verify certificates with."""
+        """What every connection of this gate verifies certificates with: those of the hot path and of httpx2."""
         context = httpx2.create_ssl_context(trust_env=False)
         if self._trusted_ca_pem is not None:
             context.load_verify_locations(cadata=self._trusted_ca_pem.decode("ascii"))

@@ -2,21 +2,13 @@ import asyncio
 import gzip
 import ipaddress
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import override_settings
-from pyreqwest.client import Client
-from pyreqwest.exceptions import BuilderError, ConnectError, RequestTimeoutError
 
 from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.net import (
@@ -24,48 +16,25 @@ from costhub.lib.net import (
     BlockedAddress,
     Gate,
     Pinned,
-    Target,
     Unreachable,
     Unresolvable,
     gate_from_settings,
     parse_origin,
     resolve_with_system,
 )
+from proxy.upstreams.transport import NotTaken
+from tests.lib.certificates import Authority
 from tests.lib.net_canary import Canary, open_canary, serve
 from tests.lib.net_hostile import HOSTILE, resolve_hostile
+from tests.lib.resolving import Answers
+from tests.proxy.upstreams.hot_path import call_once
 
 LOOPBACK: AllowedNetwork = (ipaddress.ip_network("127.0.0.1/32"), None)
 LOOPBACK_V6: AllowedNetwork = (ipaddress.ip_network("::1/128"), None)
-CONNECT = timedelta(seconds=5)
-READ = timedelta(seconds=20)
 
 
-def resolve_to(*addresses: str) -> "Answers":
-    return Answers([addresses])
-
-
-class Answers:
-    """A DNS server whose answers change: the last one stays."""
-
-    def __init__(self, answers: list[tuple[str, ...]]) -> None:
-        self.answers = answers
-        self.asked: list[tuple[str, int]] = []
-
-    def __call__(self, host: str, port: int) -> tuple[str, ...]:
-        self.asked.append((host, port))
-        return self.answers[min(len(self.asked), len(self.answers)) - 1]
-
-
-def build(gate: Gate, pinned: Pinned) -> Client:
-    return gate.pyreqwest_client(pinned, connect_timeout=CONNECT, read_timeout=READ)
-
-
-async def get(gate: Gate, url: str) -> tuple[int, bytes]:
-    """One call on the hot path's way: parse, pin, build, send."""
-    pinned = await gate.pin(parse_origin(url))
-    async with build(gate, pinned) as client:
-        answer = await client.get(pinned.target.url("/models")).build().send()
-        return answer.status, bytes(await answer.bytes())
+def resolve_to(*addresses: str) -> Answers:
+    return Answers(addresses)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +67,7 @@ async def test_a_hostile_url_reaches_nobody(
 ) -> None:
     url = url.replace("{port}", str(canaries[0].port))
     with pytest.raises(error) as caught:
-        await get(gate, url)
+        await call_once(gate, url)
     assert type(caught.value) is error
     if "?" not in url:  # a webhook may have a query
         with pytest.raises(error) as caught:
@@ -240,115 +209,6 @@ class TestAllowList:
             await gate.pin(parse_origin("http://127.0.0.1:8082/v1"))
 
 
-class TestPyreqwestClient:
-    async def test_a_name_that_no_dns_server_knows_reaches_its_pin(self) -> None:
-        async with serve() as upstream:
-            gate = Gate([LOOPBACK], resolve_to("127.0.0.1"))
-            assert await get(gate, f"http://pinned.test:{upstream.port}/v1") == (200, b"ok")
-        head = upstream.heads[0].lower()
-        assert head.startswith("get /v1/models http/1.1\r\n")
-        assert f"\r\nhost: pinned.test:{upstream.port}\r\n" in head
-        assert "accept-encoding" not in head
-        assert "cookie" not in head
-
-    async def test_the_second_answer_of_a_rebinding_server_is_never_asked_for(self) -> None:
-        async with serve() as upstream:
-            with open_canary("127.0.0.2", upstream.port) as canary:
-                resolver = Answers([("127.0.0.1",), ("127.0.0.2",)])
-                gate = Gate([(ipaddress.ip_network("127.0.0.1"), None)], resolver)
-                pinned = await gate.pin(parse_origin(f"http://rebind.test:{upstream.port}"))
-                for _ in range(3):  # a client each, so a connection each
-                    async with build(gate, pinned) as client:
-                        assert (await client.get(pinned.target.url("/")).build().send()).status == 200
-                assert upstream.connections == 3
-                assert resolver.asked == [("rebind.test", upstream.port)]
-                with pytest.raises(BlockedAddress):
-                    await gate.pin(pinned.target)
-                assert canary.arrivals() == 0
-
-    async def test_another_address_of_the_pin_can_be_chosen(self) -> None:
-        async with serve() as upstream:
-            gate = Gate([LOOPBACK, LOOPBACK_V6], resolve_to("::1", "127.0.0.1"))
-            pinned = await gate.pin(parse_origin(f"http://two.test:{upstream.port}"))
-            async with build(gate, pinned) as client:
-                with pytest.raises(ConnectError):
-                    await client.get(pinned.target.url("/")).build().send()
-            second = gate.pyreqwest_client(pinned, connect_timeout=CONNECT, address="127.0.0.1")
-            async with second as client:
-                assert (await client.get(pinned.target.url("/")).build().send()).status == 200
-
-    async def test_an_address_that_is_none_of_the_pins_is_refused(self) -> None:
-        gate = Gate(resolver=resolve_to("1.1.1.1"))
-        pinned = await gate.pin(parse_origin("https://api.example"))
-        with pytest.raises(BlockedAddress):
-            gate.pyreqwest_client(pinned, connect_timeout=CONNECT, address="8.8.8.8")
-
-    @pytest.mark.parametrize("addresses", [("127.0.0.1",), ("1.1.1.1", "10.0.0.1")])
-    def test_a_pin_made_by_hand_is_vetted_again(self, addresses: tuple[str, ...]) -> None:
-        with pytest.raises(BlockedAddress):
-            build(Gate(), Pinned(Target("https", "api.example", 443), addresses))
-
-    def test_a_pin_without_an_address_is_refused(self) -> None:
-        with pytest.raises(Unresolvable):
-            build(Gate(), Pinned(Target("https", "api.example", 443), ()))
-
-    async def test_a_client_for_https_speaks_nothing_else(self) -> None:
-        async with serve() as upstream:
-            gate = Gate([LOOPBACK], resolve_to("127.0.0.1"))
-            pinned = await gate.pin(parse_origin(f"https://pinned.test:{upstream.port}"))
-            async with build(gate, pinned) as client:
-                with pytest.raises(BuilderError):
-                    await client.get(f"http://pinned.test:{upstream.port}/").build().send()
-            assert upstream.connections == 0
-
-    async def test_a_literal_of_ipv6_is_called_as_it_stands(self) -> None:
-        async with serve(host="::1") as upstream:
-            gate = Gate([(ipaddress.ip_network("::1"), upstream.port)])
-            assert await get(gate, f"http://[::1]:{upstream.port}") == (200, b"ok")
-
-    async def test_a_redirect_is_an_answer_like_any_other(self) -> None:
-        with open_canary() as canary:
-            redirect = f"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:{canary.port}/\r\nContent-Length: 0\r\n\r\n"
-            async with serve(redirect.encode()) as upstream:
-                assert await get(Gate([LOOPBACK]), f"http://127.0.0.1:{upstream.port}") == (307, b"")
-            assert canary.arrivals() == 0
-
-    async def test_no_cookie_comes_back(self) -> None:
-        cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: tenant=acme\r\nContent-Length: 0\r\n\r\n"
-        async with serve(cookie) as upstream:
-            gate = Gate([LOOPBACK])
-            pinned = await gate.pin(parse_origin(f"http://127.0.0.1:{upstream.port}"))
-            async with build(gate, pinned) as client:
-                for _ in range(2):
-                    await client.get(pinned.target.url("/")).build().send()
-        assert len(upstream.heads) == 2
-        assert "cookie" not in "".join(upstream.heads).lower()
-
-    async def test_a_gzip_bomb_stays_folded(self) -> None:
-        bomb = gzip.compress(bytes(32 * 1024 * 1024))
-        async with serve(_compressed(bomb)) as upstream:
-            status, body = await get(Gate([LOOPBACK]), f"http://127.0.0.1:{upstream.port}")
-        assert status == 200
-        assert body == bomb
-
-    @pytest.mark.parametrize("limit", ["read_timeout", "total_timeout"])
-    async def test_an_upstream_that_stalls_is_given_up(self, limit: str) -> None:
-        async with serve(_stall) as upstream:
-            gate = Gate([LOOPBACK])
-            pinned = await gate.pin(parse_origin(f"http://127.0.0.1:{upstream.port}"))
-            soon = timedelta(seconds=0.05)
-            client = gate.pyreqwest_client(
-                pinned,
-                connect_timeout=CONNECT,
-                read_timeout=soon if limit == "read_timeout" else None,
-                total_timeout=soon if limit == "total_timeout" else None,
-            )
-            async with client:
-                with pytest.raises(RequestTimeoutError):
-                    await client.get(pinned.target.url("/")).build().send()
-            assert len(upstream.heads) == 1
-
-
 class TestFetch:
     async def test_a_name_that_no_dns_server_knows_reaches_its_pin(self) -> None:
         async with serve(b"HTTP/1.1 201 Created\r\nX-Id: 7\r\nContent-Length: 4\r\n\r\ndone") as hook:
@@ -372,7 +232,7 @@ class TestFetch:
     async def test_each_connection_is_resolved_vetted_and_pinned(self) -> None:
         async with serve() as hook:
             with open_canary("127.0.0.2", hook.port) as canary:
-                resolver = Answers([("127.0.0.1",), ("127.0.0.2",)])
+                resolver = Answers(("127.0.0.1",), ("127.0.0.2",))
                 gate = Gate([(ipaddress.ip_network("127.0.0.1"), None)], resolver)
                 url = f"http://rebind.test:{hook.port}/"
                 async with gate.async_httpx_client() as client:
@@ -493,7 +353,7 @@ async def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch, sche
         async with serve() as upstream:
             gate = Gate([LOOPBACK], resolve_to("127.0.0.1"))
             url = f"http://pinned.test:{upstream.port}"
-            assert await get(gate, url) == (200, b"ok")
+            assert await call_once(gate, url) == (200, b"ok")
             assert (await gate.fetch("GET", url)).status == 200
             assert (await asyncio.to_thread(gate.fetch_now, "GET", url)).status == 200
 
@@ -509,20 +369,20 @@ async def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch, sche
 class TestTls:
     """The certificate is checked against the name in the URL, though the connection goes to an address."""
 
-    async def test_both_clients_accept_the_right_name(self, authority: "Authority") -> None:
+    async def test_both_clients_accept_the_right_name(self, authority: Authority) -> None:
         async with serve(tls=authority.serve_as("api.acme.example")) as upstream:
             gate = Gate([LOOPBACK], resolve_to("127.0.0.1"), trusted_ca_pem=authority.pem)
             url = f"https://api.acme.example:{upstream.port}"
-            assert await get(gate, url) == (200, b"ok")
+            assert await call_once(gate, url) == (200, b"ok")
             assert (await gate.fetch("GET", url)).status == 200
             assert (await asyncio.to_thread(gate.fetch_now, "GET", url)).body == b"ok"
 
-    async def test_both_clients_refuse_another_name_on_the_same_address(self, authority: "Authority") -> None:
+    async def test_both_clients_refuse_another_name_on_the_same_address(self, authority: Authority) -> None:
         async with serve(tls=authority.serve_as("api.acme.example")) as upstream:
             gate = Gate([LOOPBACK], resolve_to("127.0.0.1"), trusted_ca_pem=authority.pem)
             url = f"https://api.mallcorp.example:{upstream.port}"
-            with pytest.raises(ConnectError):
-                await get(gate, url)
+            with pytest.raises(NotTaken):
+                await call_once(gate, url)
             async with gate.async_httpx_client() as client:
                 assert (await client.get(f"https://api.acme.example:{upstream.port}")).status_code == 200
                 with pytest.raises(httpx2.ConnectError):
@@ -531,54 +391,15 @@ class TestTls:
                 await gate.fetch("GET", url)
             assert len(upstream.heads) == 1
 
-    async def test_both_clients_refuse_an_unknown_authority(self, authority: "Authority") -> None:
+    async def test_both_clients_refuse_an_unknown_authority(self, authority: Authority) -> None:
         async with serve(tls=authority.serve_as("api.acme.example")) as upstream:
             gate = Gate([LOOPBACK], resolve_to("127.0.0.1"))
             url = f"https://api.acme.example:{upstream.port}"
-            with pytest.raises(ConnectError):
-                await get(gate, url)
+            with pytest.raises(NotTaken):
+                await call_once(gate, url)
             with pytest.raises(Unreachable):
                 await gate.fetch("GET", url)
             assert upstream.heads == []
-
-
-class Authority:
-    """A certificate authority of these tests alone."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test authority")])
-        builder = self._start(self._name, self._key.public_key())
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.pem = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def serve_as(self, host: str) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._start(x509.Name([]), key.public_key())
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
-        chain = self._folder / f"{host}.pem"
-        chain.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        )
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(chain)
-        return context
-
-    def _start(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-        )
 
 
 @pytest.fixture(scope="module")
@@ -588,7 +409,3 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def _compressed(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-
-
-async def _stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
