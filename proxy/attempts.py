@@ -241,7 +241,8 @@ def _weigh(
         used = reader.usage
         cost = pricing.cost(used, plan.price)
     elif certainty is Certainty.BOUND:
-        used, cost = Usage(), pricing.bound_cost(plan.bound, hold.max_output)
+        # What is held, not the plan's own bound: the input may have been counted exactly when the budget was tight.
+        used, cost = Usage(), hold.for_attempt or hold.amount
     else:
         used = _count(plan, hold, reader)
         cost = pricing.cost(used, plan.price)

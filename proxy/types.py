@@ -125,6 +125,8 @@ class Hold:
     amount: int
     max_output: int
     remaining: int | None
+    # Of the amount, what was set aside for the present attempt; 0 where there was only one.
+    for_attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ SHARDS: Final = 16
 
 #: organisation id -> version of what the hot path knows of it
 VERSIONS: Final = "costhub:versions"
-#: pub/sub channel: "<organisation id> <version>"
+#: pub/sub channel: "<organisation id> <version>", then the digests of keys that changed themselves, in hexadecimal
 CHANGES: Final = "costhub:changes"
 #: before every key of Celery's: its queue lives in the same database
 CELERY_PREFIX: Final = "celery:"

@@ -1,12 +1,15 @@
 """Everything that can be decided before the first byte leaves, from values alone."""
 
 from dataclasses import replace
+from typing import Final
 
 from proxy.core import pricing, tokens
 from proxy.core.limits import find_scopes
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
 from proxy.types import Bound, Controls, Endpoint, Plan, Request
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
+
+MAX_PICOS_A_CALL: Final = 2**53
 
 
 def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> Plan:
@@ -67,7 +70,7 @@ def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_t
         max_output = min(request.max_output or model.max_output_tokens, model.max_output_tokens)
         if max_output < 1:
             raise InvalidRequest(f"The model {model.name} gives no output.", param="model")
-    return pricing.make_bound(
+    bound = pricing.make_bound(
         price,
         input_tokens=input_tokens,
         choices=request.choices,
@@ -75,6 +78,18 @@ def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_t
         is_exact=is_exact,
         has_audio=not request.is_plain and ("audio" in request.body or _hears(request)),
     )
+    return _check_countable(bound)
+
+
+def _check_countable(bound: Bound) -> Bound:
+    """Valkey's scripts count in pico-USD, exactly up to 2**53 of them: nine thousand dollars for one call."""
+    if bound.fixed_picos + bound.output_picos * bound.max_output >= MAX_PICOS_A_CALL:
+        raise InvalidRequest(
+            "This call may cost more than $9,007, the most that is taken: lower max_tokens, n or the prompt.",
+            param="max_tokens",
+            code="call_too_dear",
+        )
+    return bound
 
 
 def _hears(request: Request) -> bool:

@@ -207,7 +207,10 @@ class Catalog:
                 await self._catch_up()
                 self._listening.set()
             elif message["type"] == "message":
-                org_id, _, version = message["data"].decode().partition(" ")
+                org_id, version, *digests = message["data"].decode().split(" ")
+                for digest in digests:
+                    # Revoked, perhaps: not even while PostgreSQL is away is it made do with.
+                    self._keys.pop(bytes.fromhex(digest), None)
                 self._note_version(org_id, int(version))
                 self._unknown.clear()
 

@@ -132,7 +132,8 @@ class Limits:
 
     def _take(self, answer: Sequence[Any], plan: Plan, entry: Entry) -> Hold:
         _, granted, amount, left, entry.epoch = answer
-        hold = Hold(entry.request_id, amount, granted, None if left < 0 else left)
+        before = entry.hold.amount if entry.hold else 0
+        hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before)
         entry.hold = hold
         entry.counters = tuple(scope.counter for scope in plan.scopes)
         self._open[hold.id] = entry.org.shard

@@ -105,4 +105,4 @@ def _announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...] = ()) -
     store.delete(org_snapshot_key(name))
     for digest in forget_keys:
         store.delete(key_snapshot_key(digest))
-    store.publish(CHANGES, f"{name} {version}")
+    store.publish(CHANGES, " ".join([name, str(version), *(digest.hex() for digest in forget_keys)]))

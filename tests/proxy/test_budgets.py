@@ -20,9 +20,11 @@ from costhub.lib import keyspace
 from costhub.lib.money import Nanos
 from costhub.lib.redis import client
 from proxy.models import LedgerEntry
+from proxy.tasks import drain_ledger
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
-from tenants.choices import BudgetPeriod, BudgetScope
+from tenants.actions.upstreams import update_upstream
+from tenants.choices import BudgetPeriod, BudgetScope, Tokenizer
 from tenants.models import Budget
 from tests.bank import Bank
 from tests.proxy.books import assert_balanced
@@ -208,3 +210,29 @@ def test_the_output_is_cut_to_what_the_budget_affords(place: tuple[Deployment, P
     assert row.held <= LIMIT_NANOS
     # 0.60 USD a million tokens are 600 nanos a token
     assert sent["max_tokens"] == (LIMIT_NANOS - (row.held - sent["max_tokens"] * 600)) // 600
+
+
+def test_an_unknown_end_costs_no_more_than_was_held(place: tuple[Deployment, Path], bank: Bank) -> None:
+    """In a tight budget the input is counted exactly, and an attempt whose end is unknown is charged by that count."""
+    proxy, _ = place
+    acme = make_world(unique=True).acme
+    catalog = make_catalog(acme, base_url=bank.base_url, tokenizer=Tokenizer.O200K)
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=catalog.upstream, bill_path="/costhub/bill", max_retries=0)
+    make_budget(acme, "0.0005", period=BudgetPeriod.TOTAL)
+    body = {
+        "model": "small",
+        "messages": [{"role": "user", "content": "word " * 800}],
+        "max_tokens": 40,
+        "bank": {"fault": "hang_up"},
+    }
+    with httpx2.Client(base_url=proxy.base_url, trust_env=False, timeout=30) as http:
+        answer = http.post("/chat/completions", json=body, headers={"authorization": f"Bearer {acme.api_key}"})
+    assert answer.status_code == 502
+    bank.wait_quiet()
+    drain_ledger()
+    with org_scope(acme.org_id):
+        row = LedgerEntry.objects.get(org_id=acme.org_id)
+    # 800 words, the space behind them, the role, a message and the beginning of an answer: 813 tokens
+    assert row.held == row.effective_cost == 813 * 150 + 40 * 600
+    assert_balanced(acme, bank)

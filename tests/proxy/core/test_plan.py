@@ -177,3 +177,12 @@ def test_the_budgets_are_found_for_the_end_user_model_and_tags_of_the_call() -> 
         make_chat(user="ben"), controls=Controls(tags={"team": "search"}), org=replace(ORG, budgets=budgets)
     )
     assert [scope.subject for scope in plan.scopes] == ["ben", "small", "team=search"]
+
+
+def test_a_call_that_cannot_be_counted_exactly_is_refused() -> None:
+    """Beyond 2**53 pico-USD a script of Valkey would round."""
+    dear = replace(PRICE, input=0, output=2**53 // 100)
+    org = with_model(replace(MODEL, prices=(dear,)))
+    assert plan_for(make_chat(max_tokens=99), org=org).bound.max_output == 99
+    error = refusal(make_chat(max_tokens=101), org=org)
+    assert (error.status, error.param, error.error_code) == (400, "max_tokens", "call_too_dear")

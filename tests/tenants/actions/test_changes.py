@@ -97,7 +97,7 @@ class TestPublish:
         with listening() as channel:
             with org_scope(acme.org.pk):
                 revoke_key(actor=acme.owner, key=acme.key)
-            assert heard(channel, acme.org_id) == f"{acme.org_id} 3".encode()
+            assert heard(channel, acme.org_id) == f"{acme.org_id} 3 {bytes(acme.key.digest).hex()}".encode()
         assert client().get(key_snapshot_key(bytes(acme.key.digest))) is None
 
     def test_without_valkey_the_change_stands_and_a_warning_is_left(
