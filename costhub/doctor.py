@@ -1,7 +1,7 @@
 """`costhub doctor`: a table of checks over a running stack, each a sentence for a person."""
 
 import http
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +12,15 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from costhub.lib import clock
+from costhub.lib.money import format_usd
 from costhub.stack.model_server import get_status
 from costhub.stack.private_files import read_json
 from costhub.stack.services import ping_worker
+from proxy.core.pricing import find_price
+from proxy.edges.recount import RecountFailed, find_drift
+from tenants.access import list_org_ids
+from tenants.selectors import load_org_snapshot
 
 #: the least that the money path needs of Valkey: (setting, value, why)
 VALKEY_NEEDS: Final = (
@@ -22,6 +28,8 @@ VALKEY_NEEDS: Final = (
     ("appendonly", "yes", "a restart would lose counters"),
 )
 PING_TIMEOUT_SECONDS: Final = 3.0
+#: a sentence names so many of what it found, and the number of all
+NAMED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,58 @@ def check_model(subject: Subject) -> Check:
     return Check("Model server", ok=True, sentence=f"answers on port {port}")
 
 
+def check_prices(subject: Subject) -> Check:
+    """Every active model of every organisation has a price now: calls to one without are refused."""
+    name = "Prices"
+    try:
+        unpriced = find_unpriced_models()
+    except DatabaseError as error:
+        return Check(name, ok=False, sentence=f"cannot be read: {_first_line(error)}")
+    if unpriced:
+        return Check(
+            name,
+            ok=False,
+            sentence=f"no price now for {_name_some(unpriced)}: calls to them are refused until their organisation "
+            "gives them a price or has a fallback price",
+        )
+    return Check(name, ok=True, sentence="every active model has one")
+
+
+def find_unpriced_models() -> list[str]:
+    """``organisation/model`` of every active model that has no price in effect now, its own or any other."""
+    now_ms = clock.now_ms()
+    unpriced = []
+    for org_id, _, _ in list_org_ids():
+        org = load_org_snapshot(str(org_id))
+        if org is not None and org.is_active:
+            unpriced += [
+                f"{org.slug}/{model.name}" for model in org.models.values() if find_price(model, now_ms) is None
+            ]
+    return sorted(unpriced)
+
+
+def check_counters(subject: Subject) -> Check:
+    """What Valkey has counted as spent is what the ledger says, budget by budget."""
+    name = "Counters"
+    try:
+        shards = sorted({shard for _, shard, _ in list_org_ids()})
+        differing = [drift for shard in shards for drift in find_drift(shard)]
+    except (DatabaseError, redis.RedisError) as error:
+        return Check(name, ok=False, sentence=f"cannot be compared with the ledger: {_first_line(error)}")
+    except RecountFailed:
+        return Check(name, ok=False, sentence="cannot be compared with the ledger: its drain is too far behind")
+    if differing:
+        told = [
+            f"{counter} has {format_usd(counted)} for {format_usd(booked)}" for counter, counted, booked in differing
+        ]
+        return Check(
+            name,
+            ok=False,
+            sentence=f"not what the ledger says: {_name_some(told)}: the worker's recount sets them right",
+        )
+    return Check(name, ok=True, sentence="agree with the ledger")
+
+
 #: the table: every check of the doctor, in the order in which a person would look
 CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
     check_postgres,
@@ -146,6 +206,8 @@ CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
     check_worker,
     check_beat,
     check_model,
+    check_prices,
+    check_counters,
 )
 
 
@@ -153,6 +215,11 @@ def examine(data_dir: Path) -> list[Check]:
     """Run every check of the table. Django must have been set up with the stack's environment."""
     subject = Subject(data_dir, read_json(data_dir / "stack.json"))
     return [check(subject) for check in CHECKS]
+
+
+def _name_some(found: Sequence[str]) -> str:
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return ", ".join(found[:NAMED]) + more
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,114 @@
+"""What the doctor finds out about prices and counters, on real PostgreSQL and Valkey."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from costhub import doctor
+from costhub.doctor import Check, Subject, check_counters, check_prices, find_unpriced_models
+from costhub.lib import clock, keyspace
+from costhub.lib.redis import client
+from proxy.edges import drain, recount
+from tenants.access import list_org_ids, org_scope
+from tenants.actions.models import update_model
+from tenants.actions.pricing import create_price
+from tenants.models import LanguageModel
+from tests.proxy.edges.entries import find_scope, make_event, move_to
+from tests.proxy.edges.till import Till, next_shard
+from tests.world import Tenant, World, make_budget, make_catalog
+
+SUBJECT = Subject(Path(), {})
+ONE = Decimal(1)
+
+
+class TestPrices:
+    @pytest.fixture(autouse=True)
+    def _only_acme(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tests before this one may have left organisations behind."""
+        ours = [(tenant.org.pk, tenant.org.shard, 1) for tenant in (world.acme, world.mallcorp)]
+        monkeypatch.setattr(doctor, "list_org_ids", lambda: ours)
+
+    def test_every_model_has_one(self, world: World) -> None:
+        make_catalog(world.acme)
+        assert check_prices(SUBJECT) == Check("Prices", ok=True, sentence="every active model has one")
+
+    def test_a_model_without_one_is_named_with_its_organisation(self, world: World) -> None:
+        make_catalog(world.acme)
+        make_catalog(world.mallcorp, model="free", input_per_million=None)
+        make_catalog(world.acme, model="later", effective_from=clock.now().replace(year=2190))
+        assert check_prices(SUBJECT) == Check(
+            "Prices",
+            ok=False,
+            sentence="no price now for acme/later, mallcorp/free: calls to them are refused until their organisation gives "
+            "them a price or has a fallback price",
+        )
+
+    def test_of_many_a_few_are_named_and_all_counted(self, world: World) -> None:
+        for number in range(7):
+            make_catalog(world.acme, model=f"m{number}", input_per_million=None)
+        assert "acme/m0, acme/m1, acme/m2, acme/m3, acme/m4 and 2 more:" in check_prices(SUBJECT).sentence
+
+    def test_a_fallback_price_or_retirement_ends_it(self, world: World) -> None:
+        for tenant in (world.acme, world.mallcorp):
+            make_catalog(tenant, input_per_million=None)
+        assert find_unpriced_models() == ["acme/small", "mallcorp/small"]
+        with org_scope(world.acme.org.pk):
+            create_price(actor=world.acme.owner, model=None, input_per_million=ONE, output_per_million=ONE)
+        with org_scope(world.mallcorp.org.pk):
+            model = LanguageModel.objects.get(org=world.mallcorp.org)
+            update_model(actor=world.mallcorp.owner, model=model, is_active=False)
+        assert find_unpriced_models() == []
+
+
+class TestCounters:
+    @pytest.fixture
+    def till(self, committed_world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Till]:
+        """Acme's shard, which is the only one that the doctor looks at: tests before may have left a mess in others."""
+        till = Till(next_shard())
+        move_to(committed_world.acme, till.shard)
+        mine = [row for row in list_org_ids() if row[0] == committed_world.acme.org.pk]
+        monkeypatch.setattr(doctor, "list_org_ids", lambda: mine)
+        yield till
+        till.lose_everything()
+
+    def test_they_agree(self, committed_world: World, till: Till) -> None:
+        spend(till, committed_world.acme, 400)
+        assert check_counters(SUBJECT) == Check("Counters", ok=True, sentence="agree with the ledger")
+
+    def test_one_that_does_not_is_told_with_both_amounts_until_it_is_counted_again(
+        self, committed_world: World, till: Till
+    ) -> None:
+        counter = spend(till, committed_world.acme, 400)
+        client().hincrby(counter, "s", 17)
+        assert check_counters(SUBJECT) == Check(
+            "Counters",
+            ok=False,
+            sentence=f"not what the ledger says: {counter} has 0.000000417 for 0.000000400: the worker's recount sets them "
+            "right",
+        )
+        recount.recount(till.shard, "", ())
+        assert check_counters(SUBJECT).ok
+
+    def test_a_ledger_far_behind_is_told_as_that(
+        self, committed_world: World, till: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recount, "MAX_UNREAD", 1)
+        for _ in range(2):
+            till.add_event(make_event(committed_world.acme, 1))
+        assert check_counters(SUBJECT) == Check(
+            "Counters",
+            ok=False,
+            sentence="cannot be compared with the ledger: its drain is too far behind",
+        )
+
+
+def spend(till: Till, tenant: Tenant, cost: int) -> str:
+    """A call that is in the ledger and counted. Gives the name of its counter."""
+    counter = find_scope(tenant, make_budget(tenant, "1.00")).counter
+    assert counter.startswith(keyspace.tag(till.shard))
+    till.add_event(make_event(tenant, cost))
+    drain.drain(till.shard)
+    recount.recount(till.shard, "", ())
+    return counter
