@@ -24,10 +24,15 @@ KEEP_ALIVE_SECONDS: Final = 90
 DRAIN_SECONDS: Final = 20
 BACKLOG: Final = 2048
 _LINE_BREAKS: Final = re.compile("[\r\n\0]")
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
-    b'{"error":{"message":"The headers of the request are too large: 65536 bytes at most.",'
-    b'"type":"invalid_request_error","param":null,"code":"headers_too_large"}}'
+_HEAD: Final = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+_ERROR: Final = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%b"}}'
+_TOO_LARGE: Final = _HEAD % b"431 Request Header Fields Too Large" + _ERROR % (
+    b"The headers of the request are too large: 65536 bytes at most.",
+    b"headers_too_large",
+)
+_NOT_HTTP: Final = _HEAD % b"400 Bad Request" + _ERROR % (
+    b"What came is not HTTP/1.1: check the client or what stands between it and CostHub.",
+    b"invalid_http",
 )
 
 
@@ -60,6 +65,11 @@ class BoundedHttp(HttpToolsProtocol):
                 return
             self._head_bytes += len(data)
         super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """In the shape of the API's own errors; a call whose body breaks here learns that its caller has left."""
+        self.transport.write(_NOT_HTTP)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -76,18 +76,19 @@ async def run_attempts(
 
 async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, reply: Reply, entry: Entry) -> None:
     reader = openai.AnswerReader()
-    status, error_code, certainty = 0, "", None
+    status, error_code, certainty = 0, "", Certainty.COUNTED
     body = upstream_body(
         plan.request,
         plan.model.upstream_model,
         kind=plan.upstream.kind,
         max_output=hold.max_output if plan.is_capped else None,
     )
+    exchange = upstreams.post(
+        plan.upstream, entry.org, plan.request.endpoint.value, body, f"{entry.request_id}:{number}"
+    )
     began = clock.monotonic_ns()
     try:
-        async with upstreams.post(
-            plan.upstream, entry.org, plan.request.endpoint.value, body, f"{entry.request_id}:{number}"
-        ) as exchange:
+        async with exchange:
             status = exchange.status
             if status != 200:
                 raise await _refusal(exchange, plan)
@@ -98,13 +99,13 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
                 await _relay(exchange, plan, hold, reader, reply, entry, began)
             else:
                 await _answer(exchange, plan, hold, number, reader, reply, entry, began)
-            certainty = openai.certainty_of(reader)
     except NotTaken as failure:
         certainty, error_code = Certainty.NOTHING, failure.error.error_code
         raise _Failure(failure.error, is_transient=True) from failure
     except _Failure as failure:
         error_code = failure.error.error_code
-        certainty = Certainty.NOTHING if _is_unbilled(status, plan) else None
+        if _is_unbilled(status, plan):
+            certainty = Certainty.NOTHING
         raise
     except BrokenOff as failure:
         error_code = failure.error.error_code
@@ -116,6 +117,8 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
         raise
     except asyncio.CancelledError:
         error_code = "client_disconnected"
+        if not exchange.was_sent:
+            certainty = Certainty.NOTHING
         raise
     finally:
         if entry.upstream_ns == 0:
@@ -228,12 +231,10 @@ def _weigh(
     reader: openai.AnswerReader,
     status: int,
     error_code: str,
-    certainty: Certainty | None,
+    certainty: Certainty,
 ) -> Attempt:
-    """What the attempt cost. ``certainty`` None: the upstream may have billed something and did not say what."""
-    if certainty is None:
-        certainty = Certainty.BOUND if plan.upstream.bill_path else Certainty.COUNTED
-    elif certainty is Certainty.COUNTED and plan.upstream.bill_path:
+    """What the attempt cost. What would have to be counted is charged at its bound where a bill will tell the truth."""
+    if certainty is Certainty.COUNTED and plan.upstream.bill_path:
         certainty = Certainty.BOUND
     if certainty is Certainty.NOTHING:
         used, cost = Usage(), 0

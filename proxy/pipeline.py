@@ -4,7 +4,6 @@ from proxy.attempts import run_attempts
 from proxy.call import Call
 from proxy.core.controls import parse_controls
 from proxy.core.plan import make_plan
-from proxy.core.row import add_plan, add_request
 from proxy.core.wire import parse_request
 from proxy.edges.reply import Reply
 from proxy.wiring import Edges
@@ -18,13 +17,15 @@ async def complete(call: Call, edges: Edges, reply: Reply) -> None:
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         body = await call.body()
         request = parse_request(call.endpoint, body)
-        add_request(entry.row, request)
+        entry.note_request(request)
         controls = parse_controls(call.headers)
-        entry.plan = plan = make_plan(request, controls, key, org, call.started_ms)
-        add_plan(entry.row, plan)
-        call.keeps_going = plan.upstream.drain_on_disconnect
+        plan = make_plan(request, controls, key, org, call.started_ms)
+        entry.note_plan(plan)
+        call.keeps_going = plan.upstream.drain_on_disconnect  # some bill the whole answer anyway
 
+        # The same Idempotency-Key again: the first answer, at no cost.
         async with edges.replays.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
                 hold = await edges.limits.reserve(plan, entry)
                 await run_attempts(plan, hold, edges.upstreams, edges.limits, reply, entry)
+    # Leaving the entry settles what was held and writes the ledger event, in one step.

@@ -26,7 +26,7 @@ _NANOS: Final = 1_000_000_000
 MONTHS_AHEAD: Final = 3
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def drain_ledger() -> int:
     """Move settled calls from the streams into the ledger until there are none, or the next run takes over."""
     ends = clock.monotonic_ns() + DRAIN_FOR_SECONDS * _NANOS
@@ -39,20 +39,20 @@ def drain_ledger() -> int:
     return moved
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def reap_reservations() -> int:
     """Settle the holds of dead workers."""
     return sum(reaper.reap(shard) for shard in range(keyspace.SHARDS))
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def correct_estimates() -> int:
     """Ask upstreams for the bills of calls whose end we did not see."""
     gate = gate_from_settings()
     return sum(truth.correct_estimates(str(org_id), gate) for org_id, _, _ in list_org_ids())
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def rebuild_counters() -> None:
     """Set every budget's counter to what the ledger says."""
     for shard in sorted({shard for _, shard, _ in list_org_ids()}):
@@ -62,7 +62,7 @@ def rebuild_counters() -> None:
             _log.warning("a shard's counters could not be rebuilt", extra={"shard": shard})
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def make_partitions() -> int:
     """Make the ledger's next months."""
     with connection.cursor() as cursor:
@@ -71,7 +71,7 @@ def make_partitions() -> int:
     return int(row[0]) if row else 0
 
 
-@shared_task(acks_late=True, ignore_result=True)
+@shared_task
 def announce_versions() -> int:
     """Tell proxies of changes whose announcement was lost."""
     return sync_versions()

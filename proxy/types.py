@@ -1,4 +1,4 @@
-"""What the steps of a call hand to each other. Frozen, but for the Entry that gathers the call's row."""
+"""What the steps of a call hand to each other. All of it is frozen."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -18,6 +18,10 @@ CHANGES: Final = "costhub:changes"
 CELERY_PREFIX: Final = "celery:"
 
 
+#: how long a spent period's counter is kept, for late corrections
+COUNTER_KEPT_MS: Final = 8 * 86_400_000
+
+
 def shard_of(org_id: str) -> int:
     """The shard that a new organisation is given, stored on its row."""
     return zlib.crc32(org_id.encode()) % SHARDS

@@ -79,7 +79,7 @@ def format_usd(nanos: int) -> str:
 def format_for_people(nanos: int) -> str:
     """Dollars and cents for a page: ``$1,234.50``; what is above zero is never shown as zero: ``< $0.01``."""
     if nanos < 0:
-        return "-" + format_for_people(-nanos).replace("< ", "< ", 1)
+        return "-" + format_for_people(-nanos)
     if 0 < nanos < NANOS_PER_USD // 100:
         return "< $0.01"
     return f"${to_usd(nanos).quantize(_CENT, ROUND_HALF_EVEN):,}"

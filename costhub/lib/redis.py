@@ -5,8 +5,6 @@ from functools import cache
 import redis
 from django.conf import settings
 
-from costhub.lib.keyspace import CHANGES, SHARDS, VERSIONS, key_snapshot_key, org_snapshot_key, shard_of  # noqa: F401
-
 
 @cache
 def client() -> redis.Redis:

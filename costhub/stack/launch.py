@@ -81,11 +81,12 @@ def run_stack(options: UpOptions) -> int:
 
 
 def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
-    """Servers, migrations, demo, our own processes, in this order. Raises PartFailed, OSError, ValueError."""
+    """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError, ValueError."""
     port = _choose_port(options.port)
     environment, model = _start_servers(options, supervisor)
     _say("Migrating the database.")
     run_django(environment, "migrate", "--database", "owner", "--no-input")
+    run_django(environment, "seed_prices")
     if model:
         supervisor.wait_ready(model)
     demo = _seed_demo(options.data_dir, environment, model) if options.demo else {}

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from proxy.core.row import Row
-from proxy.types import Attempt, Hold, Plan
+from proxy.core.row import Row, add_plan, add_request
+from proxy.types import Attempt, Hold, Plan, Request
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 
@@ -29,6 +29,15 @@ class Entry:
     error_code: str = ""
     first_byte_ns: int | None = None
     upstream_ns: int = 0
+
+    def note_request(self, request: Request) -> None:
+        """What was asked for, also where it is refused next."""
+        add_request(self.row, request)
+
+    def note_plan(self, plan: Plan) -> None:
+        """What was decided."""
+        self.plan = plan
+        add_plan(self.row, plan)
 
     @property
     def cost(self) -> int:

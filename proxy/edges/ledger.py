@@ -15,9 +15,9 @@ from typing import Any, Final
 import hiredis
 
 from costhub.lib import clock, failpoints, keyspace
-from proxy.core.row import Row, add_attempts, correction_row, dump_row, open_row
+from proxy.core.row import Row, add_attempts, add_usage, correction_row, dump_row, open_row, usage_columns
 from proxy.edges.entry import Entry
-from proxy.edges.limits import COUNTER_KEPT_MS, Limits
+from proxy.edges.limits import Limits
 from proxy.edges.tally import Tally
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 from proxy.errors import ApiError, GovernanceUnavailable
@@ -77,7 +77,7 @@ class Ledger:
     def __init__(self, valkey: Valkey, limits: Limits) -> None:
         self._valkey = valkey
         self._limits = limits
-        self._under_way: set[int] = set()
+        self._under_way = 0
         self._again: deque[_Posting] = deque()
         self._repeater: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
@@ -93,7 +93,7 @@ class Ledger:
         try:
             await asyncio.wait_for(self._quiet.wait(), patience_seconds)
         except TimeoutError:
-            _log.error("closing with entries unwritten", extra={"entries": len(self._again) + len(self._under_way)})
+            _log.error("closing with entries unwritten", extra={"entries": self._under_way})
         if self._repeater:
             self._repeater.cancel()
 
@@ -157,7 +157,7 @@ class Ledger:
         ]
         arguments: list[Argument] = [entry.epoch, row["effective_cost"], event, MARK_KEPT_MS]
         for scope in entry.plan.scopes if entry.plan else ():
-            arguments += (1 if scope.is_whole else 0, scope.ends_ms + COUNTER_KEPT_MS)
+            arguments += (1 if scope.is_whole else 0, scope.ends_ms + keyspace.COUNTER_KEPT_MS)
 
         def learn(mark: bytes) -> None:
             if mark.startswith(b"reaped "):
@@ -170,19 +170,8 @@ class Ledger:
         shard = entry.org.shard
         if any(attempt.certainty is Certainty.BOUND for attempt in entry.attempts):
             return  # the upstream's bill will tell more than we know
-        posted = row | {"list_cost": reaped, "effective_cost": reaped, **dict.fromkeys(_TOKEN_COLUMNS, 0)}
-        used = Usage(
-            input=row["input_tokens"]
-            - row["cache_read_input_tokens"]
-            - row["cache_write_input_tokens"]
-            - row["audio_input_tokens"],
-            cached_input=row["cache_read_input_tokens"],
-            cache_write=row["cache_write_input_tokens"],
-            output=row["output_tokens"] - row["audio_output_tokens"],
-            reasoning=row["reasoning_tokens"],
-            audio_input=row["audio_input_tokens"],
-            audio_output=row["audio_output_tokens"],
-        )
+        posted = row | {"list_cost": reaped, "effective_cost": reaped, **usage_columns(Usage())}
+        used = add_usage([attempt.usage for attempt in entry.attempts])
         cost = row["effective_cost"]
         correction = correction_row(posted, correction_id(entry.request_id), used, cost, row["is_overrun"])
         correction["is_estimated"] = row["is_estimated"]
@@ -199,7 +188,7 @@ class Ledger:
 
     def _post(self, send: Callable[[], Answer], then: Callable[[Any], None]) -> None:
         posting = _Posting(send, then)
-        self._under_way.add(id(posting))
+        self._under_way += 1
         self._quiet.clear()
         self._try(posting)
 
@@ -218,8 +207,8 @@ class Ledger:
             self._again.append(posting)
             return
         posting.then(answer.result())
-        self._under_way.discard(id(posting))
-        if not self._under_way:
+        self._under_way -= 1
+        if self._under_way == 0:
             self._quiet.set()
 
     async def _repeat(self) -> None:
@@ -236,17 +225,6 @@ class Ledger:
 def correction_id(request_id: str) -> str:
     """The id of a call's one correction: the call's own, with its version nibble changed, so that it is made once."""
     return request_id[:14] + "8" + request_id[15:]
-
-
-_TOKEN_COLUMNS: Final = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "audio_input_tokens",
-    "audio_output_tokens",
-)
 
 
 def _hold_keys(shard: int, hold_id: str) -> list[str]:

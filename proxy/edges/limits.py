@@ -1,6 +1,6 @@
 """Money set aside before a call and given back after it, in Valkey, by scripts that do it whole or not at all.
 
-What happens when Valkey cannot be asked is this table, and no ``except`` elsewhere:
+What happens to money when Valkey cannot be asked:
 
 =====================  =========  ==================================================================
 what                   when       then
@@ -41,8 +41,6 @@ RESERVATION_LEASE_SECONDS: Final = 45
 RENEWAL_SECONDS: Final = 10
 #: an answer shorter than this is not worth starting when a budget is nearly spent
 FEWEST_OUTPUT_TOKENS: Final = 16
-#: how long a spent period's counter is kept, for late corrections
-COUNTER_KEPT_MS: Final = 8 * 86_400_000
 _CLOSING_SECONDS: Final = 2.0
 _NO_LIMIT: Final = -1
 _TRIES: Final = 4
@@ -203,7 +201,7 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         arguments += (
             scope.limit if scope.is_hard else _NO_LIMIT,
             1 if scope.is_whole else 0,
-            scope.ends_ms + COUNTER_KEPT_MS,
+            scope.ends_ms + keyspace.COUNTER_KEPT_MS,
         )
     return keys, arguments
 

@@ -29,7 +29,6 @@ from tenants.snapshots import OrgSnapshot
 _log = logging.getLogger(__name__)
 
 REBUILD: Final = Script("rebuild")
-COUNTER_KEPT_MS: Final = 8 * 86_400_000
 #: more unread events than this are drained first: the script reads them all while nothing else runs
 MAX_UNREAD: Final = 20_000
 _COUNTERS_A_CALL: Final = 500
@@ -195,7 +194,7 @@ def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, ope
                 count.settled,
                 count.scope.starts_ms,
                 count.scope.ends_ms,
-                count.scope.ends_ms + COUNTER_KEPT_MS,
+                count.scope.ends_ms + keyspace.COUNTER_KEPT_MS,
                 orjson.dumps(count.match),
             )
         script(keys=keys, args=arguments)

@@ -1,6 +1,6 @@
 """The same Idempotency-Key again: the first answer, charged once.
 
-A key is claimed before anything is spent and holds its claim as long as a worker's lease; the answer is kept for a day.
+A key is claimed before anything is spent, for a quarter of an hour at most; the answer is kept for a day.
 A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here.
 """
 

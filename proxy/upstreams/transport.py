@@ -159,7 +159,7 @@ class Upstreams:
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_body", "_line", "_org", "_path", "_request_id", "_upstream", "_upstreams", "status")
+    __slots__ = ("_body", "_line", "_org", "_path", "_request_id", "_upstream", "_upstreams", "status", "was_sent")
 
     def __init__(
         self,
@@ -178,6 +178,8 @@ class Exchange:
         self._request_id = request_id
         self._line: Line | None = None
         self.status = 0
+        # Whether a byte of the request may have left.
+        self.was_sent = False
 
     async def __aenter__(self) -> "Exchange":
         origin = await self._upstreams.origin_of(self._upstream, self._org)
@@ -193,6 +195,7 @@ class Exchange:
             ) from error
         self._line = line
         try:
+            self.was_sent = True
             line.send(self._request(origin), self._upstream.timeout_ms / 1000)
             failpoints.reach("upstream_connected")
             self.status = await line.head()

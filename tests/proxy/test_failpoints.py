@@ -29,9 +29,9 @@ IN_THE_PROXY = (
     "first_chunk_received",
     "chunk_sent",
     "answer_received",
+    "answer_sent",
     "before_settle",
     "settle_sent",
-    "answer_sent",
 )
 IN_THE_JOBS = {
     "drain_inserted": "drain_ledger",

@@ -53,7 +53,7 @@ class TestOneBudget:
         assert not scope.is_whole
         recount.recount(till.shard, acme.org_id, [scope])
         assert till.read(line_of(scope)) == (420, 0)
-        assert client().pexpiretime(scope.counter) == scope.ends_ms + recount.COUNTER_KEPT_MS
+        assert client().pexpiretime(scope.counter) == scope.ends_ms + keyspace.COUNTER_KEPT_MS
 
     @pytest.mark.parametrize("drained", [True, False])
     @pytest.mark.parametrize(
