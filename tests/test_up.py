@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import psycopg
 import pytest
 
 from costhub.stack.model_server import MODEL
 from costhub.stack.ports import find_free_port
+from tenants.price_table import read_price_table
 from tests.stack.conftest import ROOT, Watch, descendants_of
 from tests.stack_fixtures import make_data_dir
 
@@ -50,6 +52,13 @@ def ask_for_capital(stack: dict[str, Any]) -> str | None:
     return answer.choices[0].message.content
 
 
+def count_list_prices(stack: dict[str, Any]) -> int:
+    with psycopg.connect(stack["database_url"]) as connection:
+        row = connection.execute("SELECT count(*) FROM tenants_listprice").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     folder = make_data_dir()
@@ -68,6 +77,7 @@ def test_from_an_empty_folder_to_an_answer_and_up_again_with_the_same_keys(data_
         ]
         assert first["base_url"] == f"http://127.0.0.1:{port}/v1"
         assert sorted(first["pids"]) == ["beat", "model", "postgres", "proxy", "supervisor", "valkey", "worker"]
+        assert count_list_prices(first) == len(read_price_table("openai"))
         doctor = [sys.executable, "-m", "costhub", "doctor", "--json", "--data-dir", str(data_dir)]
         examined = subprocess.run(doctor, capture_output=True, text=True, cwd=ROOT, env=OWN)
         assert [check for check in json.loads(examined.stdout) if not check["ok"]] == []
@@ -77,3 +87,4 @@ def test_from_an_empty_folder_to_an_answer_and_up_again_with_the_same_keys(data_
             name: first[name] for name in first if name != "pids"
         }
         assert ask_for_capital(second) == "The capital of France is Paris."
+        assert count_list_prices(second) == len(read_price_table("openai"))
