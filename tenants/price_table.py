@@ -1,17 +1,20 @@
 """The packaged price table (the ``genai-prices`` package), read into versions that a ListPrice row can hold.
 
-What the table says about tiers is lost on a single price: the base tier is taken, and ``source`` says so. Models that
+What the table says about tiers is lost on a single price: the base tier is taken, and ``source`` says so. A price finer
+than what can be counted exactly is rounded up once, here, and ``source`` says that too. Models that
 are not billed by tokens (speech by the hour, say) are left out, and stay unpriced until somebody types a price.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from importlib.metadata import version
 from typing import Any, Final
 
 from genai_prices.data import providers
+
+from costhub.lib.money import FEE_DECIMAL_PLACES, PRICE_DECIMAL_PLACES, coarsen
 
 #: the first price of a model that the table knows holds since always
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -24,6 +27,9 @@ _COLUMNS: Final = {
     "audio_input_per_million": "input_audio_mtok",
     "audio_output_per_million": "output_audio_mtok",
 }
+
+_DUST: Final = Decimal("0.000000000001")
+_ROUNDED: Final = f", rounded up to {PRICE_DECIMAL_PLACES} decimal places"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,9 @@ def read_price_table(provider: str) -> list[ListedPrice]:
     for model in found.models:
         for name in sorted({model.id, *_exact_names(model.match)}, key=lambda name: name != model.id):
             for effective_from, prices in _versions(model.prices):
-                if (amounts := _amounts(prices)) is not None:
-                    source = table + _remark(prices)
+                if (exact := _amounts(prices)) is not None:
+                    amounts = {column: _countable(amount, column) for column, amount in exact.items()}
+                    source = table + _remark(prices) + ("" if amounts == exact else _ROUNDED)
                     # A model's own entry goes before an entry that has it as a second name.
                     price = ListedPrice(provider, name, effective_from, amounts, model.context_window, source)
                     key = name, effective_from
@@ -94,6 +101,14 @@ def _amounts(prices: Any) -> dict[str, Decimal | None] | None:
 def _base(price: Any) -> Decimal | None:
     base: Decimal | None = getattr(price, "base", price)
     return base
+
+
+def _countable(usd: Decimal | None, column: str) -> Decimal | None:
+    if usd is None:
+        return None
+    # Beyond the twelfth place is the dust of a binary fraction: 0.18000000000000002 is 0.18, not a price above it.
+    dusted = usd.quantize(_DUST, ROUND_HALF_EVEN)
+    return coarsen(dusted, FEE_DECIMAL_PLACES if column == "per_request" else PRICE_DECIMAL_PLACES)
 
 
 def _remark(prices: Any) -> str:

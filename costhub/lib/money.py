@@ -26,6 +26,10 @@ MAX_LIMIT_NANOS: Final = Nanos(9_000_000 * NANOS_PER_USD)
 #: The dearest price that may be typed, in USD per million tokens: keeps every product inside 2**63.
 MAX_PRICE_PER_MILLION: Final = Decimal(1_000_000)
 
+#: The finest prices that are counted exactly: whole pico-USD a token, and whole pico-USD a fee.
+PRICE_DECIMAL_PLACES: Final = 6
+FEE_DECIMAL_PLACES: Final = 12
+
 _NINE_PLACES: Final = Decimal("0.000000001")
 _CENT: Final = Decimal("0.01")
 
@@ -57,6 +61,11 @@ def compile_price(usd_per_million: Decimal) -> Picos:
 def compile_fee(usd: Decimal) -> Picos:
     """Turn a fee in USD, per request or per image, into whole pico-USD, rounding up what is finer."""
     return Picos(int((usd * NANOS_PER_USD * PICOS_PER_NANO).to_integral_value(ROUND_CEILING)))
+
+
+def coarsen(usd: Decimal, decimal_places: int) -> Decimal:
+    """The amount with so many decimal places at most, rounded up."""
+    return usd.quantize(Decimal(1).scaleb(-decimal_places), ROUND_CEILING)
 
 
 def round_up(picos: int) -> Nanos:

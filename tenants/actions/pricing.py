@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from costhub.lib import clock
 from costhub.lib.errors import Conflict
+from costhub.lib.money import FEE_DECIMAL_PLACES, PRICE_DECIMAL_PLACES
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import publish
@@ -47,7 +48,7 @@ def create_price(
     }
     amounts = required | {field: amount for field, amount in optional.items() if amount is not None}
     for field, amount in amounts.items():
-        check_price(amount, field)
+        check_price(amount, field, FEE_DECIMAL_PLACES if field == "per_request" else PRICE_DECIMAL_PLACES)
     price = Price(
         org=actor.org,
         model=model,

@@ -8,11 +8,10 @@ from typing import Final
 from zoneinfo import available_timezones
 
 from costhub.lib.errors import InvalidField
-from costhub.lib.money import MAX_PRICE_PER_MILLION
+from costhub.lib.money import MAX_PRICE_PER_MILLION, PRICE_DECIMAL_PLACES, coarsen
 
 MAX_NAME_CHARACTERS: Final = 120
 MAX_IDENTIFIER_CHARACTERS: Final = 200
-PRICE_DECIMAL_PLACES: Final = 12
 
 _EARLIEST_YEAR, _LATEST_YEAR = 2000, 2200
 _IDENTIFIER: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
@@ -40,13 +39,17 @@ def check_time_zone(text: str) -> str:
     return text
 
 
-def check_price(amount: Decimal, field: str) -> Decimal:
-    """USD per million tokens, or per request: from zero to the dearest that can be counted exactly."""
+def check_price(amount: Decimal, field: str, decimal_places: int = PRICE_DECIMAL_PLACES) -> Decimal:
+    """USD per million tokens: from zero to the dearest, and no finer than what can be counted exactly."""
     if not amount.is_finite() or not 0 <= amount <= MAX_PRICE_PER_MILLION:
         raise InvalidField(f"Give a price in USD from 0 to {MAX_PRICE_PER_MILLION}.", field=field)
-    exponent = amount.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -PRICE_DECIMAL_PLACES:
-        raise InvalidField(f"Give at most {PRICE_DECIMAL_PLACES} decimal places.", field=field)
+    countable = coarsen(amount, decimal_places)
+    if countable != amount:
+        raise InvalidField(
+            f"Give at most {decimal_places} decimal places, such as {countable.normalize():f}: what is finer cannot be "
+            "counted exactly.",
+            field=field,
+        )
     return amount
 
 

@@ -99,6 +99,23 @@ class TestTable:
             for amount in price.amounts.values():
                 assert amount is None or 0 <= amount <= 1_000_000
 
+    def test_what_is_finer_than_can_be_counted_is_rounded_up_and_told(self) -> None:
+        """The table has thirds of a cent, and decimals that went through a binary fraction."""
+        found = {price.model: price for price in read_price_table("openrouter")}
+        price = found["google/gemini-3.5-flash"]
+        assert price.amounts["cache_write_per_million"] == Decimal("0.083334")
+        assert price.source == f"{TABLE}, rounded up to 6 decimal places"
+        found = {price.model: price for price in read_price_table("huggingface_together")}
+        dusty = found["meta-llama/Llama-3.3-70B-Instruct"]
+        assert dusty.amounts["input_per_million"] == Decimal("1.04")
+
+    @pytest.mark.parametrize("provider", ["openai", "openrouter", "huggingface_together", "anthropic"])
+    def test_every_price_can_be_counted_exactly(self, provider: str) -> None:
+        for price in read_price_table(provider):
+            for column, amount in price.amounts.items():
+                places = 12 if column == "per_request" else 6
+                assert amount is None or amount == amount.quantize(Decimal(1).scaleb(-places)), (price.model, column)
+
     def test_an_unknown_provider_is_named(self) -> None:
         with pytest.raises(ValueError, match="'nobody'"):
             read_price_table("nobody")

@@ -314,7 +314,14 @@ def test_models_and_prices(ada: Api, world: World) -> None:
     [
         ("-1", "Give a price in USD from 0 to 1000000."),
         ("1000000.01", "Give a price in USD from 0 to 1000000."),
-        ("0.0000000000001", "Give at most 12 decimal places."),
+        (
+            "0.0833333",
+            "Give at most 6 decimal places, such as 0.083334: what is finer cannot be counted exactly.",
+        ),
+        (
+            "0.0000000000001",
+            "Give at most 6 decimal places, such as 0.000001: what is finer cannot be counted exactly.",
+        ),
         ("ten", 'Give a decimal number of USD as a string, such as "0.15".'),
         ("1e2", 'Give a decimal number of USD as a string, such as "0.15".'),
         ("\u0661", 'Give a decimal number of USD as a string, such as "0.15".'),
@@ -326,6 +333,24 @@ def test_prices_that_cannot_be(ada: Api, world: World, amount: object, message: 
     make_catalog(world.acme)
     refused = ada.post("/prices", {"model": "small", "input_per_million": amount, "output_per_million": "1"})
     assert refused.json()["errors"] == [{"field": "input_per_million", "message": message}]
+
+
+def test_the_finest_prices_that_can_be_counted_are_taken_and_no_finer_fee(ada: Api, world: World) -> None:
+    make_catalog(world.acme, input_per_million=None)
+    body = {"model": "small", "input_per_million": "0.000001", "output_per_million": "0.1000000000"}
+    refused = ada.post("/prices", body | {"per_request": "0.0000000000001"})
+    assert refused.json()["errors"] == [
+        {
+            "field": "per_request",
+            "message": "Give at most 12 decimal places, such as 0.000000000001: what is finer cannot be counted exactly.",
+        }
+    ]
+    taken = ada.post("/prices", body | {"per_request": "0.000000000001"}).json()
+    assert [taken[name] for name in ("input_per_million", "output_per_million", "per_request")] == [
+        "0.000001",
+        "0.1",
+        "0.000000000001",
+    ]
 
 
 def test_a_price_of_zero_must_be_typed(ada: Api, world: World) -> None:
