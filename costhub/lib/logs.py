@@ -7,6 +7,16 @@ import orjson
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+class ForeignHost(logging.Filter):
+    """Django's complaint about a Host header in one sentence that names our variable: a stranger's request is no crash."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        record.msg = record.getMessage().replace("ALLOWED_HOSTS", "COSTHUB_ALLOWED_HOSTS")
+        record.args = None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, then whatever ``extra`` carried."""
 
