@@ -1,8 +1,8 @@
 """What an operator's tools ask: is it alive, is it ready, what does it count."""
 
-import os
 from typing import cast
 
+from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -33,7 +33,7 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus's text format, summed over this machine's proxy processes."""
     _read_valkey()
     registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if settings.METRICS_DIR:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -100,6 +100,8 @@ CSRF_TRUSTED_ORIGINS = [origin for origin in _text("COSTHUB_TRUSTED_ORIGINS", ""
 #: private networks that tenants' upstreams may live on: the operator's to give, never a tenant's
 ALLOWED_PRIVATE_NETWORKS: Final = _networks("COSTHUB_ALLOWED_NETWORKS")
 MAX_BODY_BYTES: Final = _whole("COSTHUB_MAX_BODY_BYTES", 20 * 1024 * 1024, 1024, 1024**3)
+#: where the proxy's processes keep their metrics, to be summed when they are read; prometheus_client reads it too
+METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
 #: fail-points (costhub/lib/failpoints.py): never set outside a test
 FAILPOINT: Final = _text("COSTHUB_FAILPOINT", "")
 
@@ -204,10 +206,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "costhub.lib.logs.JsonFormatter"}},
+    "filters": {"foreign_host": {"()": "costhub.lib.logs.ForeignHost"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": _text("COSTHUB_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"propagate": True},
+        "django.security.DisallowedHost": {"filters": ["foreign_host"]},
         "httpx2": {"level": "WARNING"},
         # A line for every run of a task that is due twice a second would be a hundred megabytes a day.
         "celery.beat": {"level": "WARNING"},

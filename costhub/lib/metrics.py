@@ -1,10 +1,20 @@
 """Every Prometheus metric, declared once. Labels are bounded: no end users, no prompts, no keys.
 
 What happens in a proxy process is counted there and summed over the processes when it is read (prometheus_client's
-multi-process mode, whose directory ``PROMETHEUS_MULTIPROC_DIR`` names). What Valkey knows is read from it then.
+multi-process mode, whose directory ``PROMETHEUS_MULTIPROC_DIR`` names). A process counts on in the files of a dead one,
+so that there are never more of them than processes at a time. What Valkey knows is read from it then.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+from pathlib import Path
+
+from django.conf import settings
+from prometheus_client import Counter, Gauge, Histogram, values
+
+from costhub.lib.seats import Seats
+
+if settings.METRICS_DIR:
+    # Before the first metric is made: each makes its file when it is declared.
+    values.ValueClass = values.MultiProcessValue(Seats(Path(settings.METRICS_DIR)).number)  # type: ignore[no-untyped-call]
 
 CALLS = Counter("costhub_calls", "LLM API calls that ended, by endpoint and status.", ["endpoint", "status"])
 ERRORS = Counter("costhub_errors", "LLM API requests that ended in an error, by its code.", ["code"])

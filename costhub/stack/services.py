@@ -2,6 +2,7 @@
 
 import http
 import secrets
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from costhub.lib.keyspace import CELERY_PREFIX
 from costhub.stack.model_server import get_status
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
+from costhub.stack.private_files import make_passable
 
 #: how long the web server lets calls in flight end, and then its own last entries be written
 DRAIN_SECONDS: Final = 30
@@ -55,6 +57,14 @@ class Proxy(Service):
         self.workers = workers
         self.app = app
 
+    def prepare(self) -> None:
+        # What was counted before the whole server stopped is over: Prometheus takes a counter that begins anew.
+        shutil.rmtree(self._metrics, ignore_errors=True)
+        make_passable(self._metrics)
+
+    def environment(self) -> dict[str, str]:
+        return {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics)} | super().environment()
+
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "costhub.serve", "--host", HOST, "--port", str(self.port)),
@@ -63,6 +73,10 @@ class Proxy(Service):
 
     def is_ready(self) -> bool:
         return get_status(self.port, "/readyz", timeout_seconds=5) == http.HTTPStatus.OK
+
+    @property
+    def _metrics(self) -> Path:
+        return self.data_dir / "metrics"
 
 
 class Worker(Service):

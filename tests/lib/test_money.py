@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costhub.lib.money import (
+    FEE_DECIMAL_PLACES,
     MAX_LIMIT_NANOS,
     MAX_PRICE_PER_MILLION,
+    PRICE_DECIMAL_PLACES,
+    coarsen,
     compile_fee,
     compile_price,
     format_for_people,
@@ -100,3 +103,11 @@ def test_the_largest_limit_is_exact_in_lua() -> None:
     assert MAX_LIMIT_NANOS < 2**53
     assert float(MAX_LIMIT_NANOS) == MAX_LIMIT_NANOS
     assert float(MAX_LIMIT_NANOS - 1) == MAX_LIMIT_NANOS - 1
+
+
+@given(prices)
+def test_a_coarsened_price_is_the_same_price_for_the_ledger(usd: Decimal) -> None:
+    coarse = coarsen(usd, PRICE_DECIMAL_PLACES)
+    assert 0 <= coarse - usd < Decimal("0.000001")
+    assert compile_price(coarse) == compile_price(usd) == coarse * 1_000_000
+    assert coarsen(usd, FEE_DECIMAL_PLACES) == usd

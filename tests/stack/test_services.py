@@ -56,6 +56,9 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         everything = Watch([proxy.pid, *children_of(proxy.pid)])
         os.kill(proxy.pid, signal.SIGKILL)
         assert proxy.wait_exit(10)
+        left = data_dir / "metrics" / "counter_7.db"
+        left.write_bytes(b"")
+        assert proxy.environment()["PROMETHEUS_MULTIPROC_DIR"] == str(left.parent)
         # As the supervisor does before it starts a dead part again: no orphan may keep the port.
         assert proxy.reap() == -signal.SIGKILL
         assert everything.survivors(5) == []
@@ -63,6 +66,7 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         proxy.wait_ready()
         assert proxy.pid is not None
         assert get(proxy.port) in {str(pid) for pid in children_of(proxy.pid)}
+        assert not left.exists()
 
 
 def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, valkey: Valkey) -> None:
