@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -35,12 +35,17 @@ class Deployment:
 
     @property
     def worker_pids(self) -> list[int]:
-        """The children that serve."""
-        return [child.pid for child in psutil.Process(self._process.pid).children(recursive=True)]
+        """The children that serve. Python's own resource tracker, which starts first, does not."""
+        found = []
+        for child in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "--multiprocessing-fork" in child.cmdline():
+                    found.append(child.pid)
+        return found
 
     def kill_worker(self) -> int:
-        """kill -9 of one worker; another is started."""
-        pid = self.worker_pids[0]
+        """kill -9 of the busiest worker; another is started."""
+        pid = max(self.worker_pids, key=lambda pid: len(psutil.Process(pid).net_connections("tcp")))
         os.kill(pid, signal.SIGKILL)
         return pid
 
