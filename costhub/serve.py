@@ -19,6 +19,8 @@ from proxy.edges.reply import SEND_WHOLE
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: a head that is not whole by then never will be
 HEAD_SECONDS: Final = 20
+#: a caller that takes nothing of its answer for so long is cut off
+SLOW_READER_SECONDS: Final = 60
 #: longer than the clients and load balancers in front keep theirs, so that it is they who close
 KEEP_ALIVE_SECONDS: Final = 90
 DRAIN_SECONDS: Final = 20
@@ -44,12 +46,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
         if self._head_timer is not None:
             self._head_timer.cancel()
         super().connection_lost(exc)
@@ -65,6 +70,18 @@ class BoundedHttp(HttpToolsProtocol):
                 return
             self._head_bytes += len(data)
         super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The caller does not read. Money is held for it, so it may not sleep for ever."""
+        super().pause_writing()
+        if self._reader_timer is None:
+            self._reader_timer = self.loop.call_later(SLOW_READER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """In the shape of the API's own errors; a call whose body breaks here learns that its caller has left."""

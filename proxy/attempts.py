@@ -20,6 +20,7 @@ from proxy.errors import ApiError, BrokenStream, UpstreamError
 from proxy.types import Attempt, Certainty, Hold, Plan, Usage
 from proxy.upstreams import openai
 from proxy.upstreams.transport import (
+    MAX_ANSWER_BYTES,
     MAX_ERROR_BYTES,
     AnswerTooLong,
     BrokenOff,
@@ -117,13 +118,16 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
         raise
     except asyncio.CancelledError:
         error_code = "client_disconnected"
-        if not exchange.was_sent:
-            certainty = Certainty.NOTHING
         raise
     finally:
         if entry.upstream_ns == 0:
             entry.upstream_ns = clock.monotonic_ns() - began
         if len(entry.attempts) < number:
+            if not exchange.was_sent:
+                certainty = Certainty.NOTHING
+            elif certainty is Certainty.COUNTED and reader.is_finished and len(reader.ended) >= plan.request.choices:
+                # It broke off behind its end: what the upstream reported by then is the truth.
+                certainty = openai.certainty_of(reader)
             entry.attempts.append(_weigh(plan, hold, number, reader, status, error_code, certainty))
 
 
@@ -164,7 +168,7 @@ async def _relay(
     """Hand events on as they come; keep back the closing one until our own last words are said."""
     splitter = sse.EventSplitter()
     wants_usage = plan.request.wants_usage
-    is_done = False
+    is_done, relayed = False, 0
     try:
         while not is_done:
             part = await exchange.read()
@@ -174,6 +178,9 @@ async def _relay(
                     raise openai.NotAnAnswer
                 break
             outgoing, is_done = _read_part(splitter.feed(part), reader, wants_usage=wants_usage)
+            relayed += len(part)
+            if relayed > MAX_ANSWER_BYTES:
+                raise sse.EventTooLong
             if outgoing:
                 if not reply.has_begun:
                     entry.first_byte_ns = clock.monotonic_ns()
@@ -272,7 +279,7 @@ def _is_unbilled(status: int, plan: Plan) -> bool:
     """A refusal costs nothing. A server error may have cost something, which only an upstream's bill can tell."""
     if status == 200:
         return False
-    return 300 <= status < 500 or not plan.upstream.bill_path
+    return 300 <= status < 500 or (status >= 500 and not plan.upstream.bill_path)
 
 
 async def _refusal(exchange: Exchange, plan: Plan) -> _Failure:
@@ -302,7 +309,7 @@ async def _refusal(exchange: Exchange, plan: Plan) -> _Failure:
     if retry_after is not None and retry_after.isdecimal() and len(retry_after) < 6:
         headers["retry-after"] = retry_after
     error = UpstreamError(
-        message or f"The upstream {name} answered with status {status}.",
+        exchange.hide_credential(message) or f"The upstream {name} answered with status {status}.",
         code=code or "upstream_error",
         status=status,
         param=param,

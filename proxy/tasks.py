@@ -10,7 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from costhub.lib import clock, keyspace
-from costhub.lib.net import gate_from_settings
+from costhub.lib.net import Gate, gate_from_settings
 from costhub.lib.redis import client
 from proxy import truth
 from proxy.edges import drain, reaper, recount
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 DRAIN_FOR_SECONDS: Final = 20
 _NANOS: Final = 1_000_000_000
 MONTHS_AHEAD: Final = 3
+_CORRECTING: Final = 0x434F5252_45435400  # "CORRECT"
 
 
 @shared_task
@@ -48,7 +49,18 @@ def reap_reservations() -> int:
 @shared_task
 def correct_estimates() -> int:
     """Ask upstreams for the bills of calls whose end we did not see."""
-    gate = gate_from_settings()
+    with connection.cursor() as cursor:
+        # A lock of the session: a worker that dies gives it back. Two that ask at once would keep the drain waiting.
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_CORRECTING])
+        if cursor.fetchone() != (True,):
+            return 0
+        try:
+            return _correct_all(gate_from_settings())
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_CORRECTING])
+
+
+def _correct_all(gate: Gate) -> int:
     return sum(truth.correct_estimates(str(org_id), gate) for org_id, _, _ in list_org_ids())
 
 

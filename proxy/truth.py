@@ -1,7 +1,8 @@
 """The truth about estimated rows: the upstream's own bill for a call, where it can be asked for one.
 
 An upstream with a ``bill_path`` answers ``GET <base_url><bill_path>?request_id=<our x-client-request-id>`` with
-``{"status": "final" | "open", "model", "usage": <OpenAI's usage>}``, or 404 for a request that it never took. The
+``{"status": "final" | "open", "model", "usage": <OpenAI's usage>}``, or 404 with the error code
+``call_not_found`` for a request that it never took. The
 difference to what was charged becomes a correction: a row of its own, and the counters with it, once.
 """
 
@@ -36,6 +37,9 @@ _log = logging.getLogger(__name__)
 #: an upstream that has not closed its bill by then will not
 ASK_FOR: Final = timedelta(hours=24)
 _BATCH: Final = 200
+#: one organisation's slow upstreams may not keep the others waiting
+ORG_SECONDS: Final = 5.0
+NEVER_TAKEN: Final = "call_not_found"
 
 _COLUMNS: Final = tuple(
     field.name for field in LedgerEntry._meta.concrete_fields if field.name not in {"started_at", "recorded_at"}
@@ -54,10 +58,13 @@ def correct_estimates(org_id: str, gate: Gate) -> int:
         return 0
     answering = {upstream.id: upstream for upstream in org.upstreams.values() if upstream.bill_path}
     corrected = 0
+    ends = clock.monotonic_ns() + int(ORG_SECONDS * 1_000_000_000)
     for entry in _find_estimates(org, list(answering)):
         upstream = answering.get(str(entry.upstream_id))
         if upstream is None:
             continue
+        if clock.monotonic_ns() > ends:
+            break
         try:
             correct(entry, org, upstream, gate)
             corrected += 1
@@ -158,14 +165,17 @@ def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSn
         )
         headers["authorization"] = f"Bearer {credential}"
     answer = gate.fetch_now("GET", target.url(upstream.bill_path) + f"?request_id={entry.id}:{number}", headers=headers)
-    if answer.status == 404:
-        return None
-    if answer.status != 200:
+    if answer.status not in {200, 404}:
         raise NotKnownYet
     try:
         bill = orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:
         raise NotKnownYet from error
+    if answer.status == 404:
+        # Any server says 404 of a path that it does not know; only this one means the call.
+        if isinstance(bill, dict) and isinstance(bill.get("error"), dict) and bill["error"].get("code") == NEVER_TAKEN:
+            return None
+        raise NotKnownYet
     if not isinstance(bill, dict) or bill.get("status") != "final" or not isinstance(bill.get("usage"), dict):
         raise NotKnownYet
     usage = normalise_usage(bill["usage"])

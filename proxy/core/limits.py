@@ -58,7 +58,8 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         kind=budget.scope,
         subject=subject,
         period=budget.period,
-        counter=counter_key(org.shard, budget.id, subject, starts_ms),
+        # A budget that counts anew from some moment on has a new counter.
+        counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
         limit=budget.limit_nanos,
         is_hard=budget.action == _BLOCK,
         is_whole=starts_ms >= budget.created_ms,

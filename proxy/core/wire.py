@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.errors import InvalidRequest
+from proxy.errors import InvalidRequest, ModelNotPriced
 from proxy.types import Endpoint, Request
 
 MAX_CHOICES: Final = 128
@@ -23,12 +23,26 @@ _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _LLAMA_LIMIT: Final = "n_predict"
 
 
+#: what decides where a call goes and what it may cost
+_GOVERNING: Final = frozenset(
+    {
+        *("model", "models", "messages", "prompt", "input", "user", "stream", "stream_options", "n", "best_of"),
+        *("max_completion_tokens", "max_tokens", "n_predict", "service_tier", "web_search_options"),
+        *("search_parameters", "plugins", "fallbacks", "audio", "modalities"),
+    }
+)
+#: what has a price of its own that we do not know, or may go to another model than the one that was priced
+UNPRICED_FIELDS: Final = ("web_search_options", "search_parameters", "plugins", "models", "fallbacks")
+_PRICED_TIERS: Final = frozenset({"auto", "default"})
+
+
 def parse_request(endpoint: Endpoint, raw: bytes) -> Request:
     """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault."""
     body = _parse_object(raw)
     model = _name(body, "model")
     if not model:
         raise InvalidRequest("You must provide a model.", param="model")
+    _check_priced(body)
     is_stream = _flag(body, "stream") and endpoint is not Endpoint.EMBEDDINGS
     return Request(
         endpoint=endpoint,
@@ -74,6 +88,9 @@ def _limit_fields(request: Request, kind: str) -> tuple[str, ...]:
         given += ("max_tokens",)
     elif not given:
         given = ("max_completion_tokens",) if kind == "openai" else ("max_tokens",)
+    elif kind != "openai" and "max_tokens" not in given:
+        # many servers know only the older name, and a limit that is not obeyed is none
+        given += ("max_tokens",)
     return (*given, _LLAMA_LIMIT) if _LLAMA_LIMIT in request.body else given
 
 
@@ -86,9 +103,30 @@ def _parse_object(raw: bytes) -> dict[str, Any]:
         raise InvalidRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
+    for name in body:
+        if name not in _GOVERNING and name.lower() in _GOVERNING:
+            # Some servers take names in any spelling: what we read would not be what they obey.
+            raise InvalidRequest(f"Write {name.lower()} in lower case.", param=name[:MAX_NAME_CHARACTERS])
     if raw.count(b"{") + raw.count(b"[") > _WRITABLE_DEPTH:
         _write(body)
     return body
+
+
+def _check_priced(body: dict[str, Any]) -> None:
+    for name in UNPRICED_FIELDS:
+        if body.get(name) is not None:
+            raise ModelNotPriced(
+                f"What {name} costs is not known here, so that the call cannot be held to a budget: leave it out.",
+                code="feature_not_priced",
+                param=name,
+            )
+    tier = body.get("service_tier")
+    if tier is not None and (not isinstance(tier, str) or tier not in _PRICED_TIERS):
+        raise ModelNotPriced(
+            "Only the service tiers auto and default have a price here: leave service_tier out.",
+            code="feature_not_priced",
+            param="service_tier",
+        )
 
 
 def _chat_choices(body: dict[str, Any]) -> int:

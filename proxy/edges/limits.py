@@ -113,6 +113,10 @@ class Limits:
         keys, arguments = _reserve_command(plan, bound, entry, attempt)
         try:
             answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
+        except asyncio.CancelledError:
+            # The caller left while the script ran, or is yet to run: what it holds is given up with the entry.
+            entry.is_hold_unknown = True
+            raise
         except OutcomeUnknown as error:
             entry.is_hold_unknown = True
             raise GovernanceUnavailable(

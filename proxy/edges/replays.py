@@ -1,9 +1,10 @@
 """The same Idempotency-Key again: the first answer, charged once.
 
-A key is claimed before anything is spent, for a quarter of an hour at most; the answer is kept for a day.
+A key is claimed before anything is spent, for as long as the call may last; the answer is kept for a day.
 A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here.
 """
 
+import asyncio
 import hashlib
 from types import TracebackType
 from typing import Final
@@ -14,13 +15,23 @@ import orjson
 from costhub.lib import keyspace
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
-from proxy.edges.valkey import Valkey, ValkeyUnavailable
+from proxy.edges.valkey import Script, Valkey, ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, IdempotencyConflict
 from proxy.types import Request
 
-CLAIM_SECONDS: Final = 900
+#: beside what all attempts may take
+CLAIM_MARGIN_SECONDS: Final = 60
 KEPT_SECONDS: Final = 86_400
+REPLACE_CLAIM: Final = Script("replace_claim")
 MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
+
+
+def _claim_seconds(entry: Entry) -> int:
+    """As long as the call may last."""
+    if entry.plan is None:
+        return CLAIM_MARGIN_SECONDS
+    upstream = entry.plan.upstream
+    return upstream.timeout_ms * (upstream.max_retries + 1) // 1000 + CLAIM_MARGIN_SECONDS
 
 
 class _Once:
@@ -38,7 +49,12 @@ class _Once:
 
     async def __aenter__(self) -> bool:
         if self._idempotency_key:
-            self._is_first = not await self._replays.replay(self._idempotency_key, *self._call)
+            try:
+                self._is_first = not await self._replays.replay(self._idempotency_key, *self._call)
+            except asyncio.CancelledError:
+                # Whether the key was claimed for this call is not known: if so, it is given back.
+                self._replays.give_back(self._idempotency_key, self._call[2])
+                raise
         return self._is_first
 
     async def __aexit__(
@@ -75,7 +91,7 @@ class Replays:
         fingerprint = hashlib.sha256(request.endpoint.encode() + b"\n" + raw).hexdigest()
         claim = orjson.dumps({"body": fingerprint, "request_id": entry.request_id})
         try:
-            earlier = await self._valkey.send(b"SET", name, claim, b"NX", b"GET", b"EX", CLAIM_SECONDS)
+            earlier = await self._valkey.send(b"SET", name, claim, b"NX", b"GET", b"EX", _claim_seconds(entry))
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
             raise GovernanceUnavailable("The Idempotency-Key cannot be checked at the moment. Try again.") from error
         if earlier is None:
@@ -112,19 +128,21 @@ class Replays:
                 "content_type": "text/event-stream" if request.is_stream else "application/json",
             }
         )
-        self._send_and_forget(b"SET", self._name(idempotency_key, entry), head + b"\n" + answer, b"EX", KEPT_SECONDS)
+        self._replace(idempotency_key, entry, head + b"\n" + answer)
 
     def give_back(self, idempotency_key: str, entry: Entry) -> None:
         """The call failed: the key may be used again."""
-        self._send_and_forget(b"DEL", self._name(idempotency_key, entry))
+        self._replace(idempotency_key, entry, b"")
 
     def _name(self, idempotency_key: str, entry: Entry) -> str:
         digest = hashlib.sha256(idempotency_key.encode("utf-8", "surrogateescape")).hexdigest()
         return keyspace.idempotency_key(entry.org.shard, entry.key.id, digest)
 
-    def _send_and_forget(self, *command: bytes | str | int) -> None:
+    def _replace(self, idempotency_key: str, entry: Entry, value: bytes) -> None:
         try:
-            answer = self._valkey.send(*command)
+            answer = self._valkey.run(
+                REPLACE_CLAIM, [self._name(idempotency_key, entry)], [entry.request_id, value, KEPT_SECONDS]
+            )
         except ValkeyUnavailable:
             return  # the claim ends by itself
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -9,7 +9,8 @@ import orjson
 from proxy.types import Certainty, Usage
 
 _MAX_TEXT: Final = 200
-_TOKENS_LIMIT: Final = 1_000_000_000
+#: no call has more: what claims so is no report
+_TOKENS_LIMIT: Final = 50_000_000
 
 
 class NotAnAnswer(Exception):
@@ -133,6 +134,9 @@ def normalise_usage(reported: dict[str, Any]) -> Usage | None:
     if isinstance(of_output, dict):
         reasoned = _tokens(of_output.get("reasoning_tokens")) or 0
         spoken = _tokens(of_output.get("audio_tokens")) or 0
+    if reasoned and _tokens(reported.get("total_tokens")) == inputs + outputs + reasoned:
+        # xAI's habit: reasoning stands beside completion_tokens and not in them, as the sum tells.
+        outputs += reasoned
     if cached + written + heard > inputs or spoken > outputs:
         return None
     return Usage(
@@ -164,7 +168,7 @@ def error_message(raw: bytes) -> tuple[str, str, str | None]:
         return "", "", None
     param = error.get("param")
     code = error.get("code") or error.get("type")
-    return str(error.get("message") or "")[:2000], _short(code), param if isinstance(param, str) else None
+    return str(error.get("message") or "")[:2000], _short(code), param[:_MAX_TEXT] if isinstance(param, str) else None
 
 
 def certainty_of(reader: AnswerReader) -> Certainty:

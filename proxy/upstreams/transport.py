@@ -19,6 +19,7 @@ from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
 _NANOS_PER_SECOND: Final = 1_000_000_000
+_BEARER: Final = "authorization: Bearer "
 
 
 class NotTaken(Exception):
@@ -153,13 +154,24 @@ class Upstreams:
         credential = secrets.unseal(
             self._master_key, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
         )
-        return f"authorization: Bearer {credential}\r\n"
+        return f"{_BEARER}{credential}\r\n"
 
 
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_body", "_line", "_org", "_path", "_request_id", "_upstream", "_upstreams", "status", "was_sent")
+    __slots__ = (
+        "_body",
+        "_credential",
+        "_line",
+        "_org",
+        "_path",
+        "_request_id",
+        "_upstream",
+        "_upstreams",
+        "status",
+        "was_sent",
+    )
 
     def __init__(
         self,
@@ -180,6 +192,7 @@ class Exchange:
         self.status = 0
         # Whether a byte of the request may have left.
         self.was_sent = False
+        self._credential = ""
 
     async def __aenter__(self) -> "Exchange":
         origin = await self._upstreams.origin_of(self._upstream, self._org)
@@ -196,6 +209,7 @@ class Exchange:
         self._line = line
         try:
             self.was_sent = True
+            self._credential = origin.authorization.removeprefix(_BEARER).strip()
             line.send(self._request(origin), self._upstream.timeout_ms / 1000)
             failpoints.reach("upstream_connected")
             self.status = await line.head()
@@ -211,6 +225,10 @@ class Exchange:
     ) -> None:
         if self._line is not None:
             self._line.release()
+
+    def hide_credential(self, text: str) -> str:
+        """The text without the stored credential, which some servers quote in their errors."""
+        return text.replace(self._credential, "[credential]") if self._credential else text
 
     def header(self, name: str) -> str | None:
         """A header of the answer, by its lower-case name."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db import transaction
 
+from costhub.lib import clock
 from costhub.lib.errors import InvalidField, NotFound
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
 from tenants.access import Actor, find_named, find_row
@@ -90,6 +91,9 @@ def update_budget(
         new["thresholds"] = _check_thresholds(thresholds)
     if is_active is not None:
         new["is_active"] = is_active
+        if is_active and not budget.is_active:
+            # Nobody counted meanwhile: its counters are made anew from the ledger.
+            new["created_at"] = clock.now()
     apply_changes(actor, budget, new)
     return budget
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
+from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from costhub.lib.keyspace import shard_of
 from costhub.lib.secrets import ADMIN_TOKEN, make_data_key, make_secret
@@ -19,7 +20,7 @@ from tenants.actions.keys import create_key
 from tenants.actions.projects import create_project
 from tenants.actions.values import check_name, check_time_zone
 from tenants.choices import Permission, Role
-from tenants.models import AdminToken, Membership, Organization, Project, User
+from tenants.models import AdminToken, Budget, Membership, Organization, Project, User
 
 FIRST_PROJECT: Final = "default"
 #: RFC 5321's longest path, without its brackets
@@ -72,7 +73,11 @@ def update_organization(*, actor: Actor, name: str | None = None, time_zone: str
         new["name"] = check_name(name)
     if time_zone is not None:
         new["time_zone"] = check_time_zone(time_zone)
-    apply_changes(actor, actor.org, new)
+    with transaction.atomic():
+        if new.get("time_zone", actor.org.time_zone) != actor.org.time_zone:
+            # The periods begin elsewhere: every budget's counters are made anew from the ledger.
+            Budget.objects.filter(org=actor.org).update(created_at=clock.now())
+        apply_changes(actor, actor.org, new)
     return actor.org
 
 

@@ -111,11 +111,11 @@ class Crowd:
 
 async def watch(acme: Tenant, budgets: list[Budget], until: asyncio.Event) -> int:
     """The most that was ever settled and held together in one of the budgets, looked at all the time."""
-    names = [name for budget in budgets for name in client().scan_iter(f"*:budget:{budget.pk}:*")]
+    names = [name for budget in budgets for name in client().scan_iter(f"*:budget:{budget.pk}.*")]
     most = 0
     while not until.is_set():
         for name in names or [
-            name for budget in budgets for name in client().scan_iter(f"*:budget:{budget.pk}:*", count=1000)
+            name for budget in budgets for name in client().scan_iter(f"*:budget:{budget.pk}.*", count=1000)
         ]:
             settled, held = (int(value or 0) for value in client().hmget(name, "s", "h"))
             assert settled >= 0

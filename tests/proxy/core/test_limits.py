@@ -69,7 +69,7 @@ def test_a_scope_says_everything_that_the_reserve_needs() -> None:
             kind="key",
             subject=KEY.id,
             period="day",
-            counter=f"{{s07}}:budget:b1:{MIDNIGHT_MS}:{KEY.id}",
+            counter=f"{{s07}}:budget:b1.0:{MIDNIGHT_MS}:{KEY.id}",
             limit=5,
             is_hard=True,
             is_whole=True,
@@ -93,7 +93,7 @@ def test_a_scope_says_everything_that_the_reserve_needs() -> None:
 def test_the_period_is_part_of_the_counter(period: str, starts: datetime, ends: datetime) -> None:
     scope = make_scope(ORG, make_budget(period=period), ORG.id, NOON_MS)
     assert (scope.starts_ms, scope.ends_ms) == (to_ms(starts), to_ms(ends))
-    assert scope.counter == f"{{s07}}:budget:of the organization:{to_ms(starts)}:{ORG.id}"
+    assert scope.counter == f"{{s07}}:budget:of the organization.0:{to_ms(starts)}:{ORG.id}"
 
 
 def test_periods_are_those_of_the_organisations_time_zone() -> None:

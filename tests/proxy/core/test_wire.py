@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.wire import parse_request, upstream_body
-from proxy.errors import InvalidRequest
+from proxy.errors import InvalidRequest, ModelNotPriced
 from proxy.types import Endpoint
 from tests.proxy.core.examples import make_chat, make_request
 
@@ -278,3 +278,38 @@ def test_depth_that_cannot_be_written_is_refused(levels: int) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request(Endpoint.CHAT, nested(levels))
     assert (caught.value.status, caught.value.message) == (400, "The body is nested too deeply: 250 levels at most.")
+
+
+@pytest.mark.parametrize("name", ["Max_Tokens", "MODEL", "N", "Stream", "max_Completion_tokens", "Messages"])
+def test_another_spelling_of_what_governs_a_call_is_refused(name: str) -> None:
+    """Go's JSON takes names in any spelling, the last one wins: we would hold 16 tokens and the upstream make thousands."""
+    body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16, name: 100_000}
+    with pytest.raises(InvalidRequest) as caught:
+        parse_request(Endpoint.CHAT, orjson.dumps(body))
+    assert (caught.value.param, caught.value.message) == (name, f"Write {name.lower()} in lower case.")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("web_search_options", {}),
+        ("search_parameters", {"mode": "on"}),
+        ("plugins", [{"id": "web"}]),
+        ("models", ["dear"]),
+        ("fallbacks", ["dear"]),
+        ("service_tier", "priority"),
+        ("service_tier", "flex"),
+        ("service_tier", ["priority"]),
+    ],
+)
+def test_what_has_no_price_here_is_refused(name: str, value: object) -> None:
+    body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], name: value}
+    with pytest.raises(ModelNotPriced) as caught:
+        parse_request(Endpoint.CHAT, orjson.dumps(body))
+    assert (caught.value.status, caught.value.error_code, caught.value.param) == (402, "feature_not_priced", name)
+
+
+@pytest.mark.parametrize("tier", [None, "auto", "default"])
+def test_the_usual_service_tiers_pass(tier: str | None) -> None:
+    body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], "service_tier": tier}
+    assert parse_request(Endpoint.CHAT, orjson.dumps(body)).body["service_tier"] == tier
