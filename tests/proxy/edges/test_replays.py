@@ -15,7 +15,7 @@ from proxy.core.row import open_row
 from proxy.core.wire import parse_request
 from proxy.edges import replays as module
 from proxy.edges.entry import Entry
-from proxy.edges.replays import Replays
+from proxy.edges.replays import REPLACE_CLAIM, Replays
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import Valkey
 from proxy.errors import GovernanceUnavailable, IdempotencyConflict, UpstreamError
@@ -69,7 +69,7 @@ class Caller:
 
 @pytest.fixture
 async def caller(till: Till) -> AsyncIterator[Caller]:
-    valkey = Valkey(settings.REDIS_URL, (), 150)
+    valkey = Valkey(settings.REDIS_URL, [REPLACE_CLAIM], 150)
     await valkey.open()
     org = OrgSnapshot("org", "acme", 1, till.shard, "UTC", True, b"", {}, {}, ())
     yield Caller(Replays(valkey), org, KeySnapshot("key", "org", "project", 1, None, None, None, False))
