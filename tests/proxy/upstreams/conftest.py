@@ -1,4 +1,4 @@
-"""Every test of the client runs on both event loops: uvloop is what granian brings, asyncio what everything else does."""
+"""Every test of the client runs on both event loops: uvloop is what the web server runs on, asyncio what jobs and tests do."""
 
 import asyncio
 from collections.abc import Callable
