@@ -16,8 +16,9 @@ from django.conf import settings
 
 from costhub.lib import metrics
 from proxy import queries
-from proxy.call import Call, Receive
-from proxy.edges.reply import SEND_WHOLE, Reply, Send
+from proxy.call import Call
+from proxy.edges.reply import Reply
+from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
 from proxy.errors import ApiError, MethodNotAllowed, NotFound, UpstreamError
 from proxy.pipeline import complete
 from proxy.types import Endpoint
@@ -30,7 +31,6 @@ PREFIX: Final = "/v1/"
 CLOSING_SECONDS: Final = 10.0
 #: how long a stopping worker lets calls in flight come to their end
 DRAINING_SECONDS: Final = 20.0
-WATCH_AFTER_SECONDS: Final = 0.02
 
 _ENDPOINTS: Final = {PREFIX + endpoint.value: endpoint for endpoint in Endpoint}
 
@@ -50,9 +50,12 @@ class App:
     def __init__(self) -> None:
         self._edges: Edges | None = None
         self._in_flight: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._max_body_bytes: int = settings.MAX_BODY_BYTES
 
     async def open(self) -> None:
         """Open the edges."""
+        self._loop = asyncio.get_running_loop()
         self._edges = await open_edges()
 
     async def close(self) -> None:
@@ -69,14 +72,16 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         assert self._edges is not None, "open() comes first"
-        task = asyncio.current_task()
+        # Without its loop asyncio asks the kernel which process this is, at every call.
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._in_flight.add(task)
-        reply = Reply(send, scope.get("extensions", {}).get(SEND_WHOLE))
+        shortcuts = scope.get("extensions", {}).get(SHORTCUTS)
+        reply = Reply(send, shortcuts)
         endpoint = _ENDPOINTS.get(scope["path"])
         call: Call | None = None
         try:
-            call = Call(scope, receive, endpoint or Endpoint.CHAT, settings.MAX_BODY_BYTES)
+            call = Call(scope, receive, endpoint or Endpoint.CHAT, self._max_body_bytes, shortcuts)
             if endpoint is None:
                 await _answer_query(scope, call, self._edges, reply)
             elif scope["method"] != "POST":
@@ -101,42 +106,17 @@ class App:
 
 
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
-    watch = Watch(call, reply, task)
+    def leave() -> None:
+        # Nobody waits for the answer any more. Some upstreams are read to its end all the same.
+        reply.is_gone = True
+        if not call.keeps_going:
+            task.cancel()
+
+    call.watch(leave)
     try:
         await complete(call, edges, reply)
     finally:
-        watch.stop()
-
-
-class Watch:
-    """Looks whether the caller is still there, once a call has lasted a moment: most that do not stream never need it."""
-
-    __slots__ = ("_call", "_looking", "_reply", "_served", "_timer")
-
-    def __init__(self, call: Call, reply: Reply, served: asyncio.Task[Any]) -> None:
-        self._call = call
-        self._reply = reply
-        self._served = served
-        self._looking: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start)
-
-    def stop(self) -> None:
-        """The call has ended."""
-        self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-
-    def _start(self) -> None:
-        self._looking = asyncio.create_task(_look(self._call, self._reply, self._served))
-
-
-async def _look(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:
-    """Cancel the call when its caller leaves, or drop its answer where the upstream is read to the end."""
-    await call.when_read.wait()
-    await call.wait_for_disconnect()
-    reply.is_gone = True
-    if not call.keeps_going:
-        task.cancel()
+        call.stop_watching()
 
 
 async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) -> None:

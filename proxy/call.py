@@ -1,15 +1,14 @@
 """One HTTP request to the LLM API, read from ASGI as far as it is needed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from costhub.lib import clock
 from proxy.edges.auth import find_bearer
+from proxy.edges.shortcuts import Receive, Shortcuts
 from proxy.errors import InvalidRequest
 from proxy.types import Endpoint
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 BODY_TIMEOUT_SECONDS: Final = 30
 MAX_HEADER_BYTES: Final = 32 * 1024
@@ -20,19 +19,28 @@ class Call:
 
     __slots__ = (
         "_header_bytes",
+        "_leave",
+        "_looking",
         "_max_body_bytes",
         "_receive",
         "_repeated",
+        "_shortcuts",
         "endpoint",
         "headers",
         "id",
         "keeps_going",
         "started_ms",
         "started_ns",
-        "when_read",
     )
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, endpoint: Endpoint, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Receive,
+        endpoint: Endpoint,
+        max_body_bytes: int,
+        shortcuts: Shortcuts | None = None,
+    ) -> None:
         self.started_ns = clock.monotonic_ns()
         self.id, self.started_ms = clock.new_request_id()
         self.endpoint = endpoint
@@ -54,8 +62,9 @@ class Call:
         self._max_body_bytes = max_body_bytes
         # Whether the upstream is read to its end although the caller has left.
         self.keeps_going = False
-        # Set when the body is there: from then on ASGI's next message is the caller's leaving.
-        self.when_read = asyncio.Event()
+        self._shortcuts = shortcuts
+        self._leave: Callable[[], None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def bearer(self) -> str:
         """The API key that the request carries. Raises Unauthorized, and InvalidRequest if the headers are too long."""
@@ -78,18 +87,44 @@ class Call:
         length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise self._too_long()
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-                return await self._read_all()
-        except TimeoutError as error:
-            raise InvalidRequest(
-                f"The body did not arrive within {BODY_TIMEOUT_SECONDS} s.", code="body_timeout", status=408
-            ) from error
+        body = self._shortcuts.take_body(self._receive) if self._shortcuts is not None else None
+        if body is None:
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+                    body = await self._read_all()
+            except TimeoutError as error:
+                raise InvalidRequest(
+                    f"The body did not arrive within {BODY_TIMEOUT_SECONDS} s.", code="body_timeout", status=408
+                ) from error
+        elif len(body) > self._max_body_bytes:
+            raise self._too_long()
+        self._begin_to_watch()
+        return body
 
-    async def wait_for_disconnect(self) -> None:
-        """Return when the caller has closed the connection."""
+    def watch(self, leave: Callable[[], None]) -> None:
+        """Call ``leave`` when the caller closes the connection, from the end of the body on: before it, reading tells."""
+        self._leave = leave
+
+    def stop_watching(self) -> None:
+        """The call has ended: nobody need know any more."""
+        self._leave = None
+        if self._looking is not None:
+            self._looking.cancel()
+        elif self._shortcuts is not None:
+            self._shortcuts.watch(self._receive, None)
+
+    def _begin_to_watch(self) -> None:
+        if self._leave is None:
+            return
+        if self._shortcuts is not None:
+            self._shortcuts.watch(self._receive, self._leave)
+        else:
+            self._looking = asyncio.create_task(self._look(self._leave))
+
+    async def _look(self, leave: Callable[[], None]) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        leave()
 
     async def _read_all(self) -> bytes:
         parts, size = [], 0
@@ -102,7 +137,6 @@ class Call:
             if size > self._max_body_bytes:
                 raise self._too_long()
             if not message.get("more_body"):
-                self.when_read.set()
                 return b"".join(parts)
 
     def _too_long(self) -> InvalidRequest:

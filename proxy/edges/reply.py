@@ -1,23 +1,18 @@
 """The way back to the caller: headers once, then bytes, in ASGI's messages."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-#: the ASGI extension under which ``costhub.serve`` offers to send a whole response in one write
-SEND_WHOLE: Final = "costhub.send_whole"
-#: the web server's own way to send headers and body together: False if it cannot now, and nothing was sent
-SendWhole = Callable[[Send, int, Mapping[str, str], bytes], bool]
+from proxy.edges.shortcuts import Send, Shortcuts
 
 
 class Reply:
     """One response. ``transcript`` keeps what was sent when somebody wants to replay it."""
 
-    __slots__ = ("_send", "_send_whole", "has_begun", "is_gone", "transcript")
+    __slots__ = ("_send", "_shortcuts", "has_begun", "is_gone", "transcript")
 
-    def __init__(self, send: Send, send_whole: SendWhole | None = None) -> None:
+    def __init__(self, send: Send, shortcuts: Shortcuts | None = None) -> None:
         self._send = send
-        self._send_whole = send_whole
+        self._shortcuts = shortcuts
         self.has_begun = False
         # The caller has left, and the upstream is read to its end all the same: what comes is dropped.
         self.is_gone = False
@@ -25,9 +20,9 @@ class Reply:
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """A whole response; in one write to the socket where the server can."""
-        if self._send_whole is not None and self.transcript is None and not self.is_gone:
+        if self._shortcuts is not None and self.transcript is None and not self.is_gone:
             self.has_begun = True
-            if self._send_whole(self._send, status, headers, body):
+            if self._shortcuts.send_whole(self._send, status, headers, body):
                 return
         await self.begin(status, {**headers, "content-length": str(len(body))})
         await self.end(body)

@@ -48,16 +48,17 @@ class Pool:
         self._idle: list[Line] = []
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
+        self._loop = asyncio.get_running_loop()
 
     async def line(self) -> "Line":
         """A connection that nobody uses. Raises ConnectFailed."""
-        now = asyncio.get_running_loop().time()
+        loop = self._loop
+        now = loop.time()
         while self._idle:
             line = self._idle.pop()
             if now - line.idle_since < IDLE_SECONDS and line.is_quiet():
                 return line
             line.abort()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, made = await loop.create_connection(
@@ -80,7 +81,7 @@ class Pool:
         else:
             self._idle.append(line)
             if self._sweep is None:
-                self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_stale)
+                self._sweep = self._loop.call_later(IDLE_SECONDS, self._close_stale)
 
     def forget(self, line: "Line") -> None:
         """A resting connection was closed by its server."""
@@ -98,7 +99,7 @@ class Pool:
 
     def _close_stale(self) -> None:
         """After a rush most connections would rest for ever, since the latest is used first."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         while self._idle and loop.time() - self._idle[0].idle_since >= IDLE_SECONDS:
             self._idle.pop(0).abort()
         self._sweep = loop.call_later(IDLE_SECONDS, self._close_stale) if self._idle else None
@@ -113,6 +114,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting = select.poll()
         self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self.is_open = False
         self.idle_since = 0.0
@@ -139,7 +141,12 @@ class Line(asyncio.Protocol):
         assert self._transport is not None
         self._begin()
         self._is_in_use = True
-        self._timer = self._loop.call_later(timeout_seconds, self._expire)
+        self._deadline = self._loop.time() + timeout_seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_later(timeout_seconds, self._look_at_the_clock)
         self._transport.write(request)
 
     async def head(self) -> int:
@@ -175,9 +182,6 @@ class Line(asyncio.Protocol):
 
     def release(self) -> None:
         """The call is over: keep the connection if its request and its answer are through, else close it."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
         self._is_in_use = False
         if self._can_be_kept and self.is_open and not self._is_paused and self._is_sent():
             self.idle_since = self._loop.time()
@@ -188,6 +192,9 @@ class Line(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport:
             self._transport.abort()
 
@@ -227,6 +234,8 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
+        if self._timer is not None and not self._is_in_use:
+            self._timer.cancel()
         if self._is_in_use:
             if not self._is_complete:
                 self._error = self._error or Broken("the connection was closed before the answer was whole")
@@ -278,8 +287,16 @@ class Line(asyncio.Protocol):
     def _is_sent(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() == 0
 
-    def _expire(self) -> None:
-        self._fail(TimedOut("the answer was not whole in time"))
+    def _look_at_the_clock(self) -> None:
+        """One timer serves many calls: it looks again as long as the deadline is a later call's."""
+        self._timer = None
+        if not self._is_in_use:
+            return
+        left = self._deadline - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look_at_the_clock)
+        else:
+            self._fail(TimedOut("the answer was not whole in time"))
 
     def _fail(self, error: Broken) -> None:
         self._error = self._error or error

@@ -1,0 +1,26 @@
+"""What our web server offers beside ASGI's messages, where it does the same with less: under another server, ASGI's way
+does it all."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+#: the ASGI extension under which ``costhub.serve`` offers them
+SHORTCUTS: Final = "costhub.shortcuts"
+
+
+class Shortcuts(Protocol):
+    """For a request that is known by the ``receive`` and ``send`` that its application was called with."""
+
+    def take_body(self, receive: Receive) -> bytes | None:
+        """The whole body, if it is there already; else None, and ``receive`` brings it."""
+
+    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> None:
+        """Call ``leave`` if the caller closes the connection before the response is whole; None: no longer."""
+
+    def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Headers and body in one write: ASGI wants two messages, and uvicorn makes two packets of them.
+
+        False, and nothing sent, where the connection is not in its plainest state; ASGI's way then does it right.
+        """
