@@ -184,7 +184,7 @@ def describe_machine(cores: Cores) -> dict[str, str | int | bool]:
         "cores_used": 1 + len(cores.load - {cores.server}),
         "load_on_other_cores": cores.are_apart,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({platform.python_compiler()})",
     }
 
 

@@ -3,13 +3,19 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPResponse
+from typing import Any, cast
 
 import pytest
+import uvicorn
 from pytest_django.plugin import DjangoDbBlocker
+from uvicorn.server import ServerState
 
-from costhub.serve import MAX_HEAD_BYTES, BoundedHttp, send_whole
+from costhub.serve import MAX_HEAD_BYTES, BoundedHttp
+from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.raw_http import connect, exchange, make_request, read_answer
 
@@ -65,37 +71,202 @@ def test_the_head_of_an_answer_has_no_body(proxy: Deployment) -> None:
         assert _next_status(connection) == 200
 
 
-def test_another_servers_send_is_left_alone() -> None:
-    async def send(message: object) -> None:
-        raise AssertionError(message)
-
-    assert send_whole(send, 200, {}, b"") is False
-
-
 async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("costhub.serve.HEAD_SECONDS", 0.05)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(_protocol(loop), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    async with serve(_nothing_is_served) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost:")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_connection_at_rest_is_closed() -> None:
+    async with serve(_answer_all, keep_alive_seconds=0.05) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_rest_that_ended_long_ago_closes_nothing() -> None:
+    """The timer of one rest serves the next ones too: it looks while a call is served, and while a rest is young."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        server.protocols[0]._close_rested()
+        await answer(send)
+
+    async with serve(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for _ in range(3):
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            server.protocols[0]._close_rested()
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["/a%20b?q=%20", "/%E2%82%AC", "http://other/a%20b?q=%20"])
+async def test_paths_are_decoded_once_and_queries_not(path: str) -> None:
+    seen: list[tuple[str, bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope["path"], scope["raw_path"], scope["query_string"]))
+        await answer(send)
+
+    async with serve(app) as server:
+        await ask(server.port, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    assert seen == [("/\u20ac", b"/%E2%82%AC", b"") if "%E2" in path else ("/a b", b"/a%20b", b"q=%20")]
+
+
+class TestShortcuts:
+    async def test_a_body_that_came_with_its_head_is_there_at_once(self) -> None:
+        bodies: list[bytes | None] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            bodies.append(shortcuts_of(scope).take_body(receive))
+            await answer(send)
+
+        async with serve(app) as server:
+            await ask(server.port, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        assert bodies == [b"{}"]
+
+    @pytest.mark.parametrize(
+        "request_", [b"content-length: 2\r\n\r\n{", b"content-length: 2\r\nexpect: 100-continue\r\n\r\n"]
+    )
+    async def test_a_body_that_is_not_whole_is_not_taken(self, request_: bytes) -> None:
+        bodies: list[object] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            bodies.append(shortcuts_of(scope).take_body(receive))
+            bodies.append((await receive())["body"])
+            await answer(send)
+
+        async with serve(app) as server:
+            await ask(server.port, b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + request_)
+        assert bodies[0] is None
+
+    async def test_who_watches_is_told_that_the_caller_has_left(self) -> None:
+        has_left, is_watched = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            shortcuts_of(scope).watch(receive, has_left.set)
+            is_watched.set()
+            await has_left.wait()
+
+        async with serve(app) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await is_watched.wait()
+            assert not has_left.is_set()
+            writer.close()
+            await asyncio.wait_for(has_left.wait(), 5)
+
+    @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "no longer watched"])
+    async def test_who_leaves_afterwards_has_not_left(self, is_answered: bool) -> None:
+        left: list[str] = []
+        is_over = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            shortcuts = shortcuts_of(scope)
+            shortcuts.watch(receive, lambda: left.append("left"))
+            if is_answered:
+                await answer(send)
+            else:
+                shortcuts.watch(receive, None)
+            is_over.set()
+            await server.has_lost_one.wait()
+
+        async with serve(app) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await is_over.wait()
+            writer.close()
+            await server.has_lost_one.wait()
+        assert left == []
+
+    async def test_a_header_cannot_end_its_line(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = {"x-model": "a\r\nx-evil: 1\0", "connection": "close"}
+            assert shortcuts_of(scope).send_whole(send, 200, headers, b"ok")
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+        assert b"\r\nx-model: a  x-evil: 1 \r\n" in head
+
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def shortcuts_of(scope: Scope) -> Shortcuts:
+    shortcuts: Shortcuts = scope["extensions"][SHORTCUTS]
+    return shortcuts
+
+
+async def answer(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """What the server says until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET / HTTP/1.1\r\nhost:")
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.write(request)
+    if b"100-continue" in request:
+        await reader.readuntil(b"100 Continue\r\n\r\n")
+        writer.write(b"{}")
+    elif request.endswith(b"{"):
+        await writer.drain()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        writer.write(b"}")
+    answered = await asyncio.wait_for(reader.read(), 5)
     writer.close()
-    await writer.wait_closed()
+    return answered
+
+
+@dataclass
+class Server:
+    """Our protocol on a port of its own, and each of its connections."""
+
+    port: int = 0
+    protocols: list[BoundedHttp] = field(default_factory=list)
+    has_lost_one: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def serve(app: App, keep_alive_seconds: float = 60) -> AsyncIterator[Server]:
+    """Our protocol in front of an application of the test's."""
+    config = uvicorn.Config(cast("Any", app), lifespan="off", log_level="critical")
+    config.timeout_keep_alive = cast("Any", keep_alive_seconds)
+    config.load()
+    loop, served = asyncio.get_running_loop(), Server()
+
+    class Protocol(BoundedHttp):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            served.has_lost_one.set()
+
+    def make() -> BoundedHttp:
+        served.protocols.append(Protocol(config=config, server_state=ServerState(), app_state={}, _loop=loop))
+        return served.protocols[-1]
+
+    server = await loop.create_server(make, "127.0.0.1", 0)
+    served.port = server.sockets[0].getsockname()[1]
+    yield served
     server.close()
     await server.wait_closed()
 
 
-def _protocol(loop: asyncio.AbstractEventLoop) -> Callable[[], BoundedHttp]:
-    import uvicorn
-    from uvicorn.server import ServerState
+async def _answer_all(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send)
 
-    async def app(scope: object, receive: object, send: object) -> None:
-        raise AssertionError("no request is whole")
 
-    config = uvicorn.Config(app, lifespan="off", log_level="critical")
-    config.load()
-    return lambda: BoundedHttp(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+async def _nothing_is_served(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("no request is whole")
 
 
 def _next_status(connection: socket.socket) -> int:

@@ -1,12 +1,14 @@
 """A request as ASGI brings it: headers, the key in them, and a body in pieces."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from proxy import call as call_module
 from proxy.call import MAX_HEADER_BYTES, Call
+from proxy.edges.shortcuts import Receive, Send, Shortcuts
 from proxy.errors import InvalidRequest, Unauthorized
 from proxy.types import Endpoint
 
@@ -48,16 +50,12 @@ GONE = {"type": "http.disconnect"}
     ],
 )
 async def test_a_body_is_the_sum_of_its_pieces(messages: list[Message], body: bytes) -> None:
-    call = make_call(*messages)
-    assert not call.when_read.is_set()
-    assert await call.body() == body
-    assert call.when_read.is_set()
+    assert await make_call(*messages).body() == body
 
 
 async def refusal(call: Call) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         await call.body()
-    assert not call.when_read.is_set()
     return caught.value
 
 
@@ -119,8 +117,83 @@ async def test_every_name_of_json_is_taken(content_type: bytes) -> None:
 
 async def test_a_caller_who_leaves_is_noticed_after_the_body() -> None:
     call = make_call(END, piece(b"late"), GONE)
+    has_left = asyncio.Event()
+    call.watch(has_left.set)
+    assert not has_left.is_set()
     await call.body()
-    await call.wait_for_disconnect()
+    await has_left.wait()
+
+
+async def test_a_caller_who_leaves_in_the_body_is_told_by_reading() -> None:
+    call = make_call(piece(b"{"), GONE)
+    call.watch(_fail)
+    assert (await refusal(call)).error_code == "incomplete_body"
+
+
+async def test_nobody_looks_after_a_call_has_ended() -> None:
+    ended = asyncio.Event()
+    messages = [END]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        try:
+            await asyncio.Future()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    call = Call({"headers": []}, receive, Endpoint.CHAT, 1_000)
+    call.watch(_fail)
+    await call.body()
+    await asyncio.sleep(0)
+    call.stop_watching()
+    await ended.wait()
+
+
+class Server(Shortcuts):
+    """A web server with shortcuts: it has this body, or none yet."""
+
+    def __init__(self, body: bytes | None) -> None:
+        self.body = body
+        self.watches: list[Callable[[], None] | None] = []
+
+    def take_body(self, receive: Receive) -> bytes | None:
+        return self.body
+
+    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> None:
+        self.watches.append(leave)
+
+    def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("here", [b"{}", None])
+async def test_a_body_that_is_there_is_taken_without_waiting(here: bytes | None) -> None:
+    server, messages = Server(here), [piece(b"[1]", more=False)]
+
+    async def receive() -> Message:
+        return messages.pop()
+
+    call = Call({"headers": []}, receive, Endpoint.CHAT, 1_000, server)
+    call.watch(_fail)
+    assert await call.body() == (here or b"[1]")
+    assert len(messages) == (1 if here else 0)
+    call.stop_watching()
+    assert server.watches == [_fail, None]
+
+
+async def test_a_body_that_is_there_has_the_same_limit() -> None:
+    call = Call({"headers": []}, _nothing_comes, Endpoint.CHAT, 1_000, Server(b"x" * 1_001))
+    assert (await refusal(call)).error_code == "request_too_large"
+
+
+async def _nothing_comes() -> Message:
+    raise AssertionError
+
+
+def _fail() -> None:
+    raise AssertionError("the caller has not left")
 
 
 def test_headers_are_read_as_utf_8_or_else_as_latin_1() -> None:

@@ -120,6 +120,26 @@ class TestConnections:
             for caller in server.callers:
                 await caller.has_gone.wait()
 
+    async def test_each_call_has_a_deadline_of_its_own(self) -> None:
+        """Calls on one connection share a timer: a later deadline is waited for, an earlier one is kept."""
+        async with talk_to(answer(OK)) as (_, pool):
+            line = await begin(pool, timeout_seconds=PATIENCE_SECONDS)
+            assert await line.head() == 200
+            await read_all(line)
+            line.release()
+            line = await begin(pool, timeout_seconds=PATIENCE_SECONDS * 2)
+            line._look_at_the_clock()  # as the first call's timer does
+            assert (await line.head(), await read_all(line)) == (200, b"ok")
+            line.release()
+            line._look_at_the_clock()
+            assert await call(pool) == (200, b"ok")
+        async with talk_to(answer_and_stay(OK)) as (_, pool):
+            assert await call(pool) == (200, b"ok")
+            line = await begin(pool, timeout_seconds=0.02)
+            with pytest.raises(TimedOut):
+                await line.head()
+            line.release()
+
     async def test_nobody_listens(self) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
