@@ -1,10 +1,14 @@
-"""What the steps of a call hand to each other. All of it is frozen."""
+"""What the steps of a call hand to each other. All of it is frozen: tuples, which are made in a third of the time that a
+frozen dataclass takes.
+"""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, UpstreamSnapshot
+
+_NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 class Endpoint(StrEnum):
@@ -15,18 +19,16 @@ class Endpoint(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(NamedTuple):
     """What a caller asks of us in headers. ``max_cost`` in nano-USD."""
 
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = _NO_TAGS
     end_user: str = ""
     max_cost: int | None = None
     idempotency_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A parsed body. ``max_output`` is per choice; ``choices`` is how many the upstream will produce and bill."""
 
     endpoint: Endpoint
@@ -42,8 +44,7 @@ class Request:
     is_plain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens in disjoint classes: ``input`` excludes what was read from or written to a cache, and audio.
 
     ``reasoning`` is inside ``output``, as every provider bills it; ``output`` excludes audio.
@@ -59,7 +60,7 @@ class Usage:
 
     def to_row(self) -> dict[str, int]:
         """The classes that were used, by name: ``Usage(**row)`` reads them back."""
-        return {name: tokens for name in self.__slots__ if (tokens := getattr(self, name))}
+        return {name: tokens for name, tokens in zip(self._fields, self, strict=True) if tokens}
 
 
 class Certainty(StrEnum):
@@ -71,8 +72,7 @@ class Certainty(StrEnum):
     NOTHING = "nothing"  # the upstream never took it
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """The most that one attempt may cost: ``fixed_picos`` whatever the answer, ``output_picos`` a token and choice."""
 
     input_tokens: int
@@ -99,8 +99,7 @@ class Scope(NamedTuple):
     ends_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Everything that was decided about a call before the first byte left."""
 
     request: Request
@@ -117,8 +116,7 @@ class Plan:
         return self.controls.max_cost is not None or any(scope.is_hard for scope in self.scopes)
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(NamedTuple):
     """Money set aside: ``amount`` nano-USD, which pays for ``max_output`` tokens a choice."""
 
     id: str
@@ -129,8 +127,7 @@ class Hold:
     for_attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try at an upstream, as the ledger keeps it. ``cost`` in nano-USD."""
 
     number: int

@@ -1,6 +1,5 @@
 """Everything that can be decided before the first byte leaves, from values alone."""
 
-from dataclasses import replace
 from typing import Final
 
 from proxy.core import pricing, tokens
@@ -30,7 +29,7 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
         )
     return Plan(
         request=request,
-        controls=controls if controls.end_user == end_user else replace(controls, end_user=end_user),
+        controls=controls if controls.end_user == end_user else controls._replace(end_user=end_user),
         model=model,
         upstream=org.upstreams[model.upstream_id],
         price=price,

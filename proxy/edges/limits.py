@@ -30,7 +30,7 @@ from proxy.core.plan import exact_bound
 from proxy.core.row import dump_row
 from proxy.edges import recount
 from proxy.edges.entry import Entry
-from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable
+from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
 from proxy.types import Bound, Hold, Plan, Scope
 
@@ -187,8 +187,7 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         keyspace.hold_key(shard, hold_id),
         keyspace.leases_key(shard),
     ]
-    arguments: list[Argument] = [
-        hold_id,
+    numbers = [
         now,
         now + RESERVATION_LEASE_SECONDS * 1000,
         attempt,
@@ -196,18 +195,17 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         bound.output_picos,
         bound.max_output,
         FEWEST_OUTPUT_TOKENS,
-        1 if bound.is_exact else 0,
+        bound.is_exact,
         _NO_LIMIT if max_cost is None else max_cost,
-        dump_row(entry.row),
     ]
     for scope in plan.scopes:
         keys.append(scope.counter)
-        arguments += (
+        numbers += (
             scope.limit if scope.is_hard else _NO_LIMIT,
-            1 if scope.is_whole else 0,
+            scope.is_whole,
             scope.ends_ms + keyspace.COUNTER_KEPT_MS,
         )
-    return keys, arguments
+    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers)]
 
 
 def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:

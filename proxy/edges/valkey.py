@@ -7,6 +7,7 @@ nothing else: no pool, no cluster, no retries. Whoever sends a command says what
 
 import asyncio
 import logging
+import struct
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,12 @@ class Script:
     def __init__(self, name: str) -> None:
         self.source = (_SCRIPTS / f"{name}.lua").read_bytes()
         self.sha = b""
+
+
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    """Integers below 2**53 as one argument, which a script reads with ``struct.unpack``: many arguments cost both sides
+    several times as much."""
+    return struct.pack(f"<{len(numbers)}d", *numbers)
 
 
 class Valkey:

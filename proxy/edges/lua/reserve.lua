@@ -2,13 +2,15 @@
 --
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
 --       s = settled nanos, h = held nanos
--- ARGV  1 hold id                2 now, ms              3 end of lease, ms      4 attempt number, from 1
---       5 pico-USD whatever the answer                  6 pico-USD an output token (of all choices)
---       7 output tokens wanted   8 fewest output tokens worth having
---       9 1 when the input was counted exactly, 0 when it is only bounded
---      10 most that the caller will pay, nanos, or -1  11 the ledger row as it stands, JSON
---      then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a true
---      zero | ms at which the counter may be forgotten
+-- ARGV  1 hold id   2 the ledger row as it stands, JSON
+--       3 numbers, as little-endian doubles:
+--         1 now, ms             2 end of lease, ms      3 attempt number, from 1
+--         4 pico-USD whatever the answer                5 pico-USD an output token (of all choices)
+--         6 output tokens wanted   7 fewest output tokens worth having
+--         8 1 when the input was counted exactly, 0 when it is only bounded
+--         9 most that the caller will pay, nanos, or -1
+--         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
+--         true zero | ms at which the counter may be forgotten
 --
 -- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch}
 --      or {0, place of the counter that cannot take it, settled, held, nanos needed}
@@ -25,7 +27,9 @@ if closed then return {-1} end
 
 local epoch = redis.call('GET', KEYS[1])
 local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
-local attempt = tonumber(ARGV[4])
+local counters = #KEYS - 4
+local number = {struct.unpack('<' .. string.rep('d', 9 + 3 * counters), ARGV[3])}
+local ends, attempt = number[2], number[3]
 if held[1] and tonumber(held[2]) >= attempt then
     return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch}
 end
@@ -33,26 +37,26 @@ end
 if attempt > 1 and not held[1] then return {-1} end
 if not epoch then return {-2, 0} end
 
-local fixed, per_token, wanted = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local is_exact = ARGV[9] == '1'
+local fixed, per_token, wanted = number[4], number[5], number[6]
+local is_exact = number[8] == 1
 local function cost_of(tokens)
     local picos = fixed + per_token * tokens
     local rest = picos % 1000
     return (picos - rest) / 1000 + (rest > 0 and 1 or 0)
 end
-local fewest = math.min(tonumber(ARGV[8]), wanted)
+local fewest = math.min(number[7], wanted)
 local full, least = cost_of(wanted), cost_of(fewest)
 
 local unknown, known = {-2}, {}
-for place = 1, #KEYS - 4 do
+for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
-    if not known[place][1] and ARGV[11 + (place - 1) * 3 + 2] ~= '1' then unknown[#unknown + 1] = place end
+    if not known[place][1] and number[9 + 3 * place - 1] ~= 1 then unknown[#unknown + 1] = place end
 end
 if #unknown > 1 then return unknown end
 
 -- the room in the tightest hard budget
 local room, tightest = nil, nil
-local own = tonumber(ARGV[10])
+local own = number[9]
 if own >= 0 then
     room = own - tonumber(held[1] or 0)
     if room < least then
@@ -60,9 +64,8 @@ if own >= 0 then
         return {-4}
     end
 end
-for place = 1, #KEYS - 4 do
-    local at = 11 + (place - 1) * 3
-    local limit = tonumber(ARGV[at + 1])
+for place = 1, counters do
+    local limit = number[9 + 3 * place - 2]
     local now = known[place]
     if limit >= 0 then
         local settled, in_flight = tonumber(now[1] or 0), tonumber(now[2] or 0)
@@ -85,20 +88,20 @@ if room and full > room then
 end
 local amount = cost_of(granted)
 local text = string.format('%.0f', amount)
-for place = 1, #KEYS - 4 do
+for place = 1, counters do
     local key = KEYS[4 + place]
     if redis.call('HINCRBY', key, 'h', text) == amount then
         redis.call('HSETNX', key, 's', 0)
-        redis.call('PEXPIREAT', key, ARGV[11 + (place - 1) * 3 + 3])
+        redis.call('PEXPIREAT', key, number[9 + 3 * place])
     end
 end
 if held[1] then
     redis.call('HINCRBY', KEYS[3], 'amount', text)
-    redis.call('HSET', KEYS[3], 'attempt', ARGV[4], 'output', granted)
+    redis.call('HSET', KEYS[3], 'attempt', attempt, 'output', granted)
     amount = tonumber(redis.call('HGET', KEYS[3], 'amount'))
 else
-    redis.call('HSET', KEYS[3], 'amount', text, 'attempt', ARGV[4], 'output', granted, 'row', ARGV[11],
+    redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5))
 end
-redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[4], ends, ARGV[1])
 return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch}

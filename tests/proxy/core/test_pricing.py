@@ -109,7 +109,7 @@ def test_a_bound_without_sound_covers_every_class_but_sound(
     price = compiled(usd)
     bound = make_bound(price, input_tokens=input_tokens, choices=1, max_output=output_tokens, is_exact=True)
     for name in ("input", "cached_input", "cache_write"):
-        usage = replace(Usage(output=output_tokens), **{name: input_tokens})
+        usage = Usage(output=output_tokens)._replace(**{name: input_tokens})
         assert cost(usage, price) <= bound_cost(bound, output_tokens)
 
 

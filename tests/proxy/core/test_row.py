@@ -111,7 +111,7 @@ def test_the_columns_of_input_and_output_hold_all_their_classes() -> None:
 @given(st.lists(usages, max_size=4))
 def test_usage_is_summed_class_by_class(parts: list[Usage]) -> None:
     total = add_usage(parts)
-    for name in Usage.__slots__:
+    for name in Usage._fields:
         assert getattr(total, name) == sum(getattr(part, name) for part in parts)
 
 
@@ -184,7 +184,7 @@ def test_a_call_that_cost_more_than_was_held_is_an_overrun(cost: int, is_overrun
 )
 def test_what_the_upstream_did_not_say_is_estimated(certainty: Certainty, is_estimated: bool) -> None:
     row = new_row()
-    add_attempts(row, [replace(attempt(), certainty=certainty), attempt(2)], Hold(ID, 0, 0, None))
+    add_attempts(row, [attempt()._replace(certainty=certainty), attempt(2)], Hold(ID, 0, 0, None))
     assert row["is_estimated"] is is_estimated
 
 

@@ -13,7 +13,7 @@ from costhub.lib.redis import client
 from proxy.edges.ledger import CORRECT, GIVE_UP, LATE, SETTLE
 from proxy.edges.limits import RESERVE
 from proxy.edges.recount import REBUILD
-from proxy.edges.valkey import Script
+from proxy.edges.valkey import Script, pack_numbers
 
 NOW = 1_790_000_000_000
 LEASE = 45_000
@@ -71,22 +71,11 @@ class Till:
         ends: int = NOW + LEASE,
     ) -> list[Any]:
         """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
-        arguments: list[Any] = [
-            hold_id,
-            NOW,
-            ends,
-            attempt,
-            fixed,
-            per_token,
-            wanted,
-            fewest,
-            1 if is_exact else 0,
-            max_cost,
-            orjson.dumps(row or {}),
-        ]
+        numbers = [NOW, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost]
         for line in lines:
-            arguments += (line.limit, 1 if line.is_whole else 0, FORGET_AT)
+            numbers += (line.limit, line.is_whole, FORGET_AT)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
+        arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers)]
         return cast("list[Any]", self._run(RESERVE, keys, arguments))
 
     def settle(
