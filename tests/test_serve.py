@@ -118,6 +118,23 @@ async def test_paths_are_decoded_once_and_queries_not(path: str) -> None:
     assert seen == [("/\u20ac", b"/%E2%82%AC", b"") if "%E2" in path else ("/a b", b"/a%20b", b"q=%20")]
 
 
+async def test_a_caller_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Money is held for it: it may be slow, and not asleep."""
+    monkeypatch.setattr("costhub.serve.SLOW_READER_SECONDS", 0.05)
+    has_left = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        shortcuts_of(scope).watch(receive, has_left.set)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not has_left.is_set():
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+
+    async with serve(app) as server:
+        with connect(server.port) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.wait_for(has_left.wait(), 20)
+
+
 class TestShortcuts:
     async def test_a_body_that_came_with_its_head_is_there_at_once(self) -> None:
         bodies: list[bytes | None] = []

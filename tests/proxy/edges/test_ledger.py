@@ -203,6 +203,25 @@ class TestValkeyHangs:
         assert desk.counters(plan) <= {(0, 0), None}
         assert client().zcard(desk.till.leases) == 0
 
+    async def test_a_caller_who_leaves_while_it_is_reserved_holds_nothing(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+
+        async def call() -> None:
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+
+        client().client_pause(100)
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)  # the reserve is on its way, and Valkey does not look yet
+        task.cancel()
+        await asyncio.wait([task])
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status, row.error_code) == (0, 499, "client_disconnected")
+        assert desk.counters(plan) == {(0, 0)}
+        assert client().zcard(desk.till.leases) == 0
+
     async def test_a_settle_without_an_answer_happens_once(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:

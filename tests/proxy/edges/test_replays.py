@@ -145,6 +145,24 @@ class TestFailed:
         assert await caller.call("k") == b"answer 2, whole"
         assert await caller.call("k") == b"answer 2, whole"
 
+    async def test_a_late_call_does_not_touch_the_claim_of_another(self, caller: Caller, till: Till) -> None:
+        """The first call took longer than its claim was kept; the key is another call's by then."""
+        with pytest.raises(UpstreamError):
+            await caller.call("k", error=UpstreamError("No."))
+        late = caller.entries[0]
+        assert await caller.call("k") == b"answer 2, whole"
+        caller.replays.give_back("k", late)
+        caller.replays._replace("k", late, b"{}\nanother answer")
+        assert await caller.call("k") == b"answer 2, whole"
+
+    async def test_who_leaves_while_the_key_is_claimed_leaves_no_claim(self, caller: Caller) -> None:
+        client().client_pause(100)
+        task = asyncio.create_task(caller.call("k"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await caller.call("k") == b"answer 1, whole"
+
     async def test_an_answer_that_is_too_long_is_not_kept(
         self, caller: Caller, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -110,6 +110,18 @@ def test_a_change_is_stored_told_and_published(world: World) -> None:
     assert world.acme.org.version == 4
 
 
+def test_one_that_is_used_again_counts_anew(world: World) -> None:
+    """Nobody counted while it was off, so that its counter of this period, a key of its own, is made from the ledger."""
+    budget = create(world)
+    first = budget.created_at
+    update_budget(actor=world.acme.owner, budget=budget, limit_nanos=Nanos(7), is_active=True)
+    assert Budget.objects.get(pk=budget.pk).created_at == first
+    update_budget(actor=world.acme.owner, budget=budget, is_active=False)
+    assert Budget.objects.get(pk=budget.pk).created_at == first
+    update_budget(actor=world.acme.owner, budget=budget, is_active=True)
+    assert Budget.objects.get(pk=budget.pk).created_at > first
+
+
 def test_a_developer_may_not(world: World) -> None:
     with pytest.raises(Forbidden):
         create_budget(actor=world.ben_actor, scope=BudgetScope.KEY, period=BudgetPeriod.DAY, limit_nanos=Nanos(1))

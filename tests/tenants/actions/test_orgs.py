@@ -6,7 +6,7 @@ from django.conf import settings
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from costhub.lib.keyspace import SHARDS, shard_of
 from costhub.lib.secrets import ADMIN_TOKEN, API_KEY, digest_of, is_well_formed, seal, unseal
-from tenants.access import Actor, access_org, find_owner_of_digest, org_scope
+from tenants.access import Actor, access_org, enter_org, find_owner_of_digest, org_scope
 from tenants.actions.orgs import (
     add_member,
     create_admin_token,
@@ -17,8 +17,8 @@ from tenants.actions.orgs import (
     update_organization,
 )
 from tenants.choices import Role
-from tenants.models import AdminToken, ApiKey, AuditEntry, Membership, Organization, Project, User
-from tests.world import World
+from tenants.models import AdminToken, ApiKey, AuditEntry, Budget, Membership, Organization, Project, User
+from tests.world import World, make_budget
 
 
 def members(org: Organization) -> dict[str, str]:
@@ -95,6 +95,16 @@ class TestUpdate:
     def test_a_developer_may_not(self, world: World) -> None:
         with org_scope(world.acme.org.pk), pytest.raises(Forbidden):
             update_organization(actor=world.ben_actor, name="Ben's")
+
+
+    def test_budgets_count_anew_where_the_days_begin_elsewhere(self, world: World) -> None:
+        enter_org(world.acme.org.pk)
+        budget = make_budget(world.acme, "1")
+        first = budget.created_at
+        update_organization(actor=world.acme.owner, name="Acme Ltd", time_zone=world.acme.org.time_zone)
+        assert Budget.objects.get(pk=budget.pk).created_at == first
+        update_organization(actor=world.acme.owner, time_zone="Asia/Tokyo")
+        assert Budget.objects.get(pk=budget.pk).created_at > first
 
 
 class TestMembers:
