@@ -12,6 +12,7 @@ from costhub.lib import clock, failpoints
 from costhub.lib.money import format_usd
 from proxy.core import pricing, sse, tokens
 from proxy.core.plan import exact_bound
+from proxy.core.rates import describe
 from proxy.core.wire import upstream_body
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
@@ -332,6 +333,7 @@ def _not_an_answer(plan: Plan, reader: openai.AnswerReader) -> UpstreamError:
 def _first_headers(plan: Plan, entry: Entry) -> dict[str, str]:
     """What is known before the first byte of an answer."""
     return {
+        **(describe(plan.rates, entry.hold.used) if plan.rates and entry.hold else {}),
         "x-request-id": entry.request_id,
         "x-costhub-cache": "bypass",
         "x-costhub-model": plan.model.name,

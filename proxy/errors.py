@@ -9,6 +9,7 @@
     |- ModelNotFound             404
     |- ModelNotPriced            402
     |- BudgetExceeded            402  names the budget and when it resets
+    |- RateLimited               429  names the limit and when to come again
     |- IdempotencyConflict       409
     |- GovernanceUnavailable     503  Valkey is out of reach: closed, not open
     `- UpstreamError             the upstream's status, or 502, 503, 504
@@ -118,6 +119,14 @@ class BudgetExceeded(ApiError):
     code = "budget_exceeded"
     http_status = 402
     type = "insufficient_quota"
+
+
+class RateLimited(ApiError):
+    """A window is full: the same call fits later."""
+
+    code = "rate_limit_exceeded"
+    http_status = 429
+    type = "rate_limit_error"
 
 
 class IdempotencyConflict(ApiError):

@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, UpstreamSnapshot
 
+#: in the place of a limit that nobody set
+NO_LIMIT: Final = -1
 _NO_TAGS: Final[Mapping[str, str]] = {}
 
 
@@ -97,6 +99,27 @@ class Scope(NamedTuple):
     is_whole: bool
     starts_ms: int
     ends_ms: int
+    # It only says what it would have refused.
+    is_shadow: bool = False
+
+
+class Rate(NamedTuple):
+    """The rate limits of one subject over one window, ``NO_LIMIT`` where there is none; ``window_ms`` 0 are calls under way.
+
+    ``requests``, ``tokens`` and ``nanos`` are the most that may happen within the window, which slides.
+    """
+
+    kind: str
+    subject: str
+    window_ms: int
+    is_shadow: bool
+    # What happened, each with its moment; and the sums of that.
+    log: str
+    sums: str
+    requests: int
+    tokens: int
+    nanos: int
+    limit_ids: tuple[str, ...]
 
 
 class Plan(NamedTuple):
@@ -109,11 +132,16 @@ class Plan(NamedTuple):
     price: PriceSnapshot
     bound: Bound
     scopes: tuple[Scope, ...]
+    rates: tuple[Rate, ...] = ()
 
     @property
     def is_capped(self) -> bool:
         """Whether a hard limit holds this call, so that we must set the upstream's output limit ourselves."""
-        return self.controls.max_cost is not None or any(scope.is_hard for scope in self.scopes)
+        return (
+            self.controls.max_cost is not None
+            or any(scope.is_hard for scope in self.scopes)
+            or any(rate.tokens != NO_LIMIT or rate.nanos != NO_LIMIT for rate in self.rates if not rate.is_shadow)
+        )
 
 
 class Hold(NamedTuple):
@@ -125,6 +153,8 @@ class Hold(NamedTuple):
     remaining: int | None
     # Of the amount, what was set aside for the present attempt; 0 where there was only one.
     for_attempt: int = 0
+    # What has happened in each of the plan's windows, this call included: requests, tokens and nano-USD.
+    used: tuple[int, ...] = ()
 
 
 class Attempt(NamedTuple):

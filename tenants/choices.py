@@ -70,6 +70,15 @@ class BudgetAction(StrEnum):
     WARN = "warn"
 
 
+class LimitUnit(StrEnum):
+    """What a rate limit counts: in a sliding window, or, of calls, how many are under way at once."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    USD = "usd"
+    CONCURRENT = "concurrent"
+
+
 class Tokenizer(StrEnum):
     """Vocabularies that are counted exactly, offline. Anything else is bounded by its UTF-8 bytes."""
 

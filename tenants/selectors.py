@@ -27,6 +27,7 @@ from tenants.models import (
     Organization,
     Price,
     Project,
+    RateLimit,
     Upstream,
 )
 from tenants.models.pricing import PriceColumns
@@ -36,6 +37,7 @@ from tenants.snapshots import (
     ModelSnapshot,
     OrgSnapshot,
     PriceSnapshot,
+    RateLimitSnapshot,
     UpstreamSnapshot,
 )
 
@@ -84,6 +86,7 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         ]
         prices = _load_prices(org, models, upstreams)
         budgets = list(Budget.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
+        rate_limits = list(RateLimit.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
     return OrgSnapshot(
@@ -98,6 +101,7 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         upstreams={key: _upstream(row) for key, row in upstreams.items()},
         budgets=tuple(_budget(row) for row in budgets),
         blocked_end_users=blocked_end_users,
+        rate_limits=tuple(_rate_limit(row) for row in rate_limits),
     )
 
 
@@ -185,6 +189,11 @@ def list_budgets(actor: Actor) -> QuerySet[Budget]:
     return Budget.objects.filter(org=actor.org)
 
 
+def list_rate_limits(actor: Actor) -> QuerySet[RateLimit]:
+    """The organisation's rate limits, inactive ones included."""
+    return RateLimit.objects.filter(org=actor.org)
+
+
 def list_audit_entries(actor: Actor) -> QuerySet[AuditEntry]:
     """What was changed in the organisation, by whom."""
     return AuditEntry.objects.filter(org=actor.org)
@@ -253,4 +262,17 @@ def _budget(row: Budget) -> BudgetSnapshot:
         action=row.action,
         name=row.name,
         created_ms=to_ms(row.created_at),
+        is_shadow=row.is_shadow,
+    )
+
+
+def _rate_limit(row: RateLimit) -> RateLimitSnapshot:
+    return RateLimitSnapshot(
+        id=str(row.pk),
+        scope=row.scope,
+        subject=row.subject,
+        unit=row.unit,
+        amount=row.amount,
+        window_ms=row.window_seconds * 1000,
+        is_shadow=row.is_shadow,
     )

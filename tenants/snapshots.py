@@ -70,6 +70,20 @@ class BudgetSnapshot:
     action: str
     name: str
     created_ms: int
+    is_shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitSnapshot:
+    """One rate limit: ``amount`` is calls, tokens or nano-USD; ``window_ms`` 0 counts calls under way."""
+
+    id: str
+    scope: str
+    subject: str
+    unit: str
+    amount: int
+    window_ms: int
+    is_shadow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class OrgSnapshot:
     upstreams: dict[str, UpstreamSnapshot]
     budgets: tuple[BudgetSnapshot, ...]
     blocked_end_users: frozenset[str] = field(default=frozenset())
+    rate_limits: tuple[RateLimitSnapshot, ...] = ()
 
     def __hash__(self) -> int:
         """By identity and version: what is computed from a snapshot may be remembered beside it."""
@@ -103,6 +118,7 @@ class OrgSnapshot:
         data["data_key"] = base64.b64decode(data["data_key"])
         data["blocked_end_users"] = frozenset(data["blocked_end_users"])
         data["budgets"] = tuple(BudgetSnapshot(**budget) for budget in data["budgets"])
+        data["rate_limits"] = tuple(RateLimitSnapshot(**limit) for limit in data["rate_limits"])
         data["upstreams"] = {key: _upstream(value) for key, value in data["upstreams"].items()}
         data["models"] = {key: _model(value) for key, value in data["models"].items()}
         return cls(**data)

@@ -12,6 +12,7 @@ from tenants.api.models import ModelViewSet
 from tenants.api.organizations import OrganizationViewSet
 from tenants.api.prices import ListPriceViewSet, PriceViewSet
 from tenants.api.projects import ProjectViewSet
+from tenants.api.rate_limits import RateLimitViewSet
 from tenants.api.upstreams import UpstreamTestView, UpstreamViewSet
 
 app_name = "tenants"
@@ -28,6 +29,7 @@ for prefix, viewset in {
     "prices": PriceViewSet,
     "list-prices": ListPriceViewSet,
     "budgets": BudgetViewSet,
+    "rate-limits": RateLimitViewSet,
     "audit-log": AuditViewSet,
 }.items():
     router.register(prefix, viewset, basename=prefix)

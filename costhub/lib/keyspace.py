@@ -38,6 +38,11 @@ def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) 
     return f"{tag(shard)}:budget:{budget_id}:{period_start_ms}:{subject}"
 
 
+def rate_key(shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, is_shadow: bool) -> str:
+    """What happened within a window of one subject: ``:log`` and ``:sums`` follow."""
+    return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{'shadow' if is_shadow else 'limit'}:{subject}"
+
+
 def hold_key(shard: int, hold_id: str) -> str:
     """A hold: a hash with its amount, its counters and what the reaper needs to write its row."""
     return f"{tag(shard)}:hold:{hold_id}"

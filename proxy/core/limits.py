@@ -34,7 +34,20 @@ def _scopes_in_minute(
     org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...], minute: int
 ) -> tuple[Scope, ...]:
     """Every bound of a period lies on a whole minute, in every zone since 1972: within a minute nothing changes."""
-    subjects = {
+    subjects = subjects_of(org, key, end_user, model, tags)
+    return tuple(
+        make_scope(org, budget, subject, minute * _MINUTE_MS)
+        for budget in org.budgets
+        for subject in subjects[budget.scope]
+        if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION
+    )
+
+
+def subjects_of(
+    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...]
+) -> dict[str, tuple[str, ...]]:
+    """Whom a call is charged to, for each scope that a budget or a rate limit may have."""
+    return {
         _ORGANIZATION: (org.id,),
         _PROJECT: (key.project_id,),
         _KEY: (key.id,),
@@ -42,12 +55,6 @@ def _scopes_in_minute(
         _MODEL: (model,) if model else (),
         _TAG: tuple(f"{name}={value}" for name, value in tags),
     }
-    return tuple(
-        make_scope(org, budget, subject, minute * _MINUTE_MS)
-        for budget in org.budgets
-        for subject in subjects[budget.scope]
-        if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION
-    )
 
 
 def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
@@ -61,10 +68,11 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         # A budget that counts anew from some moment on has a new counter.
         counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
         limit=budget.limit_nanos,
-        is_hard=budget.action == _BLOCK,
+        is_hard=budget.action == _BLOCK and not budget.is_shadow,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
         ends_ms=ends_ms,
+        is_shadow=budget.action == _BLOCK and budget.is_shadow,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from proxy.core import pricing, tokens
 from proxy.core.limits import find_scopes
+from proxy.core.rates import cap_output, find_rates
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
 from proxy.types import Bound, Controls, Endpoint, Plan, Request
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
@@ -27,14 +28,17 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
             " organisation to set one under Models & prices.",
             param="model",
         )
+    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=controls.tags)
+    bound = quick_bound(request, model, price)
     return Plan(
         request=request,
         controls=controls if controls.end_user == end_user else controls._replace(end_user=end_user),
         model=model,
         upstream=org.upstreams[model.upstream_id],
         price=price,
-        bound=quick_bound(request, model, price),
+        bound=cap_output(bound, rates) if rates else bound,
         scopes=find_scopes(org, key, end_user=end_user, model=model.name, tags=controls.tags, at_ms=at_ms),
+        rates=rates,
     )
 
 
@@ -59,7 +63,8 @@ def quick_bound(request: Request, model: ModelSnapshot, price: PriceSnapshot) ->
 def exact_bound(plan: Plan) -> Bound:
     """The bound with the request's tokens counted in the model's own vocabulary."""
     counted = tokens.count_exactly(plan.request, plan.model)
-    return _bound(plan.request, plan.model, plan.price, min(counted, plan.bound.input_tokens), is_exact=True)
+    bound = _bound(plan.request, plan.model, plan.price, min(counted, plan.bound.input_tokens), is_exact=True)
+    return cap_output(bound, plan.rates)
 
 
 def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_tokens: int, *, is_exact: bool) -> Bound:

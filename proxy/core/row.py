@@ -49,6 +49,7 @@ def open_row(request_id: str, started_at_ms: int, key: KeySnapshot, endpoint: st
         "held": 0,
         "cache_status": "bypass",
         "route_reason": "",
+        "would_refuse": [],
         "status": 0,
         "error_code": "",
         "finish_reason": "",
@@ -100,6 +101,11 @@ def usage_columns(used: Usage) -> Row:
         "audio_input_tokens": used.audio_input,
         "audio_output_tokens": used.audio_output,
     }
+
+
+def tokens_of(row: Row) -> int:
+    """Tokens in and out, as rate limits count them."""
+    return int(row["input_tokens"] + row["output_tokens"])
 
 
 def add_usage(parts: Sequence[Usage]) -> Usage:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import hiredis
 
 from costhub.lib import clock, failpoints, keyspace
-from proxy.core.row import Row, add_attempts, add_usage, correction_row, dump_row, open_row, usage_columns
+from proxy.core.row import Row, add_attempts, add_usage, correction_row, dump_row, open_row, tokens_of, usage_columns
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
 from proxy.edges.tally import Tally
@@ -26,8 +26,8 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
 
-SETTLE: Final = Script("settle")
-GIVE_UP: Final = Script("give_up")
+SETTLE: Final = Script("settle", shares="rates")
+GIVE_UP: Final = Script("give_up", shares="rates")
 CORRECT: Final = Script("correct")
 LATE: Final = Script("late")
 
@@ -131,7 +131,7 @@ class Ledger:
                 lambda: self._valkey.run(
                     SETTLE,
                     [*_hold_keys(shard, hold_id), stream, *entry.counters],
-                    [hold_id, row["effective_cost"], event, b"", 0, b""],
+                    [hold_id, row["effective_cost"], event, b"", 0, b"", clock.now_ms(), tokens_of(row)],
                 ),
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
             )
@@ -139,7 +139,7 @@ class Ledger:
             entry.counters = tuple(scope.counter for scope in entry.plan.scopes)
             self._post(
                 lambda: self._valkey.run(
-                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *entry.counters], [hold_id, event, MARK_KEPT_MS]
+                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *entry.counters], [hold_id, event, MARK_KEPT_MS, clock.now_ms()]
                 ),
                 lambda given_up: self._after_settle(entry, row, event) if given_up == 0 else None,
             )

@@ -31,8 +31,10 @@ from proxy.core.row import dump_row
 from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
-from proxy.errors import BudgetExceeded, GovernanceUnavailable
-from proxy.types import Bound, Hold, Plan, Scope
+from proxy.core.rates import UNITS, describe_one, format_span
+from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
+from proxy.types import NO_LIMIT, Bound, Hold, Plan, Scope
+from tenants.choices import LimitUnit
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +44,9 @@ RENEWAL_SECONDS: Final = 10
 #: an answer shorter than this is not worth starting when a budget is nearly spent
 FEWEST_OUTPUT_TOKENS: Final = 16
 _CLOSING_SECONDS: Final = 2.0
-_NO_LIMIT: Final = -1
 _TRIES: Final = 4
 
-RESERVE: Final = Script("reserve")
+RESERVE: Final = Script("reserve", shares="rates")
 
 
 class Limits:
@@ -77,8 +78,8 @@ class Limits:
 
         The hold becomes the entry's. A later attempt adds to it.
 
-        Raises BudgetExceeded, naming the budget that cannot take it, and GovernanceUnavailable when that cannot be
-        known.
+        Raises BudgetExceeded, naming the budget that cannot take it, RateLimited, saying when there is room, and
+        GovernanceUnavailable when that cannot be known.
         """
         failpoints.reach("before_reserve")
         bound = plan.bound
@@ -101,6 +102,8 @@ class Limits:
                 )
             elif verdict == 0:
                 raise _refusal(plan.scopes[answer[1] - 1], answer)
+            elif verdict == -5:
+                raise _rate_refusal(plan, answer)
             else:
                 break
         raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent. Try again.")
@@ -133,9 +136,11 @@ class Limits:
         return answer
 
     def _take(self, answer: Sequence[Any], plan: Plan, entry: Entry) -> Hold:
-        _, granted, amount, left, entry.epoch = answer
+        _, granted, amount, left, entry.epoch, used, shadows = answer
         before = entry.hold.amount if entry.hold else 0
-        hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before)
+        hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
+        if shadows:
+            entry.row["would_refuse"] = [_shadow_id(plan, place - 1) for place in shadows]
         entry.hold = hold
         entry.counters = tuple(scope.counter for scope in plan.scopes)
         self._open[hold.id] = entry.org.shard
@@ -196,15 +201,22 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         bound.max_output,
         FEWEST_OUTPUT_TOKENS,
         bound.is_exact,
-        _NO_LIMIT if max_cost is None else max_cost,
+        NO_LIMIT if max_cost is None else max_cost,
+        len(plan.scopes),
+        bound.input_tokens,
+        bound.choices,
     ]
     for scope in plan.scopes:
         keys.append(scope.counter)
         numbers += (
-            scope.limit if scope.is_hard else _NO_LIMIT,
+            scope.limit if scope.is_hard or scope.is_shadow else NO_LIMIT,
             scope.is_whole,
             scope.ends_ms + keyspace.COUNTER_KEPT_MS,
+            scope.is_shadow,
         )
+    for rate in plan.rates:
+        keys += (rate.log, rate.sums)
+        numbers += (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
     return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers)]
 
 
@@ -230,5 +242,48 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
                 "needed": format_usd(needed),
             },
             "resets_at": resets_at,
+        },
+    )
+
+
+def _shadow_id(plan: Plan, place: int) -> str:
+    if place < len(plan.scopes):
+        return plan.scopes[place].budget_id
+    # Which unit of the window it was is told by its limits: there is one, mostly.
+    return next(limit_id for limit_id in plan.rates[place - len(plan.scopes)].limit_ids if limit_id)
+
+
+def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
+    _, place, unit_place, used, needed, wait_ms = answer
+    rate, unit = plan.rates[place - 1], UNITS[unit_place - 1]
+    limit = (rate.requests, rate.tokens, rate.nanos)[unit_place - 1]
+    is_concurrent = rate.window_ms == 0
+    what = "calls under way" if is_concurrent else "dollars" if unit is LimitUnit.USD else str(unit)
+    within = "at once" if is_concurrent else f"within {format_span(rate.window_ms)}"
+    whose = rate.kind.replace("_", " ") + ("" if rate.kind == "organization" else f" {rate.subject}")
+    amounts = [f"${format_usd(each)}" if unit is LimitUnit.USD else str(each) for each in (limit, used, needed)]
+    alone = needed > limit
+    return RateLimited(
+        f"Rate limit reached for the {whose} on {what} {within}: limit {amounts[0]}, used {amounts[1]}, requested"
+        f" {amounts[2]}. "
+        + ("This call alone is more than the limit takes." if alone else f"Try again in {format_span(wait_ms)}."),
+        headers={
+            "retry-after": str(-(-wait_ms // 1000)),
+            "retry-after-ms": str(wait_ms),
+            **({"x-should-retry": "false"} if alone else {}),
+            **describe_one(rate, unit, used),
+        },
+        more={
+            "type": "concurrent" if is_concurrent else str(unit),
+            "limit": {
+                "id": rate.limit_ids[unit_place - 1],
+                "scope": rate.kind,
+                "subject": rate.subject,
+                "unit": "concurrent" if is_concurrent else str(unit),
+                "window_seconds": rate.window_ms // 1000,
+                "limit": amounts[0].lstrip("$"),
+                "used": amounts[1].lstrip("$"),
+                "requested": amounts[2].lstrip("$"),
+            },
         },
     )

@@ -48,7 +48,7 @@ def _reap_one(shard: int, hold_id: str, now: int) -> int:
             keyspace.ledger_key(shard),
             *counters,
         ],
-        args=[hold_id, amount, event, f"reaped {amount}", MARK_KEPT_MS, now],
+        args=[hold_id, amount, event, f"reaped {amount}", MARK_KEPT_MS, now, now, b""],
     )
     failpoints.reach("reap_settled")
     if settled == 1:

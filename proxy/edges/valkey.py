@@ -38,10 +38,11 @@ class OutcomeUnknown(ValkeyUnavailable):
 
 
 class Script:
-    """A Lua script of ours, run by its digest."""
+    """A Lua script of ours, run by its digest. What it shares with others stands before it."""
 
-    def __init__(self, name: str) -> None:
-        self.source = (_SCRIPTS / f"{name}.lua").read_bytes()
+    def __init__(self, name: str, *, shares: str = "") -> None:
+        names = [shares, name] if shares else [name]
+        self.source = b"".join((_SCRIPTS / f"{each}.lua").read_bytes() for each in names)
         self.sha = b""
 
 

@@ -1,6 +1,5 @@
 """Budgets: how much may be spent, by whom, in which window."""
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -8,21 +7,20 @@ from typing import Final
 from django.db import transaction
 
 from costhub.lib import clock
-from costhub.lib.errors import InvalidField, NotFound
+from costhub.lib.errors import InvalidField
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
-from tenants.access import Actor, find_named, find_row
+from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
-from tenants.actions.values import MAX_NAME_CHARACTERS, check_identifier, check_name
+from tenants.actions.subjects import check_subject
+from tenants.actions.values import check_name
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
-from tenants.models import ApiKey, Budget, LanguageModel, Project
+from tenants.models import Budget
 from tenants.models.budgets import default_thresholds
 
 MAX_THRESHOLDS: Final = 10
 #: above 100: how far a budget that only warns was exceeded
 MAX_THRESHOLD_PERCENT: Final = 200
-
-_TAG: Final = re.compile(r"[^=\s][^=]*=.+")
 
 
 def create_budget(
@@ -35,6 +33,7 @@ def create_budget(
     subject: str = "",
     name: str = "",
     thresholds: Sequence[int] | None = None,
+    is_shadow: bool = False,
 ) -> Budget:
     """Create a budget. An empty ``subject`` makes it the default of each subject of its scope.
 
@@ -46,10 +45,11 @@ def create_budget(
         org=actor.org,
         name=check_name(name) if name else "",
         scope=scope.value,
-        subject=_check_subject(actor, scope, subject),
+        subject=check_subject(actor, scope, subject),
         period=period.value,
         limit_nanos=_check_limit(limit_nanos),
         action=action.value,
+        is_shadow=is_shadow,
         thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
     )
     with transaction.atomic():
@@ -76,6 +76,7 @@ def update_budget(
     action: BudgetAction | None = None,
     name: str | None = None,
     thresholds: Sequence[int] | None = None,
+    is_shadow: bool | None = None,
     is_active: bool | None = None,
 ) -> Budget:
     """Change a budget. What it counts and in which window stays: another one is another budget."""
@@ -89,6 +90,8 @@ def update_budget(
         new["name"] = check_name(name) if name else ""
     if thresholds is not None:
         new["thresholds"] = _check_thresholds(thresholds)
+    if is_shadow is not None:
+        new["is_shadow"] = is_shadow
     if is_active is not None:
         new["is_active"] = is_active
         if is_active and not budget.is_active:
@@ -114,32 +117,3 @@ def _check_thresholds(thresholds: Sequence[int]) -> list[int]:
             field="thresholds",
         )
     return list(thresholds)
-
-
-def _check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
-    if not subject:
-        return ""
-    if scope == BudgetScope.ORGANIZATION:
-        raise InvalidField("A budget of the whole organisation has no subject: leave it out.", field="subject")
-    if scope == BudgetScope.TAG:
-        if not _TAG.fullmatch(subject) or not subject.isprintable() or len(subject) > MAX_NAME_CHARACTERS:
-            raise InvalidField("Name a tag as key=value.", field="subject")
-        return subject
-    if scope == BudgetScope.END_USER:
-        return check_identifier(subject, "subject")
-    found = _find_subject(actor, scope, subject)
-    if found is None:
-        raise NotFound(f"There is no such {scope.value}.", field="subject")
-    return found
-
-
-def _find_subject(actor: Actor, scope: BudgetScope, subject: str) -> str | None:
-    """What a budget stores of its subject: the id of a project or key, the name of a model."""
-    if scope == BudgetScope.MODEL:
-        model = find_named(LanguageModel.objects.all(), actor, subject)
-        return model.name if model else None
-    if scope == BudgetScope.KEY:
-        key = find_row(ApiKey.objects.all(), actor, subject)
-        return str(key.pk) if key else None
-    project = find_named(Project.objects.all(), actor, subject)
-    return str(project.pk) if project else None

@@ -35,6 +35,7 @@ class BudgetAnswer(Answer):
             "limit",
             "action",
             "thresholds",
+            "is_shadow",
             "is_active",
             "created_at",
         ]
@@ -49,6 +50,7 @@ class NewBudget(Body):
     limit = Usd()
     action = Choice(BudgetAction, refusals=_LATER, required=False)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
+    is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)
 
 
@@ -58,6 +60,7 @@ class BudgetChanges(Body):
     limit = Usd(required=False)
     action = Choice(BudgetAction, refusals=_LATER, required=False)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
+    is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)
     is_active = Flag(required=False)
 

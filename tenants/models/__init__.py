@@ -3,6 +3,7 @@
 from tenants.models.audit import AuditEntry
 from tenants.models.budgets import Budget
 from tenants.models.keys import AdminToken, ApiKey, PlatformToken
+from tenants.models.limits import RateLimit
 from tenants.models.orgs import EndUser, Membership, Organization, Project
 from tenants.models.people import User
 from tenants.models.pricing import ListPrice, Price
@@ -21,6 +22,7 @@ __all__ = [
     "PlatformToken",
     "Price",
     "Project",
+    "RateLimit",
     "Upstream",
     "User",
 ]

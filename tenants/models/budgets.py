@@ -29,6 +29,8 @@ class Budget(TenantRow):
         default=BudgetAction.BLOCK.value,
         choices=[(action.value, action.value) for action in BudgetAction],
     )
+    # Reports what it would have refused, and refuses nothing.
+    is_shadow = models.BooleanField(default=False)
     thresholds = ArrayField(models.PositiveSmallIntegerField(), default=default_thresholds)
     is_active = models.BooleanField(default=True)
 

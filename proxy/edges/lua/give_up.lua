@@ -1,13 +1,17 @@
 -- Give up: a reserve was sent and its answer never came. Whatever became of it, there is to be no hold, and one row.
 --
 -- KEYS  1 what became of the hold   2 the hold   3 leases   4 ledger stream   5.. the counters it may be held in
--- ARGV  1 hold id   2 ledger event, JSON   3 ms to remember it for
+-- ARGV  1 hold id   2 ledger event, JSON   3 ms to remember it for   4 now, ms
 --
 -- If the reserve has run, its money goes back; if it is still on its way, the mark makes it refuse. Answers 1 the first
 -- time and 0 after that.
 if redis.call('GET', KEYS[1]) then return 0 end
-local amount = redis.call('HGET', KEYS[2], 'amount')
+local hold = redis.call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
+local amount = hold[1]
 if amount then
+    if hold[2] then
+        adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[4]), -1, -tonumber(hold[3]), -tonumber(amount))
+    end
     for place = 5, #KEYS do redis.call('HINCRBY', KEYS[place], 'h', '-' .. amount) end
     redis.call('DEL', KEYS[2])
     redis.call('ZREM', KEYS[3], ARGV[1])

@@ -1,7 +1,7 @@
--- Reserve: set money aside for one attempt, in every budget on its path at once, or in none.
+-- Reserve: set money aside for one attempt, in every budget and rate limit on its path at once, or in none.
 --
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
---       s = settled nanos, h = held nanos
+--       s = settled nanos, h = held nanos; then for each window its log and its sums
 -- ARGV  1 hold id   2 the ledger row as it stands, JSON
 --       3 numbers, as little-endian doubles:
 --         1 now, ms             2 end of lease, ms      3 attempt number, from 1
@@ -9,15 +9,21 @@
 --         6 output tokens wanted   7 fewest output tokens worth having
 --         8 1 when the input was counted exactly, 0 when it is only bounded
 --         9 most that the caller will pay, nanos, or -1
+--         10 how many counters   11 input tokens   12 choices
 --         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
---         true zero | ms at which the counter may be forgotten
+--         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow
+--         then for each window: its length in ms, 0 for calls under way | the most requests, tokens and nanos in it, or
+--         -1 | 1 if it is only a shadow
 --
--- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch}
+-- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch,
+--          {requests, tokens, nanos of each window, with this call},
+--          {place of each shadow that would have refused it; windows count on after the counters}}
 --      or {0, place of the counter that cannot take it, settled, held, nanos needed}
 --      or {-1}         the hold was given up before we came to it
 --      or {-2, place, ...}  these counters are not known; 0 means that the whole shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
 --      or {-4}         the caller's own limit cannot take it
+--      or {-5, place of the window, unit from 1, what is in it, what is needed, ms until there is room}
 --
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
@@ -27,11 +33,11 @@ if closed then return {-1} end
 
 local epoch = redis.call('GET', KEYS[1])
 local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
-local counters = #KEYS - 4
-local number = {struct.unpack('<' .. string.rep('d', 9 + 3 * counters), ARGV[3])}
-local ends, attempt = number[2], number[3]
+local number = {struct.unpack('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
+local now, ends, attempt, counters = number[1], number[2], number[3], number[10]
+local windows = (#KEYS - 4 - counters) / 2
 if held[1] and tonumber(held[2]) >= attempt then
-    return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch}
+    return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch, {}, {}}
 end
 -- a later attempt that comes too late: its call was settled meanwhile
 if attempt > 1 and not held[1] then return {-1} end
@@ -50,10 +56,11 @@ local full, least = cost_of(wanted), cost_of(fewest)
 local unknown, known = {-2}, {}
 for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
-    if not known[place][1] and number[9 + 3 * place - 1] ~= 1 then unknown[#unknown + 1] = place end
+    if not known[place][1] and number[12 + 4 * place - 2] ~= 1 then unknown[#unknown + 1] = place end
 end
 if #unknown > 1 then return unknown end
 
+local shadows = {}
 -- the room in the tightest hard budget
 local room, tightest = nil, nil
 local own = number[9]
@@ -65,19 +72,22 @@ if own >= 0 then
     end
 end
 for place = 1, counters do
-    local limit = number[9 + 3 * place - 2]
-    local now = known[place]
+    local limit = number[12 + 4 * place - 3]
     if limit >= 0 then
-        local settled, in_flight = tonumber(now[1] or 0), tonumber(now[2] or 0)
+        local settled, in_flight = tonumber(known[place][1] or 0), tonumber(known[place][2] or 0)
         local left = limit - settled - in_flight
-        if left < least then
+        if number[12 + 4 * place] == 1 then
+            if left < least then shadows[#shadows + 1] = place end
+        elseif left < least then
             if not is_exact then return {-3} end
             return {0, place, settled, in_flight, least}
         end
-        -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
-        if not is_exact and left - full < limit / 10 then return {-3} end
-        if not tightest or left < tightest then tightest = left end
-        if not room or left < room then room = left end
+        if number[12 + 4 * place] ~= 1 then
+            -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
+            if not is_exact and left - full < limit / 10 then return {-3} end
+            if not tightest or left < tightest then tightest = left end
+            if not room or left < room then room = left end
+        end
     end
 end
 
@@ -88,11 +98,59 @@ if room and full > room then
 end
 local amount = cost_of(granted)
 local text = string.format('%.0f', amount)
+
+-- a later attempt is no further request
+local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
+local totals, used = {}, {}
+for place = 1, windows do
+    local at = 12 + 4 * counters + 5 * (place - 1)
+    local log, window = KEYS[3 + counters + 2 * place], number[at + 1]
+    local total
+    if window == 0 then
+        total = {redis.call('ZCARD', log), 0, 0}
+    else
+        total = total_of(log, KEYS[4 + counters + 2 * place], now - window)
+    end
+    local would_refuse = false
+    for unit = 1, 3 do
+        local limit = number[at + 1 + unit]
+        if limit >= 0 and needed[unit] > 0 and total[unit] + needed[unit] > limit then
+            if number[at + 5] ~= 1 then
+                if not is_exact and unit > 1 then return {-3} end
+                local wait = window == 0 and 1000
+                    or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
+                return {-5, place, unit, total[unit], needed[unit], wait}
+            end
+            would_refuse = true
+        end
+        total[unit] = total[unit] + needed[unit]
+        used[#used + 1] = total[unit]
+    end
+    if would_refuse then shadows[#shadows + 1] = counters + place end
+    totals[place] = total
+end
+
+-- Everything fits. From here on it is only written.
+local lines = ''
+for place = 1, windows do
+    local at = 12 + 4 * counters + 5 * (place - 1)
+    local log, sums, window = KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place], number[at + 1]
+    if window == 0 then
+        redis.call('ZADD', log, now, ARGV[1])
+    else
+        redis.call('ZADD', log, now, string.format('%s#%.0f %.0f %.0f %.0f', ARGV[1], attempt, needed[1], needed[2], needed[3]))
+        write_sums(sums, totals[place])
+        -- Both end at one moment, a little after the last member is outside.
+        redis.call('PEXPIREAT', log, now + window + 60000)
+        redis.call('PEXPIREAT', sums, now + window + 60000)
+    end
+    lines = lines .. log .. '\n' .. sums .. '\n' .. string.format('%.0f', window) .. '\n'
+end
 for place = 1, counters do
     local key = KEYS[4 + place]
     if redis.call('HINCRBY', key, 'h', text) == amount then
         redis.call('HSETNX', key, 's', 0)
-        redis.call('PEXPIREAT', key, number[9 + 3 * place])
+        redis.call('PEXPIREAT', key, number[12 + 4 * place - 1])
     end
 end
 if held[1] then
@@ -101,7 +159,12 @@ if held[1] then
     amount = tonumber(redis.call('HGET', KEYS[3], 'amount'))
 else
     redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
-        'counters', table.concat(KEYS, '\n', 5))
+        'counters', table.concat(KEYS, '\n', 5, 4 + counters))
+end
+if windows > 0 then
+    redis.call('HINCRBY', KEYS[3], 'tokens', string.format('%.0f', needed[2]))
+    redis.call('HSETNX', KEYS[3], 'at', number[1])
+    redis.call('HSETNX', KEYS[3], 'windows', lines)
 end
 redis.call('ZADD', KEYS[4], ends, ARGV[1])
-return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch}
+return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch, used, shadows}

@@ -2,12 +2,14 @@
 --
 -- KEYS  1 what became of the hold   2 the hold   3 leases   4 ledger stream   5.. the hold's counters
 -- ARGV  1 hold id   2 cost in nanos   3 ledger event, JSON   4 what to leave behind, or ''   5 ms to leave it for
---       6 only if the lease ended before this ms, or '' for always
+--       6 only if the lease ended before this ms, or '' for always   7 now, ms   8 tokens that were used, or '' for those
+--       that were reserved
 --
 -- Answers 1 when it settled, 0 when there is no such hold (it was settled before, or expired and was reaped), 2 when
 -- the lease was renewed meanwhile. Idempotent: the hold is gone after the first time.
 -- What is left behind ('reaped ...') tells a worker that was only asleep what the reaper posted in its name.
-local amount = redis.call('HGET', KEYS[2], 'amount')
+local hold = redis.call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
+local amount = hold[1]
 if not amount then return 0 end
 if ARGV[6] ~= '' then
     local ends = redis.call('ZSCORE', KEYS[3], ARGV[1])
@@ -16,6 +18,11 @@ end
 for place = 5, #KEYS do
     redis.call('HINCRBY', KEYS[place], 'h', '-' .. amount)
     redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
+end
+if hold[2] then
+    local reserved = tonumber(hold[3])
+    local tokens = ARGV[8] == '' and reserved or tonumber(ARGV[8])
+    adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[7]), 0, tokens - reserved, tonumber(ARGV[2]) - tonumber(amount))
 end
 redis.call('DEL', KEYS[2])
 redis.call('ZREM', KEYS[3], ARGV[1])

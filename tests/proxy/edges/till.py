@@ -1,5 +1,6 @@
 """One shard of Valkey in a test's hands: the scripts of the money path, spoken to as the hot path does, answers as they come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from os import getpid
@@ -36,6 +37,27 @@ class Line:
     key: str
     limit: int = -1
     is_whole: bool = True
+    is_shadow: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of rate limits as a reserve names it: ``ms`` 0 are calls under way."""
+
+    name: str
+    ms: int
+    requests: int = -1
+    tokens: int = -1
+    nanos: int = -1
+    is_shadow: bool = False
+
+    @property
+    def log(self) -> str:
+        return f"{self.name}:log"
+
+    @property
+    def sums(self) -> str:
+        return f"{self.name}:sums"
 
 
 @dataclass(frozen=True)
@@ -69,26 +91,31 @@ class Till:
         attempt: int = 1,
         row: dict[str, Any] | None = None,
         ends: int = NOW + LEASE,
+        now: int = NOW,
+        windows: Sequence[Window] = (),
     ) -> list[Any]:
         """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
-        numbers = [NOW, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost]
+        numbers = [now, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost, len(lines), 0, 1]
         for line in lines:
-            numbers += (line.limit, line.is_whole, FORGET_AT)
+            numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
+        for window in windows:
+            keys += (window.log, window.sums)
+            numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
         arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers)]
         return cast("list[Any]", self._run(RESERVE, keys, arguments))
 
     def settle(
-        self, hold_id: str, cost: int, *lines: Line, event: bytes = b"{}", mark: str = "", only_before: int | str = ""
+        self, hold_id: str, cost: int, *lines: Line, event: bytes = b"{}", mark: str = "", only_before: int | str = "", now: int = NOW, tokens: int | str = ""
     ) -> int:
         """Settle.lua, as a worker sends it; with ``mark`` and ``only_before`` as the reaper does."""
         keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
-        return cast("int", self._run(SETTLE, keys, [hold_id, cost, event, mark, KEPT, only_before]))
+        return cast("int", self._run(SETTLE, keys, [hold_id, cost, event, mark, KEPT, only_before, now, tokens]))
 
-    def give_up(self, hold_id: str, *lines: Line, event: bytes = b"{}") -> int:
+    def give_up(self, hold_id: str, *lines: Line, event: bytes = b"{}", now: int = NOW) -> int:
         """Give_up.lua."""
         keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
-        return cast("int", self._run(GIVE_UP, keys, [hold_id, event, KEPT]))
+        return cast("int", self._run(GIVE_UP, keys, [hold_id, event, KEPT, now]))
 
     def late(self, hold_id: str, epoch: str, cost: int, *lines: Line, event: bytes = b"{}") -> bytes:
         """Late.lua."""

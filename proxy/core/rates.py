@@ -1,0 +1,124 @@
+"""Which rate limits a call must fit, and what it is told of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Final
+
+from costhub.lib.keyspace import rate_key
+from costhub.lib.money import PICOS_PER_NANO, format_usd
+from proxy.core.limits import subjects_of
+from proxy.types import NO_LIMIT, Bound, Rate
+from tenants.choices import LimitUnit
+from tenants.snapshots import KeySnapshot, OrgSnapshot, RateLimitSnapshot
+
+#: the units in the order of a window's sums
+UNITS: Final = (LimitUnit.REQUESTS, LimitUnit.TOKENS, LimitUnit.USD)
+#: requests, tokens and nano-USD of each window stand in a row
+SUMS_A_RATE: Final = len(UNITS)
+_MS_A_SECOND: Final = 1000
+_SECONDS_A_MINUTE: Final = 60
+
+
+def find_rates(
+    org: OrgSnapshot, key: KeySnapshot, *, end_user: str, model: str, tags: Mapping[str, str]
+) -> tuple[Rate, ...]:
+    """Every window on the call's path.
+
+    A limit with a subject stands in for the default of its scope, unit and window; of several, the lowest counts.
+    """
+    if not org.rate_limits:
+        return ()
+    return _find(org, key, end_user, model, tuple(tags.items()) if tags else ())
+
+
+@lru_cache(maxsize=4_096)
+def _find(
+    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...]
+) -> tuple[Rate, ...]:
+    subjects = subjects_of(org, key, end_user, model, tags)
+    chosen: dict[tuple[str, str, int, bool], dict[LimitUnit, RateLimitSnapshot]] = {}
+    for limit in org.rate_limits:
+        for subject in subjects[limit.scope]:
+            if limit.subject in {"", subject}:
+                of_window = chosen.setdefault((limit.scope, subject, limit.window_ms, limit.is_shadow), {})
+                # Calls under way are counted where requests are: their window is none.
+                unit = LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)
+                before = of_window.get(unit)
+                if before is None or (not limit.subject, limit.amount) < (not before.subject, before.amount):
+                    of_window[unit] = limit
+    return tuple(_make_rate(org, *place, limits) for place, limits in chosen.items())
+
+
+def _make_rate(
+    org: OrgSnapshot,
+    scope: str,
+    subject: str,
+    window_ms: int,
+    is_shadow: bool,  # noqa: FBT001 - a part of a key
+    limits: Mapping[LimitUnit, RateLimitSnapshot],
+) -> Rate:
+    name = rate_key(org.shard, org.id, scope, window_ms, subject, is_shadow=is_shadow)
+    amounts = [limits[unit].amount if unit in limits else NO_LIMIT for unit in UNITS]
+    ids = tuple(limits[unit].id if unit in limits else "" for unit in UNITS)
+    return Rate(scope, subject, window_ms, is_shadow, f"{name}:log", f"{name}:sums", *amounts, limit_ids=ids)
+
+
+def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:
+    """The bound with no more output than the windows on its path could ever take: else a caller who names no limit of
+    its own would be held to the model's, and never be let in."""
+    most = bound.max_output
+    for rate in rates:
+        if rate.is_shadow:
+            continue
+        if rate.tokens != NO_LIMIT:
+            most = min(most, (rate.tokens - bound.input_tokens) // bound.choices)
+        if rate.nanos != NO_LIMIT and bound.output_picos:
+            most = min(most, (rate.nanos * PICOS_PER_NANO - bound.fixed_picos) // bound.output_picos)
+    return bound if most == bound.max_output else bound._replace(max_output=max(most, min(1, bound.max_output)))
+
+
+def describe(rates: Sequence[Rate], used: Sequence[int]) -> dict[str, str]:
+    """OpenAI's ``x-ratelimit-*`` headers: of each unit, the window with the least left. Ours adds dollars.
+
+    ``used`` are the sums of the windows. A window that slides is empty again when it has passed without a call.
+    """
+    tightest: dict[LimitUnit, tuple[Fraction, Rate, int]] = {}
+    for rate, unit, limit, spent in _each(rates, used):
+        if not rate.is_shadow and rate.window_ms:
+            found = (Fraction(max(limit - spent, 0), limit), rate, spent)
+            tightest[unit] = min(tightest.get(unit, found), found, key=lambda one: one[0])
+    headers: dict[str, str] = {}
+    for unit, (_, rate, spent) in tightest.items():
+        headers |= describe_one(rate, unit, spent)
+    return headers
+
+
+def describe_one(rate: Rate, unit: LimitUnit, spent: int) -> dict[str, str]:
+    """The headers of one window in one unit; of calls under way OpenAI has none."""
+    if not rate.window_ms:
+        return {}
+    limit = (rate.requests, rate.tokens, rate.nanos)[UNITS.index(unit)]
+    write = format_usd if unit is LimitUnit.USD else str
+    return {
+        f"x-ratelimit-limit-{unit}": write(limit),
+        f"x-ratelimit-remaining-{unit}": write(max(limit - spent, 0)),
+        f"x-ratelimit-reset-{unit}": format_span(rate.window_ms),
+    }
+
+
+def _each(rates: Sequence[Rate], used: Sequence[int]) -> Iterator[tuple[Rate, LimitUnit, int, int]]:
+    for place, rate in enumerate(rates):
+        for unit, limit, spent in zip(
+            UNITS, (rate.requests, rate.tokens, rate.nanos), used[place * SUMS_A_RATE :], strict=False
+        ):
+            if limit != NO_LIMIT:
+                yield rate, unit, limit, spent
+
+
+def format_span(ms: int) -> str:
+    """A span of time as OpenAI writes it: ``1m30s``, ``20s``, ``250ms``."""
+    if ms < _MS_A_SECOND:
+        return f"{ms}ms"
+    minutes, seconds = divmod(-(-ms // _MS_A_SECOND), _SECONDS_A_MINUTE)
+    return (f"{minutes}m" if minutes else "") + f"{seconds}s"

@@ -1,0 +1,58 @@
+-- What reserve, settle and give_up share of rate limits; it stands before each of them.
+--
+-- A window is two keys. The log, a sorted set, has a member for everything that happened, under its moment in ms:
+-- "<id> <requests> <tokens> <nanos>". The sums, a hash, have its totals: r, t, n. What is settled at less than it was
+-- reserved for is a second member under the first one's moment, so that both leave the window together.
+-- Of calls under way (a window of 0 ms) the log has the hold's id, until the call is settled.
+-- A moment that is a whole window old is outside: a limit of 3 a minute lets the fourth call in 60.000 s after the first.
+
+local function amounts_of(member)
+    local requests, tokens, nanos = string.match(member, ' (-?%d+) (-?%d+) (-?%d+)$')
+    return {tonumber(requests), tonumber(tokens), tonumber(nanos)}
+end
+
+local function write_sums(sums, total)
+    redis.call('HSET', sums, 'r', string.format('%.0f', total[1]), 't', string.format('%.0f', total[2]),
+        'n', string.format('%.0f', total[3]))
+end
+
+-- The totals of a window, after what has left it is forgotten.
+local function total_of(log, sums, moment)
+    local found = redis.call('HMGET', sums, 'r', 't', 'n')
+    local total = {tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0)}
+    local old = redis.call('ZRANGEBYSCORE', log, '-inf', moment)
+    if #old > 0 then
+        for _, member in ipairs(old) do
+            local amounts = amounts_of(member)
+            for unit = 1, 3 do total[unit] = total[unit] - amounts[unit] end
+        end
+        redis.call('ZREMRANGEBYSCORE', log, '-inf', moment)
+        write_sums(sums, total)
+    end
+    return total
+end
+
+-- After how many ms a window has room for this much more than it has now; a window's length where that is far away.
+local function wait_for(log, window, now, unit, excess)
+    local members = redis.call('ZRANGE', log, 0, 999, 'WITHSCORES')
+    for at = 1, #members, 2 do
+        excess = excess - amounts_of(members[at])[unit]
+        if excess <= 0 then return math.max(tonumber(members[at + 1]) + window - now, 1) end
+    end
+    return window
+end
+
+-- The call is over: add the difference to what it was reserved for to every window that it is still in.
+local function adjust(id, windows, at, now, requests, tokens, nanos)
+    for log, sums, window in string.gmatch(windows, '([^\n]+)\n([^\n]+)\n(%d+)\n') do
+        if window == '0' then
+            redis.call('ZREM', log, id)
+        elseif at + tonumber(window) > now and redis.call('EXISTS', sums) == 1 then
+            redis.call('ZADD', log, at, string.format("%s' %.0f %.0f %.0f", id, requests, tokens, nanos))
+            redis.call('HINCRBY', sums, 'r', string.format('%.0f', requests))
+            redis.call('HINCRBY', sums, 't', string.format('%.0f', tokens))
+            redis.call('HINCRBY', sums, 'n', string.format('%.0f', nanos))
+        end
+    end
+end
+

@@ -1,0 +1,103 @@
+"""Rate limits: how much may happen, within which sliding window."""
+
+from typing import Final
+
+from django.db import transaction
+
+from costhub.lib.errors import InvalidField
+from costhub.lib.money import MAX_LIMIT_NANOS, format_for_people
+from tenants.access import Actor
+from tenants.actions.audit import record
+from tenants.actions.changes import apply_changes, publish
+from tenants.actions.subjects import check_subject
+from tenants.choices import BudgetScope, LimitUnit, Permission
+from tenants.models import RateLimit
+
+#: every call of a window is remembered until the window has passed: what is longer is a budget's business
+MAX_WINDOW_SECONDS: Final = 3_600
+MAX_COUNT: Final = 10**12
+
+
+def create_rate_limit(
+    *,
+    actor: Actor,
+    scope: BudgetScope,
+    unit: LimitUnit,
+    amount: int,
+    window_seconds: int = 0,
+    subject: str = "",
+    is_shadow: bool = False,
+) -> RateLimit:
+    """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope.
+
+    Raises InvalidField for an amount, window or subject that cannot be, NotFound for a subject that does not exist.
+    """
+    actor.check(Permission.WRITE_MONEY)
+    limit = RateLimit(
+        org=actor.org,
+        scope=scope.value,
+        subject=check_subject(actor, scope, subject),
+        unit=unit.value,
+        amount=_check_amount(unit, amount),
+        window_seconds=_check_window(unit, window_seconds),
+        is_shadow=is_shadow,
+    )
+    with transaction.atomic():
+        limit.save(force_insert=True)
+        record(
+            actor,
+            "created",
+            limit,
+            scope=scope,
+            subject=limit.subject,
+            unit=unit,
+            amount=amount,
+            window_seconds=window_seconds,
+            is_shadow=is_shadow,
+        )
+        publish(actor.org)
+    return limit
+
+
+def update_rate_limit(
+    *,
+    actor: Actor,
+    limit: RateLimit,
+    amount: int | None = None,
+    is_shadow: bool | None = None,
+    is_active: bool | None = None,
+) -> RateLimit:
+    """Change a rate limit. What it counts, of whom and in which window stays: another one is another limit."""
+    actor.check(Permission.WRITE_MONEY)
+    new: dict[str, object] = {}
+    if amount is not None:
+        new["amount"] = _check_amount(LimitUnit(limit.unit), amount)
+    if is_shadow is not None:
+        new["is_shadow"] = is_shadow
+    if is_active is not None:
+        new["is_active"] = is_active
+    apply_changes(actor, limit, new)
+    return limit
+
+
+def _check_amount(unit: LimitUnit, amount: int) -> int:
+    if unit is LimitUnit.USD:
+        if not 0 < amount <= MAX_LIMIT_NANOS:
+            raise InvalidField(
+                f"Give a limit above zero and up to {format_for_people(MAX_LIMIT_NANOS)}.", field="limit"
+            )
+    elif not 0 < amount <= MAX_COUNT:
+        raise InvalidField(f"Give a whole number from 1 to {MAX_COUNT}.", field="limit")
+    return amount
+
+
+def _check_window(unit: LimitUnit, seconds: int) -> int:
+    if unit is LimitUnit.CONCURRENT:
+        if seconds:
+            raise InvalidField("Calls under way have no window: leave it out.", field="window_seconds")
+    elif not 1 <= seconds <= MAX_WINDOW_SECONDS:
+        raise InvalidField(
+            f"Give a window of 1 to {MAX_WINDOW_SECONDS} seconds. For a longer one, make a budget.",
+            field="window_seconds",
+        )
+    return seconds

@@ -1,0 +1,45 @@
+"""Whom a budget or a rate limit is for."""
+
+import re
+from typing import Final
+
+from costhub.lib.errors import InvalidField, NotFound
+from tenants.access import Actor, find_named, find_row
+from tenants.actions.values import MAX_NAME_CHARACTERS, check_identifier
+from tenants.choices import BudgetScope
+from tenants.models import ApiKey, LanguageModel, Project
+
+_TAG: Final = re.compile(r"[^=\s][^=]*=.+")
+
+
+def check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
+    """What is stored of a subject: as the hot path will name it. Empty for each subject of the scope.
+
+    Raises InvalidField for one that cannot be, NotFound for one that does not exist.
+    """
+    if not subject:
+        return ""
+    if scope == BudgetScope.ORGANIZATION:
+        raise InvalidField("What holds for the whole organisation has no subject: leave it out.", field="subject")
+    if scope == BudgetScope.TAG:
+        if not _TAG.fullmatch(subject) or not subject.isprintable() or len(subject) > MAX_NAME_CHARACTERS:
+            raise InvalidField("Name a tag as key=value.", field="subject")
+        return subject
+    if scope == BudgetScope.END_USER:
+        return check_identifier(subject, "subject")
+    found = _find_subject(actor, scope, subject)
+    if found is None:
+        raise NotFound(f"There is no such {scope.value}.", field="subject")
+    return found
+
+
+def _find_subject(actor: Actor, scope: BudgetScope, subject: str) -> str | None:
+    """What a budget stores of its subject: the id of a project or key, the name of a model."""
+    if scope == BudgetScope.MODEL:
+        model = find_named(LanguageModel.objects.all(), actor, subject)
+        return model.name if model else None
+    if scope == BudgetScope.KEY:
+        key = find_row(ApiKey.objects.all(), actor, subject)
+        return str(key.pk) if key else None
+    project = find_named(Project.objects.all(), actor, subject)
+    return str(project.pk) if project else None
