@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import psycopg
@@ -376,7 +376,7 @@ def set_limit(tenant: Tenant, nanos: int) -> None:
 def own_subscriptions() -> list[str]:
     """The addresses of this process's subscriptions: tests beside this one have theirs."""
     own = {connection.laddr.port for connection in psutil.Process().net_connections("tcp") if connection.laddr}
-    listed = cast("list[dict[str, str]]", client().client_list(_type="pubsub"))
+    listed = client().client_list(_type="pubsub")
     return [one["addr"] for one in listed if int(one["addr"].rpartition(":")[2]) in own]
 
 
