@@ -54,7 +54,8 @@ def measure_growth(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
     try:
         refused = Figures([sum(_meet(stack, secret) for secret in secrets[spread])])
         for name, bearers in secrets.items():  # everybody calls once before anything is counted
-            _meet(stack, bearers[0])
+            for bearer in bearers:
+                _meet(stack, bearer)
             _load(bench, stack, bearers, seconds=bench.pace.seconds * 2)
             bench.say(f"  {name}: warm")
         for _ in range(bench.pace.rounds):

@@ -32,6 +32,9 @@ CLOSING_SECONDS: Final = 10.0
 #: how long a stopping worker lets calls in flight come to their end
 DRAINING_SECONDS: Final = 20.0
 
+#: how long a call may still take whose caller has left
+LEAVE_AFTER_SECONDS: Final = 0.02
+
 _ENDPOINTS: Final = {PREFIX + endpoint.value: endpoint for endpoint in Endpoint}
 
 Scope = Mapping[str, Any]
@@ -107,10 +110,11 @@ class App:
 
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
     def leave() -> None:
-        # Nobody waits for the answer any more. Some upstreams are read to its end all the same.
+        # Nobody waits for the answer any more. Some upstreams are read to its end all the same; of the others, one that
+        # is about to end still tells what it cost.
         reply.is_gone = True
         if not call.keeps_going:
-            task.cancel()
+            asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, task.cancel)
 
     call.watch(leave)
     try:

@@ -4,11 +4,13 @@ All of an organisation's counters, holds and ledger events carry the hash tag of
 touch them together on a cluster too. An organisation never moves to another shard.
 """
 
+import re
 import zlib
 from functools import cache
 from typing import Final
 
 SHARDS: Final = 16
+_MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
 #: organisation id -> version of what the hot path knows of it
 VERSIONS: Final = "costhub:versions"
@@ -34,13 +36,24 @@ def tag(shard: int) -> str:
 
 
 def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) -> str:
-    """A budget's counter in one period: a hash with ``s`` (settled) and ``h`` (held), in nano-USD."""
+    """A budget's counter in one period: a hash with ``s`` (settled) and ``h`` (held), in nano-USD.
+
+    Under the empty subject of a budget that is the default of many stands a mark instead: whoever has spent in the period
+    has a counter, and one that is not there is a true zero.
+    """
     return f"{tag(shard)}:budget:{budget_id}:{period_start_ms}:{subject}"
 
 
 def rate_key(shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, is_shadow: bool) -> str:
     """What happened within a window of one subject: ``:log`` and ``:sums`` follow."""
     return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{'shadow' if is_shadow else 'limit'}:{subject}"
+
+
+def mark_key(counter: str) -> str:
+    """The mark of a counter's budget and period, see ``counter_key``."""
+    found = _MARK.match(counter)
+    assert found is not None, "every counter's name begins like this"
+    return found[0]
 
 
 def hold_key(shard: int, hold_id: str) -> str:

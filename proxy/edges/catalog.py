@@ -1,7 +1,9 @@
 """What a process knows of keys and organisations: snapshots in memory, in Valkey, in PostgreSQL, in that order.
 
 Every change of a tenant moves the version of its organisation. Versions come by pub/sub, and whole whenever the
-subscription was interrupted; a snapshot older than its organisation's version is not used. A subscription that is
+subscription was interrupted; an organisation's snapshot that is older than its version is not used. A key changes more
+rarely than its organisation, and there are many: one in memory is used until a change names it, or until the subscription
+was interrupted. A subscription that is
 silent for half a second is tested, so that a change reaches every process within a second or the process knows that it
 does not know.
 """
@@ -53,6 +55,8 @@ class Catalog:
         self._orgs: dict[str, OrgSnapshot] = {}
         self._unknown: set[bytes] = set()
         self._versions: dict[str, int] = {}
+        # Each organisation's version when the subscription began: since then a key's changes are told by its digest.
+        self._subscribed_at: dict[str, int] = {}
         self._loading: dict[bytes | str, asyncio.Future[Any]] = {}
         # One thread: one connection to PostgreSQL a process, and a slow database cannot take more.
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="catalog")
@@ -77,7 +81,7 @@ class Catalog:
     async def find_key(self, digest: bytes) -> KeySnapshot | None:
         """The key with this HMAC, or None. Raises GovernanceUnavailable when that cannot be known."""
         key = self._keys.get(digest)
-        if key is not None and key.version >= self._versions.get(key.org_id, 0):
+        if key is not None and key.version >= self._subscribed_at.get(key.org_id, 0):
             return key
         if key is None and digest in self._unknown:
             return None
@@ -192,6 +196,7 @@ class Catalog:
         versions = cast("dict[bytes, bytes]", await self._redis.hgetall(keyspace.VERSIONS))
         for org_id, version in versions.items():
             self._note_version(org_id.decode(), int(version))
+        self._subscribed_at = dict(self._versions)
         self._unknown.clear()
 
     async def _follow(self, subscription: Any) -> None:

@@ -24,7 +24,7 @@ from proxy.types import Scope
 from tenants.access import list_org_ids, org_scope
 from tenants.choices import BudgetScope
 from tenants.selectors import load_org_snapshot
-from tenants.snapshots import OrgSnapshot
+from tenants.snapshots import BudgetSnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ _COUNTERS_A_CALL: Final = 500
 #: a call belongs to the period in which it came, and may still be sending its body when that is over
 ADMISSION_MS: Final = 60_000
 
+#: matches no event: no organisation has this id
+_NOTHING: Final = {"org_id": ""}
 #: a budget's scope -> (the ledger's column, the name in an event)
 _COLUMNS: Final = {
     BudgetScope.PROJECT: "project_id",
@@ -65,15 +67,10 @@ def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: b
     try:
         with transaction.atomic():
             drain.wait_for_lock(shard)
-            wanted = [scope.counter for scope in scopes] or [keyspace.epoch_key(shard)]
-            if only_missing and client().exists(*wanted) == len(wanted):
+            if only_missing and _is_known(shard, scopes):
                 return
             first_unread = _drain_within(shard)
-            if scopes:
-                with org_scope(org_id):
-                    counts = [_count(org_id, scope) for scope in scopes]
-            else:
-                counts = list(_count_shard(shard))
+            counts = _count_scopes(org_id, scopes) if scopes else list(_count_shard(shard))
             _set_counters(shard, counts, first_unread, opens_epoch=not scopes)
     except (DatabaseError, redis.RedisError) as error:
         _log.warning("a recount failed", extra={"shard": shard, "error": type(error).__name__})
@@ -119,7 +116,37 @@ def _drain_within(shard: int) -> str:
     return first
 
 
+def _is_known(shard: int, scopes: Sequence[Scope]) -> bool:
+    """Whether another process has counted meanwhile."""
+    if not scopes:
+        return client().exists(keyspace.epoch_key(shard)) == 1
+    return all(client().exists(scope.counter, keyspace.mark_key(scope.counter)) for scope in scopes)
+
+
+def _count_scopes(org_id: str, scopes: Sequence[Scope]) -> list[Count]:
+    """These scopes' counts; of a budget that is the default of many, those of all who have spent from it: the next one
+    who is new to it need not ask."""
+    org = load_org_snapshot(org_id)
+    defaults = {budget.id: budget for budget in org.budgets if _is_default(budget)} if org is not None else {}
+    counts: dict[str, Count] = {}
+    with org_scope(org_id):
+        for scope in scopes:
+            budget = defaults.get(scope.budget_id)
+            # The budget may have begun anew since the call was planned: its counters have other names then.
+            if (
+                org is None
+                or budget is None
+                or make_scope(org, budget, scope.subject, scope.starts_ms).counter != scope.counter
+            ):
+                counts[scope.counter] = _count(org_id, scope)
+                continue
+            counts |= {one.scope.counter: one for one in _count_all(org, budget, scope)}
+            counts.setdefault(scope.counter, Count(scope, 0, _match_of(org_id, scope)))
+    return list(counts.values())
+
+
 def _count_shard(shard: int) -> Iterable[Count]:
+    """Every budget's counts in the periods that calls may still reserve in, for every subject that has spent in it."""
     now_ms = clock.now_ms()
     for org_id, of_shard, _ in list_org_ids():
         if of_shard != shard:
@@ -128,49 +155,59 @@ def _count_shard(shard: int) -> Iterable[Count]:
         if org is None:
             continue
         with org_scope(org_id):
-            for scope in _current_scopes(org, now_ms):
-                yield _count(org.id, scope)
+            for budget in org.budgets:
+                periods = (make_scope(org, budget, "", at_ms) for at_ms in (now_ms - ADMISSION_MS, now_ms))
+                for period in {scope.starts_ms: scope for scope in periods}.values():
+                    if _is_default(budget):
+                        yield from _count_all(org, budget, period)
+                    else:
+                        subject = budget.subject or org.id
+                        yield _count(org.id, make_scope(org, budget, subject, period.starts_ms))
 
 
-def _current_scopes(org: OrgSnapshot, now_ms: int) -> Iterable[Scope]:
-    """Each budget's scope in the periods that calls may still reserve in, for every subject that has spent in it."""
-    for budget in org.budgets:
-        periods = (make_scope(org, budget, "", at_ms) for at_ms in (now_ms - ADMISSION_MS, now_ms))
-        for period in {scope.starts_ms: scope for scope in periods}.values():
-            if budget.scope == BudgetScope.ORGANIZATION:
-                subjects = [org.id]
-            else:
-                subjects = [budget.subject] if budget.subject else _spenders(org.id, period)
-            for subject in subjects:
-                yield make_scope(org, budget, subject, period.starts_ms)
+def _is_default(budget: BudgetSnapshot) -> bool:
+    return not budget.subject and budget.scope != BudgetScope.ORGANIZATION
 
 
-def _spenders(org_id: str, scope: Scope) -> list[str]:
-    kind = BudgetScope(scope.kind)
+def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Iterable[Count]:
+    """The mark of a default budget in a period, and the count of everybody who has spent in it."""
+    mark = make_scope(org, budget, "", period.starts_ms)
+    yield Count(mark, 0, _NOTHING)
+    kind = BudgetScope(budget.scope)
+    if kind is BudgetScope.TAG:
+        what = "tag.key || '=' || tag.value"
+        source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
+    else:
+        what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
     with connection.cursor() as cursor:
-        if kind is BudgetScope.TAG:
-            what = "tag.key || '=' || tag.value"
-            source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
-        else:
-            what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
         cursor.execute(
-            f"SELECT DISTINCT {what} FROM {source}"  # noqa: S608 - names from the table above
-            " WHERE org_id = %s AND started_at >= %s AND started_at < %s",
-            [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms)],
+            f"SELECT {what}, sum(effective_cost)::bigint FROM {source}"  # noqa: S608 - names from the table above
+            " WHERE org_id = %s AND started_at >= %s AND started_at < %s GROUP BY 1",
+            [org.id, from_ms(period.starts_ms), from_ms(period.ends_ms)],
         )
-        return [subject for (subject,) in cursor.fetchall() if subject]
+        spent = cursor.fetchall()
+    for subject, settled in spent:
+        if subject:
+            scope = make_scope(org, budget, subject, period.starts_ms)
+            yield Count(scope, settled, _match_of(org.id, scope))
+
+
+def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:
+    """What an event must hold to be of this scope."""
+    kind = BudgetScope(scope.kind)
+    if kind is BudgetScope.TAG:
+        name, _, value = scope.subject.partition("=")
+        return {"org_id": org_id, "tag": {"name": name, "value": value}}
+    return {"org_id": org_id} | ({_COLUMNS[kind]: scope.subject} if kind in _COLUMNS else {})
 
 
 def _count(org_id: str, scope: Scope) -> Count:
-    match: dict[str, Any] = {"org_id": org_id}
     condition, values = "", []
     kind = BudgetScope(scope.kind)
     if kind is BudgetScope.TAG:
         name, _, value = scope.subject.partition("=")
-        match["tag"] = {"name": name, "value": value}
         condition, values = " AND tags @> %s::jsonb", [orjson.dumps({name: value}).decode()]
     elif kind in _COLUMNS:
-        match[_COLUMNS[kind]] = scope.subject
         condition, values = f" AND {_COLUMNS[kind]} = %s", [scope.subject]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -178,7 +215,7 @@ def _count(org_id: str, scope: Scope) -> Count:
             " WHERE org_id = %s AND started_at >= %s AND started_at < %s" + condition,
             [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms), *values],
         )
-        return Count(scope, int(cast("tuple[int]", cursor.fetchone())[0]), match)
+        return Count(scope, int(cast("tuple[int]", cursor.fetchone())[0]), _match_of(org_id, scope))
 
 
 def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, opens_epoch: bool) -> None:

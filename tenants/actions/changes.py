@@ -42,11 +42,18 @@ def publish(org: Organization, *, forget_keys: Iterable[bytes] = ()) -> None:
     transaction.on_commit(partial(_try_to_announce, org.pk, org.version, tuple(forget_keys)))
 
 
-def apply_changes(actor: Actor, row: Any, new: dict[str, Any], *, hidden: frozenset[str] = frozenset()) -> bool:
+def apply_changes(
+    actor: Actor,
+    row: Any,
+    new: dict[str, Any],
+    *,
+    hidden: frozenset[str] = frozenset(),
+    forget_keys: Iterable[bytes] = (),
+) -> bool:
     """Store, audit and publish the values of ``new`` that differ from the row's; says whether any did.
 
     All of it, or nothing when a constraint refuses (IntegrityError). Of ``hidden`` fields the audit log tells only that
-    they changed.
+    they changed. ``forget_keys`` as ``publish`` has them.
     """
     changed = {field: value for field, value in new.items() if getattr(row, field) != value}
     if not changed:
@@ -59,7 +66,7 @@ def apply_changes(actor: Actor, row: Any, new: dict[str, Any], *, hidden: frozen
     with transaction.atomic():
         row.save(update_fields=list(changed))
         record(actor, "updated", row, **told)
-        publish(actor.org)
+        publish(actor.org, forget_keys=forget_keys)
     return True
 
 

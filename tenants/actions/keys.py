@@ -73,7 +73,7 @@ def update_key(*, actor: Actor, key: ApiKey, name: str | None = None, models: Se
         new["name"] = check_name(name)
     if models is not None:
         new["allowed_models"] = _check_models(actor, models)
-    apply_changes(actor, key, new)
+    apply_changes(actor, key, new, forget_keys=[bytes(key.digest)])
     return key
 
 

@@ -56,7 +56,11 @@ local full, least = cost_of(wanted), cost_of(fewest)
 local unknown, known = {-2}, {}
 for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
-    if not known[place][1] and number[12 + 4 * place - 2] ~= 1 then unknown[#unknown + 1] = place end
+    -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
+    if not known[place][1] and number[12 + 4 * place - 2] ~= 1
+        and redis.call('EXISTS', string.match(KEYS[4 + place], '^.-:budget:[^:]*:%-?%d+:')) == 0 then
+        unknown[#unknown + 1] = place
+    end
 end
 if #unknown > 1 then return unknown end
 

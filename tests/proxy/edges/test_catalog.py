@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from decimal import Decimal
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 import time_machine
@@ -23,7 +24,7 @@ from proxy.errors import GovernanceUnavailable, Unauthorized
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
 from tenants.actions.changes import publish
-from tenants.actions.keys import create_key, revoke_key, rotate_key
+from tenants.actions.keys import create_key, revoke_key, rotate_key, update_key
 from tenants.actions.pricing import create_price
 from tenants.models import ApiKey, Budget, LanguageModel, Organization
 from tests.proxy.deployment import free_port
@@ -143,6 +144,50 @@ class TestFresh:
         for limit in range(1, 4):
             await in_thread(lambda limit=limit: change_while_nobody_listens(tenant, limit))  # type: ignore[misc]
             await within_a_second(lambda limit=limit: limit_is(catalog, tenant, limit))  # type: ignore[misc]
+
+    async def test_a_change_that_is_no_keys_leaves_keys_alone(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An organisation may have ten thousand keys: a new limit must not have all of them read again."""
+        catalog = await start()
+        before, _ = await auth(catalog).authenticate(tenant.api_key)
+        monkeypatch.setattr(module, "load_key_snapshot", _no_key_is_read)
+        await in_thread(lambda: set_limit(tenant, 5))
+        await within_a_second(lambda: limit_is(catalog, tenant, 5))
+        after, _ = await auth(catalog).authenticate(tenant.api_key)
+        assert after is before
+
+    async def test_what_changes_of_a_key_arrives(self, start: Open, tenant: Tenant) -> None:
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+
+        def narrow() -> None:
+            with org_scope(tenant.org_id):
+                update_key(actor=tenant.owner, key=tenant.key, models=["small"])
+
+        await in_thread(narrow)
+
+        async def is_narrow() -> bool:
+            key, _ = await auth(catalog).authenticate(tenant.api_key)
+            return key.models == frozenset({"small"})
+
+        await within_a_second(is_narrow)
+
+    async def test_a_key_that_was_revoked_unheard_is_read_again(self, start: Open, tenant: Tenant) -> None:
+        """A later change was heard of, then the subscription broke, and the message of the revocation was lost."""
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+
+        def revoke() -> None:
+            with org_scope(tenant.org_id):
+                ApiKey.objects.filter(pk=tenant.key.pk).update(revoked_at=clock.now())
+            set_limit(tenant, 5)
+
+        await in_thread(revoke)
+        await within_a_second(lambda: limit_is(catalog, tenant, 5))
+        for address in own_subscriptions():
+            client().client_kill_filter(addr=address)
+        await within_a_second(lambda: is_refused(catalog, tenant.api_key))
 
     async def test_a_strangers_message_does_not_end_the_listening(self, start: Open, tenant: Tenant) -> None:
         catalog = await start()
@@ -313,6 +358,10 @@ def owner_connection() -> psycopg.Connection[Any]:
     )
 
 
+def _no_key_is_read(digest: bytes) -> None:
+    raise AssertionError("no key has changed")
+
+
 def set_price(tenant: Tenant, usd: str) -> None:
     with org_scope(tenant.org_id):
         model = LanguageModel.objects.get(org=tenant.org)
@@ -324,13 +373,21 @@ def set_limit(tenant: Tenant, nanos: int) -> None:
         update_budget(actor=tenant.owner, budget=Budget.objects.get(org=tenant.org), limit_nanos=Nanos(nanos))
 
 
+def own_subscriptions() -> list[str]:
+    """The addresses of this process's subscriptions: tests beside this one have theirs."""
+    own = {connection.laddr.port for connection in psutil.Process().net_connections("tcp") if connection.laddr}
+    listed = client().client_list(_type="pubsub")
+    return [one["addr"] for one in listed if int(one["addr"].rpartition(":")[2]) in own]
+
+
 def change_while_nobody_listens(tenant: Tenant, nanos: int) -> None:
     with org_scope(tenant.org_id):
         Budget.objects.filter(org=tenant.org).update(limit_nanos=nanos)
         Organization.objects.filter(pk=tenant.org.pk).update(version=F("version") + 1)
         tenant.org.refresh_from_db()
     pipe = client().pipeline(transaction=True)
-    pipe.client_kill_filter(_type="pubsub")
+    for address in own_subscriptions():
+        pipe.client_kill_filter(addr=address)
     pipe.hset(keyspace.VERSIONS, tenant.org_id, tenant.org.version)
     pipe.execute()
 

@@ -23,7 +23,7 @@ from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.selectors import load_org_snapshot
 from tests.proxy.edges.entries import find_scope, line_of, make_event, make_row, sum_ledger
-from tests.proxy.edges.till import Till
+from tests.proxy.edges.till import Line, Till
 from tests.world import Tenant, World, make_budget, make_catalog
 
 
@@ -96,6 +96,41 @@ class TestOneBudget:
         scopes = [find_scope(acme, budget, user) for user in ("ann", "bob", "cyd")]
         recount.recount(till.shard, acme.org_id, scopes)
         assert [till.read(line_of(scope)) for scope in scopes] == [(200, 0), (100, 0), (0, 0)]
+
+    def test_who_asks_first_has_everybody_counted(self, acme: Tenant, till: Till) -> None:
+        """A default budget made in mid-period: thousands of keys must not have the ledger summed for each of them."""
+        for user, nanos in (("ann", 100), ("bob", 20), ("", 3)):
+            spend(till, acme, nanos, end_user=user)
+        spend(till, acme, 4, end_user="ann", drained=False)
+        budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)
+        ann, bob, cyd, dan = (find_scope(acme, budget, user) for user in ("ann", "bob", "cyd", "dan"))
+        till.open()
+        assert till.reserve("before", Line(dan.counter, is_whole=False)) == [-2, 1]
+        recount.recount(till.shard, acme.org_id, [cyd], only_missing=True)
+        assert [till.read(line_of(scope)) for scope in (ann, bob, cyd, dan)] == [(104, 0), (20, 0), (0, 0), None]
+        assert till.reserve("a", Line(dan.counter, is_whole=False), wanted=7)[0] == 1
+        assert till.read(line_of(dan)) == (0, 7)
+        other = find_scope(acme, make_budget(acme, "1.00", scope=BudgetScope.END_USER), "dan")
+        assert till.reserve("b", Line(other.counter, is_whole=False)) == [-2, 1], "of another budget nothing is known"
+
+    def test_the_others_are_not_counted_again(self, acme: Tenant, till: Till) -> None:
+        budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)
+        ann, bob = (find_scope(acme, budget, user) for user in ("ann", "bob"))
+        recount.recount(till.shard, acme.org_id, [ann])
+        till.put(line_of(ann), 5, 6)
+        recount.recount(till.shard, acme.org_id, [bob], only_missing=True)
+        assert till.read(line_of(ann)) == (5, 6)
+
+    def test_a_budget_that_began_anew_meanwhile_is_counted_under_its_old_name(self, acme: Tenant, till: Till) -> None:
+        """The call was planned before: its own counter is what it will be held in."""
+        spend(till, acme, 100, end_user="ann")
+        budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)
+        planned = find_scope(acme, budget, "ann")
+        with org_scope(acme.org_id):
+            Budget.objects.filter(pk=budget.pk).update(created_at=clock.now())
+        assert find_scope(acme, budget, "ann").counter != planned.counter
+        recount.recount(till.shard, acme.org_id, [planned])
+        assert till.read(line_of(planned)) == (100, 0)
 
     def test_a_correction_is_in_the_sum(self, acme: Tenant, till: Till) -> None:
         row = make_row(acme, 500)

@@ -96,7 +96,6 @@ class TestUpdate:
         with org_scope(world.acme.org.pk), pytest.raises(Forbidden):
             update_organization(actor=world.ben_actor, name="Ben's")
 
-
     def test_budgets_count_anew_where_the_days_begin_elsewhere(self, world: World) -> None:
         enter_org(world.acme.org.pk)
         budget = make_budget(world.acme, "1")
