@@ -50,6 +50,8 @@ class LedgerEntry(models.Model):
 
     cache_status = models.TextField(default="")
     route_reason = models.TextField(default="")
+    # Ids of budgets and rate limits that only report and would have refused the call.
+    would_refuse = models.JSONField(default=list)
     status = models.IntegerField(default=0)
     error_code = models.TextField(default="")
     finish_reason = models.TextField(default="")

@@ -16,12 +16,13 @@ from django.test import Client
 from costhub.lib.money import parse_usd
 from tenants.access import Actor, org_scope
 from tenants.actions.budgets import create_budget
+from tenants.actions.limits import create_rate_limit
 from tenants.actions.models import create_model
 from tenants.actions.orgs import add_member, create_organization, find_or_create_user
 from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import create_upstream
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Role, UpstreamKind
-from tenants.models import ApiKey, Budget, LanguageModel, Organization, Price, Project, Upstream, User
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit, Role, UpstreamKind
+from tenants.models import ApiKey, Budget, LanguageModel, Organization, Price, Project, RateLimit, Upstream, User
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
@@ -138,6 +139,29 @@ def make_budget(
             period=period,
             limit_nanos=parse_usd(limit),
             action=action,
+        )
+
+
+def make_rate_limit(
+    tenant: Tenant,
+    amount: int,
+    unit: LimitUnit = LimitUnit.REQUESTS,
+    *,
+    scope: BudgetScope = BudgetScope.KEY,
+    subject: str = "",
+    window_seconds: int = 60,
+    is_shadow: bool = False,
+) -> RateLimit:
+    """A rate limit of so many calls, tokens or nano-USD a minute."""
+    with org_scope(tenant.org.pk):
+        return create_rate_limit(
+            actor=tenant.owner,
+            scope=scope,
+            subject=subject,
+            unit=unit,
+            amount=amount,
+            window_seconds=0 if unit is LimitUnit.CONCURRENT else window_seconds,
+            is_shadow=is_shadow,
         )
 
 

@@ -55,13 +55,13 @@ def _make_rate(
     scope: str,
     subject: str,
     window_ms: int,
-    is_shadow: bool,  # noqa: FBT001 - a part of a key
+    is_shadow: bool,
     limits: Mapping[LimitUnit, RateLimitSnapshot],
 ) -> Rate:
     name = rate_key(org.shard, org.id, scope, window_ms, subject, is_shadow=is_shadow)
-    amounts = [limits[unit].amount if unit in limits else NO_LIMIT for unit in UNITS]
+    requests, tokens, nanos = (limits[unit].amount if unit in limits else NO_LIMIT for unit in UNITS)
     ids = tuple(limits[unit].id if unit in limits else "" for unit in UNITS)
-    return Rate(scope, subject, window_ms, is_shadow, f"{name}:log", f"{name}:sums", *amounts, limit_ids=ids)
+    return Rate(scope, subject, window_ms, is_shadow, f"{name}:log", f"{name}:sums", requests, tokens, nanos, ids)
 
 
 def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:

@@ -139,7 +139,9 @@ class Ledger:
             entry.counters = tuple(scope.counter for scope in entry.plan.scopes)
             self._post(
                 lambda: self._valkey.run(
-                    GIVE_UP, [*_hold_keys(shard, hold_id), stream, *entry.counters], [hold_id, event, MARK_KEPT_MS, clock.now_ms()]
+                    GIVE_UP,
+                    [*_hold_keys(shard, hold_id), stream, *entry.counters],
+                    [hold_id, event, MARK_KEPT_MS, clock.now_ms()],
                 ),
                 lambda given_up: self._after_settle(entry, row, event) if given_up == 0 else None,
             )

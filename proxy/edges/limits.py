@@ -27,11 +27,11 @@ from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.core.plan import exact_bound
+from proxy.core.rates import UNITS, describe_one, format_span
 from proxy.core.row import dump_row
 from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
-from proxy.core.rates import UNITS, describe_one, format_span
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
 from proxy.types import NO_LIMIT, Bound, Hold, Plan, Scope
 from tenants.choices import LimitUnit

@@ -6,14 +6,18 @@
 -- Of calls under way (a window of 0 ms) the log has the hold's id, until the call is settled.
 -- A moment that is a whole window old is outside: a limit of 3 a minute lets the fourth call in 60.000 s after the first.
 
+-- Without the sign of a zero: what is given back of nothing is -0.
+local function whole(number)
+    return string.format('%.0f', number + 0)
+end
+
 local function amounts_of(member)
     local requests, tokens, nanos = string.match(member, ' (-?%d+) (-?%d+) (-?%d+)$')
     return {tonumber(requests), tonumber(tokens), tonumber(nanos)}
 end
 
 local function write_sums(sums, total)
-    redis.call('HSET', sums, 'r', string.format('%.0f', total[1]), 't', string.format('%.0f', total[2]),
-        'n', string.format('%.0f', total[3]))
+    redis.call('HSET', sums, 'r', whole(total[1]), 't', whole(total[2]), 'n', whole(total[3]))
 end
 
 -- The totals of a window, after what has left it is forgotten.
@@ -33,11 +37,14 @@ local function total_of(log, sums, moment)
 end
 
 -- After how many ms a window has room for this much more than it has now; a window's length where that is far away.
+-- What has one moment leaves at once: a call and the difference to it.
 local function wait_for(log, window, now, unit, excess)
     local members = redis.call('ZRANGE', log, 0, 999, 'WITHSCORES')
     for at = 1, #members, 2 do
         excess = excess - amounts_of(members[at])[unit]
-        if excess <= 0 then return math.max(tonumber(members[at + 1]) + window - now, 1) end
+        if excess <= 0 and members[at + 3] ~= members[at + 1] then
+            return math.max(tonumber(members[at + 1]) + window - now, 1)
+        end
     end
     return window
 end
@@ -48,10 +55,10 @@ local function adjust(id, windows, at, now, requests, tokens, nanos)
         if window == '0' then
             redis.call('ZREM', log, id)
         elseif at + tonumber(window) > now and redis.call('EXISTS', sums) == 1 then
-            redis.call('ZADD', log, at, string.format("%s' %.0f %.0f %.0f", id, requests, tokens, nanos))
-            redis.call('HINCRBY', sums, 'r', string.format('%.0f', requests))
-            redis.call('HINCRBY', sums, 't', string.format('%.0f', tokens))
-            redis.call('HINCRBY', sums, 'n', string.format('%.0f', nanos))
+            redis.call('ZADD', log, at, table.concat({id .. "'", whole(requests), whole(tokens), whole(nanos)}, ' '))
+            redis.call('HINCRBY', sums, 'r', whole(requests))
+            redis.call('HINCRBY', sums, 't', whole(tokens))
+            redis.call('HINCRBY', sums, 'n', whole(nanos))
         end
     end
 end

@@ -80,11 +80,10 @@ for place = 1, counters do
     if limit >= 0 then
         local settled, in_flight = tonumber(known[place][1] or 0), tonumber(known[place][2] or 0)
         local left = limit - settled - in_flight
-        if number[12 + 4 * place] == 1 then
-            if left < least then shadows[#shadows + 1] = place end
-        elseif left < least then
+        if left < least then
             if not is_exact then return {-3} end
-            return {0, place, settled, in_flight, least}
+            if number[12 + 4 * place] ~= 1 then return {0, place, settled, in_flight, least} end
+            shadows[#shadows + 1] = place
         end
         if number[12 + 4 * place] ~= 1 then
             -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
@@ -101,7 +100,7 @@ if room and full > room then
     granted = math.min(wanted, math.floor((room * 1000 - fixed) / per_token))
 end
 local amount = cost_of(granted)
-local text = string.format('%.0f', amount)
+local text = whole(amount)
 
 -- a later attempt is no further request
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
@@ -119,8 +118,8 @@ for place = 1, windows do
     for unit = 1, 3 do
         local limit = number[at + 1 + unit]
         if limit >= 0 and needed[unit] > 0 and total[unit] + needed[unit] > limit then
+            if not is_exact and unit > 1 then return {-3} end
             if number[at + 5] ~= 1 then
-                if not is_exact and unit > 1 then return {-3} end
                 local wait = window == 0 and 1000
                     or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
                 return {-5, place, unit, total[unit], needed[unit], wait}
@@ -142,13 +141,14 @@ for place = 1, windows do
     if window == 0 then
         redis.call('ZADD', log, now, ARGV[1])
     else
-        redis.call('ZADD', log, now, string.format('%s#%.0f %.0f %.0f %.0f', ARGV[1], attempt, needed[1], needed[2], needed[3]))
+        local member = {ARGV[1] .. '#' .. attempt, whole(needed[1]), whole(needed[2]), whole(needed[3])}
+        redis.call('ZADD', log, now, table.concat(member, ' '))
         write_sums(sums, totals[place])
-        -- Both end at one moment, a little after the last member is outside.
-        redis.call('PEXPIREAT', log, now + window + 60000)
-        redis.call('PEXPIREAT', sums, now + window + 60000)
+        -- Both end at one moment, a while after the last member is outside.
+        redis.call('PEXPIRE', log, window + 60000)
+        redis.call('PEXPIRE', sums, window + 60000)
     end
-    lines = lines .. log .. '\n' .. sums .. '\n' .. string.format('%.0f', window) .. '\n'
+    lines = lines .. log .. '\n' .. sums .. '\n' .. whole(window) .. '\n'
 end
 for place = 1, counters do
     local key = KEYS[4 + place]
@@ -166,7 +166,7 @@ else
         'counters', table.concat(KEYS, '\n', 5, 4 + counters))
 end
 if windows > 0 then
-    redis.call('HINCRBY', KEYS[3], 'tokens', string.format('%.0f', needed[2]))
+    redis.call('HINCRBY', KEYS[3], 'tokens', whole(needed[2]))
     redis.call('HSETNX', KEYS[3], 'at', number[1])
     redis.call('HSETNX', KEYS[3], 'windows', lines)
 end

@@ -99,7 +99,8 @@ def test_a_shadow_has_a_window_of_its_own() -> None:
 
 
 def bound(**fields: int) -> Bound:
-    return Bound(100, 0, 2_000, 1, 1_000, is_exact=True)._replace(**fields)
+    values = {"fixed_picos": 0, "output_picos": 2_000, "choices": 1, "max_output": 1_000} | fields
+    return Bound(100, **values, is_exact=True)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ TOKENS: Final = (
     "audio_input_tokens",
     "audio_output_tokens",
 )
-COLUMNS: Final = import_module("proxy.migrations.0003_append_to_the_ledger").NAMES
+COLUMNS: Final = import_module("proxy.migrations.0004_would_refuse").NAMES
 
 counts = st.integers(0, 10**9)
 usages = st.builds(Usage, counts, counts, counts, counts, counts, counts, counts)

@@ -103,10 +103,20 @@ class Till:
             keys += (window.log, window.sums)
             numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
         arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers)]
-        return cast("list[Any]", self._run(RESERVE, keys, arguments))
+        answer = cast("list[Any]", self._run(RESERVE, keys, arguments))
+        # What it says of windows and of shadows, where there are any.
+        return answer if windows or any(line.is_shadow for line in lines) else answer[:5]
 
     def settle(
-        self, hold_id: str, cost: int, *lines: Line, event: bytes = b"{}", mark: str = "", only_before: int | str = "", now: int = NOW, tokens: int | str = ""
+        self,
+        hold_id: str,
+        cost: int,
+        *lines: Line,
+        event: bytes = b"{}",
+        mark: str = "",
+        only_before: int | str = "",
+        now: int = NOW,
+        tokens: int | str = "",
     ) -> int:
         """Settle.lua, as a worker sends it; with ``mark`` and ``only_before`` as the reaper does."""
         keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]

@@ -9,7 +9,7 @@ from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.models import Membership
 from tests.tenants.api.endpoints import Endpoint, endpoints
-from tests.world import Api, World, make_budget, make_catalog
+from tests.world import Api, World, make_budget, make_catalog, make_rate_limit
 
 WRITES = [
     endpoint
@@ -86,6 +86,7 @@ def ids(world: World) -> dict[str, str]:
         "upstreams": str(catalog.upstream.pk),
         "models": str(catalog.model.pk),
         "budgets": str(make_budget(world.acme, "1").pk),
+        "rate-limits": str(make_rate_limit(world.acme, 10).pk),
     }
 
 

@@ -387,6 +387,7 @@ class TestBudgets:
             "limit": "10.000000000",
             "action": "warn",
             "thresholds": [50, 80, 100],
+            "is_shadow": False,
             "is_active": True,
         }
 
@@ -423,6 +424,81 @@ class TestBudgets:
         for scope in ("organization", "key"):
             ada.post("/budgets", {"scope": scope, "period": "day", "limit": "5"})
         assert [each["scope"] for each in ada.get("/budgets", scope="key").json()["data"]] == ["key"]
+
+
+class TestRateLimits:
+    def test_as_tools_send_them(self, ada: Api, world: World) -> None:
+        body = {"scope": "key", "subject": str(world.acme.key.pk), "unit": "usd", "limit": "0.50", "window_seconds": 60}
+        assert made(ada.post("/rate-limits", body)) == body | {
+            "limit": "0.500000000",
+            "is_shadow": False,
+            "is_active": True,
+        }
+
+    @pytest.mark.parametrize(("unit", "limit", "shown"), [("requests", 60, "60"), ("tokens", "90000", "90000")])
+    def test_numbers_are_whole(self, ada: Api, unit: str, limit: object, shown: str) -> None:
+        body = {"scope": "end_user", "unit": unit, "limit": limit, "window_seconds": 1}
+        assert ada.post("/rate-limits", body).json()["limit"] == shown
+
+    def test_calls_under_way_have_no_window(self, ada: Api) -> None:
+        made_one = ada.post(
+            "/rate-limits", {"scope": "key", "unit": "concurrent", "limit": 4, "is_shadow": True}
+        ).json()
+        assert (made_one["limit"], made_one["window_seconds"], made_one["is_shadow"]) == ("4", 0, True)
+
+    def test_one_changes_and_is_switched_off(self, ada: Api) -> None:
+        body = {"scope": "organization", "unit": "usd", "limit": "5", "window_seconds": 60}
+        limit = ada.post("/rate-limits", body).json()
+        path = f"/rate-limits/{limit['id']}"
+        changed = ada.patch(path, {"limit": "2.5", "is_shadow": True}).json()
+        assert changed == limit | {"limit": "2.500000000", "is_shadow": True}
+        assert ada.delete(path).status_code == 204
+        assert ada.get(path).json() == changed | {"is_active": False}
+
+    @pytest.mark.parametrize(
+        ("field", "value", "message"),
+        [
+            ("limit", 0, "Give a whole number from 1 to 1000000000000."),
+            ("limit", -3, "Give a whole number from 1 to 1000000000000."),
+            ("limit", "2.5", "A number of requests is a whole number."),
+            ("limit", "NaN", 'Give a decimal number of USD as a string, such as "0.15".'),
+            ("unit", "cents", "Give one of: requests, tokens, usd, concurrent."),
+            ("window_seconds", 0, "Give a window of 1 to 3600 seconds. For a longer one, make a budget."),
+            ("window_seconds", 3_601, "Give a window of 1 to 3600 seconds. For a longer one, make a budget."),
+            ("subject", "acme", "What holds for the whole organisation has no subject: leave it out."),
+        ],
+    )
+    def test_what_is_refused(self, ada: Api, field: str, value: object, message: str) -> None:
+        body = {"scope": "organization", "unit": "requests", "limit": 5, "window_seconds": 60} | {field: value}
+        refused = ada.post("/rate-limits", body)
+        assert (refused.status_code, refused.json()["errors"]) == (400, [{"field": field, "message": message}])
+
+    @pytest.mark.parametrize(
+        ("more", "field", "message"),
+        [
+            (
+                {"unit": "usd", "limit": "9000000.000000001"},
+                "limit",
+                "Give a limit above zero and up to $9,000,000.00.",
+            ),
+            ({"unit": "usd", "limit": "-1"}, "limit", "Give a limit above zero and up to $9,000,000.00."),
+            (
+                {"unit": "usd", "limit": "0.0000000001"},
+                "limit",
+                'Give an amount of USD with at most 9 decimal places, such as "0.50".',
+            ),
+            ({"unit": "concurrent"}, "window_seconds", "Calls under way have no window: leave it out."),
+        ],
+    )
+    def test_so_is_what_does_not_go_together(self, ada: Api, more: dict[str, object], field: str, message: str) -> None:
+        body = {"scope": "organization", "unit": "requests", "limit": 5, "window_seconds": 60} | more
+        refused = ada.post("/rate-limits", body)
+        assert (refused.status_code, refused.json()["errors"]) == (400, [{"field": field, "message": message}])
+
+    def test_the_list_may_be_of_one_scope(self, ada: Api) -> None:
+        for scope in ("organization", "key"):
+            ada.post("/rate-limits", {"scope": scope, "unit": "requests", "limit": 5, "window_seconds": 60})
+        assert [each["scope"] for each in ada.get("/rate-limits", scope="key").json()["data"]] == ["key"]
 
 
 class TestPages:

@@ -14,7 +14,7 @@ from tenants.actions.end_users import create_end_user
 from tenants.models import AuditEntry, Membership
 from tests.billing.ledger import NOW, record_call
 from tests.tenants.api.endpoints import Endpoint, endpoints
-from tests.world import Api, World, make_budget, make_catalog
+from tests.world import Api, World, make_budget, make_catalog, make_rate_limit
 
 #: the ids of these are no tenant's
 SHARED = {"list-prices"}
@@ -40,6 +40,7 @@ def rows(world: World) -> dict[str, list[str]]:
         "models": [str(catalog.model.pk), catalog.model.name],
         "prices": [str(catalog.price.pk)],
         "budgets": [str(budget.pk)],
+        "rate-limits": [str(make_rate_limit(world.acme, 10).pk)],
         "audit-log": [str(entry.pk)],
         "requests": [str(record_call(world.acme, NOW).id)],
     }
@@ -104,6 +105,7 @@ def test_a_filter_by_a_foreign_id_is_a_filter_by_an_unknown_one(
         ("/budgets", {"scope": "project", "period": "day", "limit": "1"}, "subject", "projects"),
         ("/budgets", {"scope": "key", "period": "day", "limit": "1"}, "subject", "keys"),
         ("/budgets", {"scope": "model", "period": "day", "limit": "1"}, "subject", "models"),
+        ("/rate-limits", {"scope": "key", "unit": "requests", "limit": 1, "window_seconds": 1}, "subject", "keys"),
     ],
 )
 def test_a_body_that_names_a_foreign_row_names_an_unknown_one(

@@ -1,0 +1,207 @@
+"""Rate limits, from the caller's side: what is refused and when to come again, and what is told of what is left."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import openai
+import pytest
+from pytest_django.plugin import DjangoDbBlocker
+
+from costhub.lib import keyspace
+from costhub.lib.money import Nanos
+from costhub.lib.redis import client
+from proxy.app import App
+from tenants.access import org_scope
+from tenants.actions.budgets import create_budget
+from tenants.choices import BudgetPeriod, BudgetScope, LimitUnit
+from tests.bank import Bank
+from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.edges.threads import in_thread
+from tests.proxy.test_app import Conversation, chat, converse, events_of, serve
+from tests.world import Tenant, World, make_catalog, make_rate_limit
+
+
+@pytest.fixture(scope="module")
+def proxy(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Deployment]:
+    with django_db_blocker.unblock(), deploy(tmp_path_factory.mktemp("rates")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def acme(committed_world: World, bank: Bank) -> Tenant:
+    """Acme, with a model that costs 0.15 and 0.60 USD a million."""
+    make_catalog(committed_world.acme, base_url=bank.base_url)
+    return committed_world.acme
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[App]:
+    app = App()
+    await app.open()
+    yield app
+    await app.close()
+
+
+async def call(app: App, acme: Tenant, body: dict[str, Any] | None = None, **headers: str) -> Conversation:
+    return await serve(app, converse(acme.api_key, body or chat(), **headers))
+
+
+async def written(app: App) -> None:
+    """Return when every call that has ended is settled."""
+    assert app._edges is not None
+    await asyncio.wait_for(app._edges.ledger._quiet.wait(), 5)
+
+
+def ratelimits(answer: Conversation) -> dict[str, str]:
+    return {
+        name.removeprefix("x-ratelimit-"): value
+        for name, value in answer.headers.items()
+        if name.startswith("x-ratelimit-")
+    }
+
+
+async def test_the_third_of_two_calls_a_minute(app: App, acme: Tenant) -> None:
+    limit = await in_thread(lambda: make_rate_limit(acme, 2))
+    answers = [await call(app, acme) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [ratelimits(answer) for answer in answers] == [
+        {"limit-requests": "2", "remaining-requests": left, "reset-requests": "1m0s"} for left in ("1", "0", "0")
+    ]
+    refused = answers[2]
+    assert 58 <= int(refused.headers["retry-after"]) <= 60
+    assert 58_000 < int(refused.headers["retry-after-ms"]) <= 60_000
+    error = json.loads(refused.body)["error"]
+    assert error["message"].startswith(
+        f"Rate limit reached for the key {acme.key.pk} on requests within 1m0s: limit 2, used 2, requested 1. Try again in"
+    )
+    assert (error["type"], error["code"], error["request_id"]) == (
+        "requests",
+        "rate_limit_exceeded",
+        refused.headers["x-request-id"],
+    )
+    assert error["limit"] == {
+        "id": str(limit.pk),
+        "scope": "key",
+        "subject": str(acme.key.pk),
+        "unit": "requests",
+        "window_seconds": 60,
+        "limit": "2",
+        "used": "2",
+        "requested": "1",
+    }
+
+
+async def test_a_refused_call_has_its_row_and_holds_nothing(app: App, acme: Tenant) -> None:
+    await in_thread(lambda: make_rate_limit(acme, 1))
+    await call(app, acme)
+    await call(app, acme)
+    await written(app)
+    first, second = events_of(acme)
+    assert [(row["status"], row["error_code"], row["effective_cost"]) for row in (first, second)] == [
+        (200, "", 8_400),
+        (429, "rate_limit_exceeded", 0),
+    ]
+    assert client().zcard(keyspace.leases_key(acme.org.shard)) == 0
+
+
+async def test_dollars_are_counted_before_and_after(app: App, acme: Tenant) -> None:
+    """A call may cost 12 tokens' worth more than it is sure of; what it does cost is what stays in the window."""
+    await in_thread(lambda: make_rate_limit(acme, 40_000, LimitUnit.USD))
+    first = await call(app, acme, chat(max_tokens=20))
+    assert first.status == 200
+    assert first.headers["x-ratelimit-limit-usd"] == "0.000040000"
+    await written(app)
+    second = await call(app, acme, chat(max_tokens=10, bank={"output_tokens": 10}))
+    assert second.status == 200, second.body
+    await written(app)
+    left = 40_000 - 8_400 - events_of(acme)[1]["held"]
+    assert second.headers["x-ratelimit-remaining-usd"] == f"0.{left:09d}"
+    third = await call(app, acme, chat(max_tokens=20))
+    assert (third.status, json.loads(third.body)["error"]["type"]) == (429, "usd")
+
+
+async def test_a_caller_without_a_limit_of_its_own_is_held_to_the_windows(app: App, acme: Tenant, bank: Bank) -> None:
+    """The model may write 16,384 tokens: more than the window ever takes. The upstream is told what does fit."""
+    await in_thread(lambda: make_rate_limit(acme, 300, LimitUnit.TOKENS))
+    assert (await call(app, acme, chat(bank={"output_tokens": 12}))).status == 200
+    sent = json.loads(bank.calls_received()[-1].body)
+    assert 100 < sent["max_tokens"] <= 300
+
+
+async def test_a_call_that_never_fits_is_told_so(app: App, acme: Tenant) -> None:
+    await in_thread(lambda: make_rate_limit(acme, 5, LimitUnit.TOKENS))
+    refused = await call(app, acme)
+    assert refused.status == 429
+    assert json.loads(refused.body)["error"]["message"].endswith("This call alone is more than the limit takes.")
+    assert refused.headers["x-should-retry"] == "false"
+
+
+async def test_the_first_parallel_calls_of_somebody_new_hold_the_limit(app: App, acme: Tenant) -> None:
+    await in_thread(lambda: make_rate_limit(acme, 3, scope=BudgetScope.END_USER))
+    answers = await asyncio.gather(*(call(app, acme, x_costhub_user="new") for _ in range(20)))
+    assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
+    assert (await call(app, acme, x_costhub_user="another")).status == 200
+
+
+async def test_one_person_may_have_more_than_the_others(app: App, acme: Tenant) -> None:
+    def limit() -> None:
+        make_rate_limit(acme, 1, scope=BudgetScope.END_USER)
+        make_rate_limit(acme, 3, scope=BudgetScope.END_USER, subject="ben")
+
+    await in_thread(limit)
+    assert [(await call(app, acme, x_costhub_user="ben")).status for _ in range(4)] == [200, 200, 200, 429]
+    assert [(await call(app, acme, x_costhub_user="ann")).status for _ in range(2)] == [200, 429]
+
+
+async def test_so_many_calls_at_once(app: App, acme: Tenant, bank: Bank) -> None:
+    await in_thread(lambda: make_rate_limit(acme, 1, LimitUnit.CONCURRENT))
+    slow = converse(acme.api_key, chat(stream=True, bank={"output_tokens": 1_000, "pace_ms": 50}))
+    serving = asyncio.create_task(serve(app, slow))
+    await slow.has_begun.wait()
+    refused = await call(app, acme)
+    assert (refused.status, json.loads(refused.body)["error"]["type"]) == (429, "concurrent")
+    assert "at once: limit 1, used 1, requested 1. Try again in 1s." in json.loads(refused.body)["error"]["message"]
+    assert ratelimits(refused) == {}
+    slow.incoming.put_nowait({"type": "http.disconnect"})
+    await serving
+    await written(app)
+    assert (await call(app, acme)).status == 200
+    await asyncio.to_thread(bank.wait_quiet)
+
+
+async def test_a_shadow_refuses_nothing_and_tells(app: App, acme: Tenant) -> None:
+    def limit() -> tuple[str, str]:
+        rate = make_rate_limit(acme, 1, is_shadow=True)
+        with org_scope(acme.org_id):
+            budget = create_budget(
+                actor=acme.owner,
+                scope=BudgetScope.KEY,
+                period=BudgetPeriod.TOTAL,
+                limit_nanos=Nanos(25_000),
+                is_shadow=True,
+            )
+        return str(rate.pk), str(budget.pk)
+
+    rate, budget = await in_thread(limit)
+    for _ in range(2):
+        answer = await call(app, acme)
+        assert (answer.status, ratelimits(answer)) == (200, {})
+        await written(app)
+    assert [row["would_refuse"] for row in events_of(acme)] == [[], [budget, rate]]
+
+
+def test_the_official_client_raises_its_own_error(proxy: Deployment, bank: Bank, committed_world: World) -> None:
+    acme = committed_world.acme
+    make_catalog(acme, base_url=bank.base_url)
+    make_rate_limit(acme, 1)
+    with openai.OpenAI(api_key=acme.api_key, base_url=proxy.base_url, max_retries=0) as official:
+        messages: list[Any] = [{"role": "user", "content": "how many roads"}]
+        official.chat.completions.create(model="small", messages=messages)
+        with pytest.raises(openai.RateLimitError) as caught:
+            official.chat.completions.create(model="small", messages=messages)
+    assert caught.value.code == "rate_limit_exceeded"
+    assert caught.value.response.headers["x-ratelimit-remaining-requests"] == "0"
