@@ -20,6 +20,7 @@ class LedgerEntry(models.Model):
     key_id = models.UUIDField()
     end_user = models.TextField(default="")
     tags = models.JSONField(default=dict)
+    session = models.TextField(default="")
     kind = models.TextField(default="call")
     corrects = models.UUIDField(null=True)
 

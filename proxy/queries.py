@@ -79,10 +79,13 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
         end_user=key.end_user or end_user or controls.end_user,
         model="",
         tags=controls.tags,
+        session=controls.session,
         at_ms=call.started_ms,
     )
     budgets = []
     for scope in scopes:
+        if scope.is_lifted:
+            continue  # the subject has one of its own
         try:
             settled, held = await edges.valkey.send(b"HMGET", scope.counter, b"s", b"h")
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
@@ -94,7 +97,8 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
                 "scope": scope.kind,
                 "subject": scope.subject,
                 "period": scope.period,
-                "action": "block" if scope.is_hard else "warn",
+                "action": "block" if scope.is_hard or scope.is_shadow else "warn",
+                "is_shadow": scope.is_shadow,
                 "limit": format_usd(scope.limit),
                 "spent": format_usd(spent),
                 "held": format_usd(in_flight),
@@ -163,6 +167,7 @@ _PUBLIC = (
     "response_model",
     "end_user",
     "tags",
+    "session",
     "attempts",
     "input_tokens",
     "cache_read_input_tokens",
@@ -173,6 +178,7 @@ _PUBLIC = (
     "is_overrun",
     "cache_status",
     "route_reason",
+    "would_refuse",
     "status",
     "error_code",
     "finish_reason",

@@ -28,6 +28,7 @@ class Controls(NamedTuple):
     end_user: str = ""
     max_cost: int | None = None
     idempotency_key: str = ""
+    session: str = ""
 
 
 class Request(NamedTuple):
@@ -101,6 +102,8 @@ class Scope(NamedTuple):
     ends_ms: int
     # It only says what it would have refused.
     is_shadow: bool = False
+    # A budget of the subject's own has the word; this default only goes on counting.
+    is_lifted: bool = False
 
 
 class Rate(NamedTuple):

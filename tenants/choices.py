@@ -50,6 +50,8 @@ class BudgetScope(StrEnum):
     END_USER = "end_user"
     MODEL = "model"
     TAG = "tag"
+    #: what an agent does in one run, by ``x-costhub-session``
+    SESSION = "session"
 
 
 class BudgetPeriod(StrEnum):

@@ -89,6 +89,10 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         rate_limits = list(RateLimit.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
+        stopped_projects, stopped_keys = (
+            frozenset(str(pk) for pk in model.objects.filter(org=org, is_stopped=True).values_list("pk", flat=True))
+            for model in (Project, ApiKey)
+        )
     return OrgSnapshot(
         id=str(org.pk),
         slug=org.slug,
@@ -102,6 +106,9 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         budgets=tuple(_budget(row) for row in budgets),
         blocked_end_users=blocked_end_users,
         rate_limits=tuple(_rate_limit(row) for row in rate_limits),
+        is_stopped=org.is_stopped,
+        stopped_projects=stopped_projects,
+        stopped_keys=stopped_keys,
     )
 
 

@@ -102,6 +102,9 @@ class OrgSnapshot:
     budgets: tuple[BudgetSnapshot, ...]
     blocked_end_users: frozenset[str] = field(default=frozenset())
     rate_limits: tuple[RateLimitSnapshot, ...] = ()
+    is_stopped: bool = False
+    stopped_projects: frozenset[str] = field(default=frozenset())
+    stopped_keys: frozenset[str] = field(default=frozenset())
 
     def __hash__(self) -> int:
         """By identity and version: what is computed from a snapshot may be remembered beside it."""
@@ -116,7 +119,8 @@ class OrgSnapshot:
         """Read back what ``to_json`` wrote."""
         data = json.loads(raw)
         data["data_key"] = base64.b64decode(data["data_key"])
-        data["blocked_end_users"] = frozenset(data["blocked_end_users"])
+        for name in ("blocked_end_users", "stopped_projects", "stopped_keys"):
+            data[name] = frozenset(data[name])
         data["budgets"] = tuple(BudgetSnapshot(**budget) for budget in data["budgets"])
         data["rate_limits"] = tuple(RateLimitSnapshot(**limit) for limit in data["rate_limits"])
         data["upstreams"] = {key: _upstream(value) for key, value in data["upstreams"].items()}

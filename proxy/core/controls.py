@@ -11,6 +11,7 @@ MAX_TAGS: Final = 16
 MAX_TAG_CHARACTERS: Final = 64
 MAX_END_USER_CHARACTERS: Final = 200
 MAX_IDEMPOTENCY_KEY_CHARACTERS: Final = 255
+MAX_SESSION_CHARACTERS: Final = 200
 
 _NONE: Final = Controls()
 
@@ -21,11 +22,17 @@ def parse_controls(headers: Mapping[str, str]) -> Controls:
     end_user = headers.get("x-costhub-user", "")
     max_cost = headers.get("x-costhub-max-cost")
     idempotency_key = headers.get("idempotency-key", "")
-    if not (tags or end_user or max_cost or idempotency_key):
+    session = headers.get("x-costhub-session", "")
+    if not (tags or end_user or max_cost or idempotency_key or session):
         return _NONE
     if len(end_user) > MAX_END_USER_CHARACTERS or not end_user.isprintable():
         raise InvalidRequest(
             f"x-costhub-user must be at most {MAX_END_USER_CHARACTERS} printable characters.", param="x-costhub-user"
+        )
+    if len(session) > MAX_SESSION_CHARACTERS or not session.isprintable():
+        raise InvalidRequest(
+            f"x-costhub-session must be at most {MAX_SESSION_CHARACTERS} printable characters.",
+            param="x-costhub-session",
         )
     if len(idempotency_key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
         raise InvalidRequest(
@@ -36,6 +43,7 @@ def parse_controls(headers: Mapping[str, str]) -> Controls:
         end_user=end_user,
         max_cost=_parse_max_cost(max_cost) if max_cost else None,
         idempotency_key=idempotency_key,
+        session=session,
     )
 
 

@@ -19,32 +19,58 @@ _KEY: Final = BudgetScope.KEY.value
 _END_USER: Final = BudgetScope.END_USER.value
 _MODEL: Final = BudgetScope.MODEL.value
 _TAG: Final = BudgetScope.TAG.value
+_SESSION: Final = BudgetScope.SESSION.value
 
 
 def find_scopes(
-    org: OrgSnapshot, key: KeySnapshot, *, end_user: str, model: str, tags: Mapping[str, str], at_ms: int
+    org: OrgSnapshot,
+    key: KeySnapshot,
+    *,
+    end_user: str,
+    model: str,
+    tags: Mapping[str, str],
+    session: str,
+    at_ms: int,
 ) -> tuple[Scope, ...]:
-    """Every budget on the call's path, with its counter in the period of ``at_ms``."""
+    """Every budget on the call's path, with its counter in the period of ``at_ms``.
+
+    Where a subject has a hard budget of its own, the default of the same scope and period goes on counting and refuses
+    nothing.
+    """
     minute = at_ms // _MINUTE_MS
-    return _scopes_in_minute(org, key, end_user, model, tuple(tags.items()) if tags else (), minute)
+    return _scopes_in_minute(org, key, end_user, model, tuple(tags.items()) if tags else (), session, minute)
 
 
 @lru_cache(maxsize=4_096)
 def _scopes_in_minute(
-    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...], minute: int
+    org: OrgSnapshot,
+    key: KeySnapshot,
+    end_user: str,
+    model: str,
+    tags: tuple[tuple[str, str], ...],
+    session: str,
+    minute: int,
 ) -> tuple[Scope, ...]:
     """Every bound of a period lies on a whole minute, in every zone since 1972: within a minute nothing changes."""
-    subjects = subjects_of(org, key, end_user, model, tags)
-    return tuple(
-        make_scope(org, budget, subject, minute * _MINUTE_MS)
+    subjects = subjects_of(org, key, end_user, model, tags, session)
+    own = {
+        (budget.scope, budget.subject, budget.period)
         for budget in org.budgets
-        for subject in subjects[budget.scope]
-        if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION
-    )
+        if budget.subject and budget.action == _BLOCK and not budget.is_shadow
+    }
+    scopes = []
+    for budget in org.budgets:
+        for subject in subjects[budget.scope]:
+            if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION:
+                scope = make_scope(org, budget, subject, minute * _MINUTE_MS)
+                if not budget.subject and (budget.scope, subject, budget.period) in own:
+                    scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True)
+                scopes.append(scope)
+    return tuple(scopes)
 
 
 def subjects_of(
-    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...]
+    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...], session: str
 ) -> dict[str, tuple[str, ...]]:
     """Whom a call is charged to, for each scope that a budget or a rate limit may have."""
     return {
@@ -54,6 +80,7 @@ def subjects_of(
         _END_USER: (end_user,) if end_user else (),
         _MODEL: (model,) if model else (),
         _TAG: tuple(f"{name}={value}" for name, value in tags),
+        _SESSION: (session,) if session else (),
     }
 
 

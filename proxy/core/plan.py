@@ -17,6 +17,7 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
 
     Raises ModelNotFound, ModelNotPriced, NotAllowed, or InvalidRequest when the request asks for what cannot be.
     """
+    check_running(key, org)
     end_user = find_end_user(request, controls, key)
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
@@ -28,7 +29,7 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
             " organisation to set one under Models & prices.",
             param="model",
         )
-    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=controls.tags)
+    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=controls.tags, session=controls.session)
     bound = quick_bound(request, model, price)
     return Plan(
         request=request,
@@ -37,9 +38,26 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
         upstream=org.upstreams[model.upstream_id],
         price=price,
         bound=cap_output(bound, rates) if rates else bound,
-        scopes=find_scopes(org, key, end_user=end_user, model=model.name, tags=controls.tags, at_ms=at_ms),
+        scopes=find_scopes(
+            org, key, end_user=end_user, model=model.name, tags=controls.tags, session=controls.session, at_ms=at_ms
+        ),
         rates=rates,
     )
+
+
+def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:
+    """Raise NotAllowed where somebody has pulled the emergency stop."""
+    for what, is_stopped in (
+        ("organisation", org.is_stopped),
+        ("project", key.project_id in org.stopped_projects),
+        ("key", key.id in org.stopped_keys),
+    ):
+        if is_stopped:
+            raise NotAllowed(
+                f"Calls of this {what} are stopped. An owner, admin or finance member of the organisation can resume them.",
+                code="emergency_stop",
+                headers={"x-should-retry": "false"},
+            )
 
 
 def find_end_user(request: Request, controls: Controls, key: KeySnapshot) -> str:

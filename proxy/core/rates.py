@@ -21,7 +21,7 @@ _SECONDS_A_MINUTE: Final = 60
 
 
 def find_rates(
-    org: OrgSnapshot, key: KeySnapshot, *, end_user: str, model: str, tags: Mapping[str, str]
+    org: OrgSnapshot, key: KeySnapshot, *, end_user: str, model: str, tags: Mapping[str, str], session: str
 ) -> tuple[Rate, ...]:
     """Every window on the call's path.
 
@@ -29,14 +29,14 @@ def find_rates(
     """
     if not org.rate_limits:
         return ()
-    return _find(org, key, end_user, model, tuple(tags.items()) if tags else ())
+    return _find(org, key, end_user, model, tuple(tags.items()) if tags else (), session)
 
 
 @lru_cache(maxsize=4_096)
 def _find(
-    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...]
+    org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...], session: str
 ) -> tuple[Rate, ...]:
-    subjects = subjects_of(org, key, end_user, model, tags)
+    subjects = subjects_of(org, key, end_user, model, tags, session)
     chosen: dict[tuple[str, str, int, bool], dict[LimitUnit, RateLimitSnapshot]] = {}
     for limit in org.rate_limits:
         for subject in subjects[limit.scope]:

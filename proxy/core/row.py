@@ -24,6 +24,7 @@ def open_row(request_id: str, started_at_ms: int, key: KeySnapshot, endpoint: st
         "key_id": key.id,
         "end_user": key.end_user or "",
         "tags": {},
+        "session": "",
         "kind": "call",
         "corrects": None,
         "endpoint": endpoint,
@@ -69,6 +70,7 @@ def add_plan(row: Row, plan: Plan) -> None:
     """What was decided."""
     row["end_user"] = plan.controls.end_user
     row["tags"] = plan.controls.tags
+    row["session"] = plan.controls.session
     row["upstream_id"] = plan.upstream.id
     row["provider"] = plan.upstream.kind
     row["price_id"] = plan.price.id or None

@@ -43,6 +43,7 @@ _COLUMNS: Final = {
     BudgetScope.KEY: "key_id",
     BudgetScope.END_USER: "end_user",
     BudgetScope.MODEL: "request_model",
+    BudgetScope.SESSION: "session",
 }
 
 

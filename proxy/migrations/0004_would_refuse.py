@@ -1,9 +1,9 @@
-"""The budgets and rate limits that only report: which of them would have refused a call."""
+"""Which budgets and rate limits that only report would have refused a call, and the run that a call belongs to."""
 
 from django.db import migrations, models
 
 COLUMNS = """
-    id uuid, started_at_ms bigint, org_id uuid, project_id uuid, key_id uuid, end_user text, tags jsonb, kind text,
+    id uuid, started_at_ms bigint, org_id uuid, project_id uuid, key_id uuid, end_user text, tags jsonb, session text, kind text,
     corrects uuid, endpoint text, request_model text, response_model text, upstream_id uuid, provider text,
     attempts jsonb, is_stream boolean, input_tokens bigint, cache_read_input_tokens bigint,
     cache_write_input_tokens bigint, output_tokens bigint, reasoning_tokens bigint, audio_input_tokens bigint,
@@ -15,8 +15,9 @@ NAMES = [column.split()[0] for column in COLUMNS.split(",")]
 TARGETS = ", ".join("started_at" if name == "started_at_ms" else name for name in NAMES)
 EXPRESSIONS = {
     "started_at_ms": "timestamptz 'epoch' + e.started_at_ms * interval '1 millisecond'",
-    # events that were on their way when this column came have none
+    # events that were on their way when these columns came have none
     "would_refuse": "coalesce(e.would_refuse, '[]')",
+    "session": "coalesce(e.session, '')",
 }
 VALUES = ", ".join(EXPRESSIONS.get(name, f"e.{name}") for name in NAMES)
 
@@ -38,10 +39,16 @@ END $$
 class Migration(migrations.Migration):
     dependencies = [("proxy", "0003_append_to_the_ledger")]
     operations = [
-        migrations.RunSQL("ALTER TABLE proxy_ledgerentry ADD COLUMN would_refuse jsonb NOT NULL DEFAULT '[]'"),
+        migrations.RunSQL(
+            "ALTER TABLE proxy_ledgerentry ADD COLUMN would_refuse jsonb NOT NULL DEFAULT '[]',"
+            " ADD COLUMN session text NOT NULL DEFAULT ''"
+        ),
         # A function that is replaced keeps its grants.
         migrations.RunSQL(APPEND),
         migrations.SeparateDatabaseAndState(
-            state_operations=[migrations.AddField("ledgerentry", "would_refuse", models.JSONField(default=list))]
+            state_operations=[
+                migrations.AddField("ledgerentry", "would_refuse", models.JSONField(default=list)),
+                migrations.AddField("ledgerentry", "session", models.TextField(default="")),
+            ]
         ),
     ]

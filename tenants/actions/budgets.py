@@ -41,6 +41,8 @@ def create_budget(
     threshold that cannot be, NotFound for a subject that does not exist.
     """
     actor.check(Permission.WRITE_MONEY)
+    if scope is BudgetScope.SESSION and period is BudgetPeriod.TOTAL:
+        raise InvalidField("Runs come and go, and are not counted for ever: give another period.", field="period")
     budget = Budget(
         org=actor.org,
         name=check_name(name) if name else "",

@@ -98,6 +98,7 @@ def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
                 end_user=key.end_user,
                 allowed_models=key.allowed_models,
                 expires_at=key.expires_at,
+                is_stopped=key.is_stopped,
             ),
         )
         ends_at = now + timedelta(seconds=grace_seconds)

@@ -25,7 +25,7 @@ def check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
         if not _TAG.fullmatch(subject) or not subject.isprintable() or len(subject) > MAX_NAME_CHARACTERS:
             raise InvalidField("Name a tag as key=value.", field="subject")
         return subject
-    if scope == BudgetScope.END_USER:
+    if scope in {BudgetScope.END_USER, BudgetScope.SESSION}:
         return check_identifier(subject, "subject")
     found = _find_subject(actor, scope, subject)
     if found is None:

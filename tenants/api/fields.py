@@ -31,6 +31,10 @@ class Body(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class Nothing(Body):
+    """No fields."""
+
+
 class Answer(serializers.ModelSerializer[models.Model]):
     """A row as the API shows it."""
 

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from tenants.access import access_named
 from tenants.actions.keys import NewKey, create_key, revoke_key, rotate_key, update_key
-from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer, Body, Moment, Text, Whole
+from tenants.api.fields import Answer, Body, Moment, Nothing, Text, Whole
 from tenants.api.paging import PARAMETERS
+from tenants.api.stops import StoppableViewSet
 from tenants.models import ApiKey, Project
 from tenants.selectors import list_keys
 
@@ -37,6 +37,7 @@ class KeyAnswer(Answer):
             "models",
             "expires_at",
             "revoked_at",
+            "is_stopped",
             "rotated_to",
             "created_by",
             "created_at",
@@ -75,17 +76,13 @@ class Rotation(Body):
     grace_seconds = Whole(required=False, min_value=0)
 
 
-class Nothing(Body):
-    """No fields."""
-
-
 class KeyFilters(Body):
     """Which keys."""
 
     project = Text(required=False, help_text="a project's name or id")
 
 
-class KeyViewSet(TenantViewSet):
+class KeyViewSet(StoppableViewSet):
     """Keys, dead ones included."""
 
     queryset = ApiKey.objects.all()

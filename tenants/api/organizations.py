@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from costhub.lib.errors import Forbidden, NotFound
 from tenants.actions.orgs import create_organization, find_or_create_user, update_organization
 from tenants.api.authentication import PlatformActor
-from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Email, Text
+from tenants.api.stops import StoppableViewSet
 from tenants.models import Organization, User
 
 
@@ -21,7 +21,7 @@ class OrganizationAnswer(Answer):
 
     class Meta:
         model = Organization
-        fields: ClassVar = ["id", "name", "slug", "time_zone", "is_active", "created_at"]
+        fields: ClassVar = ["id", "name", "slug", "time_zone", "is_active", "is_stopped", "created_at"]
 
 
 class NewOrganizationAnswer(OrganizationAnswer):
@@ -50,7 +50,7 @@ class OrganizationChanges(Body):
     time_zone = Text(required=False)
 
 
-class OrganizationViewSet(TenantViewSet):
+class OrganizationViewSet(StoppableViewSet):
     """The organisation that the caller acts in."""
 
     queryset = Organization.objects.all()

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.actions.projects import create_project, update_project
-from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Flag, Text
+from tenants.api.stops import StoppableViewSet
 from tenants.models import Project
 from tenants.selectors import list_projects
 
@@ -19,7 +19,7 @@ class ProjectAnswer(Answer):
 
     class Meta:
         model = Project
-        fields: ClassVar = ["id", "name", "is_archived", "created_at"]
+        fields: ClassVar = ["id", "name", "is_archived", "is_stopped", "created_at"]
 
 
 class NewProject(Body):
@@ -35,7 +35,7 @@ class ProjectChanges(Body):
     is_archived = Flag(required=False)
 
 
-class ProjectViewSet(TenantViewSet):
+class ProjectViewSet(StoppableViewSet):
     """Projects, archived ones included."""
 
     queryset = Project.objects.all()

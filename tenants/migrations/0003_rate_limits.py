@@ -1,4 +1,4 @@
-"""Rate limits, under row-level security like every tenant row, and budgets that only report."""
+"""Rate limits, under row-level security like every tenant row; budgets that only report; the emergency stop."""
 
 import uuid
 
@@ -20,7 +20,7 @@ def protect(apps, schema_editor):
         schema_editor.execute(statement, params=None)
 
 
-SCOPES = ["organization", "project", "key", "end_user", "model", "tag"]
+SCOPES = ["organization", "project", "key", "end_user", "model", "tag", "session"]
 UNITS = ["requests", "tokens", "usd", "concurrent"]
 
 
@@ -28,6 +28,13 @@ class Migration(migrations.Migration):
     dependencies = [("tenants", "0002_row_level_security")]
     operations = [
         migrations.AddField("budget", "is_shadow", models.BooleanField(default=False)),
+        migrations.AlterField(
+            "budget", "scope", models.CharField(choices=[(scope, scope) for scope in SCOPES], max_length=16)
+        ),
+        *(
+            migrations.AddField(model, "is_stopped", models.BooleanField(default=False))
+            for model in ("organization", "project", "apikey")
+        ),
         migrations.CreateModel(
             name="RateLimit",
             fields=[

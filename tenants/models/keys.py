@@ -23,6 +23,7 @@ class ApiKey(TenantRow):
     allowed_models = ArrayField(models.CharField(max_length=200), default=list, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    is_stopped = models.BooleanField(default=False)
     rotated_to = models.UUIDField(null=True, blank=True, editable=False)
     created_by = models.CharField(max_length=254, blank=True)
 

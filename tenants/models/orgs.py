@@ -22,6 +22,8 @@ class Organization(models.Model):
     data_key = models.BinaryField(editable=False)
     version = models.BigIntegerField(default=1, editable=False)
     is_active = models.BooleanField(default=True)
+    # The emergency stop: no call is taken until somebody resumes.
+    is_stopped = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     def __str__(self) -> str:
@@ -46,6 +48,7 @@ class Project(TenantRow):
 
     name = models.CharField(max_length=120)
     is_archived = models.BooleanField(default=False)
+    is_stopped = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org", "name"], name="project_names_are_unique")]

@@ -212,11 +212,12 @@ class TestValkeyHangs:
                 entry.plan = plan
                 await desk.limits.reserve(plan, entry)
 
-        client().client_pause(100)
+        client().client_pause(10_000)
         task = asyncio.create_task(call())
         await asyncio.sleep(0)  # the reserve is on its way, and Valkey does not look yet
         task.cancel()
         await asyncio.wait([task])
+        client().client_unpause()
         (row,) = await desk.written()
         assert (row.effective_cost, row.status, row.error_code) == (0, 499, "client_disconnected")
         assert desk.counters(plan) == {(0, 0)}

@@ -156,11 +156,12 @@ class TestFailed:
         assert await caller.call("k") == b"answer 2, whole"
 
     async def test_who_leaves_while_the_key_is_claimed_leaves_no_claim(self, caller: Caller) -> None:
-        client().client_pause(100)
+        client().client_pause(10_000)
         task = asyncio.create_task(caller.call("k"))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
+        client().client_unpause()
         assert await caller.call("k") == b"answer 1, whole"
 
     async def test_an_answer_that_is_too_long_is_not_kept(
