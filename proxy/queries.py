@@ -1,6 +1,7 @@
 """What a key may ask about itself: its models, what a body would cost, what is left of its budgets, one call's story."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import orjson
 from django.db import Error as AnyDatabaseError
 from django.db import connection
 
-from costhub.lib import keyspace
+from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.call import Call
@@ -18,13 +19,15 @@ from proxy.core.controls import parse_controls
 from proxy.core.limits import find_scopes
 from proxy.core.plan import exact_bound, make_plan
 from proxy.core.pricing import bound_cost
+from proxy.core.rates import UNITS, find_rates, sum_window
 from proxy.core.wire import parse_request
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, ModelNotFound, NotFound
 from proxy.models import LedgerEntry
-from proxy.types import Endpoint
+from proxy.types import NO_LIMIT, Endpoint, Rate
 from proxy.wiring import Edges
 from tenants.access import org_scope
+from tenants.choices import LimitUnit
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
 
 Json = dict[str, Any]
@@ -70,13 +73,14 @@ async def estimate(call: Call, edges: Edges) -> Json:
 
 
 async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
-    """What is left for this key, and for an end user of it: every budget on the path, with its reset."""
+    """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every limit."""
     key, org = await edges.auth.authenticate(call.bearer())
     controls = parse_controls(call.headers)
+    user = key.end_user or end_user or controls.end_user
     scopes = find_scopes(
         org,
         key,
-        end_user=key.end_user or end_user or controls.end_user,
+        end_user=user,
         model="",
         tags=controls.tags,
         session=controls.session,
@@ -106,7 +110,39 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
                 "resets_at": None if scope.period == "total" else from_ms(scope.ends_ms).isoformat(),
             }
         )
-    return {"object": "costhub.budget", "budgets": budgets}
+    rates = find_rates(org, key, end_user=user, model="", tags=controls.tags, session=controls.session)
+    return {"object": "costhub.budget", "budgets": budgets, "rate_limits": await _show_rates(edges, rates)}
+
+
+async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
+    now, shown = clock.now_ms(), []
+    for rate in rates:
+        try:
+            members = await edges.valkey.send(
+                b"ZRANGE", rate.log, f"({now - rate.window_ms}" if rate.window_ms else b"-inf", b"+inf", b"BYSCORE"
+            )
+        except (ValkeyUnavailable, hiredis.ReplyError) as error:
+            raise GovernanceUnavailable("Rate limits cannot be read at the moment. Try again.") from error
+        used = sum_window(members) if rate.window_ms else (len(members), 0, 0)
+        shown += [
+            {
+                "id": limit_id,
+                "scope": rate.kind,
+                "subject": rate.subject,
+                "unit": unit if rate.window_ms else LimitUnit.CONCURRENT,
+                "window_seconds": rate.window_ms // 1000,
+                "is_shadow": rate.is_shadow,
+                **{
+                    name: format_usd(amount) if unit is LimitUnit.USD else str(amount)
+                    for name, amount in (("limit", limit), ("used", spent), ("remaining", max(limit - spent, 0)))
+                },
+            }
+            for unit, limit_id, limit, spent in zip(
+                UNITS, rate.limit_ids, (rate.requests, rate.tokens, rate.nanos), used, strict=True
+            )
+            if limit != NO_LIMIT
+        ]
+    return shown
 
 
 async def show_request(call: Call, edges: Edges, request_id: str) -> Json:

@@ -89,7 +89,13 @@ def correct(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, ga
     event = dump_row(correction_row(row, correction_id(str(entry.id)), used, cost, cost > entry.held))
     key = KeySnapshot(str(entry.key_id), org.id, str(entry.project_id), org.version, None, None, None, False)
     scopes = find_scopes(
-        org, key, end_user=entry.end_user, model=entry.request_model, tags=entry.tags, session=entry.session, at_ms=started_at_ms
+        org,
+        key,
+        end_user=entry.end_user,
+        model=entry.request_model,
+        tags=entry.tags,
+        session=entry.session,
+        at_ms=started_at_ms,
     )
     client().register_script(CORRECT.source)(
         keys=[

@@ -116,6 +116,13 @@ def _each(rates: Sequence[Rate], used: Sequence[int]) -> Iterator[tuple[Rate, Li
                 yield rate, unit, limit, spent
 
 
+def sum_window(members: Sequence[bytes]) -> tuple[int, int, int]:
+    """Requests, tokens and nano-USD of a window's log, whose members end in those (lua/rates.lua)."""
+    amounts = [[int(part) for part in member.split(b" ")[-SUMS_A_RATE:]] for member in members]
+    requests, tokens, nanos = (sum(column) for column in zip(*amounts, strict=True)) if amounts else (0, 0, 0)
+    return requests, tokens, nanos
+
+
 def format_span(ms: int) -> str:
     """A span of time as OpenAI writes it: ``1m30s``, ``20s``, ``250ms``."""
     if ms < _MS_A_SECOND:

@@ -15,8 +15,7 @@ from rest_framework.response import Response
 from tenants.access import access_row
 from tenants.actions.upstreams import create_upstream, prepare_probe, update_upstream
 from tenants.api.base import ManagementView, TenantViewSet
-from tenants.api.fields import Answer, Body, Choice, Flag, Text, Whole
-from tenants.api.keys import Nothing
+from tenants.api.fields import Answer, Body, Choice, Flag, Nothing, Text, Whole
 from tenants.api.problems import answer_problem_only
 from tenants.choices import UpstreamKind
 from tenants.models import Upstream

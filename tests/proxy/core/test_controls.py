@@ -23,8 +23,10 @@ def test_everything_asked() -> None:
             "x-costhub-user": "ben",
             "x-costhub-max-cost": " 0.05 ",
             "idempotency-key": "k" * 255,
+            "x-costhub-session": "run 7",
         }
     )
+    assert controls.session == "run 7"
     assert controls.tags == {"team": "search", "feature": "x", "a": "b=c"}
     assert (controls.end_user, controls.max_cost, controls.idempotency_key) == ("ben", 50_000_000, "k" * 255)
 
@@ -52,6 +54,7 @@ def test_everything_asked() -> None:
             ]
         ),
         ("idempotency-key", "k" * 256),
+        *(("x-costhub-session", value) for value in ["x" * 201, "a\nb", "a\x00"]),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(header: str, value: str) -> None:

@@ -16,9 +16,9 @@ HOUR_MS = 3_600_000
 MIDNIGHT_MS = NOON_MS - DAY_MS // 2
 
 
-def find(*budgets: BudgetSnapshot, end_user: str = "ben", **tags: str) -> tuple[Scope, ...]:
+def find(*budgets: BudgetSnapshot, end_user: str = "ben", session: str = "run 7", **tags: str) -> tuple[Scope, ...]:
     org = replace(ORG, budgets=budgets)
-    return find_scopes(org, KEY, end_user=end_user, model="small", tags=tags, at_ms=NOON_MS)
+    return find_scopes(org, KEY, end_user=end_user, model="small", tags=tags, session=session, at_ms=NOON_MS)
 
 
 def subjects(*budgets: BudgetSnapshot, end_user: str = "ben", **tags: str) -> list[str]:
@@ -34,6 +34,7 @@ def subjects(*budgets: BudgetSnapshot, end_user: str = "ben", **tags: str) -> li
         ("end_user", "ben"),
         ("model", "small"),
         ("tag", "team=search"),
+        ("session", "run 7"),
     ],
 )
 def test_a_budget_counts_the_subject_that_it_names_and_a_default_one_every_subject(scope: str, subject: str) -> None:
@@ -42,6 +43,46 @@ def test_a_budget_counts_the_subject_that_it_names_and_a_default_one_every_subje
     others = subjects(make_budget(scope, subject="another"), team="search")
     # An organisation's budget has no other organisation to count.
     assert others == ([ORG.id] if scope == "organization" else [])
+
+
+def test_a_call_of_no_run_is_in_no_budget_of_runs() -> None:
+    assert find(make_budget("session"), make_budget("session", subject="run 7"), session="") == ()
+
+
+class TestOverrides:
+    """A subject's own hard budget has the word; the default goes on counting, for when the exception ends."""
+
+    DEFAULT = make_budget("end_user", id="default", limit_nanos=5)
+
+    def hard(self, *budgets: BudgetSnapshot, **more: str) -> list[tuple[str, bool]]:
+        return [
+            (scope.budget_id, scope.is_lifted) for scope in find(*budgets, **more) if scope.is_hard or scope.is_lifted
+        ]
+
+    @pytest.mark.parametrize("limit", [1, 9])
+    def test_more_or_less_than_the_others(self, limit: int) -> None:
+        own = make_budget("end_user", id="own", subject="ben", limit_nanos=limit)
+        for budgets in ((self.DEFAULT, own), (own, self.DEFAULT)):
+            assert sorted(self.hard(*budgets)) == [("default", True), ("own", False)]
+            (default,) = (scope for scope in find(*budgets) if scope.budget_id == "default")
+            assert (default.is_hard, default.is_shadow) == (False, False)
+        assert self.hard(self.DEFAULT, own, end_user="ann") == [("default", False)]
+
+    @pytest.mark.parametrize("other", [{"period": "month"}, {"action": "warn"}, {"is_shadow": True}, {"scope": "tag"}])
+    def test_what_does_not_stand_in_for_it(self, other: dict[str, object]) -> None:
+        own = make_budget(**{"scope": "end_user", "id": "own", "subject": "ben"} | other)  # type: ignore[arg-type]
+        assert ("default", False) in self.hard(self.DEFAULT, own)
+
+    def test_of_an_organisation_all_budgets_hold(self) -> None:
+        budgets = [make_budget(id=name) for name in ("one", "two")]
+        assert self.hard(*budgets) == [("one", False), ("two", False)]
+
+
+def test_a_shadow_is_not_hard() -> None:
+    (scope,) = find(make_budget(is_shadow=True))
+    assert (scope.is_hard, scope.is_shadow) == (False, True)
+    (watching,) = find(make_budget(is_shadow=True, action="warn"))
+    assert (watching.is_hard, watching.is_shadow) == (False, False)
 
 
 def test_a_call_for_nobody_is_in_no_budget_of_end_users() -> None:

@@ -29,7 +29,7 @@ def limit(
 
 def rates_of(*limits: RateLimitSnapshot, end_user: str = "ada", tags: dict[str, str] | None = None) -> list[Rate]:
     org = replace(ORG, version=ORG.version + 1 + len(limits), rate_limits=limits)
-    return list(find_rates(org, KEY, end_user=end_user, model="small", tags=tags or {}))
+    return list(find_rates(org, KEY, end_user=end_user, model="small", tags=tags or {}, session="run 7"))
 
 
 def amounts(rate: Rate) -> tuple[int, int, int]:
@@ -55,10 +55,11 @@ def test_every_scope_finds_its_subject_and_no_other() -> None:
         BudgetScope.END_USER: "ada",
         BudgetScope.MODEL: "small",
         BudgetScope.TAG: "team=search",
+        BudgetScope.SESSION: "run 7",
     }
     found = rates_of(*(limit(3, scope=scope) for scope in scopes), tags={"team": "search"})
     assert {rate.kind: rate.subject for rate in found} == {str(scope): who for scope, who in scopes.items()}
-    assert len({rate.log for rate in found} | {rate.sums for rate in found}) == 12
+    assert len({rate.log for rate in found} | {rate.sums for rate in found}) == 14
     others = [limit(3, scope=scope, subject="another") for scope in scopes]
     assert rates_of(*others, tags={"team": "search"}) == []
 

@@ -297,7 +297,7 @@ class MoneyMachine(RuleBasedStateMachine):
     def make_call(self, user: str) -> Call:
         row = make_row(self.tenant, 0, end_user=user)
         key = KeySnapshot(row["key_id"], self.org.id, row["project_id"], 1, None, None, None, False)
-        scopes = find_scopes(self.org, key, end_user=user, model="", tags={}, at_ms=row["started_at_ms"])
+        scopes = find_scopes(self.org, key, end_user=user, model="", tags={}, session="", at_ms=row["started_at_ms"])
         call = Call(row, scopes)
         self.all.append(call)
         return call

@@ -1,4 +1,4 @@
-"""Rate limits, from the caller's side: what is refused and when to come again, and what is told of what is left."""
+"""Limits from the caller's side: what is refused and when to come again, and what is told of what is left."""
 
 import asyncio
 import json
@@ -15,10 +15,11 @@ from costhub.lib.redis import client
 from proxy.app import App
 from tenants.access import org_scope
 from tenants.actions.budgets import create_budget
+from tenants.actions.stops import set_stopped
 from tenants.choices import BudgetPeriod, BudgetScope, LimitUnit
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
-from tests.proxy.edges.threads import in_thread
+from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.proxy.test_app import Conversation, chat, converse, events_of, serve
 from tests.world import Tenant, World, make_catalog, make_rate_limit
 
@@ -205,3 +206,77 @@ def test_the_official_client_raises_its_own_error(proxy: Deployment, bank: Bank,
             official.chat.completions.create(model="small", messages=messages)
     assert caught.value.code == "rate_limit_exceeded"
     assert caught.value.response.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+async def test_an_end_user_sees_what_is_left(app: App, acme: Tenant) -> None:
+    def limit() -> None:
+        make_rate_limit(acme, 5, scope=BudgetScope.END_USER)
+        make_rate_limit(acme, 1_000_000, LimitUnit.USD, scope=BudgetScope.END_USER)
+        make_rate_limit(acme, 2, LimitUnit.CONCURRENT)
+        make_rate_limit(acme, 9, scope=BudgetScope.END_USER, subject="ann")
+        with org_scope(acme.org_id):
+            for subject, nanos in (("", 50_000_000), ("ben", 90_000_000)):
+                create_budget(
+                    actor=acme.owner,
+                    scope=BudgetScope.END_USER,
+                    subject=subject,
+                    period=BudgetPeriod.DAY,
+                    limit_nanos=Nanos(nanos),
+                )
+
+    await in_thread(limit)
+    await call(app, acme, x_costhub_user="ben")
+    await written(app)
+    shown = json.loads(
+        (await serve(app, converse(acme.api_key, path="/v1/costhub/budget", method="GET", x_costhub_user="ben"))).body
+    )
+    (budget,) = shown["budgets"]
+    assert (budget["limit"], budget["spent"], budget["remaining"]) == ("0.090000000", "0.000008400", "0.089991600")
+    assert [
+        (one["unit"], one["subject"], one["window_seconds"], one["limit"], one["used"], one["remaining"])
+        for one in shown["rate_limits"]
+    ] == [
+        ("requests", "ben", 60, "5", "1", "4"),
+        ("usd", "ben", 60, "0.001000000", "0.000008400", "0.000991600"),
+        ("concurrent", str(acme.key.pk), 0, "2", "0", "2"),
+    ]
+
+
+async def test_a_run_has_a_budget_of_its_own(app: App, acme: Tenant) -> None:
+    def limit() -> None:
+        with org_scope(acme.org_id):
+            create_budget(
+                actor=acme.owner, scope=BudgetScope.SESSION, period=BudgetPeriod.DAY, limit_nanos=Nanos(30_000)
+            )
+
+    await in_thread(limit)
+    statuses = []
+    for session in ("run 1", "run 1", "run 2", ""):
+        answer = await call(app, acme, chat(max_tokens=20), **({"x_costhub_session": session} if session else {}))
+        statuses.append(answer.status)
+        await written(app)
+    assert statuses == [200, 402, 200, 200]
+    assert [row["session"] for row in events_of(acme)] == ["run 1", "run 1", "run 2", ""]
+
+
+@pytest.mark.parametrize("what", ["organization", "project", "key"])
+async def test_the_emergency_stop_takes_effect_within_a_second(app: App, acme: Tenant, what: str) -> None:
+    target = {"organization": acme.org, "project": acme.project, "key": acme.key}[what]
+    assert (await call(app, acme)).status == 200
+
+    def set_to(is_stopped: bool) -> None:
+        with org_scope(acme.org_id):
+            set_stopped(actor=acme.owner, target=target, is_stopped=is_stopped)  # type: ignore[arg-type]
+
+    async def answers(status: int) -> bool:
+        return (await call(app, acme)).status == status
+
+    await in_thread(lambda: set_to(True))
+    await within_a_second(lambda: answers(403))
+    refused = await call(app, acme)
+    error = json.loads(refused.body)["error"]
+    assert (error["code"], refused.headers["x-should-retry"]) == ("emergency_stop", "false")
+    await written(app)
+    assert (events_of(acme)[-1]["error_code"], events_of(acme)[-1]["effective_cost"]) == ("emergency_stop", 0)
+    await in_thread(lambda: set_to(False))
+    await within_a_second(lambda: answers(200))
