@@ -13,6 +13,7 @@ from costhub.lib.money import format_usd
 from proxy.core import pricing, sse, tokens
 from proxy.core.plan import exact_bound
 from proxy.core.rates import describe
+from proxy.core.row import route_of
 from proxy.core.wire import upstream_body
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
@@ -55,6 +56,10 @@ async def run_attempts(
     in the middle.
     """
     number = 1
+    if plan.delay_ms:
+        # A slower lane is not our overhead.
+        await asyncio.sleep(plan.delay_ms / 1000)
+        entry.waited_ns = plan.delay_ms * 1_000_000
     while True:
         try:
             await _attempt(plan, hold, number, upstreams, reply, entry)
@@ -255,6 +260,8 @@ def _weigh(
     else:
         used = _count(plan, hold, reader)
         cost = pricing.cost(used, plan.price)
+    is_known = certainty in {Certainty.EXACT, Certainty.COUNTED}
+    saved = pricing.cost(used, plan.list_price) - cost if is_known and plan.list_price not in {None, plan.price} else 0
     return Attempt(
         number=number,
         status=status,
@@ -264,6 +271,7 @@ def _weigh(
         error=error_code,
         response_model=reader.model,
         finish_reason=reader.finish_reason,
+        saved=saved,
     )
 
 
@@ -337,7 +345,7 @@ def _first_headers(plan: Plan, entry: Entry) -> dict[str, str]:
         "x-request-id": entry.request_id,
         "x-costhub-cache": "bypass",
         "x-costhub-model": plan.model.name,
-        "x-costhub-route": "direct",
+        "x-costhub-route": route_of(plan),
         "x-costhub-overhead-ms": _overhead_ms(entry),
     }
 
@@ -353,11 +361,11 @@ def _last_words(entry: Entry) -> bytes:
 
 
 def _cost_fields(entry: Entry) -> dict[str, str]:
-    cost = entry.cost
+    cost, saved = entry.cost, entry.saved
     fields = {
         "x-costhub-cost": format_usd(cost),
-        "x-costhub-list-cost": format_usd(cost),
-        "x-costhub-savings": format_usd(0),
+        "x-costhub-list-cost": format_usd(cost + saved),
+        "x-costhub-savings": format_usd(saved),
     }
     hold = entry.hold
     if hold is not None and hold.remaining is not None:
@@ -366,5 +374,5 @@ def _cost_fields(entry: Entry) -> dict[str, str]:
 
 
 def _overhead_ms(entry: Entry) -> str:
-    micros = (clock.monotonic_ns() - entry.started_ns - entry.upstream_ns) // 1000
+    micros = (clock.monotonic_ns() - entry.started_ns - entry.upstream_ns - entry.waited_ns) // 1000
     return f"{micros // 1000}.{micros % 1000:03d}"

@@ -1,5 +1,7 @@
 """The path of a call, from bearer to ledger entry."""
 
+from functools import partial
+
 from proxy.attempts import run_attempts
 from proxy.call import Call
 from proxy.core.controls import parse_controls
@@ -19,13 +21,14 @@ async def complete(call: Call, edges: Edges, reply: Reply) -> None:
         request = parse_request(call.endpoint, body)
         entry.note_request(request)
         controls = parse_controls(call.headers)
-        plan = make_plan(request, controls, key, org, call.started_ms)
+        decide = partial(make_plan, request, controls, key, org, call.started_ms)
+        plan = decide(edges.limits.spent)
         entry.note_plan(plan)
         call.keeps_going = plan.upstream.drain_on_disconnect  # some bill the whole answer anyway
 
         # The same Idempotency-Key again: the first answer, at no cost.
         async with edges.replays.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
-                hold = await edges.limits.reserve(plan, entry)
+                plan, hold = await edges.limits.admit(plan, entry, decide)
                 await run_attempts(plan, hold, edges.upstreams, edges.limits, reply, entry)
     # Leaving the entry settles what was held and writes the ledger event, in one step.

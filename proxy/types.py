@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from tenants.snapshots import ModelSnapshot, PriceSnapshot, UpstreamSnapshot
+from tenants.snapshots import ModelSnapshot, PriceSnapshot, RungSnapshot, UpstreamSnapshot
 
 #: in the place of a limit that nobody set
 NO_LIMIT: Final = -1
@@ -19,6 +19,16 @@ class Endpoint(StrEnum):
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+
+
+class Draft(NamedTuple):
+    """What the rungs of a ladder change of a call: where it goes, at which price, how long its answer may be, and how long
+    it waits first."""
+
+    model: ModelSnapshot
+    price: PriceSnapshot
+    most_output: int = NO_LIMIT
+    delay_ms: int = 0
 
 
 class Controls(NamedTuple):
@@ -104,6 +114,8 @@ class Scope(NamedTuple):
     is_shadow: bool = False
     # A budget of the subject's own has the word; this default only goes on counting.
     is_lifted: bool = False
+    # Of a budget that degrades: from how many nanos on which rung is in force.
+    steps: tuple[tuple[int, RungSnapshot], ...] = ()
 
 
 class Rate(NamedTuple):
@@ -136,12 +148,21 @@ class Plan(NamedTuple):
     bound: Bound
     scopes: tuple[Scope, ...]
     rates: tuple[Rate, ...] = ()
+    #: what the model that was asked for costs
+    list_price: PriceSnapshot | None = None
+    #: what a ladder did to the call: its rungs, the most output, and how long it waits
+    rungs: tuple[str, ...] = ()
+    most_output: int = NO_LIMIT
+    delay_ms: int = 0
+    #: for each scope the spend between which its rungs are these, or NO_LIMIT twice
+    bands: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_capped(self) -> bool:
         """Whether a hard limit holds this call, so that we must set the upstream's output limit ourselves."""
         return (
             self.controls.max_cost is not None
+            or self.most_output != NO_LIMIT
             or any(scope.is_hard for scope in self.scopes)
             or any(rate.tokens != NO_LIMIT or rate.nanos != NO_LIMIT for rate in self.rates if not rate.is_shadow)
         )
@@ -171,6 +192,8 @@ class Attempt(NamedTuple):
     error: str = ""
     response_model: str = ""
     finish_reason: str = ""
+    # How much more the model that was asked for would have cost; less than nothing if it would have been cheaper.
+    saved: int = 0
 
     def to_row(self) -> dict[str, Any]:
         """The attempt as JSON in the ledger's row."""

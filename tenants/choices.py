@@ -66,10 +66,21 @@ class BudgetPeriod(StrEnum):
 
 
 class BudgetAction(StrEnum):
-    """What happens to a call that does not fit: it is refused, or it goes on and is reported."""
+    """What happens as a budget is used up: a call that does not fit is refused, or goes on and is reported; or calls are
+    made cheaper rung by rung, by the budget's ladder."""
 
     BLOCK = "block"
     WARN = "warn"
+    DEGRADE = "degrade"
+
+
+class RungKind(StrEnum):
+    """What a rung of a ladder does to calls."""
+
+    CHEAPER_MODEL = "cheaper_model"
+    SHORTER_OUTPUT = "shorter_output"
+    SLOWER_LANE = "slower_lane"
+    BLOCK = "block"
 
 
 class LimitUnit(StrEnum):

@@ -38,6 +38,7 @@ from tenants.snapshots import (
     OrgSnapshot,
     PriceSnapshot,
     RateLimitSnapshot,
+    RungSnapshot,
     UpstreamSnapshot,
 )
 
@@ -270,6 +271,7 @@ def _budget(row: Budget) -> BudgetSnapshot:
         name=row.name,
         created_ms=to_ms(row.created_at),
         is_shadow=row.is_shadow,
+        ladder=tuple(RungSnapshot(**rung) for rung in row.ladder),
     )
 
 

@@ -59,6 +59,17 @@ class ModelSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class RungSnapshot:
+    """One rung of a ladder: in force from so many per cent of its budget on. Each kind has its own of the other fields."""
+
+    at: int
+    rung: str
+    model: str = ""
+    max_tokens: int = 0
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetSnapshot:
     """One budget. An empty ``subject`` makes it the default of every subject of its scope."""
 
@@ -71,6 +82,7 @@ class BudgetSnapshot:
     name: str
     created_ms: int
     is_shadow: bool = False
+    ladder: tuple[RungSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ class OrgSnapshot:
         data["data_key"] = base64.b64decode(data["data_key"])
         for name in ("blocked_end_users", "stopped_projects", "stopped_keys"):
             data[name] = frozenset(data[name])
-        data["budgets"] = tuple(BudgetSnapshot(**budget) for budget in data["budgets"])
+        data["budgets"] = tuple(_budget(budget) for budget in data["budgets"])
         data["rate_limits"] = tuple(RateLimitSnapshot(**limit) for limit in data["rate_limits"])
         data["upstreams"] = {key: _upstream(value) for key, value in data["upstreams"].items()}
         data["models"] = {key: _model(value) for key, value in data["models"].items()}
@@ -173,6 +185,11 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return value
+
+
+def _budget(data: dict[str, Any]) -> BudgetSnapshot:
+    data["ladder"] = tuple(RungSnapshot(**rung) for rung in data["ladder"])
+    return BudgetSnapshot(**data)
 
 
 def _upstream(data: dict[str, Any]) -> UpstreamSnapshot:

@@ -7,7 +7,7 @@ from typing import Final
 from costhub.lib.keyspace import counter_key
 from costhub.lib.moments import from_ms, to_ms
 from proxy.types import Scope
-from tenants.choices import BudgetAction, BudgetScope
+from tenants.choices import BudgetAction, BudgetScope, RungKind
 from tenants.periods import period_bounds
 from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot
 
@@ -56,7 +56,7 @@ def _scopes_in_minute(
     own = {
         (budget.scope, budget.subject, budget.period)
         for budget in org.budgets
-        if budget.subject and budget.action == _BLOCK and not budget.is_shadow
+        if budget.subject and budget.action != BudgetAction.WARN and not budget.is_shadow
     }
     scopes = []
     for budget in org.budgets:
@@ -64,7 +64,7 @@ def _scopes_in_minute(
             if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION:
                 scope = make_scope(org, budget, subject, minute * _MINUTE_MS)
                 if not budget.subject and (budget.scope, subject, budget.period) in own:
-                    scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True)
+                    scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True, steps=())
                 scopes.append(scope)
     return tuple(scopes)
 
@@ -87,6 +87,9 @@ def subjects_of(
 def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
     """One budget's scope for one subject, in the period that holds ``at_ms``."""
     starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, at_ms // _MINUTE_MS)
+    # A ladder's last rung is a limit like any other; the others say from when on calls are made cheaper.
+    block = next((rung for rung in budget.ladder if rung.rung == _BLOCK), None)
+    is_hard = budget.action == _BLOCK or block is not None
     return Scope(
         budget_id=budget.id,
         kind=budget.scope,
@@ -94,12 +97,17 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         period=budget.period,
         # A budget that counts anew from some moment on has a new counter.
         counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
-        limit=budget.limit_nanos,
-        is_hard=budget.action == _BLOCK and not budget.is_shadow,
+        limit=budget.limit_nanos if block is None else budget.limit_nanos * block.at // 100,
+        is_hard=is_hard and not budget.is_shadow,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
         ends_ms=ends_ms,
-        is_shadow=budget.action == _BLOCK and budget.is_shadow,
+        is_shadow=is_hard and budget.is_shadow,
+        steps=()
+        if budget.is_shadow
+        else tuple(
+            (budget.limit_nanos * rung.at // 100, rung) for rung in budget.ladder if rung.rung != RungKind.BLOCK
+        ),
     )
 
 

@@ -1,19 +1,32 @@
 """Everything that can be decided before the first byte leaves, from values alone."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from proxy.core import pricing, tokens
+from proxy.core.ladders import find_bands, go_down
 from proxy.core.limits import find_scopes
 from proxy.core.rates import cap_output, find_rates
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
-from proxy.types import Bound, Controls, Endpoint, Plan, Request
+from proxy.types import NO_LIMIT, Bound, Controls, Draft, Endpoint, Plan, Request
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
 
 MAX_PICOS_A_CALL: Final = 2**53
 
 
-def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> Plan:
+def make_plan(
+    request: Request,
+    controls: Controls,
+    key: KeySnapshot,
+    org: OrgSnapshot,
+    at_ms: int,
+    spent: Mapping[str, int] = MappingProxyType({}),
+) -> Plan:
     """Decide where a call goes, what it may cost at most, and which budgets must take that.
+
+    ``spent``: what is known of budgets' spend, in nano-USD by counter; it decides on which rungs of their ladders the
+    call is.
 
     Raises ModelNotFound, ModelNotPriced, NotAllowed, or InvalidRequest when the request asks for what cannot be.
     """
@@ -29,19 +42,25 @@ def make_plan(request: Request, controls: Controls, key: KeySnapshot, org: OrgSn
             " organisation to set one under Models & prices.",
             param="model",
         )
-    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=controls.tags, session=controls.session)
-    bound = quick_bound(request, model, price)
+    tags, session = controls.tags, controls.session
+    scopes = find_scopes(org, key, end_user=end_user, model=model.name, tags=tags, session=session, at_ms=at_ms)
+    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=tags, session=session)
+    draft, rungs = go_down(Draft(model, price), scopes, spent, org, key, at_ms)
+    bound = quick_bound(request, draft.model, draft.price, draft.most_output)
     return Plan(
         request=request,
         controls=controls if controls.end_user == end_user else controls._replace(end_user=end_user),
-        model=model,
-        upstream=org.upstreams[model.upstream_id],
-        price=price,
+        model=draft.model,
+        upstream=org.upstreams[draft.model.upstream_id],
+        price=draft.price,
         bound=cap_output(bound, rates) if rates else bound,
-        scopes=find_scopes(
-            org, key, end_user=end_user, model=model.name, tags=controls.tags, session=controls.session, at_ms=at_ms
-        ),
+        scopes=scopes,
         rates=rates,
+        list_price=price,
+        rungs=rungs,
+        most_output=draft.most_output,
+        delay_ms=draft.delay_ms,
+        bands=find_bands(scopes, spent),
     )
 
 
@@ -73,25 +92,36 @@ def find_model(name: str, key: KeySnapshot, org: OrgSnapshot) -> ModelSnapshot:
     return model
 
 
-def quick_bound(request: Request, model: ModelSnapshot, price: PriceSnapshot) -> Bound:
+def quick_bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, most_output: int = NO_LIMIT) -> Bound:
     """A bound that costs nothing to make; see ``tokens.bound_by_bytes``."""
-    return _bound(request, model, price, tokens.bound_by_bytes(request, model), is_exact=False)
+    return _bound(request, model, price, tokens.bound_by_bytes(request, model), most_output, is_exact=False)
 
 
 def exact_bound(plan: Plan) -> Bound:
     """The bound with the request's tokens counted in the model's own vocabulary."""
     counted = tokens.count_exactly(plan.request, plan.model)
-    bound = _bound(plan.request, plan.model, plan.price, min(counted, plan.bound.input_tokens), is_exact=True)
+    input_tokens = min(counted, plan.bound.input_tokens)
+    bound = _bound(plan.request, plan.model, plan.price, input_tokens, plan.most_output, is_exact=True)
     return cap_output(bound, plan.rates)
 
 
-def _bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, input_tokens: int, *, is_exact: bool) -> Bound:
+def _bound(
+    request: Request,
+    model: ModelSnapshot,
+    price: PriceSnapshot,
+    input_tokens: int,
+    most_output: int,
+    *,
+    is_exact: bool,
+) -> Bound:
     if request.endpoint is Endpoint.EMBEDDINGS:
         max_output = 0
     else:
         max_output = min(request.max_output or model.max_output_tokens, model.max_output_tokens)
         if max_output < 1:
             raise InvalidRequest(f"The model {model.name} gives no output.", param="model")
+        if most_output != NO_LIMIT:
+            max_output = min(max_output, most_output)
     bound = pricing.make_bound(
         price,
         input_tokens=input_tokens,

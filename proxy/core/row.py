@@ -74,7 +74,12 @@ def add_plan(row: Row, plan: Plan) -> None:
     row["upstream_id"] = plan.upstream.id
     row["provider"] = plan.upstream.kind
     row["price_id"] = plan.price.id or None
-    row["route_reason"] = "direct"
+    row["route_reason"] = route_of(plan)
+
+
+def route_of(plan: Plan) -> str:
+    """Why the call went where it went: ``direct``, or which rungs of a ladder it is on."""
+    return f"degraded: {', '.join(plan.rungs)}" if plan.rungs else "direct"
 
 
 def add_attempts(row: Row, attempts: Sequence[Attempt], hold: Hold) -> None:
@@ -83,7 +88,10 @@ def add_attempts(row: Row, attempts: Sequence[Attempt], hold: Hold) -> None:
     cost = sum(attempt.cost for attempt in attempts)
     row["attempts"] = [attempt.to_row() for attempt in attempts]
     row |= usage_columns(used)
-    row["list_cost"] = row["effective_cost"] = cost
+    saved = sum(attempt.saved for attempt in attempts)
+    row["effective_cost"] = cost
+    row["list_cost"] = cost + saved
+    row["savings"] = {"routing": saved} if saved else {}
     row["held"] = hold.amount
     row["is_overrun"] = cost > hold.amount
     row["is_estimated"] = any(attempt.certainty in {Certainty.COUNTED, Certainty.BOUND} for attempt in attempts)

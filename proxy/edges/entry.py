@@ -29,6 +29,8 @@ class Entry:
     error_code: str = ""
     first_byte_ns: int | None = None
     upstream_ns: int = 0
+    # In a slower lane.
+    waited_ns: int = 0
 
     def note_request(self, request: Request) -> None:
         """What was asked for, also where it is refused next."""
@@ -38,6 +40,11 @@ class Entry:
         """What was decided."""
         self.plan = plan
         add_plan(self.row, plan)
+
+    @property
+    def saved(self) -> int:
+        """Nano-USD that the model that was asked for would have cost more."""
+        return sum(attempt.saved for attempt in self.attempts)
 
     @property
     def cost(self) -> int:

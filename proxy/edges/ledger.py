@@ -244,7 +244,7 @@ def _finish_row(entry: Entry) -> Row:
     row["status"] = entry.status
     row["error_code"] = entry.error_code
     row["duration_us"] = (now - entry.started_ns) // 1000
-    row["overhead_us"] = (now - entry.started_ns - entry.upstream_ns) // 1000
+    row["overhead_us"] = (now - entry.started_ns - entry.upstream_ns - entry.waited_ns) // 1000
     if entry.first_byte_ns is not None:
         row["first_byte_us"] = (entry.first_byte_ns - entry.started_ns) // 1000
     return row

@@ -14,7 +14,7 @@ counter unknown        cold       counted anew from the ledger; closed while tha
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -45,8 +45,18 @@ RENEWAL_SECONDS: Final = 10
 FEWEST_OUTPUT_TOKENS: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 _TRIES: Final = 4
+#: counters of budgets that degrade
+_MAX_SPENT: Final = 50_000
 
 RESERVE: Final = Script("reserve", shares="rates")
+
+
+class _Crossed(Exception):
+    """Budgets that degrade are on other rungs than the plan assumes. ``spent``: nano-USD by counter."""
+
+    def __init__(self, spent: dict[str, int]) -> None:
+        super().__init__("a step of a ladder was crossed")
+        self.spent = spent
 
 
 class Limits:
@@ -55,6 +65,7 @@ class Limits:
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
         self._open: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
         self._counting: dict[str, asyncio.Future[None]] = {}
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
@@ -72,6 +83,25 @@ class Limits:
             closing = asyncio.get_running_loop().run_in_executor(self._database, connections.close_all)
             await asyncio.wait_for(closing, _CLOSING_SECONDS)
         self._database.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def spent(self) -> Mapping[str, int]:
+        """What this process knows of the spend of budgets that degrade: nano-USD by counter, as a reserve found it last."""
+        return self._spent
+
+    async def admit(self, plan: Plan, entry: Entry, decide: Callable[[Mapping[str, int]], Plan]) -> tuple[Plan, Hold]:
+        """As ``reserve``, for a first attempt. Where a budget has crossed a step of its ladder since the call was planned,
+        it is planned anew with what is known now: gives the plan that holds, too."""
+        for _ in range(_TRIES):
+            try:
+                return plan, await self.reserve(plan, entry)
+            except _Crossed as crossed:
+                if len(self._spent) >= _MAX_SPENT:
+                    self._spent.clear()
+                self._spent |= crossed.spent
+                plan = decide(self._spent)
+                entry.note_plan(plan)
+        raise GovernanceUnavailable("Budgets move too fast to be checked, so nothing was spent. Try again.")
 
     async def reserve(self, plan: Plan, entry: Entry, attempt: int = 1) -> Hold:
         """Set aside what one attempt of ``plan`` may cost, in every budget on its path, or in none.
@@ -104,6 +134,11 @@ class Limits:
                 raise _refusal(plan.scopes[answer[1] - 1], answer)
             elif verdict == -5:
                 raise _rate_refusal(plan, answer)
+            elif verdict == -6:
+                places, spends = answer[1::2], answer[2::2]
+                raise _Crossed(
+                    {plan.scopes[place - 1].counter: spend for place, spend in zip(places, spends, strict=True)}
+                )
             else:
                 break
         raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent. Try again.")
@@ -206,13 +241,14 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         bound.input_tokens,
         bound.choices,
     ]
-    for scope in plan.scopes:
+    for scope, band in zip(plan.scopes, plan.bands, strict=True):
         keys.append(scope.counter)
         numbers += (
             scope.limit if scope.is_hard or scope.is_shadow else NO_LIMIT,
             scope.is_whole,
             scope.ends_ms + keyspace.COUNTER_KEPT_MS,
             scope.is_shadow,
+            *band,
         )
     for rate in plan.rates:
         keys += (rate.log, rate.sums)

@@ -1,8 +1,8 @@
 """Budgets: how much may be spent, by whom, in which window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -12,6 +12,7 @@ from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.ladders import check_ladder
 from tenants.actions.subjects import check_subject
 from tenants.actions.values import check_name
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
@@ -34,8 +35,10 @@ def create_budget(
     name: str = "",
     thresholds: Sequence[int] | None = None,
     is_shadow: bool = False,
+    ladder: Sequence[Mapping[str, Any]] = (),
 ) -> Budget:
-    """Create a budget. An empty ``subject`` makes it the default of each subject of its scope.
+    """Create a budget. An empty ``subject`` makes it the default of each subject of its scope. One that degrades has a
+    ``ladder``.
 
     Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject or
     threshold that cannot be, NotFound for a subject that does not exist.
@@ -52,6 +55,7 @@ def create_budget(
         limit_nanos=_check_limit(limit_nanos),
         action=action.value,
         is_shadow=is_shadow,
+        ladder=_check_ladder(actor, action, ladder),
         thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
     )
     with transaction.atomic():
@@ -79,6 +83,7 @@ def update_budget(
     name: str | None = None,
     thresholds: Sequence[int] | None = None,
     is_shadow: bool | None = None,
+    ladder: Sequence[Mapping[str, Any]] | None = None,
     is_active: bool | None = None,
 ) -> Budget:
     """Change a budget. What it counts and in which window stays: another one is another budget."""
@@ -86,8 +91,11 @@ def update_budget(
     new: dict[str, object] = {}
     if limit_nanos is not None:
         new["limit_nanos"] = _check_limit(limit_nanos)
-    if action is not None:
-        new["action"] = action.value
+    if action is not None or ladder is not None:
+        action = action or BudgetAction(budget.action)
+        # A ladder goes with its action: another action has none.
+        given = budget.ladder if ladder is None and action is BudgetAction.DEGRADE else ladder or ()
+        new |= {"action": action.value, "ladder": _check_ladder(actor, action, given)}
     if name is not None:
         new["name"] = check_name(name) if name else ""
     if thresholds is not None:
@@ -101,6 +109,14 @@ def update_budget(
             new["created_at"] = clock.now()
     apply_changes(actor, budget, new)
     return budget
+
+
+def _check_ladder(actor: Actor, action: BudgetAction, ladder: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if action is BudgetAction.DEGRADE:
+        return check_ladder(actor, ladder)
+    if ladder:
+        raise InvalidField("Only a budget that degrades has a ladder.", field="ladder")
+    return []
 
 
 def _check_limit(limit: Nanos) -> Nanos:

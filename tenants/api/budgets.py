@@ -16,8 +16,6 @@ from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
 from tenants.models import Budget
 from tenants.selectors import list_budgets
 
-_LATER = {"degrade": "'degrade' arrives with budget ladders; until then give block or warn."}
-
 
 class BudgetAnswer(Answer):
     """A budget. An empty ``subject`` makes it the default of each subject of its scope."""
@@ -34,6 +32,7 @@ class BudgetAnswer(Answer):
             "period",
             "limit",
             "action",
+            "ladder",
             "thresholds",
             "is_shadow",
             "is_active",
@@ -48,7 +47,8 @@ class NewBudget(Body):
     subject = Text(required=False, allow_blank=True, allow_null=True)
     period = Choice(BudgetPeriod)
     limit = Usd()
-    action = Choice(BudgetAction, refusals=_LATER, required=False)
+    action = Choice(BudgetAction, required=False)
+    ladder = serializers.ListField(child=serializers.DictField(), required=False, max_length=100)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
     is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)
@@ -58,7 +58,8 @@ class BudgetChanges(Body):
     """What may change."""
 
     limit = Usd(required=False)
-    action = Choice(BudgetAction, refusals=_LATER, required=False)
+    action = Choice(BudgetAction, required=False)
+    ladder = serializers.ListField(child=serializers.DictField(), required=False, max_length=100)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
     is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)

@@ -28,6 +28,14 @@ class Migration(migrations.Migration):
     dependencies = [("tenants", "0002_row_level_security")]
     operations = [
         migrations.AddField("budget", "is_shadow", models.BooleanField(default=False)),
+        migrations.AddField("budget", "ladder", models.JSONField(blank=True, default=list)),
+        migrations.AlterField(
+            "budget",
+            "action",
+            models.CharField(
+                choices=[(action, action) for action in ("block", "warn", "degrade")], default="block", max_length=8
+            ),
+        ),
         migrations.AlterField(
             "budget", "scope", models.CharField(choices=[(scope, scope) for scope in SCOPES], max_length=16)
         ),

@@ -29,6 +29,8 @@ class Budget(TenantRow):
         default=BudgetAction.BLOCK.value,
         choices=[(action.value, action.value) for action in BudgetAction],
     )
+    # Of a budget that degrades: [{"at": 80, "rung": "cheaper_model", "model": "small"}, ...], rising.
+    ladder = models.JSONField(default=list, blank=True)
     # Reports what it would have refused, and refuses nothing.
     is_shadow = models.BooleanField(default=False)
     thresholds = ArrayField(models.PositiveSmallIntegerField(), default=default_thresholds)

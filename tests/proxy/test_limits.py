@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import openai
@@ -16,7 +16,7 @@ from proxy.app import App
 from tenants.access import org_scope
 from tenants.actions.budgets import create_budget
 from tenants.actions.stops import set_stopped
-from tenants.choices import BudgetPeriod, BudgetScope, LimitUnit
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.edges.threads import in_thread, within_a_second
@@ -280,3 +280,87 @@ async def test_the_emergency_stop_takes_effect_within_a_second(app: App, acme: T
     assert (events_of(acme)[-1]["error_code"], events_of(acme)[-1]["effective_cost"]) == ("emergency_stop", 0)
     await in_thread(lambda: set_to(False))
     await within_a_second(lambda: answers(200))
+
+
+class TestLadder:
+    """Calls of a large model, 84 microdollars each, under a budget of 600: from 60 on they are on a rung."""
+
+    @pytest.fixture
+    def climb(self, acme: Tenant, bank: Bank) -> Callable[..., Awaitable[None]]:
+        async def make(*rungs: dict[str, Any]) -> None:
+            def create() -> None:
+                make_catalog(
+                    acme, model="large", base_url=bank.base_url, input_per_million="1.5", output_per_million="6"
+                )
+                with org_scope(acme.org_id):
+                    create_budget(
+                        actor=acme.owner,
+                        scope=BudgetScope.ORGANIZATION,
+                        period=BudgetPeriod.DAY,
+                        limit_nanos=Nanos(600_000),
+                        action=BudgetAction.DEGRADE,
+                        ladder=[{"at": 10} | rung for rung in rungs],
+                    )
+
+            await in_thread(create)
+
+        return make
+
+    async def ask(self, app: App, acme: Tenant) -> Conversation:
+        answer = await call(app, acme, chat(model="large", max_tokens=20))
+        await written(app)
+        return answer
+
+    async def test_a_cheaper_model(self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]]) -> None:
+        await climb({"rung": "cheaper_model", "model": "small"})
+        first, second = [await self.ask(app, acme) for _ in range(2)]
+        assert [answer.headers["x-costhub-model"] for answer in (first, second)] == ["large", "small"]
+        assert [answer.headers["x-costhub-route"] for answer in (first, second)] == [
+            "direct",
+            "degraded: cheaper_model",
+        ]
+        names = ("x-costhub-cost", "x-costhub-list-cost", "x-costhub-savings")
+        assert [[answer.headers[name] for name in names] for answer in (first, second)] == [
+            ["0.000084000", "0.000084000", "0.000000000"],
+            ["0.000008400", "0.000084000", "0.000075600"],
+        ]
+        row = events_of(acme)[1]
+        assert (row["request_model"], row["route_reason"], row["savings"]) == (
+            "large",
+            "degraded: cheaper_model",
+            {"routing": 75_600},
+        )
+        assert row["list_cost"] - row["effective_cost"] == 75_600
+
+    async def test_a_process_that_knows_nothing_yet_finds_the_rung(
+        self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]]
+    ) -> None:
+        await climb({"rung": "cheaper_model", "model": "small"})
+        await self.ask(app, acme)
+        another = App()
+        await another.open()
+        answer = await call(another, acme, chat(model="large", max_tokens=20))
+        await another.close()
+        assert answer.headers["x-costhub-model"] == "small"
+
+    async def test_a_shorter_answer(
+        self, app: App, acme: Tenant, bank: Bank, climb: Callable[..., Awaitable[None]]
+    ) -> None:
+        await climb({"rung": "shorter_output", "max_tokens": 5}, {"rung": "cheaper_model", "model": "small"})
+        for _ in range(2):
+            answer = await self.ask(app, acme)
+        assert answer.headers["x-costhub-route"] == "degraded: shorter_output, cheaper_model"
+        assert json.loads(bank.calls_received()[-1].body)["max_tokens"] == 5
+
+    async def test_a_slower_lane(self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]]) -> None:
+        await climb({"rung": "slower_lane", "delay_ms": 120})
+        for _ in range(2):
+            await self.ask(app, acme)
+        row = events_of(acme)[1]
+        assert row["duration_us"] >= 120_000
+        assert row["overhead_us"] <= row["duration_us"] - 120_000
+
+    async def test_block(self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]]) -> None:
+        await climb({"rung": "block"})
+        refused = await self.ask(app, acme)
+        assert (refused.status, json.loads(refused.body)["error"]["budget"]["limit"]) == (402, "0.000060000")

@@ -11,7 +11,8 @@
 --         9 most that the caller will pay, nanos, or -1
 --         10 how many counters   11 input tokens   12 choices
 --         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
---         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow
+--         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow | of a budget with a
+--         ladder, the spend from which to below which the plan holds, else -1 twice
 --         then for each window: its length in ms, 0 for calls under way | the most requests, tokens and nanos in it, or
 --         -1 | 1 if it is only a shadow
 --
@@ -23,6 +24,7 @@
 --      or {-2, place, ...}  these counters are not known; 0 means that the whole shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
 --      or {-4}         the caller's own limit cannot take it
+--      or {-6, place of the counter, settled + held, ...}   these are on other rungs of their ladders: plan anew
 --      or {-5, place of the window, unit from 1, what is in it, what is needed, ms until there is room}
 --
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
@@ -57,12 +59,25 @@ local unknown, known = {-2}, {}
 for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
     -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
-    if not known[place][1] and number[12 + 4 * place - 2] ~= 1
+    if not known[place][1] and number[12 + 6 * place - 4] ~= 1
         and redis.call('EXISTS', string.match(KEYS[4 + place], '^.-:budget:[^:]*:%-?%d+:')) == 0 then
         unknown[#unknown + 1] = place
     end
 end
 if #unknown > 1 then return unknown end
+
+local crossed = {-6}
+for place = 1, counters do
+    local from, below = number[12 + 6 * place - 1], number[12 + 6 * place]
+    if from >= 0 and attempt == 1 then
+        local spent = tonumber(known[place][1] or 0) + tonumber(known[place][2] or 0)
+        if spent < from or spent >= below then
+            crossed[#crossed + 1] = place
+            crossed[#crossed + 1] = spent
+        end
+    end
+end
+if #crossed > 1 then return crossed end
 
 local shadows = {}
 -- the room in the tightest hard budget
@@ -76,16 +91,16 @@ if own >= 0 then
     end
 end
 for place = 1, counters do
-    local limit = number[12 + 4 * place - 3]
+    local limit = number[12 + 6 * place - 5]
     if limit >= 0 then
         local settled, in_flight = tonumber(known[place][1] or 0), tonumber(known[place][2] or 0)
         local left = limit - settled - in_flight
         if left < least then
             if not is_exact then return {-3} end
-            if number[12 + 4 * place] ~= 1 then return {0, place, settled, in_flight, least} end
+            if number[12 + 6 * place - 2] ~= 1 then return {0, place, settled, in_flight, least} end
             shadows[#shadows + 1] = place
         end
-        if number[12 + 4 * place] ~= 1 then
+        if number[12 + 6 * place - 2] ~= 1 then
             -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
             if not is_exact and left - full < limit / 10 then return {-3} end
             if not tightest or left < tightest then tightest = left end
@@ -106,7 +121,7 @@ local text = whole(amount)
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
 local totals, used = {}, {}
 for place = 1, windows do
-    local at = 12 + 4 * counters + 5 * (place - 1)
+    local at = 12 + 6 * counters + 5 * (place - 1)
     local log, window = KEYS[3 + counters + 2 * place], number[at + 1]
     local total
     if window == 0 then
@@ -136,7 +151,7 @@ end
 -- Everything fits. From here on it is only written.
 local lines = ''
 for place = 1, windows do
-    local at = 12 + 4 * counters + 5 * (place - 1)
+    local at = 12 + 6 * counters + 5 * (place - 1)
     local log, sums, window = KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place], number[at + 1]
     if window == 0 then
         redis.call('ZADD', log, now, ARGV[1])
@@ -154,7 +169,7 @@ for place = 1, counters do
     local key = KEYS[4 + place]
     if redis.call('HINCRBY', key, 'h', text) == amount then
         redis.call('HSETNX', key, 's', 0)
-        redis.call('PEXPIREAT', key, number[12 + 4 * place - 1])
+        redis.call('PEXPIREAT', key, number[12 + 6 * place - 3])
     end
 end
 if held[1] then

@@ -1,5 +1,6 @@
 """reserve.lua: every answer it can give, and that it counts as Python does."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from costhub.lib import keyspace
 from costhub.lib.money import MAX_LIMIT_NANOS, round_up
 from costhub.lib.redis import client
-from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Till, next_shard
+from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Line, Till, next_shard
 
 EPOCH = b"first"
 
@@ -305,3 +306,32 @@ class TestExact:
             [0, 1, limit - 3, 3, 1],
         ]
         assert till.read(line) == (limit - 3, 3)
+
+
+class TestLadder:
+    """A plan holds for a span of spend: outside it the call is planned anew, and nothing is held."""
+
+    def band(self, till: Till, low: int, high: int) -> Line:
+        return replace(till.line("org", 1_000), band=(low, high))
+
+    @pytest.mark.parametrize(("settled", "held"), [(400, 0), (0, 400), (250, 150), (499, 0)])
+    def test_it_holds_within_its_span(self, till: Till, settled: int, held: int) -> None:
+        till.put(till.line("org"), settled, held)
+        assert till.reserve("a", self.band(till, 400, 500), wanted=1)[0] == 1
+
+    @pytest.mark.parametrize("spent", [399, 500])
+    def test_it_does_not_outside(self, till: Till, spent: int) -> None:
+        till.put(till.line("org"), spent, 0)
+        assert till.reserve("a", self.band(till, 400, 500), wanted=1) == [-6, 1, spent]
+        assert till.read(till.line("org")) == (spent, 0)
+
+    def test_all_that_were_crossed_are_named(self, till: Till) -> None:
+        lines = [replace(till.line(name), band=(0, 10)) for name in ("one", "two", "three")]
+        for line, spent in zip(lines, (9, 10, 11), strict=True):
+            till.put(line, spent, 0)
+        assert till.reserve("a", *lines, wanted=1) == [-6, 2, 10, 3, 11]
+
+    def test_a_later_attempt_keeps_its_plan(self, till: Till) -> None:
+        line = self.band(till, 0, 50)
+        assert till.reserve("a", line, wanted=60)[0] == 1
+        assert till.reserve("a", line, wanted=60, attempt=2)[0] == 1

@@ -38,6 +38,8 @@ class Line:
     limit: int = -1
     is_whole: bool = True
     is_shadow: bool = False
+    # Of a ladder: the spend from which to below which a plan holds.
+    band: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Till:
         """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
         numbers = [now, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost, len(lines), 0, 1]
         for line in lines:
-            numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow)
+            numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow, *line.band)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
         for window in windows:
             keys += (window.log, window.sums)

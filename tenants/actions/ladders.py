@@ -1,0 +1,99 @@
+"""The ladders of budgets that degrade: which rungs there may be, and in which order."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from costhub.lib import clock
+from costhub.lib.errors import InvalidField
+from costhub.lib.moments import to_ms
+from tenants.access import Actor
+from tenants.choices import RungKind
+from tenants.selectors import load_org_snapshot
+from tenants.snapshots import ModelSnapshot, PriceSnapshot
+
+MAX_RUNGS: Final = 10
+MAX_PERCENT: Final = 200
+MAX_TOKENS: Final = 10_000_000
+#: longer than this, callers give up
+MAX_DELAY_MS: Final = 60_000
+
+_EXAMPLE: Final = '{"at": 80, "rung": "cheaper_model", "model": "small"}'
+#: the one field that each rung has beside ``at`` and ``rung``
+_FIELDS: Final = {
+    RungKind.CHEAPER_MODEL: "model",
+    RungKind.SHORTER_OUTPUT: "max_tokens",
+    RungKind.SLOWER_LANE: "delay_ms",
+    RungKind.BLOCK: None,
+}
+
+
+def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The ladder as it is stored. Raises InvalidField, saying which rung cannot be and why."""
+    if not 1 <= len(rungs) <= MAX_RUNGS:
+        raise _refusal(f"Give 1 to {MAX_RUNGS} rungs, such as {_EXAMPLE}.")
+    checked = [_check_rung(actor, place, rung) for place, rung in enumerate(rungs, 1)]
+    for (place, low), (_, high) in pairwise(enumerate(checked, 1)):
+        if low["at"] > high["at"]:
+            raise _refusal(f"Rung {place + 1} begins before rung {place}: put them in rising order.")
+        if low["rung"] == RungKind.BLOCK:
+            raise _refusal(f"Rung {place + 1} comes after block: no call gets that far.")
+    seen: set[tuple[str, int]] = set()
+    for place, rung in enumerate(checked, 1):
+        if (rung["rung"], rung["at"]) in seen:
+            raise _refusal(f"Rung {place} stands there twice: one of a kind at one per cent.")
+        seen.add((rung["rung"], rung["at"]))
+    return checked
+
+
+def _check_rung(actor: Actor, place: int, rung: Mapping[str, Any]) -> dict[str, Any]:
+    kind = rung.get("rung")
+    if not isinstance(kind, str) or kind not in set(RungKind):
+        raise _refusal(f"Rung {place}: give one of {', '.join(RungKind)} as its rung.")
+    at = rung.get("at")
+    if not isinstance(at, int) or isinstance(at, bool) or not 1 <= at <= MAX_PERCENT:
+        raise _refusal(f"Rung {place}: at is a whole number of per cent from 1 to {MAX_PERCENT}.")
+    field = _FIELDS[RungKind(kind)]
+    known = {"at", "rung", *([field] if field else [])}
+    if unknown := sorted(set(rung) - known):
+        raise _refusal(f"Rung {place}: {kind} has no {unknown[0][:50]}.")
+    if field is None:
+        return {"at": at, "rung": kind}
+    value = rung.get(field)
+    if field == "model":
+        return {"at": at, "rung": kind, "model": _check_model(actor, place, value)}
+    most = MAX_TOKENS if field == "max_tokens" else MAX_DELAY_MS
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise _refusal(f"Rung {place}: {field} is a whole number from 1 to {most}.")
+    return {"at": at, "rung": kind, field: value}
+
+
+def _check_model(actor: Actor, place: int, name: Any) -> str:
+    org = load_org_snapshot(str(actor.org.pk))
+    models = org.models if org is not None else {}
+    if not isinstance(name, str) or name not in models:
+        raise _refusal(f"Rung {place}: there is no such model.")
+    own = _price(models[name])
+    if own is None:
+        raise _refusal(f"Rung {place}: the model {name} has no price.")
+    others = [price for other, model in models.items() if other != name and (price := _price(model)) is not None]
+    if not any(is_cheaper(own, other) for other in others):
+        raise _refusal(f"Rung {place}: no model is dearer than {name}, so that nothing would become cheaper.")
+    return name
+
+
+def is_cheaper(one: PriceSnapshot, other: PriceSnapshot) -> bool:
+    """Whether every token, in and out, costs no more, and some cost less."""
+    mine, theirs = (
+        (price.input, price.output, price.cached_input, price.cache_write, price.per_request) for price in (one, other)
+    )
+    return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
+
+
+def _price(model: ModelSnapshot) -> PriceSnapshot | None:
+    now = to_ms(clock.now())
+    return next((price for price in model.prices if price.effective_from_ms <= now), None)
+
+
+def _refusal(message: str) -> InvalidField:
+    return InvalidField(message, field="ladder")
