@@ -26,6 +26,22 @@ class PriceSnapshot:
     per_request: int
     source: str
 
+    def is_cheaper_than(self, other: "PriceSnapshot") -> bool:
+        """Whether no class of tokens costs more, nor a request, and something costs less."""
+        mine, theirs = self._amounts(), other._amounts()
+        return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
+
+    def _amounts(self) -> tuple[int, ...]:
+        return (
+            self.input,
+            self.output,
+            self.cached_input,
+            self.cache_write,
+            self.audio_input,
+            self.audio_output,
+            self.per_request,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSnapshot:

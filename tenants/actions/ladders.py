@@ -77,17 +77,9 @@ def _check_model(actor: Actor, place: int, name: Any) -> str:
     if own is None:
         raise _refusal(f"Rung {place}: the model {name} has no price.")
     others = [price for other, model in models.items() if other != name and (price := _price(model)) is not None]
-    if not any(is_cheaper(own, other) for other in others):
+    if not any(own.is_cheaper_than(other) for other in others):
         raise _refusal(f"Rung {place}: no model is dearer than {name}, so that nothing would become cheaper.")
     return name
-
-
-def is_cheaper(one: PriceSnapshot, other: PriceSnapshot) -> bool:
-    """Whether every token, in and out, costs no more, and some cost less."""
-    mine, theirs = (
-        (price.input, price.output, price.cached_input, price.cache_write, price.per_request) for price in (one, other)
-    )
-    return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
 
 
 def _price(model: ModelSnapshot) -> PriceSnapshot | None:

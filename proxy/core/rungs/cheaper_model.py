@@ -2,7 +2,7 @@
 
 from proxy.core.pricing import find_price
 from proxy.types import Draft
-from tenants.snapshots import KeySnapshot, OrgSnapshot, PriceSnapshot, RungSnapshot
+from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 
 def apply(draft: Draft, rung: RungSnapshot, org: OrgSnapshot, key: KeySnapshot, at_ms: int) -> Draft:
@@ -11,23 +11,6 @@ def apply(draft: Draft, rung: RungSnapshot, org: OrgSnapshot, key: KeySnapshot, 
     if model is None or (key.models is not None and rung.model not in key.models):
         return draft
     price = find_price(model, at_ms)
-    if price is None or not _is_cheaper(price, draft.price) or model.max_output_tokens < 1:
+    if price is None or not price.is_cheaper_than(draft.price) or model.max_output_tokens < 1:
         return draft
     return draft._replace(model=model, price=price)
-
-
-def _is_cheaper(one: PriceSnapshot, other: PriceSnapshot) -> bool:
-    mine, theirs = _classes(one), _classes(other)
-    return mine != theirs and all(left <= right for left, right in zip(mine, theirs, strict=True))
-
-
-def _classes(price: PriceSnapshot) -> tuple[int, ...]:
-    return (
-        price.input,
-        price.cached_input,
-        price.cache_write,
-        price.output,
-        price.audio_input,
-        price.audio_output,
-        price.per_request,
-    )
