@@ -19,6 +19,7 @@ if settings.METRICS_DIR:
 CALLS = Counter("costhub_calls", "LLM API calls that ended, by endpoint and status.", ["endpoint", "status"])
 ERRORS = Counter("costhub_errors", "LLM API requests that ended in an error, by its code.", ["code"])
 COST = Counter("llm_cost_dollars", "What calls cost, as settled.", ["org", "model"])
+SAVINGS = Counter("llm_savings_dollars", "What calls cost less than as they were asked for.", ["mechanism"])
 TOKENS = Counter("llm_tokens", "Tokens as the upstream billed them.", ["org", "model", "direction"])
 OVERRUNS = Counter("costhub_overruns", "Calls that cost more than was held for them.", ["org"])
 OVERHEAD = Histogram(

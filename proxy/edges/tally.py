@@ -19,6 +19,7 @@ class Tally:
     def __init__(self) -> None:
         self._calls: dict[tuple[str, int], int] = defaultdict(int)
         self._spent: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._saved: dict[str, int] = defaultdict(int)
         self._seen = 0
 
     def count(self, org: str, row: Row) -> None:
@@ -30,6 +31,8 @@ class Tally:
             spent[1] += row["input_tokens"]
             spent[2] += row["output_tokens"]
             spent[3] += row["is_overrun"]
+        for mechanism, nanos in row["savings"].items():
+            self._saved[mechanism] += nanos
         self._seen += 1
         if self._seen % TIMED_EVERY == 0:
             metrics.OVERHEAD.observe(row["overhead_us"] / _MICROS_PER_SECOND)
@@ -43,5 +46,9 @@ class Tally:
             metrics.TOKENS.labels(org, model, "input").inc(inputs)
             metrics.TOKENS.labels(org, model, "output").inc(outputs)
             metrics.OVERRUNS.labels(org).inc(overruns)
+        for mechanism, nanos in self._saved.items():
+            if nanos > 0:  # a counter only rises: what cost more is in the ledger
+                metrics.SAVINGS.labels(mechanism).inc(nanos / NANOS_PER_USD)
+        self._saved.clear()
         self._calls.clear()
         self._spent.clear()
