@@ -32,7 +32,7 @@ from bench.scenarios import (
     measure_one_caller,
     measure_throughput,
 )
-from bench.tenants import measure_growth, measure_idle_stack, measure_ledger
+from bench.tenants import measure_growth, measure_idle_stack, measure_ledger, measure_limits
 from bench.upstream import Kind, Upstream, start_upstream
 
 HERE: Final = Path(__file__).resolve().parent
@@ -52,7 +52,7 @@ SHARED: Final[dict[str, Callable[[Bench], dict[str, Figures]]]] = {
     "first-event": lambda bench: measure_one_caller(bench, Kind.PACED),
     "memory": measure_memory,
 }
-OWN: Final = {"ledger": measure_ledger, "growth": measure_growth, "idle": measure_idle_stack}
+OWN: Final = {"ledger": measure_ledger, "growth": measure_growth, "limits": measure_limits, "idle": measure_idle_stack}
 
 
 def main(arguments: Sequence[str]) -> int:

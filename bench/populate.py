@@ -14,14 +14,19 @@ from costhub.lib.money import Nanos
 from tenants.access import Actor, org_scope
 from tenants.actions.budgets import create_budget
 from tenants.actions.keys import create_key
+from tenants.actions.limits import create_rate_limit
 from tenants.actions.models import create_model
 from tenants.actions.orgs import create_organization
 from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import create_upstream
-from tenants.choices import BudgetPeriod, BudgetScope, Role, Tokenizer, UpstreamKind
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit, Role, Tokenizer, UpstreamKind
 
 #: so much that no budget refuses a call of the bench
 LIMIT: Final = Nanos(1_000_000 * 10**9)
+MOST_CALLS: Final = 10_000_000
+MOST_TOKENS: Final = 10**12
+#: short enough that what leaves the windows is in the figure too
+WINDOW_SECONDS: Final = 2
 SCOPES: Final = (BudgetScope.ORGANIZATION, BudgetScope.PROJECT, BudgetScope.KEY, BudgetScope.END_USER)
 
 
@@ -40,6 +45,26 @@ def populate(order: Order) -> list[list[str]]:
     return secrets
 
 
+def _limit(actor: Actor) -> None:
+    """Requests, tokens, dollars and calls under way, of the organisation and of each key; and a ladder."""
+    for scope in (BudgetScope.ORGANIZATION, BudgetScope.KEY):
+        for unit, amount in (
+            (LimitUnit.REQUESTS, MOST_CALLS),
+            (LimitUnit.TOKENS, MOST_TOKENS),
+            (LimitUnit.USD, LIMIT),
+        ):
+            create_rate_limit(actor=actor, scope=scope, unit=unit, amount=amount, window_seconds=WINDOW_SECONDS)
+    create_rate_limit(actor=actor, scope=BudgetScope.KEY, unit=LimitUnit.CONCURRENT, amount=MOST_CALLS)
+    create_budget(
+        actor=actor,
+        scope=BudgetScope.PROJECT,
+        period=BudgetPeriod.DAY,
+        limit_nanos=LIMIT,
+        action=BudgetAction.DEGRADE,
+        ladder=[{"at": 90, "rung": "shorter_output", "max_tokens": 10}],
+    )
+
+
 def _furnish(actor: Actor, order: Order) -> list[str]:
     """A model for each upstream, a hard budget for each scope, and the keys, each of an end user of its own."""
     for kind, base_url in order.base_urls.items():
@@ -50,5 +75,7 @@ def _furnish(actor: Actor, order: Order) -> list[str]:
         create_price(actor=actor, model=model, input_per_million=Decimal("0.15"), output_per_million=Decimal("0.60"))
     for scope in SCOPES:
         create_budget(actor=actor, scope=scope, period=BudgetPeriod.MONTH, limit_nanos=LIMIT)
+    if order.has_limits:
+        _limit(actor)
     keys = (create_key(actor=actor, name=f"bench {number}", end_user=f"user-{number}") for number in range(order.keys))
     return [key.secret for key in keys]

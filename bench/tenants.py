@@ -71,6 +71,29 @@ def measure_growth(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
     return found
 
 
+def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, Figures]:
+    """Calls a second under budgets alone, and with rate limits of two scopes and a ladder beside them, in turns."""
+    stack = _stack_of(ready)
+    base_urls = {Kind.JSON.value: upstream.base_url(Kind.JSON)}
+    alone, limited = "four budgets", "with six sliding windows, calls under way and a ladder beside them"
+    try:
+        secrets = {
+            name: stack.populate(Order(base_urls, 1, 1, has_limits=name is limited))[0] for name in (alone, limited)
+        }
+        found = {name: Figures() for name in secrets}
+        for bearers in secrets.values():
+            _meet(stack, bearers[0])
+            _load(bench, stack, bearers, seconds=bench.pace.seconds)
+        for _ in range(bench.pace.rounds):
+            for name, bearers in secrets.items():
+                wait_until_quiet(bench.cores)
+                found[name].add(_load(bench, stack, bearers, seconds=bench.pace.seconds).per_second)
+    except (NotServed, Unavailable) as error:
+        return {"limits": Figures(failed=str(error))}
+    pairs = zip(found[limited].rounds, found[alone].rounds, strict=True)
+    return found | {"share of the speed under budgets alone": Figures([one / other for one, other in pairs])}
+
+
 def _meet(stack: Stack, secret: str) -> int:
     """Make the first call of an organisation, again until it is served; gives how often it was refused.
 
