@@ -41,7 +41,7 @@ from costhub.lib import moments
 from costhub.lib.errors import InvalidField, NotFound
 from proxy.models import LedgerEntry
 from tenants.access import Actor
-from tenants.choices import BudgetScope, Permission
+from tenants.choices import BudgetAction, BudgetScope, Permission
 from tenants.models import ApiKey, Budget, ListPrice, Price, Project, Upstream
 from tenants.periods import period_bounds, previous_bounds
 
@@ -219,6 +219,7 @@ class BudgetUse:
     is_default: bool
     period: str
     action: str
+    is_shadow: bool
     limit: int
     spent: int
     start: datetime
@@ -412,7 +413,17 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
         column = columns[BudgetScope(scope)]
         sums = _rows(actor, LedgerFilters(start=start, end=end)).values(column).annotate(spent=_sum("effective_cost"))
         spent[scope, period] = {str(row[column]): row["spent"] for row in sums.order_by(column)}
-    uses = [_budget_use(actor, budget, spent[budget.scope, budget.period], now) for budget in budgets]
+    # Who has a hard budget of its own is not held by the default.
+    own = {
+        (budget.scope, budget.period, budget.subject)
+        for budget in budgets
+        if budget.subject and budget.action == BudgetAction.BLOCK and not budget.is_shadow
+    }
+    uses = []
+    for budget in budgets:
+        place = (budget.scope, budget.period)
+        others = {subject: amount for subject, amount in spent[place].items() if (*place, subject) not in own}
+        uses.append(_budget_use(actor, budget, spent[place] if budget.subject else others, now))
     names = {scope: _names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in _NAMED}
     named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
     # Whole millionths, so that no float decides which budget is the fullest.
@@ -433,6 +444,7 @@ def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: dateti
         is_default=not budget.subject and budget.scope != BudgetScope.ORGANIZATION,
         period=budget.period,
         action=budget.action,
+        is_shadow=budget.is_shadow,
         limit=budget.limit_nanos,
         spent=spent.get(subject, 0),
         start=start,

@@ -17,7 +17,6 @@ from costhub.lib.money import format_usd
 from costhub.stack.model_server import get_status
 from costhub.stack.private_files import read_json
 from costhub.stack.services import ping_worker
-from proxy.core.pricing import find_price
 from proxy.edges.recount import RecountFailed, find_drift
 from tenants.access import list_org_ids
 from tenants.selectors import load_org_snapshot
@@ -170,7 +169,7 @@ def find_unpriced_models() -> list[str]:
         org = load_org_snapshot(str(org_id))
         if org is not None and org.is_active:
             unpriced += [
-                f"{org.slug}/{model.name}" for model in org.models.values() if find_price(model, now_ms) is None
+                f"{org.slug}/{model.name}" for model in org.models.values() if model.find_price(now_ms) is None
             ]
     return sorted(unpriced)
 

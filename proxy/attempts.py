@@ -4,8 +4,8 @@ An attempt whose outcome the upstream did not tell is charged at what is known o
 been something: at its bound where the upstream can be asked for its bill later, else at the tokens that we counted.
 """
 
-import asyncio
 import random
+from asyncio import CancelledError, sleep
 from typing import Final
 
 from costhub.lib import clock, failpoints
@@ -58,7 +58,7 @@ async def run_attempts(
     number = 1
     if plan.delay_ms:
         # A slower lane is not our overhead.
-        await asyncio.sleep(plan.delay_ms / 1000)
+        await sleep(plan.delay_ms / 1000)
         entry.waited_ns = plan.delay_ms * 1_000_000
     while True:
         try:
@@ -71,7 +71,7 @@ async def run_attempts(
             if pause is None:
                 # Full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
                 pause = random.uniform(0, FIRST_PAUSE_SECONDS * 2**number)  # noqa: S311 - spreads retries, hides nothing
-            await asyncio.sleep(pause)
+            await sleep(pause)
             number += 1
             if entry.attempts[-1].certainty is not Certainty.NOTHING:
                 # The last try may be billed, so that this one needs money of its own.
@@ -122,7 +122,7 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
     except UpstreamError as error:
         error_code = error.error_code
         raise
-    except asyncio.CancelledError:
+    except CancelledError:
         error_code = "client_disconnected"
         raise
     finally:
@@ -260,8 +260,9 @@ def _weigh(
     else:
         used = _count(plan, hold, reader)
         cost = pricing.cost(used, plan.price)
-    is_known = certainty in {Certainty.EXACT, Certainty.COUNTED}
-    saved = pricing.cost(used, plan.list_price) - cost if is_known and plan.list_price not in {None, plan.price} else 0
+    saved = 0
+    if plan.list_price is not plan.price and certainty in {Certainty.EXACT, Certainty.COUNTED}:
+        saved = pricing.cost(used, plan.list_price) - cost
     return Attempt(
         number=number,
         status=status,

@@ -24,11 +24,11 @@ async def complete(call: Call, edges: Edges, reply: Reply) -> None:
         decide = partial(make_plan, request, controls, key, org, call.started_ms)
         plan = decide(edges.limits.spent)
         entry.note_plan(plan)
-        call.keeps_going = plan.upstream.drain_on_disconnect  # some bill the whole answer anyway
 
         # The same Idempotency-Key again: the first answer, at no cost.
         async with edges.replays.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
                 plan, hold = await edges.limits.admit(plan, entry, decide)
+                call.keeps_going = plan.upstream.drain_on_disconnect  # some bill the whole answer anyway
                 await run_attempts(plan, hold, edges.upstreams, edges.limits, reply, entry)
     # Leaving the entry settles what was held and writes the ledger event, in one step.

@@ -86,6 +86,7 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
         session=controls.session,
         at_ms=call.started_ms,
     )
+    known = {budget.id: budget for budget in org.budgets}
     budgets = []
     for scope in scopes:
         if scope.is_lifted:
@@ -101,8 +102,8 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
                 "scope": scope.kind,
                 "subject": scope.subject,
                 "period": scope.period,
-                "action": "block" if scope.is_hard or scope.is_shadow else "warn",
-                "is_shadow": scope.is_shadow,
+                "action": known[scope.budget_id].action,
+                "is_shadow": known[scope.budget_id].is_shadow,
                 "limit": format_usd(scope.limit),
                 "spent": format_usd(spent),
                 "held": format_usd(in_flight),

@@ -147,9 +147,9 @@ class Plan(NamedTuple):
     price: PriceSnapshot
     bound: Bound
     scopes: tuple[Scope, ...]
-    rates: tuple[Rate, ...] = ()
     #: what the model that was asked for costs
-    list_price: PriceSnapshot | None = None
+    list_price: PriceSnapshot
+    rates: tuple[Rate, ...] = ()
     #: what a ladder did to the call: its rungs, the most output, and how long it waits
     rungs: tuple[str, ...] = ()
     most_output: int = NO_LIMIT

@@ -73,6 +73,13 @@ class ModelSnapshot:
     created_ms: int
     prices: tuple[PriceSnapshot, ...]
 
+    def find_price(self, at_ms: int) -> PriceSnapshot | None:
+        """The price version in effect at a moment (ms since the epoch), or None: the model is not priced then."""
+        for price in self.prices:
+            if price.effective_from_ms <= at_ms:
+                return price
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class RungSnapshot:

@@ -10,6 +10,8 @@ from functools import cache
 from typing import Final
 
 SHARDS: Final = 16
+#: the form of snapshots, counted up with every field that comes or goes: during an upgrade two releases share a Valkey
+_SNAPSHOTS: Final = 2
 _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
 #: organisation id -> version of what the hot path knows of it
@@ -88,12 +90,12 @@ def idempotency_key(shard: int, key_id: str, digest: str) -> str:
 
 def key_snapshot_key(digest: bytes) -> str:
     """A KeySnapshot, by the HMAC of the key."""
-    return f"costhub:key:{digest.hex()}"
+    return f"costhub:key:{_SNAPSHOTS}:{digest.hex()}"
 
 
 def org_snapshot_key(org_id: str) -> str:
     """An OrgSnapshot."""
-    return f"costhub:org:{org_id}"
+    return f"costhub:org:{_SNAPSHOTS}:{org_id}"
 
 
 def corrected_key(shard: int, request_id: str) -> str:

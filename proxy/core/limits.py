@@ -56,7 +56,7 @@ def _scopes_in_minute(
     own = {
         (budget.scope, budget.subject, budget.period)
         for budget in org.budgets
-        if budget.subject and budget.action != BudgetAction.WARN and not budget.is_shadow
+        if budget.subject and not budget.is_shadow and _hard_share(budget) is not None
     }
     scopes = []
     for budget in org.budgets:
@@ -84,12 +84,18 @@ def subjects_of(
     }
 
 
+def _hard_share(budget: BudgetSnapshot) -> int | None:
+    """The per cent of a budget from which on it refuses; None for one that never does. A ladder's block is a limit like any
+    other; its other rungs say from when on calls are made cheaper."""
+    if budget.action == _BLOCK:
+        return 100
+    return next((rung.at for rung in budget.ladder if rung.rung == RungKind.BLOCK), None)
+
+
 def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
     """One budget's scope for one subject, in the period that holds ``at_ms``."""
     starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, at_ms // _MINUTE_MS)
-    # A ladder's last rung is a limit like any other; the others say from when on calls are made cheaper.
-    block = next((rung for rung in budget.ladder if rung.rung == _BLOCK), None)
-    is_hard = budget.action == _BLOCK or block is not None
+    share = _hard_share(budget)
     return Scope(
         budget_id=budget.id,
         kind=budget.scope,
@@ -97,12 +103,12 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         period=budget.period,
         # A budget that counts anew from some moment on has a new counter.
         counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
-        limit=budget.limit_nanos if block is None else budget.limit_nanos * block.at // 100,
-        is_hard=is_hard and not budget.is_shadow,
+        limit=budget.limit_nanos * (share or 100) // 100,
+        is_hard=share is not None and not budget.is_shadow,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
         ends_ms=ends_ms,
-        is_shadow=is_hard and budget.is_shadow,
+        is_shadow=share is not None and budget.is_shadow,
         steps=()
         if budget.is_shadow
         else tuple(

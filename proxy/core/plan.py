@@ -35,7 +35,7 @@ def make_plan(
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
     model = find_model(request.model, key, org)
-    price = pricing.find_price(model, at_ms)
+    price = model.find_price(at_ms)
     if price is None:
         raise ModelNotPriced(
             f"The model {model.name} has no price, so what this call would cost is unknown. Ask an admin of your"
@@ -55,8 +55,8 @@ def make_plan(
         price=draft.price,
         bound=cap_output(bound, rates) if rates else bound,
         scopes=scopes,
-        rates=rates,
         list_price=price,
+        rates=rates,
         rungs=rungs,
         most_output=draft.most_output,
         delay_ms=draft.delay_ms,

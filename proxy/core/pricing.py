@@ -2,15 +2,7 @@
 
 from costhub.lib.money import Nanos, round_up
 from proxy.types import Bound, Usage
-from tenants.snapshots import ModelSnapshot, PriceSnapshot
-
-
-def find_price(model: ModelSnapshot, at_ms: int) -> PriceSnapshot | None:
-    """The price version in effect at a moment (ms since the epoch), or None: the model is not priced then."""
-    for price in model.prices:
-        if price.effective_from_ms <= at_ms:
-            return price
-    return None
+from tenants.snapshots import PriceSnapshot
 
 
 def cost(usage: Usage, price: PriceSnapshot) -> Nanos:

@@ -150,14 +150,17 @@ def orphan_row(row: Row, amount: int, attempts: int) -> Row:
 
 
 def correction_row(row: Row, correction_id: str, used: Usage, cost: int, overrun: bool) -> Row:
-    """The row that turns an estimated one into the truth: the differences, under the same moment."""
+    """The row that turns an estimated one into the truth: the differences, under the same moment.
+
+    What the row says was saved stays: the list cost changes by as much as the cost does.
+    """
     truth = usage_columns(used)
     return row | {
         "id": correction_id,
         "kind": "correction",
         "corrects": row["id"],
         **{name: value - row[name] for name, value in truth.items()},
-        "list_cost": cost - row["list_cost"],
+        "list_cost": cost - row["effective_cost"],
         "effective_cost": cost - row["effective_cost"],
         "savings": {},
         "is_estimated": False,

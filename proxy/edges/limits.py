@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from enum import IntEnum
 from functools import partial
 from typing import Any, Final
 
@@ -46,9 +47,22 @@ FEWEST_OUTPUT_TOKENS: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 _TRIES: Final = 4
 #: counters of budgets that degrade
-_MAX_SPENT: Final = 50_000
+_MOST_COUNTERS_KNOWN: Final = 50_000
 
 RESERVE: Final = Script("reserve", shares="rates")
+
+
+class _Verdict(IntEnum):
+    """What reserve.lua answers first; the script says what follows each."""
+
+    HELD = 1
+    OVER_BUDGET = 0
+    GIVEN_UP = -1
+    UNKNOWN = -2
+    COUNT_EXACTLY = -3
+    OVER_MAX_COST = -4
+    OVER_RATE = -5
+    CROSSED = -6
 
 
 class _Crossed(Exception):
@@ -86,7 +100,8 @@ class Limits:
 
     @property
     def spent(self) -> Mapping[str, int]:
-        """What this process knows of the spend of budgets that degrade: nano-USD by counter, as a reserve found it last."""
+        """What this process knows of the spend of budgets that degrade: nano-USD by counter, as it was when a step of the
+        ladder was crossed last."""
         return self._spent
 
     async def admit(self, plan: Plan, entry: Entry, decide: Callable[[Mapping[str, int]], Plan]) -> tuple[Plan, Hold]:
@@ -96,7 +111,7 @@ class Limits:
             try:
                 return plan, await self.reserve(plan, entry)
             except _Crossed as crossed:
-                if len(self._spent) >= _MAX_SPENT:
+                if len(self._spent) >= _MOST_COUNTERS_KNOWN:
                     self._spent.clear()
                 self._spent |= crossed.spent
                 plan = decide(self._spent)
@@ -116,25 +131,25 @@ class Limits:
         for _ in range(_TRIES):
             answer = await self._ask(plan, bound, entry, attempt)
             verdict = answer[0]
-            if verdict == 1:
+            if verdict == _Verdict.HELD:
                 failpoints.reach("after_reserve")
                 return self._take(answer, plan, entry)
-            if verdict == -3:
+            if verdict == _Verdict.COUNT_EXACTLY:
                 bound = exact_bound(plan)
-            elif verdict == -2:
+            elif verdict == _Verdict.UNKNOWN:
                 await self._count_anew(plan, entry, answer[1:])
-            elif verdict == -4:
+            elif verdict == _Verdict.OVER_MAX_COST:
                 raise BudgetExceeded(
                     "The call may cost more than x-costhub-max-cost allows.",
                     code="max_cost_exceeded",
                     param="x-costhub-max-cost",
                     headers={"x-should-retry": "false"},
                 )
-            elif verdict == 0:
+            elif verdict == _Verdict.OVER_BUDGET:
                 raise _refusal(plan.scopes[answer[1] - 1], answer)
-            elif verdict == -5:
+            elif verdict == _Verdict.OVER_RATE:
                 raise _rate_refusal(plan, answer)
-            elif verdict == -6:
+            elif verdict == _Verdict.CROSSED:
                 places, spends = answer[1::2], answer[2::2]
                 raise _Crossed(
                     {plan.scopes[place - 1].counter: spend for place, spend in zip(places, spends, strict=True)}
@@ -175,7 +190,8 @@ class Limits:
         before = entry.hold.amount if entry.hold else 0
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
         if shadows:
-            entry.row["would_refuse"] = [_shadow_id(plan, place - 1) for place in shadows]
+            ids = (_shadow_id(plan, place - 1) for place in shadows)
+            entry.row["would_refuse"] = list(dict.fromkeys([*entry.row["would_refuse"], *ids]))
         entry.hold = hold
         entry.counters = tuple(scope.counter for scope in plan.scopes)
         self._open[hold.id] = entry.org.shard
@@ -285,8 +301,8 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
 def _shadow_id(plan: Plan, place: int) -> str:
     if place < len(plan.scopes):
         return plan.scopes[place].budget_id
-    # Which unit of the window it was is told by its limits: there is one, mostly.
-    return next(limit_id for limit_id in plan.rates[place - len(plan.scopes)].limit_ids if limit_id)
+    window, unit = divmod(place - len(plan.scopes), len(UNITS))
+    return plan.rates[window].limit_ids[unit]
 
 
 def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:

@@ -10,7 +10,7 @@ from costhub.lib.moments import to_ms
 from tenants.access import Actor
 from tenants.choices import RungKind
 from tenants.selectors import load_org_snapshot
-from tenants.snapshots import ModelSnapshot, PriceSnapshot
+from tenants.snapshots import ModelSnapshot
 
 MAX_RUNGS: Final = 10
 MAX_PERCENT: Final = 200
@@ -32,7 +32,9 @@ def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]]) -> list[dict[
     """The ladder as it is stored. Raises InvalidField, saying which rung cannot be and why."""
     if not 1 <= len(rungs) <= MAX_RUNGS:
         raise _refusal(f"Give 1 to {MAX_RUNGS} rungs, such as {_EXAMPLE}.")
-    checked = [_check_rung(actor, place, rung) for place, rung in enumerate(rungs, 1)]
+    org = load_org_snapshot(str(actor.org.pk))
+    models = org.models if org is not None else {}
+    checked = [_check_rung(models, place, rung) for place, rung in enumerate(rungs, 1)]
     for (place, low), (_, high) in pairwise(enumerate(checked, 1)):
         if low["at"] > high["at"]:
             raise _refusal(f"Rung {place + 1} begins before rung {place}: put them in rising order.")
@@ -46,7 +48,7 @@ def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]]) -> list[dict[
     return checked
 
 
-def _check_rung(actor: Actor, place: int, rung: Mapping[str, Any]) -> dict[str, Any]:
+def _check_rung(models: Mapping[str, ModelSnapshot], place: int, rung: Mapping[str, Any]) -> dict[str, Any]:
     kind = rung.get("rung")
     if not isinstance(kind, str) or kind not in set(RungKind):
         raise _refusal(f"Rung {place}: give one of {', '.join(RungKind)} as its rung.")
@@ -61,30 +63,26 @@ def _check_rung(actor: Actor, place: int, rung: Mapping[str, Any]) -> dict[str, 
         return {"at": at, "rung": kind}
     value = rung.get(field)
     if field == "model":
-        return {"at": at, "rung": kind, "model": _check_model(actor, place, value)}
+        return {"at": at, "rung": kind, "model": _check_model(models, place, value)}
     most = MAX_TOKENS if field == "max_tokens" else MAX_DELAY_MS
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise _refusal(f"Rung {place}: {field} is a whole number from 1 to {most}.")
     return {"at": at, "rung": kind, field: value}
 
 
-def _check_model(actor: Actor, place: int, name: Any) -> str:
-    org = load_org_snapshot(str(actor.org.pk))
-    models = org.models if org is not None else {}
+def _check_model(models: Mapping[str, ModelSnapshot], place: int, name: Any) -> str:
+    now_ms = to_ms(clock.now())
     if not isinstance(name, str) or name not in models:
         raise _refusal(f"Rung {place}: there is no such model.")
-    own = _price(models[name])
+    own = models[name].find_price(now_ms)
     if own is None:
         raise _refusal(f"Rung {place}: the model {name} has no price.")
-    others = [price for other, model in models.items() if other != name and (price := _price(model)) is not None]
+    others = [
+        price for other, model in models.items() if other != name and (price := model.find_price(now_ms)) is not None
+    ]
     if not any(own.is_cheaper_than(other) for other in others):
         raise _refusal(f"Rung {place}: no model is dearer than {name}, so that nothing would become cheaper.")
     return name
-
-
-def _price(model: ModelSnapshot) -> PriceSnapshot | None:
-    now = to_ms(clock.now())
-    return next((price for price in model.prices if price.effective_from_ms <= now), None)
 
 
 def _refusal(message: str) -> InvalidField:

@@ -99,20 +99,16 @@ class Moment(serializers.DateTimeField):
 
 
 class Choice(serializers.ChoiceField, Generic[Kind]):
-    """One value of an enumeration; the caller gets the member itself. ``refusals`` explain values that are not for now."""
+    """One value of an enumeration; the caller gets the member itself."""
 
-    def __init__(self, kind: type[Kind], *, refusals: Mapping[str, str] | None = None, **options: Any) -> None:
+    def __init__(self, kind: type[Kind], **options: Any) -> None:
         self._kind = kind
-        self._refusals = dict(refusals or {})
         super().__init__(choices=[(member.value, member.value) for member in kind], **options)
 
     def to_internal_value(self, data: Any) -> Any:
         """The member. Raises ValidationError."""
-        if isinstance(data, str):
-            if data in self._refusals:
-                raise serializers.ValidationError(self._refusals[data])
-            if data in set(self._kind):
-                return self._kind(data)
+        if isinstance(data, str) and data in set(self._kind):
+            return self._kind(data)
         raise serializers.ValidationError(f"Give one of: {', '.join(self._kind)}.")
 
     def to_representation(self, value: Any) -> Any:
@@ -122,7 +118,7 @@ class Choice(serializers.ChoiceField, Generic[Kind]):
 
 @extend_schema_field({"type": "string", "format": "decimal", "example": "0.15"})
 class Amount(serializers.Field[Decimal, Any, str, Any]):
-    """A decimal number of USD: a string, or a JSON number read without a float in between."""
+    """A decimal number, mostly of USD: a string, or a JSON number read without a float in between."""
 
     def to_internal_value(self, data: Any) -> Decimal:
         """The exact number. Raises ValidationError."""

@@ -1,6 +1,5 @@
-"""The call goes to another model, if that is cheaper in every class of tokens."""
+"""The call goes to another model, if that is dearer in no class of tokens and cheaper in some."""
 
-from proxy.core.pricing import find_price
 from proxy.types import Draft
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
@@ -10,7 +9,7 @@ def apply(draft: Draft, rung: RungSnapshot, org: OrgSnapshot, key: KeySnapshot, 
     model = org.models.get(rung.model)
     if model is None or (key.models is not None and rung.model not in key.models):
         return draft
-    price = find_price(model, at_ms)
+    price = model.find_price(at_ms)
     if price is None or not price.is_cheaper_than(draft.price) or model.max_output_tokens < 1:
         return draft
     return draft._replace(model=model, price=price)

@@ -18,14 +18,14 @@
 --
 -- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch,
 --          {requests, tokens, nanos of each window, with this call},
---          {place of each shadow that would have refused it; windows count on after the counters}}
+--          {place of each shadow that would have refused it; after the counters three a window, one a unit}}
 --      or {0, place of the counter that cannot take it, settled, held, nanos needed}
 --      or {-1}         the hold was given up before we came to it
 --      or {-2, place, ...}  these counters are not known; 0 means that the whole shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
 --      or {-4}         the caller's own limit cannot take it
---      or {-6, place of the counter, settled + held, ...}   these are on other rungs of their ladders: plan anew
 --      or {-5, place of the window, unit from 1, what is in it, what is needed, ms until there is room}
+--      or {-6, place of the counter, settled + held, ...}   these are on other rungs of their ladders: plan anew
 --
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
@@ -38,6 +38,14 @@ local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 local number = {struct.unpack('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
 local now, ends, attempt, counters = number[1], number[2], number[3], number[10]
 local windows = (#KEYS - 4 - counters) / 2
+
+-- behind the first twelve numbers stand those of the counters, then those of the windows
+local HEAD, A_COUNTER, A_WINDOW = 12, 6, 5
+local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW, FROM, BELOW = 1, 2, 3, 4, 5, 6
+local LENGTH, IS_SHADOW_WINDOW = 1, 5  -- between them the most of each unit
+local function of_counter(place, field) return number[HEAD + A_COUNTER * (place - 1) + field] end
+local function of_window(place, field) return number[HEAD + A_COUNTER * counters + A_WINDOW * (place - 1) + field] end
+local function keys_of_window(place) return KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place] end
 if held[1] and tonumber(held[2]) >= attempt then
     return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch, {}, {}}
 end
@@ -59,7 +67,7 @@ local unknown, known = {-2}, {}
 for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
     -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
-    if not known[place][1] and number[12 + 6 * place - 4] ~= 1
+    if not known[place][1] and of_counter(place, IS_WHOLE) ~= 1
         and redis.call('EXISTS', string.match(KEYS[4 + place], '^.-:budget:[^:]*:%-?%d+:')) == 0 then
         unknown[#unknown + 1] = place
     end
@@ -68,7 +76,7 @@ if #unknown > 1 then return unknown end
 
 local crossed = {-6}
 for place = 1, counters do
-    local from, below = number[12 + 6 * place - 1], number[12 + 6 * place]
+    local from, below = of_counter(place, FROM), of_counter(place, BELOW)
     if from >= 0 and attempt == 1 then
         local spent = tonumber(known[place][1] or 0) + tonumber(known[place][2] or 0)
         if spent < from or spent >= below then
@@ -91,16 +99,16 @@ if own >= 0 then
     end
 end
 for place = 1, counters do
-    local limit = number[12 + 6 * place - 5]
+    local limit = of_counter(place, LIMIT)
     if limit >= 0 then
         local settled, in_flight = tonumber(known[place][1] or 0), tonumber(known[place][2] or 0)
         local left = limit - settled - in_flight
         if left < least then
             if not is_exact then return {-3} end
-            if number[12 + 6 * place - 2] ~= 1 then return {0, place, settled, in_flight, least} end
+            if of_counter(place, IS_SHADOW) ~= 1 then return {0, place, settled, in_flight, least} end
             shadows[#shadows + 1] = place
         end
-        if number[12 + 6 * place - 2] ~= 1 then
+        if of_counter(place, IS_SHADOW) ~= 1 then
             -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
             if not is_exact and left - full < limit / 10 then return {-3} end
             if not tightest or left < tightest then tightest = left end
@@ -121,38 +129,36 @@ local text = whole(amount)
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
 local totals, used = {}, {}
 for place = 1, windows do
-    local at = 12 + 6 * counters + 5 * (place - 1)
-    local log, window = KEYS[3 + counters + 2 * place], number[at + 1]
+    local log, sums = keys_of_window(place)
+    local window = of_window(place, LENGTH)
     local total
     if window == 0 then
         total = {redis.call('ZCARD', log), 0, 0}
     else
-        total = total_of(log, KEYS[4 + counters + 2 * place], now - window)
+        total = total_of(log, sums, now - window)
     end
-    local would_refuse = false
     for unit = 1, 3 do
-        local limit = number[at + 1 + unit]
+        local limit = of_window(place, LENGTH + unit)
         if limit >= 0 and needed[unit] > 0 and total[unit] + needed[unit] > limit then
             if not is_exact and unit > 1 then return {-3} end
-            if number[at + 5] ~= 1 then
+            if of_window(place, IS_SHADOW_WINDOW) ~= 1 then
                 local wait = window == 0 and 1000
                     or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
                 return {-5, place, unit, total[unit], needed[unit], wait}
             end
-            would_refuse = true
+            shadows[#shadows + 1] = counters + 3 * (place - 1) + unit
         end
         total[unit] = total[unit] + needed[unit]
         used[#used + 1] = total[unit]
     end
-    if would_refuse then shadows[#shadows + 1] = counters + place end
     totals[place] = total
 end
 
 -- Everything fits. From here on it is only written.
 local lines = ''
 for place = 1, windows do
-    local at = 12 + 6 * counters + 5 * (place - 1)
-    local log, sums, window = KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place], number[at + 1]
+    local log, sums = keys_of_window(place)
+    local window = of_window(place, LENGTH)
     if window == 0 then
         redis.call('ZADD', log, now, ARGV[1])
     else
@@ -169,7 +175,7 @@ for place = 1, counters do
     local key = KEYS[4 + place]
     if redis.call('HINCRBY', key, 'h', text) == amount then
         redis.call('HSETNX', key, 's', 0)
-        redis.call('PEXPIREAT', key, number[12 + 6 * place - 3])
+        redis.call('PEXPIREAT', key, of_counter(place, KEPT_UNTIL))
     end
 end
 if held[1] then

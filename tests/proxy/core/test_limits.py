@@ -8,7 +8,7 @@ import pytest
 from costhub.lib.moments import to_ms
 from proxy.core.limits import find_scopes, make_scope
 from proxy.types import Scope
-from tenants.snapshots import BudgetSnapshot
+from tenants.snapshots import BudgetSnapshot, RungSnapshot
 from tests.proxy.core.examples import KEY, NOON_MS, ORG, make_budget
 
 DAY_MS = 86_400_000
@@ -68,10 +68,16 @@ class TestOverrides:
             assert (default.is_hard, default.is_shadow) == (False, False)
         assert self.hard(self.DEFAULT, own, end_user="ann") == [("default", False)]
 
-    @pytest.mark.parametrize("other", [{"period": "month"}, {"action": "warn"}, {"is_shadow": True}, {"scope": "tag"}])
+    @pytest.mark.parametrize(
+        "other", [{"period": "month"}, {"action": "warn"}, {"is_shadow": True}, {"scope": "tag"}, {"action": "degrade"}]
+    )
     def test_what_does_not_stand_in_for_it(self, other: dict[str, object]) -> None:
         own = make_budget(**{"scope": "end_user", "id": "own", "subject": "ben"} | other)  # type: ignore[arg-type]
         assert ("default", False) in self.hard(self.DEFAULT, own)
+
+    def test_a_ladder_with_a_block_does(self) -> None:
+        own = make_budget("end_user", id="own", subject="ben", action="degrade", ladder=(RungSnapshot(90, "block"),))
+        assert sorted(self.hard(self.DEFAULT, own)) == [("default", True), ("own", False)]
 
     def test_of_an_organisation_all_budgets_hold(self) -> None:
         budgets = [make_budget(id=name) for name in ("one", "two")]

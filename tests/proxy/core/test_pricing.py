@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costhub.lib.money import compile_fee, compile_price
-from proxy.core.pricing import bound_cost, cost, find_price, make_bound
+from proxy.core.pricing import bound_cost, cost, make_bound
 from proxy.types import Usage
 from tenants.snapshots import PriceSnapshot
 from tests.proxy.core.examples import MODEL, PRICE
@@ -136,9 +136,9 @@ def test_a_bound_is_rounded_up_once() -> None:
 @pytest.mark.parametrize(("at_ms", "found"), [(0, None), (99, None), (100, "a"), (199, "a"), (200, "b"), (10**15, "b")])
 def test_the_price_of_a_moment_is_the_newest_that_has_begun(at_ms: int, found: str | None) -> None:
     versions = (replace(PRICE, id="b", effective_from_ms=200), replace(PRICE, id="a", effective_from_ms=100))
-    price = find_price(replace(MODEL, prices=versions), at_ms)
+    price = replace(MODEL, prices=versions).find_price(at_ms)
     assert (price.id if price else None) == found
 
 
 def test_a_model_without_prices_has_none() -> None:
-    assert find_price(replace(MODEL, prices=()), 10**15) is None
+    assert replace(MODEL, prices=()).find_price(10**15) is None

@@ -128,8 +128,12 @@ def test_no_more_output_than_a_window_could_ever_take(
 
 
 def test_a_call_is_told_of_the_window_with_the_least_left() -> None:
-    limits = [limit(10), limit(4, window_ms=1_500), limit(DOLLAR, LimitUnit.USD), limit(2, LimitUnit.CONCURRENT)]
-    limits[-1] = limit(2, LimitUnit.CONCURRENT, window_ms=0)
+    limits = [
+        limit(10),
+        limit(4, window_ms=1_500),
+        limit(DOLLAR, LimitUnit.USD),
+        limit(2, LimitUnit.CONCURRENT, window_ms=0),
+    ]
     rates = rates_of(*limits, limit(1, is_shadow=True))
     assert [rate.window_ms for rate in rates] == [MINUTE, 1_500, 0, MINUTE]
     told = describe(rates, [9, 0, DOLLAR // 4, 3, 0, 0, 1, 0, 0, 7, 0, 0])

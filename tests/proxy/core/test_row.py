@@ -274,3 +274,19 @@ def test_postgresql_keeps_every_column_of_an_event(world: World) -> None:
         found = {name: getattr(entry, name) for name in wanted if name != "started_at_ms"}
         found = {name: str(value) if isinstance(value, UUID) else value for name, value in found.items()}
         assert found == {name: value for name, value in orjson.loads(dump_row(wanted)).items() if name in found}
+
+
+def test_a_correction_leaves_what_was_saved() -> None:
+    """An attempt of an unknown end, then one on a ladder: what the rung saved is known, what the first one cost is not."""
+    row = new_row()
+    add_attempts(
+        row,
+        [
+            Attempt(1, 500, Certainty.BOUND, Usage(), 100),
+            Attempt(2, 200, Certainty.EXACT, Usage(input=3, output=4), 50, saved=450),
+        ],
+        Hold(ID, 1_000, 10, None),
+    )
+    assert (row["list_cost"], row["effective_cost"], row["savings"]) == (600, 150, {"routing": 450})
+    correction = correction_row(row, "another", Usage(input=5, output=4), 70, overrun=False)
+    assert (correction["list_cost"], correction["effective_cost"], correction["savings"]) == (-80, -80, {})

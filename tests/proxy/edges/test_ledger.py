@@ -212,7 +212,7 @@ class TestValkeyHangs:
                 entry.plan = plan
                 await desk.limits.reserve(plan, entry)
 
-        client().client_pause(10_000)
+        client().client_pause(10_000, all=False)
         task = asyncio.create_task(call())
         await asyncio.sleep(0)  # the reserve is on its way, and Valkey does not look yet
         task.cancel()

@@ -156,7 +156,7 @@ class TestFailed:
         assert await caller.call("k") == b"answer 2, whole"
 
     async def test_who_leaves_while_the_key_is_claimed_leaves_no_claim(self, caller: Caller) -> None:
-        client().client_pause(10_000)
+        client().client_pause(10_000, all=False)
         task = asyncio.create_task(caller.call("k"))
         await asyncio.sleep(0)
         task.cancel()
