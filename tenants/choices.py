@@ -42,7 +42,7 @@ class UpstreamKind(StrEnum):
 
 
 class BudgetScope(StrEnum):
-    """What a budget counts the spend of."""
+    """Of whom a budget counts the spend, and a rate limit what happens."""
 
     ORGANIZATION = "organization"
     PROJECT = "project"

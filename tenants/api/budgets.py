@@ -3,16 +3,17 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.actions.budgets import create_budget, update_budget
+from tenants.actions.ladders import MAX_RUNGS
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Flag, Text, Usd, Whole
 from tenants.api.paging import PARAMETERS
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission, RungKind
 from tenants.models import Budget
 from tenants.selectors import list_budgets
 
@@ -40,6 +41,31 @@ class BudgetAnswer(Answer):
         ]
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["at", "rung"],
+            "properties": {
+                "at": {"type": "integer", "description": "per cent of the budget from which on the rung is in force"},
+                "rung": {"type": "string", "enum": list(RungKind)},
+                "model": {"type": "string", "description": "of cheaper_model"},
+                "max_tokens": {"type": "integer", "description": "of shorter_output"},
+                "delay_ms": {"type": "integer", "description": "of slower_lane"},
+            },
+        },
+    }
+)
+class Ladder(serializers.ListField):
+    """The rungs of a budget that degrades, rising; the action checks each."""
+
+    child = serializers.DictField()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_RUNGS, **options)
+
+
 class NewBudget(Body):
     """What a budget is made of; ``subject`` is a name or id, an end user's id of yours, or a tag as key=value."""
 
@@ -48,7 +74,7 @@ class NewBudget(Body):
     period = Choice(BudgetPeriod)
     limit = Usd()
     action = Choice(BudgetAction, required=False)
-    ladder = serializers.ListField(child=serializers.DictField(), required=False, max_length=100)
+    ladder = Ladder(required=False)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
     is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)
@@ -59,7 +85,7 @@ class BudgetChanges(Body):
 
     limit = Usd(required=False)
     action = Choice(BudgetAction, required=False)
-    ladder = serializers.ListField(child=serializers.DictField(), required=False, max_length=100)
+    ladder = Ladder(required=False)
     thresholds = serializers.ListField(child=Whole(), required=False, max_length=100)
     is_shadow = Flag(required=False)
     name = Text(required=False, allow_blank=True)
