@@ -9,7 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
-from tests.world import World, make_budget, make_catalog
+from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 DIRECT = "permission denied for table"
 
@@ -37,6 +37,7 @@ def furnished(world: World) -> World:
     for tenant in (world.acme, world.mallcorp):
         make_catalog(tenant)
         make_budget(tenant, "10.00")
+        make_rate_limit(tenant, 10)
         with org_scope(tenant.org.pk):
             create_end_user(actor=tenant.owner, external_id="u-1")
             with connection.cursor() as cursor:

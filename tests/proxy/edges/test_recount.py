@@ -38,10 +38,10 @@ def spend(till: Till, tenant: Tenant, cost: int, *, drained: bool = True, **fiel
 CALLS: Final[list[dict[str, Any]]] = [
     {"end_user": "ann", "request_model": "small", "tags": {"team": "a=b", "other": "x"}},
     {"end_user": "ann", "request_model": "large", "tags": {"team": "a"}},
-    {"end_user": "Ann", "request_model": "small", "tags": {}, "session": "run 7"},
-    {"end_user": "an", "request_model": "small-2", "tags": {"team": "a=b"}, "session": "run 71"},
+    {"end_user": "Ann", "request_model": "small", "tags": {}, "session": "run-7"},
+    {"end_user": "an", "request_model": "small-2", "tags": {"team": "a=b"}, "session": "run-71"},
     {"end_user": "", "request_model": "small", "tags": {"other": "a=b"}},
-    {"end_user": "ann", "request_model": "", "tags": {"a": "team"}, "session": "run 7"},
+    {"end_user": "ann", "request_model": "", "tags": {"a": "team"}, "session": "run-7"},
 ]
 
 
@@ -65,7 +65,7 @@ class TestOneBudget:
             (BudgetScope.END_USER, "ann", 100_011),
             (BudgetScope.MODEL, "small", 10_101),
             (BudgetScope.TAG, "team=a=b", 1_001),
-            (BudgetScope.SESSION, "run 7", 100_100),
+            (BudgetScope.SESSION, "run-7", 100_100),
         ],
     )
     def test_it_counts_its_own_subject_only(

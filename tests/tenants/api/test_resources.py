@@ -45,7 +45,7 @@ class TestOrganizations:
         operator = Api(token=create_platform_token(email="operator@costhub.example"))
         body = made(operator.post("/organizations", {"name": "Globex", "owner_email": "hank@globex.example"}))
         token, key, project = (body.pop(name) for name in ("admin_token", "api_key", "project"))
-        assert body == {"name": "Globex", "slug": "globex", "time_zone": "UTC", "is_active": True}
+        assert body == {"name": "Globex", "slug": "globex", "time_zone": "UTC", "is_active": True, "is_stopped": False}
         assert is_well_formed(token, ADMIN_TOKEN)
         assert is_well_formed(key, API_KEY)
         program = Api(token=token)
@@ -93,7 +93,11 @@ def test_members_come_change_and_go(ada: Api) -> None:
 
 
 def test_projects(ada: Api) -> None:
-    assert made(ada.post("/projects", {"name": "search"})) == {"name": "search", "is_archived": False}
+    assert made(ada.post("/projects", {"name": "search"})) == {
+        "name": "search",
+        "is_archived": False,
+        "is_stopped": False,
+    }
     project = ada.get("/projects").json()["data"][0]
     changed = ada.patch(f"/projects/{project['id']}", {"name": "find", "is_archived": True})
     assert changed.json() == project | {"name": "find", "is_archived": True}
@@ -115,6 +119,7 @@ class TestKeys:
             "models": ["small"],
             "expires_at": None,
             "revoked_at": None,
+            "is_stopped": False,
             "rotated_to": None,
             "created_by": f"token {world.acme.admin_token[:12]}",
         }
