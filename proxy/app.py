@@ -113,8 +113,11 @@ async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]
         # Nobody waits for the answer any more. Some upstreams are read to its end all the same; of the others, one that
         # is about to end still tells what it cost.
         reply.is_gone = True
+        asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, give_up)
+
+    def give_up() -> None:
         if not call.keeps_going:
-            asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, task.cancel)
+            task.cancel()
 
     call.watch(leave)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from tenants.choices import RungKind
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, RungSnapshot, UpstreamSnapshot
 
 #: in the place of a limit that nobody set
@@ -163,6 +164,8 @@ class Plan(NamedTuple):
         return (
             self.controls.max_cost is not None
             or self.most_output != NO_LIMIT
+            # A cheaper model may not take what was asked of the other one.
+            or RungKind.CHEAPER_MODEL in self.rungs
             or any(scope.is_hard for scope in self.scopes)
             or any(rate.tokens != NO_LIMIT or rate.nanos != NO_LIMIT for rate in self.rates if not rate.is_shadow)
         )

@@ -16,8 +16,10 @@ _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
 #: organisation id -> version of what the hot path knows of it
 VERSIONS: Final = "costhub:versions"
-#: pub/sub channel: "<organisation id> <version>", then the digests of keys that changed themselves, in hexadecimal
+#: pub/sub channel: "<organisation id> <version>", then the digests of keys that changed themselves, in hexadecimal, or
+#: ``ALL_KEYS`` where that is not known
 CHANGES: Final = "costhub:changes"
+ALL_KEYS: Final = "*"
 #: before every key of Celery's: its queue lives in the same database
 CELERY_PREFIX: Final = "celery:"
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from costhub.lib.keyspace import counter_key
 from costhub.lib.moments import from_ms, to_ms
+from costhub.lib.money import MAX_LIMIT_NANOS
 from proxy.types import Scope
 from tenants.choices import BudgetAction, BudgetScope, RungKind
 from tenants.periods import period_bounds
@@ -84,6 +85,11 @@ def subjects_of(
     }
 
 
+def _share_of(budget: BudgetSnapshot, percent: int) -> int:
+    """Nano-USD; no more than a Lua number counts exactly."""
+    return min(budget.limit_nanos * percent // 100, MAX_LIMIT_NANOS)
+
+
 def _hard_share(budget: BudgetSnapshot) -> int | None:
     """The per cent of a budget from which on it refuses; None for one that never does. A ladder's block is a limit like any
     other; its other rungs say from when on calls are made cheaper."""
@@ -103,7 +109,7 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         period=budget.period,
         # A budget that counts anew from some moment on has a new counter.
         counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
-        limit=budget.limit_nanos * (share or 100) // 100,
+        limit=_share_of(budget, share or 100),
         is_hard=share is not None and not budget.is_shadow,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
@@ -111,9 +117,7 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         is_shadow=share is not None and budget.is_shadow,
         steps=()
         if budget.is_shadow
-        else tuple(
-            (budget.limit_nanos * rung.at // 100, rung) for rung in budget.ladder if rung.rung != RungKind.BLOCK
-        ),
+        else tuple((_share_of(budget, rung.at), rung) for rung in budget.ladder if rung.rung != RungKind.BLOCK),
     )
 
 

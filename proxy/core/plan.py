@@ -47,13 +47,13 @@ def make_plan(
     rates = find_rates(org, key, end_user=end_user, model=model.name, tags=tags, session=session)
     draft, rungs = go_down(Draft(model, price), scopes, spent, org, key, at_ms)
     bound = quick_bound(request, draft.model, draft.price, draft.most_output)
-    return Plan(
+    plan = Plan(
         request=request,
         controls=controls if controls.end_user == end_user else controls._replace(end_user=end_user),
         model=draft.model,
         upstream=org.upstreams[draft.model.upstream_id],
         price=draft.price,
-        bound=cap_output(bound, rates) if rates else bound,
+        bound=bound,
         scopes=scopes,
         list_price=price,
         rates=rates,
@@ -62,6 +62,10 @@ def make_plan(
         delay_ms=draft.delay_ms,
         bands=find_bands(scopes, spent),
     )
+    if cap_output(bound, rates) == bound:
+        return plan
+    # The windows take less than the loose bound: before an answer is cut for it, the input is counted.
+    return plan._replace(bound=exact_bound(plan))
 
 
 def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:

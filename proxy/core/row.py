@@ -163,6 +163,7 @@ def correction_row(row: Row, correction_id: str, used: Usage, cost: int, overrun
         "list_cost": cost - row["effective_cost"],
         "effective_cost": cost - row["effective_cost"],
         "savings": {},
+        "would_refuse": [],
         "is_estimated": False,
         "is_overrun": overrun,
         "held": 0,

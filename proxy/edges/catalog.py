@@ -107,8 +107,8 @@ class Catalog:
     async def _load_key(self, digest: bytes, stale: KeySnapshot | None) -> KeySnapshot | None:
         name = keyspace.key_snapshot_key(digest)
         if (raw := await self._read(name)) is not None:
-            key = KeySnapshot.from_json(raw)
-            if key.version >= self._versions.get(key.org_id, 0):
+            key = _parse(KeySnapshot.from_json, raw)
+            if key is not None and key.version >= self._versions.get(key.org_id, 0):
                 self._keys[digest] = key
                 return key
         try:
@@ -121,6 +121,8 @@ class Catalog:
                 self._unknown.clear()
             self._unknown.add(digest)
             return None
+        if loaded.version < self._versions.get(loaded.org_id, 0):
+            return loaded  # it changes faster than it can be read: good for this call, and for no later one
         self._keys[digest] = loaded
         self._note_version(loaded.org_id, loaded.version)
         await self._write(name, loaded.to_json())
@@ -129,8 +131,8 @@ class Catalog:
     async def _load_org(self, org_id: str, stale: OrgSnapshot | None) -> OrgSnapshot:
         name = keyspace.org_snapshot_key(org_id)
         if (raw := await self._read(name)) is not None:
-            org = OrgSnapshot.from_json(raw)
-            if org.version >= self._versions.get(org_id, 0):
+            org = _parse(OrgSnapshot.from_json, raw)
+            if org is not None and org.version >= self._versions.get(org_id, 0):
                 self._orgs[org_id] = org
                 return org
         try:
@@ -213,11 +215,23 @@ class Catalog:
                 self._listening.set()
             elif message["type"] == "message":
                 org_id, version, *digests = message["data"].decode().split(" ")
+                if digests == [keyspace.ALL_KEYS]:
+                    self._subscribed_at[org_id] = int(version)
+                    digests = []
                 for digest in digests:
                     # Revoked, perhaps: not even while PostgreSQL is away is it made do with.
                     self._keys.pop(bytes.fromhex(digest), None)
                 self._note_version(org_id, int(version))
                 self._unknown.clear()
+
+
+def _parse(read: Callable[[bytes], Value], raw: bytes) -> Value | None:
+    """A snapshot as Valkey has it; None for one that another release wrote, or nobody: it is read anew."""
+    try:
+        return read(raw)
+    except (ValueError, TypeError, KeyError):
+        _log.warning("a snapshot in Valkey cannot be read: it is made anew")
+        return None
 
 
 def _make_do(stale: Value | None, error: Exception) -> Value:

@@ -131,7 +131,7 @@ class Ledger:
                 lambda: self._valkey.run(
                     SETTLE,
                     [*_hold_keys(shard, hold_id), stream, *entry.counters],
-                    [hold_id, row["effective_cost"], event, b"", 0, b"", clock.now_ms(), tokens_of(row)],
+                    [hold_id, row["effective_cost"], event, b"", 0, b"", clock.now_ms(), _tokens_used(entry)],
                 ),
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
             )
@@ -235,6 +235,13 @@ def _hold_keys(shard: int, hold_id: str) -> list[str]:
         keyspace.hold_key(shard, hold_id),
         keyspace.leases_key(shard),
     ]
+
+
+def _tokens_used(entry: Entry) -> int | bytes:
+    """What windows of tokens are told; nothing where an attempt's tokens are unknown: then what was reserved stays."""
+    if any(attempt.certainty is Certainty.BOUND for attempt in entry.attempts):
+        return b""
+    return tokens_of(entry.row)
 
 
 def _finish_row(entry: Entry) -> Row:

@@ -46,6 +46,8 @@ RENEWAL_SECONDS: Final = 10
 FEWEST_OUTPUT_TOKENS: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 _TRIES: Final = 4
+#: so often a call is planned while budgets cross steps of their ladders
+_PLANS: Final = 20
 #: counters of budgets that degrade
 _MOST_COUNTERS_KNOWN: Final = 50_000
 
@@ -107,7 +109,7 @@ class Limits:
     async def admit(self, plan: Plan, entry: Entry, decide: Callable[[Mapping[str, int]], Plan]) -> tuple[Plan, Hold]:
         """As ``reserve``, for a first attempt. Where a budget has crossed a step of its ladder since the call was planned,
         it is planned anew with what is known now: gives the plan that holds, too."""
-        for _ in range(_TRIES):
+        for _ in range(_PLANS):
             try:
                 return plan, await self.reserve(plan, entry)
             except _Crossed as crossed:

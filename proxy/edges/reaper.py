@@ -7,6 +7,7 @@ import logging
 from typing import Any, Final, cast
 
 import orjson
+import redis
 
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.redis import client
@@ -16,6 +17,7 @@ from proxy.edges.ledger import MARK_KEPT_MS, SETTLE
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = 500
+POSTPONED_MS: Final = 60_000
 
 
 def reap(shard: int) -> int:
@@ -25,7 +27,13 @@ def reap(shard: int) -> int:
     reaped = 0
     # Each one is settled, gone or renewed when it has been looked at, so that none is met again.
     while expired := cast("list[bytes]", client().zrangebyscore(leases, "-inf", now, start=0, num=_BATCH)):
-        reaped += sum(_reap_one(shard, hold_id.decode(), now) for hold_id in expired)
+        for hold_id in expired:
+            try:
+                reaped += _reap_one(shard, hold_id.decode(), now)
+            except (redis.ResponseError, ValueError, KeyError):
+                # One that cannot be settled must not keep the others' money: it is met again later, and told of.
+                _log.exception("a dead worker's hold cannot be settled", extra={"request_id": hold_id.decode()})
+                client().zadd(leases, {hold_id: now + POSTPONED_MS}, xx=True)
     return reaped
 
 

@@ -91,7 +91,11 @@ def find_drift(shard: int) -> list[tuple[str, int, int]]:
         differing = []
         for count in _count_shard(shard):
             found = client().hget(count.scope.counter, "s")
-            if found is None and not count.scope.is_whole:
+            if (
+                found is None
+                and not count.scope.is_whole
+                and not client().exists(keyspace.mark_key(count.scope.counter))
+            ):
                 continue  # nobody has spent from it since the budget was made: it is counted when somebody does
             settled = int(cast("bytes", found)) if found is not None else 0
             if settled != count.settled:
@@ -171,9 +175,7 @@ def _is_default(budget: BudgetSnapshot) -> bool:
 
 
 def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Iterable[Count]:
-    """The mark of a default budget in a period, and the count of everybody who has spent in it."""
-    mark = make_scope(org, budget, "", period.starts_ms)
-    yield Count(mark, 0, _NOTHING)
+    """The count of everybody who has spent from a default budget in a period, and then its mark."""
     kind = BudgetScope(budget.scope)
     if kind is BudgetScope.TAG:
         what = "tag.key || '=' || tag.value"
@@ -191,6 +193,8 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
         if subject:
             scope = make_scope(org, budget, subject, period.starts_ms)
             yield Count(scope, settled, _match_of(org.id, scope))
+    # Last: it says that the others are there, and they are written in this order.
+    yield Count(make_scope(org, budget, "", period.starts_ms), 0, _NOTHING)
 
 
 def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:

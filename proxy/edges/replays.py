@@ -31,7 +31,8 @@ def _claim_seconds(entry: Entry) -> int:
     if entry.plan is None:
         return CLAIM_MARGIN_SECONDS
     upstream = entry.plan.upstream
-    return upstream.timeout_ms * (upstream.max_retries + 1) // 1000 + CLAIM_MARGIN_SECONDS
+    longest_ms = entry.plan.delay_ms + upstream.timeout_ms * (upstream.max_retries + 1)
+    return longest_ms // 1000 + CLAIM_MARGIN_SECONDS
 
 
 class _Once:

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from redis.exceptions import RedisError
 
-from costhub.lib.keyspace import CHANGES, VERSIONS, key_snapshot_key, org_snapshot_key
+from costhub.lib.keyspace import ALL_KEYS, CHANGES, VERSIONS, key_snapshot_key, org_snapshot_key
 from costhub.lib.redis import client
 from tenants.access import Actor, list_org_ids, org_scope
 from tenants.actions.audit import record
@@ -82,7 +82,8 @@ def sync_versions() -> int:
         if known == version:
             continue
         repairs += 1
-        _announce(UUID(org_id), _overtake(org_id, known) if known > version else version)
+        # Which keys changed is not known any more: all of the organisation's are read again.
+        _announce(UUID(org_id), _overtake(org_id, known) if known > version else version, forgets_all=True)
     gone = announced.keys() - stored.keys()
     if gone:
         client().hdel(VERSIONS, *gone)
@@ -104,7 +105,7 @@ def _try_to_announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...])
         _log.warning("change_not_announced", extra={"org": str(org_id), "version": version}, exc_info=True)
 
 
-def _announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...] = ()) -> None:
+def _announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...] = (), *, forgets_all: bool = False) -> None:
     name = str(org_id)
     store = client()
     store.eval(_FORWARD, 1, VERSIONS, name, str(version))
@@ -112,4 +113,5 @@ def _announce(org_id: UUID, version: int, forget_keys: tuple[bytes, ...] = ()) -
     store.delete(org_snapshot_key(name))
     for digest in forget_keys:
         store.delete(key_snapshot_key(digest))
-    store.publish(CHANGES, " ".join([name, str(version), *(digest.hex() for digest in forget_keys)]))
+    digests = [ALL_KEYS] if forgets_all else [digest.hex() for digest in forget_keys]
+    store.publish(CHANGES, " ".join([name, str(version), *digests]))

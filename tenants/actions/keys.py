@@ -16,7 +16,7 @@ from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
 from tenants.actions.values import check_identifier, check_moment, check_name
 from tenants.choices import BudgetScope, Permission
-from tenants.models import ApiKey, Budget, LanguageModel, Project
+from tenants.models import ApiKey, Budget, LanguageModel, Project, RateLimit
 
 MAX_GRACE_SECONDS: Final = 30 * 24 * 3600
 MAX_MODELS_PER_KEY: Final = 500
@@ -98,7 +98,6 @@ def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
                 end_user=key.end_user,
                 allowed_models=key.allowed_models,
                 expires_at=key.expires_at,
-                is_stopped=key.is_stopped,
             ),
         )
         ends_at = now + timedelta(seconds=grace_seconds)
@@ -110,7 +109,10 @@ def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
         if not claimed:
             raise Conflict("This key was revoked, or rotated before: rotate the key that replaced it.")
         key.refresh_from_db()
-        _copy_budgets(actor, key, new.key)
+        if key.is_stopped:  # also by somebody who pulled the emergency stop a moment ago
+            ApiKey.objects.filter(pk=new.key.pk).update(is_stopped=True)
+            new.key.is_stopped = True
+        _copy_limits(actor, key, new.key)
         record(actor, "rotated", key, rotated_to=new.key.pk, ends_at=ends_at)
         publish(actor.org, forget_keys=[bytes(key.digest)])
     return new
@@ -154,7 +156,7 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
     return sorted({known[name] for name in names})
 
 
-def _copy_budgets(actor: Actor, old: ApiKey, new: ApiKey) -> None:
+def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
     """A key must not get rid of its limits by being rotated."""
     scope = BudgetScope.KEY.value
     for budget in Budget.objects.filter(org=actor.org, scope=scope, subject=str(old.pk), is_active=True):
@@ -166,7 +168,21 @@ def _copy_budgets(actor: Actor, old: ApiKey, new: ApiKey) -> None:
             period=budget.period,
             limit_nanos=budget.limit_nanos,
             action=budget.action,
+            ladder=budget.ladder,
+            is_shadow=budget.is_shadow,
             thresholds=budget.thresholds,
         )
         copy.save(force_insert=True)
         record(actor, "created", copy, scope=scope, subject=copy.subject, copied_from=budget.pk)
+    for limit in RateLimit.objects.filter(org=actor.org, scope=scope, subject=str(old.pk), is_active=True):
+        same = RateLimit(
+            org=actor.org,
+            scope=scope,
+            subject=str(new.pk),
+            unit=limit.unit,
+            amount=limit.amount,
+            window_seconds=limit.window_seconds,
+            is_shadow=limit.is_shadow,
+        )
+        same.save(force_insert=True)
+        record(actor, "created", same, scope=scope, subject=same.subject, copied_from=limit.pk)

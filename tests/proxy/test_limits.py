@@ -129,6 +129,43 @@ async def test_dollars_are_counted_before_and_after(app: App, acme: Tenant) -> N
     assert (third.status, json.loads(third.body)["error"]["type"]) == (429, "usd")
 
 
+async def test_a_call_that_costs_nothing_leaves_nothing_held(app: App, acme: Tenant, bank: Bank) -> None:
+    def limit() -> None:
+        make_catalog(acme, model="free", base_url=bank.base_url, input_per_million="0", output_per_million="0")
+        make_rate_limit(acme, 1, LimitUnit.CONCURRENT)
+        with org_scope(acme.org_id):
+            create_budget(actor=acme.owner, scope=BudgetScope.KEY, period=BudgetPeriod.DAY, limit_nanos=Nanos(1))
+
+    await in_thread(limit)
+    for _ in range(2):
+        assert (await call(app, acme, chat(model="free"))).status == 200
+        await written(app)
+    assert [(row["status"], row["effective_cost"]) for row in events_of(acme)] == [(200, 0)] * 2
+    assert client().zcard(keyspace.leases_key(acme.org.shard)) == 0
+
+
+async def test_tokens_that_nobody_knows_stay_in_the_window(app: App, acme: Tenant, bank: Bank) -> None:
+    """The caller leaves and the upstream will tell its bill later: until then the call counts with what it might have used."""
+
+    def limit() -> None:
+        make_rate_limit(acme, 1_000, LimitUnit.TOKENS)
+        with org_scope(acme.org_id):
+            upstream = Upstream.objects.get(org=acme.org)
+            update_upstream(actor=acme.owner, upstream=upstream, bill_path="/bill/{id}")
+
+    await in_thread(limit)
+    body = chat(max_tokens=600, stream=True, bank={"output_tokens": 500, "pace_ms": 20})
+    conversation = converse(acme.api_key, body)
+    serving = asyncio.create_task(serve(app, conversation))
+    await conversation.has_begun.wait()
+    conversation.incoming.put_nowait({"type": "http.disconnect"})
+    await serving
+    await written(app)
+    refused = await call(app, acme, chat(max_tokens=600))
+    assert (refused.status, json.loads(refused.body)["error"]["type"]) == (429, "tokens")
+    await asyncio.to_thread(bank.wait_quiet)
+
+
 async def test_a_caller_without_a_limit_of_its_own_is_held_to_the_windows(app: App, acme: Tenant, bank: Bank) -> None:
     """The model may write 16,384 tokens: more than the window ever takes. The upstream is told what does fit."""
     await in_thread(lambda: make_rate_limit(acme, 300, LimitUnit.TOKENS))

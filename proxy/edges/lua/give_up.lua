@@ -12,7 +12,7 @@ if amount then
     if hold[2] then
         adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[4]), -1, -tonumber(hold[3]), -tonumber(amount))
     end
-    for place = 5, #KEYS do redis.call('HINCRBY', KEYS[place], 'h', '-' .. amount) end
+    for place = 5, #KEYS do redis.call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount))) end
     redis.call('DEL', KEYS[2])
     redis.call('ZREM', KEYS[3], ARGV[1])
 end

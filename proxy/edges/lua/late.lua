@@ -15,7 +15,10 @@ else
     for place = 4, #KEYS do
         local at = 4 + (place - 4) * 2
         local exists = redis.call('EXISTS', KEYS[place]) == 1
-        if exists or (ARGV[at + 1] == '1' and redis.call('EXISTS', KEYS[2]) == 1) then
+        -- whoever is not there has spent nothing: so it is of an old budget, and of one whose spenders were all counted
+        local is_zero = ARGV[at + 1] == '1'
+            or redis.call('EXISTS', string.match(KEYS[place], '^.-:budget:[^:]*:%-?%d+:')) == 1
+        if exists or (is_zero and redis.call('EXISTS', KEYS[2]) == 1) then
             redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
             redis.call('PEXPIREAT', KEYS[place], ARGV[at + 2])
         end

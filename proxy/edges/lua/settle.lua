@@ -16,7 +16,7 @@ if ARGV[6] ~= '' then
     if ends and tonumber(ends) > tonumber(ARGV[6]) then return 2 end
 end
 for place = 5, #KEYS do
-    redis.call('HINCRBY', KEYS[place], 'h', '-' .. amount)
+    redis.call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount)))
     redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
 end
 if hold[2] then

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from costhub.lib.money import MAX_LIMIT_NANOS
 from proxy.core.limits import find_scopes
 from proxy.core.plan import exact_bound, make_plan
 from proxy.types import NO_LIMIT, Plan
@@ -74,11 +75,23 @@ def test_block_is_a_limit_like_any_other() -> None:
 
 def test_without_block_calls_go_on() -> None:
     plan = plan_at(5 * LIMIT, ladder(CHEAPER))
-    assert (plan.scopes[0].is_hard, plan.is_capped) == (False, False)
+    assert not plan.scopes[0].is_hard
 
 
 def test_a_shorter_answer_is_told_to_the_upstream() -> None:
     assert plan_at(LIMIT, ladder(SHORTER)).is_capped
+
+
+def test_a_cheaper_model_is_held_to_its_own_limit() -> None:
+    """It may write less than the model that was asked for."""
+    assert plan_at(LIMIT, ladder(CHEAPER)).is_capped
+
+
+def test_no_step_is_beyond_what_lua_counts() -> None:
+    (scope,) = plan_at(
+        0, replace(ladder(replace(CHEAPER, at=150), replace(BLOCK, at=200)), limit_nanos=MAX_LIMIT_NANOS)
+    ).scopes
+    assert (scope.limit, scope.steps[0][0]) == (MAX_LIMIT_NANOS, MAX_LIMIT_NANOS)
 
 
 def test_a_shadow_changes_nothing() -> None:

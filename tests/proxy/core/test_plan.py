@@ -9,7 +9,7 @@ from proxy.core.plan import exact_bound, make_plan
 from proxy.core.tokens import bound_by_bytes, count_exactly
 from proxy.errors import ApiError, InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
 from proxy.types import Controls, Endpoint, Plan, Request
-from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
+from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, RateLimitSnapshot
 from tests.proxy.core.examples import (
     KEY,
     MODEL,
@@ -186,3 +186,15 @@ def test_a_call_that_cannot_be_counted_exactly_is_refused() -> None:
     assert plan_for(make_chat(max_tokens=99), org=org).bound.max_output == 99
     error = refusal(make_chat(max_tokens=101), org=org)
     assert (error.status, error.param, error.error_code) == (400, "max_tokens", "call_too_dear")
+
+
+def test_an_answer_is_cut_for_a_window_only_where_the_counted_input_leaves_no_room() -> None:
+    limit = RateLimitSnapshot("tpm", "key", "", "tokens", 2_000, 60_000, is_shadow=False)
+    org = replace(ORG, rate_limits=(limit,))
+    talkative = make_chat(messages=[{"role": "user", "content": "word " * 300}], max_tokens=1_000)
+    plan = plan_for(talkative, org=org)
+    assert bound_by_bytes(plan.request, MODEL) > 1_000 > count_exactly(plan.request, MODEL)
+    assert (plan.bound.max_output, plan.bound.is_exact) == (1_000, True)
+    tight = plan_for(talkative, org=replace(ORG, rate_limits=(replace(limit, amount=1_200),)))
+    assert tight.bound.max_output == 1_200 - tight.bound.input_tokens < 1_000
+    assert plan_for(make_chat(max_tokens=10), org=org).bound.is_exact is False

@@ -23,7 +23,7 @@ from proxy.edges.catalog import Catalog
 from proxy.errors import GovernanceUnavailable, Unauthorized
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
-from tenants.actions.changes import publish
+from tenants.actions.changes import publish, sync_versions
 from tenants.actions.keys import create_key, revoke_key, rotate_key, update_key
 from tenants.actions.pricing import create_price
 from tenants.models import ApiKey, Budget, LanguageModel, Organization
@@ -188,6 +188,31 @@ class TestFresh:
         for address in own_subscriptions():
             client().client_kill_filter(addr=address)
         await within_a_second(lambda: is_refused(catalog, tenant.api_key))
+
+    async def test_a_key_whose_change_could_not_be_told_is_read_again_when_versions_are_repaired(
+        self, start: Open, tenant: Tenant
+    ) -> None:
+        """Valkey was away when the key was revoked: what makes up for it knows the version, and not the key."""
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+
+        def revoke() -> None:
+            with org_scope(tenant.org_id):
+                ApiKey.objects.filter(pk=tenant.key.pk).update(revoked_at=clock.now())
+                Organization.objects.filter(pk=tenant.org.pk).update(version=F("version") + 1)
+            sync_versions()
+
+        await in_thread(revoke)
+        await within_a_second(lambda: is_refused(catalog, tenant.api_key))
+
+    @pytest.mark.parametrize("written", [b"{}", b"nonsense", b'{"id": 1, "unknown": 2}'])
+    async def test_a_snapshot_that_cannot_be_read_is_made_anew(
+        self, start: Open, tenant: Tenant, written: bytes
+    ) -> None:
+        client().set(keyspace.key_snapshot_key(bytes(tenant.key.digest)), written)
+        client().set(keyspace.org_snapshot_key(tenant.org_id), written)
+        key, org = await auth(await start()).authenticate(tenant.api_key)
+        assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
 
     async def test_a_strangers_message_does_not_end_the_listening(self, start: Open, tenant: Tenant) -> None:
         catalog = await start()

@@ -24,6 +24,18 @@ def line(till: Till) -> Line:
     return till.line("org", 10**9)
 
 
+class TestUnsettled:
+    def test_one_that_cannot_be_settled_holds_up_no_other(self, acme: Tenant, till: Till, line: Line) -> None:
+        broken, whole = hold(till, acme, 5, line), hold(till, acme, 420, line)
+        client().hset(keyspace.hold_key(till.shard, broken), "row", b"no row")
+        assert reaper.reap(till.shard) == 1
+        assert till.read(line) == (420, 5)
+        assert till.hold(whole) == {}
+        lease = till.lease(broken)
+        assert lease is not None
+        assert lease > clock.now_ms()
+
+
 class TestExpired:
     def test_it_is_charged_at_its_bound_in_the_workers_name(self, acme: Tenant, till: Till, line: Line) -> None:
         hold_id = hold(till, acme, 420, line)

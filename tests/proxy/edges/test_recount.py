@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 import psycopg
 import pytest
+import redis
 import time_machine
 from django.db import connection, connections
 
@@ -32,6 +33,16 @@ def spend(till: Till, tenant: Tenant, cost: int, *, drained: bool = True, **fiel
     till.add_event(make_event(tenant, cost, **fields))
     if drained:
         assert drain.drain(till.shard) == 1
+
+
+class _Half:
+    """A client whose scripts are somebody else's."""
+
+    def __init__(self, scripts: Any) -> None:
+        self.register_script = scripts.register_script
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(client(), name)
 
 
 #: calls that cost 1, 10, 100 ... nanos: the digits of a sum say which of them are in it
@@ -113,6 +124,36 @@ class TestOneBudget:
         assert till.read(line_of(dan)) == (0, 7)
         other = find_scope(acme, make_budget(acme, "1.00", scope=BudgetScope.END_USER), "dan")
         assert till.reserve("b", Line(other.counter, is_whole=False)) == [-2, 1], "of another budget nothing is known"
+
+    def test_the_mark_comes_after_everybody_it_speaks_of(
+        self, acme: Tenant, till: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Counters are written in groups, and a process may die between two of them."""
+        monkeypatch.setattr(recount, "_COUNTERS_A_CALL", 2)
+        for user in ("ann", "bob", "cyd", "dan", "eve"):
+            spend(till, acme, 100, end_user=user)
+        budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)
+        scopes = [find_scope(acme, budget, user) for user in ("ann", "bob", "cyd", "dan", "eve")]
+        written: list[str] = []
+        script = client().register_script(recount.REBUILD.source)
+
+        class Dying:
+            def register_script(self, source: bytes) -> Any:
+                return self
+
+            def __call__(self, keys: list[str], args: list[Any]) -> None:
+                if len(written) >= 4:
+                    raise redis.ConnectionError
+                written.extend(keys[3:])
+                script(keys=keys, args=args)
+
+        with monkeypatch.context() as patch, pytest.raises(RecountFailed):
+            patch.setattr(recount, "client", lambda: _Half(Dying()))
+            recount.recount(till.shard, acme.org_id, scopes[:1])
+        assert client().exists(keyspace.mark_key(scopes[0].counter)) == 0
+        recount.recount(till.shard, acme.org_id, scopes[:1])
+        assert client().exists(keyspace.mark_key(scopes[0].counter)) == 1
+        assert [till.read(line_of(scope)) for scope in scopes] == [(100, 0)] * 5
 
     def test_the_others_are_not_counted_again(self, acme: Tenant, till: Till) -> None:
         budget = make_budget(acme, "1.00", scope=BudgetScope.END_USER)

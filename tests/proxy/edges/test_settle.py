@@ -4,7 +4,7 @@ import pytest
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
-from tests.proxy.edges.till import FORGET_AT, NOW, Line, Till
+from tests.proxy.edges.till import FORGET_AT, NOW, Line, Till, Window
 
 EVENT = b'{"id":"a"}'
 
@@ -25,6 +25,20 @@ class TestSettle:
         assert till.settle("a", cost, *lines, event=EVENT) == 1
         assert [till.read(line) for line in lines] == [(1_000 + cost, 7)] * 2
         assert (till.hold("a"), till.lease("a"), till.events()) == ({}, None, [EVENT])
+
+    @pytest.mark.parametrize("how", ["settled", "given up", "reaped"])
+    def test_a_hold_of_nothing_comes_to_an_end_too(self, till: Till, lines: tuple[Line, Line], how: str) -> None:
+        """A model that costs nothing: what goes back is a zero, and a zero has no sign."""
+        window = Window(f"{{s{till.shard}}}:rate:free", 60_000, requests=5, tokens=5)
+        assert till.reserve("free", *lines, wanted=0, windows=[window])[:3] == [1, 0, 0]
+        if how == "settled":
+            assert till.settle("free", 0, *lines, event=EVENT, tokens=0) == 1
+        elif how == "given up":
+            assert till.give_up("free", *lines, event=EVENT) == 1
+        else:
+            assert till.settle("free", 0, *lines, event=EVENT, mark="reaped 0", only_before=NOW + 100_000) == 1
+        assert [till.read(line) for line in lines] == [(1_000, 107)] * 2
+        assert (till.hold("free"), till.lease("free"), till.events()) == ({}, None, [EVENT])
 
     def test_the_second_time_it_says_so_and_does_nothing(self, till: Till, lines: tuple[Line, Line]) -> None:
         till.settle("a", 60, *lines, event=EVENT)
@@ -137,6 +151,15 @@ class TestLate:
         assert till.late("a", epoch, 60, line, event=EVENT) == b"late"
         assert till.read(line) == before == (None if epoch == "first" else (60, 0))
         assert till.events() == [EVENT]
+
+    def test_where_all_spenders_were_counted_it_is_the_first(self, till: Till) -> None:
+        """The data was lost and counted anew without this call, which had no row yet: the default budget has a mark, and no
+        counter of this subject."""
+        till.open("second")
+        ann = Line(f"{keyspace.tag(till.shard)}:budget:default.1:0:ann", 1_000, is_whole=False)
+        client().hset(keyspace.mark_key(ann.key), mapping={"s": 0, "h": 0})
+        assert till.late("a", "first", 60, ann, event=EVENT) == b""
+        assert till.read(ann) == (60, 0)
 
 
 class TestCorrect:

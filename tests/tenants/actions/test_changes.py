@@ -128,7 +128,7 @@ class TestSync:
         client().set(org_snapshot_key(acme), b"old")
         with listening() as channel:
             assert sync_versions() == 3
-            assert heard(channel, acme, mallcorp) == {f"{acme} 2".encode(), f"{mallcorp} 2".encode()}
+            assert heard(channel, acme, mallcorp) == {f"{acme} 2 *".encode(), f"{mallcorp} 2 *".encode()}
         assert (announced(acme), announced(mallcorp), announced(gone)) == (2, 2, None)
         assert client().get(org_snapshot_key(acme)) is None
         assert sync_versions() == 0

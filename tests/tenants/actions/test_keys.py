@@ -13,9 +13,9 @@ from costhub.lib.secrets import API_KEY, digest_of, is_well_formed
 from tenants.access import Actor, enter_org
 from tenants.actions.keys import MAX_GRACE_SECONDS, create_key, revoke_key, rotate_key, update_key
 from tenants.actions.projects import create_project, update_project
-from tenants.choices import BudgetScope, Role
-from tenants.models import ApiKey, AuditEntry, Budget
-from tests.world import World, make_budget, make_catalog
+from tenants.choices import BudgetScope, LimitUnit, Role
+from tenants.models import ApiKey, AuditEntry, Budget, RateLimit
+from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 NOW = "2026-03-01T12:00:00+00:00"
 
@@ -104,10 +104,22 @@ class TestRotate:
         make_catalog(world.acme)
         key = create_key(actor=world.ben_actor, name="bound", end_user="u-1", models=["small"]).key
         budget = make_budget(world.acme, "3.00", scope=BudgetScope.KEY, subject=str(key.pk))
+        ladder = [{"at": 90, "rung": "block"}]
+        Budget.objects.filter(pk=budget.pk).update(action="degrade", ladder=ladder, is_shadow=True)
+        limit = make_rate_limit(world.acme, 7, LimitUnit.TOKENS, subject=str(key.pk), is_shadow=True)
+        make_rate_limit(world.acme, 9)
         new = rotate_key(actor=world.ben_actor, key=key).key
         assert (new.end_user, new.allowed_models) == ("u-1", ["small"])
         copy = Budget.objects.get(subject=str(new.pk))
-        assert (copy.limit_nanos, copy.period, copy.action) == (3_000_000_000, budget.period, budget.action)
+        assert (copy.limit_nanos, copy.period, copy.action) == (3_000_000_000, budget.period, "degrade")
+        assert (copy.ladder, copy.is_shadow) == (ladder, True)
+        same = RateLimit.objects.get(subject=str(new.pk))
+        assert (same.unit, same.amount, same.window_seconds, same.is_shadow) == (
+            "tokens",
+            7,
+            limit.window_seconds,
+            True,
+        )
 
     def test_only_once(self, world: World) -> None:
         rotate_key(actor=world.ben_actor, key=world.acme.key, grace_seconds=60)
