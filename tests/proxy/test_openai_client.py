@@ -26,6 +26,7 @@ from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.test_operations import wait_until
 from tests.stack_fixtures import make_data_dir
 from tests.world import Tenant, World, make_budget, make_catalog, make_world
 
@@ -260,6 +261,8 @@ class TestErrors:
         assert caught.value.response.headers["x-should-retry"] == "false"
         assert isinstance(caught.value.body, dict)
         assert caught.value.body["budget"]["scope"] == "key"
+        # A refusal is sent in the same breath as its event.
+        wait_until(lambda: len(rows_of(mallcorp)) > before)
         rows = rows_of(mallcorp)
         assert [(row.status, row.effective_cost) for row in rows[before:]] == [(402, 0)]
         assert caught.value.request_id == str(rows[-1].id)
