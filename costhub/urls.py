@@ -6,6 +6,8 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from costhub import operations
 from tenants.api.problems import answer_unknown_path
 
+handler500 = "tenants.api.problems.answer_failure"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", operations.healthz),
     path("readyz", operations.readyz),

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from typing import Any, cast
 
+import psutil
 import pytest
 import uvicorn
+from django.conf import settings
 from pytest_django.plugin import DjangoDbBlocker
 from uvicorn.server import ServerState
 
@@ -58,6 +60,25 @@ def test_a_closing_caller_is_closed(proxy: Deployment) -> None:
         answer = read_answer(connection, "GET")
         assert answer.status == 401
         assert connection.recv(1) == b""
+
+
+def test_a_page_keeps_no_connection_to_the_database(proxy: Deployment) -> None:
+    """Each request of Django's has a thread of its own: connections that these kept would soon be all there are."""
+
+    def opened() -> int:
+        database = int(settings.DATABASES["default"]["PORT"])
+        return sum(
+            found.raddr.port == database
+            for pid in proxy.worker_pids
+            for found in psutil.Process(pid).net_connections("tcp")
+            if found.raddr and found.status == psutil.CONN_ESTABLISHED
+        )
+
+    before = opened()
+    for _ in range(40):
+        answer = exchange(proxy.port, make_request("GET", "/readyz", [("connection", "close")]), "GET")
+        assert answer.status == 200
+    assert opened() <= before + 1
 
 
 def test_the_head_of_an_answer_has_no_body(proxy: Deployment) -> None:

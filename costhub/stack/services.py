@@ -21,6 +21,8 @@ from costhub.stack.private_files import make_passable
 #: how long the web server lets calls in flight end, and then its own last entries be written
 DRAIN_SECONDS: Final = 30
 WORKER_CONCURRENCY: Final = 2
+#: a worker has the same few processes for all of its tasks, and one database connection in each
+KEPT_SECONDS: Final = 60
 
 
 class Service(Part):
@@ -89,7 +91,7 @@ class Worker(Service):
     orphan_signal: ClassVar = signal.SIGKILL
 
     def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
-        super().__init__(data_dir, environment)
+        super().__init__(data_dir, {"COSTHUB_DATABASE_CONN_MAX_AGE": str(KEPT_SECONDS)} | environment)
         self.app = app
         # Unique, so that a ping on a broker shared with others is answered by this worker and no other.
         self.node = f"costhub-{secrets.token_hex(4)}@localhost"

@@ -17,12 +17,13 @@ from typing import Any, Final, TypeVar, cast
 
 import redis.asyncio
 from django.db import Error as AnyDatabaseError
-from django.db import connection, connections
+from django.db import connections
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from costhub.lib import keyspace
+from costhub.lib.database import keep_connection
 from proxy.errors import GovernanceUnavailable
 from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
@@ -155,7 +156,7 @@ class Catalog:
             try:
                 return load(what)
             finally:
-                connection.close_if_unusable_or_obsolete()
+                keep_connection()
 
         async with asyncio.timeout(DATABASE_SECONDS):
             for _ in range(_TRIES):

@@ -15,6 +15,7 @@ import redis
 from django.db import DatabaseError, connection, transaction
 
 from costhub.lib import clock, keyspace
+from costhub.lib.database import keep_connection
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
 from proxy.core.limits import make_scope
@@ -78,7 +79,7 @@ def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: b
         raise RecountFailed from error
     finally:
         # The thread that runs this lives long: a broken connection must not outlive the failure.
-        connection.close_if_unusable_or_obsolete()
+        keep_connection()
 
 
 def find_drift(shard: int) -> list[tuple[str, int, int]]:

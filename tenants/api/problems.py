@@ -1,12 +1,15 @@
 """Errors as RFC 9457 problem bodies. Nothing in one depends on who owns what: a foreign id and an unknown one read alike."""
 
+import sys
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -67,6 +70,18 @@ def answer_problem_only(error: Exception, context: dict[str, Any]) -> Response |
 def answer_unknown_path(request: HttpRequest) -> JsonResponse:
     """What every path below /api that does not exist answers."""
     return JsonResponse(make_problem(404, "not_found", _DETAILS[404]), status=404, content_type=CONTENT_TYPE)
+
+
+def answer_failure(request: HttpRequest) -> HttpResponse:
+    """Django's ``handler500``: our own fault, or that PostgreSQL is away, which lies outside of every view. Below /api a
+    problem, elsewhere the page."""
+    if not request.path.startswith("/api/"):
+        return server_error(request)
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        problem = make_problem(503, "database_unavailable", "The database cannot be reached at the moment. Try again.")
+    else:
+        problem = make_problem(500, "internal_error", "CostHub failed to do this. It is in our log.")
+    return JsonResponse(problem, status=problem["status"], content_type=CONTENT_TYPE)
 
 
 def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
