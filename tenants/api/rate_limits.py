@@ -19,6 +19,19 @@ from tenants.models import RateLimit
 from tenants.selectors import list_rate_limits
 
 
+class Quantity(Amount):
+    """A whole number, or an amount of USD where that is the unit."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The exact number. Raises ValidationError."""
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(
+                'Give a whole number, or an amount of USD such as "0.50" where that is the unit.'
+            ) from error
+
+
 class RateLimitAnswer(Answer):
     """A rate limit: ``limit`` is a number of calls or tokens, or an amount of USD."""
 
@@ -49,7 +62,7 @@ class NewRateLimit(Body):
     scope = Choice(BudgetScope)
     subject = Text(required=False, allow_blank=True, allow_null=True)
     unit = Choice(LimitUnit)
-    limit = Amount()
+    limit = Quantity()
     window_seconds = Whole(required=False)
     is_shadow = Flag(required=False)
 
@@ -57,7 +70,7 @@ class NewRateLimit(Body):
 class RateLimitChanges(Body):
     """What may change."""
 
-    limit = Amount(required=False)
+    limit = Quantity(required=False)
     is_shadow = Flag(required=False)
     is_active = Flag(required=False)
 

@@ -467,7 +467,7 @@ class TestRateLimits:
             ("limit", 0, "Give a whole number from 1 to 1000000000000."),
             ("limit", -3, "Give a whole number from 1 to 1000000000000."),
             ("limit", "2.5", "A number of requests is a whole number."),
-            ("limit", "NaN", 'Give a decimal number of USD as a string, such as "0.15".'),
+            ("limit", "NaN", 'Give a whole number, or an amount of USD such as "0.50" where that is the unit.'),
             ("unit", "cents", "Give one of: requests, tokens, usd, concurrent."),
             ("window_seconds", 0, "Give a window of 1 to 3600 seconds. For a longer one, make a budget."),
             ("window_seconds", 3_601, "Give a window of 1 to 3600 seconds. For a longer one, make a budget."),
