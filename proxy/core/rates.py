@@ -1,7 +1,6 @@
 """Which rate limits a call must fit, and what it is told of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
@@ -83,13 +82,16 @@ def describe(rates: Sequence[Rate], used: Sequence[int]) -> dict[str, str]:
 
     ``used`` are the sums of the windows. A window that slides is empty again when it has passed without a call.
     """
-    tightest: dict[LimitUnit, tuple[Fraction, Rate, int]] = {}
+    tightest: dict[LimitUnit, tuple[Rate, int, int]] = {}
     for rate, unit, limit, spent in _each(rates, used):
-        if not rate.is_shadow and rate.window_ms:
-            found = (Fraction(max(limit - spent, 0), limit), rate, spent)
-            tightest[unit] = min(tightest.get(unit, found), found, key=lambda one: one[0])
+        if rate.is_shadow or not rate.window_ms:
+            continue
+        known = tightest.get(unit)
+        # spent / limit > spent' / limit', without a division
+        if known is None or spent * known[2] > known[1] * limit:
+            tightest[unit] = rate, spent, limit
     headers: dict[str, str] = {}
-    for unit, (_, rate, spent) in tightest.items():
+    for unit, (rate, spent, _) in tightest.items():
         headers |= describe_one(rate, unit, spent)
     return headers
 
