@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
@@ -157,32 +158,11 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
 
 
 def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
-    """A key must not get rid of its limits by being rotated."""
-    scope = BudgetScope.KEY.value
-    for budget in Budget.objects.filter(org=actor.org, scope=scope, subject=str(old.pk), is_active=True):
-        copy = Budget(
-            org=actor.org,
-            name=budget.name,
-            scope=scope,
-            subject=str(new.pk),
-            period=budget.period,
-            limit_nanos=budget.limit_nanos,
-            action=budget.action,
-            ladder=budget.ladder,
-            is_shadow=budget.is_shadow,
-            thresholds=budget.thresholds,
-        )
-        copy.save(force_insert=True)
-        record(actor, "created", copy, scope=scope, subject=copy.subject, copied_from=budget.pk)
-    for limit in RateLimit.objects.filter(org=actor.org, scope=scope, subject=str(old.pk), is_active=True):
-        same = RateLimit(
-            org=actor.org,
-            scope=scope,
-            subject=str(new.pk),
-            unit=limit.unit,
-            amount=limit.amount,
-            window_seconds=limit.window_seconds,
-            is_shadow=limit.is_shadow,
-        )
-        same.save(force_insert=True)
-        record(actor, "created", same, scope=scope, subject=same.subject, copied_from=limit.pk)
+    """A key must not get rid of its limits by being rotated: its budgets and rate limits again, whole, from now on."""
+    own = {"org": actor.org, "scope": BudgetScope.KEY.value, "subject": str(old.pk), "is_active": True}
+    rows: list[Budget | RateLimit] = [*Budget.objects.filter(**own), *RateLimit.objects.filter(**own)]
+    for row in rows:
+        copied_from = row.pk
+        row.pk, row.created_at, row.subject = uuid4(), clock.now(), str(new.pk)
+        row.save(force_insert=True)
+        record(actor, "created", row, scope=row.scope, subject=row.subject, copied_from=copied_from)
