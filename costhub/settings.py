@@ -56,7 +56,6 @@ def _database(name: str, default: str) -> dict[str, Any]:
         "PASSWORD": unquote(url.password or ""),
         "NAME": url.path[1:],
         "ATOMIC_REQUESTS": True,
-        # Under ASGI Django runs each request in a thread of its own: a connection that it kept would never be used again.
         "CONN_MAX_AGE": _whole("COSTHUB_DATABASE_CONN_MAX_AGE", 0, 0, 86_400),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
