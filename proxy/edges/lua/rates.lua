@@ -20,11 +20,19 @@ local function write_sums(sums, total)
     redis.call('HSET', sums, 'r', whole(total[1]), 't', whole(total[2]), 'n', whole(total[3]))
 end
 
--- The totals of a window, after what has left it is forgotten.
+-- So many members are forgotten by one call at most: whoever fills a long window and pauses must not stop Valkey for all.
+local MOST_FORGOTTEN = 1000
+
+-- The totals of a window, after what has left it is forgotten. Where too much has, the rest still counts, and the next
+-- calls forget it: what has one moment goes together, a call and the difference to it.
 local function total_of(log, sums, moment)
     local found = redis.call('HMGET', sums, 'r', 't', 'n')
     local total = {tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0)}
-    local old = redis.call('ZRANGEBYSCORE', log, '-inf', moment)
+    local old = redis.call('ZRANGEBYSCORE', log, '-inf', moment, 'LIMIT', 0, MOST_FORGOTTEN + 1)
+    if #old > MOST_FORGOTTEN then
+        moment = tonumber(redis.call('ZSCORE', log, old[#old])) - 1
+        old = redis.call('ZRANGEBYSCORE', log, '-inf', moment)
+    end
     if #old > 0 then
         for _, member in ipairs(old) do
             local amounts = amounts_of(member)
@@ -56,9 +64,9 @@ local function adjust(id, windows, at, now, requests, tokens, nanos)
             redis.call('ZREM', log, id)
         elseif at + tonumber(window) > now and redis.call('EXISTS', sums) == 1 then
             redis.call('ZADD', log, at, table.concat({id .. "'", whole(requests), whole(tokens), whole(nanos)}, ' '))
-            redis.call('HINCRBY', sums, 'r', whole(requests))
-            redis.call('HINCRBY', sums, 't', whole(tokens))
-            redis.call('HINCRBY', sums, 'n', whole(nanos))
+            if requests ~= 0 then redis.call('HINCRBY', sums, 'r', whole(requests)) end
+            if tokens ~= 0 then redis.call('HINCRBY', sums, 't', whole(tokens)) end
+            if nanos ~= 0 then redis.call('HINCRBY', sums, 'n', whole(nanos)) end
         end
     end
 end

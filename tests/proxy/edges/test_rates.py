@@ -107,6 +107,20 @@ class TestWindow:
         till.settle("a", 150, till.line("org"), now=NOW + 20, tokens=150)
         assert sums(window) == (1, 150, 150)
 
+    def test_a_window_that_was_left_full_is_forgotten_by_and_by(self, till: Till, window: Window) -> None:
+        """A call and its difference leave together wherever the cut falls: 1,700 calls, each at half of what was reserved."""
+        window = Window(window.name, MINUTE, tokens=10_000_000)
+        for number in range(1_700):
+            client().zadd(window.log, {f"{number}#1 1 10 10": NOW + number, f"{number}' 0 -5 -5": NOW + number})
+        client().hset(window.sums, mapping={"r": 1_700, "t": 8_500, "n": 8_500})
+        left = []
+        for number in range(5):
+            admit(till, f"late-{number}", window, at=10 * MINUTE)
+            requests, tokens, nanos = sums(window)
+            assert tokens == nanos
+            left.append((requests - number - 1, tokens - 100 * (number + 1)))
+        assert left == [(1_200, 6_000), (700, 3_500), (200, 1_000), (0, 0), (0, 0)]
+
     def test_a_window_that_nobody_uses_is_forgotten(self, till: Till, window: Window) -> None:
         admit(till, "a", window)
         assert client().pexpiretime(window.log) == client().pexpiretime(window.sums)
