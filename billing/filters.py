@@ -14,6 +14,10 @@ from costhub.lib.errors import InvalidField
 REFUSED: Final = Q(status__gte=400, status__lt=500, attempts=[])
 FAILED: Final = ~Q(status__gte=200, status__lt=400) & ~REFUSED
 
+UNPRICED: Final = Q(error_code="model_not_priced")
+#: An answer that was delivered although no price version stands on its row: nobody can say what it should have cost.
+UNATTRIBUTED: Final = Q(status__gte=200, status__lt=400, price_id=None)
+
 STATUSES: Final = {
     "ok": Q(status__gte=200, status__lt=400),
     "failed": FAILED,

@@ -35,13 +35,16 @@ from django.db.models.expressions import Combinable
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
+from billing.choices import TOPICS, AlertKind, Topic
+from billing.core.alert_kinds import KINDS
 from billing.core.buckets import list_days
-from billing.filters import FAILED, REFUSED, LedgerFilters
+from billing.filters import FAILED, REFUSED, UNATTRIBUTED, UNPRICED, LedgerFilters
+from billing.models import Alert
 from costhub.lib import moments
 from costhub.lib.errors import InvalidField, NotFound
 from proxy.models import LedgerEntry
 from tenants.access import Actor
-from tenants.choices import BudgetAction, BudgetScope, Permission
+from tenants.choices import PERMISSIONS, BudgetAction, BudgetScope, Permission
 from tenants.models import ApiKey, Budget, ListPrice, Price, Project, Upstream
 from tenants.periods import period_bounds, previous_bounds
 
@@ -68,9 +71,6 @@ _NAMED: Final[dict[str, type[Project] | type[ApiKey] | type[Upstream]]] = {
     "upstream": Upstream,
 }
 _CALL: Final = Q(kind="call")
-_UNPRICED: Final = Q(error_code="model_not_priced")
-# An answer that was delivered although no price version stands on its row: nobody can say what it should have cost.
-_UNATTRIBUTED: Final = Q(status__gte=200, status__lt=400, price_id=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +372,8 @@ def month_tiles(actor: Actor, now: datetime) -> MonthTiles:
         requests_before=Count("id", filter=_CALL & last_month),
         failed=Count("id", filter=_CALL & this_month & FAILED),
         refused=Count("id", filter=_CALL & this_month & REFUSED),
-        unpriced=Count("id", filter=_CALL & this_month & _UNPRICED),
-        unattributed=Count("id", filter=_CALL & this_month & _UNATTRIBUTED),
+        unpriced=Count("id", filter=_CALL & this_month & UNPRICED),
+        unattributed=Count("id", filter=_CALL & this_month & UNATTRIBUTED),
     )
     corrected = LedgerEntry.objects.filter(org_id=actor.org.pk, corrects=OuterRef("id"))
     spend = find_spend(actor, start=start, end=now, group_by=["day"])
@@ -397,6 +397,25 @@ def month_tiles(actor: Actor, now: datetime) -> MonthTiles:
         days=tuple(DayPoint(day, totals.effective_cost, totals.list_cost, totals.requests) for day, totals in days),
         as_of=spend.as_of,
     )
+
+
+def list_alerts(actor: Actor) -> QuerySet[Alert]:
+    """The organisation's alerts that the actor may see: those about money are for who may see money."""
+    rows = Alert.objects.filter(org=actor.org)
+    if Permission.READ_MONEY in PERMISSIONS[actor.role]:
+        return rows
+    return rows.filter(kind__in=[kind.value for kind, topic in TOPICS.items() if topic is Topic.OPERATIONS])
+
+
+def list_gravest(actor: Actor) -> list[Alert]:
+    """What stands, newest first: of the thresholds that a subject has crossed the gravest only."""
+    gravest: dict[tuple[UUID, str], Alert] = {}
+    for alert in list_alerts(actor).filter(ended_at=None).order_by("-created_at", "-id"):
+        known = gravest.setdefault((alert.rule, alert.subject), alert)
+        falls = KINDS[AlertKind(alert.kind)].falls
+        if (alert.threshold < known.threshold) if falls else (alert.threshold > known.threshold):
+            gravest[alert.rule, alert.subject] = alert
+    return sorted(gravest.values(), key=lambda alert: alert.created_at, reverse=True)
 
 
 def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:

@@ -87,7 +87,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         _table(actor, span, filters, "key", "Keys", rows),
     ]
     context = {
-        **_frame(request, actor, "overview"),
+        **frame(request, actor, "overview"),
         "span": span,
         "range_links": _range_links(request, params),
         "error": error,
@@ -132,7 +132,7 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
     keys = list(list_keys(actor).order_by("name"))
     key_names = {row.pk: row.name for row in keys}
     context = {
-        **_frame(request, actor, "requests"),
+        **frame(request, actor, "requests"),
         "span": span,
         "ranges": [(name, label) for name, label in ranges.NAMES.items() if name != "custom"],
         "error": error,
@@ -159,7 +159,7 @@ def request_story(request: HttpRequest, actor: Actor, request_id: str) -> HttpRe
     """One call's whole story: a drawer for htmx, a page for an address."""
     story = get_request_story(actor, request_id)
     context = {
-        **_frame(request, actor, "requests"),
+        **frame(request, actor, "requests"),
         **_story_context(story),
         "permalink": request.build_absolute_uri(reverse("request", args=[story.call.entry.id])),
     }
@@ -198,7 +198,8 @@ def _model_names(actor: Actor, filters: LedgerFilters) -> list[str]:
     return sorted(names | ({filters.model} if filters.model else set()))
 
 
-def _frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
+def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
+    """What every page of an organisation shows around itself."""
     return {
         "actor": actor,
         "org": actor.org,

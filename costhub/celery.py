@@ -42,6 +42,13 @@ _SCHEDULE: list[tuple[str, Any]] = [
     ("proxy.tasks.announce_versions", 5),
     ("proxy.tasks.rebuild_counters", 120),
     ("proxy.tasks.make_partitions", crontab(minute=7)),
+    ("billing.tasks.watch_budgets", 1),
+    ("billing.tasks.send_messages", 1),
+    ("billing.tasks.watch_calls", 15),
+    ("billing.tasks.review_budgets", 30),
+    ("billing.tasks.watch_standing", 300),
+    ("billing.tasks.watch_drift", 600),
+    ("billing.tasks.forget_old_alerts", crontab(hour=3, minute=17)),
 ]
 app.conf.beat_schedule = {
     task: {
@@ -51,4 +58,4 @@ app.conf.beat_schedule = {
     }
     for task, when in _SCHEDULE
 }
-app.autodiscover_tasks(["proxy"])
+app.autodiscover_tasks(["proxy", "billing"])

@@ -66,6 +66,37 @@ def _database(name: str, default: str) -> dict[str, Any]:
     }
 
 
+def _mail_server(name: str) -> dict[str, Any]:
+    """``smtp://user:password@host:25``, ``smtp+starttls://...`` or ``smtps://...`` as Django's settings; unset, mails are written
+    to files in ``COSTHUB_MAIL_DIR``, and without that to nowhere."""
+    raw = _text(name, "")
+    if not raw:
+        folder = _text("COSTHUB_MAIL_DIR", "")
+        backend = "filebased" if folder else "dummy"
+        return {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend", "EMAIL_FILE_PATH": folder or None}
+    url = urlsplit(raw)
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    if url.scheme not in ports or not url.hostname or url.path not in {"", "/"}:
+        raise ImproperlyConfigured(f"{name}: give smtp://, smtp+starttls:// or smtps://user:password@host:port")
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or ports[url.scheme],
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_TLS": url.scheme == "smtp+starttls",
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+        "EMAIL_TIMEOUT": 10,
+    }
+
+
+def _public_url(name: str) -> str:
+    raw = _text(name, "").rstrip("/")
+    if raw and (urlsplit(raw).scheme not in {"http", "https"} or not urlsplit(raw).hostname):
+        raise ImproperlyConfigured(f"{name}={raw!r}: give the console's address, such as https://costhub.example.org")
+    return raw
+
+
 def _networks(name: str) -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int | None], ...]:
     """`10.1.0.0/16, 127.0.0.1:8081`: networks, each with an optional port, that the SSRF gate may reach."""
     found = []
@@ -102,6 +133,10 @@ ALLOWED_PRIVATE_NETWORKS: Final = _networks("COSTHUB_ALLOWED_NETWORKS")
 MAX_BODY_BYTES: Final = _whole("COSTHUB_MAX_BODY_BYTES", 20 * 1024 * 1024, 1024, 1024**3)
 #: where the proxy's processes keep their metrics, to be summed when they are read; prometheus_client reads it too
 METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
+#: where people find the console, for links in mails and webhooks
+PUBLIC_URL: Final = _public_url("COSTHUB_PUBLIC_URL")
+MAIL_FROM: Final = _text("COSTHUB_MAIL_FROM", "CostHub <costhub@localhost>")
+locals().update(_mail_server("COSTHUB_SMTP_URL"))
 #: fail-points (costhub/lib/failpoints.py): never set outside a test
 FAILPOINT: Final = _text("COSTHUB_FAILPOINT", "")
 

@@ -10,6 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from costhub.lib import clock, keyspace
+from costhub.lib.database import try_to_be_only
 from costhub.lib.net import Gate, gate_from_settings
 from costhub.lib.redis import client
 from proxy import truth
@@ -49,15 +50,9 @@ def reap_reservations() -> int:
 @shared_task
 def correct_estimates() -> int:
     """Ask upstreams for the bills of calls whose end we did not see."""
-    with connection.cursor() as cursor:
-        # A lock of the session: a worker that dies gives it back. Two that ask at once would keep the drain waiting.
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_CORRECTING])
-        if cursor.fetchone() != (True,):
-            return 0
-        try:
-            return _correct_all(gate_from_settings())
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_CORRECTING])
+    # Two that ask at once would keep the drain waiting.
+    with try_to_be_only(_CORRECTING) as is_ours:
+        return _correct_all(gate_from_settings()) if is_ours else 0
 
 
 def _correct_all(gate: Gate) -> int:

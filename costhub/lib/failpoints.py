@@ -35,6 +35,8 @@ NAMES: Final = (
     "reap_settled",
     "correct_asked",
     "correct_posted",
+    "delivery_taken",
+    "delivery_sent",
 )
 
 

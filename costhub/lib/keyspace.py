@@ -12,6 +12,7 @@ from typing import Final
 SHARDS: Final = 16
 #: the form of snapshots, counted up with every field that comes or goes: during an upgrade two releases share a Valkey
 _SNAPSHOTS: Final = 2
+_COUNTER: Final = re.compile(r"[^:]*:budget:(?P<budget>[0-9a-f-]{36})\.\d+:(?P<start>-?\d+):(?P<subject>.*)", re.DOTALL)
 _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
 #: organisation id -> version of what the hot path knows of it
@@ -58,6 +59,22 @@ def mark_key(counter: str) -> str:
     found = _MARK.match(counter)
     assert found is not None, "every counter's name begins like this"
     return found[0]
+
+
+def read_counter(counter: str) -> tuple[str, int, str] | None:
+    """(budget's id, start of the period in ms, subject) of a counter; None for what is no counter's name."""
+    found = _COUNTER.fullmatch(counter)
+    return (found["budget"], int(found["start"]), found["subject"]) if found else None
+
+
+def moved_key(shard: int) -> str:
+    """Set: the counters whose settled amount has changed since somebody looked at them."""
+    return f"{tag(shard)}:moved"
+
+
+def looked_at_key(shard: int) -> str:
+    """The same set while somebody looks at what is in it."""
+    return f"{tag(shard)}:looked-at"
 
 
 def hold_key(shard: int, hold_id: str) -> str:

@@ -83,7 +83,7 @@ def run_stack(options: UpOptions) -> int:
 def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
     """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError, ValueError."""
     port = _choose_port(options.port)
-    environment, model = _start_servers(options, supervisor)
+    environment, model = _start_servers(options, supervisor, port)
     _say("Migrating the database.")
     run_django(environment, "migrate", "--database", "owner", "--no-input")
     run_django(environment, "seed_prices")
@@ -167,7 +167,7 @@ def _choose_port(asked: int | None) -> int:
     return asked
 
 
-def _start_servers(options: UpOptions, supervisor: Supervisor) -> tuple[dict[str, str], ModelServer | None]:
+def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tuple[dict[str, str], ModelServer | None]:
     """Start what nobody else runs for us. Gives the environment of our processes, and the model if there is one.
 
     The model is still loading when this returns: the migrations need not wait for it.
@@ -186,6 +186,10 @@ def _start_servers(options: UpOptions, supervisor: Supervisor) -> tuple[dict[str
         environment |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
     if valkey:
         environment["REDIS_URL"] = valkey.url
+    environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
+    if not environment.get("COSTHUB_SMTP_URL"):
+        # Without a mail server mails can be read as files.
+        environment.setdefault("COSTHUB_MAIL_DIR", str(options.data_dir / "mail"))
     if model:
         environment["COSTHUB_ALLOWED_NETWORKS"] = allow_network(f"{HOST}:{model.port}")
     # For `costhub doctor`, and for whoever wants to run a management command against this stack.

@@ -7,7 +7,10 @@
 -- Answers 1 the first time and 0 after that.
 if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[3]) then return 0 end
 for place = 3, #KEYS do
-    if redis.call('EXISTS', KEYS[place]) == 1 then redis.call('HINCRBY', KEYS[place], 's', ARGV[1]) end
+    if redis.call('EXISTS', KEYS[place]) == 1 then
+        redis.call('HINCRBY', KEYS[place], 's', ARGV[1])
+        redis.call('SADD', string.match(KEYS[2], '^[^:]*') .. ':moved', KEYS[place])
+    end
 end
 redis.call('XADD', KEYS[2], '*', 'e', ARGV[2])
 return 1

@@ -19,6 +19,8 @@ for place = 5, #KEYS do
     redis.call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount)))
     redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
 end
+-- whoever watches budgets need not look at those that stood still
+if #KEYS > 4 then redis.call('SADD', string.match(KEYS[4], '^[^:]*') .. ':moved', unpack(KEYS, 5)) end
 if hold[2] then
     local reserved = tonumber(hold[3])
     local tokens = ARGV[8] == '' and reserved or tonumber(ARGV[8])

@@ -8,6 +8,7 @@ import pytest
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.models import Membership
+from tests.billing.alerts import make_alerts
 from tests.tenants.api.endpoints import Endpoint, endpoints
 from tests.world import Api, World, make_budget, make_catalog, make_rate_limit
 
@@ -87,6 +88,7 @@ def ids(world: World) -> dict[str, str]:
         "models": str(catalog.model.pk),
         "budgets": str(make_budget(world.acme, "1").pk),
         "rate-limits": str(make_rate_limit(world.acme, 10).pk),
+        **{resource: row_ids[0] for resource, row_ids in make_alerts(world).items()},
     }
 
 

@@ -12,6 +12,7 @@ import time_machine
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.models import AuditEntry, Membership
+from tests.billing.alerts import make_alerts
 from tests.billing.ledger import NOW, record_call
 from tests.tenants.api.endpoints import Endpoint, endpoints
 from tests.world import Api, World, make_budget, make_catalog, make_rate_limit
@@ -43,6 +44,7 @@ def rows(world: World) -> dict[str, list[str]]:
         "rate-limits": [str(make_rate_limit(world.acme, 10).pk)],
         "audit-log": [str(entry.pk)],
         "requests": [str(record_call(world.acme, NOW).id)],
+        **make_alerts(world),
     }
 
 

@@ -1,0 +1,1 @@
+"""By which ways a message goes: a module each, ``send(Message) -> Outcome``."""

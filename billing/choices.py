@@ -1,0 +1,88 @@
+"""Stored enumerations of alerts, as plain ``StrEnum`` so that the pure core may import them too."""
+
+from enum import StrEnum
+from typing import Final
+
+from tenants.choices import Role
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    BUDGET = "budget"
+    FORECAST = "forecast"
+    ANOMALY = "anomaly"
+    UNPRICED = "unpriced"
+    OVERRUN = "overrun"
+    UPSTREAM = "upstream"
+    DRIFT = "drift"
+    KEY_EXPIRING = "key_expiring"
+    CHANNEL_OFF = "channel_off"
+
+
+class Topic(StrEnum):
+    """Whose business a kind of alert is."""
+
+    MONEY = "money"
+    OPERATIONS = "operations"
+
+
+TOPICS: Final[dict[AlertKind, Topic]] = {
+    AlertKind.BUDGET: Topic.MONEY,
+    AlertKind.FORECAST: Topic.MONEY,
+    AlertKind.ANOMALY: Topic.MONEY,
+    AlertKind.UNPRICED: Topic.MONEY,
+    AlertKind.OVERRUN: Topic.MONEY,
+    AlertKind.UPSTREAM: Topic.OPERATIONS,
+    AlertKind.DRIFT: Topic.OPERATIONS,
+    AlertKind.KEY_EXPIRING: Topic.OPERATIONS,
+    AlertKind.CHANNEL_OFF: Topic.OPERATIONS,
+}
+#: who gets a topic's mails until somebody changes that
+READERS: Final[dict[Topic, tuple[Role, ...]]] = {
+    Topic.MONEY: (Role.OWNER, Role.FINANCE),
+    Topic.OPERATIONS: (Role.OWNER, Role.ADMIN),
+}
+
+
+class Severity(StrEnum):
+    """How much it hurts. What is critical is told in quiet hours too, and waits for no digest."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlertEvent(StrEnum):
+    """What happened to an alert that people are told of."""
+
+    OPENED = "opened"
+    RECOVERED = "recovered"
+    #: nothing has happened: somebody tries a channel
+    TEST = "test"
+
+
+class ChannelKind(StrEnum):
+    """By which way people are told: mails to members, a signed webhook, or a webhook that takes Slack's bodies."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+
+
+class Digest(StrEnum):
+    """Whether alerts are told one by one or together."""
+
+    NONE = "none"
+    HOURLY = "hourly"
+    DAILY = "daily"
+
+
+class DeliveryState(StrEnum):
+    """How far a message has come. ``sending`` has a lease: whoever died in it is followed by another."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"

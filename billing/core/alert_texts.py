@@ -1,0 +1,188 @@
+"""What people read of an alert: the same words in a mail, in a webhook and on the page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from billing.choices import AlertEvent, AlertKind
+from costhub.lib.money import format_for_people, format_usd
+
+_PERIODS: Final = {
+    "minute": "budget of a minute",
+    "hour": "hourly budget",
+    "day": "daily budget",
+    "week": "weekly budget",
+    "month": "monthly budget",
+    "total": "budget",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertText:
+    """A headline, figures by name, and a sentence of what follows or what to do."""
+
+    title: str
+    figures: tuple[tuple[str, str], ...]
+    advice: str
+
+
+def describe(kind: AlertKind, facts: Mapping[str, Any], event: AlertEvent, zone: ZoneInfo) -> AlertText:
+    """An alert in words, moments in the organisation's time zone."""
+    text = _WRITERS[kind](facts, zone)
+    if event is AlertEvent.RECOVERED:
+        return replace(text, title=f"Over: {text.title}", advice="This is over: nothing needs to be done.")
+    return text
+
+
+def _budget(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    spent, limit = facts["spent"], facts["limit"]
+    named = f" “{facts['name']}”" if facts.get("name") else ""
+    return AlertText(
+        f"{facts['who']} used {facts['percent']} % of the {_PERIODS[facts['period']]}{named}",
+        (
+            ("Spent", _exact(spent)),
+            ("Budget", _exact(limit)),
+            ("Left", _exact(limit - spent)),
+            ("Resets", _moment(facts["ends"], zone) if facts["period"] != "total" else "never"),
+        ),
+        _consequence(facts),
+    )
+
+
+def _consequence(facts: Mapping[str, Any]) -> str:
+    if facts.get("is_shadow"):
+        return "It is a shadow: nothing is refused. The requests show what it would have refused."
+    if facts["action"] == "warn":
+        return "Calls go on: this budget only warns."
+    if facts["action"] == "degrade":
+        return "Calls are made cheaper by the budget's ladder."
+    if facts["percent"] >= 100:
+        return "Calls that do not fit are refused until it resets or somebody raises it."
+    return "At 100 % calls that do not fit are refused."
+
+
+def _forecast(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    band = f"{_money(facts['low'])} to {_money(facts['high'])}"
+    error = facts.get("error_per_mille")
+    return AlertText(
+        f"{facts['who']} is forecast to exceed the monthly budget on {_day(facts['exceeds_on'])}",
+        (
+            ("Spent so far", _exact(facts["spent"])),
+            ("Budget", _exact(facts["limit"])),
+            ("Forecast for month end", _money(facts["expected"])),
+            ("80 % of outcomes", band),
+            ("Error in back-tests", f"{error / 10:.1f} %" if error is not None else "not enough history"),
+        ),
+        "Raise the budget, or look at what drives the spend.",
+    )
+
+
+def _anomaly(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    when = _moment(facts["starts"], zone) if facts["unit"] == "hour" else _day(facts["starts"], zone)
+    figures = [
+        ("Spent", _exact(facts["actual"])),
+        ("Usual", f"about {_money(facts['expected'])} ({_money(facts['low'])} to {_money(facts['high'])})"),
+    ]
+    if facts.get("driver"):
+        figures.append(("Driver", facts["driver"]))
+    direction = "less" if facts.get("is_drop") else "more"
+    unit = "hour of" if facts["unit"] == "hour" else "day of"
+    return AlertText(
+        f"{facts['who']} spent {direction} than usual in the {unit} {when}",
+        tuple(figures),
+        "Look at the requests of that time.",
+    )
+
+
+def _unpriced(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    refused, answered = facts["refused"], facts["answered"]
+    return AlertText(
+        f"The model {facts['model']} has no price",
+        (("Refused calls today", str(refused)), ("Answered without a price", str(answered))),
+        "Give it a price under /api/v1/prices: calls to it are refused until then.",
+    )
+
+
+def _overrun(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"Calls to {facts['model']} cost more than was held for them",
+        (("Calls today", str(facts["calls"])), ("Above what was held", _exact(facts["excess"]))),
+        "The bound was too low: check the model's limits and prices. A hard budget can be overrun by as much.",
+    )
+
+
+def _upstream(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"The upstream {facts['name']} is failing",
+        (
+            ("Failed", f"{facts['failed']} of {facts['calls']} calls in the last {facts['minutes']} minutes"),
+            ("Most frequent error", facts["error"] or "unknown"),
+        ),
+        "Test it in the console or with POST /api/v1/upstreams/{id}/test.",
+    )
+
+
+def _drift(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"The counter of a budget of {facts['who']} did not agree with the ledger",
+        (
+            ("Counter", _exact(facts["counted"])),
+            ("Ledger", _exact(facts["ledger"])),
+            ("Difference", _exact(facts["counted"] - facts["ledger"])),
+        ),
+        "It is set to what the ledger says within two minutes. Tell the operator if this comes again.",
+    )
+
+
+def _key_expiring(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"The key {facts['name']} expires on {_day(facts['expires'], zone)}",
+        (("Key", f"{facts['prefix']}…"), ("Expires", _moment(facts["expires"], zone))),
+        "Rotate it, or give it a later end: calls with it are refused from then on.",
+    )
+
+
+def _channel_off(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"The channel {facts['name']} was switched off",
+        (("Why", facts["reason"]),),
+        "Repair its receiver and switch it on again: messages that could not be delivered are in its log.",
+    )
+
+
+_WRITERS: Final[dict[AlertKind, Callable[[Mapping[str, Any], ZoneInfo], AlertText]]] = {
+    AlertKind.BUDGET: _budget,
+    AlertKind.FORECAST: _forecast,
+    AlertKind.ANOMALY: _anomaly,
+    AlertKind.UNPRICED: _unpriced,
+    AlertKind.OVERRUN: _overrun,
+    AlertKind.UPSTREAM: _upstream,
+    AlertKind.DRIFT: _drift,
+    AlertKind.KEY_EXPIRING: _key_expiring,
+    AlertKind.CHANNEL_OFF: _channel_off,
+}
+
+
+def _money(nanos: int) -> str:
+    return format_for_people(nanos)
+
+
+def _exact(nanos: int) -> str:
+    """Dollars and cents, with the nine places behind where those say more, and those alone where it is less than a cent."""
+    short, exact = format_for_people(nanos), f"${format_usd(nanos)}".replace("$-", "-$")
+    if "<" in short:
+        return exact
+    return short if exact.replace(",", "").rstrip("0") == short.replace(",", "").rstrip("0") else f"{short} ({exact})"
+
+
+def _moment(text: str, zone: ZoneInfo) -> str:
+    local = datetime.fromisoformat(text).astimezone(zone)
+    return f"{local.day} {local:%B %Y, %H:%M} ({zone.key})"
+
+
+def _day(text: str, zone: ZoneInfo | None = None) -> str:
+    moment = datetime.fromisoformat(text)
+    local = moment.astimezone(zone) if zone is not None and moment.tzinfo is not None else moment
+    return f"{local.day} {local:%B %Y}"

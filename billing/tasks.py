@@ -1,0 +1,90 @@
+"""The jobs of alerts: every one may run twice, or on two workers at once, and die anywhere.
+
+The schedule is one table, in ``costhub.celery``.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+from uuid import UUID
+
+from celery import shared_task
+
+from billing.actions.retention import forget_old
+from billing.sender import list_due_orgs, send_due
+from billing.watches import budgets, calls, drift, standing
+from costhub.lib import clock
+from costhub.lib.database import try_to_be_only
+from costhub.lib.net import gate_from_settings
+from tenants.access import list_org_ids
+
+_log = logging.getLogger(__name__)
+
+#: locks of PostgreSQL, one for each job that may run once at a time
+_WATCHING: Final = 0x57415443_48425544  # "WATCHBUD"
+#: an organisation with many messages waits for the others after so many batches
+_BATCHES: Final = 20
+
+
+@shared_task
+def watch_budgets() -> int:
+    """Alert of budgets whose counters moved, and send what that makes due."""
+    with try_to_be_only(_WATCHING) as is_ours:
+        return budgets.watch_moved() if is_ours else 0
+
+
+@shared_task
+def review_budgets() -> None:
+    """End alerts of budgets whose period is over, or that were raised."""
+    _each(budgets.list_alerted_orgs(), budgets.review_open)
+
+
+@shared_task
+def watch_calls() -> None:
+    """Alert of unpriced models, overruns and failing upstreams."""
+    now = clock.now()
+    _each(calls.list_active_orgs(now), lambda org_id: calls.watch_calls(org_id, now))
+
+
+@shared_task
+def watch_standing() -> None:
+    """Alert of expiring keys and of channels that were switched off."""
+    now = clock.now()
+    _each((org_id for org_id, _, _ in list_org_ids()), lambda org_id: standing.watch_standing(org_id, now))
+
+
+@shared_task
+def watch_drift() -> int:
+    """Alert of counters that do not agree with the ledger."""
+    now = clock.now()
+    return sum(drift.watch_drift(shard, now) for shard in sorted({shard for _, shard, _ in list_org_ids()}))
+
+
+@shared_task
+def send_messages() -> int:
+    """Send what is due. Two at once take different messages."""
+    gate = gate_from_settings()
+    sent = 0
+    for org_id in list_due_orgs(clock.now()):
+        for _ in range(_BATCHES):
+            taken = send_due(org_id, gate)
+            sent += taken
+            if not taken:
+                break
+    return sent
+
+
+@shared_task
+def forget_old_alerts() -> None:
+    """Delete old alerts and messages."""
+    now = clock.now()
+    _each((org_id for org_id, _, _ in list_org_ids()), lambda org_id: forget_old(org_id, now))
+
+
+def _each(org_ids: Iterable[UUID], work: Callable[[UUID], object]) -> None:
+    """One organisation's trouble must not keep the others waiting; it is told of and comes again."""
+    for org_id in org_ids:
+        try:
+            work(org_id)
+        except Exception:  # noqa: BLE001 - whatever it is
+            _log.exception("a job failed for an organisation", extra={"org": str(org_id)})

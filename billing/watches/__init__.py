@@ -1,0 +1,1 @@
+"""Watches: each looks at one kind of thing and reports how it stands."""

@@ -1,0 +1,177 @@
+"""Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django.db import connection
+
+from billing.actions.alerts import report
+from billing.choices import AlertKind
+from billing.core.alert_kinds import Fact
+from billing.models import Alert
+from billing.names import name_subject
+from costhub.lib import clock, keyspace
+from costhub.lib.moments import from_ms, to_ms
+from costhub.lib.redis import client
+from proxy.core.limits import make_scope
+from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
+from tenants.access import org_scope
+from tenants.choices import BudgetPeriod, BudgetScope
+from tenants.models import Budget, Organization
+from tenants.periods import period_bounds
+from tenants.selectors import load_org_snapshot
+from tenants.snapshots import BudgetSnapshot, OrgSnapshot
+
+#: of a default for many the first subject that crosses a threshold is told of, not each
+_MANY: Final = frozenset({BudgetScope.END_USER.value, BudgetScope.TAG.value, BudgetScope.SESSION.value})
+#: nobody wants a mail a minute: such budgets have a day for their window
+_SHORT: Final = frozenset({BudgetPeriod.MINUTE.value, BudgetPeriod.HOUR.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A counter's name, read."""
+
+    name: str
+    budget_id: str
+    starts_ms: int
+    subject: str
+
+
+def watch_moved() -> int:
+    """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see ``proxy.edges.moved``."""
+    seen = 0
+    for shard in list_shards_that_moved():
+        counters = [found for name in take_moved(shard) if (found := _read(name))]
+        for org_id, of_org in _by_org(counters).items():
+            _report(org_id, of_org)
+        forget_moved(shard)
+        seen += len(counters)
+    return seen
+
+
+def list_alerted_orgs() -> list[UUID]:
+    """The organisations that have an open alert of a budget."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT org_id FROM costhub_alerted_orgs(%s)", [[AlertKind.BUDGET.value]])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def review_open(org_id: UUID) -> None:
+    """Look again at the budgets that an organisation has open alerts of: their period may be over, or their limit raised."""
+    with org_scope(org_id):
+        subjects = set(
+            Alert.objects.filter(org=org_id, kind=AlertKind.BUDGET.value, ended_at=None).values_list(
+                "subject", flat=True
+            )
+        )
+    now_ms = clock.now_ms()
+    org = load_org_snapshot(str(org_id))
+    budgets = {budget.id: budget for budget in org.budgets} if org else {}
+    counters = []
+    for subject in subjects:
+        budget_id, _, whose = subject.partition(":")
+        if org is not None and (budget := budgets.get(budget_id)):
+            scope = make_scope(org, budget, whose, now_ms)
+            counters.append(Counter(scope.counter, budget_id, scope.starts_ms, whose))
+    _report(org_id, counters, is_complete=True)
+
+
+def _read(name: str) -> Counter | None:
+    found = keyspace.read_counter(name)
+    return Counter(name, *found) if found else None
+
+
+def _by_org(counters: Iterable[Counter]) -> dict[UUID, list[Counter]]:
+    wanted = list(counters)
+    with connection.cursor() as cursor:
+        ids = sorted({counter.budget_id for counter in wanted})
+        cursor.execute("SELECT budget_id, org_id FROM costhub_orgs_of_budgets(%s::uuid[])", [ids])
+        owners = {str(budget_id): org_id for budget_id, org_id in cursor.fetchall()}
+    found: dict[UUID, list[Counter]] = defaultdict(list)
+    for counter in wanted:
+        # A budget that is gone has nobody to tell.
+        if owner := owners.get(counter.budget_id):
+            found[owner].append(counter)
+    return found
+
+
+def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False) -> None:
+    now = clock.now()
+    snapshot = load_org_snapshot(str(org_id))
+    if snapshot is None:
+        return
+    with org_scope(org_id):
+        org = Organization.objects.get(pk=org_id)
+        rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
+        budgets = {budget.id: budget for budget in snapshot.budgets}
+        known = [each for each in counters if each.budget_id in rows and each.budget_id in budgets]
+        spent = _read_spent(known)
+        facts = [
+            _make_fact(org, snapshot, rows[each.budget_id], budgets[each.budget_id], each, spent.get(each.name, 0))
+            for each in known
+        ]
+        report(org, AlertKind.BUDGET, _join(facts), now=now, is_complete=is_complete)
+
+
+def _read_spent(counters: Iterable[Counter]) -> Mapping[str, int]:
+    """Nano-USD settled, by counter."""
+    names = [counter.name for counter in counters]
+    pipe = client().pipeline(transaction=False)
+    for name in names:
+        pipe.hget(name, "s")
+    return {name: int(cast("bytes", found)) for name, found in zip(names, pipe.execute(), strict=True) if found}
+
+
+def _make_fact(
+    org: Organization, snapshot: OrgSnapshot, row: Budget, budget: BudgetSnapshot, counter: Counter, spent: int
+) -> Fact:
+    scope = make_scope(snapshot, budget, counter.subject, counter.starts_ms)
+    limit = budget.limit_nanos
+    percent = spent * 100 // limit
+    is_many = not row.subject and row.scope in _MANY
+    details: dict[str, Any] = {
+        "budget": budget.id,
+        "name": row.name,
+        "scope": row.scope,
+        "subject": counter.subject,
+        "who": name_subject(org, row.scope, counter.subject),
+        "period": row.period,
+        "spent": spent,
+        "limit": limit,
+        "percent": percent,
+        "starts": from_ms(scope.starts_ms).isoformat(),
+        "ends": from_ms(scope.ends_ms).isoformat() if row.period != BudgetPeriod.TOTAL else "",
+        "action": row.action,
+        "is_shadow": row.is_shadow,
+        "is_default": not row.subject and row.scope != BudgetScope.ORGANIZATION,
+    }
+    return Fact(
+        AlertKind.BUDGET,
+        f"{budget.id}:{'*' if is_many else counter.subject}"[:300],
+        percent,
+        details,
+        window_start=_window(row.period, scope.starts_ms, snapshot.time_zone),
+        thresholds=tuple(row.thresholds),
+        budget=budget.id,
+        is_group=is_many or row.period in _SHORT,
+    )
+
+
+def _window(period: str, starts_ms: int, time_zone: str) -> datetime:
+    start = from_ms(starts_ms)
+    return period_bounds("day", start, time_zone)[0] if period in _SHORT else start
+
+
+def _join(facts: list[Fact]) -> list[Fact]:
+    """One fact a subject and window, the fullest; older windows first."""
+    fullest: dict[tuple[str, int], Fact] = {}
+    for fact in facts:
+        key = (fact.subject, to_ms(cast("datetime", fact.window_start)))
+        if key not in fullest or fact.value > fullest[key].value:
+            fullest[key] = fact
+    return [fullest[key] for key in sorted(fullest, key=lambda key: key[1])]

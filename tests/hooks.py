@@ -1,0 +1,56 @@
+"""A receiver of webhooks for tests: it keeps what it gets, and answers as it is told to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+@dataclass(frozen=True)
+class Received:
+    """One call."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver:
+    """``answers`` are given first, one a call, as status and headers; then every call gets a 204."""
+
+    def __init__(self, port: int) -> None:
+        self.calls: list[Received] = []
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.url = f"http://127.0.0.1:{port}/hook"
+
+
+@contextmanager
+def run_receiver() -> Iterator[Receiver]:
+    """One that listens on loopback until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            receiver.calls.append(Received(self.path, headers, body))
+            status, more = receiver.answers.pop(0) if receiver.answers else (204, {})
+            self.send_response(status)
+            for name, value in more.items():
+                self.send_header(name, value)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver = Receiver(server.server_port)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,49 @@
+"""A real SMTP server for tests, which takes mails, or refuses them as it is told to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from tests.proxy.deployment import free_port
+
+
+class MailSink:
+    """What arrived, and the answers that are to be given first: ``refusals`` to DATA, one a mail, before any is taken."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.refusals: list[str] = []
+        self.refused_recipients: dict[str, str] = {}
+        self.port = free_port()
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if answer := self.refused_recipients.get(address):
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.refusals:
+            return self.refusals.pop(0)
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 taken"
+
+    def subjects(self) -> list[str]:
+        """Of what arrived, in order."""
+        return [str(mail["Subject"]) for mail in self.mails]
+
+
+@contextmanager
+def run_mail_sink() -> Iterator[MailSink]:
+    """One that listens on loopback until the block ends."""
+    sink = MailSink()
+    controller = Controller(sink, hostname="127.0.0.1", port=sink.port)
+    controller.start()
+    try:
+        yield sink
+    finally:
+        controller.stop()
