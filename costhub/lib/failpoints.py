@@ -35,6 +35,7 @@ NAMES: Final = (
     "reap_settled",
     "correct_asked",
     "correct_posted",
+    "rollup_computed",
 )
 
 
