@@ -1,7 +1,9 @@
 """A ledger as a busy installation has it, made inside PostgreSQL: a row a call, in order of time, at random."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
@@ -59,8 +61,22 @@ SELECT (e).* FROM (
 _STEP: Final = 250_000
 
 
+@contextmanager
+def without_indexes(owner: psycopg.Connection[Any]) -> Iterator[None]:
+    """The ledger without all indexes but its key, which are made again afterwards: in half the time."""
+    found = owner.execute(
+        "SELECT indexrelid::regclass::text, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') FROM pg_index"
+        " WHERE indrelid = 'proxy_ledgerentry'::regclass AND NOT indisprimary"
+    ).fetchall()
+    for name, _ in found:
+        owner.execute(f"DROP INDEX {name}")
+    yield
+    for _, definition in found:
+        owner.execute(definition)
+
+
 def fill(
-    owner: psycopg.Connection,
+    owner: psycopg.Connection[Any],
     org: UUID,
     project_ids: list[UUID],
     key_ids: list[UUID],

@@ -2,7 +2,7 @@
 
 python -m bench.rollups [--rows 1000000]
 
-Starts a PostgreSQL of its own, as `costhub up` runs it, fills a ledger with 60 days of calls, of which one organisation
+Starts PostgreSQL and Valkey, as `costhub up` runs them, fills a ledger with 60 days of calls, of which one organisation
 made nearly all, and prints a table. The overview is what the console's first page asks for, through its own view;
 times are PostgreSQL's and the driver's together, with the data in memory.
 """
@@ -12,22 +12,12 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
-from typing import Any, Final
 
 from costhub.stack.postgres import Postgres
-
-#: organisations and how many in a hundred of the rows are theirs
-SHARES: Final = {"Big": 97, "One": 1, "Two": 1, "Three": 1}
-KEYS: Final = 20
-PROJECTS: Final = 5
-TIME_ZONE: Final = "Europe/Berlin"
-ROUNDS: Final = 5
-EVENTS: Final = 2_000
+from costhub.stack.valkey import Valkey
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.rollups")
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows = parser.parse_args(arguments).rows
-    with _database():
+    with _servers():
         import django  # noqa: PLC0415 - the settings read where the database is
 
         os.environ["DJANGO_SETTINGS_MODULE"] = "costhub.settings"
@@ -48,16 +38,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def _database() -> Iterator[None]:
+def _servers() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="costhub-bench-"))
     folder.chmod(0o711)  # PostgreSQL drops root's rights and must still pass through
-    postgres = Postgres(folder)
+    postgres, valkey = Postgres(folder), Valkey(folder)
     try:
         postgres.start()
+        valkey.start()
         postgres.wait_ready()
+        valkey.wait_ready()
         os.environ |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
+        os.environ["REDIS_URL"] = valkey.url
         yield
     finally:
+        valkey.stop()
         postgres.stop()
         shutil.rmtree(postgres.home, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)

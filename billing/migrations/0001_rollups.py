@@ -157,8 +157,8 @@ DECLARE
     firsts timestamptz[];
     lasts timestamptz[];
 BEGIN
-    -- Days that are over, oldest first: one, or as many as hold half a million rows together. A day that would take
-    -- longer than a task may is left to its quarters.
+    -- Days that are over, oldest first: one, or as many as hold 200,000 rows together, which
+    -- are sorted in memory. A day that would take longer than a task may is left to its quarters.
     WITH stale AS (
         SELECT m.org_id, z.time_zone, (m.quarter AT TIME ZONE z.time_zone)::date AS day, min(m.quarter) AS marked
         FROM public.billing_daymark AS m JOIN public.billing_rollupzone AS z USING (org_id)
@@ -180,7 +180,7 @@ BEGIN
         ORDER BY stale.day, stale.org_id LIMIT most
     )
     SELECT array_agg(org_id), array_agg(day), array_agg(first), array_agg(last) INTO orgs, days, firsts, lasts
-    FROM sized WHERE before = 0 OR before + entries <= 500000;
+    FROM sized WHERE before = 0 OR before + entries <= 200000;
     IF orgs IS NULL THEN
         RETURN 0;
     END IF;

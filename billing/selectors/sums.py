@@ -24,9 +24,13 @@ from tenants.periods import END_OF_TIME, EPOCH
 _NO_SPAN: Final = "SELECT NULL::timestamptz, NULL::timestamptz WHERE false"
 _SPAN: Final = "SELECT %s::timestamptz, %s::timestamptz"
 
-#: Whether days are of the organisation's zone, which of them are not what their rows say, and what to read for those.
+#: Whether days are of the organisation's zone, and that zone the same for PostgreSQL as for Python; which of them are not
+#: what their rows say; and what to read in their place.
 _DAYS: Final = """kept AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM billing_rollupzone WHERE org_id = %s AND time_zone = %s) AS are_current
+    SELECT EXISTS (SELECT FROM billing_rollupzone WHERE org_id = %s AND time_zone = %s) AND NOT EXISTS (
+        SELECT FROM (VALUES (%s::timestamptz, %s::date), (%s, %s)) AS bounds (moment, day)
+        WHERE (moment AT TIME ZONE %s)::date <> day
+              OR ((moment - interval '1 microsecond') AT TIME ZONE %s)::date >= day) AS are_current
 ), stale_days AS MATERIALIZED (
     SELECT DISTINCT (quarter AT TIME ZONE %s)::date AS day
     FROM (SELECT quarter FROM stale_quarters
@@ -86,15 +90,16 @@ def add_up(
     """
     start, end = filters.start or EPOCH, filters.end or END_OF_TIME
     measures = list(dict.fromkeys(["entries", "recorded_at", *measures]))
+    # Rows have the bounds in words too, though spans say them: they keep the planner from partitions that are not meant.
     question = _Question(
-        actor.org.pk, ZoneInfo(actor.org.time_zone), replace(filters, start=None, end=None), groups, measures
+        actor.org.pk, ZoneInfo(actor.org.time_zone), replace(filters, start=start, end=end), groups, measures
     )
     choice = choose_cubes(groups, filters.names())
     tiling = (
         tile(start, end, question.zone, by_day="hour" not in groups, by_quarter=choice.by_quarter) if choice else None
     )
     if choice is None or tiling is None or tiling.whole is None:
-        sources = [_pick(question, _lines(question).filter(started_at__gte=start, started_at__lt=end))]
+        sources = [_pick(question, _lines(question))]
         marks: list[_Piece] = []
     else:
         marks = list(_marks(question, choice, tiling, tiling.whole))
@@ -139,9 +144,15 @@ def _marks(question: _Question, choice: Choice, tiling: Tiling, whole: Span) -> 
     ]
     gaps = _fixed(tiling.quarters if choice.by_quarter else tiling.rows)
     if tiling.days:
-        span = tiling.days.span
+        days, span = tiling.days, tiling.days.span
         pieces.append(
-            _Piece(_DAYS, (question.org_id, zone, zone, question.org_id, *span, *span, *span, zone, zone, zone))
+            _Piece(
+                _DAYS,
+                (
+                    *(question.org_id, zone, span[0], days.first, span[1], days.last, zone, zone),
+                    *(zone, question.org_id, *span, *span, *span, zone, zone, zone),
+                ),
+            )
         )
         gaps.append(_Piece("SELECT starts, ends FROM day_gaps"))
     pieces.append(_union("gaps", gaps))
