@@ -26,6 +26,8 @@ STATUSES: Final = {
     "4xx": Q(status__gte=400, status__lt=500),
     "5xx": Q(status__gte=500, status__lt=600),
 }
+#: statuses that also look at what was sent upstream
+_BY_ATTEMPTS: Final = frozenset({"failed", "refused"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +46,53 @@ class LedgerFilters:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def condition(self) -> Q:
-        """The filters as a condition on LedgerEntry.
+        """The filters as a condition on rows of the ledger.
 
         Raises InvalidField for a status or request id that cannot be one.
         """
-        wanted = Q()
-        columns = {
-            "started_at__gte": self.start,
-            "started_at__lt": self.end,
-            "request_model": self.model,
-            "project_id": self.project,
-            "key_id": self.key,
-            "end_user": self.end_user,
-            "upstream_id": self.upstream,
-        }
-        wanted &= Q(**{column: value for column, value in columns.items() if value is not None})
+        columns = {"started_at__gte": self.start, "started_at__lt": self.end, "end_user": self.end_user}
+        wanted = self._shared() & Q(**{column: value for column, value in columns.items() if value is not None})
         if self.tags:
             wanted &= Q(tags__contains=dict(self.tags))
-        if self.status:
-            wanted &= _status_condition(self.status)
         if self.request_id:
             low, high = _id_range(self.request_id)
             # A correction belongs to the call that it corrects.
             wanted &= Q(id__gte=low, id__lte=high) | Q(corrects__gte=low, corrects__lte=high)
         return wanted
+
+    def rollup_condition(self) -> Q:
+        """All but the bounds as a condition on rollups, of a cube that is split by ``names``."""
+        wanted = self._shared()
+        if self.end_user is not None:
+            wanted &= Q(subject=self.end_user)
+        for name, value in self.tags.items():
+            wanted &= Q(name=name, subject=value)
+        return wanted
+
+    def names(self) -> frozenset[str]:
+        """What is filtered by, the bounds left out. ``id`` stands for what only rows know."""
+        given = {
+            "model": self.model is not None,
+            "project": self.project is not None,
+            "key": self.key is not None,
+            "end_user": self.end_user is not None,
+            "upstream": self.upstream is not None,
+            "status": bool(self.status),
+            "id": bool(self.request_id) or self.status in _BY_ATTEMPTS,
+        }
+        return frozenset(
+            [*(name for name, is_given in given.items() if is_given), *(f"tag:{name}" for name in self.tags)]
+        )
+
+    def _shared(self) -> Q:
+        columns = {
+            "request_model": self.model,
+            "project_id": self.project,
+            "key_id": self.key,
+            "upstream_id": self.upstream,
+        }
+        wanted = Q(**{column: value for column, value in columns.items() if value is not None})
+        return wanted & _status_condition(self.status) if self.status else wanted
 
 
 def parse_filters(

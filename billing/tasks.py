@@ -1,4 +1,4 @@
-"""The jobs of alerts: every one may run twice, or on two workers at once, and die anywhere.
+"""Billing's jobs: every one may run twice, or on two workers at once, and die anywhere.
 
 The schedule is one table, in ``costhub.celery``.
 """
@@ -11,6 +11,7 @@ from uuid import UUID
 from celery import shared_task
 
 from billing.actions.retention import forget_old
+from billing.actions.rollups import roll_up as roll_up_some
 from billing.sender import list_due_orgs, send_due
 from billing.watches import budgets, calls, drift, standing
 from costhub.lib import clock
@@ -24,6 +25,22 @@ _log = logging.getLogger(__name__)
 _WATCHING: Final = 0x57415443_48425544  # "WATCHBUD"
 #: an organisation with many messages waits for the others after so many batches
 _BATCHES: Final = 20
+#: one run of the sums goes on for so long while there is something to do
+ROLL_UP_FOR_SECONDS: Final = 30
+_NANOS: Final = 1_000_000_000
+
+
+@shared_task
+def roll_up() -> int:
+    """Bring the ledger's sums up to date, until they are or the next run takes over."""
+    ends = clock.monotonic_ns() + ROLL_UP_FOR_SECONDS * _NANOS
+    rolled = 0
+    while clock.monotonic_ns() < ends:
+        batch = roll_up_some()
+        rolled += batch
+        if batch == 0:
+            break
+    return rolled
 
 
 @shared_task

@@ -40,6 +40,7 @@ _SCHEDULE: list[tuple[str, Any]] = [
     ("proxy.tasks.reap_reservations", 5),
     ("proxy.tasks.correct_estimates", 5),
     ("proxy.tasks.announce_versions", 5),
+    ("billing.tasks.roll_up", 10),
     ("proxy.tasks.rebuild_counters", 120),
     ("proxy.tasks.make_partitions", crontab(minute=7)),
     ("billing.tasks.watch_budgets", 1),

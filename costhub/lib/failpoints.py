@@ -37,6 +37,7 @@ NAMES: Final = (
     "correct_posted",
     "delivery_taken",
     "delivery_sent",
+    "rollup_computed",
 )
 
 

@@ -9,7 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
-from tests.world import World, make_budget, make_catalog, make_rate_limit
+from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 DIRECT = "permission denied for table"
 
@@ -40,14 +40,27 @@ def furnished(world: World) -> World:
         make_rate_limit(tenant, 10)
         with org_scope(tenant.org.pk):
             create_end_user(actor=tenant.owner, external_id="u-1")
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    """INSERT INTO proxy_ledgerentry SELECT now(), gen_random_uuid(), %s, %s, %s, '', '{}', 'call', NULL,
-                       '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
-                       200, '', '', 0, NULL, NULL, now()""",
-                    [tenant.org.pk, tenant.project.pk, tenant.key.pk],
-                )
+            record_call(tenant, "2 days")
+            record_call(tenant, "0 days")
+    with connection.cursor() as cursor:
+        rolled = 1
+        while rolled:
+            cursor.execute("SELECT costhub_roll_up(1000, now())")
+            (rolled,) = cursor.fetchone()
+    # Of today, the sums wait for its end and for these.
+    for tenant in (world.acme, world.mallcorp):
+        record_call(tenant, "0 days")
     return world
+
+
+def record_call(tenant: Tenant, age: str) -> None:
+    with org_scope(tenant.org.pk), connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO proxy_ledgerentry SELECT now() - %s::interval, gen_random_uuid(), %s, %s, %s, '', '{}', 'call',
+               NULL, '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
+               200, '', '', 0, NULL, NULL, now()""",
+            [age, tenant.org.pk, tenant.project.pk, tenant.key.pk],
+        )
 
 
 def test_the_catalog_knows_the_tables(db: None) -> None:

@@ -70,10 +70,8 @@ def protect(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    initial = True
-
     dependencies = [
-        ("proxy", "0004_would_refuse"),
+        ("billing", "0001_rollups"),
         ("tenants", "0003_rate_limits"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -1,0 +1,107 @@
+"""Sums of the ledger, by the quarter of an hour and by the local day, and the rows that they are made of.
+
+The tables, the view and the functions that fill them are in the migration: the app role may only read them.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Measures(models.Model):
+    """What is added up. Money is nano-USD; ``entries`` counts rows of the ledger, ``requests`` calls.
+
+    What is nearly always nothing is NULL then. ``estimated`` counts calls that wait for their correction.
+    """
+
+    entries = models.BigIntegerField()
+    requests = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    list_cost = models.BigIntegerField()
+    effective_cost = models.BigIntegerField()
+    saved_by_cache = models.BigIntegerField(null=True)
+    saved_by_coalescing = models.BigIntegerField(null=True)
+    saved_by_compression = models.BigIntegerField(null=True)
+    saved_by_routing = models.BigIntegerField(null=True)
+    saved_by_cascade = models.BigIntegerField(null=True)
+    saved_by_batch = models.BigIntegerField(null=True)
+    saved_by_distillation = models.BigIntegerField(null=True)
+    failed = models.BigIntegerField(null=True)
+    refused = models.BigIntegerField(null=True)
+    unpriced = models.BigIntegerField(null=True)
+    unattributed = models.BigIntegerField(null=True)
+    estimated = models.BigIntegerField(null=True)
+    #: the newest
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class LedgerLine(Measures):
+    """A row of the ledger as it is added up: a view, so that sums of rows and rollups cannot differ in what they mean."""
+
+    pk = models.CompositePrimaryKey("started_at", "id")
+    id = models.UUIDField()
+    started_at = models.DateTimeField()
+    org_id = models.UUIDField()
+    kind = models.TextField()
+    corrects = models.UUIDField(null=True)
+    project_id = models.UUIDField()
+    key_id = models.UUIDField()
+    request_model = models.TextField()
+    upstream_id = models.UUIDField(null=True)
+    status = models.IntegerField()
+    end_user = models.TextField()
+    tags = models.JSONField()
+    attempts = models.JSONField()
+
+    class Meta:
+        managed: ClassVar[bool] = False
+        db_table = "billing_ledgerline"
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class QuarterRollup(Measures):
+    """The sums of a quarter of an hour, which begins at ``quarter``. What its ``cube`` does not split by is NULL."""
+
+    id = models.BigAutoField(primary_key=True)
+    org_id = models.UUIDField()
+    cube = models.TextField()
+    quarter = models.DateTimeField()
+    project_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    request_model = models.TextField(null=True)
+
+    class Meta:
+        managed: ClassVar[bool] = False
+        db_table = "billing_quarterrollup"
+
+    def __str__(self) -> str:
+        return f"{self.cube} {self.quarter}"
+
+
+class DayRollup(Measures):
+    """The sums of a local day. ``name`` is a tag's, ``subject`` that tag's value, or an end user."""
+
+    id = models.BigAutoField(primary_key=True)
+    org_id = models.UUIDField()
+    cube = models.TextField()
+    day = models.DateField()
+    project_id = models.UUIDField(null=True)
+    key_id = models.UUIDField(null=True)
+    request_model = models.TextField(null=True)
+    upstream_id = models.UUIDField(null=True)
+    status = models.IntegerField(null=True)
+    name = models.TextField(null=True)
+    subject = models.TextField(null=True)
+
+    class Meta:
+        managed: ClassVar[bool] = False
+        db_table = "billing_dayrollup"
+
+    def __str__(self) -> str:
+        return f"{self.cube} {self.day}"

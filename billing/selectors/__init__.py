@@ -1,0 +1,49 @@
+"""Reads of the ledger for pages and API. Money is nano-USD, tokens are counts, moments are UTC.
+
+Everything here takes an ``Actor``: a door has opened the organisation, and every query names it once more. Sums take
+corrections in, because a correction carries differences under the moment of the call that it corrects; counts of
+requests do not.
+"""
+
+from billing.selectors.alerts import list_alerts, list_gravest
+from billing.selectors.budgets import BudgetUse, list_budget_uses
+from billing.selectors.groups import GROUPS, MAX_GROUPS
+from billing.selectors.requests import (
+    MAX_PAGE,
+    Call,
+    Page,
+    RequestStory,
+    find_request_story,
+    get_request_story,
+    list_requests,
+)
+from billing.selectors.spend import Spend, SpendRow, find_spend
+from billing.selectors.tiles import Change, DayPoint, MonthTiles, month_tiles
+from billing.selectors.totals import INPUT_COLUMNS, MECHANISMS, OUTPUT_COLUMNS, Totals
+
+__all__ = [
+    "GROUPS",
+    "INPUT_COLUMNS",
+    "MAX_GROUPS",
+    "MAX_PAGE",
+    "MECHANISMS",
+    "OUTPUT_COLUMNS",
+    "BudgetUse",
+    "Call",
+    "Change",
+    "DayPoint",
+    "MonthTiles",
+    "Page",
+    "RequestStory",
+    "Spend",
+    "SpendRow",
+    "Totals",
+    "find_request_story",
+    "find_spend",
+    "get_request_story",
+    "list_alerts",
+    "list_budget_uses",
+    "list_gravest",
+    "list_requests",
+    "month_tiles",
+]

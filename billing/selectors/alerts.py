@@ -1,0 +1,30 @@
+"""Alerts that somebody may see."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from billing.choices import TOPICS, AlertKind, Topic
+from billing.core.alert_kinds import KINDS
+from billing.models import Alert
+from tenants.access import Actor
+from tenants.choices import PERMISSIONS, Permission
+
+
+def list_alerts(actor: Actor) -> QuerySet[Alert]:
+    """The organisation's alerts that the actor may see: those about money are for who may see money."""
+    rows = Alert.objects.filter(org=actor.org)
+    if Permission.READ_MONEY in PERMISSIONS[actor.role]:
+        return rows
+    return rows.filter(kind__in=[kind.value for kind, topic in TOPICS.items() if topic is Topic.OPERATIONS])
+
+
+def list_gravest(actor: Actor) -> list[Alert]:
+    """What stands, newest first: of the thresholds that a subject has crossed the gravest only."""
+    gravest: dict[tuple[UUID, str], Alert] = {}
+    for alert in list_alerts(actor).filter(ended_at=None).order_by("-created_at", "-id"):
+        known = gravest.setdefault((alert.rule, alert.subject), alert)
+        falls = KINDS[AlertKind(alert.kind)].falls
+        if (alert.threshold < known.threshold) if falls else (alert.threshold > known.threshold):
+            gravest[alert.rule, alert.subject] = alert
+    return sorted(gravest.values(), key=lambda alert: alert.created_at, reverse=True)

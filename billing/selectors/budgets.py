@@ -1,0 +1,108 @@
+"""Budgets beside what the ledger says was spent from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from billing.filters import LedgerFilters
+from billing.selectors.names import NAMED, find_names
+from billing.selectors.sums import add_up
+from tenants.access import Actor
+from tenants.choices import BudgetAction, BudgetScope, Permission
+from tenants.models import Budget
+from tenants.periods import period_bounds
+
+#: a scope -> the group that its subjects are; the organisation is all of them
+_GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJECT: "project", BudgetScope.KEY: "key"}
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """A budget and what the ledger says was spent in its current period. For the default of a scope ``subject`` is
+    the subject that has used the most of it."""
+
+    id: UUID
+    name: str
+    scope: str
+    subject: str
+    subject_name: str
+    is_default: bool
+    period: str
+    action: str
+    is_shadow: bool
+    limit: int
+    spent: int
+    start: datetime
+    end: datetime
+
+
+def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
+    """The active budgets of the organisation, its projects and keys with what was spent, the fullest first.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    budgets = list(Budget.objects.filter(org=actor.org, is_active=True, scope__in=_GROUPS).order_by("created_at", "id"))
+    spent = _find_spent(actor, budgets, now)
+    # Who has a hard budget of its own is not held by the default.
+    own = {
+        (budget.scope, budget.period, budget.subject)
+        for budget in budgets
+        if budget.subject and budget.action == BudgetAction.BLOCK and not budget.is_shadow
+    }
+    uses = []
+    for budget in budgets:
+        place = (budget.scope, budget.period)
+        others = {subject: amount for subject, amount in spent[place].items() if (*place, subject) not in own}
+        uses.append(_budget_use(actor, budget, spent[place] if budget.subject else others, now))
+    names = {scope: find_names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in NAMED}
+    named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
+    # Whole millionths, so that no float decides which budget is the fullest.
+    return tuple(sorted(named, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
+
+
+def _find_spent(actor: Actor, budgets: Sequence[Budget], now: datetime) -> dict[tuple[str, str], dict[str, int]]:
+    """What each subject of a scope has spent in a period: one reading of the ledger for each period."""
+    spent: dict[tuple[str, str], dict[str, int]] = {}
+    for period in {budget.period for budget in budgets}:
+        scopes = {budget.scope for budget in budgets if budget.period == period}
+        spent |= {(scope, period): {} for scope in scopes}
+        groups = [_GROUPS[scope] for scope in sorted(scopes) if _GROUPS[scope]]
+        start, end = period_bounds(period, now, actor.org.time_zone)
+        for sums in add_up(actor, LedgerFilters(start=start, end=end), groups):
+            keys = dict(zip(groups, sums.keys, strict=True))
+            for scope in scopes:
+                subject = str(keys.get(_GROUPS[scope], actor.org.pk))
+                amounts = spent[scope, period]
+                amounts[subject] = amounts.get(subject, 0) + sums.amounts["effective_cost"]
+    return spent
+
+
+def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: datetime) -> BudgetUse:
+    start, end = period_bounds(budget.period, now, actor.org.time_zone)
+    subject = str(actor.org.pk) if budget.scope == BudgetScope.ORGANIZATION else budget.subject
+    if not subject:
+        subject = max(spent, key=lambda each: spent[each], default="")
+    return BudgetUse(
+        id=budget.id,
+        name=budget.name,
+        scope=budget.scope,
+        subject=subject,
+        subject_name="",
+        is_default=not budget.subject and budget.scope != BudgetScope.ORGANIZATION,
+        period=budget.period,
+        action=budget.action,
+        is_shadow=budget.is_shadow,
+        limit=budget.limit_nanos,
+        spent=spent.get(subject, 0),
+        start=start,
+        end=end,
+    )
+
+
+def _subject_name(actor: Actor, use: BudgetUse, names: Mapping[str, Mapping[Any, str]]) -> str:
+    if use.scope == BudgetScope.ORGANIZATION:
+        return actor.org.name
+    return names[use.scope].get(use.subject, use.subject)

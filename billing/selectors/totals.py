@@ -1,0 +1,65 @@
+"""Sums as people read them. Money is nano-USD, tokens are counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+#: What savings are attributed to; in every row the parts sum to list cost minus effective cost.
+MECHANISMS: Final = ("cache", "coalescing", "compression", "routing", "cascade", "batch", "distillation")
+#: columns of the ledger that are input, or output, of whatever class
+INPUT_COLUMNS: Final = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "audio_input_tokens")
+OUTPUT_COLUMNS: Final = ("output_tokens", "audio_output_tokens")
+#: the columns of ``Measures`` that a ``Totals`` is made of
+MEASURES: Final = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "list_cost",
+    "effective_cost",
+    *(f"saved_by_{mechanism}" for mechanism in MECHANISMS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over rows of the ledger. ``savings`` holds only the mechanisms that are not zero.
+
+    ``input_tokens`` and ``output_tokens`` are over all classes of the ledger: cached, cache-writing and audio too.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    list_cost: int = 0
+    effective_cost: int = 0
+    savings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Totals") -> "Totals":
+        mechanisms = [name for name in MECHANISMS if name in self.savings or name in other.savings]
+        parts = {name: self.savings.get(name, 0) + other.savings.get(name, 0) for name in mechanisms}
+        return Totals(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.list_cost + other.list_cost,
+            self.effective_cost + other.effective_cost,
+            {name: nanos for name, nanos in parts.items() if nanos},
+        )
+
+
+def read_totals(amounts: Mapping[str, int]) -> Totals:
+    """The ``MEASURES`` of a sum."""
+    savings = {name: amounts[f"saved_by_{name}"] for name in MECHANISMS}
+    return Totals(
+        requests=amounts["requests"],
+        input_tokens=amounts["input_tokens"],
+        output_tokens=amounts["output_tokens"],
+        list_cost=amounts["list_cost"],
+        effective_cost=amounts["effective_cost"],
+        savings={name: nanos for name, nanos in savings.items() if nanos},
+    )

@@ -1,0 +1,72 @@
+"""What tests ask of rollups, and the plain sums over rows that every answer is held against."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connections
+
+from billing.filters import LedgerFilters
+from billing.selectors import Spend, Totals, find_spend
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tests.world import Tenant
+
+
+def read_spend(tenant: Tenant, start: datetime, end: datetime, *groups: str, **filters: Any) -> Spend:
+    """``find_spend`` as the owner of an organisation."""
+    with org_scope(tenant.org.pk):
+        return find_spend(tenant.owner, start=start, end=end, group_by=groups, filters=LedgerFilters(**filters))
+
+
+def add_rows(rows: Sequence[LedgerEntry], groups: Sequence[str], zone: ZoneInfo) -> dict[tuple[str, ...], Totals]:
+    """The same sums, added up in Python from every row."""
+    found: dict[tuple[str, ...], Totals] = {}
+    for row in rows:
+        key = tuple(_text_of(row, name, zone) for name in groups)
+        found[key] = found.get(key, Totals()) + _totals_of(row)
+    return found
+
+
+def count_buckets(tenant: Tenant, table: str) -> int:
+    """Rows of one of billing's tables, as its owner sees them."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table} WHERE org_id = %s", [tenant.org.pk])
+        return int(cursor.fetchone()[0])
+
+
+def _totals_of(row: LedgerEntry) -> Totals:
+    inputs = (
+        row.input_tokens,
+        row.cache_read_input_tokens,
+        row.cache_write_input_tokens,
+        row.audio_input_tokens,
+    )
+    return Totals(
+        requests=int(row.kind == "call"),
+        input_tokens=sum(inputs),
+        output_tokens=row.output_tokens + row.audio_output_tokens,
+        list_cost=row.list_cost,
+        effective_cost=row.effective_cost,
+        savings={name: nanos for name, nanos in row.savings.items() if nanos},
+    )
+
+
+def _text_of(row: LedgerEntry, group: str, zone: ZoneInfo) -> str:
+    local = row.started_at.astimezone(zone)
+    if group.startswith("tag:"):
+        return str(row.tags.get(group[4:], ""))
+    texts: dict[str, Any] = {
+        "model": row.request_model,
+        "project": row.project_id,
+        "key": row.key_id,
+        "end_user": row.end_user,
+        "upstream": row.upstream_id or "",
+        "status": row.status,
+        "day": local.date(),
+        "hour": (row.started_at - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond))
+        .astimezone(zone)
+        .isoformat(),
+    }
+    return str(texts[group])
