@@ -1,12 +1,10 @@
 """The measurements of ``bench.rollups``: in the process that has Django, in the database that it made."""
 
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -17,11 +15,10 @@ import time_machine
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
 
 from bench.ledger_rows import fill, without_indexes
+from bench.rollup_pages import ROUNDS, cpu_ms, measure_pages, measure_spend, milliseconds
 from billing.actions.rollups import roll_up
-from billing.selectors import find_spend
 from costhub.lib.moments import to_ms
 from costhub.lib.money import Nanos
 from proxy.core.row import open_row
@@ -42,7 +39,6 @@ UPSTREAMS: Final = 2
 TIME_ZONE: Final = "Europe/Berlin"
 #: when the ledger ends and its pages are read: late in a month, in mid quarter
 NOW: Final = datetime(2026, 11, 25, 14, 7, 31, tzinfo=UTC)
-ROUNDS: Final = 9
 #: how old the events of the inserting are, out of the way of the pages
 LONG_AGO: Final = timedelta(days=40)
 EVENTS: Final = 2_000
@@ -54,14 +50,6 @@ BUDGETS: Final = (
     (BudgetScope.KEY, BudgetPeriod.DAY),
     (BudgetScope.ORGANIZATION, BudgetPeriod.TOTAL),
 )
-PAGES: Final = {
-    "as it opens: month to date, by model": "",
-    "30 days, by key": "?range=30d&by=key",
-    "24 hours, by hour and model": "?range=24h",
-    "month to date, by end user": "?by=end_user",
-}
-#: the functions that ask, by the names of their code
-_ASKING: Final = ("list_budget_uses", "_sparklines", "month_tiles", "_table", "overview")
 
 
 @dataclass(frozen=True)
@@ -70,15 +58,6 @@ class _Tenant:
     user: User
     projects: list[UUID]
     keys: list[UUID]
-
-
-@dataclass(frozen=True)
-class _Query:
-    """``asked_by`` is empty where no sums were read."""
-
-    asked_by: str
-    wall_ms: float
-    cpu_ms: float
 
 
 def measure(rows: int) -> Iterator[str]:
@@ -101,8 +80,8 @@ def measure(rows: int) -> Iterator[str]:
             pass
         _append(_make_events(big, LIVE, NOW))
         owner.execute("VACUUM ANALYZE")
-        yield from _measure_pages(big)
-        yield from _measure_tags(big)
+        yield from measure_pages(big.user, big.actor.org.slug)
+        yield from measure_spend(big.actor, NOW.replace(day=1, hour=0), NOW)
     owner.close()
 
 
@@ -123,13 +102,13 @@ def _make_tenant(name: str) -> _Tenant:
 
 def _measure_roll_up(owner: psycopg.Connection[Any]) -> Iterator[str]:
     (entries,) = owner.execute("SELECT count(*) FROM proxy_ledgerentry").fetchone() or (0,)
-    began, computed = time.perf_counter(), _cpu_ms()
+    began, computed = time.perf_counter(), cpu_ms()
     buckets, longest = 0, 0.0
     while batch := _timed_roll_up():
         buckets += batch[0]
         longest = max(longest, batch[1])
-    took, computed = time.perf_counter() - began, (_cpu_ms() - computed) / 1000
-    again = _milliseconds(roll_up)
+    took, computed = time.perf_counter() - began, (cpu_ms() - computed) / 1000
+    again = milliseconds(roll_up)
     yield "| ledger rows | buckets | seconds | of them computing in PostgreSQL | computing, µs a row | longest transaction, s | again, nothing to do, ms |"
     yield "|---:|---:|---:|---:|---:|---:|---:|"
     yield (
@@ -160,7 +139,7 @@ def _measure_inserts(owner: psycopg.Connection, tenant: _Tenant) -> Iterator[str
             for state, times in found.items():
                 owner.execute(f"ALTER TABLE proxy_ledgerentry {state} TRIGGER mark_quarters")
                 events = _make_events(tenant, EVENTS, NOW - LONG_AGO)
-                times.append(_milliseconds(partial(app.execute, "SELECT costhub_append_ledger(%s)", [events])))
+                times.append(milliseconds(partial(app.execute, "SELECT costhub_append_ledger(%s)", [events])))
     owner.execute("ALTER TABLE proxy_ledgerentry ENABLE TRIGGER mark_quarters")
     yield f"| {EVENTS:,} events into the ledger | ms, median of {ROUNDS} | least to greatest |"
     yield "|---|---:|---:|"
@@ -194,90 +173,6 @@ def _make_events(tenant: _Tenant, count: int, moment: datetime) -> str:
     return orjson.dumps(
         [{**row, "id": str(uuid4()), "started_at_ms": to_ms(moment) - number} for number in range(count)]
     ).decode()
-
-
-def _measure_pages(tenant: _Tenant) -> Iterator[str]:
-    client = Client(headers={"host": "localhost"})
-    client.force_login(tenant.user)
-    lines = ["| the overview | queries | computing, ms | ms | least |", "|---|---:|---:|---:|---:|"]
-    for label, query in PAGES.items():
-        address = f"/o/{tenant.actor.org.slug}/{query}"
-        found = [_time_queries(partial(_get, client, address)) for _ in range(ROUNDS)][1:]
-        if not query:
-            yield from _show_queries(found)
-        walls = [sum(one.wall_ms for one in queries) for queries in found]
-        computed = median(sum(one.cpu_ms for one in queries) for queries in found)
-        lines.append(f"| {label} | {len(found[0])} | {computed:.1f} | {median(walls):.1f} | {min(walls):.1f} |")
-    yield from lines
-    yield ""
-
-
-def _show_queries(found: list[list[_Query]]) -> Iterator[str]:
-    """One line for each query that reads sums, one for all others together."""
-    yield "| query of the overview as it opens | computing, ms | ms | least |"
-    yield "|---|---:|---:|---:|"
-    places = [place for place, one in enumerate(found[0]) if one.asked_by]
-    rest = [place for place in range(len(found[0])) if place not in places]
-    for label, group in [*((found[0][place].asked_by, [place]) for place in places), (f"{len(rest)} others", rest)]:
-        walls = [sum(queries[place].wall_ms for place in group) for queries in found]
-        computed = median(sum(queries[place].cpu_ms for place in group) for queries in found)
-        yield f"| {label} | {computed:.2f} | {median(walls):.2f} | {min(walls):.2f} |"
-    yield ""
-
-
-def _measure_tags(tenant: _Tenant) -> Iterator[str]:
-    actor = tenant.actor
-    start = NOW.replace(day=1, hour=0)
-    yield "| spend of the month to date | ms, median |"
-    yield "|---|---:|"
-    for groups in (["tag:team"], ["project", "key", "model"], ["end_user"], ["status"]):
-        with org_scope(actor.org.pk):
-            times = [
-                _milliseconds(partial(find_spend, actor, start=start, end=NOW, group_by=groups)) for _ in range(ROUNDS)
-            ]
-        yield f"| by {', '.join(groups)} | {median(times):.1f} |"
-
-
-def _get(client: Client, path: str) -> None:
-    answer = client.get(path)
-    if answer.status_code != 200:
-        raise RuntimeError(f"{path} was answered with {answer.status_code}")
-
-
-def _time_queries(act: Callable[[], object]) -> list[_Query]:
-    """Every query that ``act`` makes."""
-    found: list[_Query] = []
-
-    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        computed, began = _cpu_ms(), time.perf_counter()
-        try:
-            return execute(sql, params, many, context)
-        finally:
-            wall = (time.perf_counter() - began) * 1000
-            found.append(_Query(_who_asks() if "billing_" in sql else "", wall, _cpu_ms() - computed))
-
-    with connection.execute_wrapper(watch):
-        act()
-    return found
-
-
-def _who_asks() -> str:
-    names = [frame.name for frame in traceback.extract_stack()]
-    return next((name.strip("_") for name in _ASKING if name in names), "")
-
-
-def _cpu_ms() -> float:
-    """What PostgreSQL's process behind the current connection has computed so far. It is the same however busy the
-    machine is, which waiting is not."""
-    connection.ensure_connection()
-    pid = connection.connection.info.backend_pid
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
-
-
-def _milliseconds(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return (time.perf_counter() - began) * 1000
 
 
 def _app_address() -> str:

@@ -112,15 +112,18 @@ SUMS = ", ".join(
 )
 
 ROLL_QUARTERS = f"""
-CREATE FUNCTION costhub_roll_quarters(most integer) RETURNS integer
+CREATE FUNCTION costhub_roll_quarters(most integer, moment timestamptz) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, public SET work_mem = '64MB' AS $$
 DECLARE
     orgs uuid[];
     quarters timestamptz[];
 BEGIN
+    -- Quarters that are over, the oldest mark first. In the one that is running, whose end no page has reached, each
+    -- run would only make all of it again.
     SELECT array_agg(org_id), array_agg(quarter) INTO orgs, quarters
     FROM (SELECT DISTINCT org_id, quarter
-          FROM (SELECT org_id, quarter FROM public.billing_quartermark ORDER BY id LIMIT most) AS oldest) AS taken;
+          FROM (SELECT org_id, quarter FROM public.billing_quartermark
+                WHERE quarter <= moment - interval '15 minutes' ORDER BY id LIMIT most) AS oldest) AS taken;
     IF orgs IS NULL THEN
         RETURN 0;
     END IF;
@@ -263,9 +266,10 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM public.costhub_follow_time_zones();
-    done := public.costhub_roll_quarters(most);
+    done := public.costhub_roll_quarters(most, moment);
     -- While quarters wait, days would be made for nothing.
-    IF NOT EXISTS (SELECT FROM public.billing_quartermark OFFSET most) THEN
+    IF NOT EXISTS (SELECT FROM public.billing_quartermark
+                   WHERE quarter <= moment - interval '15 minutes' OFFSET most) THEN
         done := done + public.costhub_roll_days(most, moment);
     END IF;
     RETURN done;
@@ -288,7 +292,7 @@ def forwards(apps, schema_editor):
     functions = [
         "costhub_mark_quarters()",
         "costhub_mark_ledger()",
-        "costhub_roll_quarters(integer)",
+        "costhub_roll_quarters(integer, timestamptz)",
         "costhub_roll_days(integer, timestamptz)",
         "costhub_follow_time_zones()",
         "costhub_roll_up(integer, timestamptz)",

@@ -45,19 +45,20 @@ def furnished(world: World) -> World:
     with connection.cursor() as cursor:
         rolled = 1
         while rolled:
-            cursor.execute("SELECT costhub_roll_up(1000, now())")
+            cursor.execute("SELECT costhub_roll_up(1000, date_trunc('day', now(), 'UTC') + interval '12 hours')")
             (rolled,) = cursor.fetchone()
-    # Of today, the sums wait for its end and for these.
+    # At noon the day before yesterday is a sum, today's first quarter of an hour too, and today is not; these wait.
     for tenant in (world.acme, world.mallcorp):
         record_call(tenant, "0 days")
     return world
 
 
 def record_call(tenant: Tenant, age: str) -> None:
+    """A call at the beginning of today, or of a day so long ago."""
     with org_scope(tenant.org.pk), connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO proxy_ledgerentry SELECT now() - %s::interval, gen_random_uuid(), %s, %s, %s, '', '{}', 'call',
-               NULL, '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
+            """INSERT INTO proxy_ledgerentry SELECT date_trunc('day', now(), 'UTC') - %s::interval, gen_random_uuid(), %s,
+               %s, %s, '', '{}', 'call', NULL, '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
                200, '', '', 0, NULL, NULL, now()""",
             [age, tenant.org.pk, tenant.project.pk, tenant.key.pk],
         )

@@ -1,0 +1,121 @@
+"""What the console's overview asks the database for, query by query, and what that takes."""
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from django.db import connection
+from django.test import Client
+
+from billing.selectors import find_spend
+from tenants.access import Actor, org_scope
+from tenants.models import User
+
+ROUNDS: Final = 9
+PAGES: Final = {
+    "as it opens: month to date, by model": "",
+    "30 days, by key": "?range=30d&by=key",
+    "24 hours, by hour and model": "?range=24h",
+    "month to date, by end user": "?by=end_user",
+}
+#: the functions that ask, by the names of their code
+_ASKING: Final = ("list_budget_uses", "_sparklines", "month_tiles", "_table", "overview")
+
+
+@dataclass(frozen=True)
+class _Query:
+    """``asked_by`` is empty where no sums were read."""
+
+    asked_by: str
+    wall_ms: float
+    cpu_ms: float
+
+
+def measure_pages(user: User, slug: str) -> Iterator[str]:
+    """The overview under several addresses, asked for by one who is signed in: report lines."""
+    client = Client(headers={"host": "localhost"})
+    client.force_login(user)
+    lines = ["| the overview | queries | computing, ms | ms | least |", "|---|---:|---:|---:|---:|"]
+    for label, query in PAGES.items():
+        address = f"/o/{slug}/{query}"
+        found = [_time_queries(partial(_get, client, address)) for _ in range(ROUNDS)][1:]
+        if not query:
+            yield from _show_queries(found)
+        walls = [sum(one.wall_ms for one in queries) for queries in found]
+        computed = median(sum(one.cpu_ms for one in queries) for queries in found)
+        lines.append(f"| {label} | {len(found[0])} | {computed:.1f} | {median(walls):.1f} | {min(walls):.1f} |")
+    yield from lines
+    yield ""
+
+
+def _show_queries(found: list[list[_Query]]) -> Iterator[str]:
+    """One line for each query that reads sums, one for all others together."""
+    yield "| query of the overview as it opens | computing, ms | ms | least |"
+    yield "|---|---:|---:|---:|"
+    places = [place for place, one in enumerate(found[0]) if one.asked_by]
+    rest = [place for place in range(len(found[0])) if place not in places]
+    for label, group in [*((found[0][place].asked_by, [place]) for place in places), (f"{len(rest)} others", rest)]:
+        walls = [sum(queries[place].wall_ms for place in group) for queries in found]
+        computed = median(sum(queries[place].cpu_ms for place in group) for queries in found)
+        yield f"| {label} | {computed:.2f} | {median(walls):.2f} | {min(walls):.2f} |"
+    yield ""
+
+
+def measure_spend(actor: Actor, start: datetime, end: datetime) -> Iterator[str]:
+    """Groupings that the overview does not ask for."""
+    yield "| spend of the month to date | ms, median |"
+    yield "|---|---:|"
+    for groups in (["tag:team"], ["project", "key", "model"], ["end_user"], ["status"]):
+        with org_scope(actor.org.pk):
+            times = [
+                milliseconds(partial(find_spend, actor, start=start, end=end, group_by=groups)) for _ in range(ROUNDS)
+            ]
+        yield f"| by {', '.join(groups)} | {median(times):.1f} |"
+
+
+def _get(client: Client, path: str) -> None:
+    answer = client.get(path)
+    if answer.status_code != 200:
+        raise RuntimeError(f"{path} was answered with {answer.status_code}")
+
+
+def _time_queries(act: Callable[[], object]) -> list[_Query]:
+    """Every query that ``act`` makes."""
+    found: list[_Query] = []
+
+    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        computed, began = cpu_ms(), time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            wall = (time.perf_counter() - began) * 1000
+            found.append(_Query(_who_asks() if "billing_" in sql else "", wall, cpu_ms() - computed))
+
+    with connection.execute_wrapper(watch):
+        act()
+    return found
+
+
+def _who_asks() -> str:
+    names = [frame.name for frame in traceback.extract_stack()]
+    return next((name.strip("_") for name in _ASKING if name in names), "")
+
+
+def cpu_ms() -> float:
+    """What PostgreSQL's process behind the current connection has computed so far. It is the same however busy the
+    machine is, which waiting is not."""
+    connection.ensure_connection()
+    pid = connection.connection.info.backend_pid
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+
+
+def milliseconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
