@@ -16,7 +16,7 @@ from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.call import Call
 from proxy.core.controls import parse_controls
-from proxy.core.limits import find_scopes
+from proxy.core.limits import find_scopes, show_within
 from proxy.core.plan import exact_bound, make_plan
 from proxy.core.pricing import bound_cost
 from proxy.core.rates import UNITS, find_rates, sum_window
@@ -103,6 +103,7 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
                 "id": scope.budget_id,
                 "scope": scope.kind,
                 "subject": scope.subject,
+                "within": show_within(scope),
                 "period": scope.period,
                 "action": known[scope.budget_id].action,
                 "is_shadow": known[scope.budget_id].is_shadow,
@@ -137,6 +138,7 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
                 "id": limit_id,
                 "scope": rate.kind,
                 "subject": rate.subject,
+                "within": show_within(rate),
                 "unit": unit if rate.window_ms else LimitUnit.CONCURRENT,
                 "window_seconds": rate.window_ms // 1000,
                 "is_shadow": rate.is_shadow,

@@ -111,6 +111,9 @@ class Scope(NamedTuple):
     is_whole: bool
     starts_ms: int
     ends_ms: int
+    # The project or key whose calls alone are counted, by its id; empty for one that counts everywhere.
+    within_scope: str = ""
+    within: str = ""
     # It only says what it would have refused.
     is_shadow: bool = False
     # A budget of the subject's own has the word; this default only goes on counting.
@@ -129,6 +132,9 @@ class Rate(NamedTuple):
     subject: str
     window_ms: int
     is_shadow: bool
+    # As a scope has it.
+    within_scope: str
+    within: str
     # What happened, each with its moment; and the sums of that.
     log: str
     sums: str

@@ -1,6 +1,7 @@
 """Stored enumerations, as plain ``StrEnum`` so that the pure core may import them too."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -52,6 +53,10 @@ class BudgetScope(StrEnum):
     TAG = "tag"
     #: what an agent does in one run, by ``x-costhub-session``
     SESSION = "session"
+
+
+#: the scopes whose calls alone a limit of another scope may count
+NARROWING: Final = (BudgetScope.PROJECT, BudgetScope.KEY)
 
 
 class BudgetPeriod(StrEnum):

@@ -272,6 +272,8 @@ def _budget(row: Budget) -> BudgetSnapshot:
         created_ms=to_ms(row.created_at),
         is_shadow=row.is_shadow,
         ladder=tuple(RungSnapshot(**rung) for rung in row.ladder),
+        within_scope=row.within_scope,
+        within=row.within,
     )
 
 
@@ -284,4 +286,6 @@ def _rate_limit(row: RateLimit) -> RateLimitSnapshot:
         amount=row.amount,
         window_ms=row.window_seconds * 1000,
         is_shadow=row.is_shadow,
+        within_scope=row.within_scope,
+        within=row.within,
     )

@@ -94,7 +94,8 @@ class RungSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSnapshot:
-    """One budget. An empty ``subject`` makes it the default of every subject of its scope."""
+    """One budget. An empty ``subject`` makes it the default of every subject of its scope; ``within`` is the id of the one
+    project or key whose calls it counts, and ``within_scope`` says which it is."""
 
     id: str
     scope: str
@@ -106,11 +107,14 @@ class BudgetSnapshot:
     created_ms: int
     is_shadow: bool = False
     ladder: tuple[RungSnapshot, ...] = ()
+    within_scope: str = ""
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitSnapshot:
-    """One rate limit: ``amount`` is calls, tokens or nano-USD; ``window_ms`` 0 counts calls under way."""
+    """One rate limit: ``amount`` is calls, tokens or nano-USD; ``window_ms`` 0 counts calls under way. ``within`` as a
+    budget's."""
 
     id: str
     scope: str
@@ -119,6 +123,8 @@ class RateLimitSnapshot:
     amount: int
     window_ms: int
     is_shadow: bool
+    within_scope: str = ""
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from typing import Final
 from costhub.lib.keyspace import counter_key
 from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.money import MAX_LIMIT_NANOS
-from proxy.types import Scope
+from proxy.types import Rate, Scope
 from tenants.choices import BudgetAction, BudgetScope, RungKind
 from tenants.periods import period_bounds
-from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot
+from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot, RateLimitSnapshot
 
 _MINUTE_MS: Final = 60_000
 _BLOCK: Final = BudgetAction.BLOCK.value
@@ -36,7 +36,7 @@ def find_scopes(
     """Every budget on the call's path, with its counter in the period of ``at_ms``.
 
     Where a subject has a hard budget of its own, the default of the same scope and period goes on counting and refuses
-    nothing.
+    nothing. One of its own that counts everywhere lifts narrowed defaults too; a narrowed one lifts its like only.
     """
     minute = at_ms // _MINUTE_MS
     return _scopes_in_minute(org, key, end_user, model, tuple(tags.items()) if tags else (), session, minute)
@@ -55,19 +55,32 @@ def _scopes_in_minute(
     """Every bound of a period lies on a whole minute, in every zone since 1972: within a minute nothing changes."""
     subjects = subjects_of(org, key, end_user, model, tags, session)
     own = {
-        (budget.scope, budget.subject, budget.period)
+        (budget.scope, budget.subject, budget.period, budget.within)
         for budget in org.budgets
         if budget.subject and not budget.is_shadow and _hard_share(budget) is not None
     }
     scopes = []
     for budget in org.budgets:
+        if not is_within(budget, key):
+            continue
         for subject in subjects[budget.scope]:
             if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION:
                 scope = make_scope(org, budget, subject, minute * _MINUTE_MS)
-                if not budget.subject and (budget.scope, subject, budget.period) in own:
+                places = {(budget.scope, subject, budget.period, within) for within in ("", budget.within)}
+                if not budget.subject and not places.isdisjoint(own):
                     scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True, steps=())
                 scopes.append(scope)
     return tuple(scopes)
+
+
+def is_within(limit: BudgetSnapshot | RateLimitSnapshot, key: KeySnapshot) -> bool:
+    """Whether a budget or rate limit counts the calls of this key: a narrowed one those of one project or key only."""
+    return limit.within in {"", key.project_id, key.id}
+
+
+def show_within(place: Scope | Rate) -> dict[str, str] | None:
+    """The one project or key whose calls are counted, as answers show it."""
+    return {place.within_scope: place.within} if place.within else None
 
 
 def subjects_of(
@@ -114,6 +127,8 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
         ends_ms=ends_ms,
+        within_scope=budget.within_scope,
+        within=budget.within,
         is_shadow=share is not None and budget.is_shadow,
         steps=()
         if budget.is_shadow

@@ -27,6 +27,7 @@ from django.db import connections
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
+from proxy.core.limits import show_within
 from proxy.core.plan import exact_bound
 from proxy.core.rates import UNITS, describe_one, format_span
 from proxy.core.row import dump_row
@@ -34,7 +35,7 @@ from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
-from proxy.types import NO_LIMIT, Bound, Hold, Plan, Scope
+from proxy.types import NO_LIMIT, Bound, Hold, Plan, Rate, Scope
 from tenants.choices import LimitUnit
 
 _log = logging.getLogger(__name__)
@@ -278,7 +279,7 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
     _, _, settled, held, needed = answer
     resets_at = None if scope.period == "total" else from_ms(scope.ends_ms).isoformat()
     what = scope.kind.replace("_", " ")
-    whose = "" if scope.kind == "organization" else f" {scope.subject}"
+    whose = _whose(scope)
     return BudgetExceeded(
         f"The {scope.period} budget of the {what}{whose} cannot take this call: of ${format_usd(scope.limit)},"
         f" ${format_usd(settled)} is spent and ${format_usd(held)} is held by calls in flight; this one may cost"
@@ -289,6 +290,7 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
                 "id": scope.budget_id,
                 "scope": scope.kind,
                 "subject": scope.subject,
+                "within": show_within(scope),
                 "period": scope.period,
                 "limit": format_usd(scope.limit),
                 "spent": format_usd(settled),
@@ -298,6 +300,12 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
             "resets_at": resets_at,
         },
     )
+
+
+def _whose(place: Scope | Rate) -> str:
+    """Who it is, and of which project or key the calls are that count."""
+    name = "" if place.kind == "organization" else f" {place.subject}"
+    return name + (f" within the {place.within_scope} {place.within}" if place.within else "")
 
 
 def _shadow_id(plan: Plan, place: int) -> str:
@@ -314,7 +322,7 @@ def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
     is_concurrent = rate.window_ms == 0
     what = "calls under way" if is_concurrent else "dollars" if unit is LimitUnit.USD else str(unit)
     within = "at once" if is_concurrent else f"within {format_span(rate.window_ms)}"
-    whose = rate.kind.replace("_", " ") + ("" if rate.kind == "organization" else f" {rate.subject}")
+    whose = rate.kind.replace("_", " ") + _whose(rate)
     amounts = [f"${format_usd(each)}" if unit is LimitUnit.USD else str(each) for each in (limit, used, needed)]
     alone = needed > limit
     return RateLimited(
@@ -333,6 +341,7 @@ def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
                 "id": rate.limit_ids[unit_place - 1],
                 "scope": rate.kind,
                 "subject": rate.subject,
+                "within": show_within(rate),
                 "unit": "concurrent" if is_concurrent else str(unit),
                 "window_seconds": rate.window_ms // 1000,
                 "limit": amounts[0].lstrip("$"),

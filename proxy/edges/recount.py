@@ -183,11 +183,12 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
         source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
     else:
         what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
+    condition, values = _condition_of(org.id, period)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {what}, sum(effective_cost)::bigint FROM {source}"  # noqa: S608 - names from the table above
-            " WHERE org_id = %s AND started_at >= %s AND started_at < %s GROUP BY 1",
-            [org.id, from_ms(period.starts_ms), from_ms(period.ends_ms)],
+            f" WHERE {condition} GROUP BY 1",
+            values,
         )
         spent = cursor.fetchall()
     for subject, settled in spent:
@@ -201,25 +202,42 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
 def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:
     """What an event must hold to be of this scope."""
     kind = BudgetScope(scope.kind)
+    match: dict[str, Any] = {"org_id": org_id}
+    if scope.within:
+        match[_COLUMNS[BudgetScope(scope.within_scope)]] = scope.within
     if kind is BudgetScope.TAG:
         name, _, value = scope.subject.partition("=")
-        return {"org_id": org_id, "tag": {"name": name, "value": value}}
-    return {"org_id": org_id} | ({_COLUMNS[kind]: scope.subject} if kind in _COLUMNS else {})
+        match["tag"] = {"name": name, "value": value}
+    elif kind in _COLUMNS:
+        match[_COLUMNS[kind]] = scope.subject
+    return match
+
+
+def _condition_of(org_id: str, scope: Scope) -> tuple[str, list[Any]]:
+    """The rows of a scope's period, of everybody whom its budget counts."""
+    condition = "org_id = %s AND started_at >= %s AND started_at < %s"
+    values: list[Any] = [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms)]
+    if scope.within:
+        condition += f" AND {_COLUMNS[BudgetScope(scope.within_scope)]} = %s"
+        values.append(scope.within)
+    return condition, values
 
 
 def _count(org_id: str, scope: Scope) -> Count:
-    condition, values = "", []
+    condition, values = _condition_of(org_id, scope)
     kind = BudgetScope(scope.kind)
     if kind is BudgetScope.TAG:
         name, _, value = scope.subject.partition("=")
-        condition, values = " AND tags @> %s::jsonb", [orjson.dumps({name: value}).decode()]
+        condition += " AND tags @> %s::jsonb"
+        values.append(orjson.dumps({name: value}).decode())
     elif kind in _COLUMNS:
-        condition, values = f" AND {_COLUMNS[kind]} = %s", [scope.subject]
+        condition += f" AND {_COLUMNS[kind]} = %s"
+        values.append(scope.subject)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE(sum(effective_cost), 0)::bigint FROM proxy_ledgerentry"  # noqa: S608 - as above
-            " WHERE org_id = %s AND started_at >= %s AND started_at < %s" + condition,
-            [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms), *values],
+            f" WHERE {condition}",
+            values,
         )
         return Count(scope, int(cast("tuple[int]", cursor.fetchone())[0]), _match_of(org_id, scope))
 

@@ -13,7 +13,7 @@ from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
 from tenants.actions.ladders import check_ladder
-from tenants.actions.subjects import check_subject
+from tenants.actions.subjects import check_subject, check_within
 from tenants.actions.values import check_name
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
 from tenants.models import Budget
@@ -36,21 +36,25 @@ def create_budget(
     thresholds: Sequence[int] | None = None,
     is_shadow: bool = False,
     ladder: Sequence[Mapping[str, Any]] = (),
+    within: Mapping[str, str] | None = None,
 ) -> Budget:
     """Create a budget. An empty ``subject`` makes it the default of each subject of its scope. One that degrades has a
-    ``ladder``.
+    ``ladder``. ``within`` one project or key, it counts their calls only: ``{"project": ...}`` or ``{"key": ...}``.
 
-    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject or
-    threshold that cannot be, NotFound for a subject that does not exist.
+    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject, place
+    or threshold that cannot be, NotFound for a subject or place that does not exist.
     """
     actor.check(Permission.WRITE_MONEY)
     if scope is BudgetScope.SESSION and period is BudgetPeriod.TOTAL:
         raise InvalidField("Runs come and go, and are not counted for ever: give another period.", field="period")
+    within_scope, place = check_within(actor, scope, within)
     budget = Budget(
         org=actor.org,
         name=check_name(name) if name else "",
         scope=scope.value,
         subject=check_subject(actor, scope, subject),
+        within_scope=within_scope,
+        within=place,
         period=period.value,
         limit_nanos=_check_limit(limit_nanos),
         action=action.value,
@@ -66,6 +70,7 @@ def create_budget(
             budget,
             scope=scope,
             subject=budget.subject,
+            within=budget.within,
             period=period,
             limit_nanos=limit_nanos,
             action=action,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
@@ -158,11 +159,19 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
 
 
 def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
-    """A key must not get rid of its limits by being rotated: its budgets and rate limits again, whole, from now on."""
-    own = {"org": actor.org, "scope": BudgetScope.KEY.value, "subject": str(old.pk), "is_active": True}
-    rows: list[Budget | RateLimit] = [*Budget.objects.filter(**own), *RateLimit.objects.filter(**own)]
+    """A key must not get rid of its limits by being rotated: its budgets and rate limits, and those within it, again, whole,
+    from now on."""
+    own = Q(scope=BudgetScope.KEY.value, subject=str(old.pk)) | Q(within=str(old.pk))
+    rows: list[Budget | RateLimit] = [
+        *Budget.objects.filter(own, org=actor.org, is_active=True),
+        *RateLimit.objects.filter(own, org=actor.org, is_active=True),
+    ]
     for row in rows:
         copied_from = row.pk
-        row.pk, row.created_at, row.subject = uuid4(), clock.now(), str(new.pk)
+        row.pk, row.created_at = uuid4(), clock.now()
+        if row.within:
+            row.within = str(new.pk)
+        else:
+            row.subject = str(new.pk)
         row.save(force_insert=True)
-        record(actor, "created", row, scope=row.scope, subject=row.subject, copied_from=copied_from)
+        record(actor, "created", row, scope=row.scope, subject=row.subject, within=row.within, copied_from=copied_from)

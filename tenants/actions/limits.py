@@ -1,5 +1,6 @@
 """Rate limits: how much may happen, within which sliding window."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from costhub.lib.money import MAX_LIMIT_NANOS, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
-from tenants.actions.subjects import check_subject
+from tenants.actions.subjects import check_subject, check_within
 from tenants.choices import BudgetScope, LimitUnit, Permission
 from tenants.models import RateLimit
 
@@ -27,16 +28,22 @@ def create_rate_limit(
     window_seconds: int = 0,
     subject: str = "",
     is_shadow: bool = False,
+    within: Mapping[str, str] | None = None,
 ) -> RateLimit:
-    """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope.
+    """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope;
+    ``within`` narrows it to the calls of one project or key, as it does a budget.
 
-    Raises InvalidField for an amount, window or subject that cannot be, NotFound for a subject that does not exist.
+    Raises InvalidField for an amount, window, subject or place that cannot be, NotFound for a subject or place that does
+    not exist.
     """
     actor.check(Permission.WRITE_MONEY)
+    within_scope, place = check_within(actor, scope, within)
     limit = RateLimit(
         org=actor.org,
         scope=scope.value,
         subject=check_subject(actor, scope, subject),
+        within_scope=within_scope,
+        within=place,
         unit=unit.value,
         amount=_check_amount(unit, amount),
         window_seconds=_check_window(unit, window_seconds),
@@ -50,6 +57,7 @@ def create_rate_limit(
             limit,
             scope=scope,
             subject=limit.subject,
+            within=limit.within,
             unit=unit,
             amount=amount,
             window_seconds=window_seconds,

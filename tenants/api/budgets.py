@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from tenants.actions.budgets import create_budget, update_budget
 from tenants.actions.ladders import MAX_RUNGS
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer, Body, Choice, Flag, Text, Usd, Whole
+from tenants.api.fields import Answer, Body, Choice, Flag, ShownWithin, Text, Usd, Whole, Within
 from tenants.api.paging import PARAMETERS
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission, RungKind
 from tenants.models import Budget
@@ -22,6 +22,7 @@ class BudgetAnswer(Answer):
     """A budget. An empty ``subject`` makes it the default of each subject of its scope."""
 
     limit = Usd(source="limit_nanos")
+    within = ShownWithin()
 
     class Meta:
         model = Budget
@@ -30,6 +31,7 @@ class BudgetAnswer(Answer):
             "name",
             "scope",
             "subject",
+            "within",
             "period",
             "limit",
             "action",
@@ -71,6 +73,7 @@ class NewBudget(Body):
 
     scope = Choice(BudgetScope)
     subject = Text(required=False, allow_blank=True, allow_null=True)
+    within = Within(required=False, allow_null=True)
     period = Choice(BudgetPeriod)
     limit = Usd()
     action = Choice(BudgetAction, required=False)

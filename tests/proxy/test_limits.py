@@ -16,6 +16,8 @@ from proxy import attempts
 from proxy.app import App
 from tenants.access import org_scope
 from tenants.actions.budgets import create_budget
+from tenants.actions.keys import create_key
+from tenants.actions.projects import create_project
 from tenants.actions.stops import set_stopped
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit
@@ -24,7 +26,7 @@ from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.proxy.test_app import Conversation, chat, converse, events_of, serve
-from tests.world import Tenant, World, make_catalog, make_rate_limit
+from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,7 @@ async def test_the_third_of_two_calls_a_minute(app: App, acme: Tenant) -> None:
         "id": str(limit.pk),
         "scope": "key",
         "subject": str(acme.key.pk),
+        "within": None,
         "unit": "requests",
         "window_seconds": 60,
         "limit": "2",
@@ -187,6 +190,58 @@ async def test_the_first_parallel_calls_of_somebody_new_hold_the_limit(app: App,
     answers = await asyncio.gather(*(call(app, acme, x_costhub_user="new") for _ in range(20)))
     assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
     assert (await call(app, acme, x_costhub_user="another")).status == 200
+
+
+@pytest.mark.parametrize("what", ["rate limit", "budget"])
+async def test_the_first_parallel_calls_of_somebody_new_within_a_project_hold_its_limit(
+    app: App, acme: Tenant, what: str
+) -> None:
+    """Three calls a minute, or money for two, for each end user of one project. Elsewhere the same person is not held."""
+
+    def limit() -> str:
+        place = {"project": str(acme.project.pk)}
+        if what == "budget":
+            make_budget(acme, "0.000025", scope=BudgetScope.END_USER, within=place)
+        else:
+            make_rate_limit(acme, 3, scope=BudgetScope.END_USER, within=place)
+        with org_scope(acme.org_id):
+            other = create_project(actor=acme.owner, name="elsewhere")
+            return create_key(actor=acme.owner, name="elsewhere", project=other).secret
+
+    elsewhere = await in_thread(limit)
+    body = chat(max_tokens=12)
+    answers = await asyncio.gather(*(call(app, acme, body, x_costhub_user="new") for _ in range(20)))
+    await written(app)
+    served = [row["effective_cost"] for row in events_of(acme) if row["status"] == 200]
+    if what == "budget":
+        assert {answer.status for answer in answers} == {200, 402}
+        assert 0 < sum(served) <= 25_000
+    else:
+        assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
+    free = [await serve(app, converse(elsewhere, body, x_costhub_user="new")) for _ in range(5)]
+    assert [answer.status for answer in free] == [200] * 5
+
+
+async def test_a_refusal_says_within_which_project(app: App, acme: Tenant) -> None:
+    place = {"project": str(acme.project.pk)}
+    await in_thread(lambda: make_rate_limit(acme, 1, scope=BudgetScope.END_USER, within=place))
+    await call(app, acme, x_costhub_user="ann")
+    error = json.loads((await call(app, acme, x_costhub_user="ann")).body)["error"]
+    assert error["message"].startswith(
+        f"Rate limit reached for the end user ann within the project {acme.project.pk} on requests"
+    )
+    assert error["limit"]["within"] == place
+    await in_thread(lambda: make_budget(acme, "0.000000001", scope=BudgetScope.END_USER, within=place))
+
+    async def is_over_budget() -> bool:
+        return (await call(app, acme, x_costhub_user="ben")).status == 402
+
+    await within_a_second(is_over_budget)
+    error = json.loads((await call(app, acme, x_costhub_user="ben")).body)["error"]
+    assert error["budget"]["within"] == place
+    path = "/v1/costhub/budget"
+    shown = json.loads((await serve(app, converse(acme.api_key, path=path, method="GET", x_costhub_user="ann"))).body)
+    assert [one["within"] for one in (*shown["budgets"], *shown["rate_limits"])] == [place, place]
 
 
 async def test_one_person_may_have_more_than_the_others(app: App, acme: Tenant) -> None:

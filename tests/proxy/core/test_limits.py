@@ -84,6 +84,48 @@ class TestOverrides:
         assert self.hard(*budgets) == [("one", False), ("two", False)]
 
 
+PROJECT = {"within_scope": "project", "within": KEY.project_id}
+OWN_KEY = {"within_scope": "key", "within": KEY.id}
+ELSEWHERE = {"within_scope": "project", "within": "another"}
+
+
+class TestNarrowed:
+    """Budgets of the calls of one project or key only."""
+
+    @pytest.mark.parametrize("scope", ["end_user", "model", "tag", "session"])
+    def test_it_counts_the_calls_of_its_place_only(self, scope: str) -> None:
+        budgets = [
+            make_budget(scope, id=str(number), **place) for number, place in enumerate((PROJECT, OWN_KEY, ELSEWHERE))
+        ]
+        assert [one.budget_id for one in find(*budgets, team="search")] == ["0", "1"]
+        assert [(one.within_scope, one.within) for one in find(*budgets, team="search")] == [
+            ("project", KEY.project_id),
+            ("key", KEY.id),
+        ]
+
+    @pytest.mark.parametrize(
+        ("own", "default", "is_lifted"),
+        [
+            ({}, {}, True),
+            ({}, PROJECT, True),
+            (PROJECT, PROJECT, True),
+            (PROJECT, {}, False),
+            (PROJECT, OWN_KEY, False),
+            (OWN_KEY, PROJECT, False),
+            (ELSEWHERE, {}, False),
+        ],
+    )
+    def test_which_exception_lifts_which_default(
+        self, own: dict[str, str], default: dict[str, str], is_lifted: bool
+    ) -> None:
+        budgets = (
+            make_budget("end_user", id="default", **default),
+            make_budget("end_user", id="own", subject="ben", **own),
+        )
+        assert {one.budget_id: one.is_lifted for one in find(*budgets)}["default"] is is_lifted
+        assert {one.budget_id: one.is_lifted for one in find(*budgets, end_user="ann")} == {"default": False}
+
+
 def test_a_shadow_is_not_hard() -> None:
     (scope,) = find(make_budget(is_shadow=True))
     assert (scope.is_hard, scope.is_shadow) == (False, True)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 import psycopg
@@ -100,6 +101,45 @@ class TestOneBudget:
         scope = find_scope(acme, make_budget(acme, "10.00", scope=kind, subject=subject))
         recount.recount(till.shard, acme.org_id, [scope])
         assert till.read(line_of(scope)) == (expected, 0)
+
+    @pytest.mark.parametrize("drained", [True, False])
+    @pytest.mark.parametrize(
+        ("kind", "subject", "expected"),
+        [
+            (BudgetScope.END_USER, "ann", 100_011),
+            (BudgetScope.MODEL, "small", 10_101),
+            (BudgetScope.TAG, "team=a=b", 1_001),
+            (BudgetScope.SESSION, "run-7", 100_100),
+        ],
+    )
+    @pytest.mark.parametrize("place", ["project", "key"])
+    @pytest.mark.parametrize("is_default", [True, False])
+    def test_a_narrowed_one_counts_the_calls_of_its_place_only(
+        self,
+        acme: Tenant,
+        till: Till,
+        kind: BudgetScope,
+        subject: str,
+        expected: int,
+        place: str,
+        is_default: bool,
+        drained: bool,
+    ) -> None:
+        make_catalog(acme)
+        elsewhere = str(uuid4())
+        for number, fields in enumerate(CALLS):
+            spend(till, acme, 10**number, drained=False, **fields)
+            spend(till, acme, 7_000_000, drained=False, **fields | {f"{place}_id": elsewhere})
+        if drained:
+            drain.drain(till.shard)
+        within = {place: str(acme.project.pk if place == "project" else acme.key.pk)}
+        budget = make_budget(acme, "10.00", scope=kind, subject="" if is_default else subject, within=within)
+        scope = find_scope(acme, budget, subject)
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (expected, 0)
+        recount.recount(till.shard, "", ())
+        assert till.read(line_of(scope)) == (expected, 0)
+        assert recount.find_drift(till.shard) == []
 
     def test_end_users_under_a_default_budget(self, acme: Tenant, till: Till) -> None:
         for user in ("ann", "bob", "ann"):

@@ -388,6 +388,7 @@ class TestBudgets:
             "name": "",
             "scope": "key",
             "subject": str(world.acme.key.pk),
+            "within": None,
             "period": "month",
             "limit": "10.000000000",
             "action": "warn",
@@ -436,10 +437,36 @@ class TestRateLimits:
     def test_as_tools_send_them(self, ada: Api, world: World) -> None:
         body = {"scope": "key", "subject": str(world.acme.key.pk), "unit": "usd", "limit": "0.50", "window_seconds": 60}
         assert made(ada.post("/rate-limits", body)) == body | {
+            "within": None,
             "limit": "0.500000000",
             "is_shadow": False,
             "is_active": True,
         }
+
+    @pytest.mark.parametrize("path", ["/budgets", "/rate-limits"])
+    def test_one_may_be_within_a_project_or_key(self, ada: Api, world: World, path: str) -> None:
+        body: dict[str, object] = {"scope": "end_user", "limit": "5"}
+        body |= {"period": "day"} if path == "/budgets" else {"unit": "requests", "window_seconds": 60}
+        for within in ({"project": str(world.acme.project.pk)}, {"key": str(world.acme.key.pk)}, None):
+            shown = ada.post(path, body | {"within": within}).json()
+            assert shown["within"] == within
+            assert ada.get(f"{path}/{shown['id']}").json() == shown
+        bad: list[tuple[object, str]] = [
+            ({}, "within"),
+            ({"project": "default", "key": "x"}, "within"),
+            ({"key": str(world.mallcorp.key.pk)}, "within"),
+            ({"project": None}, "within.project"),
+            ({"key": 5}, "within.key"),
+            ({"key": ""}, "within.key"),
+            ({"model": "small"}, "within.model"),
+            ([], "within"),
+            ("default", "within"),
+        ]
+        for place, field in bad:
+            refused = ada.post(path, body | {"within": place})
+            assert (refused.status_code in {400, 404}, refused.json()["errors"][0]["field"]) == (True, field)
+        changed = ada.patch(f"{path}/{shown['id']}", {"within": None})
+        assert changed.json()["errors"][0]["field"] == "within"
 
     @pytest.mark.parametrize(("unit", "limit", "shown"), [("requests", 60, "60"), ("tokens", "90000", "90000")])
     def test_numbers_are_whole(self, ada: Api, unit: str, limit: object, shown: str) -> None:
