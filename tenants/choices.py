@@ -70,6 +70,10 @@ class BudgetPeriod(StrEnum):
     TOTAL = "total"
 
 
+#: the periods of which what is left may be rolled into the next
+ROLLING: Final = (BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH)
+
+
 class BudgetAction(StrEnum):
     """What happens as a budget is used up: a call that does not fit is refused, or goes on and is reported; or calls are
     made cheaper rung by rung, by the budget's ladder."""

@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
+from costhub.lib import clock
 from costhub.lib.moments import to_ms
 from costhub.lib.money import compile_fee, compile_price
 from tenants.access import Actor, find_owner_of_digest, org_scope
@@ -20,6 +21,7 @@ from tenants.models import (
     ApiKey,
     AuditEntry,
     Budget,
+    BudgetIncrease,
     EndUser,
     LanguageModel,
     ListPrice,
@@ -33,6 +35,7 @@ from tenants.models import (
 from tenants.models.pricing import PriceColumns
 from tenants.snapshots import (
     BudgetSnapshot,
+    IncreaseSnapshot,
     KeySnapshot,
     ModelSnapshot,
     OrgSnapshot,
@@ -86,7 +89,12 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
             if str(row.upstream_id) in upstreams
         ]
         prices = _load_prices(org, models, upstreams)
-        budgets = list(Budget.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
+        in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=clock.now()).order_by("created_at", "id")
+        budgets = list(
+            Budget.objects.filter(org=org, is_active=True)
+            .order_by("created_at", "id")
+            .prefetch_related(Prefetch("increases", in_force))
+        )
         rate_limits = list(RateLimit.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
@@ -193,8 +201,13 @@ def list_list_prices() -> QuerySet[ListPrice]:
 
 
 def list_budgets(actor: Actor) -> QuerySet[Budget]:
-    """The organisation's budgets, inactive ones included."""
-    return Budget.objects.filter(org=actor.org)
+    """The organisation's budgets, inactive ones included, with all of their increases."""
+    return Budget.objects.filter(org=actor.org).prefetch_related("increases")
+
+
+def list_increases(actor: Actor, budget: Budget) -> QuerySet[BudgetIncrease]:
+    """A budget's increases, those that have ended included."""
+    return BudgetIncrease.objects.filter(org=actor.org, budget=budget)
 
 
 def list_rate_limits(actor: Actor) -> QuerySet[RateLimit]:
@@ -274,6 +287,10 @@ def _budget(row: Budget) -> BudgetSnapshot:
         ladder=tuple(RungSnapshot(**rung) for rung in row.ladder),
         within_scope=row.within_scope,
         within=row.within,
+        rollover=row.rollover,
+        increases=tuple(
+            IncreaseSnapshot(one.amount_nanos, to_ms(one.created_at), to_ms(one.until)) for one in row.increases.all()
+        ),
     )
 
 

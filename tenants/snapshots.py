@@ -93,6 +93,15 @@ class RungSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class IncreaseSnapshot:
+    """So many nano-USD more in a budget, from one moment until another, a whole minute."""
+
+    amount: int
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetSnapshot:
     """One budget. An empty ``subject`` makes it the default of every subject of its scope; ``within`` is the id of the one
     project or key whose calls it counts, and ``within_scope`` says which it is."""
@@ -109,6 +118,8 @@ class BudgetSnapshot:
     ladder: tuple[RungSnapshot, ...] = ()
     within_scope: str = ""
     within: str = ""
+    rollover: bool = False
+    increases: tuple[IncreaseSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +229,7 @@ def _plain(value: Any) -> Any:
 
 def _budget(data: dict[str, Any]) -> BudgetSnapshot:
     data["ladder"] = tuple(RungSnapshot(**rung) for rung in data["ladder"])
+    data["increases"] = tuple(IncreaseSnapshot(**increase) for increase in data["increases"])
     return BudgetSnapshot(**data)
 
 

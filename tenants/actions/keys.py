@@ -16,6 +16,7 @@ from costhub.lib.secrets import API_KEY, make_secret
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.increases import list_in_force
 from tenants.actions.values import check_identifier, check_moment, check_name
 from tenants.choices import BudgetScope, Permission
 from tenants.models import ApiKey, Budget, LanguageModel, Project, RateLimit
@@ -160,7 +161,7 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
 
 def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
     """A key must not get rid of its limits by being rotated: its budgets and rate limits, and those within it, again, whole,
-    from now on."""
+    from now on; and what was put into them for a time."""
     own = Q(scope=BudgetScope.KEY.value, subject=str(old.pk)) | Q(within=str(old.pk))
     rows: list[Budget | RateLimit] = [
         *Budget.objects.filter(own, org=actor.org, is_active=True),
@@ -168,6 +169,7 @@ def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
     ]
     for row in rows:
         copied_from = row.pk
+        increases = list_in_force(row) if isinstance(row, Budget) else []
         row.pk, row.created_at = uuid4(), clock.now()
         if row.within:
             row.within = str(new.pk)
@@ -175,3 +177,6 @@ def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
             row.subject = str(new.pk)
         row.save(force_insert=True)
         record(actor, "created", row, scope=row.scope, subject=row.subject, within=row.within, copied_from=copied_from)
+        for increase in increases:
+            increase.pk, increase.budget_id, increase.created_at = uuid4(), row.pk, clock.now()
+            increase.save(force_insert=True)

@@ -41,6 +41,8 @@ class Budget(TenantRow):
     ladder = models.JSONField(default=list, blank=True)
     # Reports what it would have refused, and refuses nothing.
     is_shadow = models.BooleanField(default=False)
+    # What was left of the period before is added to this one's limit.
+    rollover = models.BooleanField(default=False)
     thresholds = ArrayField(models.PositiveSmallIntegerField(), default=default_thresholds)
     is_active = models.BooleanField(default=True)
 

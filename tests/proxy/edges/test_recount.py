@@ -264,6 +264,35 @@ class TestPeriods:
         assert [till.read(line_of(day)) for day in days] == [(7, 0), (400, 0)]
 
 
+class TestRollover:
+    NOON = datetime(2031, 6, 3, 12, tzinfo=UTC)
+
+    def make(self, acme: Tenant, **more: Any) -> Budget:
+        budget = make_budget(acme, "1.00", rollover=True, **more)
+        with org_scope(acme.org_id):
+            Budget.objects.filter(pk=budget.pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        return budget
+
+    def test_the_period_before_is_counted_too_and_kept(self, acme: Tenant, till: Till) -> None:
+        noon_ms = to_ms(self.NOON)
+        of_org, of_users = self.make(acme), self.make(acme, scope=BudgetScope.END_USER, period=BudgetPeriod.MONTH)
+        for days, cost in ((0, 1), (1, 20), (2, 300), (33, 4_000)):
+            spend(till, acme, cost, at_ms=noon_ms - days * 86_400_000, end_user="ann")
+        with time_machine.travel(self.NOON, tick=False):
+            recount.recount(till.shard, "", ())
+            today, this_month = (find_scope(acme, of_org), find_scope(acme, of_users, "ann"))
+            assert today.before is not None
+            assert this_month.before is not None
+            read = [till.read(line_of(scope)) for scope in (today, today.before, this_month, this_month.before)]
+            assert read == [(1, 0), (20, 0), (321, 0), (4_000, 0)]
+            assert client().pexpiretime(this_month.before.counter) > this_month.ends_ms
+            assert recount.find_drift(till.shard) == []
+            client().delete(today.before.counter)
+            assert recount.find_drift(till.shard) == [], "it is counted when somebody needs it"
+            recount.recount(till.shard, acme.org_id, [today.before], only_missing=True)
+            assert till.read(line_of(today.before)) == (20, 0)
+
+
 class TestWholeShard:
     def test_lost_data_is_made_anew_and_the_shard_opened(
         self, acme: Tenant, committed_world: World, till: Till
