@@ -6,17 +6,19 @@ it is: it is then loaded again, never believed too long.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import CharField, Prefetch, Q, QuerySet
+from django.db.models.functions import Cast
 
 from costhub.lib import clock
 from costhub.lib.moments import to_ms
 from costhub.lib.money import compile_fee, compile_price
 from tenants.access import Actor, find_owner_of_digest, org_scope
-from tenants.choices import UpstreamKind
+from tenants.choices import BudgetScope, UpstreamKind
 from tenants.models import (
     ApiKey,
     AuditEntry,
@@ -45,6 +47,10 @@ from tenants.snapshots import (
     UpstreamSnapshot,
 )
 
+Limit = TypeVar("Limit", Budget, RateLimit)
+
+#: for so long after its end a key's limits are known
+KEYS_REMEMBERED: Final = timedelta(days=1)
 #: whose list prices an upstream's kind is billed at
 LIST_PRICES_OF: Final = {UpstreamKind.OPENAI.value: "openai"}
 
@@ -91,11 +97,11 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         prices = _load_prices(org, models, upstreams)
         in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=clock.now()).order_by("created_at", "id")
         budgets = list(
-            Budget.objects.filter(org=org, is_active=True)
+            keep_in_force(Budget.objects.filter(org=org), org)
             .order_by("created_at", "id")
             .prefetch_related(Prefetch("increases", in_force))
         )
-        rate_limits = list(RateLimit.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
+        rate_limits = list(keep_in_force(RateLimit.objects.filter(org=org), org).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
         stopped_projects, stopped_keys = (
@@ -119,6 +125,20 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         stopped_projects=stopped_projects,
         stopped_keys=stopped_keys,
     )
+
+
+def keep_in_force(rows: QuerySet[Limit], org: Organization) -> QuerySet[Limit]:
+    """The active ones of an organisation's budgets or rate limits, without those of keys that have been dead for a day: no
+    call and no correction comes under these any more."""
+    since = clock.now() - KEYS_REMEMBERED
+    dead = (
+        ApiKey.objects.filter(org=org)
+        .filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since))
+        .annotate(text=Cast("pk", CharField()))
+        .values("text")
+    )
+    key = BudgetScope.KEY.value
+    return rows.filter(is_active=True).exclude(scope=key, subject__in=dead).exclude(within_scope=key, within__in=dead)
 
 
 def merge_versions(*sources: Iterable[PriceSnapshot]) -> tuple[PriceSnapshot, ...]:

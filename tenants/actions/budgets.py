@@ -14,10 +14,11 @@ from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
 from tenants.actions.increases import find_room
 from tenants.actions.ladders import check_ladder
+from tenants.actions.room import check_room, lock_limits
 from tenants.actions.subjects import check_subject, check_within
 from tenants.actions.values import check_name
 from tenants.choices import ROLLING, BudgetAction, BudgetPeriod, BudgetScope, Permission
-from tenants.models import Budget, Organization
+from tenants.models import Budget
 from tenants.models.budgets import default_thresholds
 
 MAX_THRESHOLDS: Final = 10
@@ -45,7 +46,8 @@ def create_budget(
     ``rollover``, what was left of one period's limit is added to the next one's.
 
     Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject, place
-    or threshold that cannot be, NotFound for a subject or place that does not exist.
+    or threshold that cannot be, NotFound for a subject or place that does not exist, Conflict where there are
+    too many.
     """
     actor.check(Permission.WRITE_MONEY)
     if scope is BudgetScope.SESSION and period is BudgetPeriod.TOTAL:
@@ -68,6 +70,8 @@ def create_budget(
     )
     _check_whole(budget)
     with transaction.atomic():
+        lock_limits(actor)
+        check_room(actor)
         budget.save(force_insert=True)
         record(
             actor,
@@ -123,11 +127,12 @@ def update_budget(
             # Nobody counted meanwhile: its counters are made anew from the ledger.
             new["created_at"] = clock.now()
     with transaction.atomic():
-        # As in increases: two changes at once must not exceed together what each of them may alone.
-        Organization.objects.select_for_update().get(pk=actor.org.pk)
+        lock_limits(actor)
         changed = Budget.objects.get(pk=budget.pk)
         for field, value in new.items():
             setattr(changed, field, value)
+        if is_active and not budget.is_active:
+            check_room(actor)
         if {"limit_nanos", "rollover"} & new.keys():
             _check_whole(changed)
         apply_changes(actor, budget, new)

@@ -11,9 +11,10 @@ from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.room import lock_limits
 from tenants.actions.values import check_moment
 from tenants.choices import Permission
-from tenants.models import Budget, BudgetIncrease, Organization
+from tenants.models import Budget, BudgetIncrease
 
 MAX_DAYS: Final = 366
 #: in force at once, of one budget
@@ -35,8 +36,7 @@ def increase_budget(
     if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
         raise InvalidField(f"Give a reason of at most {MAX_REASON_CHARACTERS} visible characters.", field="reason")
     with transaction.atomic():
-        # Two at once must not exceed together what each of them may alone.
-        Organization.objects.select_for_update().get(pk=actor.org.pk)
+        lock_limits(actor)
         budget.refresh_from_db()
         if not budget.is_active:
             raise Conflict("This budget is switched off: switch it on first.")

@@ -17,6 +17,7 @@ from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
 from tenants.actions.increases import list_in_force
+from tenants.actions.room import check_room, lock_limits
 from tenants.actions.values import check_identifier, check_moment, check_name
 from tenants.choices import BudgetScope, Permission
 from tenants.models import ApiKey, Budget, LanguageModel, Project, RateLimit
@@ -83,7 +84,8 @@ def update_key(*, actor: Actor, key: ApiKey, name: str | None = None, models: Se
 def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
     """Replace a key by a new one with the same rights and budgets; the old one works for ``grace_seconds`` more.
 
-    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before.
+    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before, or if its limits,
+    copied, are too many.
     """
     actor.check(Permission.WRITE_KEYS)
     if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
@@ -167,6 +169,8 @@ def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
         *Budget.objects.filter(own, org=actor.org, is_active=True),
         *RateLimit.objects.filter(own, org=actor.org, is_active=True),
     ]
+    lock_limits(actor)
+    check_room(actor, more=len(rows))
     for row in rows:
         copied_from = row.pk
         increases = list_in_force(row) if isinstance(row, Budget) else []
