@@ -16,7 +16,7 @@ from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.call import Call
 from proxy.core.controls import parse_controls
-from proxy.core.limits import find_scopes
+from proxy.core.limits import find_scopes, limit_with, rolled_over, show_parts, show_within
 from proxy.core.plan import exact_bound, make_plan
 from proxy.core.pricing import bound_cost
 from proxy.core.rates import UNITS, find_rates, sum_window
@@ -24,7 +24,7 @@ from proxy.core.wire import parse_request
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, ModelNotFound, NotFound
 from proxy.models import LedgerEntry
-from proxy.types import NO_LIMIT, Endpoint, Rate
+from proxy.types import NO_LIMIT, Endpoint, Rate, Scope
 from proxy.wiring import Edges
 from tenants.access import org_scope
 from tenants.choices import LimitUnit
@@ -98,23 +98,40 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
             raise GovernanceUnavailable("Budgets cannot be read at the moment. Try again.") from error
         spent, in_flight = int(settled or 0), int(held or 0)
+        rolled = await _read_rolled(edges, scope)
+        limit = limit_with(scope, rolled)
         budgets.append(
             {
                 "id": scope.budget_id,
                 "scope": scope.kind,
                 "subject": scope.subject,
+                "within": show_within(scope),
                 "period": scope.period,
                 "action": known[scope.budget_id].action,
                 "is_shadow": known[scope.budget_id].is_shadow,
-                "limit": format_usd(scope.limit),
+                "limit": format_usd(limit),
+                "limit_parts": show_parts(scope, rolled),
                 "spent": format_usd(spent),
                 "held": format_usd(in_flight),
-                "remaining": format_usd(scope.limit - spent - in_flight),
+                "remaining": format_usd(limit - spent - in_flight),
                 "resets_at": None if scope.period == "total" else from_ms(scope.ends_ms).isoformat(),
             }
         )
     rates = find_rates(org, key, end_user=user, model="", tags=controls.tags, session=controls.session)
     return {"object": "costhub.budget", "budgets": budgets, "rate_limits": await _show_rates(edges, rates)}
+
+
+async def _read_rolled(edges: Edges, scope: Scope) -> int:
+    """What is added to a scope's limit of the period before, in nano-USD; 0 while that is not known."""
+    if scope.before is None:
+        return 0
+    try:
+        settled, held = await edges.valkey.send(b"HMGET", scope.before.counter, b"s", b"h")
+        if settled is None and not await edges.valkey.send(b"EXISTS", keyspace.mark_key(scope.before.counter)):
+            return 0
+    except (ValkeyUnavailable, hiredis.ReplyError) as error:
+        raise GovernanceUnavailable("Budgets cannot be read at the moment. Try again.") from error
+    return rolled_over(scope, int(settled or 0), int(held or 0), clock.now_ms())
 
 
 async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
@@ -137,6 +154,7 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
                 "id": limit_id,
                 "scope": rate.kind,
                 "subject": rate.subject,
+                "within": show_within(rate),
                 "unit": unit if rate.window_ms else LimitUnit.CONCURRENT,
                 "window_seconds": rate.window_ms // 1000,
                 "is_shadow": rate.is_shadow,

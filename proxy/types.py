@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from costhub.lib.keyspace import COUNTER_KEPT_MS
 from tenants.choices import RungKind
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, RungSnapshot, UpstreamSnapshot
 
+#: of those that have a rollover: a month with a change of the clock in it
+LONGEST_PERIOD_MS: Final = 32 * 86_400_000
 #: in the place of a limit that nobody set
 NO_LIMIT: Final = -1
 _NO_TAGS: Final[Mapping[str, str]] = {}
@@ -111,12 +114,29 @@ class Scope(NamedTuple):
     is_whole: bool
     starts_ms: int
     ends_ms: int
+    # The project or key whose calls alone are counted, by its id; empty for one that counts everywhere.
+    within_scope: str = ""
+    within: str = ""
     # It only says what it would have refused.
     is_shadow: bool = False
     # A budget of the subject's own has the word; this default only goes on counting.
     is_lifted: bool = False
     # Of a budget that degrades: from how many nanos on which rung is in force.
     steps: tuple[tuple[int, RungSnapshot], ...] = ()
+    # What the limit is made of: the budget's own and the increases in force; ``share`` is the per cent of them from which a
+    # ladder blocks, else 100.
+    own: int = 0
+    increased: int = 0
+    share: int = 100
+    # Its counter is kept for a period longer, because what is left is added to the next.
+    has_rollover: bool = False
+    # The period before, of which what was left is added. The limit and steps above are those without it.
+    before: "Scope | None" = None
+
+    @property
+    def kept_until_ms(self) -> int:
+        """When its counter may be forgotten."""
+        return self.ends_ms + COUNTER_KEPT_MS + (LONGEST_PERIOD_MS if self.has_rollover else 0)
 
 
 class Rate(NamedTuple):
@@ -129,6 +149,9 @@ class Rate(NamedTuple):
     subject: str
     window_ms: int
     is_shadow: bool
+    # As a scope has it.
+    within_scope: str
+    within: str
     # What happened, each with its moment; and the sums of that.
     log: str
     sums: str

@@ -1,6 +1,7 @@
 """Stored enumerations, as plain ``StrEnum`` so that the pure core may import them too."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Role(StrEnum):
@@ -54,6 +55,10 @@ class BudgetScope(StrEnum):
     SESSION = "session"
 
 
+#: the scopes whose calls alone a limit of another scope may count
+NARROWING: Final = (BudgetScope.PROJECT, BudgetScope.KEY)
+
+
 class BudgetPeriod(StrEnum):
     """The window that a budget's counter covers, in the organisation's time zone."""
 
@@ -63,6 +68,10 @@ class BudgetPeriod(StrEnum):
     WEEK = "week"
     MONTH = "month"
     TOTAL = "total"
+
+
+#: the periods of which what is left may be rolled into the next
+ROLLING: Final = (BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH)
 
 
 class BudgetAction(StrEnum):

@@ -6,20 +6,24 @@ it is: it is then loaded again, never believed too long.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import CharField, Prefetch, Q, QuerySet
+from django.db.models.functions import Cast
 
+from costhub.lib import clock
 from costhub.lib.moments import to_ms
 from costhub.lib.money import compile_fee, compile_price
 from tenants.access import Actor, find_owner_of_digest, org_scope
-from tenants.choices import UpstreamKind
+from tenants.choices import BudgetScope, UpstreamKind
 from tenants.models import (
     ApiKey,
     AuditEntry,
     Budget,
+    BudgetIncrease,
     EndUser,
     LanguageModel,
     ListPrice,
@@ -33,6 +37,7 @@ from tenants.models import (
 from tenants.models.pricing import PriceColumns
 from tenants.snapshots import (
     BudgetSnapshot,
+    IncreaseSnapshot,
     KeySnapshot,
     ModelSnapshot,
     OrgSnapshot,
@@ -42,6 +47,10 @@ from tenants.snapshots import (
     UpstreamSnapshot,
 )
 
+Limit = TypeVar("Limit", Budget, RateLimit)
+
+#: for so long after its end a key's limits are known
+KEYS_REMEMBERED: Final = timedelta(days=1)
 #: whose list prices an upstream's kind is billed at
 LIST_PRICES_OF: Final = {UpstreamKind.OPENAI.value: "openai"}
 
@@ -86,8 +95,13 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
             if str(row.upstream_id) in upstreams
         ]
         prices = _load_prices(org, models, upstreams)
-        budgets = list(Budget.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
-        rate_limits = list(RateLimit.objects.filter(org=org, is_active=True).order_by("created_at", "id"))
+        in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=clock.now()).order_by("created_at", "id")
+        budgets = list(
+            keep_in_force(Budget.objects.filter(org=org), org)
+            .order_by("created_at", "id")
+            .prefetch_related(Prefetch("increases", in_force))
+        )
+        rate_limits = list(keep_in_force(RateLimit.objects.filter(org=org), org).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
         stopped_projects, stopped_keys = (
@@ -111,6 +125,20 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         stopped_projects=stopped_projects,
         stopped_keys=stopped_keys,
     )
+
+
+def keep_in_force(rows: QuerySet[Limit], org: Organization) -> QuerySet[Limit]:
+    """The active ones of an organisation's budgets or rate limits, without those of keys that have been dead for a day: no
+    call and no correction comes under these any more."""
+    since = clock.now() - KEYS_REMEMBERED
+    dead = (
+        ApiKey.objects.filter(org=org)
+        .filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since))
+        .annotate(text=Cast("pk", CharField()))
+        .values("text")
+    )
+    key = BudgetScope.KEY.value
+    return rows.filter(is_active=True).exclude(scope=key, subject__in=dead).exclude(within_scope=key, within__in=dead)
 
 
 def merge_versions(*sources: Iterable[PriceSnapshot]) -> tuple[PriceSnapshot, ...]:
@@ -193,8 +221,13 @@ def list_list_prices() -> QuerySet[ListPrice]:
 
 
 def list_budgets(actor: Actor) -> QuerySet[Budget]:
-    """The organisation's budgets, inactive ones included."""
-    return Budget.objects.filter(org=actor.org)
+    """The organisation's budgets, inactive ones included, with all of their increases."""
+    return Budget.objects.filter(org=actor.org).prefetch_related("increases")
+
+
+def list_increases(actor: Actor, budget: Budget) -> QuerySet[BudgetIncrease]:
+    """A budget's increases, those that have ended included."""
+    return BudgetIncrease.objects.filter(org=actor.org, budget=budget)
 
 
 def list_rate_limits(actor: Actor) -> QuerySet[RateLimit]:
@@ -272,6 +305,12 @@ def _budget(row: Budget) -> BudgetSnapshot:
         created_ms=to_ms(row.created_at),
         is_shadow=row.is_shadow,
         ladder=tuple(RungSnapshot(**rung) for rung in row.ladder),
+        within_scope=row.within_scope,
+        within=row.within,
+        rollover=row.rollover,
+        increases=tuple(
+            IncreaseSnapshot(one.amount_nanos, to_ms(one.created_at), to_ms(one.until)) for one in row.increases.all()
+        ),
     )
 
 
@@ -284,4 +323,6 @@ def _rate_limit(row: RateLimit) -> RateLimitSnapshot:
         amount=row.amount,
         window_ms=row.window_seconds * 1000,
         is_shadow=row.is_shadow,
+        within_scope=row.within_scope,
+        within=row.within,
     )

@@ -93,8 +93,18 @@ class RungSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class IncreaseSnapshot:
+    """So many nano-USD more in a budget, from one moment until another, a whole minute."""
+
+    amount: int
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetSnapshot:
-    """One budget. An empty ``subject`` makes it the default of every subject of its scope."""
+    """One budget. An empty ``subject`` makes it the default of every subject of its scope; ``within`` is the id of the one
+    project or key whose calls it counts, and ``within_scope`` says which it is."""
 
     id: str
     scope: str
@@ -106,11 +116,16 @@ class BudgetSnapshot:
     created_ms: int
     is_shadow: bool = False
     ladder: tuple[RungSnapshot, ...] = ()
+    within_scope: str = ""
+    within: str = ""
+    rollover: bool = False
+    increases: tuple[IncreaseSnapshot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitSnapshot:
-    """One rate limit: ``amount`` is calls, tokens or nano-USD; ``window_ms`` 0 counts calls under way."""
+    """One rate limit: ``amount`` is calls, tokens or nano-USD; ``window_ms`` 0 counts calls under way. ``within`` as a
+    budget's."""
 
     id: str
     scope: str
@@ -119,6 +134,8 @@ class RateLimitSnapshot:
     amount: int
     window_ms: int
     is_shadow: bool
+    within_scope: str = ""
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +229,7 @@ def _plain(value: Any) -> Any:
 
 def _budget(data: dict[str, Any]) -> BudgetSnapshot:
     data["ladder"] = tuple(RungSnapshot(**rung) for rung in data["ladder"])
+    data["increases"] = tuple(IncreaseSnapshot(**increase) for increase in data["increases"])
     return BudgetSnapshot(**data)
 
 

@@ -129,6 +129,7 @@ def make_budget(
     subject: str = "",
     period: BudgetPeriod = BudgetPeriod.DAY,
     action: BudgetAction = BudgetAction.BLOCK,
+    **more: Any,
 ) -> Budget:
     """A budget of ``limit`` USD."""
     with org_scope(tenant.org.pk):
@@ -139,6 +140,7 @@ def make_budget(
             period=period,
             limit_nanos=parse_usd(limit),
             action=action,
+            **more,
         )
 
 
@@ -151,6 +153,7 @@ def make_rate_limit(
     subject: str = "",
     window_seconds: int = 60,
     is_shadow: bool = False,
+    within: dict[str, str] | None = None,
 ) -> RateLimit:
     """A rate limit of so many calls, tokens or nano-USD a minute."""
     with org_scope(tenant.org.pk):
@@ -162,6 +165,7 @@ def make_rate_limit(
             amount=amount,
             window_seconds=0 if unit is LimitUnit.CONCURRENT else window_seconds,
             is_shadow=is_shadow,
+            within=within,
         )
 
 

@@ -39,6 +39,7 @@ def describe(kind: AlertKind, facts: Mapping[str, Any], event: AlertEvent, zone:
 def _budget(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
     spent, limit = facts["spent"], facts["limit"]
     named = f" “{facts['name']}”" if facts.get("name") else ""
+    named += f" within {facts['within']}" if facts.get("within") else ""
     return AlertText(
         f"{facts['who']} used {facts['percent']} % of the {_PERIODS[facts['period']]}{named}",
         (

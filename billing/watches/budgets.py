@@ -1,7 +1,7 @@
 """Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -16,15 +16,17 @@ from billing.models import Alert
 from billing.names import name_subject
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
+from costhub.lib.money import MAX_LIMIT_NANOS
 from costhub.lib.redis import client
-from proxy.core.limits import make_scope
+from proxy.core.limits import make_scope, rolled_over
 from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
+from proxy.types import Scope
 from tenants.access import org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.periods import period_bounds
 from tenants.selectors import load_org_snapshot
-from tenants.snapshots import BudgetSnapshot, OrgSnapshot
+from tenants.snapshots import OrgSnapshot
 
 #: of a default for many the first subject that crosses a threshold is told of, not each
 _MANY: Final = frozenset({BudgetScope.END_USER.value, BudgetScope.TAG.value, BudgetScope.SESSION.value})
@@ -109,37 +111,43 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
         org = Organization.objects.get(pk=org_id)
         rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
         budgets = {budget.id: budget for budget in snapshot.budgets}
-        known = [each for each in counters if each.budget_id in rows and each.budget_id in budgets]
-        spent = _read_spent(known)
+        scopes = [
+            make_scope(snapshot, budgets[each.budget_id], each.subject, each.starts_ms)
+            for each in counters
+            if each.budget_id in rows and each.budget_id in budgets
+        ]
+        standings = _read_standings(scopes, to_ms(now))
         facts = [
-            _make_fact(org, snapshot, rows[each.budget_id], budgets[each.budget_id], each, spent.get(each.name, 0))
-            for each in known
+            _make_fact(org, snapshot, rows[scope.budget_id], scope, *standing)
+            for scope, standing in zip(scopes, standings, strict=True)
         ]
         report(org, AlertKind.BUDGET, _join(facts), now=now, is_complete=is_complete)
 
 
-def _read_spent(counters: Iterable[Counter]) -> Mapping[str, int]:
-    """Nano-USD settled, by counter."""
-    names = [counter.name for counter in counters]
+def _read_standings(scopes: Sequence[Scope], now_ms: int) -> list[tuple[int, int]]:
+    """(spent, limit with increases and what was left of the period before) of each, in nano-USD."""
     pipe = client().pipeline(transaction=False)
-    for name in names:
-        pipe.hget(name, "s")
-    return {name: int(cast("bytes", found)) for name, found in zip(names, pipe.execute(), strict=True) if found}
+    for scope in scopes:
+        pipe.hmget(scope.counter, "s", "h")
+        pipe.hmget((scope.before or scope).counter, "s", "h")
+    answers = [[int(each or 0) for each in answer] for answer in pipe.execute()]
+    found = []
+    for scope, (spent, _), (before, held) in zip(scopes, answers[::2], answers[1::2], strict=True):
+        rolled = rolled_over(scope, before, held, now_ms)
+        found.append((spent, min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS)))
+    return found
 
 
-def _make_fact(
-    org: Organization, snapshot: OrgSnapshot, row: Budget, budget: BudgetSnapshot, counter: Counter, spent: int
-) -> Fact:
-    scope = make_scope(snapshot, budget, counter.subject, counter.starts_ms)
-    limit = budget.limit_nanos
+def _make_fact(org: Organization, snapshot: OrgSnapshot, row: Budget, scope: Scope, spent: int, limit: int) -> Fact:
     percent = spent * 100 // limit
     is_many = not row.subject and row.scope in _MANY
     details: dict[str, Any] = {
-        "budget": budget.id,
+        "budget": scope.budget_id,
         "name": row.name,
         "scope": row.scope,
-        "subject": counter.subject,
-        "who": name_subject(org, row.scope, counter.subject),
+        "subject": scope.subject,
+        "who": name_subject(org, row.scope, scope.subject),
+        "within": name_subject(org, row.within_scope, row.within) if row.within else "",
         "period": row.period,
         "spent": spent,
         "limit": limit,
@@ -152,12 +160,12 @@ def _make_fact(
     }
     return Fact(
         AlertKind.BUDGET,
-        f"{budget.id}:{'*' if is_many else counter.subject}"[:300],
+        f"{scope.budget_id}:{'*' if is_many else scope.subject}"[:300],
         percent,
         details,
         window_start=_window(row.period, scope.starts_ms, snapshot.time_zone),
         thresholds=tuple(row.thresholds),
-        budget=budget.id,
+        budget=scope.budget_id,
         is_group=is_many or row.period in _SHORT,
     )
 

@@ -11,7 +11,7 @@ from typing import Final
 
 SHARDS: Final = 16
 #: the form of snapshots, counted up with every field that comes or goes: during an upgrade two releases share a Valkey
-_SNAPSHOTS: Final = 2
+_SNAPSHOTS: Final = 3
 _COUNTER: Final = re.compile(r"[^:]*:budget:(?P<budget>[0-9a-f-]{36})\.\d+:(?P<start>-?\d+):(?P<subject>.*)", re.DOTALL)
 _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
@@ -49,9 +49,13 @@ def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) 
     return f"{tag(shard)}:budget:{budget_id}:{period_start_ms}:{subject}"
 
 
-def rate_key(shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, is_shadow: bool) -> str:
-    """What happened within a window of one subject: ``:log`` and ``:sums`` follow."""
-    return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{'shadow' if is_shadow else 'limit'}:{subject}"
+def rate_key(
+    shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, within: str = "", is_shadow: bool
+) -> str:
+    """What happened within a window of one subject: ``:log`` and ``:sums`` follow. ``within`` is the id of the project or
+    key whose calls alone are in it."""
+    kind = "shadow" if is_shadow else "limit"
+    return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{kind}{'.' if within else ''}{within}:{subject}"
 
 
 def mark_key(counter: str) -> str:

@@ -7,9 +7,10 @@ when a threshold was crossed meanwhile (``bands``).
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from proxy.core.limits import steps_with
 from proxy.core.rungs import RUNGS
 from proxy.types import NO_LIMIT, Draft, Scope
-from tenants.snapshots import KeySnapshot, OrgSnapshot
+from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 #: where no step follows: more than any budget
 _ENDLESS: Final = 2**53 - 1
@@ -21,11 +22,12 @@ def go_down(
 ) -> tuple[Draft, tuple[str, ...]]:
     """The draft after every rung that is in force, and the kinds of those that changed it.
 
-    ``spent`` is nano-USD spent and held by counter; what is not in it has spent nothing.
+    ``spent`` is nano-USD spent and held by counter, and under the counter of the period before, what is added of it; what
+    is not in it has spent nothing.
     """
     taken: list[str] = []
     for scope in scopes:
-        for start, rung in scope.steps:
+        for start, rung in _steps(scope, spent):
             if spent.get(scope.counter, 0) >= start:
                 after = RUNGS[rung.rung](draft, rung, org, key, at_ms)
                 if after != draft:
@@ -35,12 +37,18 @@ def go_down(
 
 
 def find_bands(scopes: Sequence[Scope], spent: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-    """For each scope, from which spend to below which one its rungs are those that are in force now."""
-    return tuple(_band(scope, spent.get(scope.counter, 0)) if scope.steps else _NO_BAND for scope in scopes)
+    """For each scope, from which spend to below which one its rungs are those that are in force now: in nano-USD, or where
+    what is left of the period before is added, in per cent of the limit with that."""
+    return tuple(_band(scope, spent) if scope.steps else _NO_BAND for scope in scopes)
 
 
-def _band(scope: Scope, spent: int) -> tuple[int, int]:
-    starts = [start for start, _ in scope.steps]
-    return max((start for start in starts if start <= spent), default=0), min(
-        (start for start in starts if start > spent), default=_ENDLESS
+def _band(scope: Scope, spent: Mapping[str, int]) -> tuple[int, int]:
+    used = spent.get(scope.counter, 0)
+    starts = [(start, rung.at if scope.before else start) for start, rung in _steps(scope, spent)]
+    return max((bound for start, bound in starts if start <= used), default=0), min(
+        (bound for start, bound in starts if start > used), default=_ENDLESS
     )
+
+
+def _steps(scope: Scope, spent: Mapping[str, int]) -> tuple[tuple[int, RungSnapshot], ...]:
+    return steps_with(scope, spent.get(scope.before.counter, 0)) if scope.before else scope.steps

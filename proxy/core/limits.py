@@ -1,18 +1,22 @@
 """Which budgets a call must fit, and the counters that it is held against."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
 from costhub.lib.keyspace import counter_key
 from costhub.lib.moments import from_ms, to_ms
-from costhub.lib.money import MAX_LIMIT_NANOS
-from proxy.types import Scope
+from costhub.lib.money import MAX_LIMIT_NANOS, format_usd
+from proxy.types import Rate, Scope
 from tenants.choices import BudgetAction, BudgetScope, RungKind
 from tenants.periods import period_bounds
-from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot
+from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot, RateLimitSnapshot, RungSnapshot
 
 _MINUTE_MS: Final = 60_000
+#: a call belongs to the period in which it came, and may still be sending its body when that is over
+ADMISSION_MS: Final = 60_000
+#: from so long after a period's start on it has what was left of the one before; the second minute is for clocks that differ
+ROLLS_AFTER_MS: Final = 2 * ADMISSION_MS
 _BLOCK: Final = BudgetAction.BLOCK.value
 _ORGANIZATION: Final = BudgetScope.ORGANIZATION.value
 _PROJECT: Final = BudgetScope.PROJECT.value
@@ -36,7 +40,7 @@ def find_scopes(
     """Every budget on the call's path, with its counter in the period of ``at_ms``.
 
     Where a subject has a hard budget of its own, the default of the same scope and period goes on counting and refuses
-    nothing.
+    nothing. One of its own that counts everywhere lifts narrowed defaults too; a narrowed one lifts its like only.
     """
     minute = at_ms // _MINUTE_MS
     return _scopes_in_minute(org, key, end_user, model, tuple(tags.items()) if tags else (), session, minute)
@@ -55,19 +59,38 @@ def _scopes_in_minute(
     """Every bound of a period lies on a whole minute, in every zone since 1972: within a minute nothing changes."""
     subjects = subjects_of(org, key, end_user, model, tags, session)
     own = {
-        (budget.scope, budget.subject, budget.period)
+        (budget.scope, budget.subject, budget.period, budget.within)
         for budget in org.budgets
         if budget.subject and not budget.is_shadow and _hard_share(budget) is not None
     }
     scopes = []
     for budget in org.budgets:
+        if not is_within(budget, key):
+            continue
         for subject in subjects[budget.scope]:
             if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION:
                 scope = make_scope(org, budget, subject, minute * _MINUTE_MS)
-                if not budget.subject and (budget.scope, subject, budget.period) in own:
-                    scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True, steps=())
+                places = {(budget.scope, subject, budget.period, within) for within in ("", budget.within)}
+                if not budget.subject and not places.isdisjoint(own):
+                    scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True, steps=(), before=None)
                 scopes.append(scope)
     return tuple(scopes)
+
+
+def is_within(limit: BudgetSnapshot | RateLimitSnapshot, key: KeySnapshot) -> bool:
+    """Whether a budget or rate limit counts the calls of this key: a narrowed one those of one project or key only."""
+    return limit.within in {"", key.project_id, key.id}
+
+
+def show_within(place: Scope | Rate) -> dict[str, str] | None:
+    """The one project or key whose calls are counted, as answers show it."""
+    return {place.within_scope: place.within} if place.within else None
+
+
+def show_parts(scope: Scope, rolled: int) -> dict[str, str]:
+    """What a limit is made of, as answers show it. A ladder's block is its share of their sum."""
+    parts = {"own": scope.own, "increases": scope.increased, "rollover": rolled}
+    return {name: format_usd(nanos) for name, nanos in parts.items()}
 
 
 def subjects_of(
@@ -85,9 +108,49 @@ def subjects_of(
     }
 
 
-def _share_of(budget: BudgetSnapshot, percent: int) -> int:
-    """Nano-USD; no more than a Lua number counts exactly."""
-    return min(budget.limit_nanos * percent // 100, MAX_LIMIT_NANOS)
+def share_of(nanos: int, percent: int) -> int:
+    """Nano-USD; no more than a Lua number counts exactly. As lua/reserve.lua has it."""
+    return min(nanos * percent // 100, MAX_LIMIT_NANOS)
+
+
+def rolled_over(scope: Scope, spent: int, held: int, at_ms: int) -> int:
+    """What is added to a scope's limit of the period before, of which so much is spent and held, in nano-USD.
+
+    Nothing before every call of that period has come and ended, so that what is added can be spent there by nobody any
+    more. As lua/reserve.lua has it.
+    """
+    if scope.before is None or held or at_ms < scope.starts_ms + ROLLS_AFTER_MS:
+        return 0
+    return max(scope.own - spent, 0)
+
+
+def limit_with(scope: Scope, rolled: int) -> int:
+    """A scope's limit with so much of the period before, in nano-USD."""
+    return share_of(min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS), scope.share)
+
+
+def steps_with(scope: Scope, rolled: int) -> tuple[tuple[int, RungSnapshot], ...]:
+    """A scope's steps with so much of the period before."""
+    if not rolled:
+        return scope.steps
+    whole = min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS)
+    return tuple((share_of(whole, rung.at), rung) for _, rung in scope.steps)
+
+
+def list_rolling(scopes: Sequence[Scope]) -> list[tuple[int, Scope, Scope]]:
+    """The place from 1, the scope and the one before it, of each whose limit depends on what was left there."""
+    return [
+        (place, scope, scope.before)
+        for place, scope in enumerate(scopes, 1)
+        if scope.before is not None and (scope.is_hard or scope.is_shadow or scope.steps)
+    ]
+
+
+def _increase_of(budget: BudgetSnapshot, minute: int) -> int:
+    """Nano-USD of the increases that are in force in a minute: each from the minute in which it was made."""
+    return sum(
+        one.amount for one in budget.increases if one.from_ms // _MINUTE_MS <= minute < one.until_ms // _MINUTE_MS
+    )
 
 
 def _hard_share(budget: BudgetSnapshot) -> int | None:
@@ -99,9 +162,21 @@ def _hard_share(budget: BudgetSnapshot) -> int | None:
 
 
 def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
-    """One budget's scope for one subject, in the period that holds ``at_ms``."""
-    starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, at_ms // _MINUTE_MS)
+    """One budget's scope for one subject, in the period that holds ``at_ms``, with the increases in force then."""
+    scope = _make_scope(org, budget, subject, at_ms)
+    if not scope.has_rollover:
+        return scope
+    before = _make_scope(org, budget, subject, scope.starts_ms - 1)
+    # Of a period in which the budget did not exist, or not from the start, nothing is left.
+    return scope._replace(before=before) if before.is_whole else scope
+
+
+def _make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: int) -> Scope:
+    minute = at_ms // _MINUTE_MS
+    starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, minute)
     share = _hard_share(budget)
+    increased = _increase_of(budget, minute)
+    whole = min(budget.limit_nanos + increased, MAX_LIMIT_NANOS)
     return Scope(
         budget_id=budget.id,
         kind=budget.scope,
@@ -109,15 +184,21 @@ def make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: in
         period=budget.period,
         # A budget that counts anew from some moment on has a new counter.
         counter=counter_key(org.shard, f"{budget.id}.{budget.created_ms}", subject, starts_ms),
-        limit=_share_of(budget, share or 100),
+        limit=share_of(whole, share or 100),
         is_hard=share is not None and not budget.is_shadow,
         is_whole=starts_ms >= budget.created_ms,
         starts_ms=starts_ms,
         ends_ms=ends_ms,
+        within_scope=budget.within_scope,
+        within=budget.within,
         is_shadow=share is not None and budget.is_shadow,
         steps=()
         if budget.is_shadow
-        else tuple((_share_of(budget, rung.at), rung) for rung in budget.ladder if rung.rung != RungKind.BLOCK),
+        else tuple((share_of(whole, rung.at), rung) for rung in budget.ladder if rung.rung != RungKind.BLOCK),
+        own=budget.limit_nanos,
+        increased=increased,
+        share=share or 100,
+        has_rollover=budget.rollover,
     )
 
 

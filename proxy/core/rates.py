@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from costhub.lib.keyspace import rate_key
 from costhub.lib.money import PICOS_PER_NANO, format_usd
-from proxy.core.limits import subjects_of
+from proxy.core.limits import is_within, subjects_of
 from proxy.types import NO_LIMIT, Bound, Rate
 from tenants.choices import LimitUnit
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RateLimitSnapshot
@@ -24,11 +24,23 @@ def find_rates(
 ) -> tuple[Rate, ...]:
     """Every window on the call's path.
 
-    A limit with a subject stands in for the default of its scope, unit and window; of several, the lowest counts.
+    A limit with a subject stands in for the default of its scope, unit and window; of several, the lowest counts. One that
+    counts everywhere stands in for a narrowed default too; a narrowed one for its like only.
     """
     if not org.rate_limits:
         return ()
     return _find(org, key, end_user, model, tuple(tags.items()) if tags else (), session)
+
+
+class _Place(NamedTuple):
+    """A window of one subject: limits of several units share it."""
+
+    scope: str
+    subject: str
+    within_scope: str
+    within: str
+    window_ms: int
+    is_shadow: bool
 
 
 @lru_cache(maxsize=4_096)
@@ -36,31 +48,62 @@ def _find(
     org: OrgSnapshot, key: KeySnapshot, end_user: str, model: str, tags: tuple[tuple[str, str], ...], session: str
 ) -> tuple[Rate, ...]:
     subjects = subjects_of(org, key, end_user, model, tags, session)
-    chosen: dict[tuple[str, str, int, bool], dict[LimitUnit, RateLimitSnapshot]] = {}
+    chosen: dict[_Place, dict[LimitUnit, RateLimitSnapshot]] = {}
     for limit in org.rate_limits:
+        if not is_within(limit, key):
+            continue
         for subject in subjects[limit.scope]:
             if limit.subject in {"", subject}:
-                of_window = chosen.setdefault((limit.scope, subject, limit.window_ms, limit.is_shadow), {})
-                # Calls under way are counted where requests are: their window is none.
-                unit = LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)
+                place = _Place(limit.scope, subject, limit.within_scope, limit.within, limit.window_ms, limit.is_shadow)
+                of_window = chosen.setdefault(place, {})
+                unit = _unit_of(limit)
                 before = of_window.get(unit)
                 if before is None or (not limit.subject, limit.amount) < (not before.subject, before.amount):
                     of_window[unit] = limit
-    return tuple(_make_rate(org, *place, limits) for place, limits in chosen.items())
+    return tuple(
+        _make_rate(org, place, held)
+        for place, limits in chosen.items()
+        if (held := _without_lifted(place, limits, chosen))
+    )
 
 
-def _make_rate(
-    org: OrgSnapshot,
-    scope: str,
-    subject: str,
-    window_ms: int,
-    is_shadow: bool,
+def _unit_of(limit: RateLimitSnapshot) -> LimitUnit:
+    """Calls under way are counted where requests are: their window is none."""
+    return LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)
+
+
+def _without_lifted(
+    place: _Place,
     limits: Mapping[LimitUnit, RateLimitSnapshot],
-) -> Rate:
-    name = rate_key(org.shard, org.id, scope, window_ms, subject, is_shadow=is_shadow)
+    chosen: Mapping[_Place, Mapping[LimitUnit, RateLimitSnapshot]],
+) -> Mapping[LimitUnit, RateLimitSnapshot]:
+    """A place's limits without the narrowed defaults that the subject's own limit stands in for everywhere."""
+    if not place.within:
+        return limits
+    everywhere = chosen.get(place._replace(within_scope="", within=""), {})
+    own = {unit for unit, limit in everywhere.items() if limit.subject}
+    return {unit: limit for unit, limit in limits.items() if limit.subject or unit not in own}
+
+
+def _make_rate(org: OrgSnapshot, place: _Place, limits: Mapping[LimitUnit, RateLimitSnapshot]) -> Rate:
+    scope, subject, within_scope, within, window_ms, is_shadow = place
+    name = rate_key(org.shard, org.id, scope, window_ms, subject, within=within, is_shadow=is_shadow)
     requests, tokens, nanos = (limits[unit].amount if unit in limits else NO_LIMIT for unit in UNITS)
     ids = tuple(limits[unit].id if unit in limits else "" for unit in UNITS)
-    return Rate(scope, subject, window_ms, is_shadow, f"{name}:log", f"{name}:sums", requests, tokens, nanos, ids)
+    return Rate(
+        kind=scope,
+        subject=subject,
+        window_ms=window_ms,
+        is_shadow=is_shadow,
+        within_scope=within_scope,
+        within=within,
+        log=f"{name}:log",
+        sums=f"{name}:sums",
+        requests=requests,
+        tokens=tokens,
+        nanos=nanos,
+        limit_ids=ids,
+    )
 
 
 def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:

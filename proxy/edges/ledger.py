@@ -159,7 +159,7 @@ class Ledger:
         ]
         arguments: list[Argument] = [entry.epoch, row["effective_cost"], event, MARK_KEPT_MS]
         for scope in entry.plan.scopes if entry.plan else ():
-            arguments += (1 if scope.is_whole else 0, scope.ends_ms + keyspace.COUNTER_KEPT_MS)
+            arguments += (1 if scope.is_whole else 0, scope.kept_until_ms)
 
         def learn(mark: bytes) -> None:
             if mark.startswith(b"reaped "):

@@ -27,6 +27,7 @@ from django.db import connections
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
+from proxy.core.limits import ADMISSION_MS, ROLLS_AFTER_MS, limit_with, list_rolling, show_parts, show_within
 from proxy.core.plan import exact_bound
 from proxy.core.rates import UNITS, describe_one, format_span
 from proxy.core.row import dump_row
@@ -34,7 +35,7 @@ from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
-from proxy.types import NO_LIMIT, Bound, Hold, Plan, Scope
+from proxy.types import NO_LIMIT, Bound, Hold, Plan, Rate, Scope
 from tenants.choices import LimitUnit
 
 _log = logging.getLogger(__name__)
@@ -152,10 +153,7 @@ class Limits:
             elif verdict == _Verdict.OVER_RATE:
                 raise _rate_refusal(plan, answer)
             elif verdict == _Verdict.CROSSED:
-                places, spends = answer[1::2], answer[2::2]
-                raise _Crossed(
-                    {plan.scopes[place - 1].counter: spend for place, spend in zip(places, spends, strict=True)}
-                )
+                raise _Crossed(_read_crossed(plan, answer))
             else:
                 break
         raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent. Try again.")
@@ -165,6 +163,8 @@ class Limits:
         self._open.pop(hold_id, None)
 
     async def _ask(self, plan: Plan, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
+        if attempt == 1:
+            _check_admission(plan)
         keys, arguments = _reserve_command(plan, bound, entry, attempt)
         try:
             answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
@@ -201,7 +201,9 @@ class Limits:
 
     async def _count_anew(self, plan: Plan, entry: Entry, places: Sequence[int]) -> None:
         """Counters, or a whole shard's, are missing: nothing is spent before they agree with the ledger."""
-        scopes = tuple(plan.scopes[place - 1] for place in places if place)
+        # After the plan's own scopes come the periods before them that limits depend on.
+        counted = (*plan.scopes, *(before for _, _, before in list_rolling(plan.scopes)))
+        scopes = tuple(counted[place - 1] for place in places if place)
         shard = entry.org.shard
         what = "\n".join(scope.counter for scope in scopes) or keyspace.epoch_key(shard)
         # Many calls find the same counters missing at once: one of them counts.
@@ -258,29 +260,54 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         len(plan.scopes),
         bound.input_tokens,
         bound.choices,
+        len(rolling := list_rolling(plan.scopes)),
     ]
     for scope, band in zip(plan.scopes, plan.bands, strict=True):
         keys.append(scope.counter)
         numbers += (
             scope.limit if scope.is_hard or scope.is_shadow else NO_LIMIT,
             scope.is_whole,
-            scope.ends_ms + keyspace.COUNTER_KEPT_MS,
+            scope.kept_until_ms,
             scope.is_shadow,
             *band,
         )
     for rate in plan.rates:
         keys += (rate.log, rate.sums)
         numbers += (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
+    for place, scope, before in rolling:
+        keys.append(before.counter)
+        numbers += (place, scope.own, scope.own + scope.increased, scope.share, scope.starts_ms + ROLLS_AFTER_MS)
     return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers)]
 
 
+def _check_admission(plan: Plan) -> None:
+    """Raise GovernanceUnavailable for a call that came in a period which the next one's budgets may count as over."""
+    now = clock.now_ms()
+    if any(scope.has_rollover and now >= scope.ends_ms + ADMISSION_MS for scope in plan.scopes):
+        raise GovernanceUnavailable("The call took too long to arrive, so nothing was spent. Send it again.")
+
+
+def _read_crossed(plan: Plan, answer: Sequence[int]) -> dict[str, int]:
+    """What is spent of each budget that is on other rungs, and what is added to it of the period before."""
+    known: dict[str, int] = {}
+    for place, spend, rolled in zip(answer[1::3], answer[2::3], answer[3::3], strict=True):
+        scope = plan.scopes[place - 1]
+        known[scope.counter] = spend
+        if scope.before is not None:
+            known[scope.before.counter] = rolled
+    return known
+
+
 def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
-    _, _, settled, held, needed = answer
+    # What is added of the period before stands at the end, where that is the budget's way.
+    _, _, settled, held, needed, *more = answer
+    rolled = more[0] if more else 0
+    limit = limit_with(scope, rolled)
     resets_at = None if scope.period == "total" else from_ms(scope.ends_ms).isoformat()
     what = scope.kind.replace("_", " ")
-    whose = "" if scope.kind == "organization" else f" {scope.subject}"
+    whose = _whose(scope)
     return BudgetExceeded(
-        f"The {scope.period} budget of the {what}{whose} cannot take this call: of ${format_usd(scope.limit)},"
+        f"The {scope.period} budget of the {what}{whose} cannot take this call: of ${format_usd(limit)},"
         f" ${format_usd(settled)} is spent and ${format_usd(held)} is held by calls in flight; this one may cost"
         f" ${format_usd(needed)} or more." + (f" It resets at {resets_at}." if resets_at else " It does not reset."),
         headers={"x-should-retry": "false"},
@@ -289,8 +316,10 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
                 "id": scope.budget_id,
                 "scope": scope.kind,
                 "subject": scope.subject,
+                "within": show_within(scope),
                 "period": scope.period,
-                "limit": format_usd(scope.limit),
+                "limit": format_usd(limit),
+                "limit_parts": show_parts(scope, rolled),
                 "spent": format_usd(settled),
                 "held": format_usd(held),
                 "needed": format_usd(needed),
@@ -298,6 +327,12 @@ def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
             "resets_at": resets_at,
         },
     )
+
+
+def _whose(place: Scope | Rate) -> str:
+    """Who it is, and of which project or key the calls are that count."""
+    name = "" if place.kind == "organization" else f" {place.subject}"
+    return name + (f" within the {place.within_scope} {place.within}" if place.within else "")
 
 
 def _shadow_id(plan: Plan, place: int) -> str:
@@ -314,7 +349,7 @@ def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
     is_concurrent = rate.window_ms == 0
     what = "calls under way" if is_concurrent else "dollars" if unit is LimitUnit.USD else str(unit)
     within = "at once" if is_concurrent else f"within {format_span(rate.window_ms)}"
-    whose = rate.kind.replace("_", " ") + ("" if rate.kind == "organization" else f" {rate.subject}")
+    whose = rate.kind.replace("_", " ") + _whose(rate)
     amounts = [f"${format_usd(each)}" if unit is LimitUnit.USD else str(each) for each in (limit, used, needed)]
     alone = needed > limit
     return RateLimited(
@@ -333,6 +368,7 @@ def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
                 "id": rate.limit_ids[unit_place - 1],
                 "scope": rate.kind,
                 "subject": rate.subject,
+                "within": show_within(rate),
                 "unit": "concurrent" if is_concurrent else str(unit),
                 "window_seconds": rate.window_ms // 1000,
                 "limit": amounts[0].lstrip("$"),

@@ -18,7 +18,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.database import keep_connection
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
-from proxy.core.limits import make_scope
+from proxy.core.limits import ADMISSION_MS, make_scope
 from proxy.edges import drain
 from proxy.edges.valkey import Script
 from proxy.types import Scope
@@ -33,8 +33,6 @@ REBUILD: Final = Script("rebuild")
 #: more unread events than this are drained first: the script reads them all while nothing else runs
 MAX_UNREAD: Final = 20_000
 _COUNTERS_A_CALL: Final = 500
-#: a call belongs to the period in which it came, and may still be sending its body when that is over
-ADMISSION_MS: Final = 60_000
 
 #: matches no event: no organisation has this id
 _NOTHING: Final = {"org_id": ""}
@@ -92,12 +90,13 @@ def find_drift(shard: int) -> list[tuple[str, int, int]]:
         differing = []
         for count in _count_shard(shard):
             found = client().hget(count.scope.counter, "s")
+            is_over = count.scope.ends_ms <= clock.now_ms() - ADMISSION_MS
             if (
                 found is None
-                and not count.scope.is_whole
+                and (is_over or not count.scope.is_whole)
                 and not client().exists(keyspace.mark_key(count.scope.counter))
             ):
-                continue  # nobody has spent from it since the budget was made: it is counted when somebody does
+                continue  # nobody has asked for it since the budget was made: it is counted when somebody does
             settled = int(cast("bytes", found)) if found is not None else 0
             if settled != count.settled:
                 differing.append((count.scope.counter, settled, count.settled))
@@ -152,7 +151,7 @@ def _count_scopes(org_id: str, scopes: Sequence[Scope]) -> list[Count]:
 
 
 def _count_shard(shard: int) -> Iterable[Count]:
-    """Every budget's counts in the periods that calls may still reserve in, for every subject that has spent in it."""
+    """Every budget's counts in the periods that matter, for every subject that has spent in it."""
     now_ms = clock.now_ms()
     for org_id, of_shard, _ in list_org_ids():
         if of_shard != shard:
@@ -162,13 +161,19 @@ def _count_shard(shard: int) -> Iterable[Count]:
             continue
         with org_scope(org_id):
             for budget in org.budgets:
-                periods = (make_scope(org, budget, "", at_ms) for at_ms in (now_ms - ADMISSION_MS, now_ms))
-                for period in {scope.starts_ms: scope for scope in periods}.values():
+                for period in _list_periods(org, budget, now_ms):
                     if _is_default(budget):
                         yield from _count_all(org, budget, period)
                     else:
                         subject = budget.subject or org.id
                         yield _count(org.id, make_scope(org, budget, subject, period.starts_ms))
+
+
+def _list_periods(org: OrgSnapshot, budget: BudgetSnapshot, now_ms: int) -> list[Scope]:
+    """The periods of a budget that calls may still reserve in, and the one before where what is left of it is added."""
+    periods = [make_scope(org, budget, "", at_ms) for at_ms in (now_ms - ADMISSION_MS, now_ms)]
+    periods += [scope.before for scope in periods if scope.before is not None]
+    return list({scope.starts_ms: scope for scope in periods}.values())
 
 
 def _is_default(budget: BudgetSnapshot) -> bool:
@@ -183,11 +188,12 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
         source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
     else:
         what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
+    condition, values = _condition_of(org.id, period)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {what}, sum(effective_cost)::bigint FROM {source}"  # noqa: S608 - names from the table above
-            " WHERE org_id = %s AND started_at >= %s AND started_at < %s GROUP BY 1",
-            [org.id, from_ms(period.starts_ms), from_ms(period.ends_ms)],
+            f" WHERE {condition} GROUP BY 1",
+            values,
         )
         spent = cursor.fetchall()
     for subject, settled in spent:
@@ -201,25 +207,42 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
 def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:
     """What an event must hold to be of this scope."""
     kind = BudgetScope(scope.kind)
+    match: dict[str, Any] = {"org_id": org_id}
+    if scope.within:
+        match[_COLUMNS[BudgetScope(scope.within_scope)]] = scope.within
     if kind is BudgetScope.TAG:
         name, _, value = scope.subject.partition("=")
-        return {"org_id": org_id, "tag": {"name": name, "value": value}}
-    return {"org_id": org_id} | ({_COLUMNS[kind]: scope.subject} if kind in _COLUMNS else {})
+        match["tag"] = {"name": name, "value": value}
+    elif kind in _COLUMNS:
+        match[_COLUMNS[kind]] = scope.subject
+    return match
+
+
+def _condition_of(org_id: str, scope: Scope) -> tuple[str, list[Any]]:
+    """The rows of a scope's period, of everybody whom its budget counts."""
+    condition = "org_id = %s AND started_at >= %s AND started_at < %s"
+    values: list[Any] = [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms)]
+    if scope.within:
+        condition += f" AND {_COLUMNS[BudgetScope(scope.within_scope)]} = %s"
+        values.append(scope.within)
+    return condition, values
 
 
 def _count(org_id: str, scope: Scope) -> Count:
-    condition, values = "", []
+    condition, values = _condition_of(org_id, scope)
     kind = BudgetScope(scope.kind)
     if kind is BudgetScope.TAG:
         name, _, value = scope.subject.partition("=")
-        condition, values = " AND tags @> %s::jsonb", [orjson.dumps({name: value}).decode()]
+        condition += " AND tags @> %s::jsonb"
+        values.append(orjson.dumps({name: value}).decode())
     elif kind in _COLUMNS:
-        condition, values = f" AND {_COLUMNS[kind]} = %s", [scope.subject]
+        condition += f" AND {_COLUMNS[kind]} = %s"
+        values.append(scope.subject)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT COALESCE(sum(effective_cost), 0)::bigint FROM proxy_ledgerentry"  # noqa: S608 - as above
-            " WHERE org_id = %s AND started_at >= %s AND started_at < %s" + condition,
-            [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms), *values],
+            f" WHERE {condition}",
+            values,
         )
         return Count(scope, int(cast("tuple[int]", cursor.fetchone())[0]), _match_of(org_id, scope))
 
@@ -237,7 +260,7 @@ def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, ope
                 count.settled,
                 count.scope.starts_ms,
                 count.scope.ends_ms,
-                count.scope.ends_ms + keyspace.COUNTER_KEPT_MS,
+                count.scope.kept_until_ms,
                 orjson.dumps(count.match),
             )
         script(keys=keys, args=arguments)

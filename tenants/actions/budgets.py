@@ -12,10 +12,12 @@ from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.increases import find_room
 from tenants.actions.ladders import check_ladder
-from tenants.actions.subjects import check_subject
+from tenants.actions.room import check_room, lock_limits
+from tenants.actions.subjects import check_subject, check_within
 from tenants.actions.values import check_name
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.choices import ROLLING, BudgetAction, BudgetPeriod, BudgetScope, Permission
 from tenants.models import Budget
 from tenants.models.budgets import default_thresholds
 
@@ -36,29 +38,40 @@ def create_budget(
     thresholds: Sequence[int] | None = None,
     is_shadow: bool = False,
     ladder: Sequence[Mapping[str, Any]] = (),
+    within: Mapping[str, str] | None = None,
+    rollover: bool = False,
 ) -> Budget:
     """Create a budget. An empty ``subject`` makes it the default of each subject of its scope. One that degrades has a
-    ``ladder``.
+    ``ladder``. ``within`` one project or key, it counts their calls only: ``{"project": ...}`` or ``{"key": ...}``. With
+    ``rollover``, what was left of one period's limit is added to the next one's.
 
-    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject or
-    threshold that cannot be, NotFound for a subject that does not exist.
+    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject, place
+    or threshold that cannot be, NotFound for a subject or place that does not exist, Conflict where there are
+    too many.
     """
     actor.check(Permission.WRITE_MONEY)
     if scope is BudgetScope.SESSION and period is BudgetPeriod.TOTAL:
         raise InvalidField("Runs come and go, and are not counted for ever: give another period.", field="period")
+    within_scope, place = check_within(actor, scope, within)
     budget = Budget(
         org=actor.org,
         name=check_name(name) if name else "",
         scope=scope.value,
         subject=check_subject(actor, scope, subject),
+        within_scope=within_scope,
+        within=place,
         period=period.value,
         limit_nanos=_check_limit(limit_nanos),
         action=action.value,
         is_shadow=is_shadow,
         ladder=_check_ladder(actor, action, ladder),
+        rollover=rollover,
         thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
     )
+    _check_whole(budget)
     with transaction.atomic():
+        lock_limits(actor)
+        check_room(actor)
         budget.save(force_insert=True)
         record(
             actor,
@@ -66,9 +79,11 @@ def create_budget(
             budget,
             scope=scope,
             subject=budget.subject,
+            within=budget.within,
             period=period,
             limit_nanos=limit_nanos,
             action=action,
+            rollover=rollover,
         )
         publish(actor.org)
     return budget
@@ -84,9 +99,11 @@ def update_budget(
     thresholds: Sequence[int] | None = None,
     is_shadow: bool | None = None,
     ladder: Sequence[Mapping[str, Any]] | None = None,
+    rollover: bool | None = None,
     is_active: bool | None = None,
 ) -> Budget:
-    """Change a budget. What it counts and in which window stays: another one is another budget."""
+    """Change a budget. What it counts and in which window stays: another one is another budget. Raises InvalidField for
+    what cannot be."""
     actor.check(Permission.WRITE_MONEY)
     new: dict[str, object] = {}
     if limit_nanos is not None:
@@ -102,12 +119,23 @@ def update_budget(
         new["thresholds"] = _check_thresholds(thresholds)
     if is_shadow is not None:
         new["is_shadow"] = is_shadow
+    if rollover is not None:
+        new["rollover"] = rollover
     if is_active is not None:
         new["is_active"] = is_active
         if is_active and not budget.is_active:
             # Nobody counted meanwhile: its counters are made anew from the ledger.
             new["created_at"] = clock.now()
-    apply_changes(actor, budget, new)
+    with transaction.atomic():
+        lock_limits(actor)
+        changed = Budget.objects.get(pk=budget.pk)
+        for field, value in new.items():
+            setattr(changed, field, value)
+        if is_active and not budget.is_active:
+            check_room(actor)
+        if {"limit_nanos", "rollover"} & new.keys():
+            _check_whole(changed)
+        apply_changes(actor, budget, new)
     return budget
 
 
@@ -123,6 +151,18 @@ def _check_limit(limit: Nanos) -> Nanos:
     if not 0 < limit <= MAX_LIMIT_NANOS:
         raise InvalidField(f"Give a limit above zero and up to {format_for_people(MAX_LIMIT_NANOS)}.", field="limit")
     return limit
+
+
+def _check_whole(budget: Budget) -> None:
+    """Raise InvalidField where a period knows no rollover, or the limit with all that may be added to it is too much."""
+    if budget.rollover and budget.period not in ROLLING:
+        raise InvalidField(f"What is left rolls over from one {', '.join(ROLLING)} to the next only.", field="rollover")
+    if find_room(budget) < 0:
+        raise InvalidField(
+            f"With what may roll over and the increases in force, a limit is at most"
+            f" {format_for_people(MAX_LIMIT_NANOS)}: give a lower one.",
+            field="limit",
+        )
 
 
 def _check_thresholds(thresholds: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
@@ -15,6 +16,8 @@ from costhub.lib.secrets import API_KEY, make_secret
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.increases import list_in_force
+from tenants.actions.room import check_room, lock_limits
 from tenants.actions.values import check_identifier, check_moment, check_name
 from tenants.choices import BudgetScope, Permission
 from tenants.models import ApiKey, Budget, LanguageModel, Project, RateLimit
@@ -81,7 +84,8 @@ def update_key(*, actor: Actor, key: ApiKey, name: str | None = None, models: Se
 def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
     """Replace a key by a new one with the same rights and budgets; the old one works for ``grace_seconds`` more.
 
-    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before.
+    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before, or if its limits,
+    copied, are too many.
     """
     actor.check(Permission.WRITE_KEYS)
     if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
@@ -158,11 +162,25 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
 
 
 def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
-    """A key must not get rid of its limits by being rotated: its budgets and rate limits again, whole, from now on."""
-    own = {"org": actor.org, "scope": BudgetScope.KEY.value, "subject": str(old.pk), "is_active": True}
-    rows: list[Budget | RateLimit] = [*Budget.objects.filter(**own), *RateLimit.objects.filter(**own)]
+    """A key must not get rid of its limits by being rotated: its budgets and rate limits, and those within it, again, whole,
+    from now on; and what was put into them for a time."""
+    own = Q(scope=BudgetScope.KEY.value, subject=str(old.pk)) | Q(within=str(old.pk))
+    rows: list[Budget | RateLimit] = [
+        *Budget.objects.filter(own, org=actor.org, is_active=True),
+        *RateLimit.objects.filter(own, org=actor.org, is_active=True),
+    ]
+    lock_limits(actor)
+    check_room(actor, more=len(rows))
     for row in rows:
         copied_from = row.pk
-        row.pk, row.created_at, row.subject = uuid4(), clock.now(), str(new.pk)
+        increases = list_in_force(row) if isinstance(row, Budget) else []
+        row.pk, row.created_at = uuid4(), clock.now()
+        if row.within:
+            row.within = str(new.pk)
+        else:
+            row.subject = str(new.pk)
         row.save(force_insert=True)
-        record(actor, "created", row, scope=row.scope, subject=row.subject, copied_from=copied_from)
+        record(actor, "created", row, scope=row.scope, subject=row.subject, within=row.within, copied_from=copied_from)
+        for increase in increases:
+            increase.pk, increase.budget_id, increase.created_at = uuid4(), row.pk, clock.now()
+            increase.save(force_insert=True)

@@ -1,15 +1,17 @@
 """Rate limits: how much may happen, within which sliding window."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from django.db import transaction
 
-from costhub.lib.errors import InvalidField
+from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import MAX_LIMIT_NANOS, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
-from tenants.actions.subjects import check_subject
+from tenants.actions.room import check_room, lock_limits
+from tenants.actions.subjects import check_subject, check_within
 from tenants.choices import BudgetScope, LimitUnit, Permission
 from tenants.models import RateLimit
 
@@ -27,22 +29,31 @@ def create_rate_limit(
     window_seconds: int = 0,
     subject: str = "",
     is_shadow: bool = False,
+    within: Mapping[str, str] | None = None,
 ) -> RateLimit:
-    """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope.
+    """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope;
+    ``within`` narrows it to the calls of one project or key, as it does a budget.
 
-    Raises InvalidField for an amount, window or subject that cannot be, NotFound for a subject that does not exist.
+    Raises InvalidField for an amount, window, subject or place that cannot be, NotFound for a subject or place that does
+    not exist, Conflict where there is one like it, or too many.
     """
     actor.check(Permission.WRITE_MONEY)
+    within_scope, place = check_within(actor, scope, within)
     limit = RateLimit(
         org=actor.org,
         scope=scope.value,
         subject=check_subject(actor, scope, subject),
+        within_scope=within_scope,
+        within=place,
         unit=unit.value,
         amount=_check_amount(unit, amount),
         window_seconds=_check_window(unit, window_seconds),
         is_shadow=is_shadow,
     )
     with transaction.atomic():
+        lock_limits(actor)
+        check_room(actor)
+        _check_new(limit)
         limit.save(force_insert=True)
         record(
             actor,
@@ -50,6 +61,7 @@ def create_rate_limit(
             limit,
             scope=scope,
             subject=limit.subject,
+            within=limit.within,
             unit=unit,
             amount=amount,
             window_seconds=window_seconds,
@@ -67,7 +79,8 @@ def update_rate_limit(
     is_shadow: bool | None = None,
     is_active: bool | None = None,
 ) -> RateLimit:
-    """Change a rate limit. What it counts, of whom and in which window stays: another one is another limit."""
+    """Change a rate limit. What it counts, of whom and in which window stays: another one is another limit. Raises Conflict
+    where there is one like it, or, for one that is switched on again, too many."""
     actor.check(Permission.WRITE_MONEY)
     new: dict[str, object] = {}
     if amount is not None:
@@ -76,8 +89,30 @@ def update_rate_limit(
         new["is_shadow"] = is_shadow
     if is_active is not None:
         new["is_active"] = is_active
-    apply_changes(actor, limit, new)
+    with transaction.atomic():
+        lock_limits(actor)
+        changed = RateLimit.objects.get(pk=limit.pk)
+        was_active = changed.is_active
+        for field, value in new.items():
+            setattr(changed, field, value)
+        if changed.is_active and not was_active:
+            check_room(actor)
+        if changed.is_active and {"is_active", "is_shadow"} & new.keys():
+            _check_new(changed)
+        apply_changes(actor, limit, new)
     return limit
+
+
+def _check_new(limit: RateLimit) -> None:
+    """Raise Conflict where an active rate limit counts the same: of two, only the lower would ever refuse."""
+    same = ("org", "scope", "subject", "within", "unit", "window_seconds", "is_shadow")
+    place = {field: getattr(limit, field) for field in same}
+    found = RateLimit.objects.filter(**place, is_active=True).exclude(pk=limit.pk).first()
+    if found is not None:
+        amount = format_for_people(found.amount) if found.unit == LimitUnit.USD else f"{found.amount} {found.unit}"
+        raise Conflict(
+            f"The rate limit {found.pk} of {amount} counts the same: change that one, or switch it off first."
+        )
 
 
 def _check_amount(unit: LimitUnit, amount: int) -> int:

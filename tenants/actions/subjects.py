@@ -1,12 +1,13 @@
 """Whom a budget or a rate limit is for."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from costhub.lib.errors import InvalidField, NotFound
 from tenants.access import Actor, find_named, find_row
 from tenants.actions.values import MAX_NAME_CHARACTERS, check_identifier
-from tenants.choices import BudgetScope
+from tenants.choices import NARROWING, BudgetScope
 from tenants.models import ApiKey, LanguageModel, Project
 
 _TAG: Final = re.compile(r"[^=\s][^=]*=.+")
@@ -31,6 +32,28 @@ def check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
     if found is None:
         raise NotFound(f"There is no such {scope.value}.", field="subject")
     return found
+
+
+def check_within(actor: Actor, scope: BudgetScope, within: Mapping[str, str] | None) -> tuple[str, str]:
+    """The scope and id that are stored of ``{"project": name or id}`` or ``{"key": id}``; empty ones for a limit that counts
+    everywhere.
+
+    Raises InvalidField for what cannot be, NotFound for a project or key that does not exist.
+    """
+    if within is None:
+        return "", ""
+    if scope in {BudgetScope.ORGANIZATION, *NARROWING}:
+        raise InvalidField(
+            "A limit of an organisation, project or key is not narrowed: leave within out, or give another scope.",
+            field="within",
+        )
+    if len(within) != 1 or not set(within) <= set(NARROWING) or not all(within.values()):
+        raise InvalidField('Name one project or one key: {"project": "search"} or {"key": "<id>"}.', field="within")
+    ((kind, name),) = within.items()
+    found = _find_subject(actor, BudgetScope(kind), name)
+    if found is None:
+        raise NotFound(f"There is no such {kind}.", field="within")
+    return kind, found
 
 
 def _find_subject(actor: Actor, scope: BudgetScope, subject: str) -> str | None:

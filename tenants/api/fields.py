@@ -154,3 +154,29 @@ class Usd(Amount):
     def to_representation(self, value: Any) -> str:
         """Nine decimal places."""
         return format_usd(value)
+
+
+class Within(Body):
+    """The one project, by name or id, or the one key, by id, whose calls a limit counts."""
+
+    project = Text(required=False)
+    key = Text(required=False)
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "nullable": True,
+        "properties": {"project": {"type": "string", "format": "uuid"}, "key": {"type": "string", "format": "uuid"}},
+        "description": "the one project or key whose calls are counted; null for all",
+    }
+)
+class ShownWithin(serializers.Field[Any, Any, Any, Any]):
+    """The place of a limit as the API shows it: ``{"project": id}``, ``{"key": id}``, or null."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(source="*", read_only=True, **options)
+
+    def to_representation(self, value: Any) -> dict[str, str] | None:
+        """By its id."""
+        return {value.within_scope: value.within} if value.within else None

@@ -12,7 +12,7 @@ from costhub.lib.errors import InvalidField
 from costhub.lib.money import format_usd, parse_usd
 from tenants.actions.limits import create_rate_limit, update_rate_limit
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Amount, Answer, Body, Choice, Flag, Text, Whole
+from tenants.api.fields import Amount, Answer, Body, Choice, Flag, ShownWithin, Text, Whole, Within
 from tenants.api.paging import PARAMETERS
 from tenants.choices import BudgetScope, LimitUnit, Permission
 from tenants.models import RateLimit
@@ -36,6 +36,7 @@ class RateLimitAnswer(Answer):
     """A rate limit: ``limit`` is a number of calls or tokens, or an amount of USD."""
 
     limit = serializers.SerializerMethodField()
+    within = ShownWithin()
 
     class Meta:
         model = RateLimit
@@ -43,6 +44,7 @@ class RateLimitAnswer(Answer):
             "id",
             "scope",
             "subject",
+            "within",
             "unit",
             "limit",
             "window_seconds",
@@ -61,6 +63,7 @@ class NewRateLimit(Body):
 
     scope = Choice(BudgetScope)
     subject = Text(required=False, allow_blank=True, allow_null=True)
+    within = Within(required=False, allow_null=True)
     unit = Choice(LimitUnit)
     limit = Quantity()
     window_seconds = Whole(required=False)

@@ -2,6 +2,7 @@
 
 from tenants.models.audit import AuditEntry
 from tenants.models.budgets import Budget
+from tenants.models.increases import BudgetIncrease
 from tenants.models.keys import AdminToken, ApiKey, PlatformToken
 from tenants.models.limits import RateLimit
 from tenants.models.orgs import EndUser, Membership, Organization, Project
@@ -14,6 +15,7 @@ __all__ = [
     "ApiKey",
     "AuditEntry",
     "Budget",
+    "BudgetIncrease",
     "EndUser",
     "LanguageModel",
     "ListPrice",

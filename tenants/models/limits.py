@@ -5,10 +5,12 @@ from django.db import models
 from costhub.lib.money import MAX_LIMIT_NANOS
 from tenants.choices import BudgetScope, LimitUnit
 from tenants.models.base import TenantRow
+from tenants.models.budgets import WITHIN
 
 
 class RateLimit(TenantRow):
-    """A rate limit. An empty ``subject`` makes it the default of every subject of its scope, as with budgets.
+    """A rate limit. An empty ``subject`` makes it the default of every subject of its scope, as with budgets;
+    ``within`` narrows it as it does them.
 
     ``amount`` is calls, tokens, or nano-USD. ``window_seconds`` is 0 for ``concurrent``. One that ``is_shadow`` refuses
     nothing: the ledger says what it would have refused.
@@ -16,6 +18,8 @@ class RateLimit(TenantRow):
 
     scope = models.CharField(max_length=16, choices=[(scope.value, scope.value) for scope in BudgetScope])
     subject = models.CharField(max_length=200, blank=True)
+    within_scope = models.CharField(max_length=16, blank=True, choices=WITHIN)
+    within = models.CharField(max_length=36, blank=True)
     unit = models.CharField(max_length=10, choices=[(unit.value, unit.value) for unit in LimitUnit])
     amount = models.BigIntegerField()
     window_seconds = models.PositiveIntegerField()

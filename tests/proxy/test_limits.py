@@ -3,28 +3,35 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import openai
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
-from costhub.lib import keyspace
+from costhub.lib import clock, keyspace
 from costhub.lib.money import Nanos
 from costhub.lib.redis import client
 from proxy import attempts
 from proxy.app import App
+from proxy.core import limits as core_limits
+from proxy.edges import limits
 from tenants.access import org_scope
-from tenants.actions.budgets import create_budget
+from tenants.actions.budgets import create_budget, update_budget
+from tenants.actions.increases import end_increase, increase_budget
+from tenants.actions.keys import create_key
+from tenants.actions.projects import create_project
 from tenants.actions.stops import set_stopped
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit
-from tenants.models import Upstream
+from tenants.models import Budget, BudgetIncrease, Upstream
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.edges.entries import make_event
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.proxy.test_app import Conversation, chat, converse, events_of, serve
-from tests.world import Tenant, World, make_catalog, make_rate_limit
+from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,7 @@ async def test_the_third_of_two_calls_a_minute(app: App, acme: Tenant) -> None:
         "id": str(limit.pk),
         "scope": "key",
         "subject": str(acme.key.pk),
+        "within": None,
         "unit": "requests",
         "window_seconds": 60,
         "limit": "2",
@@ -187,6 +195,58 @@ async def test_the_first_parallel_calls_of_somebody_new_hold_the_limit(app: App,
     answers = await asyncio.gather(*(call(app, acme, x_costhub_user="new") for _ in range(20)))
     assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
     assert (await call(app, acme, x_costhub_user="another")).status == 200
+
+
+@pytest.mark.parametrize("what", ["rate limit", "budget"])
+async def test_the_first_parallel_calls_of_somebody_new_within_a_project_hold_its_limit(
+    app: App, acme: Tenant, what: str
+) -> None:
+    """Three calls a minute, or money for two, for each end user of one project. Elsewhere the same person is not held."""
+
+    def limit() -> str:
+        place = {"project": str(acme.project.pk)}
+        if what == "budget":
+            make_budget(acme, "0.000025", scope=BudgetScope.END_USER, within=place)
+        else:
+            make_rate_limit(acme, 3, scope=BudgetScope.END_USER, within=place)
+        with org_scope(acme.org_id):
+            other = create_project(actor=acme.owner, name="elsewhere")
+            return create_key(actor=acme.owner, name="elsewhere", project=other).secret
+
+    elsewhere = await in_thread(limit)
+    body = chat(max_tokens=12)
+    answers = await asyncio.gather(*(call(app, acme, body, x_costhub_user="new") for _ in range(20)))
+    await written(app)
+    served = [row["effective_cost"] for row in events_of(acme) if row["status"] == 200]
+    if what == "budget":
+        assert {answer.status for answer in answers} == {200, 402}
+        assert 0 < sum(served) <= 25_000
+    else:
+        assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
+    free = [await serve(app, converse(elsewhere, body, x_costhub_user="new")) for _ in range(5)]
+    assert [answer.status for answer in free] == [200] * 5
+
+
+async def test_a_refusal_says_within_which_project(app: App, acme: Tenant) -> None:
+    place = {"project": str(acme.project.pk)}
+    await in_thread(lambda: make_rate_limit(acme, 1, scope=BudgetScope.END_USER, within=place))
+    await call(app, acme, x_costhub_user="ann")
+    error = json.loads((await call(app, acme, x_costhub_user="ann")).body)["error"]
+    assert error["message"].startswith(
+        f"Rate limit reached for the end user ann within the project {acme.project.pk} on requests"
+    )
+    assert error["limit"]["within"] == place
+    await in_thread(lambda: make_budget(acme, "0.000000001", scope=BudgetScope.END_USER, within=place))
+
+    async def is_over_budget() -> bool:
+        return (await call(app, acme, x_costhub_user="ben")).status == 402
+
+    await within_a_second(is_over_budget)
+    error = json.loads((await call(app, acme, x_costhub_user="ben")).body)["error"]
+    assert error["budget"]["within"] == place
+    path = "/v1/costhub/budget"
+    shown = json.loads((await serve(app, converse(acme.api_key, path=path, method="GET", x_costhub_user="ann"))).body)
+    assert [one["within"] for one in (*shown["budgets"], *shown["rate_limits"])] == [place, place]
 
 
 async def test_one_person_may_have_more_than_the_others(app: App, acme: Tenant) -> None:
@@ -295,6 +355,85 @@ async def test_an_end_user_sees_what_is_left(app: App, acme: Tenant) -> None:
         ("usd", "ben", 60, "0.001000000", "0.000008400", "0.000991600"),
         ("concurrent", str(acme.key.pk), 0, "2", "0", "2"),
     ]
+
+
+async def show_budgets(app: App, acme: Tenant) -> list[dict[str, Any]]:
+    path = "/v1/costhub/budget"
+    shown: list[dict[str, Any]] = json.loads((await serve(app, converse(acme.api_key, path=path, method="GET"))).body)[
+        "budgets"
+    ]
+    return shown
+
+
+async def test_what_was_left_yesterday_is_added_today(app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has a counter of yesterday: what was spent then is counted in the ledger."""
+    for module in (limits, core_limits):
+        monkeypatch.setattr(module, "ROLLS_AFTER_MS", 0)
+
+    def limit() -> None:
+        budget = make_budget(acme, "0.000020", rollover=True)
+        with org_scope(acme.org_id):
+            Budget.objects.filter(pk=budget.pk).update(created_at=clock.now() - timedelta(days=3))
+        yesterday = clock.now_ms() - 86_400_000
+        client().xadd(keyspace.ledger_key(acme.org.shard), {"e": make_event(acme, 15_500, at_ms=yesterday)})
+
+    await in_thread(limit)
+    (before,) = await show_budgets(app, acme)
+    assert (before["limit"], before["limit_parts"]["rollover"]) == ("0.000020000", "0.000000000"), "not known yet"
+    served = await call(app, acme, chat(max_tokens=100))
+    parts = {"own": "0.000020000", "increases": "0.000000000", "rollover": "0.000004500"}
+    assert served.status == 200, "with fewer tokens"
+    await written(app)
+    assert 20_000 < events_of(acme)[-1]["held"] <= 24_500
+    (after,) = await show_budgets(app, acme)
+    assert (after["limit"], after["limit_parts"]) == ("0.000024500", parts)
+    refused = await call(app, acme, chat(messages=[{"role": "user", "content": "x" * 500}]))
+    error = json.loads(refused.body)["error"]
+    assert (refused.status, error["budget"]["limit"], error["budget"]["limit_parts"]) == (402, "0.000024500", parts)
+    assert "of $0.000024500," in error["message"]
+
+
+async def test_an_increase_holds_until_it_ends(app: App, acme: Tenant) -> None:
+    budget = await in_thread(lambda: make_budget(acme, "0.000000001"))
+
+    def increase() -> BudgetIncrease:
+        with org_scope(acme.org_id):
+            return increase_budget(
+                actor=acme.owner, budget=budget, amount_nanos=Nanos(10**9), until=clock.now() + timedelta(hours=1)
+            )
+
+    def end() -> None:
+        with org_scope(acme.org_id):
+            end_increase(actor=acme.owner, increase=made)
+
+    async def answers(status: int) -> bool:
+        return (await call(app, acme)).status == status
+
+    assert await answers(402)
+    made = await in_thread(increase)
+    await within_a_second(lambda: answers(200))
+    (shown,) = await show_budgets(app, acme)
+    assert (shown["limit"], shown["limit_parts"]) == (
+        "1.000000001",
+        {"own": "0.000000001", "increases": "1.000000000", "rollover": "0.000000000"},
+    )
+    await in_thread(end)
+    await within_a_second(lambda: answers(402))
+
+
+async def test_a_call_that_comes_too_late_for_its_period_is_not_taken(
+    app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was left is given away by then."""
+    monkeypatch.setattr(limits, "ADMISSION_MS", -86_400_000)
+    await in_thread(lambda: make_budget(acme, "1"))
+    assert (await call(app, acme)).status == 200
+    await in_thread(lambda: make_budget(acme, "1", rollover=True))
+
+    async def is_refused() -> bool:
+        return (await call(app, acme)).status == 503
+
+    await within_a_second(is_refused)
 
 
 async def test_a_run_has_a_budget_of_its_own(app: App, acme: Tenant) -> None:
@@ -447,6 +586,24 @@ class TestLadder:
         assert waits == [60.0]
         assert answer.headers["x-costhub-route"] == "degraded: slower_lane"
         assert events_of(acme)[1]["overhead_us"] < 0, "a wait that was only asked for is subtracted all the same"
+
+    async def test_with_a_rollover_its_per_cents_are_of_the_whole(
+        self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nothing was spent yesterday: the rung begins at 120 of 1,200."""
+        for module in (limits, core_limits):
+            monkeypatch.setattr(module, "ROLLS_AFTER_MS", 0)
+
+        def roll() -> None:
+            with org_scope(acme.org_id):
+                budget = Budget.objects.get(org=acme.org)
+                update_budget(actor=acme.owner, budget=budget, rollover=True)
+                Budget.objects.filter(pk=budget.pk).update(created_at=clock.now() - timedelta(days=3))
+
+        await climb({"rung": "cheaper_model", "model": "small"})
+        await in_thread(roll)
+        answers = [await self.ask(app, acme) for _ in range(3)]
+        assert [answer.headers["x-costhub-model"] for answer in answers] == ["large", "large", "small"]
 
     async def test_block(self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]]) -> None:
         await climb({"rung": "block"})

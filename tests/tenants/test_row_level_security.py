@@ -1,5 +1,6 @@
 """Row-level security, asked in plain SQL as the app role: it must hold where the ORM and the doors are not in the way."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -7,8 +8,11 @@ import pytest
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from costhub.lib import clock
+from costhub.lib.money import Nanos
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
+from tenants.actions.increases import increase_budget
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 DIRECT = "permission denied for table"
@@ -36,9 +40,11 @@ def furnished(world: World) -> World:
     """Both organisations have a row in every tenant table."""
     for tenant in (world.acme, world.mallcorp):
         make_catalog(tenant)
-        make_budget(tenant, "10.00")
+        budget = make_budget(tenant, "10.00")
         make_rate_limit(tenant, 10)
         with org_scope(tenant.org.pk):
+            until = clock.now() + timedelta(days=1)
+            increase_budget(actor=tenant.owner, budget=budget, amount_nanos=Nanos(1), until=until)
             create_end_user(actor=tenant.owner, external_id="u-1")
             record_call(tenant, "2 days")
             record_call(tenant, "0 days")
@@ -132,6 +138,7 @@ def test_a_row_cannot_be_put_into_another_organisation(furnished: World) -> None
         ("tenants_apikey", "project_id", "tenants_project"),
         ("tenants_languagemodel", "upstream_id", "tenants_upstream"),
         ("tenants_price", "model_id", "tenants_languagemodel"),
+        ("tenants_budgetincrease", "budget_id", "tenants_budget"),
     ],
 )
 def test_a_row_cannot_point_into_another_organisation(furnished: World, table: str, column: str, foreign: str) -> None:

@@ -1,7 +1,8 @@
 -- Reserve: set money aside for one attempt, in every budget and rate limit on its path at once, or in none.
 --
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
---       s = settled nanos, h = held nanos; then for each window its log and its sums
+--       s = settled nanos, h = held nanos; then for each window its log and its sums; then, of budgets to whose limit
+--       is added what was left of the period before, that period's counters
 -- ARGV  1 hold id   2 the ledger row as it stands, JSON
 --       3 numbers, as little-endian doubles:
 --         1 now, ms             2 end of lease, ms      3 attempt number, from 1
@@ -9,23 +10,30 @@
 --         6 output tokens wanted   7 fewest output tokens worth having
 --         8 1 when the input was counted exactly, 0 when it is only bounded
 --         9 most that the caller will pay, nanos, or -1
---         10 how many counters   11 input tokens   12 choices
+--         10 how many counters   11 input tokens   12 choices   13 how many counters of the period before
 --         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
 --         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow | of a budget with a
 --         ladder, the spend from which to below which the plan holds, else -1 twice
 --         then for each window: its length in ms, 0 for calls under way | the most requests, tokens and nanos in it, or
 --         -1 | 1 if it is only a shadow
+--         then for each counter of the period before: the place of the counter that it belongs to | that budget's own
+--         limit, of which what was left is added | its limit with the increases in force | the per cent of that and what
+--         is added from which on it refuses | ms from which on something is added. Of such a budget the spend of a ladder
+--         above is not in nanos but in per cent of the same
 --
 -- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch,
 --          {requests, tokens, nanos of each window, with this call},
 --          {place of each shadow that would have refused it; after the counters three a window, one a unit}}
---      or {0, place of the counter that cannot take it, settled, held, nanos needed}
+--      or {0, place of the counter that cannot take it, settled, held, nanos needed, and what was added to its limit if
+--          it is such a budget}
 --      or {-1}         the hold was given up before we came to it
---      or {-2, place, ...}  these counters are not known; 0 means that the whole shard's are not
+--      or {-2, place, ...}  these counters are not known, those of the period before numbered on; 0 means that the whole
+--          shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
 --      or {-4}         the caller's own limit cannot take it
 --      or {-5, place of the window, unit from 1, what is in it, what is needed, ms until there is room}
---      or {-6, place of the counter, settled + held, ...}   these are on other rungs of their ladders: plan anew
+--      or {-6, place of the counter, settled + held, what was added to its limit, ...}   these are on other rungs of their
+--          ladders: plan anew
 --
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
@@ -36,15 +44,19 @@ if closed then return {-1} end
 local epoch = redis.call('GET', KEYS[1])
 local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 local number = {struct.unpack('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
-local now, ends, attempt, counters = number[1], number[2], number[3], number[10]
-local windows = (#KEYS - 4 - counters) / 2
+local now, ends, attempt, counters, befores = number[1], number[2], number[3], number[10], number[13]
+local windows = (#KEYS - 4 - counters - befores) / 2
 
--- behind the first twelve numbers stand those of the counters, then those of the windows
-local HEAD, A_COUNTER, A_WINDOW = 12, 6, 5
+-- behind the first thirteen numbers stand those of the counters, then those of the windows, then of the periods before
+local HEAD, A_COUNTER, A_WINDOW, A_BEFORE = 13, 6, 5, 5
 local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW, FROM, BELOW = 1, 2, 3, 4, 5, 6
 local LENGTH, IS_SHADOW_WINDOW = 1, 5  -- between them the most of each unit
+local PLACE, OWN, WHOLE, SHARE, FROM_MS = 1, 2, 3, 4, 5
 local function of_counter(place, field) return number[HEAD + A_COUNTER * (place - 1) + field] end
 local function of_window(place, field) return number[HEAD + A_COUNTER * counters + A_WINDOW * (place - 1) + field] end
+local function of_before(place, field)
+    return number[HEAD + A_COUNTER * counters + A_WINDOW * windows + A_BEFORE * (place - 1) + field]
+end
 local function keys_of_window(place) return KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place] end
 if held[1] and tonumber(held[2]) >= attempt then
     return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch, {}, {}}
@@ -63,14 +75,40 @@ end
 local fewest = math.min(number[7], wanted)
 local full, least = cost_of(wanted), cost_of(fewest)
 
+-- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
+local function has_mark(counter)
+    return redis.call('EXISTS', string.match(counter, '^.-:budget:[^:]*:%-?%d+:')) == 1
+end
+
 local unknown, known = {-2}, {}
 for place = 1, counters do
     known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
-    -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
-    if not known[place][1] and of_counter(place, IS_WHOLE) ~= 1
-        and redis.call('EXISTS', string.match(KEYS[4 + place], '^.-:budget:[^:]*:%-?%d+:')) == 0 then
+    if not known[place][1] and of_counter(place, IS_WHOLE) ~= 1 and not has_mark(KEYS[4 + place]) then
         unknown[#unknown + 1] = place
     end
+end
+
+-- As costhub.lib.money and proxy.core.limits have it.
+local MOST = 9000000000000000
+local function share_of(nanos, percent)
+    local rest = nanos % 100
+    return math.min((nanos - rest) / 100 * percent + math.floor(rest * percent / 100), MOST)
+end
+
+-- What was left of the period before, by place of the counter. It is added only when no call can spend it there any more:
+-- all have come, none is in flight.
+local rolled, whole_limit = {}, {}
+for at = 1, befores do
+    local counter, place = KEYS[4 + counters + 2 * windows + at], of_before(at, PLACE)
+    local before = redis.call('HMGET', counter, 's', 'h')
+    if not before[1] and not has_mark(counter) then unknown[#unknown + 1] = counters + at end
+    rolled[place] = 0
+    if now >= of_before(at, FROM_MS) and tonumber(before[2] or 0) == 0 then
+        rolled[place] = math.max(of_before(at, OWN) - tonumber(before[1] or 0), 0)
+    end
+    whole_limit[place] = math.min(of_before(at, WHOLE) + rolled[place], MOST)
+    number[HEAD + A_COUNTER * (place - 1) + LIMIT] = of_counter(place, LIMIT) < 0 and -1
+        or share_of(whole_limit[place], of_before(at, SHARE))
 end
 if #unknown > 1 then return unknown end
 
@@ -78,10 +116,14 @@ local crossed = {-6}
 for place = 1, counters do
     local from, below = of_counter(place, FROM), of_counter(place, BELOW)
     if from >= 0 and attempt == 1 then
+        if rolled[place] then
+            from, below = share_of(whole_limit[place], from), share_of(whole_limit[place], below)
+        end
         local spent = tonumber(known[place][1] or 0) + tonumber(known[place][2] or 0)
         if spent < from or spent >= below then
             crossed[#crossed + 1] = place
             crossed[#crossed + 1] = spent
+            crossed[#crossed + 1] = rolled[place] or 0
         end
     end
 end
@@ -105,7 +147,7 @@ for place = 1, counters do
         local left = limit - settled - in_flight
         if left < least then
             if not is_exact then return {-3} end
-            if of_counter(place, IS_SHADOW) ~= 1 then return {0, place, settled, in_flight, least} end
+            if of_counter(place, IS_SHADOW) ~= 1 then return {0, place, settled, in_flight, least, rolled[place]} end
             shadows[#shadows + 1] = place
         end
         if of_counter(place, IS_SHADOW) ~= 1 then

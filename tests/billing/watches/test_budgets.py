@@ -18,6 +18,7 @@ from proxy.core.limits import make_scope
 from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
+from tenants.actions.increases import increase_budget
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope
 from tenants.models import Budget
 from tenants.selectors import load_org_snapshot
@@ -68,6 +69,7 @@ def test_a_crossing_is_seen_with_its_figures(world: World) -> None:
         "scope": "organization",
         "subject": world.acme.org_id,
         "who": "Acme",
+        "within": "",
         "period": "day",
         "spent": 800_000_000,
         "limit": 1_000_000_000,
@@ -166,6 +168,32 @@ def test_the_review_ends_what_is_over(world: World, clocks: Any) -> None:
     clocks.shift(timedelta(days=1))
     review_open(acme.org.pk)
     assert acme.org.pk not in list_alerted_orgs()
+
+
+def test_an_increase_counts_while_it_is_in_force(world: World, clocks: Any) -> None:
+    budget = make_budget(world.acme, "1.00")
+    with org_scope(world.acme.org.pk):
+        until = NOON + timedelta(hours=2)
+        increase_budget(actor=world.acme.owner, budget=budget, amount_nanos=parse_usd("1.00"), until=until)
+    spend(world.acme, budget, 900_000_000)
+    watch_moved()
+    assert alerts(world.acme) == []
+    clocks.shift(timedelta(hours=3))
+    spend(world.acme, budget, 1)
+    watch_moved()
+    assert [alert.threshold for alert in alerts(world.acme)] == [50, 80]
+
+
+def test_what_rolls_over_counts_too(world: World, clocks: Any) -> None:
+    clocks.move_to(NOON - timedelta(days=2))
+    budget = make_budget(world.acme, "1.00", rollover=True)
+    clocks.move_to(NOON - timedelta(days=1))
+    spend(world.acme, budget, 300_000_000)
+    clocks.move_to(NOON)
+    spend(world.acme, budget, 900_000_000)
+    watch_moved()
+    (alert,) = (alert for alert in alerts(world.acme) if alert.window_start.day == 22)
+    assert (alert.threshold, alert.facts["limit"], alert.facts["percent"]) == (50, 1_700_000_000, 52)
 
 
 def test_a_shadow_and_a_warning_say_what_they_are(world: World) -> None:

@@ -57,6 +57,27 @@ def test_each_rung_joins_those_before_it(
     assert plan.price == (DEAR if model == "large" else PRICE)
 
 
+@pytest.mark.parametrize(
+    ("rolled", "spent", "rungs", "band"),
+    [
+        (0, 499, (), (0, 50)),
+        (0, 500, ("cheaper_model",), (50, 80)),
+        (1_000, 999, (), (0, 50)),
+        (1_000, 1_000, ("cheaper_model",), (50, 80)),
+        (1_000, 1_600, ("cheaper_model", "shorter_output"), (80, 2**53 - 1)),
+    ],
+)
+def test_with_a_rollover_it_is_per_cent_of_the_whole(
+    rolled: int, spent: int, rungs: tuple[str, ...], band: tuple[int, int]
+) -> None:
+    org = replace(ORG, budgets=(ladder(CHEAPER, SHORTER, rollover=True),), models={"small": MODEL, "large": LARGE})
+    (scope,) = find_scopes(org, KEY, end_user="", model="large", tags={}, session="", at_ms=NOON_MS)
+    assert scope.before is not None
+    known = {scope.counter: spent, scope.before.counter: rolled}
+    plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS, known)
+    assert (plan.rungs, plan.bands) == (rungs, (band,))
+
+
 def test_what_is_not_known_has_spent_nothing() -> None:
     org = replace(ORG, budgets=(ladder(CHEAPER),), models={"small": MODEL, "large": LARGE})
     plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS)

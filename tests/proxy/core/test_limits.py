@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from costhub.lib.moments import to_ms
-from proxy.core.limits import find_scopes, make_scope
+from proxy.core.limits import find_scopes, limit_with, list_rolling, make_scope, rolled_over
 from proxy.types import Scope
-from tenants.snapshots import BudgetSnapshot, RungSnapshot
+from tenants.snapshots import BudgetSnapshot, IncreaseSnapshot, RungSnapshot
 from tests.proxy.core.examples import KEY, NOON_MS, ORG, make_budget
 
 DAY_MS = 86_400_000
@@ -84,6 +85,48 @@ class TestOverrides:
         assert self.hard(*budgets) == [("one", False), ("two", False)]
 
 
+PROJECT = {"within_scope": "project", "within": KEY.project_id}
+OWN_KEY = {"within_scope": "key", "within": KEY.id}
+ELSEWHERE = {"within_scope": "project", "within": "another"}
+
+
+class TestNarrowed:
+    """Budgets of the calls of one project or key only."""
+
+    @pytest.mark.parametrize("scope", ["end_user", "model", "tag", "session"])
+    def test_it_counts_the_calls_of_its_place_only(self, scope: str) -> None:
+        budgets = [
+            make_budget(scope, id=str(number), **place) for number, place in enumerate((PROJECT, OWN_KEY, ELSEWHERE))
+        ]
+        assert [one.budget_id for one in find(*budgets, team="search")] == ["0", "1"]
+        assert [(one.within_scope, one.within) for one in find(*budgets, team="search")] == [
+            ("project", KEY.project_id),
+            ("key", KEY.id),
+        ]
+
+    @pytest.mark.parametrize(
+        ("own", "default", "is_lifted"),
+        [
+            ({}, {}, True),
+            ({}, PROJECT, True),
+            (PROJECT, PROJECT, True),
+            (PROJECT, {}, False),
+            (PROJECT, OWN_KEY, False),
+            (OWN_KEY, PROJECT, False),
+            (ELSEWHERE, {}, False),
+        ],
+    )
+    def test_which_exception_lifts_which_default(
+        self, own: dict[str, str], default: dict[str, str], is_lifted: bool
+    ) -> None:
+        budgets = (
+            make_budget("end_user", id="default", **default),
+            make_budget("end_user", id="own", subject="ben", **own),
+        )
+        assert {one.budget_id: one.is_lifted for one in find(*budgets)}["default"] is is_lifted
+        assert {one.budget_id: one.is_lifted for one in find(*budgets, end_user="ann")} == {"default": False}
+
+
 def test_a_shadow_is_not_hard() -> None:
     (scope,) = find(make_budget(is_shadow=True))
     assert (scope.is_hard, scope.is_shadow) == (False, True)
@@ -122,6 +165,7 @@ def test_a_scope_says_everything_that_the_reserve_needs() -> None:
             is_whole=True,
             starts_ms=MIDNIGHT_MS,
             ends_ms=MIDNIGHT_MS + DAY_MS,
+            own=5,
         ),
     )
 
@@ -164,3 +208,80 @@ def test_a_missing_counter_is_a_true_zero_only_if_the_budget_saw_the_whole_perio
 
 def test_a_total_budget_never_saw_the_whole_of_time() -> None:
     assert make_scope(ORG, make_budget(period="total", created_ms=1), ORG.id, NOON_MS).is_whole is False
+
+
+class TestIncreases:
+    MINUTE_MS = 60_000
+
+    def limit_at(self, at_ms: int, *increases: IncreaseSnapshot, **changes: Any) -> int:
+        budget = make_budget(limit_nanos=100, increases=increases, **changes)
+        org = replace(ORG, budgets=(budget,))
+        (scope,) = find_scopes(org, KEY, end_user="", model="small", tags={}, session="", at_ms=at_ms)
+        return scope.limit
+
+    def test_one_holds_from_the_minute_in_which_it_was_made_until_its_end(self) -> None:
+        one = IncreaseSnapshot(11, NOON_MS + 30_500, NOON_MS + 3 * self.MINUTE_MS)
+        found = [self.limit_at(NOON_MS + ms, one) for ms in (-1, 0, 59_999, 179_999, 180_000)]
+        assert found == [100, 111, 111, 111, 100]
+
+    def test_several_add_up(self) -> None:
+        ends = NOON_MS + self.MINUTE_MS
+        assert self.limit_at(NOON_MS, IncreaseSnapshot(11, 0, ends), IncreaseSnapshot(22, 0, ends)) == 133
+
+    def test_a_ladder_is_per_cent_of_the_sum(self) -> None:
+        budget = make_budget(
+            limit_nanos=100,
+            action="degrade",
+            ladder=(RungSnapshot(50, "shorter_output", max_tokens=7), RungSnapshot(90, "block")),
+            increases=(IncreaseSnapshot(100, 0, NOON_MS + self.MINUTE_MS),),
+        )
+        (scope,) = find(budget)
+        assert (scope.limit, scope.steps[0][0], scope.own, scope.increased) == (180, 100, 100, 100)
+
+
+class TestRollover:
+    """A budget of 100 a day, older than yesterday."""
+
+    def scope(self, **changes: Any) -> Scope:
+        return make_scope(ORG, make_budget(limit_nanos=100, rollover=True, **changes), ORG.id, NOON_MS)
+
+    def test_it_knows_the_period_before(self) -> None:
+        scope = self.scope()
+        assert scope.before is not None
+        assert scope.before.counter == scope.counter.replace(str(MIDNIGHT_MS), str(MIDNIGHT_MS - DAY_MS))
+        assert scope.before.before is None
+
+    @pytest.mark.parametrize(
+        ("created_ms", "rolls"),
+        [(MIDNIGHT_MS - DAY_MS, True), (MIDNIGHT_MS - DAY_MS + 1, False), (MIDNIGHT_MS, False), (NOON_MS, False)],
+    )
+    def test_of_a_period_that_the_budget_did_not_see_whole_nothing_is_left(self, created_ms: int, rolls: bool) -> None:
+        assert (self.scope(created_ms=created_ms).before is not None) is rolls
+
+    @pytest.mark.parametrize(
+        ("spent", "held", "after_ms", "rolled"),
+        [
+            (30, 0, HOUR_MS, 70),
+            (0, 0, HOUR_MS, 100),
+            (100, 0, HOUR_MS, 0),
+            (170, 0, HOUR_MS, 0),
+            (30, 1, HOUR_MS, 0),
+            (30, 0, 120_000, 70),
+            (30, 0, 119_999, 0),
+        ],
+    )
+    def test_what_was_left_is_added(self, spent: int, held: int, after_ms: int, rolled: int) -> None:
+        scope = self.scope()
+        assert rolled_over(scope, spent, held, MIDNIGHT_MS + after_ms) == rolled
+        assert limit_with(scope, rolled) == 100 + rolled
+
+    def test_its_counter_is_kept_through_the_next_month(self) -> None:
+        scope = self.scope(period="month")
+        assert scope.kept_until_ms == scope.ends_ms + 40 * DAY_MS
+        assert make_scope(ORG, make_budget(), ORG.id, NOON_MS).kept_until_ms == MIDNIGHT_MS + 9 * DAY_MS
+
+    def test_a_default_that_is_lifted_asks_for_nothing(self) -> None:
+        default = make_budget("end_user", id="default", rollover=True)
+        own = make_budget("end_user", id="own", subject="ben", rollover=True)
+        assert [scope.budget_id for _, scope, _ in list_rolling(find(default, own))] == ["own"]
+        assert list_rolling(find(make_budget(rollover=True, action="warn"))) == []

@@ -22,9 +22,10 @@ def limit(
     subject: str = "",
     window_ms: int = MINUTE,
     is_shadow: bool = False,
+    within: tuple[str, str] = ("", ""),
 ) -> RateLimitSnapshot:
     name = f"{scope}-{subject}-{unit}-{amount}"
-    return RateLimitSnapshot(name, scope, subject, unit, amount, window_ms, is_shadow)
+    return RateLimitSnapshot(name, scope, subject, unit, amount, window_ms, is_shadow, *within)
 
 
 def rates_of(*limits: RateLimitSnapshot, end_user: str = "ada", tags: dict[str, str] | None = None) -> list[Rate]:
@@ -97,6 +98,48 @@ def test_a_shadow_has_a_window_of_its_own() -> None:
     real, shadow = rates_of(limit(3), limit(2, is_shadow=True))
     assert (real.is_shadow, shadow.is_shadow) == (False, True)
     assert real.log != shadow.log
+
+
+PROJECT, OWN_KEY = ("project", KEY.project_id), ("key", KEY.id)
+EVERYWHERE, ELSEWHERE = ("", ""), ("key", "another")
+
+
+def test_a_narrowed_limit_has_a_window_of_its_own() -> None:
+    places = (EVERYWHERE, PROJECT, OWN_KEY, ELSEWHERE)
+    rates = rates_of(*(limit(3, scope=BudgetScope.END_USER, within=within) for within in places))
+    assert [(rate.within_scope, rate.within) for rate in rates] == [EVERYWHERE, PROJECT, OWN_KEY]
+    assert len({rate.log for rate in rates} | {rate.sums for rate in rates}) == 6
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "counts"),
+    [
+        (EVERYWHERE, PROJECT, [9]),
+        (PROJECT, PROJECT, [9]),
+        (PROJECT, EVERYWHERE, [5, 9]),
+        (PROJECT, OWN_KEY, [5, 9]),
+        (ELSEWHERE, EVERYWHERE, [5]),
+    ],
+)
+def test_which_exception_stands_in_for_which_default(
+    own: tuple[str, str], default: tuple[str, str], counts: list[int]
+) -> None:
+    limits = [
+        limit(5, scope=BudgetScope.END_USER, within=default),
+        limit(9, scope=BudgetScope.END_USER, subject="ada", within=own),
+    ]
+    for order in (limits, limits[::-1]):
+        assert sorted(rate.requests for rate in rates_of(*order)) == counts
+        assert [rate.requests for rate in rates_of(*order, end_user="ben")] == ([5] if default != ELSEWHERE else [])
+
+
+def test_an_exception_of_one_unit_leaves_the_others() -> None:
+    narrowed, everywhere = rates_of(
+        limit(5, scope=BudgetScope.END_USER, within=PROJECT),
+        limit(700, LimitUnit.TOKENS, scope=BudgetScope.END_USER, within=PROJECT),
+        limit(9, scope=BudgetScope.END_USER, subject="ada"),
+    )
+    assert (amounts(narrowed), amounts(everywhere)) == ((NO_LIMIT, 700, NO_LIMIT), (9, NO_LIMIT, NO_LIMIT))
 
 
 def bound(**fields: int) -> Bound:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 import psycopg
@@ -100,6 +101,45 @@ class TestOneBudget:
         scope = find_scope(acme, make_budget(acme, "10.00", scope=kind, subject=subject))
         recount.recount(till.shard, acme.org_id, [scope])
         assert till.read(line_of(scope)) == (expected, 0)
+
+    @pytest.mark.parametrize("drained", [True, False])
+    @pytest.mark.parametrize(
+        ("kind", "subject", "expected"),
+        [
+            (BudgetScope.END_USER, "ann", 100_011),
+            (BudgetScope.MODEL, "small", 10_101),
+            (BudgetScope.TAG, "team=a=b", 1_001),
+            (BudgetScope.SESSION, "run-7", 100_100),
+        ],
+    )
+    @pytest.mark.parametrize("place", ["project", "key"])
+    @pytest.mark.parametrize("is_default", [True, False])
+    def test_a_narrowed_one_counts_the_calls_of_its_place_only(
+        self,
+        acme: Tenant,
+        till: Till,
+        kind: BudgetScope,
+        subject: str,
+        expected: int,
+        place: str,
+        is_default: bool,
+        drained: bool,
+    ) -> None:
+        make_catalog(acme)
+        elsewhere = str(uuid4())
+        for number, fields in enumerate(CALLS):
+            spend(till, acme, 10**number, drained=False, **fields)
+            spend(till, acme, 7_000_000, drained=False, **fields | {f"{place}_id": elsewhere})
+        if drained:
+            drain.drain(till.shard)
+        within = {place: str(acme.project.pk if place == "project" else acme.key.pk)}
+        budget = make_budget(acme, "10.00", scope=kind, subject="" if is_default else subject, within=within)
+        scope = find_scope(acme, budget, subject)
+        recount.recount(till.shard, acme.org_id, [scope])
+        assert till.read(line_of(scope)) == (expected, 0)
+        recount.recount(till.shard, "", ())
+        assert till.read(line_of(scope)) == (expected, 0)
+        assert recount.find_drift(till.shard) == []
 
     def test_end_users_under_a_default_budget(self, acme: Tenant, till: Till) -> None:
         for user in ("ann", "bob", "ann"):
@@ -222,6 +262,35 @@ class TestPeriods:
             recount.recount(till.shard, "", ())
         days = [find_scope(acme, budget, at_ms=to_ms(midnight) - 1), find_scope(acme, budget, at_ms=to_ms(midnight))]
         assert [till.read(line_of(day)) for day in days] == [(7, 0), (400, 0)]
+
+
+class TestRollover:
+    NOON = datetime(2031, 6, 3, 12, tzinfo=UTC)
+
+    def make(self, acme: Tenant, **more: Any) -> Budget:
+        budget = make_budget(acme, "1.00", rollover=True, **more)
+        with org_scope(acme.org_id):
+            Budget.objects.filter(pk=budget.pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
+        return budget
+
+    def test_the_period_before_is_counted_too_and_kept(self, acme: Tenant, till: Till) -> None:
+        noon_ms = to_ms(self.NOON)
+        of_org, of_users = self.make(acme), self.make(acme, scope=BudgetScope.END_USER, period=BudgetPeriod.MONTH)
+        for days, cost in ((0, 1), (1, 20), (2, 300), (33, 4_000)):
+            spend(till, acme, cost, at_ms=noon_ms - days * 86_400_000, end_user="ann")
+        with time_machine.travel(self.NOON, tick=False):
+            recount.recount(till.shard, "", ())
+            today, this_month = (find_scope(acme, of_org), find_scope(acme, of_users, "ann"))
+            assert today.before is not None
+            assert this_month.before is not None
+            read = [till.read(line_of(scope)) for scope in (today, today.before, this_month, this_month.before)]
+            assert read == [(1, 0), (20, 0), (321, 0), (4_000, 0)]
+            assert client().pexpiretime(this_month.before.counter) > this_month.ends_ms
+            assert recount.find_drift(till.shard) == []
+            client().delete(today.before.counter)
+            assert recount.find_drift(till.shard) == [], "it is counted when somebody needs it"
+            recount.recount(till.shard, acme.org_id, [today.before], only_missing=True)
+            assert till.read(line_of(today.before)) == (20, 0)
 
 
 class TestWholeShard:

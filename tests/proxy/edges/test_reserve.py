@@ -322,16 +322,115 @@ class TestLadder:
     @pytest.mark.parametrize("spent", [399, 500])
     def test_it_does_not_outside(self, till: Till, spent: int) -> None:
         till.put(till.line("org"), spent, 0)
-        assert till.reserve("a", self.band(till, 400, 500), wanted=1) == [-6, 1, spent]
+        assert till.reserve("a", self.band(till, 400, 500), wanted=1) == [-6, 1, spent, 0]
         assert till.read(till.line("org")) == (spent, 0)
 
     def test_all_that_were_crossed_are_named(self, till: Till) -> None:
         lines = [replace(till.line(name), band=(0, 10)) for name in ("one", "two", "three")]
         for line, spent in zip(lines, (9, 10, 11), strict=True):
             till.put(line, spent, 0)
-        assert till.reserve("a", *lines, wanted=1) == [-6, 2, 10, 3, 11]
+        assert till.reserve("a", *lines, wanted=1) == [-6, 2, 10, 0, 3, 11, 0]
 
     def test_a_later_attempt_keeps_its_plan(self, till: Till) -> None:
         line = self.band(till, 0, 50)
         assert till.reserve("a", line, wanted=60)[0] == 1
         assert till.reserve("a", line, wanted=60, attempt=2)[0] == 1
+
+
+class TestRollover:
+    """A limit of 1,000 a period; of the one before, what was left is added."""
+
+    LIMIT = 1_000
+
+    def line(self, till: Till, spent: int | None, held: int = 0, **more: Any) -> Line:
+        till.open()
+        before = till.line("yesterday")
+        if spent is not None:
+            till.put(before, spent, held)
+        fields: dict[str, Any] = {"limit": self.LIMIT, "before": before.key, "own": self.LIMIT} | more
+        return replace(till.line("today"), **fields)
+
+    @pytest.mark.parametrize(
+        ("spent", "held", "takes"),
+        [(0, 0, 2_000), (400, 0, 1_600), (999, 0, 1_001), (1_000, 0, 1_000), (1_700, 0, 1_000), (400, 1, 1_000)],
+    )
+    def test_what_was_left_is_added_when_nothing_is_in_flight_there(
+        self, till: Till, spent: int, held: int, takes: int
+    ) -> None:
+        line = self.line(till, spent, held)
+        assert till.reserve("a", line, fixed=(takes + 1) * 1_000) == [0, 1, 0, 0, takes + 1, takes - self.LIMIT]
+        assert till.reserve("b", line, fixed=takes * 1_000)[:4] == [1, 0, takes, 0]
+        assert till.reserve("c", line, fixed=1_000) == [0, 1, 0, takes, 1, takes - self.LIMIT]
+
+    def test_not_before_all_calls_of_it_have_come(self, till: Till) -> None:
+        line = self.line(till, 400, opens=NOW + 1)
+        assert till.reserve("a", line, fixed=1_001_000)[0] == 0
+        assert till.reserve("a", line, fixed=1_001_000, now=NOW + 1)[0] == 1
+
+    def test_an_increase_is_not_rolled_over(self, till: Till) -> None:
+        line = self.line(till, 400, limit=1_500)
+        assert till.reserve("a", line, fixed=2_101_000)[-1] == 600
+        assert till.reserve("a", line, fixed=2_100_000)[0] == 1
+
+    def test_a_ladders_block_has_its_share(self, till: Till) -> None:
+        line = self.line(till, 333, share=90)
+        assert till.reserve("a", line, fixed=1_501_000) == [0, 1, 0, 0, 1_501, 667]
+        assert till.reserve("a", line, fixed=1_500_000)[0] == 1, "90 % of 1,667, rounded down"
+
+    @pytest.mark.parametrize(("spent", "crosses"), [(799, True), (800, False), (1_599, False), (1_600, True)])
+    def test_a_ladders_steps_are_per_cent_of_the_sum(self, till: Till, spent: int, crosses: bool) -> None:
+        line = self.line(till, 0, limit=-1, band=(40, 80))
+        till.put(line, spent)
+        answer = till.reserve("a", line, fixed=1_000)
+        assert answer == [-6, 1, spent, 1_000] if crosses else answer[0] == 1
+
+    def test_a_shadow_would_have_refused_above_it(self, till: Till) -> None:
+        line = self.line(till, 400, is_shadow=True)
+        assert till.reserve("a", line, fixed=1_600_000)[6] == []
+        assert till.reserve("b", line, fixed=1_000)[6] == [1]
+
+    def test_a_period_before_that_is_not_known_is_counted_first(self, till: Till) -> None:
+        line = self.line(till, None)
+        assert till.reserve("a", line, till.line("org"), fixed=1_000) == [-2, 3]
+        client().hset(keyspace.mark_key(line.before), mapping={"s": 0, "h": 0})
+        assert till.reserve("a", line, till.line("org"), fixed=2_000_000)[0] == 1
+
+    @given(
+        calls=st.lists(
+            st.tuples(
+                st.sampled_from(["early", "late"]), st.integers(200, 700), st.integers(0, 100), st.integers(0, 1)
+            ),
+            min_size=6,
+            max_size=25,
+        )
+    )
+    def test_two_periods_never_take_more_than_two_limits(self, calls: list[tuple[str, int, int, int]]) -> None:
+        """Calls of both periods in any order, while that of the earlier one may still come; they end in any order, each at
+        a share of what it held."""
+        till = Till(next_shard())
+        till.open()
+        first = replace(till.line("first"), limit=self.LIMIT)
+        second = replace(till.line("second"), limit=self.LIMIT, before=first.key, own=self.LIMIT)
+        till.put(first, 0)
+        held: dict[str, tuple[Line, int]] = {}
+        is_open = False
+        for number, (when, nanos, share, ends) in enumerate(calls):
+            # Whoever is early has come before the second period opens, as the proxy sees to it.
+            is_open = is_open or number >= len(calls) // 3
+            line = first if when == "early" and not is_open else second
+            now = NOW if is_open else NOW - 1
+            if till.reserve(str(number), line, fixed=nanos * 1_000, now=now)[0] == 1:
+                held[str(number)] = (line, nanos)
+            if held and share % 3 == 0:  # a further attempt of a call that is under way
+                hold_id, (of, amount) = next(iter(held.items()))
+                attempt = 2 + number
+                answer = till.reserve(hold_id, of, fixed=nanos * 1_000, now=now, attempt=attempt)
+                held[hold_id] = (of, answer[2] if answer[0] == 1 else amount)
+            for hold_id in list(held)[:ends]:
+                of, amount = held.pop(hold_id)
+                till.settle(hold_id, amount * share // 100, of)
+            (s1, h1), (s2, h2) = till.read(first) or (0, 0), till.read(second) or (0, 0)
+            assert s1 + h1 <= self.LIMIT
+            assert s2 + h2 <= self.LIMIT + max(self.LIMIT - s1 - h1, 0)
+            if s2 + h2 > self.LIMIT:
+                assert s1 + h1 + s2 + h2 <= 2 * self.LIMIT

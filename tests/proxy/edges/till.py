@@ -40,6 +40,11 @@ class Line:
     is_shadow: bool = False
     # Of a ladder: the spend from which to below which a plan holds.
     band: tuple[int, int] = (-1, -1)
+    # The counter of the period before, of whose ``own`` what was left is added to ``limit`` from ``opens`` on.
+    before: str = ""
+    own: int = 0
+    share: int = 100
+    opens: int = NOW
 
 
 @dataclass(frozen=True)
@@ -98,16 +103,21 @@ class Till:
     ) -> list[Any]:
         """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
         numbers = [now, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost, len(lines), 0, 1]
+        befores = [(place, line) for place, line in enumerate(lines, 1) if line.before]
+        numbers.append(len(befores))
         for line in lines:
             numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow, *line.band)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
         for window in windows:
             keys += (window.log, window.sums)
             numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
+        for place, line in befores:
+            keys.append(line.before)
+            numbers += (place, line.own, max(line.limit, line.own), line.share, line.opens)
         arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers)]
         answer = cast("list[Any]", self._run(RESERVE, keys, arguments))
         # What it says of windows and of shadows, where there are any.
-        return answer if windows or any(line.is_shadow for line in lines) else answer[:5]
+        return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
 
     def settle(
         self,

@@ -84,6 +84,48 @@ def test_subjects_that_cannot_be_are_refused(world: World, scope: BudgetScope, s
     assert caught.value.field == "subject"
 
 
+def test_a_place_is_stored_by_its_id(world: World) -> None:
+    project, key = world.acme.project, world.acme.key
+    for within, stored in (
+        ({"project": "default"}, ("project", str(project.pk))),
+        ({"project": str(project.pk)}, ("project", str(project.pk))),
+        ({"key": str(key.pk).upper()}, ("key", str(key.pk))),
+        (None, ("", "")),
+    ):
+        budget = create(world, BudgetScope.END_USER, within=within)
+        assert (budget.within_scope, budget.within) == stored
+
+
+@pytest.mark.parametrize(
+    ("scope", "within"),
+    [
+        (BudgetScope.ORGANIZATION, {"project": "default"}),
+        (BudgetScope.PROJECT, {"project": "default"}),
+        (BudgetScope.KEY, {"project": "default"}),
+        (BudgetScope.END_USER, {}),
+        (BudgetScope.END_USER, {"project": ""}),
+        (BudgetScope.END_USER, {"model": "small"}),
+        (BudgetScope.END_USER, {"project": "default", "key": "k"}),
+    ],
+)
+def test_places_that_cannot_be_are_refused(world: World, scope: BudgetScope, within: dict[str, str]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        create(world, scope, within=within)
+    assert caught.value.field == "within"
+
+
+def test_places_of_others_do_not_exist(world: World) -> None:
+    for kind, place in (
+        ("project", str(world.mallcorp.project.pk)),
+        ("key", str(world.mallcorp.key.pk)),
+        ("key", "first key"),
+        ("project", "nowhere"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            create(world, BudgetScope.END_USER, within={kind: place})
+        assert (caught.value.message, caught.value.field) == (f"There is no such {kind}.", "within")
+
+
 @pytest.mark.parametrize("thresholds", [[80, 50], [50, 50], [0], [201], [-1, 5], list(range(1, 12))])
 def test_thresholds_rise_from_1_to_200(world: World, thresholds: list[int]) -> None:
     with pytest.raises(InvalidField) as caught:

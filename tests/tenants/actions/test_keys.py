@@ -121,6 +121,18 @@ class TestRotate:
             True,
         )
 
+    def test_what_is_within_a_key_is_within_its_successor(self, world: World) -> None:
+        key, place = world.acme.key, {"key": str(world.acme.key.pk)}
+        make_budget(world.acme, "3.00", scope=BudgetScope.END_USER, subject="ann", within=place)
+        make_rate_limit(world.acme, 7, scope=BudgetScope.TAG, within=place)
+        make_rate_limit(world.acme, 8, scope=BudgetScope.TAG, within={"project": str(world.acme.project.pk)})
+        new = rotate_key(actor=world.ben_actor, key=key).key
+        budget, limit = Budget.objects.get(within=str(new.pk)), RateLimit.objects.get(within=str(new.pk))
+        assert (budget.subject, budget.within_scope, budget.limit_nanos) == ("ann", "key", 3_000_000_000)
+        assert (limit.subject, limit.within_scope, limit.amount) == ("", "key", 7)
+        assert Budget.objects.count() == 2
+        assert RateLimit.objects.count() == 3
+
     def test_only_once(self, world: World) -> None:
         rotate_key(actor=world.ben_actor, key=world.acme.key, grace_seconds=60)
         before = ApiKey.objects.count()

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from pytest_django import Settings
 
 from costhub.lib.secrets import ADMIN_TOKEN, API_KEY, is_well_formed
@@ -388,8 +389,12 @@ class TestBudgets:
             "name": "",
             "scope": "key",
             "subject": str(world.acme.key.pk),
+            "within": None,
             "period": "month",
             "limit": "10.000000000",
+            "rollover": False,
+            "increased_by": "0.000000000",
+            "effective_limit": "10.000000000",
             "action": "warn",
             "ladder": [],
             "thresholds": [50, 80, 100],
@@ -401,7 +406,7 @@ class TestBudgets:
         budget = ada.post("/budgets", {"scope": "organization", "period": "day", "limit": "5"}).json()
         path = f"/budgets/{budget['id']}"
         changed = ada.patch(path, {"limit": "2.5", "thresholds": [90]}).json()
-        assert changed == budget | {"limit": "2.500000000", "thresholds": [90]}
+        assert changed == budget | {"limit": "2.500000000", "effective_limit": "2.500000000", "thresholds": [90]}
         assert ada.delete(path).status_code == 204
         assert ada.get(path).json() == changed | {"is_active": False}
 
@@ -432,14 +437,112 @@ class TestBudgets:
         assert [each["scope"] for each in ada.get("/budgets", scope="key").json()["data"]] == ["key"]
 
 
+class TestIncreases:
+    UNTIL = "2026-12-01T00:00:00Z"
+
+    @pytest.fixture
+    def path(self, ada: Api) -> Iterator[str]:
+        with time_machine.travel("2026-11-25T12:00:00Z", tick=False):
+            budget = ada.post("/budgets", {"scope": "organization", "period": "day", "limit": "5"}).json()
+            yield f"/budgets/{budget['id']}"
+
+    def test_one_is_made_shown_and_ended(self, ada: Api, world: World, path: str) -> None:
+        answer = ada.post(f"{path}/increases", {"amount": "2.50", "until": self.UNTIL, "reason": "launch"})
+        assert made(answer) == {
+            "amount": "2.500000000",
+            "until": self.UNTIL,
+            "reason": "launch",
+            "created_by": f"token {world.acme.admin_token[:12]}",
+            "ended_at": None,
+        }
+        one = answer.json()
+        assert ada.get(f"{path}/increases").json() == {"data": [one], "next": None}
+        shown = ada.get(path).json()
+        assert [shown[name] for name in ("limit", "increased_by", "effective_limit")] == [
+            "5.000000000",
+            "2.500000000",
+            "7.500000000",
+        ]
+        assert ada.get("/budgets").json()["data"] == [shown]
+        for _ in range(2):
+            assert ada.delete(f"{path}/increases/{one['id']}").status_code == 204
+        (ended,) = ada.get(f"{path}/increases").json()["data"]
+        assert ended == one | {"ended_at": "2026-11-25T12:00:00Z"}
+        assert ada.get(path).json()["effective_limit"] == "5.000000000"
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("amount", "0"),
+            ("amount", "-1"),
+            ("amount", "NaN"),
+            ("amount", "0.0000000001"),
+            ("amount", "9000000"),
+            ("amount", None),
+            ("until", "2026-11-25T12:00:00Z"),
+            ("until", "2028-01-01T00:00:00Z"),
+            ("until", "9999-12-31T23:59:59-23:59"),
+            ("until", "tomorrow"),
+            ("until", 5),
+            ("reason", "a\u0007b"),
+            ("reason", 5),
+        ],
+    )
+    def test_what_is_refused(self, ada: Api, path: str, field: str, value: object) -> None:
+        refused = ada.post(f"{path}/increases", {"amount": "1", "until": self.UNTIL} | {field: value})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, field)
+        assert ada.get(f"{path}/increases").json()["data"] == []
+
+    def test_those_of_others_and_of_other_budgets_do_not_exist(self, ada: Api, world: World, path: str) -> None:
+        one = ada.post(f"{path}/increases", {"amount": "1", "until": self.UNTIL}).json()["id"]
+        other = ada.post("/budgets", {"scope": "organization", "period": "day", "limit": "5"}).json()["id"]
+        mallory = Api(token=world.mallcorp.admin_token)
+        for api, target in (
+            (ada, f"/budgets/{other}/increases/{one}"),
+            (ada, f"{path}/increases/{other}"),
+            (ada, f"{path}/increases/x"),
+            (mallory, f"{path}/increases/{one}"),
+        ):
+            assert api.delete(target).status_code == 404
+        assert mallory.get(f"{path}/increases").status_code == 404
+        assert Api(user=world.ben).delete(f"{path}/increases/{one}").status_code == 403
+        assert ada.get(f"{path}/increases").json()["data"][0]["ended_at"] is None
+
+
 class TestRateLimits:
     def test_as_tools_send_them(self, ada: Api, world: World) -> None:
         body = {"scope": "key", "subject": str(world.acme.key.pk), "unit": "usd", "limit": "0.50", "window_seconds": 60}
         assert made(ada.post("/rate-limits", body)) == body | {
+            "within": None,
             "limit": "0.500000000",
             "is_shadow": False,
             "is_active": True,
         }
+
+    @pytest.mark.parametrize("path", ["/budgets", "/rate-limits"])
+    def test_one_may_be_within_a_project_or_key(self, ada: Api, world: World, path: str) -> None:
+        body: dict[str, object] = {"scope": "end_user", "limit": "5"}
+        body |= {"period": "day"} if path == "/budgets" else {"unit": "requests", "window_seconds": 60}
+        for within in ({"project": str(world.acme.project.pk)}, {"key": str(world.acme.key.pk)}, None):
+            shown = ada.post(path, body | {"within": within}).json()
+            assert shown["within"] == within
+            assert ada.get(f"{path}/{shown['id']}").json() == shown
+        bad: list[tuple[object, str]] = [
+            ({}, "within"),
+            ({"project": "default", "key": "x"}, "within"),
+            ({"key": str(world.mallcorp.key.pk)}, "within"),
+            ({"project": None}, "within.project"),
+            ({"key": 5}, "within.key"),
+            ({"key": ""}, "within.key"),
+            ({"model": "small"}, "within.model"),
+            ([], "within"),
+            ("default", "within"),
+        ]
+        for place, field in bad:
+            refused = ada.post(path, body | {"within": place})
+            assert (refused.status_code in {400, 404}, refused.json()["errors"][0]["field"]) == (True, field)
+        changed = ada.patch(f"{path}/{shown['id']}", {"within": None})
+        assert changed.json()["errors"][0]["field"] == "within"
 
     @pytest.mark.parametrize(("unit", "limit", "shown"), [("requests", 60, "60"), ("tokens", "90000", "90000")])
     def test_numbers_are_whole(self, ada: Api, unit: str, limit: object, shown: str) -> None:
