@@ -26,7 +26,7 @@ from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.periods import period_bounds
 from tenants.selectors import load_org_snapshot
-from tenants.snapshots import OrgSnapshot
+from tenants.snapshots import BudgetSnapshot, OrgSnapshot
 
 #: of a default for many the first subject that crosses a threshold is told of, not each
 _MANY: Final = frozenset({BudgetScope.END_USER.value, BudgetScope.TAG.value, BudgetScope.SESSION.value})
@@ -112,7 +112,7 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
         rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
         budgets = {budget.id: budget for budget in snapshot.budgets}
         scopes = [
-            make_scope(snapshot, budgets[each.budget_id], each.subject, each.starts_ms)
+            _scope_of(snapshot, budgets[each.budget_id], each, to_ms(now))
             for each in counters
             if each.budget_id in rows and each.budget_id in budgets
         ]
@@ -122,6 +122,12 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
             for scope, standing in zip(scopes, standings, strict=True)
         ]
         report(org, AlertKind.BUDGET, _join(facts), now=now, is_complete=is_complete)
+
+
+def _scope_of(org: OrgSnapshot, budget: BudgetSnapshot, counter: Counter, now_ms: int) -> Scope:
+    """The counter's period with the increases of now, or of its last moment when it is over."""
+    ends_ms = make_scope(org, budget, counter.subject, counter.starts_ms).ends_ms
+    return make_scope(org, budget, counter.subject, min(max(now_ms, counter.starts_ms), ends_ms - 1))
 
 
 def _read_standings(scopes: Sequence[Scope], now_ms: int) -> list[tuple[int, int]]:

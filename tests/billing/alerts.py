@@ -1,21 +1,24 @@
 """An alert for tests, and all that stands around one."""
 
 from billing.actions.alerts import report
+from billing.actions.mutes import set_muted
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Delivery
 from tenants.access import org_scope
 from tests.billing.ledger import NOW
-from tests.world import World
+from tests.world import Tenant
 
 
-def make_alerts(world: World) -> dict[str, list[str]]:
-    """An alert of Acme's and all that stands around it."""
-    acme = world.acme
-    with org_scope(acme.org.pk):
+def make_alerts(tenant: Tenant) -> dict[str, list[str]]:
+    """An alert of a tenant's and all that stands around it, by resource of the API; its owner wants no mails of drift."""
+    org, user_id = tenant.org, tenant.owner.user_id
+    assert user_id is not None
+    with org_scope(org.pk):
+        set_muted(actor=tenant.owner, user_id=user_id, kinds=[AlertKind.DRIFT], is_muted=True)
         fact = Fact(AlertKind.UNPRICED, "small", 1, {"model": "small", "refused": 1, "answered": 0}, NOW)
-        (alert,) = report(acme.org, AlertKind.UNPRICED, [fact], now=NOW, is_complete=True)
-        (delivery,) = Delivery.objects.filter(org=acme.org)
+        (alert,) = report(org, AlertKind.UNPRICED, [fact], now=NOW, is_complete=True)
+        (delivery,) = Delivery.objects.filter(org=org)
     return {
         "alerts": [str(alert.pk)],
         "alert-rules": [str(alert.rule)],

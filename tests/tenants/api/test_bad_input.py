@@ -88,7 +88,7 @@ def ids(world: World) -> dict[str, str]:
         "models": str(catalog.model.pk),
         "budgets": str(make_budget(world.acme, "1").pk),
         "rate-limits": str(make_rate_limit(world.acme, 10).pk),
-        **{resource: row_ids[0] for resource, row_ids in make_alerts(world).items()},
+        **{resource: row_ids[0] for resource, row_ids in make_alerts(world.acme).items()},
     }
 
 

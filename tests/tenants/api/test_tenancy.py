@@ -44,7 +44,7 @@ def rows(world: World) -> dict[str, list[str]]:
         "rate-limits": [str(make_rate_limit(world.acme, 10).pk)],
         "audit-log": [str(entry.pk)],
         "requests": [str(record_call(world.acme, NOW).id)],
-        **make_alerts(world),
+        **make_alerts(world.acme),
     }
 
 
