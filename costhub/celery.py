@@ -42,6 +42,8 @@ _SCHEDULE: list[tuple[str, Any]] = [
     ("proxy.tasks.announce_versions", 5),
     ("proxy.tasks.rebuild_counters", 120),
     ("proxy.tasks.make_partitions", crontab(minute=7)),
+    ("billing.tasks.refresh_forecasts", crontab(minute=4)),
+    ("billing.tasks.detect_anomalies", crontab(minute=9)),
 ]
 app.conf.beat_schedule = {
     task: {
@@ -51,4 +53,4 @@ app.conf.beat_schedule = {
     }
     for task, when in _SCHEDULE
 }
-app.autodiscover_tasks(["proxy"])
+app.autodiscover_tasks(["proxy", "billing"])

@@ -9,6 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
+from tests.billing.outlook import store_anomaly, store_forecast
 from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 DIRECT = "permission denied for table"
@@ -38,6 +39,8 @@ def furnished(world: World) -> World:
         make_catalog(tenant)
         make_budget(tenant, "10.00")
         make_rate_limit(tenant, 10)
+        store_forecast(tenant)
+        store_anomaly(tenant)
         with org_scope(tenant.org.pk):
             create_end_user(actor=tenant.owner, external_id="u-1")
             with connection.cursor() as cursor:
