@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.actions.anomalies import detect_anomalies
+from billing.actions.anomalies import detect_anomalies, detect_anomaly
+from billing.choices import AnomalyUnit
 from billing.models import Anomaly
 from tenants.access import org_scope
+from tenants.choices import BudgetScope
 from tests.billing.ledger import record_call
 from tests.billing.outlook import USD
 from tests.world import World
@@ -74,6 +76,13 @@ def test_twice_stores_once(steady: World) -> None:
     before = [row.pk for row in stored(steady)]
     assert detect_anomalies(steady.acme.owner, NOW + timedelta(hours=1)) == 0
     assert [row.pk for row in stored(steady)] == before
+
+
+def test_two_workers_at_once_store_once(steady: World) -> None:
+    day = NOW.replace(minute=0) - DAY, NOW.replace(minute=0)
+    place = (AnomalyUnit.DAY, day, BudgetScope.ORGANIZATION, "")
+    assert [detect_anomaly(steady.acme.owner, *place) for _ in range(2)] == [True, True]
+    assert len(stored(steady)) == 1
 
 
 def test_a_usual_day_is_none(steady: World) -> None:

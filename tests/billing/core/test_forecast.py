@@ -152,6 +152,6 @@ def test_scores_and_widening() -> None:
     assert find_score(Paths((7, 7), (), is_smoothed=True), 7) == 0
     assert find_score(Paths((7, 7), (), is_smoothed=True), 8) == MAX_SCORE
     # Without scores of its own, a series has the fourth of the usual four; many zeros pull it in.
-    assert find_widening([]) == 1330
-    assert find_widening([0] * 16) == 210
+    assert find_widening([]) == 1690
+    assert find_widening([0] * 16) == 280
     assert find_widening([5000] * 16) == 5000
