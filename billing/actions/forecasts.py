@@ -39,7 +39,7 @@ def refresh_forecast(actor: Actor, now: datetime, scope: BudgetScope, subject: s
         before = Forecast.objects.filter(
             org=actor.org, scope=scope, subject=subject, month=month.today.replace(day=1), tested_on=month.today
         ).first()
-    # A test of the past does not change within a day, and costs as much as fifty forecasts.
+    # A test of the past does not change within a day, and costs as much as thirty forecasts.
     backtest = _kept_test(before) if before else run_backtest(month)
     made = forecast_month(month, backtest)
     with org_scope(actor.org.pk):
