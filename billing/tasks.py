@@ -5,19 +5,23 @@ The schedule is one table, in ``costhub.celery``.
 
 import logging
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from celery import shared_task
 
+from billing.actions import anomalies, forecasts
 from billing.actions.retention import forget_old
 from billing.actions.rollups import roll_up as roll_up_some
 from billing.sender import list_due_orgs, send_due
-from billing.watches import budgets, calls, drift, standing
+from billing.watches import budgets, calls, drift, outlook, standing
 from costhub.lib import clock
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import gate_from_settings
-from tenants.access import list_org_ids
+from tenants.access import Actor, list_org_ids, org_scope
+from tenants.choices import Role
+from tenants.models import Organization
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +32,12 @@ _BATCHES: Final = 20
 #: one run of the sums goes on for so long while there is something to do
 ROLL_UP_FOR_SECONDS: Final = 30
 _NANOS: Final = 1_000_000_000
+#: one run of forecasts or anomalies goes on for so long: it keeps others from their turn
+RUN_SECONDS: Final = 90
+#: who acts: the product itself, which may read money
+_NAME: Final = "costhub"
+#: runs that do not reach every organisation begin at another one each hour
+_STRIDE: Final = 7919
 
 
 @shared_task
@@ -41,6 +51,18 @@ def roll_up() -> int:
         if batch == 0:
             break
     return rolled
+
+
+@shared_task
+def refresh_forecasts() -> int:
+    """Forecast the month of every organisation."""
+    return run_for_all(forecasts.refresh_forecasts)
+
+
+@shared_task
+def detect_anomalies() -> int:
+    """Look for what was unusual in the last finished hour and day of every organisation."""
+    return run_for_all(anomalies.detect_anomalies)
 
 
 @shared_task
@@ -65,9 +87,11 @@ def watch_calls() -> None:
 
 @shared_task
 def watch_standing() -> None:
-    """Alert of expiring keys and of channels that were switched off."""
+    """Alert of expiring keys, of channels that were switched off, of forecasts and of anomalies."""
     now = clock.now()
-    _each((org_id for org_id, _, _ in list_org_ids()), lambda org_id: standing.watch_standing(org_id, now))
+    org_ids = [org_id for org_id, _, _ in list_org_ids()]
+    _each(org_ids, lambda org_id: standing.watch_standing(org_id, now))
+    _each(org_ids, lambda org_id: outlook.watch_outlook(org_id, now))
 
 
 @shared_task
@@ -96,6 +120,34 @@ def forget_old_alerts() -> None:
     """Delete old alerts and messages."""
     now = clock.now()
     _each((org_id for org_id, _, _ in list_org_ids()), lambda org_id: forget_old(org_id, now))
+
+
+def run_for_all(act: Callable[[Actor, datetime], int]) -> int:
+    """Act in every active organisation until time is up; one that fails keeps no other waiting."""
+    now, done = clock.now(), 0
+    ends = clock.monotonic_ns() + RUN_SECONDS * _NANOS
+    for org_id in _list_orgs(now):
+        if clock.monotonic_ns() > ends:
+            _log.warning("not every organisation had its turn", extra={"job": act.__name__})
+            break
+        try:
+            actor = _find_actor(org_id)
+            done += act(actor, now) if actor else 0
+        except Exception:  # noqa: BLE001 - whatever it is, the next organisation has done nothing wrong
+            _log.exception("a job failed for an organisation", extra={"job": act.__name__, "org": str(org_id)})
+    return done
+
+
+def _find_actor(org_id: UUID) -> Actor | None:
+    with org_scope(org_id):
+        org = Organization.objects.filter(pk=org_id, is_active=True).first()
+    return Actor(org, Role.FINANCE, _NAME) if org else None
+
+
+def _list_orgs(now: datetime) -> list[UUID]:
+    org_ids = sorted(org_id for org_id, _, _ in list_org_ids())
+    turn = int(now.timestamp()) // 3600 * _STRIDE % max(len(org_ids), 1)
+    return org_ids[turn:] + org_ids[:turn]
 
 
 def _each(org_ids: Iterable[UUID], work: Callable[[UUID], object]) -> None:

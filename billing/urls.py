@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from billing.api.alert_rules import AlertRuleViewSet
 from billing.api.alerts import AlertViewSet
 from billing.api.channels import ChannelViewSet, DeliveryViewSet
+from billing.api.outlook import AnomalyViewSet, ForecastView
 from billing.api.requests import RequestsView, RequestView
 from billing.api.spend import SpendView
 
@@ -18,6 +19,9 @@ router.register("channels", ChannelViewSet, basename="channels")
 router.register("deliveries", DeliveryViewSet, basename="deliveries")
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("anomalies", AnomalyViewSet.as_view({"get": "list"}), name="anomalies"),
+    path("anomalies/<str:pk>", AnomalyViewSet.as_view({"get": "retrieve"}), name="anomaly"),
+    path("forecast", ForecastView.as_view(), name="forecast"),
     path("requests", RequestsView.as_view(), name="requests"),
     path("requests/<str:pk>", RequestView.as_view(), name="request"),
     path("spend", SpendView.as_view(), name="spend"),

@@ -20,6 +20,7 @@ from billing.core.chart import Chart, make_chart, make_sparkline
 from billing.core.price_lines import make_price_lines
 from billing.core.ranges import Range, read_range
 from billing.filters import LedgerFilters, parse_filters
+from billing.outlook import find_forecast, list_exceeding
 from billing.selectors import (
     Call,
     MonthTiles,
@@ -98,6 +99,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "attention": tiles.unpriced + tiles.unattributed,
         "sparklines": _sparklines(actor, tiles, now),
         "budgets": _budget_bars(tiles, now),
+        **_forecast_context(actor, now),
         "chart": _chart(span, spend, stack, zone, now),
         "spend": spend,
         "stack": stack,
@@ -295,6 +297,17 @@ def _budget_bars(tiles: MonthTiles, now: datetime) -> list[dict[str, Any]]:
         }
         for use in tiles.budgets
     ]
+
+
+def _forecast_context(actor: Actor, now: datetime) -> dict[str, Any]:
+    """The stored forecast; the bar's scale ends a little past the band."""
+    forecast = find_forecast(actor, now)
+    context: dict[str, Any] = {"forecast": forecast, "exceeding": list_exceeding(actor, now)}
+    if forecast is not None and forecast.expected is not None:
+        context["to_come"] = forecast.expected - forecast.spent
+    if forecast is not None and forecast.low is not None and forecast.high is not None:
+        context |= {"scale": max(forecast.high * 105 // 100, 1), "width": forecast.high - forecast.low}
+    return context
 
 
 def _chart(span: Range, spend: Spend, stack: str, zone: ZoneInfo, now: datetime) -> Chart:

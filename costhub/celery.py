@@ -50,6 +50,8 @@ _SCHEDULE: list[tuple[str, Any]] = [
     ("billing.tasks.watch_standing", 300),
     ("billing.tasks.watch_drift", 600),
     ("billing.tasks.forget_old_alerts", crontab(hour=3, minute=17)),
+    ("billing.tasks.refresh_forecasts", crontab(minute=4)),
+    ("billing.tasks.detect_anomalies", crontab(minute=9)),
 ]
 app.conf.beat_schedule = {
     task: {

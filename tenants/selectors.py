@@ -6,12 +6,12 @@ it is: it is then loaded again, never believed too long.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db.models import CharField, Prefetch, Q, QuerySet
+from django.db.models import CharField, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Cast
 
 from costhub.lib import clock
@@ -223,6 +223,12 @@ def list_list_prices() -> QuerySet[ListPrice]:
 def list_budgets(actor: Actor) -> QuerySet[Budget]:
     """The organisation's budgets, inactive ones included, with all of their increases."""
     return Budget.objects.filter(org=actor.org).prefetch_related("increases")
+
+
+def sum_increases(actor: Actor, now: datetime) -> dict[UUID, int]:
+    """By budget, what its increases in force add to it, in nano-USD."""
+    in_force = BudgetIncrease.objects.filter(org=actor.org, created_at__lte=now, until__gt=now, ended_at=None)
+    return dict(in_force.values_list("budget").annotate(Sum("amount_nanos")).order_by("budget"))
 
 
 def list_increases(actor: Actor, budget: Budget) -> QuerySet[BudgetIncrease]:

@@ -65,10 +65,15 @@ def _consequence(facts: Mapping[str, Any]) -> str:
 
 
 def _forecast(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
-    band = f"{_money(facts['low'])} to {_money(facts['high'])}"
+    band = "not enough history" if facts["low"] is None else f"{_money(facts['low'])} to {_money(facts['high'])}"
     error = facts.get("error_per_mille")
+    named = f" “{facts['name']}”" if facts.get("name") else ""
+    if facts["exceeds_on"]:
+        title = f"{facts['who']} is forecast to exceed the monthly budget{named} on {_day(facts['exceeds_on'])}"
+    else:
+        title = f"{facts['who']} is forecast to use {facts['percent']} % of the monthly budget{named}"
     return AlertText(
-        f"{facts['who']} is forecast to exceed the monthly budget on {_day(facts['exceeds_on'])}",
+        title,
         (
             ("Spent so far", _exact(facts["spent"])),
             ("Budget", _exact(facts["limit"])),

@@ -9,10 +9,12 @@ from uuid import UUID
 from billing.filters import LedgerFilters
 from billing.selectors.names import NAMED, find_names
 from billing.selectors.sums import add_up
+from costhub.lib.money import MAX_LIMIT_NANOS
 from tenants.access import Actor
 from tenants.choices import BudgetAction, BudgetScope, Permission
 from tenants.models import Budget
-from tenants.periods import period_bounds
+from tenants.periods import period_bounds, previous_bounds
+from tenants.selectors import sum_increases
 
 #: a scope -> the group that its subjects are; the organisation is all of them
 _GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJECT: "project", BudgetScope.KEY: "key"}
@@ -20,7 +22,7 @@ _GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJ
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """A budget and what the ledger says was spent in its current period. For the default of a scope ``subject`` is
+    """A budget and what the ledger says was spent in its current period. ``limit`` has increases and what rolled over. For the default of a scope ``subject`` is
     the subject that has used the most of it."""
 
     id: UUID
@@ -46,6 +48,9 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
     actor.check(Permission.READ_MONEY)
     budgets = list(Budget.objects.filter(org=actor.org, is_active=True, scope__in=_GROUPS).order_by("created_at", "id"))
     spent = _find_spent(actor, budgets, now)
+    rolling = [budget for budget in budgets if _rolls(actor, budget, now)]
+    spent_before = _find_spent(actor, rolling, now, is_before=True)
+    increased = sum_increases(actor, now)
     # Who has a hard budget of its own is not held by the default.
     own = {
         (budget.scope, budget.period, budget.subject)
@@ -56,21 +61,36 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
     for budget in budgets:
         place = (budget.scope, budget.period)
         others = {subject: amount for subject, amount in spent[place].items() if (*place, subject) not in own}
-        uses.append(_budget_use(actor, budget, spent[place] if budget.subject else others, now))
+        use = _budget_use(actor, budget, spent[place] if budget.subject else others, now)
+        left = max(budget.limit_nanos - spent_before[place].get(use.subject, 0), 0) if budget in rolling else 0
+        limit = min(budget.limit_nanos + increased.get(budget.pk, 0) + left, MAX_LIMIT_NANOS)
+        uses.append(replace(use, limit=limit))
     names = {scope: find_names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in NAMED}
     named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
     # Whole millionths, so that no float decides which budget is the fullest.
     return tuple(sorted(named, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
 
 
-def _find_spent(actor: Actor, budgets: Sequence[Budget], now: datetime) -> dict[tuple[str, str], dict[str, int]]:
-    """What each subject of a scope has spent in a period: one reading of the ledger for each period."""
+def _rolls(actor: Actor, budget: Budget, now: datetime) -> bool:
+    """Whether what was left of the period before counts: it did exist all the while."""
+    if not budget.rollover:
+        return False
+    start, _ = period_bounds(budget.period, now, actor.org.time_zone)
+    return budget.created_at <= previous_bounds(budget.period, start, actor.org.time_zone)[0]
+
+
+def _find_spent(
+    actor: Actor, budgets: Sequence[Budget], now: datetime, *, is_before: bool = False
+) -> dict[tuple[str, str], dict[str, int]]:
+    """What each subject of a scope has spent in a period, or in the one before: one reading of the ledger for each period."""
     spent: dict[tuple[str, str], dict[str, int]] = {}
     for period in {budget.period for budget in budgets}:
         scopes = {budget.scope for budget in budgets if budget.period == period}
         spent |= {(scope, period): {} for scope in scopes}
         groups = [_GROUPS[scope] for scope in sorted(scopes) if _GROUPS[scope]]
         start, end = period_bounds(period, now, actor.org.time_zone)
+        if is_before:
+            start, end = previous_bounds(period, start, actor.org.time_zone)
         for sums in add_up(actor, LedgerFilters(start=start, end=end), groups):
             keys = dict(zip(groups, sums.keys, strict=True))
             for scope in scopes:

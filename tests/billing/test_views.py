@@ -16,6 +16,7 @@ from tenants.actions.orgs import add_member
 from tenants.choices import BudgetPeriod, Role
 from tenants.models import User
 from tests.billing.ledger import NOW, make_id, record_call, record_correction
+from tests.billing.outlook import store_forecast
 from tests.world import World, close_scopes, make_budget, make_catalog
 
 HOUR = timedelta(hours=1)
@@ -50,6 +51,41 @@ def tile(response: HttpResponse, name: str) -> str:
     found = re.search(rf'data-tile="{name}">(.*?)</article>', response.content.decode(), re.DOTALL)
     assert found is not None
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", found[1])).split())
+
+
+class TestForecastTile:
+    def test_a_month_with_its_band_and_how_past_ones_went(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, cost=1)
+        store_forecast(world.acme)
+        make_budget(world.acme, "12.00", period=BudgetPeriod.MONTH)
+        page = get(world.ada, "/o/acme/")
+        shown = tile(page, "forecast")
+        assert "$18.50" in shown
+        assert "$17.00 to $20.00 , four times in five" in shown
+        assert "Past months missed by 6.4 %; 83 % lay in their range" in shown
+        assert "$12.00 is expected to be passed on 24 Nov" in shown
+        assert 'x="80.95%" y="25%" width="14.28%"' in page.content.decode()
+
+    @pytest.mark.parametrize(
+        ("columns", "words"),
+        [
+            (None, "the first one is still to come"),
+            (
+                {"expected": None, "low": None, "high": None, "method": "not_enough_history", "days_of_history": 1},
+                "Not enough history: 1 whole day of spend so far, 3 are needed",
+            ),
+            ({"low": None, "high": None, "method": "run_rate", "days_of_history": 5}, "A range needs 14"),
+            ({"backtest_error": None}, "No past month to test it on yet"),
+        ],
+    )
+    def test_what_is_not_known_is_said(self, world: World, columns: dict[str, Any] | None, words: str) -> None:
+        if columns is not None:
+            store_forecast(world.acme, **columns)
+        assert words in tile(get(world.ada, "/o/acme/"), "forecast")
+
+    def test_nobody_elses_forecast_is_shown(self, world: World) -> None:
+        store_forecast(world.mallcorp)
+        assert "$18.50" not in text_of(get(world.ada, "/o/acme/"))
 
 
 class TestOverview:

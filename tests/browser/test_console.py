@@ -17,6 +17,7 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.choices import BudgetPeriod
 from tests.billing.ledger import record_call, record_correction
+from tests.billing.outlook import store_forecast
 from tests.world import World, make_budget, make_catalog
 
 pytestmark = pytest.mark.browser
@@ -120,6 +121,21 @@ def test_the_tiles_show_exactly_what_the_ledger_holds(visitor: Visitor, spent: W
     expect(models).to_have_count(2)
     expect(models.nth(0)).to_contain_text("large")
     expect(models.nth(0)).to_contain_text("$1.25")
+
+
+def test_the_forecast_s_band_lies_beyond_what_is_spent(visitor: Visitor, spent: World) -> None:
+    now = clock.now()
+    store_forecast(spent.acme, month=now.date().replace(day=1), first_day=now.date(), made_at=now)
+    tile = visitor.sign_in(spent).locator('[data-tile="forecast"]')
+    expect(tile).to_contain_text("$18.50")
+    expect(tile).to_contain_text("Past months missed by 6.4 %")
+    edges = []
+    for part in (".fill", ".range", ".pace", ".track"):
+        box = tile.locator(f".band {part}").bounding_box()
+        assert box is not None
+        edges.append((box["x"], box["x"] + box["width"]))
+    (_, spent_to), (low, high), (expected, _), (_, whole) = edges
+    assert spent_to < low < expected < high < whole
 
 
 def test_a_call_tells_its_story_in_the_drawer_and_on_its_page(visitor: Visitor, spent: World) -> None:

@@ -14,6 +14,7 @@ from tenants.actions.end_users import create_end_user
 from tenants.models import AuditEntry, Membership
 from tests.billing.alerts import make_alerts
 from tests.billing.ledger import NOW, record_call
+from tests.billing.outlook import store_anomaly
 from tests.tenants.api.endpoints import Endpoint, endpoints
 from tests.world import Api, World, make_budget, make_catalog, make_rate_limit
 
@@ -43,6 +44,7 @@ def rows(world: World) -> dict[str, list[str]]:
         "budgets": [str(budget.pk)],
         "rate-limits": [str(make_rate_limit(world.acme, 10).pk)],
         "audit-log": [str(entry.pk)],
+        "anomalies": [str(store_anomaly(world.acme).pk)],
         "requests": [str(record_call(world.acme, NOW).id)],
         **make_alerts(world.acme),
     }

@@ -1,0 +1,109 @@
+"""Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics itself."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+
+from billing.core.forecast import find_crossing
+from billing.models import Anomaly, Forecast
+from tenants.access import Actor
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.models import Budget
+from tenants.selectors import sum_increases
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A month budget and where its subject's spend is heading; nano-USD. ``date`` is the local day of this month on which the
+    expected spend passes the limit, or None."""
+
+    budget_id: UUID
+    name: str
+    scope: str
+    subject: str
+    limit: int
+    spent: int
+    expected: int
+    date: date | None
+
+
+def list_forecasts(actor: Actor, now: datetime) -> list[Forecast]:
+    """This month's forecasts, the organisation's first, then the dearest.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    month = now.astimezone(ZoneInfo(actor.org.time_zone)).date().replace(day=1)
+    rows = Forecast.objects.filter(org=actor.org, month=month)
+    return sorted(
+        rows, key=lambda row: (row.scope != BudgetScope.ORGANIZATION, -(row.expected or row.spent), row.subject)
+    )
+
+
+def find_forecast(actor: Actor, now: datetime) -> Forecast | None:
+    """The organisation's own forecast of this month, or None before the first one was made.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    return next((row for row in list_forecasts(actor, now) if row.scope == BudgetScope.ORGANIZATION), None)
+
+
+def list_exceeding(actor: Actor, now: datetime) -> tuple[Prospect, ...]:
+    """The active month budgets of the organisation, its projects and keys that are forecast to be exceeded, the soonest
+    first. A budget that is exceeded already has the day of the forecast.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    return tuple(each for each in list_prospects(actor, now) if each.date is not None)
+
+
+def list_prospects(actor: Actor, now: datetime) -> list[Prospect]:
+    """Every active month budget that has a forecast; those that will be exceeded first, the soonest of them at the top.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    forecasts = list_forecasts(actor, now)
+    budgets = list(
+        Budget.objects.filter(org=actor.org, is_active=True, period=BudgetPeriod.MONTH).order_by("created_at", "id")
+    )
+    # Who has a hard budget of its own is not held by the default.
+    own = {
+        (budget.scope, budget.subject)
+        for budget in budgets
+        if budget.subject and budget.action == BudgetAction.BLOCK and not budget.is_shadow
+    }
+    increased = sum_increases(actor, now)
+    found = [
+        _prospect(budget, budget.limit_nanos + increased.get(budget.pk, 0), row)
+        for budget in budgets
+        for row in forecasts
+        if _counts(budget, row, own) and row.expected is not None
+    ]
+    return sorted(found, key=lambda each: (each.date or date.max, each.limit, each.subject))
+
+
+def _prospect(budget: Budget, limit: int, row: Forecast) -> Prospect:
+    passed_on = find_crossing(row.spent, row.first_day, row.running, limit)
+    expected = row.spent if row.expected is None else row.expected
+    return Prospect(budget.pk, budget.name, row.scope, row.subject, limit, row.spent, expected, passed_on)
+
+
+def list_anomalies(actor: Actor, since: datetime | None = None) -> QuerySet[Anomaly]:
+    """Anomalies that were found from ``since`` on, newest first.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    rows = Anomaly.objects.filter(org=actor.org).order_by("-created_at", "-id")
+    return rows.filter(created_at__gte=since) if since else rows
+
+
+def _counts(budget: Budget, row: Forecast, own: set[tuple[str, str]]) -> bool:
+    if budget.scope != row.scope:
+        return False
+    if budget.scope == BudgetScope.ORGANIZATION:
+        return True
+    return budget.subject == row.subject or (not budget.subject and (row.scope, row.subject) not in own)
