@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from billing.actions import forecasts
+from billing.actions.anomalies import detect_anomalies
 from billing.actions.forecasts import refresh_forecasts
 from billing.core.forecast import BackTest, Month
 from billing.models import Forecast
@@ -108,3 +109,12 @@ def test_days_and_months_are_the_organisation_s(world: World, now: datetime, day
     refresh_forecasts(world.acme.owner, now)
     [row] = stored(world)
     assert len(row.running) == days_left
+
+
+def test_outside_a_transaction_as_the_worker_does_it(committed_world: World) -> None:
+    spend_daily(committed_world, 20)
+    assert refresh_forecasts(committed_world.acme.owner, NOW) == 1
+    assert [row.expected for row in stored(committed_world)] == [28_500_000_000]
+    assert detect_anomalies(committed_world.acme.owner, NOW.replace(hour=0, minute=9)) == 0
+    with org_scope(committed_world.mallcorp.org.pk):
+        assert not Forecast.objects.exists()
