@@ -11,7 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
-from costhub.lib import clock, keyspace, metrics
+from costhub.backlog import read_backlog
+from costhub.jobs import read_ages
+from costhub.lib import metrics
 from costhub.lib.redis import client
 
 
@@ -40,19 +42,16 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _read_valkey() -> None:
-    pipe = client().pipeline(transaction=False)
-    for shard in range(keyspace.SHARDS):
-        pipe.zcard(keyspace.leases_key(shard))
-        pipe.xlen(keyspace.ledger_key(shard))
-        pipe.xrange(keyspace.ledger_key(shard), count=1)
     try:
-        answers = pipe.execute()
+        backlog, ages = read_backlog(), read_ages()
     except RedisError:
         return  # what was read last stays; costhub_holds_open going stale is what /readyz is for
-    oldest = [int(events[0][0].partition(b"-")[0]) for events in answers[2::3] if events]
-    metrics.HOLDS_OPEN.set(sum(answers[0::3]))
-    metrics.LEDGER_UNREAD.set(sum(answers[1::3]))
-    metrics.LEDGER_LAG.set(max(0, clock.now_ms() - min(oldest)) / 1000 if oldest else 0)
+    metrics.HOLDS_OPEN.set(backlog.holds)
+    metrics.LEDGER_UNREAD.set(backlog.events)
+    metrics.LEDGER_LAG.set(backlog.lag_seconds)
+    metrics.QUEUED.set(backlog.queued)
+    for age in ages:
+        metrics.JOB_AGE.labels(age.job.name).set(age.seconds)
 
 
 def _database_answers() -> bool:

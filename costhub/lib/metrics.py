@@ -36,3 +36,12 @@ LEDGER_LAG = Gauge(
 LEDGER_UNREAD = Gauge(
     "costhub_ledger_unread_events", "Events that PostgreSQL has not confirmed.", multiprocess_mode="mostrecent"
 )
+QUEUED = Gauge(
+    "costhub_queued_tasks", "Tasks in Celery's queue that no worker has taken.", multiprocess_mode="mostrecent"
+)
+JOB_AGE = Gauge(
+    "costhub_job_age_seconds",
+    "Time since a job last succeeded; infinite for one that was never scheduled.",
+    ["task"],
+    multiprocess_mode="mostrecent",
+)

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.plugin import DjangoDbBlocker
 
-from costhub.lib import keyspace
+from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from costhub.stack.valkey import Valkey
 from proxy import tasks
@@ -231,6 +232,17 @@ class TestMetrics:
         finally:
             client().zrem(keyspace.leases_key(shard), lease)
         assert metered.find("costhub_holds_open") == before
+
+    def test_the_age_of_jobs_is_told_while_no_worker_runs(self, metered: Metered) -> None:
+        client().hset(keyspace.JOBS, "proxy.tasks.drain_ledger", clock.now_ms() - 1_000_000)
+        client().hdel(keyspace.JOBS, "proxy.tasks.reap_reservations")
+        client().rpush(keyspace.QUEUE, "a message")
+        try:
+            assert 1_000 <= metered.find("costhub_job_age_seconds", task="drain_ledger") < 1_300
+            assert metered.find("costhub_job_age_seconds", task="reap_reservations") == inf
+            assert metered.find("costhub_queued_tasks") == 1
+        finally:
+            client().delete(keyspace.JOBS, keyspace.QUEUE)
 
     def test_the_overhead_is_a_histogram(self, metered: Metered, acme: Tenant) -> None:
         call(metered, acme, 40)

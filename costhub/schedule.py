@@ -1,0 +1,46 @@
+"""Which job runs how often: the whole schedule as one table, for beat, for workers, and for whoever watches them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+_HOUR: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task of Celery's that is due again and again: every so many seconds, or each hour or day at a time of UTC."""
+
+    task: str
+    every_seconds: float
+    minute: int | None = None
+    hour: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What people and labels call it."""
+        return self.task.rpartition(".")[2]
+
+    @property
+    def expires_seconds(self) -> float:
+        """A run that no worker has taken by then is dropped: the next one does its work."""
+        return max(self.every_seconds * 2, 2) if self.minute is None else 600
+
+    @property
+    def late_after_seconds(self) -> float:
+        """The age of its last success from which on somebody should look: five periods, two of the long ones."""
+        return max(self.every_seconds * (5 if self.every_seconds < _HOUR else 2), 60)
+
+
+def _hourly(task: str, *, minute: int) -> Job:
+    return Job(task, _HOUR, minute=minute)
+
+
+JOBS: Final = (
+    Job("proxy.tasks.drain_ledger", 0.5),
+    Job("proxy.tasks.reap_reservations", 5),
+    Job("proxy.tasks.correct_estimates", 5),
+    Job("proxy.tasks.announce_versions", 5),
+    Job("proxy.tasks.rebuild_counters", 120),
+    Job("costhub.tasks.watch_jobs", 30),
+    _hourly("proxy.tasks.make_partitions", minute=7),
+)
