@@ -39,9 +39,10 @@ from billing.core.buckets import list_days
 from billing.filters import FAILED, REFUSED, LedgerFilters
 from costhub.lib import moments
 from costhub.lib.errors import InvalidField, NotFound
+from proxy.edges.retention import sum_carried
 from proxy.models import LedgerEntry
 from tenants.access import Actor
-from tenants.choices import BudgetAction, BudgetScope, Permission
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
 from tenants.models import ApiKey, Budget, ListPrice, Price, Project, Upstream
 from tenants.periods import period_bounds, previous_bounds
 
@@ -412,7 +413,10 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
         start, end = period_bounds(period, now, actor.org.time_zone)
         column = columns[BudgetScope(scope)]
         sums = _rows(actor, LedgerFilters(start=start, end=end)).values(column).annotate(spent=_sum("effective_cost"))
-        spent[scope, period] = {str(row[column]): row["spent"] for row in sums.order_by(column)}
+        found = spent[scope, period] = {str(row[column]): row["spent"] for row in sums.order_by(column)}
+        if period == BudgetPeriod.TOTAL:
+            for subject, nanos in sum_carried(actor.org.pk, column).items():
+                found[subject] = found.get(subject, 0) + nanos
     # Who has a hard budget of its own is not held by the default.
     own = {
         (budget.scope, budget.period, budget.subject)

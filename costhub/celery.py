@@ -47,9 +47,7 @@ app.conf.update(
 
 
 def _when(job: schedule.Job) -> float | crontab:
-    if job.minute is None:
-        return job.every_seconds
-    return crontab(minute=job.minute) if job.hour is None else crontab(hour=job.hour, minute=job.minute)
+    return job.every_seconds if job.minute is None else crontab(minute=job.minute)
 
 
 app.conf.beat_schedule = {

@@ -8,12 +8,11 @@ _HOUR: Final = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A task of Celery's that is due again and again: every so many seconds, or each hour or day at a time of UTC."""
+    """A task of Celery's that is due again and again: every so many seconds, or each hour at a minute."""
 
     task: str
     every_seconds: float
     minute: int | None = None
-    hour: int | None = None
 
     @property
     def name(self) -> str:
@@ -43,4 +42,8 @@ JOBS: Final = (
     Job("proxy.tasks.rebuild_counters", 120),
     Job("costhub.tasks.watch_jobs", 30),
     _hourly("proxy.tasks.make_partitions", minute=7),
+    # Daily would do. An hour is so that a run that could not be had is not missed for a day.
+    _hourly("costhub.tasks.expire_keys", minute=17),
+    _hourly("costhub.tasks.drop_old_months", minute=27),
+    _hourly("costhub.tasks.clear_sessions", minute=37),
 )

@@ -113,6 +113,8 @@ DATABASES = {
     | {"ATOMIC_REQUESTS": False},
 }
 REDIS_URL: Final = _text("REDIS_URL", "redis://127.0.0.1:6379/0")
+#: so many months of calls are kept, besides the one that is under way; 0: for ever
+LEDGER_MONTHS: Final = _whole("COSTHUB_LEDGER_MONTHS", 0, 0, 1_200)
 #: how long the hot path waits for Valkey before it fails closed
 GOVERNANCE_TIMEOUT_MS: Final = _whole("COSTHUB_GOVERNANCE_TIMEOUT_MS", 200, 20, 10_000)
 

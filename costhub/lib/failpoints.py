@@ -35,6 +35,8 @@ NAMES: Final = (
     "reap_settled",
     "correct_asked",
     "correct_posted",
+    "month_carried",
+    "month_dropped",
 )
 
 

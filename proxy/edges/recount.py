@@ -23,7 +23,7 @@ from proxy.edges import drain
 from proxy.edges.valkey import Script
 from proxy.types import Scope
 from tenants.access import list_org_ids, org_scope
-from tenants.choices import BudgetScope
+from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import BudgetSnapshot, OrgSnapshot
 
@@ -178,11 +178,12 @@ def _is_default(budget: BudgetSnapshot) -> bool:
 def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Iterable[Count]:
     """The count of everybody who has spent from a default budget in a period, and then its mark."""
     kind = BudgetScope(budget.scope)
+    source = _source_of(period)
     if kind is BudgetScope.TAG:
         what = "tag.key || '=' || tag.value"
-        source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
+        source += " CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
     else:
-        what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
+        what = f"{_COLUMNS[kind]}::text"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {what}, sum(effective_cost)::bigint FROM {source}"  # noqa: S608 - names from the table above
@@ -196,6 +197,11 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
             yield Count(scope, settled, _match_of(org.id, scope))
     # Last: it says that the others are there, and they are written in this order.
     yield Count(make_scope(org, budget, "", period.starts_ms), 0, _NOTHING)
+
+
+def _source_of(period: Scope) -> str:
+    """What to sum: the ledger, and for a budget of all time what was spent in months that are gone as well."""
+    return "proxy_spendever" if period.period == BudgetPeriod.TOTAL else "proxy_ledgerentry"
 
 
 def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:
@@ -217,7 +223,7 @@ def _count(org_id: str, scope: Scope) -> Count:
         condition, values = f" AND {_COLUMNS[kind]} = %s", [scope.subject]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT COALESCE(sum(effective_cost), 0)::bigint FROM proxy_ledgerentry"  # noqa: S608 - as above
+            f"SELECT COALESCE(sum(effective_cost), 0)::bigint FROM {_source_of(scope)}"  # noqa: S608 - as above
             " WHERE org_id = %s AND started_at >= %s AND started_at < %s" + condition,
             [org_id, from_ms(scope.starts_ms), from_ms(scope.ends_ms), *values],
         )

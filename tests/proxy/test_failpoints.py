@@ -42,6 +42,8 @@ IN_THE_JOBS = {
     "correct_asked": "correct_estimates",
     "correct_posted": "correct_estimates",
 }
+#: tests/proxy/edges/test_retention.py
+IN_RETENTION = ("month_carried", "month_dropped")
 RUN_JOB = """
 import django; django.setup()
 import time_machine
@@ -64,7 +66,7 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
 
 
 def test_every_place_has_its_turn() -> None:
-    assert {*IN_THE_PROXY, *IN_THE_JOBS} == set(failpoints.NAMES)
+    assert {*IN_THE_PROXY, *IN_THE_JOBS, *IN_RETENTION} == set(failpoints.NAMES)
 
 
 @pytest.mark.parametrize("place", IN_THE_PROXY)

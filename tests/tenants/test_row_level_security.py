@@ -34,6 +34,8 @@ def count(table: str, condition: str = "true", *values: UUID) -> int:
 @pytest.fixture
 def furnished(world: World) -> World:
     """Both organisations have a row in every tenant table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_ensure_partitions('2000-01-01', 0)")
     for tenant in (world.acme, world.mallcorp):
         make_catalog(tenant)
         make_budget(tenant, "10.00")
@@ -41,12 +43,15 @@ def furnished(world: World) -> World:
         with org_scope(tenant.org.pk):
             create_end_user(actor=tenant.owner, external_id="u-1")
             with connection.cursor() as cursor:
+                # One of now, and one of a month that is dropped below.
                 cursor.execute(
-                    """INSERT INTO proxy_ledgerentry SELECT now(), gen_random_uuid(), %s, %s, %s, '', '{}', 'call', NULL,
-                       '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
-                       200, '', '', 0, NULL, NULL, now()""",
+                    """INSERT INTO proxy_ledgerentry SELECT moment, gen_random_uuid(), %s, %s, %s, '', '{}', 'call', NULL,
+                       '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 1, '{}', NULL, false, false, 0, '', '',
+                       200, '', '', 0, NULL, NULL, now() FROM unnest(ARRAY[now(), '2000-01-10']) AS moment""",
                     [tenant.org.pk, tenant.project.pk, tenant.key.pk],
                 )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_drop_ledger_month('2000-01-01')")
     return world
 
 
