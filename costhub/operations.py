@@ -15,6 +15,7 @@ from costhub.backlog import read_backlog
 from costhub.jobs import read_ages
 from costhub.lib import metrics
 from costhub.lib.redis import client
+from proxy.edges.figures import Figures, read_figures
 
 
 @transaction.non_atomic_requests
@@ -32,13 +33,41 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @transaction.non_atomic_requests
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus's text format, summed over this machine's proxy processes."""
+    """Prometheus's text format, summed over this machine's proxy processes; whatever is away, what is here is told."""
     _read_valkey()
     registry = REGISTRY
     if settings.METRICS_DIR:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(registry) + _tell_figures(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _tell_figures() -> bytes:
+    try:
+        figures = read_figures()
+    except RedisError:
+        return b""  # Prometheus takes an absent series for what it is
+    return _figures_text.of(figures)
+
+
+class _FiguresText:
+    """Text of the figures, made again when they have changed: for a thousand organisations that takes 45 ms, which the
+    calls of this process would wait for at every scrape."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Figures, bytes] = (Figures(), b"")
+
+    def of(self, figures: Figures) -> bytes:
+        known, text = self._made
+        if figures != known:
+            registry = CollectorRegistry()
+            registry.register(metrics.LedgerFigures(figures.day_costs, figures.remaining, figures.drift))
+            text = generate_latest(registry)
+            self._made = figures, text
+        return text
+
+
+_figures_text = _FiguresText()
 
 
 def _read_valkey() -> None:

@@ -28,6 +28,8 @@ QUEUE: Final = f"{CELERY_PREFIX}celery"
 BEAT: Final = "costhub:beat"
 #: task -> millisecond at which it last succeeded
 JOBS: Final = "costhub:jobs"
+#: shard -> what its last recount showed, for operators
+FIGURES: Final = "costhub:figures"
 #: trouble -> millisecond at which operators were last told of it
 ALARMS: Final = "costhub:alarms"
 

@@ -5,11 +5,16 @@ multi-process mode, whose directory ``PROMETHEUS_MULTIPROC_DIR`` names). A proce
 so that there are never more of them than processes at a time. What Valkey knows is read from it then.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from costhub.lib.money import NANOS_PER_USD
 from costhub.lib.seats import Seats
 
 if settings.METRICS_DIR:
@@ -45,3 +50,33 @@ JOB_AGE = Gauge(
     ["task"],
     multiprocess_mode="mostrecent",
 )
+
+DAILY_COST: Final = "llm_daily_cost_dollars"
+BUDGET_REMAINING: Final = "llm_budget_remaining_dollars"
+COUNTER_DRIFT: Final = "costhub_counter_drift_dollars"
+
+
+class LedgerFigures(Collector):
+    """What the last recount showed, in nano-USD: one scrape's, because it is the same in every process."""
+
+    def __init__(
+        self, day_costs: Mapping[str, int], remaining: Mapping[tuple[str, str], int], drift: int | None
+    ) -> None:
+        self._day_costs = day_costs
+        self._remaining = remaining
+        self._drift = drift
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The families that Prometheus reads."""
+        days = GaugeMetricFamily(DAILY_COST, "Spent today so far, in the organisation's time zone.", labels=["org"])
+        for org, nanos in self._day_costs.items():
+            days.add_metric([org], nanos / NANOS_PER_USD)
+        left = GaugeMetricFamily(
+            BUDGET_REMAINING, "The least that is left in a hard budget of a scope.", labels=["org", "scope"]
+        )
+        for (org, scope), nanos in self._remaining.items():
+            left.add_metric([org, scope], nanos / NANOS_PER_USD)
+        drift = GaugeMetricFamily(COUNTER_DRIFT, "By how much counters were wrong when they were last counted anew.")
+        if self._drift is not None:
+            drift.add_metric([], self._drift / NANOS_PER_USD)
+        return days, left, drift

@@ -83,7 +83,7 @@ class Limits:
         self._open: dict[str, int] = {}
         self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
-        self._counting: dict[str, asyncio.Future[None]] = {}
+        self._counting: dict[str, asyncio.Future[recount.Recount]] = {}
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
 
     async def open(self) -> None:

@@ -81,6 +81,7 @@ class TestReadiness:
                 {"checks": {"postgresql": False, "valkey": True, "migrations": False}},
             )
             assert get(proxy, "/healthz").status_code == 200
+            assert "costhub_holds_open" in get(proxy, "/metrics").text
 
     def test_a_database_that_is_not_migrated_is_not_ready(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
         stack = request.config.stash.get(STACK, None)
@@ -243,6 +244,26 @@ class TestMetrics:
             assert metered.find("costhub_queued_tasks") == 1
         finally:
             client().delete(keyspace.JOBS, keyspace.QUEUE)
+
+    def test_spend_of_today_budgets_and_drift_are_those_of_the_last_recount(
+        self, metered: Metered, acme: Tenant
+    ) -> None:
+        make_budget(acme, "2.00")
+        call(metered, acme, 4)
+        wait_until(lambda: metered.find("llm_tokens_total", org=acme.org.slug, direction="output") == 48)
+        try:
+            tasks.rebuild_counters()
+            with org_scope(acme.org_id):
+                spent = sum(row.effective_cost for row in LedgerEntry.objects.filter(org_id=acme.org_id))
+            assert spent > 0
+            assert metered.find("llm_daily_cost_dollars", org=acme.org.slug) == spent / 1e9
+            assert metered.find("llm_budget_remaining_dollars", org=acme.org.slug, scope="organization") == (
+                (2_000_000_000 - spent) / 1e9
+            )
+            assert metered.find("costhub_counter_drift_dollars") == 0
+        finally:
+            client().delete(keyspace.FIGURES)
+        assert metered.find("llm_daily_cost_dollars", org=acme.org.slug) == 0
 
     def test_the_overhead_is_a_histogram(self, metered: Metered, acme: Tenant) -> None:
         call(metered, acme, 40)
