@@ -66,6 +66,14 @@ def _database(name: str, default: str) -> dict[str, Any]:
     }
 
 
+def _http_url(name: str) -> str:
+    """`http://collector:4318`, without the slash at its end; empty when it is not set."""
+    raw = _text(name, "")
+    if raw and (urlsplit(raw).scheme not in {"http", "https"} or not urlsplit(raw).hostname):
+        raise ImproperlyConfigured(f"{name}={raw!r}: give http://host:port or https://host")
+    return raw.rstrip("/")
+
+
 def _networks(name: str) -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int | None], ...]:
     """`10.1.0.0/16, 127.0.0.1:8081`: networks, each with an optional port, that the SSRF gate may reach."""
     found = []
@@ -102,6 +110,11 @@ ALLOWED_PRIVATE_NETWORKS: Final = _networks("COSTHUB_ALLOWED_NETWORKS")
 MAX_BODY_BYTES: Final = _whole("COSTHUB_MAX_BODY_BYTES", 20 * 1024 * 1024, 1024, 1024**3)
 #: where the proxy's processes keep their metrics, to be summed when they are read; prometheus_client reads it too
 METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
+#: where traces go: the operator's own collector, not a tenant's address. Empty: there are none
+TRACES_ENDPOINT: Final = _http_url("OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACES_SERVICE: Final = _text("OTEL_SERVICE_NAME", "costhub")
+#: of calls that come without a trace of their own so many per mille are traced
+TRACES_PER_MILLE: Final = _whole("COSTHUB_TRACES_PER_MILLE", 1_000, 0, 1_000)
 #: fail-points (costhub/lib/failpoints.py): never set outside a test
 FAILPOINT: Final = _text("COSTHUB_FAILPOINT", "")
 

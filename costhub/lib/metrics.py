@@ -32,6 +32,7 @@ OVERHEAD = Histogram(
     "Time of a call that was not spent waiting for its upstream.",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
 )
+SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")
 LEDGER_LAG = Gauge(
     "costhub_ledger_lag_seconds",

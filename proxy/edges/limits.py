@@ -34,7 +34,7 @@ from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
-from proxy.types import NO_LIMIT, Bound, Hold, Plan, Scope
+from proxy.types import NO_LIMIT, RESERVED, Bound, Hold, Plan, Scope
 from tenants.choices import LimitUnit
 
 _log = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ class Limits:
 
     async def _ask(self, plan: Plan, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
         keys, arguments = _reserve_command(plan, bound, entry, attempt)
+        began = clock.monotonic_ns()
         try:
             answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
         except asyncio.CancelledError:
@@ -185,6 +186,8 @@ class Limits:
                 "Budgets cannot be checked at the moment, so nothing was spent. Try again.",
                 headers={"retry-after": "1"},
             ) from error
+        finally:
+            entry.timings.append((RESERVED, attempt, began, clock.monotonic_ns()))
         return answer
 
     def _take(self, answer: Sequence[Any], plan: Plan, entry: Entry) -> Hold:
