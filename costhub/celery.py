@@ -1,20 +1,31 @@
-"""The Celery app, and the whole schedule as one table."""
+"""The Celery app. What is due when is one table, ``costhub.schedule``."""
 
 import os
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
 
-from celery import Celery
+from celery import Celery, Task
 from celery.schedules import crontab
 from django.conf import settings
 
+from costhub import schedule
+from costhub.jobs import remember_success
 from costhub.lib.keyspace import CELERY_PREFIX
 
 #: a task that is not acknowledged within this is given to another worker; every task is shorter, and idempotent
 VISIBILITY_TIMEOUT_SECONDS = 300
 
-app = Celery("costhub")
+
+class RememberedTask(Task):  # type: ignore[type-arg]
+    """A task whose last success is remembered, so that one that stays away is noticed."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called in the worker's process, after the task and before its message is acknowledged."""
+        remember_success(self.name)
+
+
+app = Celery("costhub", task_cls=RememberedTask)
 app.conf.update(
     broker_url=settings.REDIS_URL,
     # It must be set in three places for Redis, or the smallest default wins.
@@ -34,31 +45,13 @@ app.conf.update(
     enable_utc=True,
 )
 
-#: (task, how often in seconds or a crontab). A run that was not taken before the next is due expires.
-_SCHEDULE: list[tuple[str, Any]] = [
-    ("proxy.tasks.drain_ledger", 0.5),
-    ("proxy.tasks.reap_reservations", 5),
-    ("proxy.tasks.correct_estimates", 5),
-    ("proxy.tasks.announce_versions", 5),
-    ("billing.tasks.roll_up", 10),
-    ("proxy.tasks.rebuild_counters", 120),
-    ("proxy.tasks.make_partitions", crontab(minute=7)),
-    ("billing.tasks.watch_budgets", 1),
-    ("billing.tasks.send_messages", 1),
-    ("billing.tasks.watch_calls", 15),
-    ("billing.tasks.review_budgets", 30),
-    ("billing.tasks.watch_standing", 300),
-    ("billing.tasks.watch_drift", 600),
-    ("billing.tasks.forget_old_alerts", crontab(hour=3, minute=17)),
-    ("billing.tasks.refresh_forecasts", crontab(minute=4)),
-    ("billing.tasks.detect_anomalies", crontab(minute=9)),
-]
+
+def _when(job: schedule.Job) -> float | crontab:
+    return job.every_seconds if job.minute is None else crontab(minute=job.minute)
+
+
 app.conf.beat_schedule = {
-    task: {
-        "task": task,
-        "schedule": when,
-        "options": {"expires": max(when * 2, 2) if isinstance(when, int | float) else 600},
-    }
-    for task, when in _SCHEDULE
+    job.task: {"task": job.task, "schedule": _when(job), "options": {"expires": job.expires_seconds}}
+    for job in schedule.JOBS
 }
-app.autodiscover_tasks(["proxy", "billing"])
+app.autodiscover_tasks(["costhub", "proxy", "billing"])

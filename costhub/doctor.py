@@ -3,6 +3,7 @@
 import http
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from costhub.jobs import read_ages
 from costhub.lib import clock
 from costhub.lib.money import format_usd
 from costhub.stack.model_server import get_status
@@ -134,6 +136,19 @@ def check_beat(subject: Subject) -> Check:
     return Check("Beat", ok=True, sentence=f"runs as process {pid}")
 
 
+def check_jobs(subject: Subject) -> Check:
+    """Every job of the schedule has succeeded lately."""
+    name = "Jobs"
+    try:
+        late = [age for age in read_ages() if age.is_late]
+    except redis.RedisError as error:
+        return Check(name, ok=False, sentence=f"cannot be read: {_first_line(error)}")
+    if late:
+        told = [f"{age.job.name} ({_ago(age.seconds)})" for age in late]
+        return Check(name, ok=False, sentence=f"late: {_name_some(told)}; see logs/worker.log and logs/beat.log")
+    return Check(name, ok=True, sentence="every job has succeeded lately")
+
+
 def check_model(subject: Subject) -> Check:
     """The demo's model server answers, where the stack has one."""
     if "model" not in subject.announced.get("pids", {}):
@@ -204,6 +219,7 @@ CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
     check_proxy,
     check_worker,
     check_beat,
+    check_jobs,
     check_model,
     check_prices,
     check_counters,
@@ -219,6 +235,10 @@ def examine(data_dir: Path) -> list[Check]:
 def _name_some(found: Sequence[str]) -> str:
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     return ", ".join(found[:NAMED]) + more
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if isfinite(seconds) else "never"
 
 
 def _first_line(error: BaseException) -> str:

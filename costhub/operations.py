@@ -11,8 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
-from costhub.lib import clock, keyspace, metrics
+from costhub.backlog import read_backlog
+from costhub.jobs import read_ages
+from costhub.lib import metrics
 from costhub.lib.redis import client
+from proxy.edges.figures import Figures, read_figures
 
 
 @transaction.non_atomic_requests
@@ -30,29 +33,54 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @transaction.non_atomic_requests
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus's text format, summed over this machine's proxy processes."""
+    """Prometheus's text format, summed over this machine's proxy processes; whatever is away, what is here is told."""
     _read_valkey()
     registry = REGISTRY
     if settings.METRICS_DIR:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(registry) + _tell_figures(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _tell_figures() -> bytes:
+    try:
+        figures = read_figures()
+    except RedisError:
+        return b""  # Prometheus takes an absent series for what it is
+    return _figures_text.of(figures)
+
+
+class _FiguresText:
+    """Text of the figures, made again when they have changed: for a thousand organisations that takes 45 ms, which the
+    calls of this process would wait for at every scrape."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Figures, bytes] = (Figures(), b"")
+
+    def of(self, figures: Figures) -> bytes:
+        known, text = self._made
+        if figures != known:
+            registry = CollectorRegistry()
+            registry.register(metrics.LedgerFigures(figures.day_costs, figures.remaining, figures.drift))
+            text = generate_latest(registry)
+            self._made = figures, text
+        return text
+
+
+_figures_text = _FiguresText()
 
 
 def _read_valkey() -> None:
-    pipe = client().pipeline(transaction=False)
-    for shard in range(keyspace.SHARDS):
-        pipe.zcard(keyspace.leases_key(shard))
-        pipe.xlen(keyspace.ledger_key(shard))
-        pipe.xrange(keyspace.ledger_key(shard), count=1)
     try:
-        answers = pipe.execute()
+        backlog, ages = read_backlog(), read_ages()
     except RedisError:
         return  # what was read last stays; costhub_holds_open going stale is what /readyz is for
-    oldest = [int(events[0][0].partition(b"-")[0]) for events in answers[2::3] if events]
-    metrics.HOLDS_OPEN.set(sum(answers[0::3]))
-    metrics.LEDGER_UNREAD.set(sum(answers[1::3]))
-    metrics.LEDGER_LAG.set(max(0, clock.now_ms() - min(oldest)) / 1000 if oldest else 0)
+    metrics.HOLDS_OPEN.set(backlog.holds)
+    metrics.LEDGER_UNREAD.set(backlog.events)
+    metrics.LEDGER_LAG.set(backlog.lag_seconds)
+    metrics.QUEUED.set(backlog.queued)
+    for age in ages:
+        metrics.JOB_AGE.labels(age.job.name).set(age.seconds)
 
 
 def _database_answers() -> bool:

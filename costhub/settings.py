@@ -90,11 +90,12 @@ def _mail_server(name: str) -> dict[str, Any]:
     }
 
 
-def _public_url(name: str) -> str:
-    raw = _text(name, "").rstrip("/")
+def _http_url(name: str) -> str:
+    """`http://collector:4318`, without the slash at its end; empty when it is not set."""
+    raw = _text(name, "")
     if raw and (urlsplit(raw).scheme not in {"http", "https"} or not urlsplit(raw).hostname):
-        raise ImproperlyConfigured(f"{name}={raw!r}: give the console's address, such as https://costhub.example.org")
-    return raw
+        raise ImproperlyConfigured(f"{name}={raw!r}: give http://host:port or https://host")
+    return raw.rstrip("/")
 
 
 def _networks(name: str) -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int | None], ...]:
@@ -134,9 +135,15 @@ MAX_BODY_BYTES: Final = _whole("COSTHUB_MAX_BODY_BYTES", 20 * 1024 * 1024, 1024,
 #: where the proxy's processes keep their metrics, to be summed when they are read; prometheus_client reads it too
 METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
 #: where people find the console, for links in mails and webhooks
-PUBLIC_URL: Final = _public_url("COSTHUB_PUBLIC_URL")
+PUBLIC_URL: Final = _http_url("COSTHUB_PUBLIC_URL")
 MAIL_FROM: Final = _text("COSTHUB_MAIL_FROM", "CostHub <costhub@localhost>")
+DEFAULT_FROM_EMAIL = MAIL_FROM
 locals().update(_mail_server("COSTHUB_SMTP_URL"))
+#: where traces go: the operator's own collector, not a tenant's address. Empty: there are none
+TRACES_ENDPOINT: Final = _http_url("OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACES_SERVICE: Final = _text("OTEL_SERVICE_NAME", "costhub")
+#: of calls that come without a trace of their own so many per mille are traced
+TRACES_PER_MILLE: Final = _whole("COSTHUB_TRACES_PER_MILLE", 1_000, 0, 1_000)
 #: fail-points (costhub/lib/failpoints.py): never set outside a test
 FAILPOINT: Final = _text("COSTHUB_FAILPOINT", "")
 
@@ -148,6 +155,8 @@ DATABASES = {
     | {"ATOMIC_REQUESTS": False},
 }
 REDIS_URL: Final = _text("REDIS_URL", "redis://127.0.0.1:6379/0")
+#: so many months of calls are kept, besides the one that is under way; 0: for ever
+LEDGER_MONTHS: Final = _whole("COSTHUB_LEDGER_MONTHS", 0, 0, 1_200)
 #: how long the hot path waits for Valkey before it fails closed
 GOVERNANCE_TIMEOUT_MS: Final = _whole("COSTHUB_GOVERNANCE_TIMEOUT_MS", 200, 20, 10_000)
 

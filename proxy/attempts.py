@@ -19,7 +19,7 @@ from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
 from proxy.edges.reply import Reply
 from proxy.errors import ApiError, BrokenStream, UpstreamError
-from proxy.types import Attempt, Certainty, Hold, Plan, Usage
+from proxy.types import ATTEMPTED, Attempt, Certainty, Hold, Plan, Usage
 from proxy.upstreams import openai
 from proxy.upstreams.transport import (
     MAX_ANSWER_BYTES,
@@ -126,8 +126,10 @@ async def _attempt(plan: Plan, hold: Hold, number: int, upstreams: Upstreams, re
         error_code = "client_disconnected"
         raise
     finally:
+        ended = clock.monotonic_ns()
+        entry.timings.append((ATTEMPTED, number, began, ended))
         if entry.upstream_ns == 0:
-            entry.upstream_ns = clock.monotonic_ns() - began
+            entry.upstream_ns = ended - began
         if len(entry.attempts) < number:
             if not exchange.was_sent:
                 certainty = Certainty.NOTHING

@@ -17,6 +17,7 @@ async def complete(call: Call, edges: Edges, reply: Reply) -> None:
     key, org = await edges.auth.authenticate(call.bearer())
 
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
+        entry.traceparent = call.headers.get("traceparent", "")
         body = await call.body()
         request = parse_request(call.endpoint, body)
         entry.note_request(request)

@@ -7,14 +7,15 @@ import logging
 from typing import Final
 
 from celery import shared_task
-from django.db import connection
+from django.db import DatabaseError, connection
+from redis.exceptions import RedisError
 
 from costhub.lib import clock, keyspace
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import Gate, gate_from_settings
 from costhub.lib.redis import client
 from proxy import truth
-from proxy.edges import drain, reaper, recount
+from proxy.edges import drain, figures, reaper, recount
 from proxy.edges.recount import RecountFailed
 from tenants.access import list_org_ids
 from tenants.actions.changes import sync_versions
@@ -61,11 +62,11 @@ def _correct_all(gate: Gate) -> int:
 
 @shared_task
 def rebuild_counters() -> None:
-    """Set every budget's counter to what the ledger says."""
+    """Set every budget's counter to what the ledger says, and keep for operators what that showed."""
     for shard in sorted({shard for _, shard, _ in list_org_ids()}):
         try:
-            recount.recount(shard, "", ())
-        except RecountFailed:
+            figures.keep(shard, recount.recount(shard, "", ()))
+        except (RecountFailed, DatabaseError, RedisError):
             _log.warning("a shard's counters could not be rebuilt", extra={"shard": shard})
 
 

@@ -15,6 +15,10 @@ LONGEST_PERIOD_MS: Final = 32 * 86_400_000
 #: in the place of a limit that nobody set
 NO_LIMIT: Final = -1
 _NO_TAGS: Final[Mapping[str, str]] = {}
+#: something that a call waited for: what, for which attempt, and its start and end on the clock for durations
+Timing = tuple[str, int, int, int]
+RESERVED: Final = "reserve"
+ATTEMPTED: Final = "upstream attempt"
 
 
 class Endpoint(StrEnum):

@@ -1,8 +1,10 @@
 """What a process keeps open for its calls: made once, when the server starts, and handed to every call."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from costhub.lib.net import gate_from_settings
 from proxy.edges import ledger, limits, replays
@@ -11,6 +13,7 @@ from proxy.edges.catalog import Catalog
 from proxy.edges.ledger import Ledger
 from proxy.edges.limits import Limits
 from proxy.edges.replays import Replays
+from proxy.edges.traces import Tracer
 from proxy.edges.valkey import Valkey
 from proxy.upstreams.transport import Upstreams
 
@@ -48,7 +51,7 @@ async def open_edges() -> Edges:
     await catalog.open()
     reserver = Limits(valkey)
     await reserver.open()
-    writer = Ledger(valkey, reserver)
+    writer = Ledger(valkey, reserver, _open_tracer())
     await writer.open()
     return Edges(
         valkey=valkey,
@@ -59,3 +62,17 @@ async def open_edges() -> Edges:
         replays=Replays(valkey),
         upstreams=Upstreams(gate_from_settings(), settings.MASTER_KEY),
     )
+
+
+def _open_tracer() -> Tracer | None:
+    """Only with a collector: OpenTelemetry's packages are not even imported without one."""
+    if not settings.TRACES_ENDPOINT:
+        return None
+    try:
+        otlp = import_module("proxy.edges.otlp")
+    except ModuleNotFoundError as error:
+        raise ImproperlyConfigured(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry's packages are not installed: run `make traces`."
+        ) from error
+    exporter = otlp.Exporter(settings.TRACES_ENDPOINT, settings.TRACES_SERVICE)
+    return Tracer(exporter.export, settings.TRACES_PER_MILLE)

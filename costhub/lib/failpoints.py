@@ -38,6 +38,8 @@ NAMES: Final = (
     "delivery_taken",
     "delivery_sent",
     "rollup_computed",
+    "month_carried",
+    "month_dropped",
 )
 
 

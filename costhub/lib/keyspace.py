@@ -23,7 +23,16 @@ CHANGES: Final = "costhub:changes"
 ALL_KEYS: Final = "*"
 #: before every key of Celery's: its queue lives in the same database
 CELERY_PREFIX: Final = "celery:"
-
+#: Celery's one queue
+QUEUE: Final = f"{CELERY_PREFIX}celery"
+#: task -> millisecond at which a beat last put it into the queue
+BEAT: Final = "costhub:beat"
+#: task -> millisecond at which it last succeeded
+JOBS: Final = "costhub:jobs"
+#: shard -> what its last recount showed, for operators
+FIGURES: Final = "costhub:figures"
+#: trouble -> millisecond at which operators were last told of it
+ALARMS: Final = "costhub:alarms"
 
 #: how long a spent period's counter is kept, for late corrections
 COUNTER_KEPT_MS: Final = 8 * 86_400_000

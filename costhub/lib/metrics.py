@@ -5,11 +5,16 @@ multi-process mode, whose directory ``PROMETHEUS_MULTIPROC_DIR`` names). A proce
 so that there are never more of them than processes at a time. What Valkey knows is read from it then.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from costhub.lib.money import NANOS_PER_USD
 from costhub.lib.seats import Seats
 
 if settings.METRICS_DIR:
@@ -27,6 +32,7 @@ OVERHEAD = Histogram(
     "Time of a call that was not spent waiting for its upstream.",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
 )
+SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")
 LEDGER_LAG = Gauge(
     "costhub_ledger_lag_seconds",
@@ -36,3 +42,42 @@ LEDGER_LAG = Gauge(
 LEDGER_UNREAD = Gauge(
     "costhub_ledger_unread_events", "Events that PostgreSQL has not confirmed.", multiprocess_mode="mostrecent"
 )
+QUEUED = Gauge(
+    "costhub_queued_tasks", "Tasks in Celery's queue that no worker has taken.", multiprocess_mode="mostrecent"
+)
+JOB_AGE = Gauge(
+    "costhub_job_age_seconds",
+    "Time since a job last succeeded; infinite for one that was never scheduled.",
+    ["task"],
+    multiprocess_mode="mostrecent",
+)
+
+DAILY_COST: Final = "llm_daily_cost_dollars"
+BUDGET_REMAINING: Final = "llm_budget_remaining_dollars"
+COUNTER_DRIFT: Final = "costhub_counter_drift_dollars"
+
+
+class LedgerFigures(Collector):
+    """What the last recount showed, in nano-USD: one scrape's, because it is the same in every process."""
+
+    def __init__(
+        self, day_costs: Mapping[str, int], remaining: Mapping[tuple[str, str], int], drift: int | None
+    ) -> None:
+        self._day_costs = day_costs
+        self._remaining = remaining
+        self._drift = drift
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """The families that Prometheus reads."""
+        days = GaugeMetricFamily(DAILY_COST, "Spent today so far, in the organisation's time zone.", labels=["org"])
+        for org, nanos in self._day_costs.items():
+            days.add_metric([org], nanos / NANOS_PER_USD)
+        left = GaugeMetricFamily(
+            BUDGET_REMAINING, "The least that is left in a hard budget of a scope.", labels=["org", "scope"]
+        )
+        for (org, scope), nanos in self._remaining.items():
+            left.add_metric([org, scope], nanos / NANOS_PER_USD)
+        drift = GaugeMetricFamily(COUNTER_DRIFT, "By how much counters were wrong when they were last counted anew.")
+        if self._drift is not None:
+            drift.add_metric([], self._drift / NANOS_PER_USD)
+        return days, left, drift

@@ -108,7 +108,7 @@ class Worker(Service):
 
 
 class Beat(Service):
-    """Celery beat: it puts what is due into the queue."""
+    """Celery beat: it puts what is due into the queue, together with every other beat on the same Valkey."""
 
     name: ClassVar[str] = "beat"
     stop_signals: ClassVar = ((signal.SIGTERM, 5.0),)
@@ -125,7 +125,7 @@ class Beat(Service):
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "celery", "-A", self.app, "beat", "--loglevel", "INFO"),
-            *("--schedule", str(self.data_dir / "beat-schedule"), "--pidfile", str(self._pid_path)),
+            *("--scheduler", "costhub.beat.SharedScheduler", "--pidfile", str(self._pid_path)),
         ]
 
     def is_ready(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from proxy.core.row import Row, add_plan, add_request
-from proxy.types import Attempt, Hold, Plan, Request
+from proxy.types import Attempt, Hold, Plan, Request, Timing
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 
@@ -31,6 +31,10 @@ class Entry:
     upstream_ns: int = 0
     # In a slower lane.
     waited_ns: int = 0
+    # What was waited for, as a trace shows it.
+    timings: list[Timing] = field(default_factory=list)
+    # The caller's trace, as the header says it (W3C Trace Context).
+    traceparent: str = ""
 
     def note_request(self, request: Request) -> None:
         """What was asked for, also where it is refused next."""

@@ -19,6 +19,7 @@ from proxy.core.row import Row, add_attempts, add_usage, correction_row, dump_ro
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
 from proxy.edges.tally import Tally
+from proxy.edges.traces import Tracer
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 from proxy.errors import ApiError, GovernanceUnavailable
 from proxy.types import Certainty, Usage
@@ -74,9 +75,10 @@ class _Writing:
 class Ledger:
     """Writes entries, and does not let go of one before it is written."""
 
-    def __init__(self, valkey: Valkey, limits: Limits) -> None:
+    def __init__(self, valkey: Valkey, limits: Limits, tracer: Tracer | None = None) -> None:
         self._valkey = valkey
         self._limits = limits
+        self._tracer = tracer
         self._under_way = 0
         self._again: deque[_Posting] = deque()
         self._repeater: asyncio.Task[None] | None = None
@@ -96,6 +98,8 @@ class Ledger:
             _log.error("closing with entries unwritten", extra={"entries": self._under_way})
         if self._repeater:
             self._repeater.cancel()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     def check_room(self) -> None:
         """Raise GovernanceUnavailable while so many entries wait for Valkey that a further one could not be promised a
@@ -118,6 +122,8 @@ class Ledger:
         failpoints.reach("before_settle")
         self._write(entry)
         self._tally.count(entry.org.slug, entry.row)
+        if self._tracer is not None:
+            self._tracer.note(entry)
         failpoints.reach("settle_sent")
 
     def _write(self, entry: Entry) -> None:

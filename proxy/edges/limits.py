@@ -35,7 +35,7 @@ from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
-from proxy.types import NO_LIMIT, Bound, Hold, Plan, Rate, Scope
+from proxy.types import NO_LIMIT, RESERVED, Bound, Hold, Plan, Rate, Scope
 from tenants.choices import LimitUnit
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Limits:
         self._open: dict[str, int] = {}
         self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
-        self._counting: dict[str, asyncio.Future[None]] = {}
+        self._counting: dict[str, asyncio.Future[recount.Recount]] = {}
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
 
     async def open(self) -> None:
@@ -166,6 +166,7 @@ class Limits:
         if attempt == 1:
             _check_admission(plan)
         keys, arguments = _reserve_command(plan, bound, entry, attempt)
+        began = clock.monotonic_ns()
         try:
             answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
         except asyncio.CancelledError:
@@ -185,6 +186,8 @@ class Limits:
                 "Budgets cannot be checked at the moment, so nothing was spent. Try again.",
                 headers={"retry-after": "1"},
             ) from error
+        finally:
+            entry.timings.append((RESERVED, attempt, began, clock.monotonic_ns()))
         return answer
 
     def _take(self, answer: Sequence[Any], plan: Plan, entry: Entry) -> Hold:

@@ -23,7 +23,7 @@ from proxy.edges import drain
 from proxy.edges.valkey import Script
 from proxy.types import Scope
 from tenants.access import list_org_ids, org_scope
-from tenants.choices import BudgetScope
+from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import BudgetSnapshot, OrgSnapshot
 
@@ -59,7 +59,15 @@ class Count:
     match: dict[str, Any]
 
 
-def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What a recount found: by how many nanos counters were wrong, and of a whole shard what everybody has spent."""
+
+    drift: int = 0
+    orgs: tuple[tuple[OrgSnapshot, tuple[Count, ...]], ...] = ()
+
+
+def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: bool = False) -> Recount:
     """Set the counters of these scopes of one organisation; with no scopes, every counter of the shard, and open it.
 
     ``only_missing``: leave it when another process has done so meanwhile. Raises RecountFailed.
@@ -68,10 +76,11 @@ def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: b
         with transaction.atomic():
             drain.wait_for_lock(shard)
             if only_missing and _is_known(shard, scopes):
-                return
+                return Recount()
             first_unread = _drain_within(shard)
-            counts = _count_scopes(org_id, scopes) if scopes else list(_count_shard(shard))
-            _set_counters(shard, counts, first_unread, opens_epoch=not scopes)
+            orgs = () if scopes else tuple((org, tuple(counts)) for org, counts in _count_shard(shard))
+            counts = _count_scopes(org_id, scopes) if scopes else [one for _, counts in orgs for one in counts]
+            return Recount(_set_counters(shard, counts, first_unread, opens_epoch=not scopes), orgs)
     except (DatabaseError, redis.RedisError) as error:
         _log.warning("a recount failed", extra={"shard": shard, "error": type(error).__name__})
         raise RecountFailed from error
@@ -88,7 +97,7 @@ def find_drift(shard: int) -> list[tuple[str, int, int]]:
         if client().xrange(keyspace.ledger_key(shard), min=first_unread, count=1):
             return []
         differing = []
-        for count in _count_shard(shard):
+        for count in (one for _, counts in _count_shard(shard) for one in counts):
             found = client().hget(count.scope.counter, "s")
             is_over = count.scope.ends_ms <= clock.now_ms() - ADMISSION_MS
             if (
@@ -150,23 +159,22 @@ def _count_scopes(org_id: str, scopes: Sequence[Scope]) -> list[Count]:
     return list(counts.values())
 
 
-def _count_shard(shard: int) -> Iterable[Count]:
-    """Every budget's counts in the periods that matter, for every subject that has spent in it."""
-    now_ms = clock.now_ms()
+def _count_shard(shard: int) -> Iterable[tuple[OrgSnapshot, list[Count]]]:
+    """Every organisation's counts in the periods that matter, for all who have spent in them."""
     for org_id, of_shard, _ in list_org_ids():
-        if of_shard != shard:
-            continue
-        org = load_org_snapshot(str(org_id))
-        if org is None:
-            continue
-        with org_scope(org_id):
-            for budget in org.budgets:
-                for period in _list_periods(org, budget, now_ms):
-                    if _is_default(budget):
-                        yield from _count_all(org, budget, period)
-                    else:
-                        subject = budget.subject or org.id
-                        yield _count(org.id, make_scope(org, budget, subject, period.starts_ms))
+        org = load_org_snapshot(str(org_id)) if of_shard == shard else None
+        if org is not None:
+            with org_scope(org_id):
+                yield org, list(_count_org(org, clock.now_ms()))
+
+
+def _count_org(org: OrgSnapshot, now_ms: int) -> Iterable[Count]:
+    for budget in org.budgets:
+        for period in _list_periods(org, budget, now_ms):
+            if _is_default(budget):
+                yield from _count_all(org, budget, period)
+            else:
+                yield _count(org.id, make_scope(org, budget, budget.subject or org.id, period.starts_ms))
 
 
 def _list_periods(org: OrgSnapshot, budget: BudgetSnapshot, now_ms: int) -> list[Scope]:
@@ -183,11 +191,12 @@ def _is_default(budget: BudgetSnapshot) -> bool:
 def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Iterable[Count]:
     """The count of everybody who has spent from a default budget in a period, and then its mark."""
     kind = BudgetScope(budget.scope)
+    source = _source_of(period)
     if kind is BudgetScope.TAG:
         what = "tag.key || '=' || tag.value"
-        source = "proxy_ledgerentry CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
+        source += " CROSS JOIN LATERAL jsonb_each_text(tags) AS tag"
     else:
-        what, source = f"{_COLUMNS[kind]}::text", "proxy_ledgerentry"
+        what = f"{_COLUMNS[kind]}::text"
     condition, values = _condition_of(org.id, period)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -202,6 +211,11 @@ def _count_all(org: OrgSnapshot, budget: BudgetSnapshot, period: Scope) -> Itera
             yield Count(scope, settled, _match_of(org.id, scope))
     # Last: it says that the others are there, and they are written in this order.
     yield Count(make_scope(org, budget, "", period.starts_ms), 0, _NOTHING)
+
+
+def _source_of(period: Scope) -> str:
+    """What to sum: the ledger, and for a budget of all time what was spent in months that are gone as well."""
+    return "proxy_spendever" if period.period == BudgetPeriod.TOTAL else "proxy_ledgerentry"
 
 
 def _match_of(org_id: str, scope: Scope) -> dict[str, Any]:
@@ -240,14 +254,16 @@ def _count(org_id: str, scope: Scope) -> Count:
         values.append(scope.subject)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT COALESCE(sum(effective_cost), 0)::bigint FROM proxy_ledgerentry"  # noqa: S608 - as above
+            f"SELECT COALESCE(sum(effective_cost), 0)::bigint FROM {_source_of(scope)}"  # noqa: S608 - as above
             f" WHERE {condition}",
             values,
         )
         return Count(scope, int(cast("tuple[int]", cursor.fetchone())[0]), _match_of(org_id, scope))
 
 
-def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, opens_epoch: bool) -> None:
+def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, opens_epoch: bool) -> int:
+    """Gives the nanos by which counters were wrong."""
+    drift = 0
     script = client().register_script(REBUILD.source)
     groups = [counts[start : start + _COUNTERS_A_CALL] for start in range(0, len(counts), _COUNTERS_A_CALL)] or [[]]
     for place, group in enumerate(groups):
@@ -263,4 +279,5 @@ def _set_counters(shard: int, counts: Sequence[Count], first_unread: str, *, ope
                 count.scope.kept_until_ms,
                 orjson.dumps(count.match),
             )
-        script(keys=keys, args=arguments)
+        drift += int(script(keys=keys, args=arguments)[1])
+    return drift

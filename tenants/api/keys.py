@@ -24,6 +24,7 @@ class KeyAnswer(Answer):
     project = serializers.UUIDField(source="project_id")
     project_name = serializers.CharField(source="project.name")
     models = serializers.ListField(source="allowed_models", child=serializers.CharField())
+    is_expired = serializers.BooleanField()
 
     class Meta:
         model = ApiKey
@@ -36,6 +37,7 @@ class KeyAnswer(Answer):
             "end_user",
             "models",
             "expires_at",
+            "is_expired",
             "revoked_at",
             "is_stopped",
             "rotated_to",

@@ -33,6 +33,11 @@ class ApiKey(TenantRow):
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}"
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether it is refused because its time is over: a grace after a rotation ends like this too."""
+        return self.expires_at is not None and self.expires_at <= clock.now()
+
 
 class AdminToken(TenantRow):
     """A token of the management API, with the rights of a role."""

@@ -44,6 +44,8 @@ IN_THE_JOBS = {
 }
 #: off the money path: tests/billing/test_sender.py, tests/billing/test_rollups.py
 IN_BILLING = ("delivery_taken", "delivery_sent", "rollup_computed")
+#: tests/proxy/edges/test_retention.py
+IN_RETENTION = ("month_carried", "month_dropped")
 RUN_JOB = """
 import django; django.setup()
 import time_machine
@@ -66,7 +68,7 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
 
 
 def test_every_place_has_its_turn() -> None:
-    assert {*IN_THE_PROXY, *IN_THE_JOBS, *IN_BILLING} == set(failpoints.NAMES)
+    assert {*IN_THE_PROXY, *IN_THE_JOBS, *IN_BILLING, *IN_RETENTION} == set(failpoints.NAMES)
 
 
 @pytest.mark.parametrize("place", IN_THE_PROXY)

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.plugin import DjangoDbBlocker
 
-from costhub.lib import keyspace
+from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from costhub.stack.valkey import Valkey
 from proxy import tasks
@@ -80,6 +81,7 @@ class TestReadiness:
                 {"checks": {"postgresql": False, "valkey": True, "migrations": False}},
             )
             assert get(proxy, "/healthz").status_code == 200
+            assert "costhub_holds_open" in get(proxy, "/metrics").text
 
     def test_a_database_that_is_not_migrated_is_not_ready(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
         stack = request.config.stash.get(STACK, None)
@@ -231,6 +233,37 @@ class TestMetrics:
         finally:
             client().zrem(keyspace.leases_key(shard), lease)
         assert metered.find("costhub_holds_open") == before
+
+    def test_the_age_of_jobs_is_told_while_no_worker_runs(self, metered: Metered) -> None:
+        client().hset(keyspace.JOBS, "proxy.tasks.drain_ledger", clock.now_ms() - 1_000_000)
+        client().hdel(keyspace.JOBS, "proxy.tasks.reap_reservations")
+        client().rpush(keyspace.QUEUE, "a message")
+        try:
+            assert 1_000 <= metered.find("costhub_job_age_seconds", task="drain_ledger") < 1_300
+            assert metered.find("costhub_job_age_seconds", task="reap_reservations") == inf
+            assert metered.find("costhub_queued_tasks") == 1
+        finally:
+            client().delete(keyspace.JOBS, keyspace.QUEUE)
+
+    def test_spend_of_today_budgets_and_drift_are_those_of_the_last_recount(
+        self, metered: Metered, acme: Tenant
+    ) -> None:
+        make_budget(acme, "2.00")
+        call(metered, acme, 4)
+        wait_until(lambda: metered.find("llm_tokens_total", org=acme.org.slug, direction="output") == 48)
+        try:
+            tasks.rebuild_counters()
+            with org_scope(acme.org_id):
+                spent = sum(row.effective_cost for row in LedgerEntry.objects.filter(org_id=acme.org_id))
+            assert spent > 0
+            assert metered.find("llm_daily_cost_dollars", org=acme.org.slug) == spent / 1e9
+            assert metered.find("llm_budget_remaining_dollars", org=acme.org.slug, scope="organization") == (
+                (2_000_000_000 - spent) / 1e9
+            )
+            assert metered.find("costhub_counter_drift_dollars") == 0
+        finally:
+            client().delete(keyspace.FIGURES)
+        assert metered.find("llm_daily_cost_dollars", org=acme.org.slug) == 0
 
     def test_the_overhead_is_a_histogram(self, metered: Metered, acme: Tenant) -> None:
         call(metered, acme, 40)

@@ -39,6 +39,8 @@ def count(table: str, condition: str = "true", *values: UUID) -> int:
 @pytest.fixture
 def furnished(world: World) -> World:
     """Both organisations have a row in every tenant table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_ensure_partitions('2000-01-01', 0)")
     for tenant in (world.acme, world.mallcorp):
         make_catalog(tenant)
         budget = make_budget(tenant, "10.00")
@@ -50,11 +52,13 @@ def furnished(world: World) -> World:
             create_end_user(actor=tenant.owner, external_id="u-1")
             record_call(tenant, "2 days")
             record_call(tenant, "0 days")
+            record_old_call(tenant)
     with connection.cursor() as cursor:
         rolled = 1
         while rolled:
             cursor.execute("SELECT costhub_roll_up(1000, date_trunc('day', now(), 'UTC') + interval '12 hours')")
             (rolled,) = cursor.fetchone()
+        cursor.execute("SELECT costhub_drop_ledger_month('2000-01-01')")
     # At noon the day before yesterday is a sum, today's first quarter of an hour too, and today is not; these wait.
     for tenant in (world.acme, world.mallcorp):
         record_call(tenant, "0 days")
@@ -63,12 +67,21 @@ def furnished(world: World) -> World:
 
 def record_call(tenant: Tenant, age: str) -> None:
     """A call at the beginning of today, or of a day so long ago."""
+    insert_call(tenant, "date_trunc('day', now(), 'UTC') - %s::interval", age, 0)
+
+
+def record_old_call(tenant: Tenant) -> None:
+    """A call that cost something in a month that is dropped."""
+    insert_call(tenant, "%s::timestamptz", "2000-01-10", 1)
+
+
+def insert_call(tenant: Tenant, moment: str, argument: str, cost: int) -> None:
     with org_scope(tenant.org.pk), connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO proxy_ledgerentry SELECT date_trunc('day', now(), 'UTC') - %s::interval, gen_random_uuid(), %s,
-               %s, %s, '', '{}', 'call', NULL, '', '', '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', NULL, false, false, 0, '', '',
-               200, '', '', 0, NULL, NULL, now()""",
-            [age, tenant.org.pk, tenant.project.pk, tenant.key.pk],
+            f"""INSERT INTO proxy_ledgerentry SELECT {moment}, gen_random_uuid(), %s, %s, %s, '', '{{}}', 'call', NULL, '', '',
+                '', NULL, '', '[]', false, 0, 0, 0, 0, 0, 0, 0, 0, %s, '{{}}', NULL, false, false, 0, '', '', 200, '', '', 0,
+                NULL, NULL, now()""",
+            [argument, tenant.org.pk, tenant.project.pk, tenant.key.pk, cost],
         )
 
 

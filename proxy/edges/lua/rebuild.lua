@@ -9,6 +9,8 @@
 -- The caller holds the shard's drain lock; every event before that id is in the sums that it brings, none after.
 -- Counters are set, never added to. What is held is summed anew over the open holds. An event that is only written
 -- again ('again') was counted under its first copy.
+--
+-- Answers {how many counters, nanos by which those that were there were wrong, too much or too little}
 -- The period of an event is that of its started_at_ms, as it was when its money was reserved.
 local counters = #KEYS - 3
 local settled, held, first, last, match = {}, {}, {}, {}, {}
@@ -52,10 +54,13 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
     end
 end
 
+local drift = 0
 for place = 1, counters do
     local key = KEYS[3 + place]
+    local before = redis.call('HGET', key, 's')
+    if before then drift = drift + math.abs(tonumber(before) - settled[place]) end
     redis.call('HSET', key, 's', string.format('%.0f', settled[place]), 'h', string.format('%.0f', held[place]))
     redis.call('PEXPIREAT', key, ARGV[2 + (place - 1) * 5 + 4])
 end
 if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'NX') end
-return counters
+return {counters, string.format('%.0f', drift)}

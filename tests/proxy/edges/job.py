@@ -1,8 +1,9 @@
-"""``python -m tests.proxy.edges.job drain|drain_all|reap SHARD`` or ``correct ORGANISATION``: a worker's job in a process of its own, to be killed."""
+"""``python -m tests.proxy.edges.job drain|drain_all|reap SHARD``, ``correct ORGANISATION`` or ``drop MONTH``: a worker's job in a process of its own, to be killed."""
 
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import django
@@ -33,7 +34,7 @@ def main(job: str, about: str) -> None:
     from costhub.lib.net import gate_from_settings
     from costhub.lib.redis import client
     from proxy import truth
-    from proxy.edges import drain, reaper
+    from proxy.edges import drain, reaper, retention
 
     if job == "drain":
         drain.drain(int(about))
@@ -44,6 +45,8 @@ def main(job: str, about: str) -> None:
         reaper.reap(int(about))
     elif job == "correct":
         truth.correct_estimates(about, gate_from_settings())
+    elif job == "drop":
+        retention.drop_month(date.fromisoformat(about))
 
 
 if __name__ == "__main__":

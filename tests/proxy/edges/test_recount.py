@@ -181,11 +181,11 @@ class TestOneBudget:
             def register_script(self, source: bytes) -> Any:
                 return self
 
-            def __call__(self, keys: list[str], args: list[Any]) -> None:
+            def __call__(self, keys: list[str], args: list[Any]) -> Any:
                 if len(written) >= 4:
                     raise redis.ConnectionError
                 written.extend(keys[3:])
-                script(keys=keys, args=args)
+                return script(keys=keys, args=args)
 
         with monkeypatch.context() as patch, pytest.raises(RecountFailed):
             patch.setattr(recount, "client", lambda: _Half(Dying()))

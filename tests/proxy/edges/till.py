@@ -170,7 +170,7 @@ class Till:
         for line, settled in sums:
             keys.append(line.key)
             arguments += (settled, 0, FORGET_AT, FORGET_AT, orjson.dumps(match or {}))
-        return cast("int", self._run(REBUILD, keys, arguments))
+        return cast("list[int]", self._run(REBUILD, keys, arguments))[0]
 
     def hold_keys(self, hold_id: str) -> list[str]:
         """What became of a hold, the hold, and the leases."""

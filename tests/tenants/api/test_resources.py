@@ -119,6 +119,7 @@ class TestKeys:
             "end_user": "u-1",
             "models": ["small"],
             "expires_at": None,
+            "is_expired": False,
             "revoked_at": None,
             "is_stopped": False,
             "rotated_to": None,

@@ -1,0 +1,51 @@
+"""The jobs that keep the installation tidy and watch over it. The schedule is one table, ``costhub.schedule``."""
+
+import logging
+
+from celery import shared_task
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError
+
+from costhub.lib import clock
+from costhub.watch import find_troubles, tell_troubles
+from proxy.edges import retention
+from tenants.access import list_org_ids
+from tenants.actions.expiry import note_expired
+
+_log = logging.getLogger(__name__)
+
+
+@shared_task
+def watch_jobs() -> int:
+    """Tell operators of jobs that are late, of a ledger that lags and of a queue that grows."""
+    return tell_troubles(find_troubles())
+
+
+@shared_task
+def expire_keys() -> int:
+    """Tell the audit log of keys and tokens that have expired."""
+    return sum(note_expired(org_id) for org_id, _, _ in list_org_ids())
+
+
+@shared_task
+def drop_old_months() -> int:
+    """Drop the ledger's months that are older than the operator keeps. Gives how many; the rest waits for the next run."""
+    if not settings.LEDGER_MONTHS:
+        return 0
+    dropped = 0
+    for month in retention.list_months(retention.first_month_kept(clock.now().date(), settings.LEDGER_MONTHS)):
+        try:
+            if not retention.drop_month(month):
+                break
+        except DatabaseError as error:
+            _log.warning("a month was not dropped", extra={"month": str(month), "error": type(error).__name__})
+            break
+        dropped += 1
+    return dropped
+
+
+@shared_task
+def clear_sessions() -> None:
+    """Forget sign-ins that have ended."""
+    call_command("clearsessions")
