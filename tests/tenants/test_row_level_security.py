@@ -14,6 +14,7 @@ from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.actions.increases import increase_budget
 from tests.billing.alerts import make_alerts
+from tests.billing.outlook import store_anomaly, store_forecast
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 DIRECT = "permission denied for table"
@@ -46,6 +47,8 @@ def furnished(world: World) -> World:
         budget = make_budget(tenant, "10.00")
         make_rate_limit(tenant, 10)
         make_alerts(tenant)
+        store_forecast(tenant)
+        store_anomaly(tenant)
         with org_scope(tenant.org.pk):
             until = clock.now() + timedelta(days=1)
             increase_budget(actor=tenant.owner, budget=budget, amount_nanos=Nanos(1), until=until)
