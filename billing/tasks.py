@@ -5,16 +5,18 @@ The schedule is one table, in ``costhub.celery``.
 
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from celery import shared_task
+from django.db import connections
 
 from billing.actions import anomalies, forecasts
 from billing.actions.retention import forget_old
 from billing.actions.rollups import roll_up as roll_up_some
-from billing.sender import list_due_orgs, send_due
+from billing.sender import TURN_SECONDS, list_due_orgs, send_due
 from billing.watches import budgets, calls, drift, outlook, standing
 from costhub.lib import clock
 from costhub.lib.database import try_to_be_only
@@ -27,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 #: locks of PostgreSQL, one for each job that may run once at a time
 _WATCHING: Final = 0x57415443_48425544  # "WATCHBUD"
-#: an organisation with many messages waits for the others after so many batches
-_BATCHES: Final = 20
+#: so many organisations are sent for at once
+_SENDERS: Final = 8
 #: one run of the sums goes on for so long while there is something to do
 ROLL_UP_FOR_SECONDS: Final = 30
 _NANOS: Final = 1_000_000_000
@@ -103,15 +105,27 @@ def watch_drift() -> int:
 
 @shared_task
 def send_messages() -> int:
-    """Send what is due. Two at once take different messages."""
-    gate = gate_from_settings()
-    sent = 0
-    for org_id in list_due_orgs(clock.now()):
-        for _ in range(_BATCHES):
-            taken = send_due(org_id, gate)
+    """Send what is due, organisations beside each other, so that one whose receivers hang keeps no other waiting. Two runs at
+    once take different messages."""
+    org_ids = list_due_orgs(clock.now())
+    if not org_ids:
+        return 0
+    with ThreadPoolExecutor(min(_SENDERS, len(org_ids))) as senders:
+        return sum(senders.map(_send_turn, org_ids))
+
+
+def _send_turn(org_id: UUID) -> int:
+    """An organisation's turn: until nothing is due, or its time is up."""
+    gate, sent = gate_from_settings(), 0
+    ends = clock.monotonic_ns() + TURN_SECONDS * _NANOS
+    try:
+        while clock.monotonic_ns() < ends and (taken := send_due(org_id, gate)):
             sent += taken
-            if not taken:
-                break
+    except Exception:  # noqa: BLE001 - whatever it is, the others' messages have done nothing wrong
+        _log.exception("messages could not be sent", extra={"org": str(org_id)})
+    finally:
+        # This thread's: it ends.
+        connections.close_all()
     return sent
 
 

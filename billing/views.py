@@ -52,6 +52,8 @@ STATUSES: Final = {
     "5xx": "5xx",
 }
 ROWS: Final = (5, 20)
+#: what charts and tables show of spend
+_SHOWN: Final = ("requests", "input_tokens", "output_tokens", "effective_cost")
 PAGE: Final = 50
 _NO_NAME: Final = "(none)"
 _NEAR_PER_CENT: Final = 80
@@ -82,7 +84,9 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = ROWS[1] if params.get("rows") == str(ROWS[1]) else ROWS[0]
     tiles = month_tiles(actor, now)
     zone = ZoneInfo(actor.org.time_zone)
-    spend = find_spend(actor, start=span.start, end=span.end, group_by=[span.unit, stack], filters=filters)
+    spend = find_spend(
+        actor, start=span.start, end=span.end, group_by=[span.unit, stack], filters=filters, measures=_SHOWN
+    )
     tables = [
         _table(actor, span, filters, group, title, rows, spend if group == stack else None)
         for group, title in (("model", "Models"), ("key", "Keys"))
@@ -242,7 +246,7 @@ def _table(
 ) -> dict[str, Any]:
     """Spend by ``group``: from the chart where that is stacked by it, so that the ledger is asked once."""
     spend = (
-        find_spend(actor, start=span.start, end=span.end, group_by=[group], filters=filters)
+        find_spend(actor, start=span.start, end=span.end, group_by=[group], filters=filters, measures=_SHOWN)
         if chart is None
         else chart.regroup(group)
     )
@@ -273,7 +277,7 @@ def _sparklines(actor: Actor, tiles: MonthTiles, now: datetime) -> dict[str, str
     start, _ = period_bounds("day", now, actor.org.time_zone)
     by_hour = {
         row.group["hour"]: row.totals.effective_cost
-        for row in find_spend(actor, start=start, end=now, group_by=["hour"]).rows
+        for row in find_spend(actor, start=start, end=now, group_by=["hour"], measures=["effective_cost"]).rows
     }
     hours = [hour.astimezone(zone).isoformat() for hour in list_hours(start, now, zone)]
     return {

@@ -23,8 +23,10 @@ def read_backlog() -> Backlog:
         pipe.zcard(keyspace.leases_key(shard))
         pipe.xlen(keyspace.ledger_key(shard))
         pipe.xrange(keyspace.ledger_key(shard), count=1)
-    pipe.llen(keyspace.QUEUE)
-    *answers, queued = pipe.execute()
+    for queue in keyspace.QUEUES:
+        pipe.llen(queue)
+    found = pipe.execute()
+    answers, queued = found[: -len(keyspace.QUEUES)], sum(found[-len(keyspace.QUEUES) :])
     oldest = [int(events[0][0].partition(b"-")[0]) for events in answers[2::3] if events]
     return Backlog(
         holds=sum(answers[0::3]),

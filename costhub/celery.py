@@ -51,7 +51,11 @@ def _when(job: schedule.Job) -> float | crontab:
 
 
 app.conf.beat_schedule = {
-    job.task: {"task": job.task, "schedule": _when(job), "options": {"expires": job.expires_seconds}}
+    job.task: {
+        "task": job.task,
+        "schedule": _when(job),
+        "options": {"expires": job.expires_seconds, "queue": job.queue},
+    }
     for job in schedule.JOBS
 }
 app.autodiscover_tasks(["costhub", "proxy", "billing"])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from costhub.lib.keyspace import QUICK_QUEUE, SLOW_QUEUE
+
 _HOUR: Final = 3_600
 
 
@@ -13,11 +15,18 @@ class Job:
     task: str
     every_seconds: float
     minute: int | None = None
+    #: one that takes its time has a worker of its own, so that nobody waits for a mail behind a forecast
+    is_slow: bool = False
 
     @property
     def name(self) -> str:
         """What people and labels call it."""
         return self.task.rpartition(".")[2]
+
+    @property
+    def queue(self) -> str:
+        """Where its messages lie."""
+        return SLOW_QUEUE if self.is_slow else QUICK_QUEUE
 
     @property
     def expires_seconds(self) -> float:
@@ -31,22 +40,26 @@ class Job:
 
 
 def _hourly(task: str, *, minute: int) -> Job:
-    return Job(task, _HOUR, minute=minute)
+    return Job(task, _HOUR, minute=minute, is_slow=True)
+
+
+def _slow(task: str, every_seconds: float) -> Job:
+    return Job(task, every_seconds, is_slow=True)
 
 
 JOBS: Final = (
     Job("proxy.tasks.drain_ledger", 0.5),
     Job("proxy.tasks.reap_reservations", 5),
-    Job("proxy.tasks.correct_estimates", 5),
+    _slow("proxy.tasks.correct_estimates", 5),
     Job("proxy.tasks.announce_versions", 5),
     Job("billing.tasks.watch_budgets", 1),
     Job("billing.tasks.send_messages", 1),
-    Job("billing.tasks.roll_up", 10),
+    _slow("billing.tasks.roll_up", 10),
     Job("billing.tasks.watch_calls", 15),
     Job("billing.tasks.review_budgets", 30),
-    Job("proxy.tasks.rebuild_counters", 120),
-    Job("billing.tasks.watch_standing", 300),
-    Job("billing.tasks.watch_drift", 600),
+    _slow("proxy.tasks.rebuild_counters", 120),
+    _slow("billing.tasks.watch_standing", 300),
+    _slow("billing.tasks.watch_drift", 600),
     Job("costhub.tasks.watch_jobs", 30),
     _hourly("billing.tasks.refresh_forecasts", minute=4),
     _hourly("proxy.tasks.make_partitions", minute=7),

@@ -31,12 +31,12 @@ HOURLY = "proxy.tasks.make_partitions"
 @pytest.fixture(autouse=True)
 def _all_is_well(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every job has just succeeded, and the streams are this test's alone."""
-    client().delete(keyspace.ALARMS, keyspace.QUEUE)
+    client().delete(keyspace.ALARMS, keyspace.QUEUES[0])
     for job in schedule.JOBS:
         remember_success(job.task)
     monkeypatch.setattr(keyspace, "ledger_key", lambda shard: f"test:{shard}:ledger")
     yield
-    client().delete(keyspace.ALARMS, keyspace.QUEUE, keyspace.JOBS)
+    client().delete(keyspace.ALARMS, keyspace.QUEUES[0], keyspace.JOBS)
 
 
 @pytest.fixture
@@ -111,9 +111,9 @@ class TestTroubles:
             client().delete("test:3:ledger")
 
     def test_a_queue_that_nobody_empties(self) -> None:
-        client().rpush(keyspace.QUEUE, *range(QUEUED))
+        client().rpush(keyspace.QUEUES[0], *range(QUEUED))
         assert names() == []
-        client().rpush(keyspace.QUEUE, 1)
+        client().rpush(keyspace.QUEUES[0], 1)
         assert names() == ["queue"]
         assert backlog.read_backlog().queued == QUEUED + 1
 
@@ -145,9 +145,9 @@ class TestTelling:
 
     def test_two_troubles_are_two_messages(self, operator: User, mailoutbox: list[EmailMessage]) -> None:
         let_pass(COUNTERS, 700)
-        client().rpush(keyspace.QUEUE, *range(QUEUED + 1))
+        client().rpush(keyspace.QUEUES[0], *range(QUEUED + 1))
         assert watch_jobs() == 2
-        client().delete(keyspace.QUEUE)
+        client().delete(keyspace.QUEUES[0])
         assert watch_jobs() == 1
         assert mailoutbox[-1].subject == "CostHub: queue is over"
 

@@ -20,7 +20,7 @@ from tenants.choices import Permission
 from tenants.models import Membership, Organization
 
 #: longer than any sending takes: whoever took a message and is not done by then is dead
-LEASE: Final = timedelta(seconds=120)
+LEASE: Final = timedelta(seconds=180)
 _BATCH: Final = 50
 
 
@@ -65,6 +65,11 @@ def take_due(org: Organization, now: datetime) -> list[Delivery]:
     for row in taken:
         row.tries += 1
     return taken
+
+
+def give_back(rows: Sequence[Delivery], now: datetime) -> None:
+    """They were taken and there was no time to send them: they are due as before."""
+    _update(rows, state=DeliveryState.QUEUED.value, due_at=now, tries=F("tries") - 1)
 
 
 def settle_sent(rows: Sequence[Delivery], now: datetime, message_id: UUID, status: int | None) -> None:

@@ -55,14 +55,17 @@ def find_spend(
     end: datetime,
     group_by: Sequence[str] = (),
     filters: LedgerFilters | None = None,
+    measures: Sequence[str] = MEASURES,
 ) -> Spend:
     """Sum the ledger over ``[start, end)`` by any of ``GROUPS`` and ``tag:<name>``, in the organisation's time zone.
+
+    ``measures`` are those that the caller will look at: the others stay zero, and the answer comes sooner.
 
     Raises Forbidden if the actor may not see money, InvalidField for a group or filter that there is not.
     """
     actor.check(Permission.READ_MONEY)
     names = check_groups(group_by)
-    found = add_up(actor, replace(filters or LedgerFilters(), start=start, end=end), names, MEASURES)
+    found = add_up(actor, replace(filters or LedgerFilters(), start=start, end=end), names, measures)
     labels = {name: find_names(actor, name, (sums.keys[place] for sums in found)) for place, name in enumerate(names)}
     zone = ZoneInfo(actor.org.time_zone)
     rows = tuple(_spend_row(sums, names, labels, zone) for sums in found)

@@ -103,5 +103,4 @@ def month_tiles(actor: Actor, now: datetime) -> MonthTiles:
 
 def _sum(actor: Actor, start: datetime, end: datetime) -> Totals:
     found = add_up(actor, LedgerFilters(start=start, end=end), (), ("requests", "effective_cost"))
-    amounts = found[0].amounts if found else {}
-    return Totals(requests=amounts.get("requests", 0), effective_cost=amounts.get("effective_cost", 0))
+    return read_totals(found[0].amounts) if found else Totals()

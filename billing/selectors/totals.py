@@ -53,13 +53,13 @@ class Totals:
 
 
 def read_totals(amounts: Mapping[str, int]) -> Totals:
-    """The ``MEASURES`` of a sum."""
-    savings = {name: amounts[f"saved_by_{name}"] for name in MECHANISMS}
+    """Some of the ``MEASURES`` of a sum; one that was not asked for is zero."""
+    savings = {name: amounts.get(f"saved_by_{name}", 0) for name in MECHANISMS}
     return Totals(
-        requests=amounts["requests"],
-        input_tokens=amounts["input_tokens"],
-        output_tokens=amounts["output_tokens"],
-        list_cost=amounts["list_cost"],
-        effective_cost=amounts["effective_cost"],
+        requests=amounts.get("requests", 0),
+        input_tokens=amounts.get("input_tokens", 0),
+        output_tokens=amounts.get("output_tokens", 0),
+        list_cost=amounts.get("list_cost", 0),
+        effective_cost=amounts.get("effective_cost", 0),
         savings={name: nanos for name, nanos in savings.items() if nanos},
     )

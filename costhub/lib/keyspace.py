@@ -24,7 +24,10 @@ ALL_KEYS: Final = "*"
 #: before every key of Celery's: its queue lives in the same database
 CELERY_PREFIX: Final = "celery:"
 #: Celery's one queue
-QUEUE: Final = f"{CELERY_PREFIX}celery"
+#: Celery's lists of what no worker has taken yet: what people wait for, and what takes its time
+QUICK_QUEUE: Final = "celery"
+SLOW_QUEUE: Final = "slow"
+QUEUES: Final = tuple(f"{CELERY_PREFIX}{name}" for name in (QUICK_QUEUE, SLOW_QUEUE))
 #: task -> millisecond at which a beat last put it into the queue
 BEAT: Final = "costhub:beat"
 #: task -> millisecond at which it last succeeded

@@ -18,7 +18,7 @@ from costhub.stack.ports import HOST, is_free, next_free_port
 from costhub.stack.postgres import Postgres
 from costhub.stack.private_files import make_passable, read_json, write_json
 from costhub.stack.processes import die_with_parent
-from costhub.stack.services import Beat, Proxy, Worker
+from costhub.stack.services import Beat, Proxy, SlowWorker, Worker
 from costhub.stack.supervisor import StopRequested, Supervisor
 from costhub.stack.valkey import Valkey
 
@@ -94,6 +94,7 @@ def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
     supervisor.start(
         Proxy(options.data_dir, environment, port=port, workers=options.workers),
         Worker(options.data_dir, environment),
+        SlowWorker(options.data_dir, environment),
         Beat(options.data_dir, environment),
     )
     return Stack(port, demo, environment)

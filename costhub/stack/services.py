@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from costhub.lib.keyspace import CELERY_PREFIX
+from costhub.lib.keyspace import CELERY_PREFIX, QUICK_QUEUE, SLOW_QUEUE
 from costhub.stack.model_server import get_status
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
@@ -20,7 +20,6 @@ from costhub.stack.private_files import make_passable
 
 #: how long the web server lets calls in flight end, and then its own last entries be written
 DRAIN_SECONDS: Final = 30
-WORKER_CONCURRENCY: Final = 2
 #: a worker has the same few processes for all of its tasks, and one database connection in each
 KEPT_SECONDS: Final = 60
 
@@ -85,6 +84,8 @@ class Worker(Service):
     """The Celery worker: it drains the ledger stream and runs everything else that is not a call."""
 
     name: ClassVar[str] = "worker"
+    queue: ClassVar[str] = QUICK_QUEUE
+    concurrency: ClassVar[int] = 2
     # Warm: finish the tasks in hand; then cold: leave them in the queue.
     stop_signals: ClassVar = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
     # When the supervisor dies so does Valkey: a worker that is merely asked would wait for it for ever.
@@ -99,12 +100,29 @@ class Worker(Service):
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "celery", "-A", self.app, "worker", "--hostname", self.node),
-            *("--pool", "prefork", "--concurrency", str(WORKER_CONCURRENCY), "--loglevel", "INFO"),
+            *(
+                "--queues",
+                self.queue,
+                "--pool",
+                "prefork",
+                "--concurrency",
+                str(self.concurrency),
+                "--loglevel",
+                "INFO",
+            ),
             *("--without-gossip", "--without-mingle"),
         ]
 
     def is_ready(self) -> bool:
         return ping_worker(self._environment["REDIS_URL"], self.node)
+
+
+class SlowWorker(Worker):
+    """The Celery worker for jobs that take their time: sums, forecasts, corrections, recounts."""
+
+    name: ClassVar[str] = "slow-worker"
+    queue: ClassVar[str] = SLOW_QUEUE
+    concurrency: ClassVar[int] = 1
 
 
 class Beat(Service):

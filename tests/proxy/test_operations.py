@@ -237,13 +237,13 @@ class TestMetrics:
     def test_the_age_of_jobs_is_told_while_no_worker_runs(self, metered: Metered) -> None:
         client().hset(keyspace.JOBS, "proxy.tasks.drain_ledger", clock.now_ms() - 1_000_000)
         client().hdel(keyspace.JOBS, "proxy.tasks.reap_reservations")
-        client().rpush(keyspace.QUEUE, "a message")
+        client().rpush(keyspace.QUEUES[0], "a message")
         try:
             assert 1_000 <= metered.find("costhub_job_age_seconds", task="drain_ledger") < 1_300
             assert metered.find("costhub_job_age_seconds", task="reap_reservations") == inf
             assert metered.find("costhub_queued_tasks") == 1
         finally:
-            client().delete(keyspace.JOBS, keyspace.QUEUE)
+            client().delete(keyspace.JOBS, keyspace.QUEUES[0])
 
     def test_spend_of_today_budgets_and_drift_are_those_of_the_last_recount(
         self, metered: Metered, acme: Tenant
