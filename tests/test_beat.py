@@ -15,7 +15,7 @@ import redis
 
 from costhub.beat import RUN_HEADER
 from costhub.lib import clock
-from costhub.lib.keyspace import BEAT, JOBS, QUEUE
+from costhub.lib.keyspace import BEAT, JOBS, QUEUES
 from costhub.stack.services import Beat
 from costhub.stack.valkey import Valkey
 from tests.stack.conftest import ROOT, data_dir  # noqa: F401 - a fixture
@@ -45,7 +45,7 @@ class Beats:
 
     def messages(self) -> list[dict[str, Any]]:
         """Headers of every message, oldest first."""
-        return [orjson.loads(raw)["headers"] for raw in reversed(self.store.lrange(QUEUE, 0, -1))]
+        return [orjson.loads(raw)["headers"] for raw in reversed(self.store.lrange(QUEUES[0], 0, -1))]
 
     def senders(self) -> dict[int, int]:
         """How many messages each process has sent."""

@@ -76,7 +76,16 @@ def test_from_an_empty_folder_to_an_answer_and_up_again_with_the_same_keys(data_
             *["database_url", "org", "pids", "redis_url"],
         ]
         assert first["base_url"] == f"http://127.0.0.1:{port}/v1"
-        assert sorted(first["pids"]) == ["beat", "model", "postgres", "proxy", "supervisor", "valkey", "worker"]
+        assert sorted(first["pids"]) == [
+            "beat",
+            "model",
+            "postgres",
+            "proxy",
+            "slow-worker",
+            "supervisor",
+            "valkey",
+            "worker",
+        ]
         assert count_list_prices(first) == len(read_price_table("openai"))
         doctor = [sys.executable, "-m", "costhub", "doctor", "--json", "--data-dir", str(data_dir)]
         examined = subprocess.run(doctor, capture_output=True, text=True, cwd=ROOT, env=OWN)

@@ -27,22 +27,25 @@ class PriceSum:
     nanos: int
 
 
-#: (name, the ledger's column of tokens, the price's field, shown even without tokens)
-_CLASSES: Final = (
-    ("Input", "input_tokens", "input", True),
-    ("Cached input", "cache_read_input_tokens", "cached_input", False),
-    ("Cache write", "cache_write_input_tokens", "cache_write", False),
-    ("Audio input", "audio_input_tokens", "audio_input", False),
-    ("Output", "output_tokens", "output", True),
-    ("Audio output", "audio_output_tokens", "audio_output", False),
+_INSIDE_INPUT: Final = ("cache_read_input_tokens", "cache_write_input_tokens", "audio_input_tokens")
+#: (name, the ledger's column of tokens, the columns that are inside it and have a line of their own, the price's field,
+#: shown even without tokens)
+_CLASSES: Final[tuple[tuple[str, str, tuple[str, ...], str, bool], ...]] = (
+    ("Input", "input_tokens", _INSIDE_INPUT, "input", True),
+    ("Cached input", "cache_read_input_tokens", (), "cached_input", False),
+    ("Cache write", "cache_write_input_tokens", (), "cache_write", False),
+    ("Audio input", "audio_input_tokens", (), "audio_input", False),
+    ("Output", "output_tokens", ("audio_output_tokens",), "output", True),
+    ("Audio output", "audio_output_tokens", (), "audio_output", False),
 )
 
 
 def make_price_lines(count_tokens: Callable[[str], int], price: PriceSnapshot) -> PriceSum:
     """Price a call, as ``proxy.core.pricing.cost`` does, line by line; ``count_tokens`` gives its tokens by column."""
     lines = []
-    for name, column, field, is_always_shown in _CLASSES:
-        tokens, picos_a_token = count_tokens(column), getattr(price, field)
+    for name, column, inside, field, is_always_shown in _CLASSES:
+        tokens = count_tokens(column) - sum(map(count_tokens, inside))
+        picos_a_token = getattr(price, field)
         if tokens or is_always_shown:
             lines.append(PriceLine(name, tokens, picos_a_token, tokens * picos_a_token))
     if price.per_request:

@@ -19,15 +19,13 @@ from billing.selectors.requests import (
 )
 from billing.selectors.spend import Spend, SpendRow, find_spend
 from billing.selectors.tiles import Change, DayPoint, MonthTiles, month_tiles
-from billing.selectors.totals import INPUT_COLUMNS, MECHANISMS, OUTPUT_COLUMNS, Totals
+from billing.selectors.totals import MECHANISMS, Totals
 
 __all__ = [
     "GROUPS",
-    "INPUT_COLUMNS",
     "MAX_GROUPS",
     "MAX_PAGE",
     "MECHANISMS",
-    "OUTPUT_COLUMNS",
     "BudgetUse",
     "Call",
     "Change",

@@ -10,7 +10,6 @@ from django.db.models import Q, QuerySet
 
 from billing.filters import LedgerFilters
 from billing.selectors.names import find_names
-from billing.selectors.totals import INPUT_COLUMNS, OUTPUT_COLUMNS
 from costhub.lib import moments
 from costhub.lib.errors import InvalidField, NotFound
 from proxy.models import LedgerEntry
@@ -47,12 +46,12 @@ class Call:
     @property
     def input_tokens(self) -> int:
         """Input tokens of every class."""
-        return sum(self.net(column) for column in INPUT_COLUMNS)
+        return self.net("input_tokens")
 
     @property
     def output_tokens(self) -> int:
         """Output tokens of every class; reasoning is inside them."""
-        return sum(self.net(column) for column in OUTPUT_COLUMNS)
+        return self.net("output_tokens")
 
     @property
     def savings(self) -> dict[str, int]:

@@ -6,9 +6,6 @@ from typing import Final
 
 #: What savings are attributed to; in every row the parts sum to list cost minus effective cost.
 MECHANISMS: Final = ("cache", "coalescing", "compression", "routing", "cascade", "batch", "distillation")
-#: columns of the ledger that are input, or output, of whatever class
-INPUT_COLUMNS: Final = ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "audio_input_tokens")
-OUTPUT_COLUMNS: Final = ("output_tokens", "audio_output_tokens")
 #: the columns of ``Measures`` that a ``Totals`` is made of
 MEASURES: Final = (
     "requests",
@@ -24,7 +21,7 @@ MEASURES: Final = (
 class Totals:
     """Sums over rows of the ledger. ``savings`` holds only the mechanisms that are not zero.
 
-    ``input_tokens`` and ``output_tokens`` are over all classes of the ledger: cached, cache-writing and audio too.
+    ``input_tokens`` and ``output_tokens`` are of every class: cached, cache-writing and audio ones are inside them, as in the ledger.
     """
 
     requests: int = 0

@@ -37,16 +37,10 @@ def count_buckets(tenant: Tenant, table: str) -> int:
 
 
 def _totals_of(row: LedgerEntry) -> Totals:
-    inputs = (
-        row.input_tokens,
-        row.cache_read_input_tokens,
-        row.cache_write_input_tokens,
-        row.audio_input_tokens,
-    )
     return Totals(
         requests=int(row.kind == "call"),
-        input_tokens=sum(inputs),
-        output_tokens=row.output_tokens + row.audio_output_tokens,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
         list_cost=row.list_cost,
         effective_cost=row.effective_cost,
         savings={name: nanos for name, nanos in row.savings.items() if nanos},

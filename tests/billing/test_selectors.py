@@ -57,11 +57,11 @@ class TestFindSpend:
             list_cost=1_000_000_007,
             effective_cost=400_000_003,
             savings={"cache": 600_000_000, "routing": 4},
-            input_tokens=10,
+            input_tokens=100,
             cache_read_input_tokens=20,
             cache_write_input_tokens=30,
             audio_input_tokens=40,
-            output_tokens=5,
+            output_tokens=11,
             audio_output_tokens=6,
             reasoning_tokens=3,
         )
