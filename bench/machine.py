@@ -158,6 +158,12 @@ class BusyMeter:
         return shares
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far, of its threads and in the kernel for it, to a hundredth of a second."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_until_quiet(cores: Cores) -> float:
     """Wait, a few seconds at most, until nobody else works on our cores; gives the busiest core's share then.
 

@@ -8,7 +8,7 @@ import psycopg
 
 from bench.figures import Figures
 from bench.load import NotServed, Throughput, check_answer, run_load
-from bench.machine import memory_of, wait_until_quiet
+from bench.machine import cpu_seconds, memory_of, wait_until_quiet
 from bench.peers.base import Unavailable
 from bench.peers.costhub import CostHub, Order, Stack, endpoint_for
 from bench.scenarios import CONNECTIONS, QUICK, Bench, Ready
@@ -81,17 +81,23 @@ def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
             name: stack.populate(Order(base_urls, 1, 1, has_limits=name is limited))[0] for name in (alone, limited)
         }
         found = {name: Figures() for name in secrets}
+        worker = {f"{name}: processor time of the worker a call, µs": Figures() for name in secrets}
         for bearers in secrets.values():
             _meet(stack, bearers[0])
             _load(bench, stack, bearers, seconds=bench.pace.seconds)
         for _ in range(bench.pace.rounds):
-            for name, bearers in secrets.items():
+            for (name, bearers), spent in zip(secrets.items(), worker.values(), strict=True):
                 wait_until_quiet(bench.cores)
-                found[name].add(_load(bench, stack, bearers, seconds=bench.pace.seconds).per_second)
+                pid = stack.worker_pid()
+                before = cpu_seconds(pid)
+                load = _load(bench, stack, bearers, seconds=bench.pace.seconds)
+                found[name].add(load.per_second)
+                spent.add((cpu_seconds(pid) - before) / load.requests * 1e6)
     except (NotServed, Unavailable) as error:
         return {"limits": Figures(failed=str(error))}
     pairs = zip(found[limited].rounds, found[alone].rounds, strict=True)
-    return found | {"share of the speed under budgets alone": Figures([one / other for one, other in pairs])}
+    share = {"share of the speed under budgets alone": Figures([one / other for one, other in pairs])}
+    return found | share | worker
 
 
 def _meet(stack: Stack, secret: str) -> int:

@@ -1,6 +1,6 @@
 """Which rate limits a call must fit, and what it is told of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -125,18 +125,41 @@ def describe(rates: Sequence[Rate], used: Sequence[int]) -> dict[str, str]:
 
     ``used`` are the sums of the windows. A window that slides is empty again when it has passed without a call.
     """
-    tightest: dict[LimitUnit, tuple[Rate, int, int]] = {}
-    for rate, unit, limit, spent in _each(rates, used):
-        if rate.is_shadow or not rate.window_ms:
-            continue
-        known = tightest.get(unit)
-        # spent / limit > spent' / limit', without a division
-        if known is None or spent * known[2] > known[1] * limit:
-            tightest[unit] = rate, spent, limit
     headers: dict[str, str] = {}
-    for unit, (rate, spent, _) in tightest.items():
-        headers |= describe_one(rate, unit, spent)
+    for write, remaining, (first, *others) in _find_told(tuple(rates)):
+        place, limit, fixed = first
+        spent = used[place]
+        for other in others:
+            # spent / limit < spent' / limit', without a division
+            if spent * other[1] < used[other[0]] * limit:
+                place, limit, fixed = other
+                spent = used[place]
+        headers |= fixed
+        headers[remaining] = write(max(limit - spent, 0))
     return headers
+
+
+#: of one unit: how amounts are written, the header of what is left, and of each window the place among the sums, the limit
+#: and the headers that never change
+_Told = tuple[Callable[[int], str], str, list[tuple[int, int, dict[str, str]]]]
+
+
+@lru_cache(maxsize=4_096)
+def _find_told(rates: tuple[Rate, ...]) -> list[_Told]:
+    """What can be said of windows before anything has happened in them."""
+    told: list[_Told] = []
+    for column, unit in enumerate(UNITS):
+        name = f"x-ratelimit-remaining-{unit}"
+        windows = []
+        for place, rate in enumerate(rates):
+            limit = (rate.requests, rate.tokens, rate.nanos)[column]
+            if limit != NO_LIMIT and rate.window_ms and not rate.is_shadow:
+                fixed = describe_one(rate, unit, 0)
+                del fixed[name]
+                windows.append((place * SUMS_A_RATE + column, limit, fixed))
+        if windows:
+            told.append((format_usd if unit is LimitUnit.USD else str, name, windows))
+    return told
 
 
 def describe_one(rate: Rate, unit: LimitUnit, spent: int) -> dict[str, str]:
@@ -150,15 +173,6 @@ def describe_one(rate: Rate, unit: LimitUnit, spent: int) -> dict[str, str]:
         f"x-ratelimit-remaining-{unit}": write(max(limit - spent, 0)),
         f"x-ratelimit-reset-{unit}": format_span(rate.window_ms),
     }
-
-
-def _each(rates: Sequence[Rate], used: Sequence[int]) -> Iterator[tuple[Rate, LimitUnit, int, int]]:
-    for place, rate in enumerate(rates):
-        for unit, limit, spent in zip(
-            UNITS, (rate.requests, rate.tokens, rate.nanos), used[place * SUMS_A_RATE :], strict=False
-        ):
-            if limit != NO_LIMIT:
-                yield rate, unit, limit, spent
 
 
 def sum_window(members: Sequence[bytes]) -> tuple[int, int, int]:

@@ -25,18 +25,15 @@ import hiredis
 from django.db import connections
 
 from costhub.lib import clock, failpoints, keyspace
-from costhub.lib.moments import from_ms
-from costhub.lib.money import format_usd
-from proxy.core.limits import ADMISSION_MS, ROLLS_AFTER_MS, limit_with, list_rolling, show_parts, show_within
+from proxy.core.limits import ADMISSION_MS, ROLLS_AFTER_MS, list_rolling
 from proxy.core.plan import exact_bound
-from proxy.core.rates import UNITS, describe_one, format_span
+from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
 from proxy.core.row import dump_row
 from proxy.edges import recount
 from proxy.edges.entry import Entry
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
-from proxy.errors import BudgetExceeded, GovernanceUnavailable, RateLimited
-from proxy.types import NO_LIMIT, RESERVED, Bound, Hold, Plan, Rate, Scope
-from tenants.choices import LimitUnit
+from proxy.errors import BudgetExceeded, GovernanceUnavailable
+from proxy.types import NO_LIMIT, RESERVED, Bound, Hold, Plan
 
 _log = logging.getLogger(__name__)
 
@@ -149,9 +146,9 @@ class Limits:
                     headers={"x-should-retry": "false"},
                 )
             elif verdict == _Verdict.OVER_BUDGET:
-                raise _refusal(plan.scopes[answer[1] - 1], answer)
+                raise refuse_budget(plan.scopes[answer[1] - 1], answer)
             elif verdict == _Verdict.OVER_RATE:
-                raise _rate_refusal(plan, answer)
+                raise refuse_rate(plan, answer)
             elif verdict == _Verdict.CROSSED:
                 raise _Crossed(_read_crossed(plan, answer))
             else:
@@ -195,7 +192,7 @@ class Limits:
         before = entry.hold.amount if entry.hold else 0
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
         if shadows:
-            ids = (_shadow_id(plan, place - 1) for place in shadows)
+            ids = (shadow_id(plan, place - 1) for place in shadows)
             entry.row["would_refuse"] = list(dict.fromkeys([*entry.row["would_refuse"], *ids]))
         entry.hold = hold
         entry.counters = tuple(scope.counter for scope in plan.scopes)
@@ -299,84 +296,3 @@ def _read_crossed(plan: Plan, answer: Sequence[int]) -> dict[str, int]:
         if scope.before is not None:
             known[scope.before.counter] = rolled
     return known
-
-
-def _refusal(scope: Scope, answer: Sequence[int]) -> BudgetExceeded:
-    # What is added of the period before stands at the end, where that is the budget's way.
-    _, _, settled, held, needed, *more = answer
-    rolled = more[0] if more else 0
-    limit = limit_with(scope, rolled)
-    resets_at = None if scope.period == "total" else from_ms(scope.ends_ms).isoformat()
-    what = scope.kind.replace("_", " ")
-    whose = _whose(scope)
-    return BudgetExceeded(
-        f"The {scope.period} budget of the {what}{whose} cannot take this call: of ${format_usd(limit)},"
-        f" ${format_usd(settled)} is spent and ${format_usd(held)} is held by calls in flight; this one may cost"
-        f" ${format_usd(needed)} or more." + (f" It resets at {resets_at}." if resets_at else " It does not reset."),
-        headers={"x-should-retry": "false"},
-        more={
-            "budget": {
-                "id": scope.budget_id,
-                "scope": scope.kind,
-                "subject": scope.subject,
-                "within": show_within(scope),
-                "period": scope.period,
-                "limit": format_usd(limit),
-                "limit_parts": show_parts(scope, rolled),
-                "spent": format_usd(settled),
-                "held": format_usd(held),
-                "needed": format_usd(needed),
-            },
-            "resets_at": resets_at,
-        },
-    )
-
-
-def _whose(place: Scope | Rate) -> str:
-    """Who it is, and of which project or key the calls are that count."""
-    name = "" if place.kind == "organization" else f" {place.subject}"
-    return name + (f" within the {place.within_scope} {place.within}" if place.within else "")
-
-
-def _shadow_id(plan: Plan, place: int) -> str:
-    if place < len(plan.scopes):
-        return plan.scopes[place].budget_id
-    window, unit = divmod(place - len(plan.scopes), len(UNITS))
-    return plan.rates[window].limit_ids[unit]
-
-
-def _rate_refusal(plan: Plan, answer: Sequence[int]) -> RateLimited:
-    _, place, unit_place, used, needed, wait_ms = answer
-    rate, unit = plan.rates[place - 1], UNITS[unit_place - 1]
-    limit = (rate.requests, rate.tokens, rate.nanos)[unit_place - 1]
-    is_concurrent = rate.window_ms == 0
-    what = "calls under way" if is_concurrent else "dollars" if unit is LimitUnit.USD else str(unit)
-    within = "at once" if is_concurrent else f"within {format_span(rate.window_ms)}"
-    whose = rate.kind.replace("_", " ") + _whose(rate)
-    amounts = [f"${format_usd(each)}" if unit is LimitUnit.USD else str(each) for each in (limit, used, needed)]
-    alone = needed > limit
-    return RateLimited(
-        f"Rate limit reached for the {whose} on {what} {within}: limit {amounts[0]}, used {amounts[1]}, requested"
-        f" {amounts[2]}. "
-        + ("This call alone is more than the limit takes." if alone else f"Try again in {format_span(wait_ms)}."),
-        headers={
-            "retry-after": str(-(-wait_ms // 1000)),
-            "retry-after-ms": str(wait_ms),
-            **({"x-should-retry": "false"} if alone else {}),
-            **describe_one(rate, unit, used),
-        },
-        more={
-            "type": "concurrent" if is_concurrent else str(unit),
-            "limit": {
-                "id": rate.limit_ids[unit_place - 1],
-                "scope": rate.kind,
-                "subject": rate.subject,
-                "within": show_within(rate),
-                "unit": "concurrent" if is_concurrent else str(unit),
-                "window_seconds": rate.window_ms // 1000,
-                "limit": amounts[0].lstrip("$"),
-                "used": amounts[1].lstrip("$"),
-                "requested": amounts[2].lstrip("$"),
-            },
-        },
-    )

@@ -170,6 +170,15 @@ local text = whole(amount)
 -- a later attempt is no further request
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
 local totals, used = {}, {}
+-- The call is not taken: what was forgotten of the windows up to this one is taken off their sums all the same.
+local function stay_behind(last)
+    for place = 1, last do
+        if totals[place].is_behind then
+            local _, sums = keys_of_window(place)
+            write_sums(sums, totals[place].before)
+        end
+    end
+end
 for place = 1, windows do
     local log, sums = keys_of_window(place)
     local window = of_window(place, LENGTH)
@@ -178,12 +187,18 @@ for place = 1, windows do
         total = {redis.call('ZCARD', log), 0, 0}
     else
         total = total_of(log, sums, now - window)
+        total.before = {total[1], total[2], total[3]}
     end
+    totals[place] = total
     for unit = 1, 3 do
         local limit = of_window(place, LENGTH + unit)
         if limit >= 0 and needed[unit] > 0 and total[unit] + needed[unit] > limit then
-            if not is_exact and unit > 1 then return {-3} end
+            if not is_exact and unit > 1 then
+                stay_behind(place)
+                return {-3}
+            end
             if of_window(place, IS_SHADOW_WINDOW) ~= 1 then
+                stay_behind(place)
                 local wait = window == 0 and 1000
                     or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
                 return {-5, place, unit, total[unit], needed[unit], wait}
@@ -193,23 +208,18 @@ for place = 1, windows do
         total[unit] = total[unit] + needed[unit]
         used[#used + 1] = total[unit]
     end
-    totals[place] = total
 end
 
 -- Everything fits. From here on it is only written.
 local lines = ''
+local member = windows > 0 and member_of(ARGV[1] .. '#' .. attempt, needed[1], needed[2], needed[3])
 for place = 1, windows do
     local log, sums = keys_of_window(place)
     local window = of_window(place, LENGTH)
     if window == 0 then
         redis.call('ZADD', log, now, ARGV[1])
     else
-        local member = {ARGV[1] .. '#' .. attempt, whole(needed[1]), whole(needed[2]), whole(needed[3])}
-        redis.call('ZADD', log, now, table.concat(member, ' '))
-        write_sums(sums, totals[place])
-        -- Both end at one moment, a while after the last member is outside.
-        redis.call('PEXPIRE', log, window + 60000)
-        redis.call('PEXPIRE', sums, window + 60000)
+        add_to_window(log, sums, window, now, member, totals[place])
     end
     lines = lines .. log .. '\n' .. sums .. '\n' .. whole(window) .. '\n'
 end
@@ -224,14 +234,14 @@ if held[1] then
     redis.call('HINCRBY', KEYS[3], 'amount', text)
     redis.call('HSET', KEYS[3], 'attempt', attempt, 'output', granted)
     amount = tonumber(redis.call('HGET', KEYS[3], 'amount'))
+    if windows > 0 then redis.call('HINCRBY', KEYS[3], 'tokens', whole(needed[2])) end
+elseif windows > 0 then
+    redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
+        'counters', table.concat(KEYS, '\n', 5, 4 + counters),
+        'tokens', whole(needed[2]), 'at', now, 'windows', lines)
 else
     redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5, 4 + counters))
-end
-if windows > 0 then
-    redis.call('HINCRBY', KEYS[3], 'tokens', whole(needed[2]))
-    redis.call('HSETNX', KEYS[3], 'at', number[1])
-    redis.call('HSETNX', KEYS[3], 'windows', lines)
 end
 redis.call('ZADD', KEYS[4], ends, ARGV[1])
 return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch, used, shadows}

@@ -126,6 +126,24 @@ class TestWindow:
         assert client().pexpiretime(window.log) == client().pexpiretime(window.sums)
         assert MINUTE < client().pttl(window.log) <= 2 * MINUTE
 
+    def test_it_is_kept_while_calls_come(self, till: Till, window: Window) -> None:
+        """That is said anew every half minute, for both keys, and not for every call."""
+        for name, at, is_renewed in (("a", 0, True), ("b", 29_999, False), ("c", 30_000, True)):
+            for key in (window.log, window.sums):
+                client().pexpire(key, 5_000)
+            admit(till, name, window, at=at)
+            assert [client().pttl(key) > MINUTE for key in (window.log, window.sums)] == [is_renewed] * 2
+
+    def test_who_is_refused_or_counted_again_leaves_the_sums_right(self, till: Till, window: Window) -> None:
+        admit(till, "old", window, tokens=10)
+        admit(till, "a", window, at=MINUTE - 1, tokens=900)
+        assert admit(till, "b", window, at=MINUTE, tokens=900)[0] == -5
+        assert sums(window) == (1, 900, 900)
+        assert client().zcard(window.log) == 1
+        admit(till, "c", window, at=MINUTE + 1, tokens=5)
+        assert admit(till, "d", window, at=2 * MINUTE - 1, tokens=1_001, is_exact=False) == [-3]
+        assert sums(window) == (1, 5, 5)
+
 
 class TestSeveral:
     def test_all_take_it_or_none(self, till: Till, window: Window) -> None:

@@ -1,0 +1,129 @@
+"""What limits cost in Valkey: processor time of its process for one reserve and one settle, under budgets alone and with
+rate limits beside them.
+
+python -m bench.windows [--against FOLDER]   another version's scripts, in turns with these
+
+Windows are as full as two thousand calls a second keep them: at each call one leaves.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import redis
+
+from bench.machine import cpu_seconds
+from costhub.stack.valkey import Valkey
+from proxy.edges.valkey import pack_numbers
+
+SCRIPTS: Final = Path(__file__).resolve().parent.parent / "proxy" / "edges" / "lua"
+ROUNDS: Final = 15
+CALLS: Final = 2_000
+UNDER_WAY: Final = 32
+CALLS_A_MS: Final = 2
+WINDOW_MS: Final = 2_000
+MUCH: Final = 10**14
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print microseconds a call: the least and the median of the rounds, because other work makes all of them longer."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--against", type=Path)
+    against = parser.parse_args(arguments).against
+    folders = {"these": SCRIPTS} | ({"the others": against} if against else {})
+    with _server() as (store, pid):
+        tills = {
+            (name, windows): _Till(store, pid, folder, f"{{s{place}{windows:d}}}", windows)
+            for place, (name, folder) in enumerate(folders.items())
+            for windows in (False, True)
+        }
+        for till in tills.values():
+            till.serve(CALLS)
+        found: dict[tuple[str, bool], list[float]] = {which: [] for which in tills}
+        for _ in range(ROUNDS):
+            for which, till in tills.items():
+                found[which].append(till.serve(CALLS))
+    for name in folders:
+        for how, pick in (("least", min), ("median", median)):
+            alone, limited = (pick(found[name, windows]) for windows in (False, True))
+            print(f"{name}, {how}: {alone:.0f} us under four budgets, {limited:.0f} us with limits")
+    return 0
+
+
+class _Till:
+    """Calls of one key on one shard. ``serve`` says how many microseconds of Valkey each took."""
+
+    def __init__(self, store: redis.Redis, pid: int, folder: Path, tag: str, has_windows: bool) -> None:
+        self._store, self._pid, self._tag, self._has_windows = store, pid, tag, has_windows
+        shared = (folder / "rates.lua").read_bytes()
+        self._reserve, self._settle = (
+            store.script_load(shared + (folder / f"{name}.lua").read_bytes()) for name in ("reserve", "settle")
+        )
+        # Before there was a rollover, a reserve had one number less at its head.
+        self._has_rollover = b"befores" in (folder / "reserve.lua").read_bytes()
+        self._calls = 0
+        store.set(f"{tag}:epoch", "first")
+
+    def serve(self, calls: int) -> float:
+        before = cpu_seconds(self._pid)
+        pipe = self._store.pipeline(transaction=False)
+        for _ in range(calls):
+            self._calls += 1
+            self._add(pipe)
+            if self._calls % UNDER_WAY == 0:
+                pipe.execute()
+        pipe.execute()
+        return (cpu_seconds(self._pid) - before) / calls * 1e6
+
+    def _add(self, pipe: redis.client.Pipeline) -> None:
+        now = 1_790_000_000_000 + self._calls // CALLS_A_MS
+        counters = [f"{self._tag}:budget:{name}:0:x" for name in range(5 if self._has_windows else 4)]
+        head = [now, now + 45_000, 1, 10_000_000, 600_000, 60, 16, True, -1, len(counters), 60, 1]
+        numbers = head + [0] * self._has_rollover
+        for _ in counters[:4]:
+            numbers += (MUCH, True, 4 * 10**12, False, -1, -1)
+        keys = [f"{self._tag}:epoch", *self._hold(self._calls), *counters]
+        if self._has_windows:
+            numbers += (-1, True, 4 * 10**12, False, 0, MUCH)
+            for name in ("org", "key"):
+                keys += [f"{self._tag}:{name}:log", f"{self._tag}:{name}:sums"]
+                numbers += (WINDOW_MS, 10**9, 10**12, MUCH, False)
+            keys += [f"{self._tag}:now:log", f"{self._tag}:now:sums"]
+            numbers += (0, 10**9, -1, -1, False)
+        pipe.evalsha(self._reserve, len(keys), *keys, f"call-{self._calls:028d}", b"{}" * 400, pack_numbers(numbers))
+        ended = self._calls - UNDER_WAY
+        if ended > 0:
+            keys = [*self._hold(ended), f"{self._tag}:ledger", *counters]
+            arguments: list[str | bytes | int] = [f"call-{ended:028d}", 30_000, b"{}" * 500, b"", 0, b"", now, 80]
+            pipe.evalsha(self._settle, len(keys), *keys, *arguments)
+            pipe.xtrim(f"{self._tag}:ledger", maxlen=100)
+
+    def _hold(self, call: int) -> list[str]:
+        name = f"call-{call:028d}"
+        return [f"{self._tag}:closed:{name}", f"{self._tag}:hold:{name}", f"{self._tag}:leases"]
+
+
+@contextmanager
+def _server() -> Iterator[tuple[redis.Redis, int]]:
+    with tempfile.TemporaryDirectory(prefix="costhub-windows-") as folder:
+        part = Valkey(Path(folder))
+        part.prepare()
+        process = subprocess.Popen(part.command(), stdout=subprocess.DEVNULL)
+        try:
+            while not part.is_ready():
+                if process.poll() is not None:
+                    raise SystemExit("Valkey does not start.")
+            yield redis.Redis.from_url(part.url), process.pid
+        finally:
+            process.terminate()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
