@@ -1,7 +1,6 @@
 """OTLP's protobuf messages of spans, as bytes.
 
-Written out here because a call's three spans took OpenTelemetry's own encoder, with its values, many times as long: see
-docs/benchmarks.md. The fields are those of opentelemetry-proto 1.x (trace.proto, common.proto, resource.proto), which
+Written out here because OpenTelemetry's own values and encoder cost a worker twice as much: see docs/benchmarks.md. The fields are those of opentelemetry-proto 1.x (trace.proto, common.proto, resource.proto), which
 never change their numbers; the wire format is https://protobuf.dev/programming-guides/encoding/.
 """
 
