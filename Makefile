@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test check bench traces soak setup format lock clean
+.PHONY: run test check bench soak setup format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,10 +32,6 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
-#: make traces   installs what OTEL_EXPORTER_OTLP_ENDPOINT needs
-traces: $(VENV)/.run
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-traces.lock
-
 #: make soak     the long runs: every fault, many rounds
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak $(ARGS)
@@ -62,8 +58,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 lock: $(VENV)/bin/uv
 	echo 'uv' | $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url -p 3.11 - -o requirements-bootstrap.lock
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url -p 3.11 pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url -p 3.11 --extra traces -c requirements.lock pyproject.toml -o requirements-traces.lock
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url -p 3.11 --extra dev -c requirements-traces.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url -p 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) var build *.egg-info

@@ -98,6 +98,17 @@ def _http_url(name: str) -> str:
     return raw.rstrip("/")
 
 
+def _headers(name: str) -> dict[str, str]:
+    """`api-key=abc,tenant=acme`, in per cent encoding where it must be, as OpenTelemetry's other programs read it."""
+    found = {}
+    for item in filter(None, (part.strip() for part in _text(name, "").split(","))):
+        header, separator, value = item.partition("=")
+        if not separator or not header.strip():
+            raise ImproperlyConfigured(f"{name}: give name=value, with commas between several")
+        found[header.strip().lower()] = unquote(value.strip())
+    return found
+
+
 def _networks(name: str) -> tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int | None], ...]:
     """`10.1.0.0/16, 127.0.0.1:8081`: networks, each with an optional port, that the SSRF gate may reach."""
     found = []
@@ -141,6 +152,7 @@ DEFAULT_FROM_EMAIL = MAIL_FROM
 locals().update(_mail_server("COSTHUB_SMTP_URL"))
 #: where traces go: the operator's own collector, not a tenant's address. Empty: there are none
 TRACES_ENDPOINT: Final = _http_url("OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACES_HEADERS: Final = _headers("OTEL_EXPORTER_OTLP_HEADERS")
 TRACES_SERVICE: Final = _text("OTEL_SERVICE_NAME", "costhub")
 #: of calls that come without a trace of their own so many per mille are traced
 TRACES_PER_MILLE: Final = _whole("COSTHUB_TRACES_PER_MILLE", 1_000, 0, 1_000)

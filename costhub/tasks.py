@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from billing.actions.rollups import is_month_rolled
 from costhub.lib import clock
 from costhub.watch import find_troubles, tell_troubles
 from proxy.edges import retention
@@ -36,7 +37,8 @@ def drop_old_months() -> int:
     dropped = 0
     for month in retention.list_months(retention.first_month_kept(clock.now().date(), settings.LEDGER_MONTHS)):
         try:
-            if not retention.drop_month(month):
+            # What people see of it afterwards are its sums.
+            if not is_month_rolled(month) or not retention.drop_month(month):
                 break
         except DatabaseError as error:
             _log.warning("a month was not dropped", extra={"month": str(month), "error": type(error).__name__})

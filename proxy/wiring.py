@@ -1,10 +1,8 @@
 """What a process keeps open for its calls: made once, when the server starts, and handed to every call."""
 
 from dataclasses import dataclass
-from importlib import import_module
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from costhub.lib.net import gate_from_settings
 from proxy.edges import ledger, limits, replays
@@ -12,6 +10,7 @@ from proxy.edges.auth import Auth
 from proxy.edges.catalog import Catalog
 from proxy.edges.ledger import Ledger
 from proxy.edges.limits import Limits
+from proxy.edges.otlp import Exporter
 from proxy.edges.replays import Replays
 from proxy.edges.traces import Tracer
 from proxy.edges.valkey import Valkey
@@ -65,14 +64,7 @@ async def open_edges() -> Edges:
 
 
 def _open_tracer() -> Tracer | None:
-    """Only with a collector: OpenTelemetry's packages are not even imported without one."""
     if not settings.TRACES_ENDPOINT:
         return None
-    try:
-        otlp = import_module("proxy.edges.otlp")
-    except ModuleNotFoundError as error:
-        raise ImproperlyConfigured(
-            "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry's packages are not installed: run `make traces`."
-        ) from error
-    exporter = otlp.Exporter(settings.TRACES_ENDPOINT, settings.TRACES_SERVICE)
+    exporter = Exporter(settings.TRACES_ENDPOINT, settings.TRACES_SERVICE, settings.TRACES_HEADERS)
     return Tracer(exporter.export, settings.TRACES_PER_MILLE)

@@ -1,5 +1,6 @@
 """Bringing the ledger's sums up to date."""
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, cast
 
 from django.db import connection, transaction
@@ -23,3 +24,12 @@ def roll_up(most: int = BATCH) -> int:
         rolled = int(cast("tuple[int]", cursor.fetchone())[0])
         failpoints.reach("rollup_computed")
     return rolled
+
+
+def is_month_rolled(month: date) -> bool:
+    """Whether every call of a month of the ledger is in the sums, which stay when its rows go. ``month`` is its first day."""
+    following = (month + timedelta(days=31)).replace(day=1)
+    bounds = [datetime(day.year, day.month, 1, tzinfo=UTC) for day in (month, following)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_is_rolled(%s, %s)", bounds)
+        return cursor.fetchone() == (True,)

@@ -276,6 +276,15 @@ BEGIN
 END $$
 """
 
+# Whether every row of a stretch of time is in the sums: then they outlive it.
+IS_ROLLED = """
+CREATE FUNCTION costhub_is_rolled(first timestamptz, last timestamptz) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    SELECT NOT EXISTS (SELECT FROM public.billing_quartermark WHERE quarter >= first AND quarter < last)
+       AND NOT EXISTS (SELECT FROM public.billing_daymark WHERE quarter >= first AND quarter < last)
+$$
+"""
+
 
 def forwards(apps, schema_editor):
     role = schema_editor.quote_name(settings.DATABASES["default"]["USER"])
@@ -288,7 +297,7 @@ def forwards(apps, schema_editor):
             f"CREATE POLICY tenant ON {table} FOR SELECT TO {role} USING ({inside})",
             f"GRANT SELECT ON {table} TO {role}",
         ]
-    statements += [MARK, MARK_ALL, ROLL_QUARTERS, ROLL_DAYS, FOLLOW_ZONES, ROLL_UP]
+    statements += [MARK, MARK_ALL, ROLL_QUARTERS, ROLL_DAYS, FOLLOW_ZONES, ROLL_UP, IS_ROLLED]
     functions = [
         "costhub_mark_quarters()",
         "costhub_mark_ledger()",
@@ -296,10 +305,11 @@ def forwards(apps, schema_editor):
         "costhub_roll_days(integer, timestamptz)",
         "costhub_follow_time_zones()",
         "costhub_roll_up(integer, timestamptz)",
+        "costhub_is_rolled(timestamptz, timestamptz)",
     ]
     statements += [
         f"REVOKE ALL ON FUNCTION {', '.join(functions)} FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION costhub_roll_up(integer, timestamptz) TO {role}",
+        f"GRANT EXECUTE ON FUNCTION costhub_roll_up(integer, timestamptz), costhub_is_rolled(timestamptz, timestamptz) TO {role}",
         """CREATE TRIGGER mark_quarters AFTER INSERT ON proxy_ledgerentry REFERENCING NEW TABLE AS fresh
            FOR EACH STATEMENT EXECUTE FUNCTION costhub_mark_quarters()""",
         "SELECT costhub_mark_ledger()",

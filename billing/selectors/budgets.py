@@ -10,21 +10,14 @@ from billing.filters import LedgerFilters
 from billing.selectors.names import NAMED, find_names
 from billing.selectors.sums import add_up
 from costhub.lib.money import MAX_LIMIT_NANOS
-from proxy.edges.retention import sum_carried
 from tenants.access import Actor
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.choices import BudgetAction, BudgetScope, Permission
 from tenants.models import Budget
 from tenants.periods import period_bounds, previous_bounds
 from tenants.selectors import sum_increases
 
 #: a scope -> the group that its subjects are; the organisation is all of them
 _GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJECT: "project", BudgetScope.KEY: "key"}
-
-_COLUMNS: Final[dict[str, str]] = {
-    BudgetScope.ORGANIZATION: "org_id",
-    BudgetScope.PROJECT: "project_id",
-    BudgetScope.KEY: "key_id",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +97,7 @@ def _find_spent(
                 subject = str(keys.get(_GROUPS[scope], actor.org.pk))
                 amounts = spent[scope, period]
                 amounts[subject] = amounts.get(subject, 0) + sums.amounts["effective_cost"]
-        if period == BudgetPeriod.TOTAL and not is_before:
-            for scope in scopes:
-                _add_carried(actor, scope, spent[scope, period])
     return spent
-
-
-def _add_carried(actor: Actor, scope: str, amounts: dict[str, int]) -> None:
-    """What was spent in months whose rows are gone."""
-    for subject, nanos in sum_carried(actor.org.pk, _COLUMNS[scope]).items():
-        amounts[subject] = amounts.get(subject, 0) + nanos
 
 
 def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: datetime) -> BudgetUse:

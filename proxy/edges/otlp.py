@@ -1,73 +1,51 @@
-"""Spans to a collector by OTLP over HTTP, with OpenTelemetry's own encoder and exporter. Imported only where there is one.
+"""Spans to a collector by OTLP over HTTP.
 
 The address is the operator's own, from the environment like the database's: no tenant has a say in it, so it does not
-pass the gate of ``costhub.lib.net``. Headers, certificates and compression are read from OpenTelemetry's variables.
+pass the gate of ``costhub.lib.net``.
 """
 
-import logging
-from random import getrandbits
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from secrets import token_bytes
 from typing import Final
 from uuid import UUID
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+import httpx2
 
-from proxy.core.spans import Span, Story, make_spans
+from proxy.core.otlp import Ids, encode_request, encode_span
+from proxy.core.spans import Story, make_spans
 
-_SCOPE: Final = InstrumentationScope("costhub")
-_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-#: with all its retries; meanwhile the queue fills, and then spans are dropped
+#: meanwhile the queue fills, and then spans are dropped
 _TIMEOUT_SECONDS: Final = 5.0
-#: it complains of every batch that a collector does not take: dropped spans are counted
-logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+_SPAN_ID_BYTES: Final = 8
 
 
 class Exporter:
     """Sends spans to one collector. ``endpoint`` is its base address: ``/v1/traces`` follows."""
 
-    def __init__(self, endpoint: str, service: str) -> None:
-        self._resource = Resource.create({"service.name": service})
-        self._exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=_TIMEOUT_SECONDS)
-
-    def export(self, stories: list[Story]) -> tuple[int, int]:
-        """Send one batch. Gives how many spans the collector took, and how many it did not."""
-        spans = [span for story in stories for span in self._encode(story)]
-        is_taken = self._exporter.export(spans) is SpanExportResult.SUCCESS
-        return (len(spans), 0) if is_taken else (0, len(spans))
-
-    def _encode(self, story: Story) -> list[ReadableSpan]:
-        """A trace of our own has the call's request id, whose last 62 bits are random, so that one finds the other."""
-        whole, *parts = make_spans(story)
-        trace_id = story.parent.trace_id if story.parent else UUID(story.row["id"]).int
-        above = _context(trace_id, story.parent.span_id, is_remote=True) if story.parent else None
-        call = _context(trace_id, _new_id())
-        return [
-            self._readable(whole, call, above),
-            *(self._readable(part, _context(trace_id, _new_id()), call) for part in parts),
-        ]
-
-    def _readable(self, span: Span, context: SpanContext, parent: SpanContext | None) -> ReadableSpan:
-        return ReadableSpan(
-            name=span.name,
-            context=context,
-            parent=parent,
-            resource=self._resource,
-            attributes=span.attributes,
-            kind=SpanKind.CLIENT if span.is_client else SpanKind.INTERNAL,
-            instrumentation_scope=_SCOPE,
-            status=Status(StatusCode.ERROR) if span.error else Status(StatusCode.UNSET),
-            start_time=span.start_ns,
-            end_time=span.end_ns,
+    def __init__(self, endpoint: str, service: str, headers: Mapping[str, str]) -> None:
+        self._resource = {"service.name": service}
+        self._url = f"{endpoint}/v1/traces"
+        self._http = httpx2.Client(
+            trust_env=False, timeout=_TIMEOUT_SECONDS, headers={**headers, "content-type": "application/x-protobuf"}
         )
 
+    def export(self, stories: list[Story]) -> tuple[int, int]:
+        """Send one batch, once. Gives how many spans the collector took, and how many it did not."""
+        spans = [span for story in stories for span in _encode(story)]
+        try:
+            answer = self._http.post(self._url, content=encode_request(spans, self._resource))
+        except httpx2.HTTPError:
+            return 0, len(spans)
+        return (len(spans), 0) if answer.status_code == HTTPStatus.OK else (0, len(spans))
 
-def _context(trace_id: int, span_id: int, *, is_remote: bool = False) -> SpanContext:
-    return SpanContext(trace_id, span_id, is_remote, _SAMPLED)
 
-
-def _new_id() -> int:
-    return getrandbits(64) or 1
+def _encode(story: Story) -> Iterator[bytes]:
+    """A trace of our own has the call's request id, whose last 62 bits are random, so that one finds the other."""
+    whole, *parts = make_spans(story)
+    parent = story.parent
+    trace = parent.trace_id.to_bytes(16) if parent else UUID(story.row["id"]).bytes
+    call = token_bytes(_SPAN_ID_BYTES)
+    yield encode_span(whole, Ids(trace, call, parent.span_id.to_bytes(_SPAN_ID_BYTES) if parent else b""))
+    for part in parts:
+        yield encode_span(part, Ids(trace, token_bytes(_SPAN_ID_BYTES), call))

@@ -3,7 +3,6 @@
 import logging
 from datetime import UTC, date, datetime
 from typing import Final, cast
-from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
@@ -69,19 +68,6 @@ def drop_month(month: date) -> bool:
     if dropped is not None:
         _log.warning("a month of the ledger was dropped", extra={"month": month.isoformat(), "rows": dropped})
     return True
-
-
-def sum_carried(org_id: UUID | str, column: str) -> dict[str, int]:
-    """Nano-USD that were spent in months that are gone, by ``org_id``, ``project_id`` or ``key_id``. The organisation
-    is open."""
-    assert column in {"org_id", "project_id", "key_id"}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {column}::text, sum(effective_cost)::bigint FROM proxy_ledgercarry"  # noqa: S608 - one of three names
-            " WHERE org_id = %s GROUP BY 1",
-            [org_id],
-        )
-        return dict(cursor.fetchall())
 
 
 def _end_of(month: date) -> int:

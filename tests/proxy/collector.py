@@ -1,6 +1,5 @@
 """A collector of traces: an OTLP/HTTP receiver that keeps every span."""
 
-import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ class Collector:
         self.requests = 0
         self.status = 200
         self.url = ""
+        self.headers: dict[str, str] = {}
         self._came = threading.Condition()
 
     def take(self, path: str, body: bytes) -> int:
@@ -56,11 +56,6 @@ class Collector:
             self._came.wait_for(lambda: len(self.spans) >= count)
             return list(self.spans)
 
-    def wait_for_request(self) -> None:
-        """Until somebody has tried."""
-        with self._came:
-            self._came.wait_for(lambda: self.requests > 0)
-
 
 @contextmanager
 def collect() -> Iterator[Collector]:
@@ -70,8 +65,7 @@ def collect() -> Iterator[Collector]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
+            collector.headers = {name.lower(): value for name, value in self.headers.items()}
             self.send_response(collector.take(self.path, body))
             self.send_header("content-length", "0")
             self.end_headers()

@@ -18,7 +18,7 @@ from costhub.lib import clock
 from costhub.lib.keyspace import BEAT, JOBS, QUEUES
 from costhub.stack.services import Beat
 from costhub.stack.valkey import Valkey
-from tests.stack.conftest import ROOT, data_dir  # noqa: F401 - a fixture
+from tests.stack.conftest import ROOT
 
 TICK = "tick"
 TICK_MS = 200
@@ -60,7 +60,7 @@ class Beats:
 
 
 @pytest.fixture
-def beats(data_dir: Path) -> Iterator[Beats]:  # noqa: F811
+def beats(data_dir: Path) -> Iterator[Beats]:
     valkey = Valkey(data_dir)
     valkey.start()
     valkey.wait_ready()
