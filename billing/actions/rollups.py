@@ -32,4 +32,4 @@ def is_month_rolled(month: date) -> bool:
     bounds = [datetime(day.year, day.month, 1, tzinfo=UTC) for day in (month, following)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT costhub_is_rolled(%s, %s)", bounds)
-        return cursor.fetchone() == (True,)
+        return cast("tuple[bool]", cursor.fetchone())[0]
