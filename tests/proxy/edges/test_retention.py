@@ -271,7 +271,8 @@ class TestSetting:
         assert drop_old_months() == 0
         assert len(read_ledger(acme)) == len(CALLS) + 1
         settings.LEDGER_MONTHS = 12 * 15
-        assert drop_old_months() == 0, "its sums are not made yet"
+        drop_old_months()
+        assert len(read_ledger(acme)) == len(CALLS) + 1, "its sums are not made yet"
         roll_up_all()
         assert drop_old_months() >= 1
         assert len(read_ledger(acme)) == 1
