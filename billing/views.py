@@ -14,7 +14,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
+from billing.choices import AlertEvent, AlertKind
 from billing.core import ranges
+from billing.core.alert_texts import describe
 from billing.core.buckets import list_days, list_hours
 from billing.core.chart import Chart, make_chart, make_sparkline
 from billing.core.price_lines import make_price_lines
@@ -29,6 +31,7 @@ from billing.selectors import (
     find_request_story,
     find_spend,
     get_request_story,
+    list_gravest,
     list_requests,
     month_tiles,
 )
@@ -55,6 +58,8 @@ ROWS: Final = (5, 20)
 #: what charts and tables show of spend
 _SHOWN: Final = ("requests", "input_tokens", "output_tokens", "effective_cost")
 PAGE: Final = 50
+#: alerts on the first page; all of them are on their own
+ATTENTION: Final = 5
 _NO_NAME: Final = "(none)"
 _NEAR_PER_CENT: Final = 80
 _WHEN: Final = {
@@ -103,6 +108,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "attention": tiles.unpriced + tiles.unattributed,
         "sparklines": _sparklines(actor, tiles, now),
         "budgets": _budget_bars(tiles, now),
+        "alerts": _attention(actor),
         **_forecast_context(actor, now),
         "chart": _chart(span, spend, stack, zone, now),
         "spend": spend,
@@ -286,6 +292,16 @@ def _sparklines(actor: Actor, tiles: MonthTiles, now: datetime) -> dict[str, str
         "savings": make_sparkline([point.list_cost - point.spend for point in tiles.days]),
         "today": make_sparkline([by_hour.get(hour, 0) for hour in hours]),
     }
+
+
+def _attention(actor: Actor) -> list[dict[str, Any]]:
+    """What stands and nobody takes care of yet, newest first."""
+    zone = ZoneInfo(actor.org.time_zone)
+    waiting = [alert for alert in list_gravest(actor) if alert.acknowledged_at is None]
+    return [
+        {"row": alert, "text": describe(AlertKind(alert.kind), alert.facts, AlertEvent.OPENED, zone)}
+        for alert in waiting[:ATTENTION]
+    ]
 
 
 def _budget_bars(tiles: MonthTiles, now: datetime) -> list[dict[str, Any]]:

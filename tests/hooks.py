@@ -1,10 +1,10 @@
 """A receiver of webhooks for tests: it keeps what it gets, and answers as it is told to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,13 @@ class Received:
 
 
 class Receiver:
-    """``answers`` are given first, one a call, as status and headers; then every call gets a 204."""
+    """``answers`` are given first, one a call, as status and headers; then every call gets a 204; no call
+    is answered before ``waits_for`` says so."""
 
     def __init__(self, port: int) -> None:
         self.calls: list[Received] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
+        self.waits_for: Callable[[], bool] = lambda: True
         self.url = f"http://127.0.0.1:{port}/hook"
 
 
@@ -29,10 +31,14 @@ class Receiver:
 def run_receiver() -> Iterator[Receiver]:
     """One that listens on loopback until the block ends."""
 
+    is_over = Event()
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            while not receiver.waits_for() and not is_over.wait(0.01):
+                pass
             receiver.calls.append(Received(self.path, headers, body))
             status, more = receiver.answers.pop(0) if receiver.answers else (204, {})
             self.send_response(status)
@@ -51,6 +57,7 @@ def run_receiver() -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
+        is_over.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook
 
+from billing import sender
 from billing.actions.alerts import report
 from billing.actions.channels import (
     LONGEST_FAILING,
@@ -32,6 +33,7 @@ from billing.core.alert_kinds import Fact
 from billing.core.delivery_times import RETRY_SECONDS
 from billing.models import Alert, Channel, Delivery
 from billing.sender import list_due_orgs, send_due
+from billing.tasks import send_messages
 from costhub.lib import clock
 from costhub.lib.net import BlockedAddress, gate_from_settings
 from tenants.access import org_scope
@@ -400,3 +402,29 @@ def test_mallory_has_nothing_to_send_of_acmes(world: World, sink: MailSink) -> N
     alert(world.acme)
     assert send_due(world.mallcorp.org.pk, gate_from_settings()) == 0
     assert sink.mails == []
+
+
+def test_a_receiver_that_hangs_keeps_no_other_organisation_waiting(
+    committed_world: World, sink: MailSink, receiver: Receiver
+) -> None:
+    acme, mallcorp = committed_world.acme, committed_world.mallcorp
+    make_webhook(acme, receiver)
+    # It answers when the other organisation's mail has come: if they took turns, neither would.
+    receiver.waits_for = lambda: len(sink.mails) == 1
+    alert(acme)
+    alert(mallcorp)
+    assert send_messages() >= 2
+    assert [row.state for row in deliveries(acme)] == [DeliveryState.SENT]
+    assert [row.state for row in deliveries(mallcorp)] == [DeliveryState.SENT]
+
+
+def test_an_organisation_whose_receivers_are_slow_has_its_turn_and_no_more(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_webhook(world.acme, receiver)
+    alert(world.acme, fact(subject="b:x"), fact(subject="b:y"), fact(subject="b:z"))
+    monkeypatch.setattr(sender, "TURN_SECONDS", 0)
+    assert send_due(world.acme.org.pk, gate_from_settings()) == 1
+    assert [(row.state, row.tries) for row in deliveries(world.acme)].count(("queued", 0)) == 2
+    assert send_all(world.acme) == 2
+    assert len({call.headers["webhook-id"] for call in receiver.calls}) == 3
