@@ -20,23 +20,12 @@ from billing.selectors import list_alerts, list_gravest
 from billing.views import frame
 from costhub.lib.errors import NotFound
 from tenants.access import Actor, access_row, enter_org
-from tenants.choices import Role
+from tenants.choices import Permission, Role
 from tenants.models import Membership, Organization, User
 from tenants.views import org_page
 
 PAGE: Final = 50
 LOG: Final = 20
-_NAMES: Final = {
-    AlertKind.BUDGET: "Budgets",
-    AlertKind.FORECAST: "Forecasts",
-    AlertKind.ANOMALY: "Unusual spend",
-    AlertKind.UNPRICED: "Models without a price",
-    AlertKind.OVERRUN: "Overruns",
-    AlertKind.UPSTREAM: "Failing upstreams",
-    AlertKind.DRIFT: "Counters",
-    AlertKind.KEY_EXPIRING: "Expiring keys",
-    AlertKind.CHANNEL_OFF: "Channels",
-}
 
 
 @require_GET
@@ -53,10 +42,15 @@ def alerts(request: HttpRequest, actor: Actor) -> HttpResponse:
         "channels": ensure_channels(actor.org),
         "deliveries": _deliveries(actor),
         "kinds": [
-            {"kind": kind.value, "name": _NAMES[kind], "topic": TOPICS[kind].value, "is_muted": kind.value in muted}
+            {
+                "kind": kind.value,
+                "name": KINDS[kind].title,
+                "topic": TOPICS[kind].value,
+                "is_muted": kind.value in muted,
+            }
             for kind in KINDS
         ],
-        "can_acknowledge": actor.role != Role.VIEWER,
+        "can_acknowledge": actor.may(Permission.READ_MONEY),
     }
     return render(request, "billing/alerts.html", context)
 
@@ -97,7 +91,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     context = {
         "org": membership.org,
         "email": membership.user.email,
-        "kinds": [_NAMES[kind] for kind in kinds] if len(kinds) < len(AlertKind) else ["All alerts"],
+        "kinds": [KINDS[kind].title for kind in kinds] if len(kinds) < len(AlertKind) else ["All alerts"],
         "is_done": request.method == "POST" and "again" not in request.POST,
         "is_back": "again" in request.POST,
     }
@@ -107,11 +101,11 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _show(actor: Actor, alert: Alert) -> dict[str, Any]:
     zone = ZoneInfo(actor.org.time_zone)
     text = describe(AlertKind(alert.kind), alert.facts, AlertEvent.OPENED, zone)
-    return {"row": alert, "text": text, "kind": _NAMES[AlertKind(alert.kind)]}
+    return {"row": alert, "text": text, "kind": KINDS[AlertKind(alert.kind)].title}
 
 
 def _deliveries(actor: Actor) -> list[dict[str, Any]]:
-    if not _may_see_log(actor):
+    if not actor.may(Permission.READ_MONEY):
         return []
     names = {channel.pk: channel.name for channel in ensure_channels(actor.org)}
     rows = Delivery.objects.filter(org=actor.org).select_related("user").order_by("-created_at", "-id")[:LOG]
@@ -124,10 +118,6 @@ def _deliveries(actor: Actor) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-def _may_see_log(actor: Actor) -> bool:
-    return actor.role in {Role.OWNER, Role.ADMIN, Role.FINANCE}
 
 
 def _title(org: Organization, alert: Alert) -> str:

@@ -9,10 +9,10 @@ from django.db.models import QuerySet
 
 from billing.core.forecast import find_crossing
 from billing.models import Anomaly, Forecast
+from billing.selectors.budgets import BudgetBook, read_budget_book
 from tenants.access import Actor
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, Permission
-from tenants.models import Budget
-from tenants.selectors import sum_increases
+from tenants.choices import BudgetPeriod, BudgetScope, Permission
+from tenants.snapshots import BudgetSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +65,20 @@ def list_prospects(actor: Actor, now: datetime) -> list[Prospect]:
 
     Raises Forbidden if the actor may not see money.
     """
-    forecasts = list_forecasts(actor, now)
-    budgets = list(
-        Budget.objects.filter(org=actor.org, is_active=True, period=BudgetPeriod.MONTH).order_by("created_at", "id")
-    )
-    # Who has a hard budget of its own is not held by the default.
-    own = {
-        (budget.scope, budget.subject)
-        for budget in budgets
-        if budget.subject and budget.action == BudgetAction.BLOCK and not budget.is_shadow
-    }
-    increased = sum_increases(actor, now)
+    book, forecasts = read_budget_book(actor, now), list_forecasts(actor, now)
     found = [
-        _prospect(budget, budget.limit_nanos + increased.get(budget.pk, 0), row)
-        for budget in budgets
+        _prospect(budget, book.limit(budget, row.subject or str(actor.org.pk)), row)
+        for budget in book.budgets
         for row in forecasts
-        if _counts(budget, row, own) and row.expected is not None
+        if budget.period == BudgetPeriod.MONTH and _counts(book, budget, row) and row.expected is not None
     ]
     return sorted(found, key=lambda each: (each.date or date.max, each.limit, each.subject))
 
 
-def _prospect(budget: Budget, limit: int, row: Forecast) -> Prospect:
+def _prospect(budget: BudgetSnapshot, limit: int, row: Forecast) -> Prospect:
     passed_on = find_crossing(row.spent, row.first_day, row.running, limit)
     expected = row.spent if row.expected is None else row.expected
-    return Prospect(budget.pk, budget.name, row.scope, row.subject, limit, row.spent, expected, passed_on)
+    return Prospect(UUID(budget.id), budget.name, row.scope, row.subject, limit, row.spent, expected, passed_on)
 
 
 def list_anomalies(actor: Actor, since: datetime | None = None) -> QuerySet[Anomaly]:
@@ -101,9 +91,9 @@ def list_anomalies(actor: Actor, since: datetime | None = None) -> QuerySet[Anom
     return rows.filter(created_at__gte=since) if since else rows
 
 
-def _counts(budget: Budget, row: Forecast, own: set[tuple[str, str]]) -> bool:
+def _counts(book: BudgetBook, budget: BudgetSnapshot, row: Forecast) -> bool:
     if budget.scope != row.scope:
         return False
     if budget.scope == BudgetScope.ORGANIZATION:
         return True
-    return budget.subject == row.subject or (not budget.subject and (row.scope, row.subject) not in own)
+    return budget.subject in {"", row.subject} and book.holds(budget, row.subject)

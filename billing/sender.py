@@ -76,10 +76,10 @@ def _group(taken: Sequence[Delivery]) -> list[list[Delivery]]:
 
 def _send_together(org: Organization, rows: list[Delivery], gate: Gate) -> None:
     with org_scope(org.pk):
-        channel = Channel.objects.filter(org=org, pk=rows[0].channel).first()
+        channel = Channel.objects.get(org=org, pk=rows[0].channel)
         message = _make_message(org, channel, rows)
-        if isinstance(message, str) or channel is None:
-            drop(rows, message if isinstance(message, str) else "The channel is gone.")
+        if isinstance(message, str):
+            drop(rows, message)
             return
     outcome = _send(channel, message, gate)
     failpoints.reach("delivery_sent")
@@ -87,9 +87,9 @@ def _send_together(org: Organization, rows: list[Delivery], gate: Gate) -> None:
         _note(org, channel, rows, message, outcome)
 
 
-def _make_message(org: Organization, channel: Channel | None, rows: list[Delivery]) -> Message | str:
-    """The message, or why there is to be none."""
-    if channel is None or not channel.is_active:
+def _make_message(org: Organization, channel: Channel, rows: list[Delivery]) -> Message | str:
+    """The message, or why there is to be none. A channel's row stays when it is switched off."""
+    if not channel.is_active:
         return "The channel is switched off."
     alerts = {
         alert.pk: alert for alert in Alert.objects.filter(org=org, pk__in=[row.alert for row in rows if row.alert])

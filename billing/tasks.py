@@ -1,6 +1,6 @@
 """Billing's jobs: every one may run twice, or on two workers at once, and die anywhere.
 
-The schedule is one table, in ``costhub.celery``.
+The schedule is one table, ``costhub.schedule``.
 """
 
 import logging
@@ -69,7 +69,7 @@ def detect_anomalies() -> int:
 
 @shared_task
 def watch_budgets() -> int:
-    """Alert of budgets whose counters moved, and send what that makes due."""
+    """Alert of budgets whose counters moved."""
     with try_to_be_only(_WATCHING) as is_ours:
         return budgets.watch_moved() if is_ours else 0
 

@@ -46,7 +46,7 @@ def find_troubles() -> list[Trouble]:
         Trouble(
             f"job {age.job.name}",
             f"The job {age.job.name} last succeeded {age.seconds:.0f} s ago: {age.job.late_after_seconds:.0f} s at most "
-            "are usual. The worker's log says why.",
+            "are usual. The workers' logs say why.",
         )
         for age in read_ages()
         if age.is_late

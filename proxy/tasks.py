@@ -1,6 +1,6 @@
 """The jobs that keep the ledger: every one may run twice, or on two workers at once, and die anywhere.
 
-The schedule is one table, in ``costhub.celery``.
+The schedule is one table, ``costhub.schedule``.
 """
 
 import logging

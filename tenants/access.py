@@ -28,9 +28,13 @@ class Actor:
     name: str
     user_id: int | None = None
 
+    def may(self, permission: Permission) -> bool:
+        """Whether the actor's role includes ``permission``."""
+        return permission in PERMISSIONS[self.role]
+
     def check(self, permission: Permission) -> None:
         """Raise Forbidden unless the actor's role includes ``permission``."""
-        if permission not in PERMISSIONS[self.role]:
+        if not self.may(permission):
             raise Forbidden(f"A {self.role} may not do this: ask an owner or admin of {self.org.name}.")
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final, TypeVar
 from uuid import UUID
 
-from django.db.models import CharField, Prefetch, Q, QuerySet, Sum
+from django.db.models import CharField, Prefetch, Q, QuerySet
 from django.db.models.functions import Cast
 
 from costhub.lib import clock
@@ -225,10 +225,11 @@ def list_budgets(actor: Actor) -> QuerySet[Budget]:
     return Budget.objects.filter(org=actor.org).prefetch_related("increases")
 
 
-def sum_increases(actor: Actor, now: datetime) -> dict[UUID, int]:
-    """By budget, what its increases in force add to it, in nano-USD."""
-    in_force = BudgetIncrease.objects.filter(org=actor.org, created_at__lte=now, until__gt=now, ended_at=None)
-    return dict(in_force.values_list("budget").annotate(Sum("amount_nanos")).order_by("budget"))
+def read_budgets(actor: Actor, now: datetime, scopes: Iterable[str]) -> list[BudgetSnapshot]:
+    """The budgets of some scopes that are switched on, oldest first, with their increases in force, as calls know them."""
+    in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=now).order_by("created_at", "id")
+    rows = Budget.objects.filter(org=actor.org, is_active=True, scope__in=list(scopes)).order_by("created_at", "id")
+    return [_budget(row) for row in rows.prefetch_related(Prefetch("increases", in_force))]
 
 
 def list_increases(actor: Actor, budget: Budget) -> QuerySet[BudgetIncrease]:

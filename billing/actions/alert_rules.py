@@ -20,17 +20,6 @@ from tenants.models import Budget, Organization
 MAX_THRESHOLDS: Final = 10
 MAX_RULES: Final = 100
 MAX_CHANNELS: Final = 20
-_NAMES: Final = {
-    AlertKind.BUDGET: "Budgets",
-    AlertKind.FORECAST: "Forecasts above budgets",
-    AlertKind.ANOMALY: "Unusual spend",
-    AlertKind.UNPRICED: "Models without a price",
-    AlertKind.OVERRUN: "Calls above their hold",
-    AlertKind.UPSTREAM: "Failing upstreams",
-    AlertKind.DRIFT: "Counters against the ledger",
-    AlertKind.KEY_EXPIRING: "Expiring keys",
-    AlertKind.CHANNEL_OFF: "Channels switched off",
-}
 
 
 def ensure_rules(org: Organization) -> list[RuleTerms]:
@@ -40,7 +29,7 @@ def ensure_rules(org: Organization) -> list[RuleTerms]:
     missing = [kind for kind in AlertKind if kind.value not in {row.kind for row in rows}]
     if missing:
         rows += AlertRule.objects.bulk_create(
-            AlertRule(org=org, name=_NAMES[kind], kind=kind.value, tells_recovery=KINDS[kind].tells_end)
+            AlertRule(org=org, name=KINDS[kind].title, kind=kind.value, tells_recovery=KINDS[kind].tells_end)
             for kind in missing
         )
     return [_terms(row) for row in rows if row.is_active]

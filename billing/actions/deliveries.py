@@ -58,7 +58,6 @@ def take_due(org: Organization, now: datetime) -> list[Delivery]:
         org=org, state__in=[DeliveryState.QUEUED.value, DeliveryState.SENDING.value], due_at__lte=now
     )
     taken = list(due.order_by("due_at", "id").select_for_update(skip_locked=True)[:_BATCH])
-    # Of a digest all that is due goes together, and keeps together when it is tried again.
     Delivery.objects.filter(org=org, pk__in=[row.pk for row in taken]).update(
         state=DeliveryState.SENDING.value, due_at=now + LEASE, tries=F("tries") + 1
     )

@@ -10,12 +10,13 @@ from billing.choices import AlertKind, Severity
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """``unit`` is what ``thresholds`` count, for people. ``falls``: an alert fires at or below its threshold, not at or above.
+    """``title`` is what people call the kind, ``unit`` what ``thresholds`` count, for people. ``falls``: an alert fires at or below its threshold, not at or above.
 
     An episode begins when it is first seen and is over when it is seen no more; any other kind has windows, which its facts
     name. ``tells_end``: people want to hear that it is over.
     """
 
+    title: str
     unit: str
     thresholds: tuple[int, ...]
     most: int
@@ -25,15 +26,19 @@ class Traits:
 
 
 KINDS: Final[dict[AlertKind, Traits]] = {
-    AlertKind.BUDGET: Traits("per cent of the budget", (), 200, tells_end=True),
-    AlertKind.FORECAST: Traits("per cent of the budget", (100,), 1_000, tells_end=True),
-    AlertKind.ANOMALY: Traits("per cent away from the usual", (0,), 100_000),
-    AlertKind.UNPRICED: Traits("calls of a day", (1,), 10**9),
-    AlertKind.OVERRUN: Traits("calls of a day", (1,), 10**9),
-    AlertKind.UPSTREAM: Traits("per cent of calls that fail", (50,), 100, is_episode=True, tells_end=True),
-    AlertKind.DRIFT: Traits("counters that do not agree", (1,), 10**9, is_episode=True, tells_end=True),
-    AlertKind.KEY_EXPIRING: Traits("days until the key expires", (14, 3), 365, falls=True),
-    AlertKind.CHANNEL_OFF: Traits("channels switched off", (1,), 1, is_episode=True),
+    AlertKind.BUDGET: Traits("Budgets", "per cent of the budget", (), 200, tells_end=True),
+    AlertKind.FORECAST: Traits("Forecasts above budgets", "per cent of the budget", (100,), 1_000, tells_end=True),
+    AlertKind.ANOMALY: Traits("Unusual spend", "per cent away from the usual", (0,), 100_000),
+    AlertKind.UNPRICED: Traits("Models without a price", "calls of a day", (1,), 10**9),
+    AlertKind.OVERRUN: Traits("Calls above their hold", "calls of a day", (1,), 10**9),
+    AlertKind.UPSTREAM: Traits(
+        "Failing upstreams", "per cent of calls that fail", (50,), 100, is_episode=True, tells_end=True
+    ),
+    AlertKind.DRIFT: Traits(
+        "Counters against the ledger", "counters that do not agree", (1,), 10**9, is_episode=True, tells_end=True
+    ),
+    AlertKind.KEY_EXPIRING: Traits("Expiring keys", "days until the key expires", (14, 3), 365, falls=True),
+    AlertKind.CHANNEL_OFF: Traits("Channels switched off", "channels switched off", (1,), 1, is_episode=True),
 }
 
 
@@ -85,7 +90,7 @@ def severity_of(fact: Fact, threshold: int) -> Severity:
         return Severity.CRITICAL
     if fact.kind is AlertKind.BUDGET:
         # A budget that is spent and refuses has stopped somebody.
-        stops = threshold >= 100 and fact.details.get("action") != "warn" and not fact.details.get("is_shadow")
+        stops = fact.details.get("refuses") and threshold >= 100
         return Severity.CRITICAL if stops else Severity.WARNING if threshold >= 80 else Severity.INFO
     if fact.kind is AlertKind.ANOMALY and fact.details.get("is_drop"):
         return Severity.INFO

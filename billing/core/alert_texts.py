@@ -55,12 +55,12 @@ def _budget(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
 def _consequence(facts: Mapping[str, Any]) -> str:
     if facts.get("is_shadow"):
         return "It is a shadow: nothing is refused. The requests show what it would have refused."
+    if facts.get("refuses"):
+        return "Calls that do not fit are refused until it resets or somebody raises it."
     if facts["action"] == "warn":
         return "Calls go on: this budget only warns."
     if facts["action"] == "degrade":
         return "Calls are made cheaper by the budget's ladder."
-    if facts["percent"] >= 100:
-        return "Calls that do not fit are refused until it resets or somebody raises it."
     return "At 100 % calls that do not fit are refused."
 
 

@@ -6,7 +6,7 @@ requests do not.
 """
 
 from billing.selectors.alerts import list_alerts, list_gravest
-from billing.selectors.budgets import BudgetUse, list_budget_uses
+from billing.selectors.budgets import BudgetUse, list_budget_uses, read_budget_book
 from billing.selectors.groups import GROUPS, MAX_GROUPS
 from billing.selectors.requests import (
     MAX_PAGE,
@@ -44,4 +44,5 @@ __all__ = [
     "list_gravest",
     "list_requests",
     "month_tiles",
+    "read_budget_book",
 ]

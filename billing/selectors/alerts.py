@@ -8,13 +8,13 @@ from billing.choices import TOPICS, AlertKind, Topic
 from billing.core.alert_kinds import KINDS
 from billing.models import Alert
 from tenants.access import Actor
-from tenants.choices import PERMISSIONS, Permission
+from tenants.choices import Permission
 
 
 def list_alerts(actor: Actor) -> QuerySet[Alert]:
     """The organisation's alerts that the actor may see: those about money are for who may see money."""
     rows = Alert.objects.filter(org=actor.org)
-    if Permission.READ_MONEY in PERMISSIONS[actor.role]:
+    if actor.may(Permission.READ_MONEY):
         return rows
     return rows.filter(kind__in=[kind.value for kind, topic in TOPICS.items() if topic is Topic.OPERATIONS])
 

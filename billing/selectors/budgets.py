@@ -9,12 +9,13 @@ from uuid import UUID
 from billing.filters import LedgerFilters
 from billing.selectors.names import NAMED, find_names
 from billing.selectors.sums import add_up
-from costhub.lib.money import MAX_LIMIT_NANOS
+from costhub.lib.moments import to_ms
+from proxy.core.limits import Place, is_lifted, list_own, whole_limit
 from tenants.access import Actor
-from tenants.choices import BudgetAction, BudgetScope, Permission
-from tenants.models import Budget
+from tenants.choices import BudgetScope, Permission
 from tenants.periods import period_bounds, previous_bounds
-from tenants.selectors import sum_increases
+from tenants.selectors import read_budgets
+from tenants.snapshots import BudgetSnapshot
 
 #: a scope -> the group that its subjects are; the organisation is all of them
 _GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJECT: "project", BudgetScope.KEY: "key"}
@@ -40,47 +41,66 @@ class BudgetUse:
     end: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetBook:
+    """Budgets as they hold now. ``spent_before`` is what was spent in the period before, where that counts: nano-USD by
+    (scope, period) and subject."""
+
+    budgets: tuple[BudgetSnapshot, ...]
+    own: frozenset[Place]
+    spent_before: Mapping[tuple[str, str], Mapping[str, int]]
+    rolling: frozenset[str]
+    at_ms: int
+
+    def holds(self, budget: BudgetSnapshot, subject: str) -> bool:
+        """Whether a budget is what holds a subject: not where it is a default and the subject has its own."""
+        return not is_lifted(budget, subject, self.own)
+
+    def limit(self, budget: BudgetSnapshot, subject: str) -> int:
+        """With increases in force and what was left of the period before."""
+        before = self.spent_before.get((budget.scope, budget.period), {}).get(subject, 0)
+        rolled = max(budget.limit_nanos - before, 0) if budget.id in self.rolling else 0
+        return whole_limit(budget, self.at_ms, rolled)
+
+
+def read_budget_book(actor: Actor, now: datetime) -> BudgetBook:
+    """The active budgets of the organisation, its projects and keys. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    budgets = read_budgets(actor, now, _GROUPS)
+    rolling = [budget for budget in budgets if _rolls(actor, budget, now)]
+    return BudgetBook(
+        budgets=tuple(budgets),
+        own=list_own(budgets),
+        spent_before=_find_spent(actor, rolling, now, is_before=True),
+        rolling=frozenset(budget.id for budget in rolling),
+        at_ms=to_ms(now),
+    )
+
+
 def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
     """The active budgets of the organisation, its projects and keys with what was spent, the fullest first.
 
     Raises Forbidden if the actor may not see money.
     """
-    actor.check(Permission.READ_MONEY)
-    budgets = list(Budget.objects.filter(org=actor.org, is_active=True, scope__in=_GROUPS).order_by("created_at", "id"))
-    spent = _find_spent(actor, budgets, now)
-    rolling = [budget for budget in budgets if _rolls(actor, budget, now)]
-    spent_before = _find_spent(actor, rolling, now, is_before=True)
-    increased = sum_increases(actor, now)
-    # Who has a hard budget of its own is not held by the default.
-    own = {
-        (budget.scope, budget.period, budget.subject)
-        for budget in budgets
-        if budget.subject and budget.action == BudgetAction.BLOCK and not budget.is_shadow
-    }
-    uses = []
-    for budget in budgets:
-        place = (budget.scope, budget.period)
-        others = {subject: amount for subject, amount in spent[place].items() if (*place, subject) not in own}
-        use = _budget_use(actor, budget, spent[place] if budget.subject else others, now)
-        left = max(budget.limit_nanos - spent_before[place].get(use.subject, 0), 0) if budget in rolling else 0
-        limit = min(budget.limit_nanos + increased.get(budget.pk, 0) + left, MAX_LIMIT_NANOS)
-        uses.append(replace(use, limit=limit))
+    book = read_budget_book(actor, now)
+    spent = _find_spent(actor, book.budgets, now)
+    uses = [_budget_use(actor, book, budget, spent[budget.scope, budget.period], now) for budget in book.budgets]
     names = {scope: find_names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in NAMED}
     named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
     # Whole millionths, so that no float decides which budget is the fullest.
     return tuple(sorted(named, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
 
 
-def _rolls(actor: Actor, budget: Budget, now: datetime) -> bool:
-    """Whether what was left of the period before counts: it did exist all the while."""
+def _rolls(actor: Actor, budget: BudgetSnapshot, now: datetime) -> bool:
+    """Whether what was left of the period before counts: the budget did exist all the while."""
     if not budget.rollover:
         return False
     start, _ = period_bounds(budget.period, now, actor.org.time_zone)
-    return budget.created_at <= previous_bounds(budget.period, start, actor.org.time_zone)[0]
+    return budget.created_ms <= to_ms(previous_bounds(budget.period, start, actor.org.time_zone)[0])
 
 
 def _find_spent(
-    actor: Actor, budgets: Sequence[Budget], now: datetime, *, is_before: bool = False
+    actor: Actor, budgets: Sequence[BudgetSnapshot], now: datetime, *, is_before: bool = False
 ) -> dict[tuple[str, str], dict[str, int]]:
     """What each subject of a scope has spent in a period, or in the one before: one reading of the ledger for each period."""
     spent: dict[tuple[str, str], dict[str, int]] = {}
@@ -100,13 +120,16 @@ def _find_spent(
     return spent
 
 
-def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: datetime) -> BudgetUse:
+def _budget_use(
+    actor: Actor, book: BudgetBook, budget: BudgetSnapshot, spent: Mapping[str, int], now: datetime
+) -> BudgetUse:
     start, end = period_bounds(budget.period, now, actor.org.time_zone)
     subject = str(actor.org.pk) if budget.scope == BudgetScope.ORGANIZATION else budget.subject
     if not subject:
-        subject = max(spent, key=lambda each: spent[each], default="")
+        held = [each for each in spent if book.holds(budget, each)]
+        subject = max(held, key=lambda each: spent[each], default="")
     return BudgetUse(
-        id=budget.id,
+        id=UUID(budget.id),
         name=budget.name,
         scope=budget.scope,
         subject=subject,
@@ -115,7 +138,7 @@ def _budget_use(actor: Actor, budget: Budget, spent: dict[str, int], now: dateti
         period=budget.period,
         action=budget.action,
         is_shadow=budget.is_shadow,
-        limit=budget.limit_nanos,
+        limit=book.limit(budget, subject),
         spent=spent.get(subject, 0),
         start=start,
         end=end,

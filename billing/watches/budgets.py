@@ -16,9 +16,8 @@ from billing.models import Alert
 from billing.names import name_subject
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
-from costhub.lib.money import MAX_LIMIT_NANOS
 from costhub.lib.redis import client
-from proxy.core.limits import make_scope, rolled_over
+from proxy.core.limits import make_scope, rolled_over, share_of, whole_with
 from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
 from proxy.types import Scope
 from tenants.access import org_scope
@@ -140,7 +139,7 @@ def _read_standings(scopes: Sequence[Scope], now_ms: int) -> list[tuple[int, int
     found = []
     for scope, (spent, _), (before, held) in zip(scopes, answers[::2], answers[1::2], strict=True):
         rolled = rolled_over(scope, before, held, now_ms)
-        found.append((spent, min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS)))
+        found.append((spent, whole_with(scope, rolled)))
     return found
 
 
@@ -161,6 +160,8 @@ def _make_fact(org: Organization, snapshot: OrgSnapshot, row: Budget, scope: Sco
         "starts": from_ms(scope.starts_ms).isoformat(),
         "ends": from_ms(scope.ends_ms).isoformat() if row.period != BudgetPeriod.TOTAL else "",
         "action": row.action,
+        # A ladder's block may come earlier than the whole, or later.
+        "refuses": scope.is_hard and spent >= share_of(limit, scope.share),
         "is_shadow": row.is_shadow,
         "is_default": not row.subject and row.scope != BudgetScope.ORGANIZATION,
     }

@@ -23,7 +23,6 @@ CHANGES: Final = "costhub:changes"
 ALL_KEYS: Final = "*"
 #: before every key of Celery's: its queue lives in the same database
 CELERY_PREFIX: Final = "celery:"
-#: Celery's one queue
 #: Celery's lists of what no worker has taken yet: what people wait for, and what takes its time
 QUICK_QUEUE: Final = "celery"
 SLOW_QUEUE: Final = "slow"
@@ -84,7 +83,8 @@ def read_counter(counter: str) -> tuple[str, int, str] | None:
 
 
 def moved_key(shard: int) -> str:
-    """Set: the counters whose settled amount has changed since somebody looked at them."""
+    """Set: the counters whose settled amount has changed since somebody looked at them. The scripts that settle make this
+    name from their stream's."""
     return f"{tag(shard)}:moved"
 
 

@@ -1,6 +1,6 @@
 """Which budgets a call must fit, and the counters that it is held against."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -40,7 +40,7 @@ def find_scopes(
     """Every budget on the call's path, with its counter in the period of ``at_ms``.
 
     Where a subject has a hard budget of its own, the default of the same scope and period goes on counting and refuses
-    nothing. One of its own that counts everywhere lifts narrowed defaults too; a narrowed one lifts its like only.
+    nothing.
     """
     minute = at_ms // _MINUTE_MS
     return _scopes_in_minute(org, key, end_user, model, tuple(tags.items()) if tags else (), session, minute)
@@ -58,11 +58,7 @@ def _scopes_in_minute(
 ) -> tuple[Scope, ...]:
     """Every bound of a period lies on a whole minute, in every zone since 1972: within a minute nothing changes."""
     subjects = subjects_of(org, key, end_user, model, tags, session)
-    own = {
-        (budget.scope, budget.subject, budget.period, budget.within)
-        for budget in org.budgets
-        if budget.subject and not budget.is_shadow and _hard_share(budget) is not None
-    }
+    own = list_own(org.budgets)
     scopes = []
     for budget in org.budgets:
         if not is_within(budget, key):
@@ -70,11 +66,31 @@ def _scopes_in_minute(
         for subject in subjects[budget.scope]:
             if not budget.subject or budget.subject == subject or budget.scope == _ORGANIZATION:
                 scope = make_scope(org, budget, subject, minute * _MINUTE_MS)
-                places = {(budget.scope, subject, budget.period, within) for within in ("", budget.within)}
-                if not budget.subject and not places.isdisjoint(own):
+                if is_lifted(budget, subject, own):
                     scope = scope._replace(is_hard=False, is_shadow=False, is_lifted=True, steps=(), before=None)
                 scopes.append(scope)
     return tuple(scopes)
+
+
+#: scope, subject, period, and the project or key that is counted alone
+Place = tuple[str, str, str, str]
+
+
+def list_own(budgets: Iterable[BudgetSnapshot]) -> frozenset[Place]:
+    """Where a subject has a hard budget of its own: one that blocks, or whose ladder does."""
+    return frozenset(
+        (budget.scope, budget.subject, budget.period, budget.within)
+        for budget in budgets
+        if budget.subject and not budget.is_shadow and _hard_share(budget) is not None
+    )
+
+
+def is_lifted(budget: BudgetSnapshot, subject: str, own: frozenset[Place]) -> bool:
+    """Whether a default does not hold a subject, which has its own. One of its own that counts everywhere lifts narrowed
+    defaults too; a narrowed one lifts its like only."""
+    if budget.subject:
+        return False
+    return any((budget.scope, subject, budget.period, within) in own for within in ("", budget.within))
 
 
 def is_within(limit: BudgetSnapshot | RateLimitSnapshot, key: KeySnapshot) -> bool:
@@ -124,16 +140,26 @@ def rolled_over(scope: Scope, spent: int, held: int, at_ms: int) -> int:
     return max(scope.own - spent, 0)
 
 
+def whole_limit(budget: BudgetSnapshot, at_ms: int, rolled: int = 0) -> int:
+    """A budget's limit with the increases in force and so much of the period before, in nano-USD."""
+    return _whole(budget.limit_nanos, _increase_of(budget, at_ms // _MINUTE_MS), rolled)
+
+
+def whole_with(scope: Scope, rolled: int) -> int:
+    """The same of a scope, of which a ladder's block is a share."""
+    return _whole(scope.own, scope.increased, rolled)
+
+
 def limit_with(scope: Scope, rolled: int) -> int:
-    """A scope's limit with so much of the period before, in nano-USD."""
-    return share_of(min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS), scope.share)
+    """From where on a scope refuses, with so much of the period before, in nano-USD."""
+    return share_of(whole_with(scope, rolled), scope.share)
 
 
 def steps_with(scope: Scope, rolled: int) -> tuple[tuple[int, RungSnapshot], ...]:
     """A scope's steps with so much of the period before."""
     if not rolled:
         return scope.steps
-    whole = min(scope.own + scope.increased + rolled, MAX_LIMIT_NANOS)
+    whole = whole_with(scope, rolled)
     return tuple((share_of(whole, rung.at), rung) for _, rung in scope.steps)
 
 
@@ -144,6 +170,10 @@ def list_rolling(scopes: Sequence[Scope]) -> list[tuple[int, Scope, Scope]]:
         for place, scope in enumerate(scopes, 1)
         if scope.before is not None and (scope.is_hard or scope.is_shadow or scope.steps)
     ]
+
+
+def _whole(own: int, increased: int, rolled: int) -> int:
+    return min(own + increased + rolled, MAX_LIMIT_NANOS)
 
 
 def _increase_of(budget: BudgetSnapshot, minute: int) -> int:
@@ -176,7 +206,7 @@ def _make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: i
     starts_ms, ends_ms = _bounds_ms(budget.period, org.time_zone, minute)
     share = _hard_share(budget)
     increased = _increase_of(budget, minute)
-    whole = min(budget.limit_nanos + increased, MAX_LIMIT_NANOS)
+    whole = _whole(budget.limit_nanos, increased, 0)
     return Scope(
         budget_id=budget.id,
         kind=budget.scope,

@@ -12,6 +12,7 @@ from django.db import connection
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
+from proxy.core.limits import is_lifted, limit_with, list_own, rolled_over
 from proxy.edges.recount import Count, Recount
 from tenants.access import org_scope
 from tenants.periods import period_bounds
@@ -61,19 +62,19 @@ def find_remaining(org: OrgSnapshot, counts: Iterable[Count], now_ms: int) -> di
 
     Money that calls in flight hold counts as left. Less than nothing is left where calls cost more than they held.
     """
-    scopes = [(count.scope, count.settled) for count in counts]
-    own = {
-        (budget.scope, budget.subject, budget.period)
-        for budget in org.budgets
-        if budget.subject and any(scope.is_hard and scope.budget_id == budget.id for scope, _ in scopes)
-    }
-    named = {budget.id for budget in org.budgets if budget.subject}
+    known = list(counts)
+    settled = {count.scope.counter: count.settled for count in known}
+    own = list_own(org.budgets)
+    budgets = {budget.id: budget for budget in org.budgets}
     left: dict[str, int] = {}
-    for scope, settled in scopes:
-        # Who has a hard budget of its own is not held by the default.
-        is_lifted = scope.budget_id not in named and (scope.kind, scope.subject, scope.period) in own
-        if scope.is_hard and not is_lifted and scope.starts_ms <= now_ms < scope.ends_ms:
-            left[scope.kind] = min(left.get(scope.kind, scope.limit - settled), scope.limit - settled)
+    for scope in (count.scope for count in known):
+        if not (scope.is_hard and scope.starts_ms <= now_ms < scope.ends_ms):
+            continue
+        if is_lifted(budgets[scope.budget_id], scope.subject, own):
+            continue
+        before = settled.get(scope.before.counter, 0) if scope.before else 0
+        rest = limit_with(scope, rolled_over(scope, before, 0, now_ms)) - settled[scope.counter]
+        left[scope.kind] = min(left.get(scope.kind, rest), rest)
     return left
 
 

@@ -81,6 +81,7 @@ def fact(percent: int = 85, subject: str = "b:x", who: str = "Acme") -> Fact:
         "ends": "2026-11-23T00:00:00+00:00",
         "action": "block",
         "is_shadow": False,
+        "refuses": percent >= 100,
     }
     return Fact(AlertKind.BUDGET, subject, percent, details, NOON.replace(hour=0), (80,), "b")
 

@@ -41,6 +41,7 @@ def budget_fact(percent: int, *, subject: str = "b:x", **more: Any) -> Fact:
         "ends": (DAY + timedelta(days=1)).isoformat(),
         "action": "block",
         "is_shadow": False,
+        "refuses": percent >= 100,
     }
     return Fact(AlertKind.BUDGET, subject, percent, details, DAY, (50, 80, 100), "b", **more)
 

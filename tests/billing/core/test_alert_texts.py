@@ -21,6 +21,7 @@ FACTS: dict[AlertKind, tuple[dict[str, Any], str]] = {
             "percent": 123,
             "ends": "2026-11-30T23:00:00+00:00",
             "action": "block",
+            "refuses": True,
         },
         "Project Research used 123 % of the monthly budget “Big”",
     ),
@@ -94,16 +95,20 @@ def test_money_is_never_rounded_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "is_shadow", "says"),
+    ("how", "says"),
     [
-        ("warn", False, "Calls go on: this budget only warns."),
-        ("block", True, "It is a shadow: nothing is refused. The requests show what it would have refused."),
-        ("degrade", False, "Calls are made cheaper by the budget's ladder."),
-        ("block", False, "Calls that do not fit are refused until it resets or somebody raises it."),
+        ({"action": "warn"}, "Calls go on: this budget only warns."),
+        ({"is_shadow": True}, "It is a shadow: nothing is refused. The requests show what it would have refused."),
+        ({"action": "degrade"}, "Calls are made cheaper by the budget's ladder."),
+        (
+            {"action": "degrade", "refuses": True},
+            "Calls that do not fit are refused until it resets or somebody raises it.",
+        ),
+        ({}, "At 100 % calls that do not fit are refused."),
     ],
 )
-def test_a_budget_says_what_follows(action: str, is_shadow: bool, says: str) -> None:
-    facts = FACTS[AlertKind.BUDGET][0] | {"action": action, "is_shadow": is_shadow}
+def test_a_budget_says_what_follows(how: dict[str, Any], says: str) -> None:
+    facts = FACTS[AlertKind.BUDGET][0] | {"refuses": False} | how
     assert describe(AlertKind.BUDGET, facts, AlertEvent.OPENED, BERLIN).advice == says
 
 
@@ -121,10 +126,9 @@ def test_thresholds_are_the_rules_else_the_budgets_else_the_kinds() -> None:
 
 
 def test_what_stops_somebody_is_critical() -> None:
-    assert severity_of(make_fact(AlertKind.BUDGET, 100, action="block"), 100) is Severity.CRITICAL
-    assert severity_of(make_fact(AlertKind.BUDGET, 100, action="warn"), 100) is Severity.WARNING
-    assert severity_of(make_fact(AlertKind.BUDGET, 100, action="block", is_shadow=True), 100) is Severity.WARNING
-    assert severity_of(make_fact(AlertKind.BUDGET, 60, action="block"), 50) is Severity.INFO
+    assert severity_of(make_fact(AlertKind.BUDGET, 100, refuses=True), 100) is Severity.CRITICAL
+    assert severity_of(make_fact(AlertKind.BUDGET, 100, refuses=False), 100) is Severity.WARNING
+    assert severity_of(make_fact(AlertKind.BUDGET, 60), 50) is Severity.INFO
     assert severity_of(make_fact(AlertKind.ANOMALY, 0, is_drop=True), 0) is Severity.INFO
     assert severity_of(make_fact(AlertKind.KEY_EXPIRING, 2), 3) is Severity.WARNING
 

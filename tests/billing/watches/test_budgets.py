@@ -77,6 +77,7 @@ def test_a_crossing_is_seen_with_its_figures(world: World) -> None:
         "starts": "2026-11-22T00:00:00+00:00",
         "ends": "2026-11-23T00:00:00+00:00",
         "action": "block",
+        "refuses": False,
         "is_shadow": False,
         "is_default": False,
     }
