@@ -54,6 +54,8 @@ TOPICS: Final[dict[AlertKind, Topic]] = {
     AlertKind.KEY_EXPIRING: Topic.OPERATIONS,
     AlertKind.CHANNEL_OFF: Topic.OPERATIONS,
 }
+#: kinds whose facts hold amounts: for who may see money, whatever the topic
+SHOWS_MONEY: Final = frozenset({kind for kind, topic in TOPICS.items() if topic is Topic.MONEY} | {AlertKind.DRIFT})
 #: who gets a topic's mails until somebody changes that
 READERS: Final[dict[Topic, tuple[Role, ...]]] = {
     Topic.MONEY: (Role.OWNER, Role.FINANCE),

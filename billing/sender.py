@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
 from billing.actions.alerts import report
@@ -77,20 +77,51 @@ def _group(taken: Sequence[Delivery]) -> list[list[Delivery]]:
 def _send_together(org: Organization, rows: list[Delivery], gate: Gate) -> None:
     with org_scope(org.pk):
         channel = Channel.objects.get(org=org, pk=rows[0].channel)
-        message = _make_message(org, channel, rows)
-        if isinstance(message, str):
-            drop(rows, message)
-            return
+        rows = _drop_unwanted(org, channel, rows)
+        message = _try_to_make(org, channel, rows)
+    if message is None:
+        return
     outcome = _send(channel, message, gate)
     failpoints.reach("delivery_sent")
     with org_scope(org.pk):
         _note(org, channel, rows, message, outcome)
 
 
-def _make_message(org: Organization, channel: Channel, rows: list[Delivery]) -> Message | str:
-    """The message, or why there is to be none. A channel's row stays when it is switched off."""
+def _drop_unwanted(org: Organization, channel: Channel, rows: list[Delivery]) -> list[Delivery]:
+    """What is still to be sent: not by a channel that was switched off, nor to who wants no such mails any more."""
     if not channel.is_active:
-        return "The channel is switched off."
+        drop(rows, "The channel is switched off.")
+        return []
+    if channel.kind != ChannelKind.EMAIL:
+        return rows
+    kinds = dict(
+        Alert.objects.filter(org=org, pk__in=[row.alert for row in rows if row.alert]).values_list("pk", "kind")
+    )
+    wanted: list[Delivery] = []
+    for row in rows:
+        kind = AlertKind(kinds[row.alert]) if row.alert else None
+        if row.user_id in recipients_of(org, channel, kind):
+            wanted.append(row)
+        else:
+            drop([row], "The member wants no such mails any more, or has another role.")
+    return wanted
+
+
+def _try_to_make(org: Organization, channel: Channel, rows: list[Delivery]) -> Message | None:
+    if not rows:
+        return None
+    try:
+        with transaction.atomic():
+            return _make_message(org, channel, rows)
+    except Exception:  # noqa: BLE001 - one message that cannot be made must not keep the others waiting
+        _log.exception("a message cannot be made", extra={"channel": str(channel.pk)})
+        settle_failed(
+            rows, clock.now(), None, "CostHub failed to make this message. It is in the operator's log.", again_at=None
+        )
+        return None
+
+
+def _make_message(org: Organization, channel: Channel, rows: list[Delivery]) -> Message:
     alerts = {
         alert.pk: alert for alert in Alert.objects.filter(org=org, pk__in=[row.alert for row in rows if row.alert])
     }
@@ -103,8 +134,7 @@ def _make_message(org: Organization, channel: Channel, rows: list[Delivery]) -> 
         kinds = {item.kind for item in items if item.kind}
         kind = AlertKind(next(iter(kinds))) if len(kinds) == 1 else None
         user = rows[0].user
-        if user is None or user.pk not in recipients_of(org, channel, kind):
-            return "The member wants no such mails any more, or has another role."
+        assert user is not None, "a mail's message names its member"
         token = make_mute_token(str(org.pk), user.pk, kind)
         mute = settings.PUBLIC_URL and settings.PUBLIC_URL + reverse("unsubscribe", args=[token])
         return Message(str(one), org.name, user.email, items, now, page=page, mute=mute)

@@ -5,9 +5,9 @@ The schedule is one table, ``costhub.schedule``.
 
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from celery import shared_task
@@ -27,10 +27,15 @@ from tenants.models import Organization
 
 _log = logging.getLogger(__name__)
 
+Place = TypeVar("Place", UUID, int)
+
 #: locks of PostgreSQL, one for each job that may run once at a time
 _WATCHING: Final = 0x57415443_48425544  # "WATCHBUD"
+_SENDING: Final = 0x53454E44_4D41494C  # "SENDMAIL"
 #: so many organisations are sent for at once
 _SENDERS: Final = 8
+SEND_FOR_SECONDS: Final = 20
+_LOOK_AGAIN_SECONDS: Final = 0.5
 #: one run of the sums goes on for so long while there is something to do
 ROLL_UP_FOR_SECONDS: Final = 30
 _NANOS: Final = 1_000_000_000
@@ -97,21 +102,39 @@ def watch_standing() -> None:
 
 
 @shared_task
-def watch_drift() -> int:
+def watch_drift() -> None:
     """Alert of counters that do not agree with the ledger."""
     now = clock.now()
-    return sum(drift.watch_drift(shard, now) for shard in sorted({shard for _, shard, _ in list_org_ids()}))
+    _each(sorted({shard for _, shard, _ in list_org_ids()}), lambda shard: drift.watch_drift(shard, now))
 
 
 @shared_task
 def send_messages() -> int:
-    """Send what is due, organisations beside each other, so that one whose receivers hang keeps no other waiting. Two runs at
-    once take different messages."""
-    org_ids = list_due_orgs(clock.now())
-    if not org_ids:
-        return 0
-    with ThreadPoolExecutor(min(_SENDERS, len(org_ids))) as senders:
-        return sum(senders.map(_send_turn, org_ids))
+    """Send what is due, organisations beside each other, so that one whose receivers hang keeps no other waiting.
+
+    One run at a time in the whole installation: receivers that hang may take this process, and no other.
+    """
+    with try_to_be_only(_SENDING) as is_ours:
+        return _send_to_all() if is_ours else 0
+
+
+def _send_to_all() -> int:
+    """Until nothing is due, or the run is over. Looks again and again for who is due: a run with a receiver that hangs lasts,
+    and others' messages come meanwhile."""
+    ends = clock.monotonic_ns() + SEND_FOR_SECONDS * _NANOS
+    sent, turns = 0, dict[UUID, Future[int]]()
+    with ThreadPoolExecutor(_SENDERS) as senders:
+        while True:
+            for org_id in list_due_orgs(clock.now()):
+                if org_id not in turns and len(turns) < _SENDERS:
+                    turns[org_id] = senders.submit(_send_turn, org_id)
+            if not turns:
+                return sent
+            wait(turns.values(), timeout=_LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
+            for org_id in [org_id for org_id, turn in turns.items() if turn.done()]:
+                sent += turns.pop(org_id).result()
+            if clock.monotonic_ns() > ends:
+                return sent + sum(turn.result() for turn in turns.values())
 
 
 def _send_turn(org_id: UUID) -> int:
@@ -164,10 +187,10 @@ def _list_orgs(now: datetime) -> list[UUID]:
     return org_ids[turn:] + org_ids[:turn]
 
 
-def _each(org_ids: Iterable[UUID], work: Callable[[UUID], object]) -> None:
-    """One organisation's trouble must not keep the others waiting; it is told of and comes again."""
-    for org_id in org_ids:
+def _each(places: Iterable[Place], work: Callable[[Place], object]) -> None:
+    """The trouble of one organisation or shard must not keep the others waiting; it is told of and comes again."""
+    for place in places:
         try:
-            work(org_id)
+            work(place)
         except Exception:  # noqa: BLE001 - whatever it is
-            _log.exception("a job failed for an organisation", extra={"org": str(org_id)})
+            _log.exception("a job failed in one place", extra={"place": str(place)})

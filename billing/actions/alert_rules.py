@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from billing.choices import AlertKind
 from billing.core.alert_kinds import KINDS, RuleTerms
@@ -20,19 +20,28 @@ from tenants.models import Budget, Organization
 MAX_THRESHOLDS: Final = 10
 MAX_RULES: Final = 100
 MAX_CHANNELS: Final = 20
+_LOCK_CLASS: Final = 0x414C5254  # "ALRT"
 
 
 def ensure_rules(org: Organization) -> list[RuleTerms]:
     """The active rules. A kind that never had a rule gets one, so that nobody has to set up anything to be told; who wants
     none switches it off."""
-    rows = list(AlertRule.objects.filter(org=org).order_by("created_at", "id"))
-    missing = [kind for kind in AlertKind if kind.value not in {row.kind for row in rows}]
+    rows, missing = _read_rules(org)
     if missing:
+        # Two that find the same kinds missing make them once.
+        lock_alerts(org)
+        rows, missing = _read_rules(org)
         rows += AlertRule.objects.bulk_create(
             AlertRule(org=org, name=KINDS[kind].title, kind=kind.value, tells_recovery=KINDS[kind].tells_end)
             for kind in missing
         )
     return [_terms(row) for row in rows if row.is_active]
+
+
+def lock_alerts(org: Organization) -> None:
+    """Nobody else opens or ends an organisation's alerts, or makes its first rules, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, str(org.pk)])
 
 
 def create_rule(
@@ -88,6 +97,12 @@ def update_rule(*, actor: Actor, rule: AlertRule, **changes: Any) -> AlertRule:
             rule.save(update_fields=list(changed))
             record(actor, "updated", rule, **told)
     return rule
+
+
+def _read_rules(org: Organization) -> tuple[list[AlertRule], list[AlertKind]]:
+    rows = list(AlertRule.objects.filter(org=org).order_by("created_at", "id"))
+    known = {row.kind for row in rows}
+    return rows, [kind for kind in AlertKind if kind.value not in known]
 
 
 def _terms(row: AlertRule) -> RuleTerms:

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection
-
-from billing.actions.alert_rules import ensure_rules
+from billing.actions.alert_rules import ensure_rules, lock_alerts
 from billing.actions.deliveries import queue
 from billing.choices import AlertEvent, AlertKind
 from billing.core.alert_kinds import KINDS, Fact, RuleTerms, crossed, severity_of
@@ -16,9 +14,6 @@ from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.choices import Permission, Role
 from tenants.models import Organization
-
-#: one organisation's alerts are opened and ended by one job at a time
-_LOCK_CLASS = 0x414C5254  # "ALRT"
 
 
 def report(
@@ -30,7 +25,7 @@ def report(
     ``facts`` tell of everything that was looked at, also of what is well; ``is_complete`` says that there is nothing else of
     this kind, so that what they leave out is over. The organisation is open, and so is a transaction.
     """
-    _lock(org)
+    lock_alerts(org)
     open_alerts = {
         (str(alert.rule), alert.subject, alert.threshold): alert
         for alert in Alert.objects.filter(org=org, kind=kind.value, ended_at=None)
@@ -122,8 +117,3 @@ def _end(org: Organization, alert: Alert, rule: RuleTerms | None, fact: Fact | N
 def _finish(alert: Alert, now: datetime) -> None:
     alert.ended_at = now
     alert.save(update_fields=["ended_at"])
-
-
-def _lock(org: Organization) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, str(org.pk)])

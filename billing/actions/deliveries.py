@@ -38,6 +38,11 @@ def queue_test(*, actor: Actor, channel: Channel, now: datetime) -> list[Deliver
     if not channel.is_active:
         raise Conflict("This channel is switched off: switch it on first.")
     is_mail = channel.kind == ChannelKind.EMAIL
+    waiting = Delivery.objects.filter(
+        org=actor.org, channel=channel.pk, event=AlertEvent.TEST.value, state__in=["queued", "sending"]
+    )
+    if waiting.exists():
+        raise Conflict("A test of this channel is still on its way: see what becomes of it first.")
     users: Sequence[int | None] = recipients_of(actor.org, channel, None) if is_mail else [None]
     if not users:
         raise Conflict("No member has a role of this channel.")

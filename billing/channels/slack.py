@@ -20,7 +20,7 @@ def make_body(message: Message) -> bytes:
     """A text for notifications, and blocks for the chat."""
     (item,) = message.items
     title = f"{_MARKS.get(item.severity, '')} {item.text.title}".strip()
-    return orjson.dumps({"text": f"{message.org_name}: {title}", "blocks": _blocks(message, item, title)})
+    return orjson.dumps({"text": _escape(f"{message.org_name}: {title}"), "blocks": _blocks(message, item, title)})
 
 
 def _blocks(message: Message, item: Item, title: str) -> list[dict[str, Any]]:

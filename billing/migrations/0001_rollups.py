@@ -106,8 +106,8 @@ END $$
 
 NAMES_OF_SUMS = ", ".join([*USUAL, *RARE, "recorded_at"])
 SUMS = ", ".join(
-    [f"sum({name})::bigint AS {name}" for name in USUAL]
-    + [f"nullif(sum({name})::bigint, 0) AS {name}" for name in RARE]
+    [f"public.costhub_whole(sum({name})) AS {name}" for name in USUAL]
+    + [f"nullif(public.costhub_whole(sum({name})), 0) AS {name}" for name in RARE]
     + ["max(recorded_at) AS recorded_at"]
 )
 
@@ -117,6 +117,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, public SET work_mem = '64MB' AS $
 DECLARE
     orgs uuid[];
     quarters timestamptz[];
+    taken integer;
 BEGIN
     -- Quarters that are over, the oldest mark first. In the one that is running, whose end no page has reached, each
     -- run would only make all of it again.
@@ -131,6 +132,13 @@ BEGIN
     -- they are seen below; rows that come later leave a mark that stays.
     DELETE FROM public.billing_quartermark AS m USING unnest(orgs, quarters) AS b (org_id, quarter)
     WHERE m.org_id = b.org_id AND m.quarter = b.quarter;
+    taken := cardinality(orgs);
+    -- The sums of months that were dropped stay: what comes late to them is in the ledger alone.
+    SELECT array_agg(org_id), array_agg(quarter) INTO orgs, quarters
+    FROM unnest(orgs, quarters) AS b (org_id, quarter) WHERE quarter >= public.costhub_ledger_floor();
+    IF orgs IS NULL THEN
+        RETURN taken;
+    END IF;
     DELETE FROM public.billing_quarterrollup AS q
     USING unnest(orgs, quarters) AS b (org_id, quarter), unnest({COARSE_CUBES}) AS c (cube)
     WHERE q.org_id = b.org_id AND q.cube = c.cube AND q.quarter = b.quarter;
@@ -147,7 +155,7 @@ BEGIN
              GROUPING SETS ((), (l.project_id, l.request_model), (l.project_id, l.key_id));
     INSERT INTO public.billing_daymark (org_id, quarter)
     SELECT org_id, quarter FROM unnest(orgs, quarters) AS b (org_id, quarter) ON CONFLICT DO NOTHING;
-    RETURN cardinality(orgs);
+    RETURN taken;
 END $$
 """
 
@@ -160,6 +168,8 @@ DECLARE
     firsts timestamptz[];
     lasts timestamptz[];
 BEGIN
+    -- Days that are gone from the ledger keep their sums, and so does the one that is gone in part.
+    DELETE FROM public.billing_daymark WHERE quarter < public.costhub_ledger_floor() + interval '26 hours';
     -- Days that are over, oldest first: one, or as many as hold 200,000 rows together, which
     -- are sorted in memory. A day that would take longer than a task may is left to its quarters.
     WITH stale AS (
@@ -246,9 +256,12 @@ BEGIN
         EXCEPTION WHEN invalid_parameter_value THEN
             CONTINUE;
         END;
-        DELETE FROM public.billing_dayrollup WHERE org_id = moved.id;
+        -- Days of months that were dropped stay those of the zone in which they were summed.
+        DELETE FROM public.billing_dayrollup
+        WHERE org_id = moved.id AND day > (public.costhub_ledger_floor() AT TIME ZONE moved.time_zone)::date;
         INSERT INTO public.billing_daymark (org_id, quarter)
-        SELECT org_id, quarter FROM public.billing_quarterrollup WHERE org_id = moved.id AND cube = 'total'
+        SELECT org_id, quarter FROM public.billing_quarterrollup
+        WHERE org_id = moved.id AND cube = 'total' AND quarter >= public.costhub_ledger_floor()
         ON CONFLICT DO NOTHING;
         INSERT INTO public.billing_rollupzone (org_id, time_zone) VALUES (moved.id, moved.time_zone)
         ON CONFLICT (org_id) DO UPDATE SET time_zone = excluded.time_zone;
@@ -281,7 +294,13 @@ IS_ROLLED = """
 CREATE FUNCTION costhub_is_rolled(first timestamptz, last timestamptz) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
     SELECT NOT EXISTS (SELECT FROM public.billing_quartermark WHERE quarter >= first AND quarter < last)
-       AND NOT EXISTS (SELECT FROM public.billing_daymark WHERE quarter >= first AND quarter < last)
+       -- a day that is too long to be summed keeps its quarters, and keeps nobody's month
+       AND NOT EXISTS (
+           SELECT FROM public.billing_daymark AS m WHERE m.quarter >= first AND m.quarter < last
+               AND (SELECT coalesce(sum(q.entries), 0) FROM public.billing_quarterrollup AS q
+                    WHERE q.org_id = m.org_id AND q.cube = 'total'
+                        AND q.quarter BETWEEN m.quarter - interval '25 hours' AND m.quarter + interval '25 hours'
+                   ) <= 10000000)
 $$
 """
 
@@ -340,7 +359,7 @@ def rollup():
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies = [("proxy", "0004_would_refuse"), ("tenants", "0003_rate_limits")]
+    dependencies = [("proxy", "0005_retention"), ("tenants", "0003_rate_limits")]
     operations = [
         migrations.RunPython(forwards),
         unmanaged(

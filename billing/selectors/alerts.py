@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing.choices import TOPICS, AlertKind, Topic
+from billing.choices import SHOWS_MONEY, AlertKind
 from billing.core.alert_kinds import KINDS
 from billing.models import Alert
 from tenants.access import Actor
@@ -12,11 +12,11 @@ from tenants.choices import Permission
 
 
 def list_alerts(actor: Actor) -> QuerySet[Alert]:
-    """The organisation's alerts that the actor may see: those about money are for who may see money."""
+    """The organisation's alerts that the actor may see: those that hold amounts are for who may see money."""
     rows = Alert.objects.filter(org=actor.org)
     if actor.may(Permission.READ_MONEY):
         return rows
-    return rows.filter(kind__in=[kind.value for kind, topic in TOPICS.items() if topic is Topic.OPERATIONS])
+    return rows.exclude(kind__in=[kind.value for kind in SHOWS_MONEY])
 
 
 def list_gravest(actor: Actor) -> list[Alert]:

@@ -110,7 +110,7 @@ def add_up(
 def _run(question: _Question, marks: Sequence[_Piece], sources: Sequence[_Piece]) -> list[Sums]:
     groups = question.columns[: len(question.groups)]
     sums = [
-        f"max(sum_{name})" if name == "recorded_at" else f"coalesce(sum(sum_{name}), 0)::bigint"
+        f"max(sum_{name})" if name == "recorded_at" else f"costhub_whole(coalesce(sum(sum_{name}), 0))"
         for name in question.measures
     ]
     order = [str(place + 1) for place in range(len(groups))]

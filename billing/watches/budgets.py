@@ -1,5 +1,6 @@
 """Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved them."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from billing.actions.alerts import report
+from billing.actions.alerts import job_actor, report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Alert
@@ -18,14 +19,16 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.redis import client
 from proxy.core.limits import make_scope, rolled_over, share_of, whole_with
-from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
+from proxy.edges.moved import forget_moved, list_shards_that_moved, note_moved, take_moved
 from proxy.types import Scope
 from tenants.access import org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.periods import period_bounds
-from tenants.selectors import load_org_snapshot
+from tenants.selectors import load_org_snapshot, read_budgets
 from tenants.snapshots import BudgetSnapshot, OrgSnapshot
+
+_log = logging.getLogger(__name__)
 
 #: of a default for many the first subject that crosses a threshold is told of, not each
 _MANY: Final = frozenset({BudgetScope.END_USER.value, BudgetScope.TAG.value, BudgetScope.SESSION.value})
@@ -48,11 +51,22 @@ def watch_moved() -> int:
     seen = 0
     for shard in list_shards_that_moved():
         counters = [found for name in take_moved(shard) if (found := _read(name))]
-        for org_id, of_org in _by_org(counters).items():
-            _report(org_id, of_org)
+        failed = [counter for org_id, of_org in _by_org(counters).items() for counter in _try_to_report(org_id, of_org)]
+        # One organisation's trouble must not keep the others waiting: its counters come again.
+        note_moved(shard, [counter.name for counter in failed])
         forget_moved(shard)
         seen += len(counters)
     return seen
+
+
+def _try_to_report(org_id: UUID, counters: list[Counter]) -> list[Counter]:
+    """The counters that could not be reported."""
+    try:
+        _report(org_id, counters)
+    except Exception:  # noqa: BLE001 - whatever it is
+        _log.exception("budgets could not be looked at", extra={"org": str(org_id)})
+        return counters
+    return []
 
 
 def list_alerted_orgs() -> list[UUID]:
@@ -109,7 +123,9 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
     with org_scope(org_id):
         org = Organization.objects.get(pk=org_id)
         rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
-        budgets = {budget.id: budget for budget in snapshot.budgets}
+        # Of a period that is over with the increases that it had.
+        since = min([now, *(from_ms(each.starts_ms) for each in counters if each.starts_ms > 0)])
+        budgets = {budget.id: budget for budget in read_budgets(job_actor(org), since, BudgetScope)}
         scopes = [
             _scope_of(snapshot, budgets[each.budget_id], each, to_ms(now))
             for each in counters

@@ -37,7 +37,9 @@ def watch_outlook(org_id: UUID, now: datetime) -> None:
             if each.spent < each.limit
         ]
         report(org, AlertKind.FORECAST, prospects, now=now, is_complete=True)
-        unusual = [_make_anomaly_fact(actor, row) for row in list_anomalies(actor, now - NEWS)]
+        # The oldest first: what comes after a newer one of the same subject would be taken for late.
+        news = sorted(list_anomalies(actor, now - NEWS), key=lambda row: row.starts)
+        unusual = [_make_anomaly_fact(actor, row) for row in news]
         report(org, AlertKind.ANOMALY, unusual, now=now, is_complete=True)
 
 

@@ -86,7 +86,7 @@ def _sum_days(orgs: list[OrgSnapshot], now_ms: int) -> dict[str, int]:
     starts = [period_bounds("day", now, org.time_zone)[0] for org in orgs]
     with org_scope(*(org.id for org in orgs)), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT org_id::text, sum(effective_cost)::bigint"
+            "SELECT org_id::text, costhub_whole(sum(effective_cost))"
             " FROM unnest(%s::uuid[], %s::timestamptz[]) AS today (org, starts)"
             " JOIN proxy_ledgerentry ON org_id = org AND started_at >= starts GROUP BY 1",
             [[org.id for org in orgs], starts],

@@ -4,6 +4,7 @@ What was taken is given out again until it is forgotten, so that a watcher that 
 caller sees to that.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import redis
@@ -23,6 +24,12 @@ def take_moved(shard: int) -> list[str]:
             return []
     members = cast("set[bytes]", client().smembers(looked_at))
     return sorted(member.decode() for member in members)
+
+
+def note_moved(shard: int, counters: Sequence[str]) -> None:
+    """These are to be looked at again."""
+    if counters:
+        client().sadd(keyspace.moved_key(shard), *counters)
 
 
 def forget_moved(shard: int) -> None:

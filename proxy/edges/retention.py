@@ -1,6 +1,7 @@
 """Months of the ledger that the operator does not keep, and what was spent in them, which stays."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Final, cast
 
@@ -42,8 +43,10 @@ def list_months(before: date) -> list[date]:
     return sorted(month for month in months if month < before)
 
 
-def drop_month(month: date) -> bool:
+def drop_month(month: date, is_ready: Callable[[date], bool] = lambda _: True) -> bool:
     """Sum a month's spend into the carry and drop its rows, in one transaction. False: not now, try again later.
+
+    ``is_ready`` is asked while nothing can come to the month any more.
 
     Every drain is held off meanwhile. An event that is in the ledger and still on its stream is repeated by the next
     drain, and only the row that is there already makes that nothing: so no event of the month may be on a stream.
@@ -58,7 +61,7 @@ def drop_month(month: date) -> bool:
         shards = sorted({shard for _, shard, _ in list_org_ids()} | set(range(keyspace.SHARDS)))
         for shard in shards:
             drain.wait_for_lock(shard)
-        if any(_has_events_before(shard, _end_of(month)) for shard in shards):
+        if any(_has_events_before(shard, _end_of(month)) for shard in shards) or not is_ready(month):
             return False
         with connection.cursor() as cursor:
             cursor.execute("SELECT costhub_drop_ledger_month(%s)", [month])

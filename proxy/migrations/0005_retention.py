@@ -9,6 +9,19 @@ no budget's period but ``total`` can reach back behind them.
 from django.conf import settings
 from django.db import migrations
 
+# A sum may be larger than any column holds, if somebody's own upstream reports such usage: it must not stop the sums of
+# everybody else.
+WHOLE = """
+CREATE FUNCTION costhub_whole(amount numeric) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN amount IS NOT NULL
+               THEN greatest(least(amount, 9000000000000000000), -9000000000000000000)::bigint END $$
+"""
+# Before this moment the ledger has no rows any more, but for what came late.
+FLOOR = """
+CREATE FUNCTION costhub_ledger_floor() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS
+$$ SELECT coalesce(max(first_kept)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM public.proxy_ledgerfloor $$
+"""
 DROP_MONTH = """
 CREATE FUNCTION costhub_drop_ledger_month(month date) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
@@ -28,12 +41,13 @@ BEGIN
     EXECUTE format(
         'INSERT INTO public.proxy_ledgercarry
              (month, org_id, project_id, key_id, end_user, request_model, tags, effective_cost)
-         SELECT %L::date, org_id, project_id, key_id, end_user, request_model, tags, sum(effective_cost)::bigint
+         SELECT %L::date, org_id, project_id, key_id, end_user, request_model, tags, public.costhub_whole(sum(effective_cost))
          FROM public.%I GROUP BY org_id, project_id, key_id, end_user, request_model, tags
          HAVING sum(effective_cost) <> 0',
         month, partition
     );
     EXECUTE format('DROP TABLE public.%I', partition);
+    INSERT INTO public.proxy_ledgerfloor (first_kept) VALUES ((month + interval '1 month')::date);
     RETURN dropped;
 END $$
 """
@@ -44,6 +58,11 @@ COLUMNS = "org_id, project_id, key_id, end_user, request_model, tags"
 def forwards(apps, schema_editor):
     role = schema_editor.quote_name(settings.DATABASES["default"]["USER"])
     for statement in [
+        WHOLE,
+        "CREATE TABLE proxy_ledgerfloor (first_kept date NOT NULL)",
+        FLOOR,
+        "REVOKE ALL ON FUNCTION costhub_ledger_floor() FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION costhub_ledger_floor() TO {role}",
         """CREATE TABLE proxy_ledgercarry (
                id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
                month date NOT NULL, org_id uuid NOT NULL, project_id uuid NOT NULL, key_id uuid NOT NULL,

@@ -11,9 +11,9 @@ from billing.actions.mutes import make_mute_token
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Alert, Mute
-from billing.selectors import list_gravest
+from billing.selectors import list_alerts, list_gravest
 from costhub.lib import clock
-from tenants.access import org_scope
+from tenants.access import Actor, org_scope
 from tenants.actions.orgs import add_member, find_or_create_user
 from tenants.choices import Role
 from tests.world import World, close_scopes
@@ -65,6 +65,14 @@ def test_a_viewer_sees_no_money_and_takes_care_of_nothing(world: World, alert: A
     assert "Acknowledge" not in page
     close_scopes()
     assert vic.post(f"/o/acme/alerts/{alert.pk}/acknowledge").status_code == 404
+
+
+def test_nor_in_alerts_of_drift(world: World) -> None:
+    fact = Fact(AlertKind.DRIFT, "b", 1, {"who": "Acme", "counted": 123, "ledger": 456, "counters": 1})
+    with org_scope(world.acme.org.pk):
+        report(world.acme.org, AlertKind.DRIFT, [fact], now=clock.now(), is_complete=True)
+        assert list(list_alerts(Actor(world.acme.org, Role.VIEWER, "vic"))) == []
+        assert len(list_alerts(Actor(world.acme.org, Role.ADMIN, "al"))) == 1
 
 
 def test_mallory_finds_neither_page_nor_alert(world: World, alert: Alert) -> None:

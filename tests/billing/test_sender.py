@@ -11,13 +11,14 @@ from typing import Literal
 from uuid import UUID
 
 import orjson
+import psycopg
 import pytest
 import time_machine
 from django.conf import settings as django_settings
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook
 
-from billing import sender
+from billing import sender, tasks
 from billing.actions.alerts import report
 from billing.actions.channels import (
     LONGEST_FAILING,
@@ -28,6 +29,7 @@ from billing.actions.channels import (
     update_channel,
 )
 from billing.actions.deliveries import LEASE, queue_test, redeliver
+from billing.actions.mutes import set_muted
 from billing.choices import AlertKind, ChannelKind, DeliveryState, Digest
 from billing.core.alert_kinds import Fact
 from billing.core.delivery_times import RETRY_SECONDS
@@ -35,6 +37,7 @@ from billing.models import Alert, Channel, Delivery
 from billing.sender import list_due_orgs, send_due
 from billing.tasks import send_messages
 from costhub.lib import clock
+from costhub.lib.errors import Conflict
 from costhub.lib.net import BlockedAddress, gate_from_settings
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
@@ -223,6 +226,33 @@ class TestMails:
         assert first.sent_as == second.sent_as
         assert mail["Message-ID"] == f"<{first.sent_as}@acme.example>"
 
+    def test_what_was_muted_meanwhile_is_not_in_a_digest(
+        self, world: World, sink: MailSink, clocks: time_machine.Traveller
+    ) -> None:
+        acme = world.acme
+        with org_scope(acme.org.pk):
+            for channel in ensure_channels(acme.org):
+                update_channel(actor=acme.owner, channel=channel, digest=Digest.HOURLY)
+            unpriced = Fact(AlertKind.UNPRICED, "m", 1, {"model": "m", "refused": 1, "answered": 0}, NOON)
+            report(acme.org, AlertKind.UNPRICED, [unpriced], now=clock.now(), is_complete=True)
+        alert(acme)
+        with org_scope(acme.org.pk):
+            set_muted(actor=acme.owner, user_id=world.ada.pk, kinds=[AlertKind.UNPRICED], is_muted=True)
+        clocks.shift(timedelta(hours=1))
+        send_all(acme)
+        assert sink.subjects() == ["[Acme] Acme used 85 % of the daily budget"]
+        assert sorted(row.state for row in deliveries(acme)) == ["dropped", "sent"]
+
+    def test_one_that_cannot_be_made_keeps_no_other_waiting(self, world: World, sink: MailSink) -> None:
+        alert(world.acme, fact(), fact(subject="b:y", who="Project Y"))
+        with org_scope(world.acme.org.pk):
+            broken = Alert.objects.get(org=world.acme.org, subject="b:x")
+            broken.facts = {}
+            broken.save()
+        send_due(world.acme.org.pk, gate_from_settings())
+        assert sink.subjects() == ["[Acme] Project Y used 85 % of the daily budget"]
+        assert sorted(row.state for row in deliveries(world.acme)) == ["queued", "sent"]
+
     def test_who_left_meanwhile_gets_nothing(self, world: World, sink: MailSink) -> None:
         alert(world.acme)
         world.ada.is_active = False
@@ -317,10 +347,14 @@ class TestWebhooks:
         alert(world.acme, fact(who="End user <!channel>"))
         send_all(world.acme)
         body = orjson.loads(receiver.calls[0].body)
-        assert body["text"] == "Acme: 🟠 End user <!channel> used 85 % of the daily budget"
+        assert body["text"] == "Acme: 🟠 End user &lt;!channel&gt; used 85 % of the daily budget"
         assert body["blocks"][0] == {
             "type": "header",
-            "text": {"type": "plain_text", "text": body["text"].removeprefix("Acme: "), "emoji": True},
+            "text": {
+                "type": "plain_text",
+                "text": "🟠 End user <!channel> used 85 % of the daily budget",
+                "emoji": True,
+            },
         }
         assert {"type": "mrkdwn", "text": "*Spent*\n$0.85"} in body["blocks"][1]["fields"]
 
@@ -403,6 +437,22 @@ def test_mallory_has_nothing_to_send_of_acmes(world: World, sink: MailSink) -> N
     alert(world.acme)
     assert send_due(world.mallcorp.org.pk, gate_from_settings()) == 0
     assert sink.mails == []
+
+
+def test_one_process_sends_at_a_time(committed_world: World, sink: MailSink) -> None:
+    alert(committed_world.acme)
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [tasks._SENDING])
+        assert send_messages() == 0
+    assert send_messages() >= 1
+
+
+def test_a_channel_has_one_test_at_a_time(world: World, receiver: Receiver) -> None:
+    channel, _ = make_webhook(world.acme, receiver)
+    with org_scope(world.acme.org.pk):
+        queue_test(actor=world.acme.owner, channel=channel, now=clock.now())
+        with pytest.raises(Conflict):
+            queue_test(actor=world.acme.owner, channel=channel, now=clock.now())
 
 
 def test_a_receiver_that_hangs_keeps_no_other_organisation_waiting(

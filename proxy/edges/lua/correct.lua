@@ -8,7 +8,7 @@
 if not redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[3]) then return 0 end
 for place = 3, #KEYS do
     if redis.call('EXISTS', KEYS[place]) == 1 then
-        redis.call('HINCRBY', KEYS[place], 's', ARGV[1])
+        redis.pcall('HINCRBY', KEYS[place], 's', ARGV[1])
         redis.call('SADD', string.match(KEYS[2], '^[^:]*') .. ':moved', KEYS[place])
     end
 end

@@ -19,7 +19,7 @@ else
         local is_zero = ARGV[at + 1] == '1'
             or redis.call('EXISTS', string.match(KEYS[place], '^.-:budget:[^:]*:%-?%d+:')) == 1
         if exists or (is_zero and redis.call('EXISTS', KEYS[2]) == 1) then
-            redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
+            redis.pcall('HINCRBY', KEYS[place], 's', ARGV[2])
             redis.call('SADD', string.match(KEYS[3], '^[^:]*') .. ':moved', KEYS[place])
             redis.call('PEXPIREAT', KEYS[place], ARGV[at + 2])
         end

@@ -58,7 +58,12 @@ local drift = 0
 for place = 1, counters do
     local key = KEYS[3 + place]
     local before = redis.call('HGET', key, 's')
+    settled[place] = math.min(settled[place], 9e18)
     if before then drift = drift + math.abs(tonumber(before) - settled[place]) end
+    -- who watches budgets looks at those that were set to something else
+    if before and tonumber(before) ~= settled[place] then
+        redis.call('SADD', string.match(KEYS[3], '^[^:]*') .. ':moved', key)
+    end
     redis.call('HSET', key, 's', string.format('%.0f', settled[place]), 'h', string.format('%.0f', held[place]))
     redis.call('PEXPIREAT', key, ARGV[2 + (place - 1) * 5 + 4])
 end

@@ -147,7 +147,11 @@ for place = 1, counters do
         local left = limit - settled - in_flight
         if left < least then
             if not is_exact then return {-3} end
-            if of_counter(place, IS_SHADOW) ~= 1 then return {0, place, settled, in_flight, least, rolled[place]} end
+            if of_counter(place, IS_SHADOW) ~= 1 then
+                -- A limit that was lowered moves no counter: who watches budgets hears of it by what it refuses.
+                redis.call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[4 + place])
+                return {0, place, settled, in_flight, least, rolled[place]}
+            end
             shadows[#shadows + 1] = place
         end
         if of_counter(place, IS_SHADOW) ~= 1 then

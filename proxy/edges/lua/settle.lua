@@ -17,7 +17,8 @@ if ARGV[6] ~= '' then
 end
 for place = 5, #KEYS do
     redis.call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount)))
-    redis.call('HINCRBY', KEYS[place], 's', ARGV[2])
+    -- One that would overflow stays where it is: the event must be written all the same.
+    redis.pcall('HINCRBY', KEYS[place], 's', ARGV[2])
 end
 -- whoever watches budgets need not look at those that stood still
 if #KEYS > 4 then redis.call('SADD', string.match(KEYS[4], '^[^:]*') .. ':moved', unpack(KEYS, 5)) end

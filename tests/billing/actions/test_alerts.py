@@ -1,10 +1,12 @@
 """From facts to alerts: each fires once, the gravest is told, and it is over when nothing speaks for it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from billing.actions.alert_rules import create_rule, ensure_rules, update_rule
 from billing.actions.alerts import acknowledge, report
@@ -24,7 +26,11 @@ DAY = NOW.replace(hour=0)
 
 
 @pytest.fixture(autouse=True)
-def _open(world: World) -> Any:
+def _open(request: pytest.FixtureRequest) -> Any:
+    if "world" not in request.fixturenames:
+        yield
+        return
+    world: World = request.getfixturevalue("world")
     with org_scope(world.acme.org.pk):
         yield
 
@@ -189,6 +195,22 @@ def test_a_digest_waits_and_what_is_critical_does_not(world: World) -> None:
     report_budget(world, budget_fact(100))
     due = {(row.is_digest, row.due_at) for row in Delivery.objects.filter(org=acme.org)}
     assert due == {(True, NOW.replace(hour=8) + timedelta(days=1)), (False, NOW)}
+
+
+def test_rules_are_made_once_however_many_ask(committed_world: World) -> None:
+    org = committed_world.acme.org
+
+    def work(_: int) -> int:
+        try:
+            with org_scope(org.pk):
+                return len(ensure_rules(org))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [len(AlertKind)] * 4
+    with org_scope(org.pk):
+        assert AlertRule.objects.filter(org=org).count() == len(AlertKind)
 
 
 @pytest.mark.parametrize(

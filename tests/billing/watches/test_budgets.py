@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from billing.actions.alerts import report
 from billing.choices import AlertKind
 from billing.models import Alert
 from billing.watches import budgets
@@ -93,13 +94,50 @@ def test_a_watcher_that_dies_has_missed_nothing(world: World, monkeypatch: pytes
     budget = make_budget(world.acme, "1.00")
     spend(world.acme, budget, 500_000_000)
     with monkeypatch.context() as broken:
-        broken.setattr(budgets, "report", lambda *_, **__: 1 / 0)
+        broken.setattr(budgets, "forget_moved", lambda _: 1 / 0)
+        broken.setattr(budgets, "report", lambda *_, **__: [])
         with pytest.raises(ZeroDivisionError):
             watch_moved()
     spend(world.acme, budget, 300_000_000)
     assert watch_moved() == 1, "first what was left over"
     assert watch_moved() == 1, "then what moved meanwhile"
     assert [alert.threshold for alert in alerts(world.acme)] == [50, 80]
+
+
+def test_one_organisations_trouble_keeps_no_other_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme, mallcorp = world.acme, world.mallcorp
+    for tenant in (acme, mallcorp):
+        spend(tenant, make_budget(tenant, "1.00"), 600_000_000)
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            budgets, "report", lambda org, *rest, **more: 1 / 0 if org == mallcorp.org else report(org, *rest, **more)
+        )
+        watch_moved()
+    assert len(alerts(acme)) == 1
+    assert alerts(mallcorp) == []
+    watch_moved()
+    assert len(alerts(mallcorp)) == 1, "its counters come again"
+
+
+def test_what_is_refused_is_looked_at_although_nothing_moves(db: None) -> None:
+    till = Till(next_shard())
+    till.open()
+    line = till.line("lowered", 100)
+    assert till.reserve("h1", line, fixed=200_000, wanted=0)[0] == 0
+    assert take_moved(till.shard) == [line.key]
+
+
+def test_an_increase_until_midnight_counts_for_the_day_that_it_ended(world: World, clocks: Any) -> None:
+    budget = make_budget(world.acme, "1.00")
+    with org_scope(world.acme.org.pk):
+        midnight = NOON.replace(hour=0) + timedelta(days=1)
+        increase_budget(actor=world.acme.owner, budget=budget, amount_nanos=parse_usd("9.00"), until=midnight)
+    counter = spend(world.acme, budget, 1_500_000_000)
+    clocks.move_to(midnight + timedelta(seconds=20))
+    client().hincrby(counter, "s", 1)
+    client().sadd(keyspace.moved_key(world.acme.org.shard), counter)
+    watch_moved()
+    assert alerts(world.acme) == []
 
 
 def test_subjects_are_called_by_their_names(world: World) -> None:

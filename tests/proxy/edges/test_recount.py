@@ -24,7 +24,8 @@ from tenants.access import org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.selectors import load_org_snapshot
-from tests.proxy.edges.entries import find_scope, line_of, make_event, make_row, sum_ledger
+from tests.billing.ledger import record_call
+from tests.proxy.edges.entries import find_scope, line_of, make_event, make_row, move_to, sum_ledger
 from tests.proxy.edges.till import Line, Till
 from tests.world import Tenant, World, make_budget, make_catalog
 
@@ -55,6 +56,50 @@ CALLS: Final[list[dict[str, Any]]] = [
     {"end_user": "", "request_model": "small", "tags": {"other": "a=b"}},
     {"end_user": "ann", "request_model": "", "tags": {"a": "team"}, "session": "run-7"},
 ]
+
+
+class TestAbsurdAmounts:
+    """A tenant's own upstream may report any usage: its sums may grow beyond a column, and nobody else's may suffer."""
+
+    def test_a_counter_at_its_end_lets_its_calls_settle(self, till: Till) -> None:
+        line = till.line("warns")
+        till.put(line, 92 * 10**17)
+        till.reserve("a", line, fixed=5_000)
+        assert till.settle("a", 10**17, line) == 1
+        assert len(till.events()) == 1
+        assert till.read(line) == (92 * 10**17, 0)
+
+    def test_a_shard_opens_whatever_one_of_its_tenants_has_spent(
+        self, acme: Tenant, committed_world: World, till: Till
+    ) -> None:
+        mallcorp = committed_world.mallcorp
+        move_to(mallcorp, till.shard)
+        scope = find_scope(mallcorp, make_budget(mallcorp, "10.00"))
+        for _ in range(93):
+            record_call(mallcorp, clock.now(), cost=10**17)
+        till.lose_everything()
+        recount.recount(till.shard, "", ())
+        assert client().exists(keyspace.epoch_key(till.shard))
+        assert till.read(line_of(scope)) == (9 * 10**18, 0)
+
+
+class TestDrift:
+    def test_a_call_that_settles_while_drift_is_looked_for_is_no_drift(
+        self, acme: Tenant, till: Till, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scope = find_scope(acme, make_budget(acme, "10.00"))
+        till.open()
+        till.put(line_of(scope), 0)
+        real = recount._count_shard
+
+        def count_and_settle(shard: int) -> Any:
+            counted = [(org, list(counts)) for org, counts in real(shard)]
+            till.put(line_of(scope), 400)
+            till.add_event(make_event(acme, 400))
+            return counted
+
+        monkeypatch.setattr(recount, "_count_shard", count_and_settle)
+        assert recount.find_drift(till.shard) == []
 
 
 class TestOneBudget:

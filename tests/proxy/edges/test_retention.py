@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ from costhub.tasks import drop_old_months
 from proxy.edges import drain, recount, retention
 from proxy.edges.retention import drop_month, first_month_kept, list_months
 from tenants.access import org_scope
+from tenants.actions.orgs import update_organization
 from tenants.choices import BudgetPeriod, BudgetScope
+from tests.billing.ledger import record_call
+from tests.billing.rollups import read_spend
 from tests.proxy.edges import job
 from tests.proxy.edges.entries import find_scope, line_of, make_event, make_row, read_ledger, sum_ledger
 from tests.proxy.edges.till import Till
@@ -249,6 +252,37 @@ class TestDropping:
             drop_month(first_month_kept(clock.now().date(), months_ago))
 
 
+class TestSums:
+    def test_those_of_a_month_that_went_outlive_a_change_of_the_time_zone_and_what_comes_late(
+        self, acme: Tenant, till: Till
+    ) -> None:
+        month = date(2023, 8, 1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT costhub_ensure_partitions(%s, 0)", [month])
+        at = datetime(2023, 8, 15, 12, tzinfo=UTC)
+        for user in ("ann", "bob"):
+            record_call(acme, at, cost=1_000, end_user=user)
+        roll_up_all()
+        assert drop_month(month, is_month_rolled)
+        with org_scope(acme.org.pk):
+            update_organization(actor=acme.owner, time_zone="Etc/GMT-1")
+        record_call(acme, at, cost=1)
+        roll_up_all()
+        start, end = at.replace(hour=0) - timedelta(hours=1), at.replace(hour=23)
+        assert read_spend(acme, start, end).total.effective_cost == 2_000
+        assert read_spend(acme, start, end, "end_user").total.effective_cost == 2_000
+
+    def test_one_tenants_absurd_amounts_stop_nobodys(self, acme: Tenant, committed_world: World, till: Till) -> None:
+        at = datetime(2024, 2, 15, 12, tzinfo=UTC)
+        for _ in range(93):
+            record_call(committed_world.mallcorp, at, cost=10**17)
+        record_call(acme, at, cost=7)
+        roll_up_all()
+        start, end = at.replace(hour=0), at.replace(hour=23, minute=59)
+        assert read_spend(acme, start, end).total.effective_cost == 7
+        assert read_spend(committed_world.mallcorp, start, end).total.effective_cost == 9 * 10**18
+
+
 class TestSetting:
     @pytest.mark.parametrize(
         ("today", "months", "first"),
@@ -277,13 +311,13 @@ class TestSetting:
         assert drop_old_months() >= 1
         assert len(read_ledger(acme)) == 1
 
-    @pytest.mark.parametrize("outcome", [lambda _: False, lambda _: fail()])
+    @pytest.mark.parametrize("outcome", [lambda *_: False, lambda *_: fail()])
     def test_what_cannot_be_dropped_now_waits(
         self,
         month: date,
         settings: Settings,
         monkeypatch: pytest.MonkeyPatch,
-        outcome: Callable[[date], bool],
+        outcome: Callable[..., bool],
     ) -> None:
         settings.LEDGER_MONTHS = 12 * 15
         monkeypatch.setattr(retention, "drop_month", outcome)
