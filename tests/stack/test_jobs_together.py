@@ -71,7 +71,7 @@ class Machines:
         for part in self.parts:
             part.start()
         for part in self.parts:
-            part.wait_ready(60)
+            part.wait_ready(120)
 
     def kill(self, place: int) -> None:
         """kill -9 of a process and all that it had forked; another is started at once."""
