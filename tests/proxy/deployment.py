@@ -85,7 +85,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **environment: str) -> Iterator[Deployment]:
+def deploy(
+    directory: Path,
+    *,
+    workers: int = 1,
+    port: int | None = None,
+    app: str = "costhub.asgi:application",
+    **environment: str,
+) -> Iterator[Deployment]:
     """Start proxy processes and wait until one answers. ``environment`` goes over the test run's own.
 
     Loopback is on the operator's list of networks, because the bank lives there.
@@ -96,6 +103,7 @@ def deploy(directory: Path, *, workers: int = 1, port: int | None = None, **envi
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "costhub.serve", "--port", str(port), "--workers", str(workers)),
+                *("--app", app),
             ],
             cwd=ROOT,
             env=os.environ | {"COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8", "PYTHONWARNINGS": ""} | environment,
