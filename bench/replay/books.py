@@ -71,18 +71,21 @@ def check_bill(findings: Findings, books: Books, world: World, answers: Sequence
 
 def check_rows(findings: Findings, books: Books, answers: Sequence[Answer]) -> None:
     """A row for every call whose key was known, and none for others; refusals by code as the callers saw them."""
-    known = Counter(answer.request_id for answer in answers if answer.call.key)
+    known = Counter(answer.request_id for answer in answers if answer.has_row)
     rows = Counter(str(row.id) for row in books.fresh if row.kind == "call")
     silent = sum(answer.status == 0 for answer in answers)
+    unread = sum(answer.status == 503 and not answer.has_row for answer in answers)
     findings.check(
         "rows",
         known == rows and set(rows.values()) == {1} and not silent,
         f"{sum(known.values()):,} calls with a known key have {sum(rows.values()):,} rows, each one;"
-        f" {sum(not answer.call.key for answer in answers)} with an unknown key have none; calls without an answer: {silent}",
+        f" {sum(not answer.call.key for answer in answers)} with an unknown key have none, nor {unread} whose key could not be read"
+        f" in time; calls without an answer: {silent}",
         calls=sum(known.values()),
         rows=sum(rows.values()),
+        unread=unread,
     )
-    seen = Counter((answer.status, answer.code) for answer in answers if answer.call.key)
+    seen = Counter((answer.status, answer.code) for answer in answers if answer.has_row)
     kept = Counter(
         (row.status, row.error_code if row.status != 200 else "") for row in books.fresh if row.kind == "call"
     )

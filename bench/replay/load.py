@@ -1,7 +1,6 @@
 """The replay: each call at its moment, whether those before it were answered or not, over a bounded number of connections."""
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,10 @@ MOST_DELAY_MS: Final = 1_500.0
 BURST: Final = 64
 
 
+#: what a 503 says when PostgreSQL was too slow to tell whose key it is
+_KEY_UNREAD: Final = "The key"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call. ``late`` is how many seconds after its moment it was sent; ``status`` 0 if nothing came."""
@@ -33,8 +36,14 @@ class Answer:
     call: TraceCall
     status: int
     code: str
+    message: str
     request_id: str
     late: float
+
+    @property
+    def has_row(self) -> bool:
+        """Whether the ledger is to know of it: a key that is unknown, or cannot be read just now, is nobody's."""
+        return self.status != 401 and not self.message.startswith(_KEY_UNREAD)
 
 
 def delay_of(call: TraceCall) -> float:
@@ -61,7 +70,7 @@ async def replay(
         async with pool.room:
             late = perf_counter() - due
             status, headers, body = await pool.ask(_head_and_body(call, secrets, address.netloc))
-        return Answer(call, status, _code_of(status, body), headers.get("x-request-id", ""), late)
+        return Answer(call, status, *_error_of(status, body), headers.get("x-request-id", ""), late)
 
     tasks = []
     for call in calls:
@@ -99,13 +108,15 @@ def _head_and_body(call: TraceCall, secrets: Mapping[str, str], host: str) -> by
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def _code_of(status: int, body: bytes) -> str:
+def _error_of(status: int, body: bytes) -> tuple[str, str]:
+    """An error's code and message."""
     if status == 200 or not status:
-        return ""
+        return "", ""
     try:
-        return str(json.loads(body)["error"]["code"])
+        error = orjson.loads(body)["error"]
+        return str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):
-        return "unreadable"
+        return "unreadable", ""
 
 
 class _Pool:
