@@ -6,7 +6,7 @@ from email.message import EmailMessage
 
 from bench.replay.books import Books, format_usd_exact
 from bench.replay.findings import Findings
-from bench.replay.trace import PLANTED_KEY
+from bench.replay.trace import KEYS, PLANTED_KEY
 from bench.replay.world import Cap, World
 from billing.actions.anomalies import detect_anomalies
 from billing.actions.forecasts import refresh_forecasts
@@ -61,7 +61,10 @@ def check_forecast(findings: Findings, books: Books, caps: Sequence[Cap], mails:
 def check_anomaly(
     findings: Findings, books: Books, world: World, hour: datetime, mails: Sequence[EmailMessage]
 ) -> None:
-    """The planted key's hour is unusual, to the nano what its rows say; it is what drove the organisation's."""
+    """The planted key's hour is unusual, to the nano what its rows say, and the key is what drove its project's.
+
+    The organisation's own hour may be as usual: what budgets and limits refused makes up for what was planted.
+    """
     key = world.keys[PLANTED_KEY]
     actual = sum(
         row.effective_cost
@@ -73,7 +76,7 @@ def check_anomaly(
             (row.scope, row.subject): row
             for row in Anomaly.objects.filter(org=books.org, unit="hour", starts=hour).order_by("id")
         }
-    own, whole = found.get(("key", key)), found.get(("organization", ""))
+    own, whole = found.get(("key", key)), found.get(("project", world.projects[KEYS[PLANTED_KEY][0]]))
     told = [mail for mail in mails if f"Key {PLANTED_KEY} spent more than usual in the hour" in str(mail["Subject"])]
     exact = all(row.calls + row.tokens + row.price == row.actual - row.expected for row in found.values())
     holds = (
@@ -87,8 +90,8 @@ def check_anomaly(
     )
     shown = (
         f"{PLANTED_KEY} cost {format_usd_exact(own.actual)} USD (its rows: {format_usd_exact(actual)}), usual"
-        f" {format_usd_exact(own.expected)}, driven by {own.driver_dimension} {own.driver_subject}; the organisation's hour"
-        f" by {f'{whole.driver_dimension} {PLANTED_KEY if whole.driver_subject == key else whole.driver_subject}' if whole else 'nobody: it was usual'}"
+        f" {format_usd_exact(own.expected)}, driven by {own.driver_dimension} {own.driver_subject}; its"
+        f" project's hour by {f'{whole.driver_dimension} {PLANTED_KEY if whole.driver_subject == key else whole.driver_subject}' if whole else 'nobody'}"
         if own
         else "not found"
     )

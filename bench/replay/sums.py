@@ -74,7 +74,7 @@ def check_sums(findings: Findings, books: Books) -> None:
     findings.check(
         "rollups",
         not differing,
-        f"{made} buckets made; {groupings} groupings with {compared:,} sums over {len(books.rows):,} rows are what adding"
+        f"the last {made} buckets made, the others by the worker; {groupings} groupings with {compared:,} sums over {len(books.rows):,} rows are what adding"
         f" row to row gives; differing: {', '.join(differing[:5]) or 'none'}",
         groupings=groupings,
         sums=compared,
