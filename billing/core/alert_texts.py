@@ -177,10 +177,11 @@ def _money(nanos: int) -> str:
 
 def _exact(nanos: int) -> str:
     """Dollars and cents, with the nine places behind where those say more, and those alone where it is less than a cent."""
-    short, exact = format_for_people(nanos), f"${format_usd(nanos)}".replace("$-", "-$")
+    short, whole, places = format_for_people(nanos), *format_usd(abs(nanos)).split(".")
+    exact = f"{'-' if nanos < 0 else ''}${int(whole):,}.{places}"
     if "<" in short:
         return exact
-    return short if exact.replace(",", "").rstrip("0") == short.replace(",", "").rstrip("0") else f"{short} ({exact})"
+    return short if exact.rstrip("0") == short.rstrip("0") else f"{short} ({exact})"
 
 
 def _moment(text: str, zone: ZoneInfo) -> str:

@@ -90,6 +90,11 @@ def test_money_is_never_rounded_away() -> None:
         "Left": "-$0.23 (-$0.234567890)",
         "Resets": "1 December 2026, 00:00 (Europe/Berlin)",
     }
+    dear = FACTS[AlertKind.BUDGET][0] | {"spent": 1_278_298_404_650_000, "limit": 1_200_000_000_000}
+    figures = dict(describe(AlertKind.BUDGET, dear, AlertEvent.OPENED, BERLIN).figures)
+    assert figures["Spent"] == "$1,278,298.40 ($1,278,298.404650000)"
+    assert figures["Budget"] == "$1,200.00"
+    assert figures["Left"] == "-$1,277,098.40 (-$1,277,098.404650000)"
     drift = describe(AlertKind.DRIFT, FACTS[AlertKind.DRIFT][0], AlertEvent.OPENED, BERLIN)
     assert dict(drift.figures)["Difference"] == "$0.000000003"
 
