@@ -28,6 +28,7 @@ from tenants.models import Organization
 _log = logging.getLogger(__name__)
 
 Place = TypeVar("Place", UUID, int)
+Result = TypeVar("Result")
 
 #: locks of PostgreSQL, one for each job that may run once at a time
 _WATCHING: Final = 0x57415443_48425544  # "WATCHBUD"
@@ -102,10 +103,11 @@ def watch_standing() -> None:
 
 
 @shared_task
-def watch_drift() -> None:
-    """Alert of counters that do not agree with the ledger."""
+def watch_drift() -> int:
+    """Alert of counters that do not agree with the ledger. Gives how many do not."""
     now = clock.now()
-    _each(sorted({shard for _, shard, _ in list_org_ids()}), lambda shard: drift.watch_drift(shard, now))
+    shards = sorted({shard for _, shard, _ in list_org_ids()})
+    return sum(_each(shards, lambda shard: drift.watch_drift(shard, now)))
 
 
 @shared_task
@@ -187,10 +189,13 @@ def _list_orgs(now: datetime) -> list[UUID]:
     return org_ids[turn:] + org_ids[:turn]
 
 
-def _each(places: Iterable[Place], work: Callable[[Place], object]) -> None:
-    """The trouble of one organisation or shard must not keep the others waiting; it is told of and comes again."""
+def _each(places: Iterable[Place], work: Callable[[Place], Result]) -> list[Result]:
+    """What came of each. The trouble of one organisation or shard must not keep the others waiting; it is told of and comes
+    again."""
+    results = []
     for place in places:
         try:
-            work(place)
+            results.append(work(place))
         except Exception:  # noqa: BLE001 - whatever it is
             _log.exception("a job failed in one place", extra={"place": str(place)})
+    return results
