@@ -1,7 +1,7 @@
 """The doors: what does not exist and what is somebody else's look the same, and a door closes with its transaction."""
 
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -103,7 +103,9 @@ class TestOrganisations:
 
 
 class TestRows:
-    @pytest.mark.parametrize("row_id", ["0198f7a2-5b1c-7d3e-8f40-1a2b3c4d5e6f", "", "x", "1" * 400, "a\x00b", "../keys"])
+    @pytest.mark.parametrize(
+        "row_id", ["0198f7a2-5b1c-7d3e-8f40-1a2b3c4d5e6f", "", "x", "1" * 400, "a\x00b", "../keys"]
+    )
     def test_unknown_and_malformed_ids_are_not_found(self, world: World, row_id: str) -> None:
         with org_scope(world.acme.org.pk), pytest.raises(NotFound, match=r"There is no such project\."):
             access_row(Project.objects.all(), world.acme.owner, row_id)
