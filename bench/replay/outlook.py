@@ -61,7 +61,8 @@ def check_forecast(findings: Findings, books: Books, caps: Sequence[Cap], mails:
 def check_anomaly(
     findings: Findings, books: Books, world: World, hour: datetime, mails: Sequence[EmailMessage]
 ) -> None:
-    """The planted key's hour is unusual, to the nano what its rows say, and the key is what drove its project's.
+    """The planted key's hour is unusual, to the nano what its rows say, and its project's was driven by the key or by
+    the model that it went over to: which of the two is further from its usual share, refusals decide.
 
     The organisation's own hour may be as usual: what budgets and limits refused makes up for what was planted.
     """
@@ -84,7 +85,8 @@ def check_anomaly(
         and whole is not None
         and (own.severity, own.actual) == ("high", actual)
         and (own.driver_dimension, own.driver_subject) == ("model", "large")
-        and (whole.severity, whole.driver_dimension, whole.driver_subject) == ("high", "key", key)
+        and whole.severity == "high"
+        and (whole.driver_dimension, whole.driver_subject) in {("key", key), ("model", "large")}
         and exact
         and len(told) == 1
     )
