@@ -9,4 +9,4 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && 
     echo "No Chromium found: install it, or name one in COSTHUB_CHROMIUM. The browser tests will fail without it." >&2
   fi
 fi
-exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-2}" "$@"
+exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
