@@ -30,6 +30,7 @@ from tests.proxy.edges.till import Till
 from tests.world import Api, Tenant, World, make_budget, make_catalog
 
 _months = count(12)
+_recent_months = count(3)
 #: calls of an old month that cost 1, 10, 100 ... nanos
 CALLS: Final[list[dict[str, Any]]] = [
     {"end_user": "ann", "request_model": "small", "tags": {"team": "a=b", "other": "x"}},
@@ -67,6 +68,15 @@ def spend(till: Till, tenant: Tenant, month: date) -> None:
     till.add_event(make_event(tenant, 10 ** len(CALLS), end_user="ann", request_model="small", tags={"team": "a"}))
     while drain.drain(till.shard):
         pass
+
+
+def make_recent_month() -> date:
+    """A month whose sums are read, as none before 2023 are, and later than all that were dropped: their sums are closed."""
+    place = next(_recent_months)
+    month = date(2023, place, 1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT costhub_ensure_partitions(%s, 0)", [month])
+    return month
 
 
 def roll_up_all() -> None:
@@ -122,10 +132,7 @@ class TestBudgetsOfAllTime:
         assert till.read(line_of(scope)) == (100_000, 0)
 
     def test_the_console_shows_what_it_showed(self, acme: Tenant, till: Till) -> None:
-        # Of months before 2023 nobody reads the sums.
-        month = date(2023, 5, 1)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT costhub_ensure_partitions(%s, 0)", [month])
+        month = make_recent_month()
         make_budget(acme, "1.00", period=BudgetPeriod.TOTAL)
         make_budget(acme, "1.00", scope=BudgetScope.KEY, period=BudgetPeriod.TOTAL)
         make_budget(acme, "1.00", scope=BudgetScope.PROJECT, period=BudgetPeriod.DAY)
@@ -257,10 +264,8 @@ class TestSums:
     def test_those_of_a_month_that_went_outlive_a_change_of_the_time_zone_and_what_comes_late(
         self, acme: Tenant, till: Till
     ) -> None:
-        month = date(2023, 8, 1)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT costhub_ensure_partitions(%s, 0)", [month])
-        at = datetime(2023, 8, 15, 12, tzinfo=UTC)
+        month = make_recent_month()
+        at = datetime(month.year, month.month, 15, 12, tzinfo=UTC)
         for user in ("ann", "bob"):
             record_call(acme, at, cost=1_000, end_user=user)
         roll_up_all()
