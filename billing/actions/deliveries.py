@@ -19,7 +19,7 @@ from tenants.actions.audit import record
 from tenants.choices import Permission
 from tenants.models import Membership, Organization
 
-#: longer than any sending takes: whoever took a message and is not done by then is dead
+#: longer than a turn and the slowest sending after it: whoever took a message and is not done by then is dead
 LEASE: Final = timedelta(seconds=180)
 _BATCH: Final = 50
 
