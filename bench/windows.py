@@ -92,9 +92,9 @@ class _Till:
         if self._has_windows:
             numbers += (-1, True, 4 * 10**12, False, 0, MUCH)
             for name in ("org", "key"):
-                keys += [f"{self._tag}:{name}:log", f"{self._tag}:{name}:sums"]
+                keys += [f"{self._tag}:{name}:calls", f"{self._tag}:{name}:total"]
                 numbers += (WINDOW_MS, 10**9, 10**12, MUCH, False)
-            keys += [f"{self._tag}:now:log", f"{self._tag}:now:sums"]
+            keys += [f"{self._tag}:now:calls", f"{self._tag}:now:total"]
             numbers += (0, 10**9, -1, -1, False)
         pipe.evalsha(self._reserve, len(keys), *keys, f"call-{self._calls:028d}", b"{}" * 400, pack_numbers(numbers))
         ended = self._calls - UNDER_WAY

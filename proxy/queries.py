@@ -19,7 +19,7 @@ from proxy.core.controls import parse_controls
 from proxy.core.limits import find_scopes, limit_with, rolled_over, show_parts, show_within
 from proxy.core.plan import exact_bound, make_plan
 from proxy.core.pricing import bound_cost
-from proxy.core.rates import UNITS, find_rates, sum_window
+from proxy.core.rates import UNITS, find_rates, read_total, sum_window
 from proxy.core.wire import parse_request
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, ModelNotFound, NotFound
@@ -139,12 +139,12 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
     for rate in rates:
         try:
             if rate.window_ms:
-                sums = await edges.valkey.send(b"HMGET", rate.sums, b"r", b"t", b"n")
-                # What has left the window and is still in its sums: no more than a call would forget.
+                total = read_total(await edges.valkey.send(b"GET", rate.total))
+                # What has left the window and is still in its total: no more than a call would forget.
                 old = await edges.valkey.send(
                     b"ZRANGE", rate.log, b"-inf", now - rate.window_ms, b"BYSCORE", b"LIMIT", 0, _FORGOTTEN_A_CALL
                 )
-                used = [int(total or 0) - gone for total, gone in zip(sums, sum_window(old), strict=True)]
+                used = [amount - gone for amount, gone in zip(total, sum_window(old), strict=True)]
             else:
                 used = [await edges.valkey.send(b"ZCARD", rate.log), 0, 0]
         except (ValkeyUnavailable, hiredis.ReplyError) as error:

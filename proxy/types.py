@@ -156,9 +156,9 @@ class Rate(NamedTuple):
     # As a scope has it.
     within_scope: str
     within: str
-    # What happened, each with its moment; and the sums of that.
+    # What happened, each with its moment; and the total of that.
     log: str
-    sums: str
+    total: str
     requests: int
     tokens: int
     nanos: int

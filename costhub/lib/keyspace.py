@@ -63,7 +63,7 @@ def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) 
 def rate_key(
     shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, within: str = "", is_shadow: bool
 ) -> str:
-    """What happened within a window of one subject: ``:log`` and ``:sums`` follow. ``within`` is the id of the project or
+    """What happened within a window of one subject: ``:calls`` and ``:total`` follow. ``within`` is the id of the project or
     key whose calls alone are in it."""
     kind = "shadow" if is_shadow else "limit"
     return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{kind}{'.' if within else ''}{within}:{subject}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Final, NamedTuple
 
 from costhub.lib.keyspace import rate_key
@@ -15,6 +16,7 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot, RateLimitSnapshot
 UNITS: Final = (LimitUnit.REQUESTS, LimitUnit.TOKENS, LimitUnit.USD)
 #: requests, tokens and nano-USD of each window stand in a row
 SUMS_A_RATE: Final = len(UNITS)
+_TOTAL: Final = Struct("<3d")
 _MS_A_SECOND: Final = 1000
 _SECONDS_A_MINUTE: Final = 60
 
@@ -97,8 +99,8 @@ def _make_rate(org: OrgSnapshot, place: _Place, limits: Mapping[LimitUnit, RateL
         is_shadow=is_shadow,
         within_scope=within_scope,
         within=within,
-        log=f"{name}:log",
-        sums=f"{name}:sums",
+        log=f"{name}:calls",
+        total=f"{name}:total",
         requests=requests,
         tokens=tokens,
         nanos=nanos,
@@ -173,6 +175,12 @@ def describe_one(rate: Rate, unit: LimitUnit, spent: int) -> dict[str, str]:
         f"x-ratelimit-remaining-{unit}": write(max(limit - spent, 0)),
         f"x-ratelimit-reset-{unit}": format_span(rate.window_ms),
     }
+
+
+def read_total(value: bytes | None) -> tuple[int, int, int]:
+    """Requests, tokens and nano-USD of a window's total, as lua/rates.lua writes it."""
+    requests, tokens, nanos = _TOTAL.unpack_from(value) if value else (0, 0, 0)
+    return int(requests), int(tokens), int(nanos)
 
 
 def sum_window(members: Sequence[bytes]) -> tuple[int, int, int]:

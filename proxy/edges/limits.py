@@ -272,7 +272,7 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
             *band,
         )
     for rate in plan.rates:
-        keys += (rate.log, rate.sums)
+        keys += (rate.log, rate.total)
         numbers += (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
     for place, scope, before in rolling:
         keys.append(before.counter)

@@ -5,17 +5,17 @@
 --
 -- If the reserve has run, its money goes back; if it is still on its way, the mark makes it refuse. Answers 1 the first
 -- time and 0 after that.
-if redis.call('GET', KEYS[1]) then return 0 end
-local hold = redis.call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
+if call('GET', KEYS[1]) then return 0 end
+local hold = call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
 local amount = hold[1]
 if amount then
     if hold[2] then
         adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[4]), -1, -tonumber(hold[3]), -tonumber(amount))
     end
-    for place = 5, #KEYS do redis.call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount))) end
-    redis.call('DEL', KEYS[2])
-    redis.call('ZREM', KEYS[3], ARGV[1])
+    for place = 5, #KEYS do call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount))) end
+    call('DEL', KEYS[2])
+    call('ZREM', KEYS[3], ARGV[1])
 end
-redis.call('SET', KEYS[1], 'given up', 'PX', ARGV[3])
-redis.call('XADD', KEYS[4], '*', 'e', ARGV[2])
+call('SET', KEYS[1], 'given up', 'PX', ARGV[3])
+call('XADD', KEYS[4], '*', 'e', ARGV[2])
 return 1

@@ -1,7 +1,7 @@
 -- Reserve: set money aside for one attempt, in every budget and rate limit on its path at once, or in none.
 --
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
---       s = settled nanos, h = held nanos; then for each window its log and its sums; then, of budgets to whose limit
+--       s = settled nanos, h = held nanos; then for each window its log and its total; then, of budgets to whose limit
 --       is added what was left of the period before, that period's counters
 -- ARGV  1 hold id   2 the ledger row as it stands, JSON
 --       3 numbers, as little-endian doubles:
@@ -38,14 +38,18 @@
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
 -- is the one in costhub.lib.money: up, once an attempt.
-local closed = redis.call('GET', KEYS[2])
-if closed then return {-1} end
-
-local epoch = redis.call('GET', KEYS[1])
-local held = redis.call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
-local number = {struct.unpack('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
+local number = {unpack_numbers('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
 local now, ends, attempt, counters, befores = number[1], number[2], number[3], number[10], number[13]
 local windows = (#KEYS - 4 - counters - befores) / 2
+local function log_of(place) return KEYS[3 + counters + 2 * place] end
+local function total_of(place) return KEYS[4 + counters + 2 * place] end
+
+local values = {KEYS[2], KEYS[1]}
+for place = 1, windows do values[2 + place] = total_of(place) end
+values = call('MGET', unpack(values))
+local closed, epoch = values[1], values[2]
+if closed then return {-1} end
+local held = call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 
 -- behind the first thirteen numbers stand those of the counters, then those of the windows, then of the periods before
 local HEAD, A_COUNTER, A_WINDOW, A_BEFORE = 13, 6, 5, 5
@@ -57,7 +61,6 @@ local function of_window(place, field) return number[HEAD + A_COUNTER * counters
 local function of_before(place, field)
     return number[HEAD + A_COUNTER * counters + A_WINDOW * windows + A_BEFORE * (place - 1) + field]
 end
-local function keys_of_window(place) return KEYS[3 + counters + 2 * place], KEYS[4 + counters + 2 * place] end
 if held[1] and tonumber(held[2]) >= attempt then
     return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch, {}, {}}
 end
@@ -77,12 +80,12 @@ local full, least = cost_of(wanted), cost_of(fewest)
 
 -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
 local function has_mark(counter)
-    return redis.call('EXISTS', string.match(counter, '^.-:budget:[^:]*:%-?%d+:')) == 1
+    return call('EXISTS', string.match(counter, '^.-:budget:[^:]*:%-?%d+:')) == 1
 end
 
 local unknown, known = {-2}, {}
 for place = 1, counters do
-    known[place] = redis.call('HMGET', KEYS[4 + place], 's', 'h')
+    known[place] = call('HMGET', KEYS[4 + place], 's', 'h')
     if not known[place][1] and of_counter(place, IS_WHOLE) ~= 1 and not has_mark(KEYS[4 + place]) then
         unknown[#unknown + 1] = place
     end
@@ -100,7 +103,7 @@ end
 local rolled, whole_limit = {}, {}
 for at = 1, befores do
     local counter, place = KEYS[4 + counters + 2 * windows + at], of_before(at, PLACE)
-    local before = redis.call('HMGET', counter, 's', 'h')
+    local before = call('HMGET', counter, 's', 'h')
     if not before[1] and not has_mark(counter) then unknown[#unknown + 1] = counters + at end
     rolled[place] = 0
     if now >= of_before(at, FROM_MS) and tonumber(before[2] or 0) == 0 then
@@ -149,7 +152,7 @@ for place = 1, counters do
             if not is_exact then return {-3} end
             if of_counter(place, IS_SHADOW) ~= 1 then
                 -- A limit that was lowered moves no counter: who watches budgets hears of it by what it refuses.
-                redis.call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[4 + place])
+                call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[4 + place])
                 return {0, place, settled, in_flight, least, rolled[place]}
             end
             shadows[#shadows + 1] = place
@@ -174,78 +177,70 @@ local text = whole(amount)
 -- a later attempt is no further request
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
 local totals, used = {}, {}
--- The call is not taken: what was forgotten of the windows up to this one is taken off their sums all the same.
-local function stay_behind(last)
-    for place = 1, last do
-        if totals[place].is_behind then
-            local _, sums = keys_of_window(place)
-            write_sums(sums, totals[place].before)
-        end
-    end
-end
 for place = 1, windows do
-    local log, sums = keys_of_window(place)
-    local window = of_window(place, LENGTH)
-    local total
+    local log, key, window = log_of(place), total_of(place), of_window(place, LENGTH)
+    local total, moment = nil, now - window
     if window == 0 then
-        total = {redis.call('ZCARD', log), 0, 0}
+        total = {call('ZCARD', log), 0, 0}
     else
-        total = total_of(log, sums, now - window)
-        total.before = {total[1], total[2], total[3]}
+        total = read_total(values[2 + place])
+        if moment >= total[SEEN] + FORGOTTEN_EVERY then forget(log, key, total, moment) end
     end
     totals[place] = total
     for unit = 1, 3 do
         local limit = of_window(place, LENGTH + unit)
-        if limit >= 0 and needed[unit] > 0 and total[unit] + needed[unit] > limit then
-            if not is_exact and unit > 1 then
-                stay_behind(place)
-                return {-3}
+        if limit >= 0 and needed[unit] > 0 then
+            if total[unit] + needed[unit] > limit and window > 0 and moment > total[SEEN] then
+                forget(log, key, total, moment)
             end
-            if of_window(place, IS_SHADOW_WINDOW) ~= 1 then
-                stay_behind(place)
-                local wait = window == 0 and 1000
-                    or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
-                return {-5, place, unit, total[unit], needed[unit], wait}
+            if total[unit] + needed[unit] > limit then
+                if not is_exact and unit > 1 then return {-3} end
+                if of_window(place, IS_SHADOW_WINDOW) ~= 1 then
+                    local wait = window == 0 and 1000
+                        or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
+                    return {-5, place, unit, total[unit], needed[unit], wait}
+                end
+                shadows[#shadows + 1] = counters + 3 * (place - 1) + unit
             end
-            shadows[#shadows + 1] = counters + 3 * (place - 1) + unit
         end
+    end
+    for unit = 1, 3 do
         total[unit] = total[unit] + needed[unit]
         used[#used + 1] = total[unit]
     end
 end
 
 -- Everything fits. From here on it is only written.
-local lines = ''
+local lines = {}
 local member = windows > 0 and member_of(ARGV[1] .. '#' .. attempt, needed[1], needed[2], needed[3])
 for place = 1, windows do
-    local log, sums = keys_of_window(place)
-    local window = of_window(place, LENGTH)
+    local log, key, window = log_of(place), total_of(place), of_window(place, LENGTH)
     if window == 0 then
-        redis.call('ZADD', log, now, ARGV[1])
+        call('ZADD', log, now, ARGV[1])
     else
-        add_to_window(log, sums, window, now, member, totals[place])
+        add_to_window(log, key, window, now, member, totals[place])
     end
-    lines = lines .. log .. '\n' .. sums .. '\n' .. whole(window) .. '\n'
+    lines[place] = log .. '\n' .. key .. '\n' .. whole(window) .. '\n'
 end
 for place = 1, counters do
     local key = KEYS[4 + place]
-    if redis.call('HINCRBY', key, 'h', text) == amount then
-        redis.call('HSETNX', key, 's', 0)
-        redis.call('PEXPIREAT', key, of_counter(place, KEPT_UNTIL))
+    if call('HINCRBY', key, 'h', text) == amount then
+        call('HSETNX', key, 's', 0)
+        call('PEXPIREAT', key, of_counter(place, KEPT_UNTIL))
     end
 end
 if held[1] then
-    redis.call('HINCRBY', KEYS[3], 'amount', text)
-    redis.call('HSET', KEYS[3], 'attempt', attempt, 'output', granted)
-    amount = tonumber(redis.call('HGET', KEYS[3], 'amount'))
-    if windows > 0 then redis.call('HINCRBY', KEYS[3], 'tokens', whole(needed[2])) end
+    call('HINCRBY', KEYS[3], 'amount', text)
+    call('HSET', KEYS[3], 'attempt', attempt, 'output', granted)
+    amount = tonumber(call('HGET', KEYS[3], 'amount'))
+    if windows > 0 then call('HINCRBY', KEYS[3], 'tokens', whole(needed[2])) end
 elseif windows > 0 then
-    redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
+    call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5, 4 + counters),
-        'tokens', whole(needed[2]), 'at', now, 'windows', lines)
+        'tokens', whole(needed[2]), 'at', now, 'windows', table.concat(lines))
 else
-    redis.call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
+    call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5, 4 + counters))
 end
-redis.call('ZADD', KEYS[4], ends, ARGV[1])
+call('ZADD', KEYS[4], ends, ARGV[1])
 return {1, granted, amount, tightest and tightest - tonumber(text) or -1, epoch, used, shadows}

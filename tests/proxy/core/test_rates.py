@@ -60,7 +60,7 @@ def test_every_scope_finds_its_subject_and_no_other() -> None:
     }
     found = rates_of(*(limit(3, scope=scope) for scope in scopes), tags={"team": "search"})
     assert {rate.kind: rate.subject for rate in found} == {str(scope): who for scope, who in scopes.items()}
-    assert len({rate.log for rate in found} | {rate.sums for rate in found}) == 14
+    assert len({rate.log for rate in found} | {rate.total for rate in found}) == 14
     others = [limit(3, scope=scope, subject="another") for scope in scopes]
     assert rates_of(*others, tags={"team": "search"}) == []
 
@@ -108,7 +108,7 @@ def test_a_narrowed_limit_has_a_window_of_its_own() -> None:
     places = (EVERYWHERE, PROJECT, OWN_KEY, ELSEWHERE)
     rates = rates_of(*(limit(3, scope=BudgetScope.END_USER, within=within) for within in places))
     assert [(rate.within_scope, rate.within) for rate in rates] == [EVERYWHERE, PROJECT, OWN_KEY]
-    assert len({rate.log for rate in rates} | {rate.sums for rate in rates}) == 6
+    assert len({rate.log for rate in rates} | {rate.total for rate in rates}) == 6
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """rates.lua, by way of the scripts that use it: windows that slide, exact at both ends, and calls under way."""
 
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from costhub.lib.redis import client
-from proxy.core.rates import sum_window
+from proxy.core.rates import read_total, sum_window
 from tests.proxy.edges.till import NOW, Line, Till, Window, next_shard
 
 MINUTE = 60_000
@@ -26,7 +27,7 @@ def window(till: Till) -> Window:
 
 def sums(window: Window) -> tuple[int, ...]:
     """Requests, tokens and nanos of a window, as they are written."""
-    return tuple(int(value or 0) for value in client().hmget(window.sums, "r", "t", "n"))
+    return read_total(cast("bytes | None", client().get(window.total)))
 
 
 def admit(till: Till, hold_id: str, *windows: Window, at: int = 0, tokens: int = 100, **more: Any) -> list[Any]:
@@ -112,7 +113,7 @@ class TestWindow:
         window = Window(window.name, MINUTE, tokens=10_000_000)
         for number in range(1_700):
             client().zadd(window.log, {f"{number}#1 1 10 10": NOW + number, f"{number}' 0 -5 -5": NOW + number})
-        client().hset(window.sums, mapping={"r": 1_700, "t": 8_500, "n": 8_500})
+        client().set(window.total, pack("<5d", 1_700, 8_500, 8_500, 0, NOW))
         left = []
         for number in range(5):
             admit(till, f"late-{number}", window, at=10 * MINUTE)
@@ -123,16 +124,16 @@ class TestWindow:
 
     def test_a_window_that_nobody_uses_is_forgotten(self, till: Till, window: Window) -> None:
         admit(till, "a", window)
-        assert client().pexpiretime(window.log) == client().pexpiretime(window.sums)
+        assert client().pexpiretime(window.log) == client().pexpiretime(window.total)
         assert MINUTE < client().pttl(window.log) <= 2 * MINUTE
 
     def test_it_is_kept_while_calls_come(self, till: Till, window: Window) -> None:
         """That is said anew every half minute, for both keys, and not for every call."""
         for name, at, is_renewed in (("a", 0, True), ("b", 29_999, False), ("c", 30_000, True)):
-            for key in (window.log, window.sums):
+            for key in (window.log, window.total):
                 client().pexpire(key, 5_000)
             admit(till, name, window, at=at)
-            assert [client().pttl(key) > MINUTE for key in (window.log, window.sums)] == [is_renewed] * 2
+            assert [client().pttl(key) > MINUTE for key in (window.log, window.total)] == [is_renewed] * 2
 
     def test_who_is_refused_or_counted_again_leaves_the_sums_right(self, till: Till, window: Window) -> None:
         admit(till, "old", window, tokens=10)
@@ -143,6 +144,17 @@ class TestWindow:
         admit(till, "c", window, at=MINUTE + 1, tokens=5)
         assert admit(till, "d", window, at=2 * MINUTE - 1, tokens=1_001, is_exact=False) == [-3]
         assert sums(window) == (1, 5, 5)
+
+
+    def test_what_has_left_is_told_ten_ms_later_and_refuses_nobody(self, till: Till, window: Window) -> None:
+        window = Window(window.name, MINUTE, requests=4)
+        for name, at in (("a", 0), ("b", 0), ("c", 9), ("late", MINUTE)):
+            admit(till, name, window, at=at)
+        assert sums(window) == (2, 200, 200)
+        assert admit(till, "d", window, at=MINUTE + 9)[5][0] == 3, "c has left, and is told to be there"
+        assert admit(till, "e", window, at=MINUTE + 9)[5][0] == 4
+        assert admit(till, "f", window, at=MINUTE + 9)[:2] == [ADMITTED, 100]
+        assert sums(window) == (4, 400, 400)
 
 
 class TestSeveral:
@@ -236,13 +248,34 @@ class SlidingWindow(RuleBasedStateMachine):
         self.calls = 0
         self.held: dict[str, Held] = {}
         self.happened: list[dict[str, Happened]] = [{}, {}]
+        self.forgotten = [0, 0]
 
     def inside(self, place: int) -> list[int]:
         """What the model says is in a window."""
-        kept = [one.amounts for one in self.happened[place].values() if one.at > self.now - self.LENGTHS[place]]
+        return self.after(place, self.now - self.LENGTHS[place])
+
+    def after(self, place: int, moment: int) -> list[int]:
+        kept = [one.amounts for one in self.happened[place].values() if one.at > moment]
         return [sum(amounts) for amounts in zip(*kept, strict=True)] or [0, 0, 0]
 
-    @rule(ms=st.sampled_from([0, 1, 250, 999, 1_000, 3_000, 7_000]))
+    def told(self, needed: list[int]) -> list[int]:
+        """What the first window is said to hold: what has left it is taken off every ten ms, or where a call would not
+        fit, window by window until one refuses it."""
+        for place, length in enumerate(self.LENGTHS):
+            moment = self.now - length
+            had = self.after(place, self.forgotten[place])
+            if moment >= self.forgotten[place] + 10 or not self.fits(had, needed):
+                self.forgotten[place] = max(moment, self.forgotten[place])
+            if not self.fits(self.inside(place), needed):
+                break
+        return self.after(0, self.forgotten[0])
+
+    def fits(self, used: list[int], needed: list[int]) -> bool:
+        return all(
+            not amount or had + amount <= limit for had, amount, limit in zip(used, needed, self.LIMITS, strict=True)
+        )
+
+    @rule(ms=st.sampled_from([0, 1, 5, 9, 10, 250, 990, 999, 1_000, 3_000, 7_000]))
     def wait(self, ms: int) -> None:
         self.now += ms
 
@@ -258,14 +291,11 @@ class SlidingWindow(RuleBasedStateMachine):
             windows=[*self.windows, self.at_once],
         )
         needed = [1, tokens, tokens * price]
-        fits = len(self.held) < self.AT_ONCE and all(
-            not amount or used + amount <= limit
-            for place in range(2)
-            for used, amount, limit in zip(self.inside(place), needed, self.LIMITS, strict=True)
-        )
+        told = self.told(needed)
+        fits = len(self.held) < self.AT_ONCE and all(self.fits(self.inside(place), needed) for place in range(2))
         assert (answer[0] == ADMITTED) is fits, answer
         if fits:
-            assert answer[5][:3] == [had + more for had, more in zip(self.inside(0), needed, strict=True)]
+            assert answer[5][:3] == [had + more for had, more in zip(told, needed, strict=True)]
             self.held[hold_id] = Held(self.now, tokens, tokens * price)
             for happened in self.happened:
                 happened[hold_id] = Happened(self.now, needed)

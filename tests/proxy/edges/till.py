@@ -60,11 +60,11 @@ class Window:
 
     @property
     def log(self) -> str:
-        return f"{self.name}:log"
+        return f"{self.name}:calls"
 
     @property
-    def sums(self) -> str:
-        return f"{self.name}:sums"
+    def total(self) -> str:
+        return f"{self.name}:total"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Till:
             numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow, *line.band)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
         for window in windows:
-            keys += (window.log, window.sums)
+            keys += (window.log, window.total)
             numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
         for place, line in befores:
             keys.append(line.before)
