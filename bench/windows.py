@@ -19,13 +19,17 @@ from typing import Final
 import redis
 
 from bench.machine import cpu_seconds
+from costhub.lib import keyspace
 from costhub.stack.valkey import Valkey
+from proxy.edges.settles import Settle, settle_command
 from proxy.edges.valkey import pack_numbers
 
 SCRIPTS: Final = Path(__file__).resolve().parent.parent / "proxy" / "edges" / "lua"
 ROUNDS: Final = 15
 CALLS: Final = 2_000
 UNDER_WAY: Final = 32
+#: so many calls end in one tick
+TOGETHER: Final = 8
 CALLS_A_MS: Final = 2
 WINDOW_MS: Final = 2_000
 MUCH: Final = 10**14
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     folders = {"these": SCRIPTS} | ({"the others": against} if against else {})
     with _server() as (store, pid):
         tills = {
-            (name, windows): _Till(store, pid, folder, f"{{s{place}{windows:d}}}", windows)
+            (name, windows): _Till(store, pid, folder, 2 * place + windows, windows)
             for place, (name, folder) in enumerate(folders.items())
             for windows in (False, True)
         }
@@ -59,16 +63,15 @@ def main(arguments: Sequence[str]) -> int:
 class _Till:
     """Calls of one key on one shard. ``serve`` says how many microseconds of Valkey each took."""
 
-    def __init__(self, store: redis.Redis, pid: int, folder: Path, tag: str, has_windows: bool) -> None:
-        self._store, self._pid, self._tag, self._has_windows = store, pid, tag, has_windows
+    def __init__(self, store: redis.Redis, pid: int, folder: Path, shard: int, has_windows: bool) -> None:
+        self._store, self._pid, self._shard, self._has_windows = store, pid, shard, has_windows
+        self._tag = keyspace.tag(shard)
         shared = (folder / "rates.lua").read_bytes()
         self._reserve, self._settle = (
             store.script_load(shared + (folder / f"{name}.lua").read_bytes()) for name in ("reserve", "settle")
         )
-        # Before there was a rollover, a reserve had one number less at its head.
-        self._has_rollover = b"befores" in (folder / "reserve.lua").read_bytes()
         self._calls = 0
-        store.set(f"{tag}:epoch", "first")
+        store.set(keyspace.epoch_key(shard), "first")
 
     def serve(self, calls: int) -> float:
         before = cpu_seconds(self._pid)
@@ -85,10 +88,17 @@ class _Till:
         now = 1_790_000_000_000 + self._calls // CALLS_A_MS
         counters = [f"{self._tag}:budget:{name}:0:x" for name in range(5 if self._has_windows else 4)]
         head = [now, now + 45_000, 1, 10_000_000, 600_000, 60, 16, True, -1, len(counters), 60, 1]
-        numbers = head + [0] * self._has_rollover
+        numbers = [*head, 0]
         for _ in counters[:4]:
             numbers += (MUCH, True, 4 * 10**12, False, -1, -1)
-        keys = [f"{self._tag}:epoch", *self._hold(self._calls), *counters]
+        hold_id = f"call-{self._calls:028d}"
+        keys = [
+            keyspace.epoch_key(self._shard),
+            keyspace.closed_key(self._shard, hold_id),
+            keyspace.hold_key(self._shard, hold_id),
+            keyspace.leases_key(self._shard),
+            *counters,
+        ]
         if self._has_windows:
             numbers += (-1, True, 4 * 10**12, False, 0, MUCH)
             for name in ("org", "key"):
@@ -96,17 +106,13 @@ class _Till:
                 numbers += (WINDOW_MS, 10**9, 10**12, MUCH, False)
             keys += [f"{self._tag}:now:calls", f"{self._tag}:now:total"]
             numbers += (0, 10**9, -1, -1, False)
-        pipe.evalsha(self._reserve, len(keys), *keys, f"call-{self._calls:028d}", b"{}" * 400, pack_numbers(numbers))
-        ended = self._calls - UNDER_WAY
-        if ended > 0:
-            keys = [*self._hold(ended), f"{self._tag}:ledger", *counters]
-            arguments: list[str | bytes | int] = [f"call-{ended:028d}", 30_000, b"{}" * 500, b"", 0, b"", now, 80]
-            pipe.evalsha(self._settle, len(keys), *keys, *arguments)
-            pipe.xtrim(f"{self._tag}:ledger", maxlen=100)
-
-    def _hold(self, call: int) -> list[str]:
-        name = f"call-{call:028d}"
-        return [f"{self._tag}:closed:{name}", f"{self._tag}:hold:{name}", f"{self._tag}:leases"]
+        pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers))
+        if self._calls % TOGETHER == 0 and self._calls > UNDER_WAY:
+            ended = range(self._calls - UNDER_WAY - TOGETHER + 1, self._calls - UNDER_WAY + 1)
+            settles = [Settle(f"call-{call:028d}", 30_000, b"{}" * 500, 80) for call in ended]
+            named, arguments = settle_command(self._shard, settles, now)
+            pipe.evalsha(self._settle, len(named), *named, *arguments)
+            pipe.xtrim(keyspace.ledger_key(self._shard), maxlen=100)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from costhub.lib.redis import client
 from proxy.core import pricing
 from proxy.core.limits import find_scopes
 from proxy.core.row import add_usage, correction_row, dump_row
-from proxy.edges.ledger import CORRECT, MARK_KEPT_MS, correction_id
+from proxy.edges.ledger import CORRECT, correction_id
+from proxy.edges.settles import MARK_KEPT_MS
 from proxy.models import LedgerEntry
 from proxy.types import Certainty, Usage
 from proxy.upstreams.openai import normalise_usage

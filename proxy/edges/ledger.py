@@ -18,6 +18,7 @@ from costhub.lib import clock, failpoints, keyspace
 from proxy.core.row import Row, add_attempts, add_usage, correction_row, dump_row, open_row, tokens_of, usage_columns
 from proxy.edges.entry import Entry
 from proxy.edges.limits import Limits
+from proxy.edges.settles import MARK_KEPT_MS, Settle, Settles
 from proxy.edges.tally import Tally
 from proxy.edges.traces import Tracer
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
@@ -27,12 +28,10 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
 
-SETTLE: Final = Script("settle", shares="rates")
 GIVE_UP: Final = Script("give_up", shares="rates")
 CORRECT: Final = Script("correct")
 LATE: Final = Script("late")
 
-MARK_KEPT_MS: Final = 7 * 86_400_000
 #: about 2 kB each
 MAX_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 0.25
@@ -77,6 +76,7 @@ class Ledger:
 
     def __init__(self, valkey: Valkey, limits: Limits, tracer: Tracer | None = None) -> None:
         self._valkey = valkey
+        self._settles = Settles(valkey)
         self._limits = limits
         self._tracer = tracer
         self._under_way = 0
@@ -133,12 +133,9 @@ class Ledger:
         stream = keyspace.ledger_key(shard)
         if entry.hold is not None:
             self._limits.forget(hold_id)
+            settle = Settle(hold_id, row["effective_cost"], event, _tokens_used(entry))
             self._post(
-                lambda: self._valkey.run(
-                    SETTLE,
-                    [*_hold_keys(shard, hold_id), stream, *entry.counters],
-                    [hold_id, row["effective_cost"], event, b"", 0, b"", clock.now_ms(), _tokens_used(entry)],
-                ),
+                lambda: self._settles.send(shard, settle),
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
             )
         elif entry.is_hold_unknown and entry.plan is not None:

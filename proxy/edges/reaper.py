@@ -12,7 +12,7 @@ import redis
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.redis import client
 from proxy.core.row import dump_row, orphan_row
-from proxy.edges.ledger import MARK_KEPT_MS, SETTLE
+from proxy.edges.settles import SETTLE, Settle, settle_command
 
 _log = logging.getLogger(__name__)
 
@@ -47,17 +47,9 @@ def _reap_one(shard: int, hold_id: str, now: int) -> int:
     amount = int(hold[b"amount"])
     row: dict[str, Any] = orjson.loads(hold[b"row"])
     event = dump_row(orphan_row(row, amount, int(hold[b"attempt"])))
-    counters = [counter for counter in hold[b"counters"].decode().split("\n") if counter]
-    settled = client().register_script(SETTLE.source)(
-        keys=[
-            keyspace.closed_key(shard, hold_id),
-            keyspace.hold_key(shard, hold_id),
-            keyspace.leases_key(shard),
-            keyspace.ledger_key(shard),
-            *counters,
-        ],
-        args=[hold_id, amount, event, f"reaped {amount}", MARK_KEPT_MS, now, now, b""],
-    )
+    settle = Settle(hold_id, amount, event, b"", f"reaped {amount}")
+    keys, arguments = settle_command(shard, [settle], now, only_before=now)
+    (settled,) = client().register_script(SETTLE.source)(keys=keys, args=arguments)
     failpoints.reach("reap_settled")
     if settled == 1:
         _log.warning("a dead worker's hold was settled at its bound", extra={"request_id": hold_id, "nanos": amount})

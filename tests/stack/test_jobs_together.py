@@ -129,7 +129,7 @@ class Town:
         row, now_ms = self._make_row(spender.name, cost), clock.now_ms()
         lines = (spender.line, self.whole)
         assert self.till.reserve(row["id"], *lines, fixed=cost * 1000, now=now_ms, ends=now_ms + 45_000)[0] == 1
-        assert self.till.settle(row["id"], cost, *lines, event=orjson.dumps(row), now=now_ms) == 1
+        assert self.till.settle(row["id"], cost, event=orjson.dumps(row), now=now_ms) == 1
         spender.spent += cost
         self.calls[row["id"]] = cost
 

@@ -10,7 +10,8 @@ local hold = call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
 local amount = hold[1]
 if amount then
     if hold[2] then
-        adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[4]), -1, -tonumber(hold[3]), -tonumber(amount))
+        local call_of = {id = ARGV[1], at = tonumber(hold[4]), requests = -1, tokens = -hold[3], nanos = -amount}
+        adjust(hold[2], {call_of}, tonumber(ARGV[4]))
     end
     for place = 5, #KEYS do call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount))) end
     call('DEL', KEYS[2])

@@ -10,13 +10,13 @@
 local call = redis.call
 local pack, unpack_numbers, format = struct.pack, struct.unpack, string.format
 
--- Without the sign of a zero: what is given back of nothing is -0.
+-- An integer as text: Lua's own has an exponent from 1e14 on. Any below 2^53 is written whole.
 local function whole(number)
-    return format('%.0f', number + 0)
+    return format('%d', number)
 end
 
 local function member_of(name, requests, tokens, nanos)
-    return format('%s %.0f %.0f %.0f', name, requests + 0, tokens + 0, nanos + 0)
+    return format('%s %d %d %d', name, requests, tokens, nanos)
 end
 
 local function amounts_of(member)
@@ -85,24 +85,32 @@ local function wait_for(log, window, now, unit, excess)
     return window
 end
 
--- The call is over: add the difference to what it was reserved for to every window that it is still in.
-local function adjust(id, windows, at, now, requests, tokens, nanos)
-    local differs = requests ~= 0 or tokens ~= 0 or nanos ~= 0
-    local logs, keys = {}, {}
+-- Calls are over: add the differences to what they were reserved for to every window that they are still in. ``calls`` are
+-- tables of id, at, requests, tokens and nanos, all of the same windows.
+local function adjust(windows, calls, now)
+    local logs, keys, lengths = {}, {}, {}
     for log, key, window in string.gmatch(windows, '([^\n]+)\n([^\n]+)\n(%d+)\n') do
         if window == '0' then
-            call('ZREM', log, id)
-        elseif differs and at + tonumber(window) > now then
-            logs[#logs + 1], keys[#keys + 1] = log, key
+            for _, one in ipairs(calls) do call('ZREM', log, one.id) end
+        else
+            local place = #keys + 1
+            logs[place], keys[place], lengths[place] = log, key, tonumber(window)
         end
     end
     if #keys == 0 then return end
-    local member = member_of(id .. "'", requests, tokens, nanos)
     for place, value in ipairs(call('MGET', unpack(keys))) do
-        if value then
-            local total = read_total(value)
-            total[1], total[2], total[3] = total[1] + requests, total[2] + tokens, total[3] + nanos
-            call('ZADD', logs[place], at, member)
+        local total, entries = read_total(value), {}
+        for _, one in ipairs(calls) do
+            local differs = one.requests ~= 0 or one.tokens ~= 0 or one.nanos ~= 0
+            if value and differs and one.at + lengths[place] > now then
+                local at = #entries
+                entries[at + 1] = one.at
+                entries[at + 2] = member_of(one.id .. "'", one.requests, one.tokens, one.nanos)
+                total[1], total[2], total[3] = total[1] + one.requests, total[2] + one.tokens, total[3] + one.nanos
+            end
+        end
+        if #entries > 0 then
+            call('ZADD', logs[place], unpack(entries))
             write_total(keys[place], total)
         end
     end

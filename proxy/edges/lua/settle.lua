@@ -1,34 +1,86 @@
--- Settle: turn a hold into spend and write its ledger event, in one step.
+-- Settle: turn holds into spend and write their ledger events, all in one step.
 --
--- KEYS  1 what became of the hold   2 the hold   3 leases   4 ledger stream   5.. the hold's counters
--- ARGV  1 hold id   2 cost in nanos   3 ledger event, JSON   4 what to leave behind, or ''   5 ms to leave it for
---       6 only if the lease ended before this ms, or '' for always   7 now, ms   8 tokens that were used, or '' for those
---       that were reserved
+-- KEYS  1 leases   2 ledger stream   then for each hold: what became of it   the hold
+-- ARGV  1 now, ms   2 only if the lease ended before this ms, or '' for always   3 ms to leave marks for
+--       then for each hold: its id | cost in nanos | ledger event, JSON | tokens that were used, or '' for those that were
+--       reserved | what to leave behind, or ''
 --
--- Answers 1 when it settled, 0 when there is no such hold (it was settled before, or expired and was reaped), 2 when
--- the lease was renewed meanwhile. Idempotent: the hold is gone after the first time.
+-- Answers for each hold 1 when it was settled, 0 when there is no such hold (it was settled before, or expired and was
+-- reaped), 2 when its lease was renewed meanwhile. Idempotent: a hold is gone after the first time.
 -- What is left behind ('reaped ...') tells a worker that was only asleep what the reaper posted in its name.
-local hold = call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
-local amount = hold[1]
-if not amount then return 0 end
-if ARGV[6] ~= '' then
-    local ends = call('ZSCORE', KEYS[3], ARGV[1])
-    if ends and tonumber(ends) > tonumber(ARGV[6]) then return 2 end
+-- Calls that end together mostly have the same counters and windows: each of those is written once for all of them.
+local HEAD, A_HOLD = 3, 5
+local now, only_before = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local answers, gone, keys, ids = {}, {}, {}, {}
+-- by the holds' counters, and by their windows
+local spent, ended = {}, {}
+for place = 1, (#KEYS - 2) / 2 do
+    local at = HEAD + (place - 1) * A_HOLD
+    local id, cost, tokens, key = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], KEYS[2 + 2 * place]
+    local hold = call('HMGET', key, 'amount', 'counters', 'windows', 'tokens', 'at')
+    local amount, counters, windows = tonumber(hold[1]), hold[2], hold[3]
+    local lease = only_before and call('ZSCORE', KEYS[1], id)
+    answers[place] = 0
+    if lease and tonumber(lease) > only_before then
+        answers[place] = 2
+    elseif amount and not gone[id] then
+        answers[place] = 1
+        gone[id] = true
+        keys[#keys + 1], ids[#ids + 1] = key, id
+        local sums = spent[counters]
+        if not sums then
+            sums = {held = 0, costs = {}}
+            spent[counters] = sums
+        end
+        sums.held = sums.held + amount
+        sums.costs[#sums.costs + 1] = cost
+        if windows then
+            local reserved = tonumber(hold[4])
+            local calls = ended[windows]
+            if not calls then
+                calls = {}
+                ended[windows] = calls
+            end
+            calls[#calls + 1] = {
+                id = id, at = tonumber(hold[5]), requests = 0,
+                tokens = tokens == '' and 0 or tonumber(tokens) - reserved, nanos = tonumber(cost) - amount,
+            }
+        end
+    end
 end
-for place = 5, #KEYS do
-    call('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount)))
-    -- One that would overflow stays where it is: the event must be written all the same.
-    redis.pcall('HINCRBY', KEYS[place], 's', ARGV[2])
+if #ids == 0 then return answers end
+
+-- Nothing from here on may fail: what is read above is written whole. Beyond MOST a Lua number is not exact: such a cost is
+-- added by itself, and one that would overflow the counter stays where it is.
+local MOST = 1e15
+local moved = {}
+for counters, sums in pairs(spent) do
+    local together, apart = 0, {}
+    for _, cost in ipairs(sums.costs) do
+        if tonumber(cost) < MOST and together < MOST then
+            together = together + tonumber(cost)
+        else
+            apart[#apart + 1] = cost
+        end
+    end
+    for counter in string.gmatch(counters, '[^\n]+') do
+        redis.pcall('HINCRBY', counter, 'h', whole(-sums.held))
+        redis.pcall('HINCRBY', counter, 's', whole(together))
+        for _, cost in ipairs(apart) do redis.pcall('HINCRBY', counter, 's', cost) end
+        moved[#moved + 1] = counter
+    end
 end
 -- whoever watches budgets need not look at those that stood still
-if #KEYS > 4 then call('SADD', string.match(KEYS[4], '^[^:]*') .. ':moved', unpack(KEYS, 5)) end
-if hold[2] then
-    local reserved = tonumber(hold[3])
-    local tokens = ARGV[8] == '' and reserved or tonumber(ARGV[8])
-    adjust(ARGV[1], hold[2], tonumber(hold[4]), tonumber(ARGV[7]), 0, tokens - reserved, tonumber(ARGV[2]) - tonumber(amount))
+if #moved > 0 then call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', unpack(moved)) end
+for windows, calls in pairs(ended) do adjust(windows, calls, now) end
+call('DEL', unpack(keys))
+call('ZREM', KEYS[1], unpack(ids))
+for place, answer in ipairs(answers) do
+    if answer == 1 then
+        local at = HEAD + (place - 1) * A_HOLD
+        call('XADD', KEYS[2], '*', 'e', ARGV[at + 3])
+        if ARGV[at + 5] ~= '' then call('SET', KEYS[1 + 2 * place], ARGV[at + 5], 'PX', ARGV[3]) end
+    end
 end
-call('DEL', KEYS[2])
-call('ZREM', KEYS[3], ARGV[1])
-call('XADD', KEYS[4], '*', 'e', ARGV[3])
-if ARGV[4] ~= '' then call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5]) end
-return 1
+return answers

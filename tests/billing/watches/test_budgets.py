@@ -252,10 +252,10 @@ def test_the_scripts_note_what_they_move(db: None) -> None:
     first, second = till.line("a"), till.line("b")
     till.reserve("h1", first, second, fixed=5_000)
     assert take_moved(till.shard) == [], "a hold is no spend"
-    till.settle("h1", 5, first, second)
+    till.settle("h1", 5)
     assert take_moved(till.shard) == sorted([first.key, second.key])
     till.reserve("h2", first, fixed=5_000)
-    till.settle("h2", 5, first)
+    till.settle("h2", 5)
     assert take_moved(till.shard) == sorted([first.key, second.key]), "until they are forgotten"
     forget_moved(till.shard)
     assert take_moved(till.shard) == [first.key]

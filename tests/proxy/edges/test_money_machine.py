@@ -310,7 +310,7 @@ class MoneyMachine(RuleBasedStateMachine):
         """The end of a call, as ``edges.ledger`` brings it about."""
         if call.state in {"new", "forgotten"}:
             return
-        settled = self.till.settle(call.id, cost, *call.lines, event=call.event(cost))
+        settled = self.till.settle(call.id, cost, event=call.event(cost))
         assert settled == (call.state == "open")
         if settled:
             call.state, call.posted, call.held = "settled", cost, 0

@@ -65,18 +65,18 @@ class TestWindow:
     def test_what_was_not_used_is_free_again(self, till: Till, window: Window) -> None:
         admit(till, "a", window, tokens=900)
         assert admit(till, "b", window, at=10, tokens=200)[0] == -5
-        assert till.settle("a", 300, till.line("org"), now=NOW + 20, tokens=400) == 1
+        assert till.settle("a", 300, now=NOW + 20, tokens=400) == 1
         assert sums(window) == (1, 400, 300)
         assert admit(till, "b", window, at=30, tokens=200)[0] == ADMITTED
 
     def test_what_was_used_beyond_it_counts(self, till: Till, window: Window) -> None:
         admit(till, "a", window, tokens=100)
-        till.settle("a", 990, till.line("org"), now=NOW + 20, tokens=990)
+        till.settle("a", 990, now=NOW + 20, tokens=990)
         assert admit(till, "b", window, at=30) == [-5, 1, 2, 990, 100, MINUTE - 30]
 
     def test_a_call_and_its_difference_leave_together(self, till: Till, window: Window) -> None:
         admit(till, "a", window, tokens=900)
-        till.settle("a", 300, till.line("org"), now=NOW + 20, tokens=400)
+        till.settle("a", 300, now=NOW + 20, tokens=400)
         admit(till, "b", window, at=MINUTE)
         assert sums(window) == (1, 100, 100)
         assert client().zcard(window.log) == 1
@@ -84,7 +84,7 @@ class TestWindow:
     def test_a_call_that_outlasts_the_window_changes_nothing_in_it(self, till: Till, window: Window) -> None:
         admit(till, "a", window, tokens=900)
         admit(till, "b", window, at=MINUTE)
-        till.settle("a", 5, till.line("org"), now=NOW + MINUTE + 1, tokens=5)
+        till.settle("a", 5, now=NOW + MINUTE + 1, tokens=5)
         assert sums(window) == (1, 100, 100)
 
     def test_a_call_that_was_given_up_was_none(self, till: Till, window: Window) -> None:
@@ -94,7 +94,7 @@ class TestWindow:
 
     def test_a_dead_workers_call_stays_at_what_was_reserved(self, till: Till, window: Window) -> None:
         admit(till, "a", window)
-        assert till.settle("a", 100, till.line("org"), mark="reaped 100", now=NOW + 5) == 1
+        assert till.settle("a", 100, mark="reaped 100", now=NOW + 5) == 1
         assert sums(window) == (1, 100, 100)
 
     def test_the_same_reserve_again_counts_once(self, till: Till, window: Window) -> None:
@@ -105,7 +105,7 @@ class TestWindow:
         admit(till, "a", window)
         admit(till, "a", window, at=5, attempt=2)
         assert sums(window) == (1, 200, 200)
-        till.settle("a", 150, till.line("org"), now=NOW + 20, tokens=150)
+        till.settle("a", 150, now=NOW + 20, tokens=150)
         assert sums(window) == (1, 150, 150)
 
     def test_a_window_that_was_left_full_is_forgotten_by_and_by(self, till: Till, window: Window) -> None:
@@ -145,7 +145,6 @@ class TestWindow:
         assert admit(till, "d", window, at=2 * MINUTE - 1, tokens=1_001, is_exact=False) == [-3]
         assert sums(window) == (1, 5, 5)
 
-
     def test_what_has_left_is_told_ten_ms_later_and_refuses_nobody(self, till: Till, window: Window) -> None:
         window = Window(window.name, MINUTE, requests=4)
         for name, at in (("a", 0), ("b", 0), ("c", 9), ("late", MINUTE)):
@@ -181,7 +180,7 @@ class TestUnderWay:
         at_once = Window(f"{window.name}:now", 0, requests=2)
         assert [admit(till, name, at_once)[0] for name in "ab"] == [ADMITTED] * 2
         assert admit(till, "c", at_once) == [-5, 1, 1, 2, 1, 1_000]
-        till.settle("a", 5, till.line("org"), tokens=5)
+        till.settle("a", 5, tokens=5)
         assert admit(till, "c", at_once)[0] == ADMITTED
         till.give_up("b", till.line("org"))
         assert client().zrange(at_once.log, 0, -1) == [b"c"]

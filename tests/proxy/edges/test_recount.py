@@ -65,7 +65,7 @@ class TestAbsurdAmounts:
         line = till.line("warns")
         till.put(line, 92 * 10**17)
         till.reserve("a", line, fixed=5_000)
-        assert till.settle("a", 10**17, line) == 1
+        assert till.settle("a", 10**17) == 1
         assert len(till.events()) == 1
         assert till.read(line) == (92 * 10**17, 0)
 
@@ -379,11 +379,11 @@ class TestWholeShard:
         till.reserve("a", line, wanted=50)
         till.reserve("a", line, wanted=30, attempt=2)
         till.reserve("b", line, wanted=700)
-        till.settle("b", 600, line, event=make_event(acme, 600))
+        till.settle("b", 600, event=make_event(acme, 600))
         till.put(line, 123, 456)
         recount.recount(till.shard, "", ())
         assert till.read(line) == (600, 80)
-        till.settle("a", 5, line, event=make_event(acme, 5))
+        till.settle("a", 5, event=make_event(acme, 5))
         assert till.read(line) == (605, 0)
         assert recount.find_drift(till.shard) == []
 
@@ -445,7 +445,7 @@ class TestStorm:
                 assert till.reserve(hold, *lines, wanted=5_000)[0] == 1
                 if number % 5 == worker:
                     till.reserve(hold, *lines, wanted=700, attempt=2)
-                assert till.settle(hold, row["effective_cost"], *lines, event=orjson.dumps(row)) == 1
+                assert till.settle(hold, row["effective_cost"], event=orjson.dumps(row)) == 1
                 spent += row["effective_cost"]
             return spent
 

@@ -106,7 +106,7 @@ class TestGivenUp:
     def test_a_later_attempt_of_a_settled_call_is_refused(self, till: Till) -> None:
         line = till.line("org", 10_000)
         till.reserve("a", line, wanted=50)
-        till.settle("a", 10, line)
+        till.settle("a", 10)
         assert till.reserve("a", line, wanted=50, attempt=2) == [-1]
         assert till.read(line) == (10, 0)
 
@@ -428,7 +428,7 @@ class TestRollover:
                 held[hold_id] = (of, answer[2] if answer[0] == 1 else amount)
             for hold_id in list(held)[:ends]:
                 of, amount = held.pop(hold_id)
-                till.settle(hold_id, amount * share // 100, of)
+                till.settle(hold_id, amount * share // 100)
             (s1, h1), (s2, h2) = till.read(first) or (0, 0), till.read(second) or (0, 0)
             assert s1 + h1 <= self.LIMIT
             assert s2 + h2 <= self.LIMIT + max(self.LIMIT - s1 - h1, 0)

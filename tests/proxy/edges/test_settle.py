@@ -1,10 +1,18 @@
 """settle.lua, give_up.lua, late.lua and correct.lua: every answer, once and again."""
 
+from itertools import pairwise
+from typing import cast
+
 import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
-from tests.proxy.edges.till import FORGET_AT, NOW, Line, Till, Window
+from proxy.core.rates import read_total
+from proxy.edges.settles import MARK_KEPT_MS, Settle
+from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Line, Till, Window, next_shard
 
 EVENT = b'{"id":"a"}'
 
@@ -22,7 +30,7 @@ def lines(till: Till) -> tuple[Line, Line]:
 class TestSettle:
     @pytest.mark.parametrize("cost", [0, 1, 99, 100, 101, 4_000_000_000_000])
     def test_the_hold_becomes_what_it_cost(self, till: Till, lines: tuple[Line, Line], cost: int) -> None:
-        assert till.settle("a", cost, *lines, event=EVENT) == 1
+        assert till.settle("a", cost, event=EVENT) == 1
         assert [till.read(line) for line in lines] == [(1_000 + cost, 7)] * 2
         assert (till.hold("a"), till.lease("a"), till.events()) == ({}, None, [EVENT])
 
@@ -32,55 +40,145 @@ class TestSettle:
         window = Window(f"{{s{till.shard}}}:rate:free", 60_000, requests=5, tokens=5)
         assert till.reserve("free", *lines, wanted=0, windows=[window])[:3] == [1, 0, 0]
         if how == "settled":
-            assert till.settle("free", 0, *lines, event=EVENT, tokens=0) == 1
+            assert till.settle("free", 0, event=EVENT, tokens=0) == 1
         elif how == "given up":
             assert till.give_up("free", *lines, event=EVENT) == 1
         else:
-            assert till.settle("free", 0, *lines, event=EVENT, mark="reaped 0", only_before=NOW + 100_000) == 1
+            assert till.settle("free", 0, event=EVENT, mark="reaped 0", only_before=NOW + 100_000) == 1
         assert [till.read(line) for line in lines] == [(1_000, 107)] * 2
         assert (till.hold("free"), till.lease("free"), till.events()) == ({}, None, [EVENT])
 
     def test_the_second_time_it_says_so_and_does_nothing(self, till: Till, lines: tuple[Line, Line]) -> None:
-        till.settle("a", 60, *lines, event=EVENT)
-        assert till.settle("a", 60, *lines, event=EVENT) == 0
+        till.settle("a", 60, event=EVENT)
+        assert till.settle("a", 60, event=EVENT) == 0
         assert till.read(lines[0]) == (1_060, 7)
         assert till.events() == [EVENT]
 
     def test_without_a_hold_nothing_happens(self, till: Till, lines: tuple[Line, Line]) -> None:
-        assert till.settle("b", 60, *lines, event=EVENT) == 0
+        assert till.settle("b", 60, event=EVENT) == 0
         assert till.read(lines[0]) == (1_000, 107)
         assert till.events() == []
 
     def test_all_attempts_are_settled_at_once(self, till: Till, lines: tuple[Line, Line]) -> None:
         till.reserve("a", *lines, wanted=200, attempt=2)
         assert till.read(lines[1]) == (1_000, 307)
-        assert till.settle("a", 250, *lines) == 1
+        assert till.settle("a", 250) == 1
         assert [till.read(line) for line in lines] == [(1_250, 7)] * 2
 
     def test_the_reaper_leaves_word_of_what_it_did(self, till: Till, lines: tuple[Line, Line]) -> None:
-        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 100_000) == 1
+        assert till.settle("a", 100, mark="reaped 100", only_before=NOW + 100_000) == 1
         name = keyspace.closed_key(till.shard, "a")
         assert client().get(name) == b"reaped 100"
-        assert 0 < client().pttl(name) <= 600_000
+        assert 0 < client().pttl(name) <= MARK_KEPT_MS
         assert till.reserve("a", *lines, wanted=10) == [-1]
 
     def test_a_worker_leaves_nothing_behind(self, till: Till, lines: tuple[Line, Line]) -> None:
-        till.settle("a", 100, *lines)
+        till.settle("a", 100)
         assert client().exists(keyspace.closed_key(till.shard, "a")) == 0
 
     def test_the_reaper_lets_a_renewed_lease_be(self, till: Till, lines: tuple[Line, Line]) -> None:
         client().zadd(till.leases, {"a": NOW + 200_000}, xx=True)
-        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 100_000) == 2
+        assert till.settle("a", 100, mark="reaped 100", only_before=NOW + 100_000) == 2
         assert till.read(lines[0]) == (1_000, 107)
         assert till.hold("a")["amount"] == "100"
-        assert till.settle("a", 100, *lines, mark="reaped 100", only_before=NOW + 200_000) == 1
+        assert till.settle("a", 100, mark="reaped 100", only_before=NOW + 200_000) == 1
 
     def test_beyond_what_a_float_holds(self, till: Till) -> None:
         line = till.line("org")
         till.put(line, 9_007_199_254_740_991)
         till.reserve("a", line, wanted=1)
-        till.settle("a", 2, line)
+        till.settle("a", 2)
         assert till.read(line) == (9_007_199_254_740_993, 0)
+
+
+class TestTogether:
+    """Holds that end in one tick: whatever they share is written once, and comes to the same as one after the other."""
+
+    def test_what_several_cost_is_in_all_of_their_budgets(self, till: Till) -> None:
+        org, ann, bob = till.line("org"), till.line("ann"), till.line("bob")
+        for name, lines in (("a", (org, ann)), ("b", (org, bob)), ("c", (org, ann)), ("d", (org, bob))):
+            till.reserve(name, *lines, wanted=100)
+        ends = [
+            Settle(name, cost, name.encode(), b"") for name, cost in (("a", 60), ("b", 100), ("gone", 9), ("c", 150))
+        ]
+        assert till.settle_together(*ends) == [1, 1, 0, 1]
+        assert [till.read(line) for line in (org, ann, bob)] == [(310, 100), (210, 0), (100, 100)]
+        assert till.events() == [b"a", b"b", b"c"]
+        assert [till.lease(name) for name in "abc"] == [None] * 3
+        assert till.lease("d") == NOW + LEASE
+        moved = client().smembers(keyspace.moved_key(till.shard))
+        assert moved == {line.key.encode() for line in (org, ann, bob)}
+
+    def test_the_same_hold_twice_is_settled_once(self, till: Till, lines: tuple[Line, Line]) -> None:
+        assert till.settle_together(Settle("a", 60, b"1", b""), Settle("a", 60, b"2", b"")) == [1, 0]
+        assert till.read(lines[0]) == (1_060, 7)
+        assert till.events() == [b"1"]
+
+    def test_a_call_without_a_budget_is_settled_too(self, till: Till, lines: tuple[Line, Line]) -> None:
+        till.reserve("free", wanted=5)
+        assert till.settle_together(Settle("free", 5, b"f", b""), Settle("a", 60, b"a", b"")) == [1, 1]
+        assert (till.read(lines[0]), till.events()) == ((1_060, 7), [b"f", b"a"])
+
+    @pytest.mark.parametrize("dear", [10**15, 9 * 10**17, 2**63 - 1])
+    def test_an_absurd_cost_is_exact_or_left_out_and_keeps_nobody_back(self, till: Till, dear: int) -> None:
+        """A tenant's own upstream may report any usage. What no counter holds stays out of it until the next recount."""
+        line = till.line("org")
+        till.put(line, 2**53 + 1)
+        for name in "abc":
+            till.reserve(name, line, wanted=100)
+        ends = (Settle("a", 7, b"a", b""), Settle("b", dear, b"b", b""), Settle("c", 9, b"c", b""))
+        assert till.settle_together(*ends) == [1, 1, 1]
+        fits = 2**53 + 17 + dear < 2**63
+        assert till.read(line) == (2**53 + 17 + (dear if fits else 0), 0)
+        assert till.events() == [b"a", b"b", b"c"]
+
+    def test_a_hold_that_cannot_be_read_changes_nothing(self, till: Till, lines: tuple[Line, Line]) -> None:
+        client().set(keyspace.hold_key(till.shard, "bad"), "no hold")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            till.settle_together(Settle("a", 60, b"1", b""), Settle("bad", 60, b"2", b""))
+        assert (till.read(lines[0]), till.events()) == ((1_000, 107), [])
+        assert till.hold("a")["amount"] == "100"
+
+    def test_a_counter_that_is_none_keeps_nobody_back(self, till: Till, lines: tuple[Line, Line]) -> None:
+        client().set(lines[0].key, "no counter")
+        assert till.settle("a", 60, event=EVENT) == 1
+        assert (till.read(lines[1]), till.events()) == ((1_060, 7), [EVENT])
+
+    def test_each_stays_in_its_windows_for_as_long_as_it_was_in_them(self, till: Till) -> None:
+        name = f"{{s{till.shard}}}:rate:acme"
+        short, long, at_once = (Window(f"{name}:{ms}", ms, requests=9, tokens=10_000) for ms in (1_000, 60_000, 0))
+        for hold, at in (("old", 0), ("new", 5_000)):
+            till.reserve(hold, wanted=100, now=NOW + at, windows=(short, long, at_once))
+        ends = (Settle("old", 40, b"{}", 40), Settle("new", 70, b"{}", 30))
+        assert till.settle_together(*ends, now=NOW + 5_500) == [1, 1]
+        totals = [read_total(cast("bytes | None", client().get(window.total))) for window in (short, long)]
+        assert totals == [(1, 30, 70), (2, 70, 110)], "the old one had left the short window"
+        assert client().zcard(at_once.log) == 0
+
+    @given(
+        costs=st.lists(st.integers(0, 2_000), min_size=1, max_size=12),
+        cuts=st.sets(st.integers(0, 12)),
+        data=st.data(),
+    )
+    def test_it_comes_to_the_same_however_they_fall_together(
+        self, costs: list[int], cuts: set[int], data: st.DataObject
+    ) -> None:
+        till = Till(next_shard())
+        till.open()
+        lines = [till.line(f"budget-{place}") for place in range(4)]
+        spent = [0] * len(lines)
+        for number, cost in enumerate(costs):
+            places = data.draw(st.sets(st.integers(0, 3)))
+            till.reserve(f"h{number}", *(lines[place] for place in sorted(places)), wanted=1_000)
+            for place in places:
+                spent[place] += cost
+        ends = [Settle(f"h{number}", cost, b"%d" % number, b"") for number, cost in enumerate(costs)]
+        bounds = [0, *sorted(cut for cut in cuts if 0 < cut < len(ends)), len(ends)]
+        for first, last in pairwise(bounds):
+            assert till.settle_together(*ends[first:last]) == [1] * (last - first)
+        assert [(till.read(line) or (0, 0)) for line in lines] == [(amount, 0) for amount in spent]
+        assert till.events() == [b"%d" % number for number in range(len(costs))]
+        till.lose_everything()
 
 
 class TestGiveUp:
@@ -102,7 +200,7 @@ class TestGiveUp:
         assert till.events() == [EVENT]
 
     def test_what_was_reaped_stays_reaped(self, till: Till, lines: tuple[Line, Line]) -> None:
-        till.settle("a", 100, *lines, event=EVENT, mark="reaped 100")
+        till.settle("a", 100, event=EVENT, mark="reaped 100")
         assert till.give_up("a", *lines, event=b"{}") == 0
         assert till.read(lines[0]) == (1_100, 7)
         assert till.events() == [EVENT]
@@ -122,7 +220,7 @@ class TestLate:
         assert till.events() == []
 
     def test_a_settle_whose_answer_was_lost_is_counted_once(self, till: Till, lines: tuple[Line, Line]) -> None:
-        till.settle("a", 60, *lines, event=EVENT)
+        till.settle("a", 60, event=EVENT)
         assert till.late("a", "first", 60, *lines, event=EVENT) == b""
         assert [till.read(line) for line in lines] == [(1_060, 7)] * 2
         assert till.entries() == [{b"e": EVENT}, {b"e": EVENT, b"again": b"1"}]
@@ -190,7 +288,7 @@ class TestRebuild:
         till.reserve("b", one, two, wanted=20)
         till.reserve("b", one, two, wanted=300, attempt=2)
         till.reserve("c", two, wanted=4_000)
-        till.settle("c", 5, two, event=b'{"org_id":"o","started_at_ms":5,"effective_cost":5}')
+        till.settle("c", 5, event=b'{"org_id":"o","started_at_ms":5,"effective_cost":5}')
         client().delete(one.key)
         till.rebuild((one, 1), (two, 2), match={"org_id": "p"})
         assert (till.read(one), till.read(two)) == ((1, 330), (2, 320))
@@ -216,7 +314,7 @@ class TestRebuild:
 
     def test_an_event_that_is_only_written_again_is_not_counted(self, till: Till, lines: tuple[Line, Line]) -> None:
         event = b'{"org_id":"o","started_at_ms":5,"effective_cost":60}'
-        till.settle("a", 60, *lines, event=event)
+        till.settle("a", 60, event=event)
         till.late("a", "first", 60, *lines, event=event)
         till.rebuild((lines[0], 0), match={"org_id": "o"})
         assert till.read(lines[0]) == (60, 0)

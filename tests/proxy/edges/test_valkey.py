@@ -16,10 +16,12 @@ from django.conf import settings
 
 from costhub.lib import clock
 from costhub.stack.valkey import Valkey as Server
-from proxy.edges.ledger import SETTLE
+from proxy.edges.settles import SETTLE, Settle, settle_command
 from proxy.edges.valkey import OutcomeUnknown, Script, Valkey, ValkeyUnavailable
 
 TIMEOUT_MS = 150
+#: a script's keys and arguments, of a hold that nobody has
+OF_NOBODY = settle_command(99, [Settle("nobody", 0, b"{}", b"")], 1)
 
 Connect = Callable[..., Coroutine[Any, Any, Valkey]]
 
@@ -80,8 +82,7 @@ class TestAnswers:
     async def test_a_script_runs_by_its_digest(self, connect: Connect) -> None:
         valkey = await connect(scripts=(SETTLE,))
         assert len(SETTLE.sha) == 40
-        keys = [f"{{s99}}:none:{clock.monotonic_ns()}:{place}" for place in range(4)]
-        assert await valkey.run(SETTLE, keys, ["x", 0, b"{}", b"", 0, b""]) == 0
+        assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
 
 
 class TestUnreachable:
@@ -122,16 +123,16 @@ class TestUnreachable:
         await asyncio.to_thread(server.wait_ready)
         await asyncio.wait_for(valkey.wait_connected(), 5)
         assert await valkey.send("GET", "kept") == b"1"
-        assert await valkey.run(SETTLE, ["a", "b", "c", "d"], ["x", 0, b"{}", b"", 0, b""]) == 0
+        assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
 
     async def test_scripts_that_were_flushed_are_loaded_again(self, connect: Connect, server: Server) -> None:
         valkey = await connect(server.url, (SETTLE,))
         await valkey.send("SCRIPT", "FLUSH")
         with pytest.raises(hiredis.ReplyError, match="NOSCRIPT"):
-            await valkey.run(SETTLE, ["a", "b", "c", "d"], ["x", 0, b"{}", b"", 0, b""])
+            await valkey.run(SETTLE, *OF_NOBODY)
         await disconnected(valkey)
         await asyncio.wait_for(valkey.wait_connected(), 5)
-        assert await valkey.run(SETTLE, ["a", "b", "c", "d"], ["x", 0, b"{}", b"", 0, b""]) == 0
+        assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
 
     async def test_a_connection_that_is_killed_is_made_again(self, connect: Connect, server: Server) -> None:
         valkey = await connect(server.url)

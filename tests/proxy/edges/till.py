@@ -11,9 +11,10 @@ import orjson
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
-from proxy.edges.ledger import CORRECT, GIVE_UP, LATE, SETTLE
+from proxy.edges.ledger import CORRECT, GIVE_UP, LATE
 from proxy.edges.limits import RESERVE
 from proxy.edges.recount import REBUILD
+from proxy.edges.settles import SETTLE, Settle, settle_command
 from proxy.edges.valkey import Script, pack_numbers
 
 NOW = 1_790_000_000_000
@@ -123,16 +124,20 @@ class Till:
         self,
         hold_id: str,
         cost: int,
-        *lines: Line,
+        *,
         event: bytes = b"{}",
         mark: str = "",
         only_before: int | str = "",
         now: int = NOW,
-        tokens: int | str = "",
+        tokens: int | bytes = b"",
     ) -> int:
         """Settle.lua, as a worker sends it; with ``mark`` and ``only_before`` as the reaper does."""
-        keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
-        return cast("int", self._run(SETTLE, keys, [hold_id, cost, event, mark, KEPT, only_before, now, tokens]))
+        settle = Settle(hold_id, cost, event, tokens, mark)
+        return cast("list[int]", self._run(SETTLE, *settle_command(self.shard, [settle], now, only_before)))[0]
+
+    def settle_together(self, *settles: Settle, now: int = NOW) -> list[int]:
+        """Settle.lua for several holds."""
+        return cast("list[int]", self._run(SETTLE, *settle_command(self.shard, settles, now)))
 
     def give_up(self, hold_id: str, *lines: Line, event: bytes = b"{}", now: int = NOW) -> int:
         """Give_up.lua."""
