@@ -99,14 +99,15 @@ class _Till:
             keyspace.leases_key(self._shard),
             *counters,
         ]
+        text = ""
         if self._has_windows:
             numbers += (-1, True, 4 * 10**12, False, 0, MUCH)
-            for name in ("org", "key"):
-                keys += [f"{self._tag}:{name}:calls", f"{self._tag}:{name}:total"]
-                numbers += (WINDOW_MS, 10**9, 10**12, MUCH, False)
-            keys += [f"{self._tag}:now:calls", f"{self._tag}:now:total"]
-            numbers += (0, 10**9, -1, -1, False)
-        pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers))
+            for name, ms, tokens in (("org", WINDOW_MS, 10**12), ("key", WINDOW_MS, 10**12), ("now", 0, -1)):
+                log, total = f"{self._tag}:{name}:calls", f"{self._tag}:{name}:total"
+                keys += [log, total]
+                numbers += (ms, 10**9, tokens, MUCH if ms else -1, False)
+                text += f"{log}\n{total}\n{ms}\n"
+        pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers), text)
         if self._calls % TOGETHER == 0 and self._calls > UNDER_WAY:
             ended = range(self._calls - UNDER_WAY - TOGETHER + 1, self._calls - UNDER_WAY + 1)
             settles = [Settle(f"call-{call:028d}", 30_000, b"{}" * 500, 80) for call in ended]

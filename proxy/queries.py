@@ -146,7 +146,7 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
                 )
                 used = [amount - gone for amount, gone in zip(total, sum_window(old), strict=True)]
             else:
-                used = [await edges.valkey.send(b"ZCARD", rate.log), 0, 0]
+                used = [await edges.valkey.send(b"SCARD", rate.log), 0, 0]
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
             raise GovernanceUnavailable("Rate limits cannot be read at the moment. Try again.") from error
         shown += [

@@ -108,6 +108,28 @@ def _make_rate(org: OrgSnapshot, place: _Place, limits: Mapping[LimitUnit, RateL
     )
 
 
+class Layout(NamedTuple):
+    """Windows as lua/reserve.lua takes them: their keys, their numbers, and what the hold remembers of them."""
+
+    keys: tuple[str, ...]
+    numbers: tuple[int, ...]
+    text: str
+
+
+@lru_cache(maxsize=4_096)
+def lay_out(rates: tuple[Rate, ...]) -> Layout:
+    """What is sent of windows with every call: the same for the same windows."""
+    return Layout(
+        tuple(key for rate in rates for key in (rate.log, rate.total)),
+        tuple(
+            number
+            for rate in rates
+            for number in (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
+        ),
+        "".join(f"{rate.log}\n{rate.total}\n{rate.window_ms}\n" for rate in rates),
+    )
+
+
 def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:
     """The bound with no more output than the windows on its path could ever take: else a caller who names no limit of
     its own would be held to the model's, and never be let in."""

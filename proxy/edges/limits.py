@@ -27,6 +27,7 @@ from django.db import connections
 from costhub.lib import clock, failpoints, keyspace
 from proxy.core.limits import ADMISSION_MS, ROLLS_AFTER_MS, list_rolling
 from proxy.core.plan import exact_bound
+from proxy.core.rates import lay_out
 from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
 from proxy.core.row import dump_row
 from proxy.edges import recount
@@ -271,13 +272,13 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
             scope.is_shadow,
             *band,
         )
-    for rate in plan.rates:
-        keys += (rate.log, rate.total)
-        numbers += (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
+    windows = lay_out(plan.rates)
+    keys += windows.keys
+    numbers += windows.numbers
     for place, scope, before in rolling:
         keys.append(before.counter)
         numbers += (place, scope.own, scope.own + scope.increased, scope.share, scope.starts_ms + ROLLS_AFTER_MS)
-    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers)]
+    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers), windows.text]
 
 
 def _check_admission(plan: Plan) -> None:

@@ -6,7 +6,7 @@
 -- what makes a window cheap: requests, tokens, nanos; the moment up to which the log was forgotten; the moment at which both
 -- keys are. A moment that is a whole window old is outside: a limit of 3 a minute lets the fourth call in 60.000 s after
 -- the first.
--- Of calls under way (a window of 0 ms) the log has the hold's id, until the call is settled.
+-- Of calls under way (a window of 0 ms) the log is a set of the holds' ids, until the calls are settled.
 local call = redis.call
 local pack, unpack_numbers, format = struct.pack, struct.unpack, string.format
 
@@ -91,7 +91,7 @@ local function adjust(windows, calls, now)
     local logs, keys, lengths = {}, {}, {}
     for log, key, window in string.gmatch(windows, '([^\n]+)\n([^\n]+)\n(%d+)\n') do
         if window == '0' then
-            for _, one in ipairs(calls) do call('ZREM', log, one.id) end
+            for _, one in ipairs(calls) do call('SREM', log, one.id) end
         else
             local place = #keys + 1
             logs[place], keys[place], lengths[place] = log, key, tonumber(window)

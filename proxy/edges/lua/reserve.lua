@@ -3,7 +3,8 @@
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
 --       s = settled nanos, h = held nanos; then for each window its log and its total; then, of budgets to whose limit
 --       is added what was left of the period before, that period's counters
--- ARGV  1 hold id   2 the ledger row as it stands, JSON
+-- ARGV  1 hold id   2 the ledger row as it stands, JSON   4 of each window its log, its total and its length, a line each,
+--       for the hold to remember
 --       3 numbers, as little-endian doubles:
 --         1 now, ms             2 end of lease, ms      3 attempt number, from 1
 --         4 pico-USD whatever the answer                5 pico-USD an output token (of all choices)
@@ -38,29 +39,27 @@
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
 -- is the one in costhub.lib.money: up, once an attempt.
+-- This is Lua's own interpreter, a slow one: here a local is cheaper than an index, and that than a call of a function.
 local number = {unpack_numbers('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
 local now, ends, attempt, counters, befores = number[1], number[2], number[3], number[10], number[13]
 local windows = (#KEYS - 4 - counters - befores) / 2
-local function log_of(place) return KEYS[3 + counters + 2 * place] end
-local function total_of(place) return KEYS[4 + counters + 2 * place] end
-
-local values = {KEYS[2], KEYS[1]}
-for place = 1, windows do values[2 + place] = total_of(place) end
-values = call('MGET', unpack(values))
-local closed, epoch = values[1], values[2]
-if closed then return {-1} end
-local held = call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 
 -- behind the first thirteen numbers stand those of the counters, then those of the windows, then of the periods before
 local HEAD, A_COUNTER, A_WINDOW, A_BEFORE = 13, 6, 5, 5
 local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW, FROM, BELOW = 1, 2, 3, 4, 5, 6
 local LENGTH, IS_SHADOW_WINDOW = 1, 5  -- between them the most of each unit
 local PLACE, OWN, WHOLE, SHARE, FROM_MS = 1, 2, 3, 4, 5
-local function of_counter(place, field) return number[HEAD + A_COUNTER * (place - 1) + field] end
-local function of_window(place, field) return number[HEAD + A_COUNTER * counters + A_WINDOW * (place - 1) + field] end
-local function of_before(place, field)
-    return number[HEAD + A_COUNTER * counters + A_WINDOW * windows + A_BEFORE * (place - 1) + field]
-end
+local WINDOWS = HEAD + A_COUNTER * counters
+local BEFORES = WINDOWS + A_WINDOW * windows
+-- a window's log is the first key behind these, and its total the one behind that
+local LOGS = 3 + counters
+
+local values = {KEYS[2], KEYS[1]}
+for place = 1, windows do values[2 + place] = KEYS[LOGS + 2 * place + 1] end
+values = call('MGET', unpack(values))
+local closed, epoch = values[1], values[2]
+if closed then return {-1} end
+local held = call('HMGET', KEYS[3], 'amount', 'attempt', 'output')
 if held[1] and tonumber(held[2]) >= attempt then
     return {1, tonumber(held[3]), tonumber(held[1]), -1, epoch, {}, {}}
 end
@@ -83,10 +82,11 @@ local function has_mark(counter)
     return call('EXISTS', string.match(counter, '^.-:budget:[^:]*:%-?%d+:')) == 1
 end
 
-local unknown, known = {-2}, {}
+local unknown, settled, in_flight = {-2}, {}, {}
 for place = 1, counters do
-    known[place] = call('HMGET', KEYS[4 + place], 's', 'h')
-    if not known[place][1] and of_counter(place, IS_WHOLE) ~= 1 and not has_mark(KEYS[4 + place]) then
+    local known = call('HMGET', KEYS[4 + place], 's', 'h')
+    settled[place], in_flight[place] = tonumber(known[1]) or 0, tonumber(known[2]) or 0
+    if not known[1] and number[HEAD + A_COUNTER * (place - 1) + IS_WHOLE] ~= 1 and not has_mark(KEYS[4 + place]) then
         unknown[#unknown + 1] = place
     end
 end
@@ -101,28 +101,29 @@ end
 -- What was left of the period before, by place of the counter. It is added only when no call can spend it there any more:
 -- all have come, none is in flight.
 local rolled, whole_limit = {}, {}
-for at = 1, befores do
-    local counter, place = KEYS[4 + counters + 2 * windows + at], of_before(at, PLACE)
-    local before = call('HMGET', counter, 's', 'h')
-    if not before[1] and not has_mark(counter) then unknown[#unknown + 1] = counters + at end
+for before = 1, befores do
+    local at, counter = BEFORES + A_BEFORE * (before - 1), KEYS[LOGS + 1 + 2 * windows + before]
+    local place, known = number[at + PLACE], call('HMGET', counter, 's', 'h')
+    if not known[1] and not has_mark(counter) then unknown[#unknown + 1] = counters + before end
     rolled[place] = 0
-    if now >= of_before(at, FROM_MS) and tonumber(before[2] or 0) == 0 then
-        rolled[place] = math.max(of_before(at, OWN) - tonumber(before[1] or 0), 0)
+    if now >= number[at + FROM_MS] and tonumber(known[2] or 0) == 0 then
+        rolled[place] = math.max(number[at + OWN] - tonumber(known[1] or 0), 0)
     end
-    whole_limit[place] = math.min(of_before(at, WHOLE) + rolled[place], MOST)
-    number[HEAD + A_COUNTER * (place - 1) + LIMIT] = of_counter(place, LIMIT) < 0 and -1
-        or share_of(whole_limit[place], of_before(at, SHARE))
+    whole_limit[place] = math.min(number[at + WHOLE] + rolled[place], MOST)
+    local limit = HEAD + A_COUNTER * (place - 1) + LIMIT
+    number[limit] = number[limit] < 0 and -1 or share_of(whole_limit[place], number[at + SHARE])
 end
 if #unknown > 1 then return unknown end
 
 local crossed = {-6}
 for place = 1, counters do
-    local from, below = of_counter(place, FROM), of_counter(place, BELOW)
+    local at = HEAD + A_COUNTER * (place - 1)
+    local from, below = number[at + FROM], number[at + BELOW]
     if from >= 0 and attempt == 1 then
         if rolled[place] then
             from, below = share_of(whole_limit[place], from), share_of(whole_limit[place], below)
         end
-        local spent = tonumber(known[place][1] or 0) + tonumber(known[place][2] or 0)
+        local spent = settled[place] + in_flight[place]
         if spent < from or spent >= below then
             crossed[#crossed + 1] = place
             crossed[#crossed + 1] = spent
@@ -144,20 +145,20 @@ if own >= 0 then
     end
 end
 for place = 1, counters do
-    local limit = of_counter(place, LIMIT)
+    local at = HEAD + A_COUNTER * (place - 1)
+    local limit = number[at + LIMIT]
     if limit >= 0 then
-        local settled, in_flight = tonumber(known[place][1] or 0), tonumber(known[place][2] or 0)
-        local left = limit - settled - in_flight
+        local left, is_shadow = limit - settled[place] - in_flight[place], number[at + IS_SHADOW] == 1
         if left < least then
             if not is_exact then return {-3} end
-            if of_counter(place, IS_SHADOW) ~= 1 then
+            if not is_shadow then
                 -- A limit that was lowered moves no counter: who watches budgets hears of it by what it refuses.
                 call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[4 + place])
-                return {0, place, settled, in_flight, least, rolled[place]}
+                return {0, place, settled[place], in_flight[place], least, rolled[place]}
             end
             shadows[#shadows + 1] = place
         end
-        if of_counter(place, IS_SHADOW) ~= 1 then
+        if not is_shadow then
             -- A loose bound is let in only where it cannot crowd out anybody: the last tenth is given out by exact counts.
             if not is_exact and left - full < limit / 10 then return {-3} end
             if not tightest or left < tightest then tightest = left end
@@ -177,56 +178,63 @@ local text = whole(amount)
 -- a later attempt is no further request
 local needed = {held[1] and 0 or 1, number[11] + granted * number[12], amount}
 local totals, used = {}, {}
+-- The first unit of a window that cannot take the call, after what has left the window is taken off.
+local function find_full(total, at, log, key, moment)
+    for unit = 1, 3 do
+        local limit, more = number[at + LENGTH + unit], needed[unit]
+        if limit >= 0 and more > 0 and total[unit] + more > limit then
+            if total[SEEN] and moment > total[SEEN] then forget(log, key, total, moment) end
+            if total[unit] + more > limit then return unit end
+        end
+    end
+end
 for place = 1, windows do
-    local log, key, window = log_of(place), total_of(place), of_window(place, LENGTH)
-    local total, moment = nil, now - window
+    local at, log, key = WINDOWS + A_WINDOW * (place - 1), KEYS[LOGS + 2 * place], KEYS[LOGS + 2 * place + 1]
+    local window, total = number[at + LENGTH], nil
+    local moment = now - window
     if window == 0 then
-        total = {call('ZCARD', log), 0, 0}
+        total = {call('SCARD', log), 0, 0}
     else
         total = read_total(values[2 + place])
         if moment >= total[SEEN] + FORGOTTEN_EVERY then forget(log, key, total, moment) end
     end
     totals[place] = total
-    for unit = 1, 3 do
-        local limit = of_window(place, LENGTH + unit)
-        if limit >= 0 and needed[unit] > 0 then
-            if total[unit] + needed[unit] > limit and window > 0 and moment > total[SEEN] then
-                forget(log, key, total, moment)
-            end
-            if total[unit] + needed[unit] > limit then
-                if not is_exact and unit > 1 then return {-3} end
-                if of_window(place, IS_SHADOW_WINDOW) ~= 1 then
-                    local wait = window == 0 and 1000
-                        or wait_for(log, window, now, unit, total[unit] + needed[unit] - limit)
-                    return {-5, place, unit, total[unit], needed[unit], wait}
-                end
-                shadows[#shadows + 1] = counters + 3 * (place - 1) + unit
+    local unit = find_full(total, at, log, key, moment)
+    if unit then
+        if not is_exact and unit > 1 then return {-3} end
+        if number[at + IS_SHADOW_WINDOW] ~= 1 then
+            local had, more = total[unit], needed[unit]
+            local wait = window == 0 and 1000 or wait_for(log, window, now, unit, had + more - number[at + LENGTH + unit])
+            return {-5, place, unit, had, more, wait}
+        end
+        for each = unit, 3 do
+            local limit = number[at + LENGTH + each]
+            if limit >= 0 and needed[each] > 0 and total[each] + needed[each] > limit then
+                if not is_exact and each > 1 then return {-3} end
+                shadows[#shadows + 1] = counters + 3 * (place - 1) + each
             end
         end
     end
-    for unit = 1, 3 do
-        total[unit] = total[unit] + needed[unit]
-        used[#used + 1] = total[unit]
-    end
+    local told = 3 * (place - 1)
+    total[1], total[2], total[3] = total[1] + needed[1], total[2] + needed[2], total[3] + needed[3]
+    used[told + 1], used[told + 2], used[told + 3] = total[1], total[2], total[3]
 end
 
 -- Everything fits. From here on it is only written.
-local lines = {}
 local member = windows > 0 and member_of(ARGV[1] .. '#' .. attempt, needed[1], needed[2], needed[3])
 for place = 1, windows do
-    local log, key, window = log_of(place), total_of(place), of_window(place, LENGTH)
+    local log, window = KEYS[LOGS + 2 * place], number[WINDOWS + A_WINDOW * (place - 1) + LENGTH]
     if window == 0 then
-        call('ZADD', log, now, ARGV[1])
+        call('SADD', log, ARGV[1])
     else
-        add_to_window(log, key, window, now, member, totals[place])
+        add_to_window(log, KEYS[LOGS + 2 * place + 1], window, now, member, totals[place])
     end
-    lines[place] = log .. '\n' .. key .. '\n' .. whole(window) .. '\n'
 end
 for place = 1, counters do
     local key = KEYS[4 + place]
     if call('HINCRBY', key, 'h', text) == amount then
         call('HSETNX', key, 's', 0)
-        call('PEXPIREAT', key, of_counter(place, KEPT_UNTIL))
+        call('PEXPIREAT', key, number[HEAD + A_COUNTER * (place - 1) + KEPT_UNTIL])
     end
 end
 if held[1] then
@@ -237,7 +245,7 @@ if held[1] then
 elseif windows > 0 then
     call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5, 4 + counters),
-        'tokens', whole(needed[2]), 'at', now, 'windows', table.concat(lines))
+        'tokens', whole(needed[2]), 'at', now, 'windows', ARGV[4])
 else
     call('HSET', KEYS[3], 'amount', text, 'attempt', attempt, 'output', granted, 'row', ARGV[2],
         'counters', table.concat(KEYS, '\n', 5, 4 + counters))

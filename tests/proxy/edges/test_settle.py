@@ -153,7 +153,7 @@ class TestTogether:
         assert till.settle_together(*ends, now=NOW + 5_500) == [1, 1]
         totals = [read_total(cast("bytes | None", client().get(window.total))) for window in (short, long)]
         assert totals == [(1, 30, 70), (2, 70, 110)], "the old one had left the short window"
-        assert client().zcard(at_once.log) == 0
+        assert client().scard(at_once.log) == 0
 
     @given(
         costs=st.lists(st.integers(0, 2_000), min_size=1, max_size=12),

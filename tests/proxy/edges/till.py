@@ -115,7 +115,8 @@ class Till:
         for place, line in befores:
             keys.append(line.before)
             numbers += (place, line.own, max(line.limit, line.own), line.share, line.opens)
-        arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers)]
+        text = "".join(f"{window.log}\n{window.total}\n{window.ms}\n" for window in windows)
+        arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers), text]
         answer = cast("list[Any]", self._run(RESERVE, keys, arguments))
         # What it says of windows and of shadows, where there are any.
         return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
