@@ -90,7 +90,7 @@ class _Till:
         head = [now, now + 45_000, 1, 10_000_000, 600_000, 60, 16, True, -1, len(counters), 60, 1]
         numbers = [*head, 0]
         for _ in counters[:4]:
-            numbers += (MUCH, True, 4 * 10**12, False, -1, -1)
+            numbers += (MUCH, True, 4 * 10**12, False)
         hold_id = f"call-{self._calls:028d}"
         keys = [
             keyspace.epoch_key(self._shard),
@@ -101,12 +101,13 @@ class _Till:
         ]
         text = ""
         if self._has_windows:
-            numbers += (-1, True, 4 * 10**12, False, 0, MUCH)
+            numbers += (-1, True, 4 * 10**12, False)
             for name, ms, tokens in (("org", WINDOW_MS, 10**12), ("key", WINDOW_MS, 10**12), ("now", 0, -1)):
                 log, total = f"{self._tag}:{name}:calls", f"{self._tag}:{name}:total"
                 keys += [log, total]
                 numbers += (ms, 10**9, tokens, MUCH if ms else -1, False)
                 text += f"{log}\n{total}\n{ms}\n"
+            numbers += (5, 0, MUCH)
         pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers), text)
         if self._calls % TOGETHER == 0 and self._calls > UNDER_WAY:
             ended = range(self._calls - UNDER_WAY - TOGETHER + 1, self._calls - UNDER_WAY + 1)

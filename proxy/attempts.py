@@ -344,7 +344,7 @@ def _not_an_answer(plan: Plan, reader: openai.AnswerReader) -> UpstreamError:
 def _first_headers(plan: Plan, entry: Entry) -> dict[str, str]:
     """What is known before the first byte of an answer."""
     return {
-        **(describe(plan.rates, entry.hold.used) if plan.rates and entry.hold else {}),
+        **(describe(plan.layout.told, entry.hold.used) if plan.layout.told and entry.hold else {}),
         "x-request-id": entry.request_id,
         "x-costhub-cache": "bypass",
         "x-costhub-model": plan.model.name,

@@ -2,12 +2,11 @@
 frozen dataclass takes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from costhub.lib.keyspace import COUNTER_KEPT_MS
-from tenants.choices import RungKind
 from tenants.snapshots import ModelSnapshot, PriceSnapshot, RungSnapshot, UpstreamSnapshot
 
 #: of those that have a rollover: a month with a change of the clock in it
@@ -165,6 +164,42 @@ class Rate(NamedTuple):
     limit_ids: tuple[str, ...]
 
 
+class ToldWindow(NamedTuple):
+    """Of one window in one unit: its place among the sums, its limit, and the headers that never change."""
+
+    place: int
+    limit: int
+    fixed: Mapping[str, str]
+
+
+class Told(NamedTuple):
+    """What callers are told of one unit: how amounts are written, the header of what is left, and the windows."""
+
+    write: Callable[[int], str]
+    remaining: str
+    windows: tuple[ToldWindow, ...]
+
+
+class Layout(NamedTuple):
+    """The budgets and windows on a call's path, and what follows from them alone: the same for many calls."""
+
+    scopes: tuple[Scope, ...]
+    rates: tuple[Rate, ...]
+    counters: tuple[str, ...]
+    # The keys and numbers of lua/reserve.lua from the counters on, and what a hold remembers of its windows.
+    keys: tuple[str, ...]
+    numbers: tuple[int, ...]
+    windows: str
+    # The budgets that have a ladder, each with its place from 1.
+    ladders: tuple[tuple[int, Scope], ...]
+    # How many of the counters are of a period before, and from when on, in ms, a call came too late for its own.
+    rolling: int
+    closes_ms: int
+    # One of them may cut an answer short.
+    is_capping: bool
+    told: tuple[Told, ...]
+
+
 class Plan(NamedTuple):
     """Everything that was decided about a call before the first byte left."""
 
@@ -174,28 +209,27 @@ class Plan(NamedTuple):
     upstream: UpstreamSnapshot
     price: PriceSnapshot
     bound: Bound
-    scopes: tuple[Scope, ...]
+    layout: Layout
     #: what the model that was asked for costs
     list_price: PriceSnapshot
-    rates: tuple[Rate, ...] = ()
     #: what a ladder did to the call: its rungs, the most output, and how long it waits
     rungs: tuple[str, ...] = ()
     most_output: int = NO_LIMIT
     delay_ms: int = 0
-    #: for each scope the spend between which its rungs are these, or NO_LIMIT twice
-    bands: tuple[tuple[int, int], ...] = ()
+    #: of each scope with a ladder, its place from 1 and the spend from which to below which its rungs are these
+    bands: tuple[tuple[int, int, int], ...] = ()
+    #: a hard limit holds this call, so that we must set the upstream's output limit ourselves
+    is_capped: bool = False
 
     @property
-    def is_capped(self) -> bool:
-        """Whether a hard limit holds this call, so that we must set the upstream's output limit ourselves."""
-        return (
-            self.controls.max_cost is not None
-            or self.most_output != NO_LIMIT
-            # A cheaper model may not take what was asked of the other one.
-            or RungKind.CHEAPER_MODEL in self.rungs
-            or any(scope.is_hard for scope in self.scopes)
-            or any(rate.tokens != NO_LIMIT or rate.nanos != NO_LIMIT for rate in self.rates if not rate.is_shadow)
-        )
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every budget that the call must fit."""
+        return self.layout.scopes
+
+    @property
+    def rates(self) -> tuple[Rate, ...]:
+        """Every window of rate limits that it must fit."""
+        return self.layout.rates
 
 
 class Hold(NamedTuple):

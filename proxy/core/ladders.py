@@ -9,16 +9,17 @@ from typing import Final
 
 from proxy.core.limits import steps_with
 from proxy.core.rungs import RUNGS
-from proxy.types import NO_LIMIT, Draft, Scope
+from proxy.types import Draft, Scope
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 #: where no step follows: more than any budget
 _ENDLESS: Final = 2**53 - 1
-_NO_BAND: Final = (NO_LIMIT, NO_LIMIT)
+#: the budgets of a path that have a ladder, each with its place among all, from 1
+Ladders = Sequence[tuple[int, Scope]]
 
 
 def go_down(
-    draft: Draft, scopes: Sequence[Scope], spent: Mapping[str, int], org: OrgSnapshot, key: KeySnapshot, at_ms: int
+    draft: Draft, ladders: Ladders, spent: Mapping[str, int], org: OrgSnapshot, key: KeySnapshot, at_ms: int
 ) -> tuple[Draft, tuple[str, ...]]:
     """The draft after every rung that is in force, and the kinds of those that changed it.
 
@@ -26,7 +27,7 @@ def go_down(
     is not in it has spent nothing.
     """
     taken: list[str] = []
-    for scope in scopes:
+    for _, scope in ladders:
         for start, rung in _steps(scope, spent):
             if spent.get(scope.counter, 0) >= start:
                 after = RUNGS[rung.rung](draft, rung, org, key, at_ms)
@@ -36,10 +37,10 @@ def go_down(
     return draft, tuple(dict.fromkeys(taken))
 
 
-def find_bands(scopes: Sequence[Scope], spent: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-    """For each scope, from which spend to below which one its rungs are those that are in force now: in nano-USD, or where
-    what is left of the period before is added, in per cent of the limit with that."""
-    return tuple(_band(scope, spent) if scope.steps else _NO_BAND for scope in scopes)
+def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> tuple[tuple[int, int, int], ...]:
+    """For each ladder its budget's place, and from which spend to below which one its rungs are those that are in force now:
+    in nano-USD, or where what is left of the period before is added, in per cent of the limit with that."""
+    return tuple((place, *_band(scope, spent)) for place, scope in ladders)
 
 
 def _band(scope: Scope, spent: Mapping[str, int]) -> tuple[int, int]:

@@ -6,10 +6,12 @@ from typing import Final
 
 from proxy.core import pricing, tokens
 from proxy.core.ladders import find_bands, go_down
+from proxy.core.layout import lay_out
 from proxy.core.limits import find_scopes
 from proxy.core.rates import cap_output, find_rates
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
 from proxy.types import NO_LIMIT, Bound, Controls, Draft, Endpoint, Plan, Request
+from tenants.choices import RungKind
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
 
 MAX_PICOS_A_CALL: Final = 2**53
@@ -45,7 +47,8 @@ def make_plan(
     tags, session = controls.tags, controls.session
     scopes = find_scopes(org, key, end_user=end_user, model=model.name, tags=tags, session=session, at_ms=at_ms)
     rates = find_rates(org, key, end_user=end_user, model=model.name, tags=tags, session=session)
-    draft, rungs = go_down(Draft(model, price), scopes, spent, org, key, at_ms)
+    layout = lay_out(scopes, rates)
+    draft, rungs = go_down(Draft(model, price), layout.ladders, spent, org, key, at_ms)
     bound = quick_bound(request, draft.model, draft.price, draft.most_output)
     plan = Plan(
         request=request,
@@ -54,15 +57,21 @@ def make_plan(
         upstream=org.upstreams[draft.model.upstream_id],
         price=draft.price,
         bound=bound,
-        scopes=scopes,
+        layout=layout,
         list_price=price,
-        rates=rates,
         rungs=rungs,
         most_output=draft.most_output,
         delay_ms=draft.delay_ms,
-        bands=find_bands(scopes, spent),
+        bands=find_bands(layout.ladders, spent),
+        is_capped=(
+            layout.is_capping
+            or controls.max_cost is not None
+            or draft.most_output != NO_LIMIT
+            # A cheaper model may not take what was asked of the other one.
+            or RungKind.CHEAPER_MODEL in rungs
+        ),
     )
-    if cap_output(bound, rates) == bound:
+    if not rates or cap_output(bound, rates) == bound:
         return plan
     # The windows take less than the loose bound: before an answer is cut for it, the input is counted.
     return plan._replace(bound=exact_bound(plan))

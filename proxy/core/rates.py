@@ -1,6 +1,6 @@
 """Which rate limits a call must fit, and what it is told of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from costhub.lib.keyspace import rate_key
 from costhub.lib.money import PICOS_PER_NANO, format_usd
 from proxy.core.limits import is_within, subjects_of
-from proxy.types import NO_LIMIT, Bound, Rate
+from proxy.types import NO_LIMIT, Bound, Rate, Told, ToldWindow
 from tenants.choices import LimitUnit
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RateLimitSnapshot
 
@@ -108,28 +108,6 @@ def _make_rate(org: OrgSnapshot, place: _Place, limits: Mapping[LimitUnit, RateL
     )
 
 
-class Layout(NamedTuple):
-    """Windows as lua/reserve.lua takes them: their keys, their numbers, and what the hold remembers of them."""
-
-    keys: tuple[str, ...]
-    numbers: tuple[int, ...]
-    text: str
-
-
-@lru_cache(maxsize=4_096)
-def lay_out(rates: tuple[Rate, ...]) -> Layout:
-    """What is sent of windows with every call: the same for the same windows."""
-    return Layout(
-        tuple(key for rate in rates for key in (rate.log, rate.total)),
-        tuple(
-            number
-            for rate in rates
-            for number in (rate.window_ms, rate.requests, rate.tokens, rate.nanos, rate.is_shadow)
-        ),
-        "".join(f"{rate.log}\n{rate.total}\n{rate.window_ms}\n" for rate in rates),
-    )
-
-
 def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:
     """The bound with no more output than the windows on its path could ever take: else a caller who names no limit of
     its own would be held to the model's, and never be let in."""
@@ -144,34 +122,28 @@ def cap_output(bound: Bound, rates: Sequence[Rate]) -> Bound:
     return bound if most == bound.max_output else bound._replace(max_output=max(most, min(1, bound.max_output)))
 
 
-def describe(rates: Sequence[Rate], used: Sequence[int]) -> dict[str, str]:
+def describe(told: Sequence[Told], used: Sequence[int]) -> dict[str, str]:
     """OpenAI's ``x-ratelimit-*`` headers: of each unit, the window with the least left. Ours adds dollars.
 
     ``used`` are the sums of the windows. A window that slides is empty again when it has passed without a call.
     """
     headers: dict[str, str] = {}
-    for write, remaining, (first, *others) in _find_told(tuple(rates)):
-        place, limit, fixed = first
+    for write, remaining, windows in told:
+        place, limit, fixed = windows[0]
         spent = used[place]
-        for other in others:
+        for other in windows[1:]:
             # spent / limit < spent' / limit', without a division
-            if spent * other[1] < used[other[0]] * limit:
+            if spent * other.limit < used[other.place] * limit:
                 place, limit, fixed = other
                 spent = used[place]
-        headers |= fixed
-        headers[remaining] = write(max(limit - spent, 0))
+        headers.update(fixed)
+        headers[remaining] = write(limit - spent if spent < limit else 0)
     return headers
 
 
-#: of one unit: how amounts are written, the header of what is left, and of each window the place among the sums, the limit
-#: and the headers that never change
-_Told = tuple[Callable[[int], str], str, list[tuple[int, int, dict[str, str]]]]
-
-
-@lru_cache(maxsize=4_096)
-def _find_told(rates: tuple[Rate, ...]) -> list[_Told]:
+def list_told(rates: Sequence[Rate]) -> list[Told]:
     """What can be said of windows before anything has happened in them."""
-    told: list[_Told] = []
+    told: list[Told] = []
     for column, unit in enumerate(UNITS):
         name = f"x-ratelimit-remaining-{unit}"
         windows = []
@@ -180,9 +152,9 @@ def _find_told(rates: tuple[Rate, ...]) -> list[_Told]:
             if limit != NO_LIMIT and rate.window_ms and not rate.is_shadow:
                 fixed = describe_one(rate, unit, 0)
                 del fixed[name]
-                windows.append((place * SUMS_A_RATE + column, limit, fixed))
+                windows.append(ToldWindow(place * SUMS_A_RATE + column, limit, fixed))
         if windows:
-            told.append((format_usd if unit is LimitUnit.USD else str, name, windows))
+            told.append(Told(format_usd if unit is LimitUnit.USD else str, name, tuple(windows)))
     return told
 
 

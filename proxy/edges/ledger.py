@@ -139,7 +139,7 @@ class Ledger:
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
             )
         elif entry.is_hold_unknown and entry.plan is not None:
-            entry.counters = tuple(scope.counter for scope in entry.plan.scopes)
+            entry.counters = entry.plan.layout.counters
             self._post(
                 lambda: self._valkey.run(
                     GIVE_UP,

@@ -25,9 +25,8 @@ import hiredis
 from django.db import connections
 
 from costhub.lib import clock, failpoints, keyspace
-from proxy.core.limits import ADMISSION_MS, ROLLS_AFTER_MS, list_rolling
+from proxy.core.limits import list_rolling
 from proxy.core.plan import exact_bound
-from proxy.core.rates import lay_out
 from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
 from proxy.core.row import dump_row
 from proxy.edges import recount
@@ -196,7 +195,7 @@ class Limits:
             ids = (shadow_id(plan, place - 1) for place in shadows)
             entry.row["would_refuse"] = list(dict.fromkeys([*entry.row["would_refuse"], *ids]))
         entry.hold = hold
-        entry.counters = tuple(scope.counter for scope in plan.scopes)
+        entry.counters = plan.layout.counters
         self._open[hold.id] = entry.org.shard
         return hold
 
@@ -239,7 +238,7 @@ class Limits:
 
 
 def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tuple[list[Argument], list[Argument]]:
-    shard, hold_id = entry.org.shard, entry.request_id
+    shard, hold_id, layout = entry.org.shard, entry.request_id, plan.layout
     now = clock.now_ms()
     max_cost = plan.controls.max_cost
     keys: list[Argument] = [
@@ -247,6 +246,7 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         keyspace.closed_key(shard, hold_id),
         keyspace.hold_key(shard, hold_id),
         keyspace.leases_key(shard),
+        *layout.keys,
     ]
     numbers = [
         now,
@@ -258,33 +258,19 @@ def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tu
         FEWEST_OUTPUT_TOKENS,
         bound.is_exact,
         NO_LIMIT if max_cost is None else max_cost,
-        len(plan.scopes),
+        len(layout.counters),
         bound.input_tokens,
         bound.choices,
-        len(rolling := list_rolling(plan.scopes)),
+        layout.rolling,
+        *layout.numbers,
+        *(number for band in plan.bands for number in band),
     ]
-    for scope, band in zip(plan.scopes, plan.bands, strict=True):
-        keys.append(scope.counter)
-        numbers += (
-            scope.limit if scope.is_hard or scope.is_shadow else NO_LIMIT,
-            scope.is_whole,
-            scope.kept_until_ms,
-            scope.is_shadow,
-            *band,
-        )
-    windows = lay_out(plan.rates)
-    keys += windows.keys
-    numbers += windows.numbers
-    for place, scope, before in rolling:
-        keys.append(before.counter)
-        numbers += (place, scope.own, scope.own + scope.increased, scope.share, scope.starts_ms + ROLLS_AFTER_MS)
-    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers), windows.text]
+    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers), layout.windows]
 
 
 def _check_admission(plan: Plan) -> None:
     """Raise GovernanceUnavailable for a call that came in a period which the next one's budgets may count as over."""
-    now = clock.now_ms()
-    if any(scope.has_rollover and now >= scope.ends_ms + ADMISSION_MS for scope in plan.scopes):
+    if clock.now_ms() >= plan.layout.closes_ms:
         raise GovernanceUnavailable("The call took too long to arrive, so nothing was spent. Send it again.")
 
 

@@ -13,14 +13,14 @@
 --         9 most that the caller will pay, nanos, or -1
 --         10 how many counters   11 input tokens   12 choices   13 how many counters of the period before
 --         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
---         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow | of a budget with a
---         ladder, the spend from which to below which the plan holds, else -1 twice
+--         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow
 --         then for each window: its length in ms, 0 for calls under way | the most requests, tokens and nanos in it, or
 --         -1 | 1 if it is only a shadow
 --         then for each counter of the period before: the place of the counter that it belongs to | that budget's own
 --         limit, of which what was left is added | its limit with the increases in force | the per cent of that and what
---         is added from which on it refuses | ms from which on something is added. Of such a budget the spend of a ladder
---         above is not in nanos but in per cent of the same
+--         is added from which on it refuses | ms from which on something is added
+--         then for each counter of a budget with a ladder: its place | the spend from which to below which the plan holds,
+--         in nanos, or of a budget to which something is added, in per cent of the limit with that
 --
 -- Answers {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch,
 --          {requests, tokens, nanos of each window, with this call},
@@ -44,13 +44,14 @@ local number = {unpack_numbers('<' .. string.rep('d', #ARGV[3] / 8), ARGV[3])}
 local now, ends, attempt, counters, befores = number[1], number[2], number[3], number[10], number[13]
 local windows = (#KEYS - 4 - counters - befores) / 2
 
--- behind the first thirteen numbers stand those of the counters, then those of the windows, then of the periods before
-local HEAD, A_COUNTER, A_WINDOW, A_BEFORE = 13, 6, 5, 5
-local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW, FROM, BELOW = 1, 2, 3, 4, 5, 6
+-- behind the first thirteen numbers stand those of the counters, the windows, the periods before and the ladders
+local HEAD, A_COUNTER, A_WINDOW, A_BEFORE, A_LADDER = 13, 4, 5, 5, 3
+local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW = 1, 2, 3, 4
 local LENGTH, IS_SHADOW_WINDOW = 1, 5  -- between them the most of each unit
 local PLACE, OWN, WHOLE, SHARE, FROM_MS = 1, 2, 3, 4, 5
 local WINDOWS = HEAD + A_COUNTER * counters
 local BEFORES = WINDOWS + A_WINDOW * windows
+local LADDERS = BEFORES + A_BEFORE * befores
 -- a window's log is the first key behind these, and its total the one behind that
 local LOGS = 3 + counters
 
@@ -116,19 +117,17 @@ end
 if #unknown > 1 then return unknown end
 
 local crossed = {-6}
-for place = 1, counters do
-    local at = HEAD + A_COUNTER * (place - 1)
-    local from, below = number[at + FROM], number[at + BELOW]
-    if from >= 0 and attempt == 1 then
-        if rolled[place] then
-            from, below = share_of(whole_limit[place], from), share_of(whole_limit[place], below)
-        end
-        local spent = settled[place] + in_flight[place]
-        if spent < from or spent >= below then
-            crossed[#crossed + 1] = place
-            crossed[#crossed + 1] = spent
-            crossed[#crossed + 1] = rolled[place] or 0
-        end
+-- behind all the numbers stands one more: where struct stopped to read
+for at = LADDERS, attempt == 1 and #number - 1 - A_LADDER or 0, A_LADDER do
+    local place, from, below = number[at + 1], number[at + 2], number[at + 3]
+    if rolled[place] then
+        from, below = share_of(whole_limit[place], from), share_of(whole_limit[place], below)
+    end
+    local spent = settled[place] + in_flight[place]
+    if spent < from or spent >= below then
+        crossed[#crossed + 1] = place
+        crossed[#crossed + 1] = spent
+        crossed[#crossed + 1] = rolled[place] or 0
     end
 end
 if #crossed > 1 then return crossed end

@@ -51,7 +51,7 @@ def test_each_rung_joins_those_before_it(
 ) -> None:
     plan = plan_at(spent, ladder(CHEAPER, SHORTER, SLOWER, BLOCK))
     assert (plan.model.name, plan.most_output, plan.delay_ms, plan.rungs) == (model, most, delay_ms, rungs)
-    assert plan.bands == (band,)
+    assert plan.bands == ((1, *band),)
     assert plan.bound.max_output == exact_bound(plan).max_output == (100 if most == NO_LIMIT else most)
     assert plan.list_price == DEAR
     assert plan.price == (DEAR if model == "large" else PRICE)
@@ -75,18 +75,18 @@ def test_with_a_rollover_it_is_per_cent_of_the_whole(
     assert scope.before is not None
     known = {scope.counter: spent, scope.before.counter: rolled}
     plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS, known)
-    assert (plan.rungs, plan.bands) == (rungs, (band,))
+    assert (plan.rungs, plan.bands) == (rungs, ((1, *band),))
 
 
 def test_what_is_not_known_has_spent_nothing() -> None:
     org = replace(ORG, budgets=(ladder(CHEAPER),), models={"small": MODEL, "large": LARGE})
     plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS)
-    assert (plan.model.name, plan.rungs, plan.bands) == ("large", (), ((0, 500),))
+    assert (plan.model.name, plan.rungs, plan.bands) == ("large", (), ((1, 0, 500),))
 
 
 def test_a_budget_without_a_ladder_has_no_band() -> None:
     plan = plan_at(900, make_budget(), ladder(CHEAPER))
-    assert plan.bands == ((NO_LIMIT, NO_LIMIT), (500, 2**53 - 1))
+    assert plan.bands == ((2, 500, 2**53 - 1),)
 
 
 def test_block_is_a_limit_like_any_other() -> None:

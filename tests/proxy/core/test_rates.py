@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.core.rates import cap_output, describe, find_rates, format_span
+from proxy.core.rates import cap_output, describe, find_rates, format_span, list_told
 from proxy.types import NO_LIMIT, Bound, Rate
 from tenants.choices import BudgetScope, LimitUnit
 from tenants.snapshots import RateLimitSnapshot
@@ -179,7 +179,7 @@ def test_a_call_is_told_of_the_window_with_the_least_left() -> None:
     ]
     rates = rates_of(*limits, limit(1, is_shadow=True))
     assert [rate.window_ms for rate in rates] == [MINUTE, 1_500, 0, MINUTE]
-    told = describe(rates, [9, 0, DOLLAR // 4, 3, 0, 0, 1, 0, 0, 7, 0, 0])
+    told = describe(list_told(rates), [9, 0, DOLLAR // 4, 3, 0, 0, 1, 0, 0, 7, 0, 0])
     assert told == {
         "x-ratelimit-limit-requests": "10",
         "x-ratelimit-remaining-requests": "1",
@@ -188,7 +188,7 @@ def test_a_call_is_told_of_the_window_with_the_least_left() -> None:
         "x-ratelimit-remaining-usd": "0.750000000",
         "x-ratelimit-reset-usd": "1m0s",
     }
-    assert describe(rates, [1, 0, 0, 4, 0, 0, 1, 0, 0, 7, 0, 0])["x-ratelimit-reset-requests"] == "2s"
+    assert describe(list_told(rates), [1, 0, 0, 4, 0, 0, 1, 0, 0, 7, 0, 0])["x-ratelimit-reset-requests"] == "2s"
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Line:
     is_whole: bool = True
     is_shadow: bool = False
     # Of a ladder: the spend from which to below which a plan holds.
-    band: tuple[int, int] = (-1, -1)
+    band: tuple[int, int] | None = None
     # The counter of the period before, of whose ``own`` what was left is added to ``limit`` from ``opens`` on.
     before: str = ""
     own: int = 0
@@ -107,7 +107,7 @@ class Till:
         befores = [(place, line) for place, line in enumerate(lines, 1) if line.before]
         numbers.append(len(befores))
         for line in lines:
-            numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow, *line.band)
+            numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow)
         keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
         for window in windows:
             keys += (window.log, window.total)
@@ -115,6 +115,9 @@ class Till:
         for place, line in befores:
             keys.append(line.before)
             numbers += (place, line.own, max(line.limit, line.own), line.share, line.opens)
+        for place, line in enumerate(lines, 1):
+            if line.band:
+                numbers += (place, *line.band)
         text = "".join(f"{window.log}\n{window.total}\n{window.ms}\n" for window in windows)
         arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers), text]
         answer = cast("list[Any]", self._run(RESERVE, keys, arguments))

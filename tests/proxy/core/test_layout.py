@@ -1,0 +1,77 @@
+"""What follows from a path's budgets and windows: made once, and never handed to another path."""
+
+from dataclasses import replace
+
+from proxy.core import layout
+from proxy.core.layout import lay_out
+from proxy.core.limits import ADMISSION_MS, find_scopes
+from proxy.core.rates import find_rates
+from proxy.types import Layout
+from tenants.snapshots import BudgetSnapshot, OrgSnapshot, RateLimitSnapshot, RungSnapshot
+from tests.proxy.core.examples import KEY, NOON_MS, ORG, make_budget
+
+MINUTE_MS = 60_000
+
+
+def a_minute(scope: str, unit: str, amount: int, *, is_shadow: bool = False, ms: int = MINUTE_MS) -> RateLimitSnapshot:
+    return RateLimitSnapshot(f"{scope}-{unit}", scope, "", unit, amount, ms, is_shadow)
+
+
+def find(*limits: BudgetSnapshot | RateLimitSnapshot, version: int = 1, at_ms: int = NOON_MS) -> Layout:
+    budgets = tuple(limit for limit in limits if isinstance(limit, BudgetSnapshot))
+    rates = tuple(limit for limit in limits if isinstance(limit, RateLimitSnapshot))
+    return lay(replace(ORG, version=version, budgets=budgets, rate_limits=rates), at_ms)
+
+
+def lay(org: OrgSnapshot, at_ms: int = NOON_MS) -> Layout:
+    path = {"end_user": "", "model": "small", "tags": {}, "session": ""}
+    return lay_out(find_scopes(org, KEY, **path, at_ms=at_ms), find_rates(org, KEY, **path))  # type: ignore[arg-type]
+
+
+def test_the_same_path_has_the_same_one_until_the_minute_is_over() -> None:
+    org = replace(ORG, budgets=(make_budget(),), rate_limits=(a_minute("key", "requests", 5),))
+    assert lay(org) is lay(org, NOON_MS + MINUTE_MS - 1)
+    later = lay(org, NOON_MS + MINUTE_MS)
+    assert (later is lay(org), later == lay(org)) == (False, True)
+
+
+def test_keys_and_numbers_are_in_the_order_in_which_the_script_reads_them() -> None:
+    soft, rolling = make_budget(id="soft", action="warn"), make_budget(id="rolling", period="day", rollover=True)
+    found = find(soft, rolling, a_minute("key", "requests", 5), a_minute("organization", "concurrent", 2, ms=0))
+    (one, two), (window, under_way) = found.scopes, found.rates
+    assert two.before is not None
+    assert found.counters == (one.counter, two.counter)
+    logs = (window.log, window.total, under_way.log, under_way.total)
+    assert found.keys == (one.counter, two.counter, *logs, two.before.counter)
+    assert found.windows == f"{logs[0]}\n{logs[1]}\n60000\n{logs[2]}\n{logs[3]}\n0\n"
+    assert found.numbers == (
+        *(-1, one.is_whole, one.kept_until_ms, False),
+        *(two.limit, two.is_whole, two.kept_until_ms, False),
+        *(60_000, 5, -1, -1, False),
+        *(0, 2, -1, -1, False),
+        *(2, two.own, two.own, 100, two.starts_ms + 120_000),
+    )
+    assert (found.rolling, found.closes_ms) == (1, two.ends_ms + ADMISSION_MS)
+
+
+def test_a_ladder_has_its_place_among_all_budgets() -> None:
+    ladder = make_budget(id="ladder", action="degrade", ladder=(RungSnapshot(80, "shorter_output", max_tokens=7),))
+    found = find(make_budget(id="plain"), ladder)
+    assert [(place, scope.budget_id) for place, scope in found.ladders] == [(2, "ladder")]
+    assert not found.rolling
+
+
+def test_what_may_cut_an_answer_short() -> None:
+    assert find(make_budget()).is_capping
+    assert find(a_minute("key", "tokens", 5)).is_capping
+    assert find(a_minute("key", "usd", 5)).is_capping
+    assert not find(make_budget(action="warn"), a_minute("key", "requests", 5)).is_capping
+    assert not find(a_minute("key", "tokens", 5, is_shadow=True)).is_capping
+
+
+def test_of_very_many_paths_all_are_forgotten_at_once_and_none_is_mistaken() -> None:
+    """Tuples of other paths may come to lie where those of earlier ones lay."""
+    for version in range(2 * layout._MOST_REMEMBERED + 10):
+        found = find(make_budget(limit_nanos=version + 1), version=version)
+        assert found.numbers[0] == version + 1
+    assert len(layout._remembered) <= layout._MOST_REMEMBERED
