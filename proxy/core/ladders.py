@@ -44,11 +44,14 @@ def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> tuple[tuple[int, i
 
 
 def _band(scope: Scope, spent: Mapping[str, int]) -> tuple[int, int]:
-    used = spent.get(scope.counter, 0)
-    starts = [(start, rung.at if scope.before else start) for start, rung in _steps(scope, spent)]
-    return max((bound for start, bound in starts if start <= used), default=0), min(
-        (bound for start, bound in starts if start > used), default=_ENDLESS
-    )
+    used, above, below = spent.get(scope.counter, 0), 0, _ENDLESS
+    for start, rung in _steps(scope, spent):
+        bound = rung.at if scope.before else start
+        if start <= used:
+            above = max(above, bound)
+        else:
+            below = min(below, bound)
+    return above, below
 
 
 def _steps(scope: Scope, spent: Mapping[str, int]) -> tuple[tuple[int, RungSnapshot], ...]:

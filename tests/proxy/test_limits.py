@@ -15,8 +15,8 @@ from costhub.lib.money import Nanos
 from costhub.lib.redis import client
 from proxy import attempts
 from proxy.app import App
+from proxy.core import layout
 from proxy.core import limits as core_limits
-from proxy.edges import limits
 from tenants.access import org_scope
 from tenants.actions.budgets import create_budget, update_budget
 from tenants.actions.increases import end_increase, increase_budget
@@ -367,7 +367,7 @@ async def show_budgets(app: App, acme: Tenant) -> list[dict[str, Any]]:
 
 async def test_what_was_left_yesterday_is_added_today(app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has a counter of yesterday: what was spent then is counted in the ledger."""
-    for module in (limits, core_limits):
+    for module in (layout, core_limits):
         monkeypatch.setattr(module, "ROLLS_AFTER_MS", 0)
 
     def limit() -> None:
@@ -425,7 +425,7 @@ async def test_a_call_that_comes_too_late_for_its_period_is_not_taken(
     app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was left is given away by then."""
-    monkeypatch.setattr(limits, "ADMISSION_MS", -86_400_000)
+    monkeypatch.setattr(layout, "ADMISSION_MS", -86_400_000)
     await in_thread(lambda: make_budget(acme, "1"))
     assert (await call(app, acme)).status == 200
     await in_thread(lambda: make_budget(acme, "1", rollover=True))
@@ -591,7 +591,7 @@ class TestLadder:
         self, app: App, acme: Tenant, climb: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Nothing was spent yesterday: the rung begins at 120 of 1,200."""
-        for module in (limits, core_limits):
+        for module in (layout, core_limits):
             monkeypatch.setattr(module, "ROLLS_AFTER_MS", 0)
 
         def roll() -> None:
