@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import F, Model, QuerySet
 
-from billing.core.cubes import TAG, Choice, Part, choose_cubes
+from billing.core.cubes import TAG, TIMES, Choice, Part, choose_cubes
 from billing.core.tiling import Span, Tiling, tile
 from billing.filters import LedgerFilters
 from billing.models import DayRollup, LedgerLine, QuarterRollup
@@ -93,8 +93,14 @@ class _Batch:
     org_id: Any
     zone: ZoneInfo
     choice: Choice | None
-    filters: LedgerFilters
     questions: tuple[Question, ...]
+
+    @property
+    def filters(self) -> LedgerFilters:
+        """From the first moment of any to the last. Rows have these bounds in words, though spans say more: they keep the
+        planner from partitions that are not meant."""
+        starts, ends = zip(*(question.span for question in self.questions), strict=True)
+        return replace(self.questions[0].filters, start=min(starts), end=max(ends))
 
     @property
     def groups(self) -> list[str]:
@@ -139,14 +145,12 @@ def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
     batches: list[_Batch] = []
     for question in questions:
         choice = choose_cubes(question.groups, question.filters.names())
-        # Rows have the bounds in words too, though spans say them: they keep the planner from partitions that are not meant.
-        alone = _Batch(actor.org.pk, ZoneInfo(actor.org.time_zone), choice, _between([question]), (question,))
+        alone = _Batch(actor.org.pk, ZoneInfo(actor.org.time_zone), choice, (question,))
         place = next((place for place, batch in enumerate(batches) if _fits(batch, alone)), None)
         if place is None:
             batches.append(alone)
         else:
-            together = (*batches[place].questions, question)
-            batches[place] = replace(alone, filters=_between(together), questions=together)
+            batches[place] = replace(alone, questions=(*batches[place].questions, question))
     return batches
 
 
@@ -158,11 +162,6 @@ def _fits(batch: _Batch, other: _Batch) -> bool:
     groups = [name for name in dict.fromkeys([*batch.groups, *other.groups]) if name in other.groups]
     bounds = batch.filters
     return groups == other.groups and bounds == replace(other.filters, start=bounds.start, end=bounds.end)
-
-
-def _between(questions: Sequence[Question]) -> LedgerFilters:
-    starts, ends = zip(*(question.span for question in questions), strict=True)
-    return replace(questions[0].filters, start=min(starts), end=max(ends))
 
 
 def _tile(batch: _Batch, choice: Choice, question: Question) -> Tiling:
@@ -202,7 +201,7 @@ def _read(batch: _Batch, question: Question, rows: Sequence[Sequence[Any]]) -> l
         )
         for row in rows
     ]
-    if "effective_cost" in measures and question.groups[:1] not in (["day"], ["hour"]):
+    if "effective_cost" in measures and TIMES.isdisjoint(question.groups[:1]):
         found.sort(key=lambda sums: -sums.amounts["effective_cost"])
     return found
 
