@@ -4,7 +4,7 @@ One statement and so one view of the data: a roll-up that commits beside it neit
 taken whole only if the statement sees no mark on it; what lies below a marked one is read in its place.
 
 PostgreSQL plans such a statement for about as long as it runs, however much it is asked: questions that the same cube
-answers share one.
+answers share one, unless that costs more than it saves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +28,11 @@ _NO_SPAN: Final = "SELECT NULL::integer, NULL::timestamptz, NULL::timestamptz WH
 _SPAN: Final = "SELECT %s::integer, %s::timestamptz, %s::timestamptz"
 _CURRENT_DAYS: Final = "(SELECT asked, first AS starts, last AS ends FROM kept, day_spans WHERE are_current) AS spans"
 _DAY_SPAN: Final = "SELECT %s::integer, %s::date, %s::date, %s::timestamptz, %s::timestamptz"
+
+#: what tells whether there is anything, and how new it is
+_ALWAYS: Final = ("entries", "recorded_at")
+#: measures that a row of the ledger just has; the others are worked out from it
+_PLAIN: Final = frozenset({*_ALWAYS, "requests", "input_tokens", "output_tokens", "list_cost", "effective_cost"})
 
 #: Whether days are of the organisation's zone, and that zone the same for PostgreSQL as for Python; which of them are not
 #: what their rows say; and what to read in their place.
@@ -111,11 +116,11 @@ class _Batch:
     def measures(self) -> list[str]:
         """Those of all questions."""
         wanted = [name for question in self.questions for name in question.measures]
-        return list(dict.fromkeys(["entries", "recorded_at", *wanted]))
+        return list(dict.fromkeys([*_ALWAYS, *wanted]))
 
     @property
     def columns(self) -> str:
-        """What every source selects, in this order. A question knows nothing of the groups of others."""
+        """What every source selects, in this order. A question's rows have nothing in the groups of others."""
         columns = ["asked"]
         for place, name in enumerate(self.groups):
             asking = [str(number) for number, question in enumerate(self.questions) if name in question.groups]
@@ -155,9 +160,11 @@ def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
 
 
 def _fits(batch: _Batch, other: _Batch) -> bool:
-    """Whether one statement can answer both. Not of the fine cubes, which are a tag's or large; and where two questions
-    share groups, these are in one order."""
+    """Whether one statement should answer both. Not of the fine cubes, which are a tag's or large; not where one asks for
+    what would be worked out for the rows of the other too; and where they share groups, these are in one order."""
     if other.choice is None or not other.choice.by_quarter or batch.choice != other.choice:
+        return False
+    if not _PLAIN.issuperset([*batch.measures, *other.measures]):
         return False
     groups = [name for name in dict.fromkeys([*batch.groups, *other.groups]) if name in other.groups]
     bounds = batch.filters

@@ -142,7 +142,7 @@ class TestOverview:
         other = get(world.ada, f"/o/acme/?project={make_id(NOW)}")
         assert "No call in this range." in text_of(other)
 
-    @pytest.mark.parametrize(("headers", "queries"), [({}, 17), ({"HX-Request": "true"}, 14)])
+    @pytest.mark.parametrize(("headers", "queries"), [({}, 18), ({"HX-Request": "true"}, 15)])
     def test_however_much_there_is_to_show_the_database_is_asked_as_often(
         self, world: World, headers: dict[str, str], queries: int
     ) -> None:
@@ -162,7 +162,7 @@ class TestOverview:
         # A request is a transaction of its own; inside the test's it is a savepoint.
         asked = [query["sql"] for query in found if "SAVEPOINT" not in query["sql"]]
         assert len(asked) == queries
-        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 3
+        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 4
 
     def test_an_empty_organisation_is_told_how_to_begin(self, world: World) -> None:
         make_catalog(world.acme, model="it's-small")
