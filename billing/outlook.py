@@ -1,5 +1,6 @@
 """Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -9,7 +10,7 @@ from django.db.models import QuerySet
 
 from billing.core.forecast import find_crossing
 from billing.models import Anomaly, Forecast
-from billing.selectors.budgets import BudgetBook, read_budget_book
+from billing.selectors.budgets import BudgetBook
 from tenants.access import Actor
 from tenants.choices import BudgetPeriod, BudgetScope, Permission
 from tenants.snapshots import BudgetSnapshot
@@ -43,29 +44,20 @@ def list_forecasts(actor: Actor, now: datetime) -> list[Forecast]:
     )
 
 
-def find_forecast(actor: Actor, now: datetime) -> Forecast | None:
-    """The organisation's own forecast of this month, or None before the first one was made.
-
-    Raises Forbidden if the actor may not see money.
-    """
-    return next((row for row in list_forecasts(actor, now) if row.scope == BudgetScope.ORGANIZATION), None)
+def find_forecast(forecasts: Sequence[Forecast]) -> Forecast | None:
+    """The organisation's own among them, or None before the first one was made."""
+    return next((row for row in forecasts if row.scope == BudgetScope.ORGANIZATION), None)
 
 
-def list_exceeding(actor: Actor, now: datetime) -> tuple[Prospect, ...]:
-    """The active month budgets of the organisation, its projects and keys that are forecast to be exceeded, the soonest
-    first. A budget that is exceeded already has the day of the forecast.
-
-    Raises Forbidden if the actor may not see money.
-    """
-    return tuple(each for each in list_prospects(actor, now) if each.date is not None)
+def list_exceeding(actor: Actor, book: BudgetBook, forecasts: Sequence[Forecast]) -> tuple[Prospect, ...]:
+    """The month budgets of a book that are forecast to be exceeded, the soonest first. A budget that is exceeded already
+    has the day of the forecast."""
+    return tuple(each for each in list_prospects(actor, book, forecasts) if each.date is not None)
 
 
-def list_prospects(actor: Actor, now: datetime) -> list[Prospect]:
-    """Every active month budget that has a forecast; those that will be exceeded first, the soonest of them at the top.
-
-    Raises Forbidden if the actor may not see money.
-    """
-    book, forecasts = read_budget_book(actor, now), list_forecasts(actor, now)
+def list_prospects(actor: Actor, book: BudgetBook, forecasts: Sequence[Forecast]) -> list[Prospect]:
+    """Every month budget of a book that has a forecast; those that will be exceeded first, the soonest of them at the
+    top."""
     found = [
         _prospect(budget, book.limit(budget, row.subject or str(actor.org.pk)), row)
         for budget in book.budgets

@@ -1,8 +1,6 @@
 """/forecast and /anomalies: where the month is heading, and what was unusual."""
 
-from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -15,9 +13,11 @@ from billing.api.query import read_moment
 from billing.choices import ForecastMethod
 from billing.models import Anomaly, Forecast
 from billing.outlook import list_anomalies, list_exceeding, list_forecasts
+from billing.selectors import read_budget_book
+from billing.selectors.names import find_names
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
-from tenants.access import access_named, access_row, find_uuid
+from tenants.access import access_named, access_row
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Usd
 from tenants.api.paging import PARAMETERS
@@ -127,11 +127,10 @@ class ForecastView(ManagementView):
         """This month's end: of the organisation, and of the projects and keys that have a month budget."""
         now = clock.now()
         wanted = self._read_subjects(request)
-        rows = [row for row in list_forecasts(self.actor, now) if not wanted or (row.scope, row.subject) in wanted]
-        exceeds = [
-            each for each in list_exceeding(self.actor, now) if not wanted or (each.scope, each.subject) in wanted
-        ]
-        row_names = _find_names(self.actor.org.pk, rows)
+        forecasts, book = list_forecasts(self.actor, now), read_budget_book(self.actor, now)
+        rows = [row for row in forecasts if not wanted or (row.scope, row.subject) in wanted]
+        exceeds = list_exceeding(self.actor, book, rows)
+        row_names = find_names(self.actor.org, (row.subject for row in rows))
         body = {
             "data": [
                 _show(row, row_names.get(row.subject, self.actor.org.name if not row.subject else "")) for row in rows
@@ -198,13 +197,3 @@ def _show(row: Forecast, name: str) -> dict[str, Any]:
 def _show_exceeding(each: Any) -> dict[str, Any]:
     names = ("name", "scope", "subject", "limit", "expected", "date")
     return {name: getattr(each, name) for name in names} | {"budget": each.budget_id}
-
-
-def _find_names(org_id: UUID, rows: Iterable[Forecast]) -> dict[str, str]:
-    """The names that projects and keys have today."""
-    ids = [found for row in rows if (found := find_uuid(row.subject))]
-    return {
-        str(pk): name
-        for model in (Project, ApiKey)
-        for pk, name in model._default_manager.filter(org_id=org_id, pk__in=ids).values_list("pk", "name")
-    }

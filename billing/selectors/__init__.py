@@ -7,6 +7,7 @@ requests do not.
 
 from billing.selectors.alerts import list_alerts, list_gravest
 from billing.selectors.budgets import BudgetUse, list_budget_uses, read_budget_book
+from billing.selectors.first_page import FirstPage, read_first_page
 from billing.selectors.groups import GROUPS, MAX_GROUPS
 from billing.selectors.requests import (
     MAX_PAGE,
@@ -30,6 +31,7 @@ __all__ = [
     "Call",
     "Change",
     "DayPoint",
+    "FirstPage",
     "MonthTiles",
     "Page",
     "RequestStory",
@@ -45,4 +47,5 @@ __all__ = [
     "list_requests",
     "month_tiles",
     "read_budget_book",
+    "read_first_page",
 ]

@@ -1,14 +1,14 @@
 """Budgets beside what the ledger says was spent from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from billing.filters import LedgerFilters
-from billing.selectors.names import NAMED, find_names
-from billing.selectors.sums import add_up
+from billing.selectors.names import find_names, plain_name
+from billing.selectors.sums import Question, Sums, add_up
 from costhub.lib.moments import to_ms
 from proxy.core.limits import Place, is_lifted, list_own, whole_limit
 from tenants.access import Actor
@@ -18,7 +18,14 @@ from tenants.selectors import read_budgets
 from tenants.snapshots import BudgetSnapshot
 
 #: a scope -> the group that its subjects are; the organisation is all of them
-_GROUPS: Final[dict[str, str]] = {BudgetScope.ORGANIZATION: "", BudgetScope.PROJECT: "project", BudgetScope.KEY: "key"}
+_GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    BudgetScope.ORGANIZATION: (),
+    BudgetScope.PROJECT: ("project",),
+    BudgetScope.KEY: ("key",),
+}
+#: what is spent in a period by each subject of a scope: one question for each (scope, period)
+SpentQuestions = Mapping[tuple[str, str], Question]
+_Spent = Mapping[tuple[str, str], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class BudgetBook:
 
     budgets: tuple[BudgetSnapshot, ...]
     own: frozenset[Place]
-    spent_before: Mapping[tuple[str, str], Mapping[str, int]]
+    spent_before: _Spent
     rolling: frozenset[str]
     at_ms: int
 
@@ -68,10 +75,11 @@ def read_budget_book(actor: Actor, now: datetime) -> BudgetBook:
     actor.check(Permission.READ_MONEY)
     budgets = read_budgets(actor, now, _GROUPS)
     rolling = [budget for budget in budgets if _rolls(actor, budget, now)]
+    before = _ask_spent(actor, rolling, now, is_before=True)
     return BudgetBook(
         budgets=tuple(budgets),
         own=list_own(budgets),
-        spent_before=_find_spent(actor, rolling, now, is_before=True),
+        spent_before=_read_spent(actor, before, add_up(actor, before.values())),
         rolling=frozenset(budget.id for budget in rolling),
         at_ms=to_ms(now),
     )
@@ -83,12 +91,43 @@ def list_budget_uses(actor: Actor, now: datetime) -> tuple[BudgetUse, ...]:
     Raises Forbidden if the actor may not see money.
     """
     book = read_budget_book(actor, now)
-    spent = _find_spent(actor, book.budgets, now)
-    uses = [_budget_use(actor, book, budget, spent[budget.scope, budget.period], now) for budget in book.budgets]
-    names = {scope: find_names(actor, scope, {use.subject for use in uses if use.scope == scope}) for scope in NAMED}
-    named = [replace(use, subject_name=_subject_name(actor, use, names)) for use in uses]
+    asked = ask_uses(actor, book, now)
+    return read_uses(actor, book, now, asked, add_up(actor, asked.values()))
+
+
+def ask_uses(actor: Actor, book: BudgetBook, now: datetime) -> SpentQuestions:
+    """What is to be summed for ``read_uses``."""
+    return _ask_spent(actor, book.budgets, now)
+
+
+def read_uses(
+    actor: Actor, book: BudgetBook, now: datetime, asked: SpentQuestions, sums: Mapping[Question, Sequence[Sums]]
+) -> tuple[BudgetUse, ...]:
+    """The budgets with what was spent, the fullest first."""
+    spent = _read_spent(actor, asked, sums)
+    subjects = [_find_subject(actor, book, budget, spent[budget.scope, budget.period]) for budget in book.budgets]
+    names = find_names(actor.org, subjects)
+    uses = [
+        BudgetUse(
+            id=UUID(budget.id),
+            name=budget.name,
+            scope=budget.scope,
+            subject=subject,
+            subject_name=plain_name(actor.org, budget.scope, subject, names),
+            is_default=not budget.subject and budget.scope != BudgetScope.ORGANIZATION,
+            period=budget.period,
+            action=budget.action,
+            is_shadow=budget.is_shadow,
+            limit=book.limit(budget, subject),
+            spent=spent[budget.scope, budget.period].get(subject, 0),
+            start=start,
+            end=end,
+        )
+        for budget, subject in zip(book.budgets, subjects, strict=True)
+        for start, end in [period_bounds(budget.period, now, actor.org.time_zone)]
+    ]
     # Whole millionths, so that no float decides which budget is the fullest.
-    return tuple(sorted(named, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
+    return tuple(sorted(uses, key=lambda use: -(use.spent * 10**6 // max(use.limit, 1))))
 
 
 def _rolls(actor: Actor, budget: BudgetSnapshot, now: datetime) -> bool:
@@ -99,53 +138,32 @@ def _rolls(actor: Actor, budget: BudgetSnapshot, now: datetime) -> bool:
     return budget.created_ms <= to_ms(previous_bounds(budget.period, start, actor.org.time_zone)[0])
 
 
-def _find_spent(
+def _ask_spent(
     actor: Actor, budgets: Sequence[BudgetSnapshot], now: datetime, *, is_before: bool = False
-) -> dict[tuple[str, str], dict[str, int]]:
-    """What each subject of a scope has spent in a period, or in the one before: one reading of the ledger for each period."""
-    spent: dict[tuple[str, str], dict[str, int]] = {}
-    for period in {budget.period for budget in budgets}:
-        scopes = {budget.scope for budget in budgets if budget.period == period}
-        spent |= {(scope, period): {} for scope in scopes}
-        groups = [_GROUPS[scope] for scope in sorted(scopes) if _GROUPS[scope]]
+) -> SpentQuestions:
+    """Of each period of the budgets, or of the one before."""
+    asked = {}
+    for scope, period in dict.fromkeys((budget.scope, budget.period) for budget in budgets):
         start, end = period_bounds(period, now, actor.org.time_zone)
         if is_before:
             start, end = previous_bounds(period, start, actor.org.time_zone)
-        for sums in add_up(actor, LedgerFilters(start=start, end=end), groups):
-            keys = dict(zip(groups, sums.keys, strict=True))
-            for scope in scopes:
-                subject = str(keys.get(_GROUPS[scope], actor.org.pk))
-                amounts = spent[scope, period]
-                amounts[subject] = amounts.get(subject, 0) + sums.amounts["effective_cost"]
-    return spent
+        asked[scope, period] = Question(LedgerFilters(start=start, end=end), _GROUPS[scope])
+    return asked
 
 
-def _budget_use(
-    actor: Actor, book: BudgetBook, budget: BudgetSnapshot, spent: Mapping[str, int], now: datetime
-) -> BudgetUse:
-    start, end = period_bounds(budget.period, now, actor.org.time_zone)
-    subject = str(actor.org.pk) if budget.scope == BudgetScope.ORGANIZATION else budget.subject
-    if not subject:
-        held = [each for each in spent if book.holds(budget, each)]
-        subject = max(held, key=lambda each: spent[each], default="")
-    return BudgetUse(
-        id=UUID(budget.id),
-        name=budget.name,
-        scope=budget.scope,
-        subject=subject,
-        subject_name="",
-        is_default=not budget.subject and budget.scope != BudgetScope.ORGANIZATION,
-        period=budget.period,
-        action=budget.action,
-        is_shadow=budget.is_shadow,
-        limit=book.limit(budget, subject),
-        spent=spent.get(subject, 0),
-        start=start,
-        end=end,
-    )
+def _read_spent(actor: Actor, asked: SpentQuestions, sums: Mapping[Question, Sequence[Sums]]) -> _Spent:
+    """By (scope, period) and subject; the organisation is its own subject."""
+    return {
+        place: {
+            str(each.keys[0] if each.keys else actor.org.pk): each.amounts["effective_cost"] for each in sums[question]
+        }
+        for place, question in asked.items()
+    }
 
 
-def _subject_name(actor: Actor, use: BudgetUse, names: Mapping[str, Mapping[Any, str]]) -> str:
-    if use.scope == BudgetScope.ORGANIZATION:
-        return actor.org.name
-    return names[use.scope].get(use.subject, use.subject)
+def _find_subject(actor: Actor, book: BudgetBook, budget: BudgetSnapshot, spent: Mapping[str, int]) -> str:
+    """Whose use is shown: of a default that of the subject which has spent the most under it."""
+    if budget.scope == BudgetScope.ORGANIZATION:
+        return str(actor.org.pk)
+    held = [each for each in spent if book.holds(budget, each)]
+    return budget.subject or max(held, key=lambda each: spent[each], default="")

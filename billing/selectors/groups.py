@@ -41,6 +41,9 @@ def expression_for(name: str, model: type[Model], zone: ZoneInfo, *, is_rest: bo
     if name == "day":
         return F("day") if model is DayRollup else _local_day(model, zone)
     if name == "hour":
+        if model is DayRollup:
+            # Asked for beside others only: whoever asks by the hour is not answered from days.
+            return Cast(Value(None), DateTimeField())
         # The form with a zone keeps the two hours apart that autumn gives one name.
         parts: list[Any] = [Value("hour"), F(_moment(model)), Value(zone.key)]
         return Func(*parts, function="date_trunc", output_field=DateTimeField())

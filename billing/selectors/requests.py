@@ -129,11 +129,12 @@ def find_request_story(actor: Actor, request_id: str | UUID) -> RequestStory | N
     )
     if entry is None:
         return None
+    names = find_names(actor.org, [entry.project_id, entry.key_id, entry.upstream_id])
     return RequestStory(
         call=Call(entry, _corrections_of(actor, [entry]).get(entry.id, ())),
-        project=find_names(actor, "project", [entry.project_id]).get(entry.project_id, ""),
-        key=find_names(actor, "key", [entry.key_id]).get(entry.key_id, ""),
-        upstream=find_names(actor, "upstream", [entry.upstream_id]).get(entry.upstream_id, ""),
+        project=names.get(str(entry.project_id), ""),
+        key=names.get(str(entry.key_id), ""),
+        upstream=names.get(str(entry.upstream_id), ""),
         price=_find_price(actor, entry.price_id),
     )
 

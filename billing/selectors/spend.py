@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from billing.filters import LedgerFilters
 from billing.selectors.groups import check_groups
-from billing.selectors.names import find_names
-from billing.selectors.sums import Sums, add_up
+from billing.selectors.names import NAMED, find_names
+from billing.selectors.sums import Question, Sums, add_up
 from billing.selectors.totals import MEASURES, Totals, read_totals
 from tenants.access import Actor
 from tenants.choices import Permission
@@ -63,12 +63,30 @@ def find_spend(
 
     Raises Forbidden if the actor may not see money, InvalidField for a group or filter that there is not.
     """
+    question = ask_spend(actor, start=start, end=end, group_by=group_by, filters=filters, measures=measures)
+    return read_spend(actor, question, add_up(actor, [question])[question])
+
+
+def ask_spend(
+    actor: Actor,
+    *,
+    start: datetime,
+    end: datetime,
+    group_by: Sequence[str] = (),
+    filters: LedgerFilters | None = None,
+    measures: Sequence[str] = MEASURES,
+) -> Question:
+    """What is to be summed for ``read_spend``; as ``find_spend``."""
     actor.check(Permission.READ_MONEY)
-    names = check_groups(group_by)
-    found = add_up(actor, replace(filters or LedgerFilters(), start=start, end=end), names, measures)
-    labels = {name: find_names(actor, name, (sums.keys[place] for sums in found)) for place, name in enumerate(names)}
+    return Question(replace(filters or LedgerFilters(), start=start, end=end), check_groups(group_by), measures)
+
+
+def read_spend(actor: Actor, question: Question, found: Sequence[Sums]) -> Spend:
+    """The spend from its sums, with the names that ids have today."""
+    named = [place for place, name in enumerate(question.groups) if name in NAMED]
+    names = find_names(actor.org, (sums.keys[place] for sums in found for place in named))
     zone = ZoneInfo(actor.org.time_zone)
-    rows = tuple(_spend_row(sums, names, labels, zone) for sums in found)
+    rows = tuple(_spend_row(sums, question.groups, names, zone) for sums in found)
     return Spend(
         rows=rows,
         total=sum((row.totals for row in rows), Totals()),
@@ -76,13 +94,10 @@ def find_spend(
     )
 
 
-def _spend_row(sums: Sums, names: Sequence[str], labels: Mapping[str, Mapping[Any, str]], zone: ZoneInfo) -> SpendRow:
-    keys = dict(zip(names, sums.keys, strict=True))
-    return SpendRow(
-        group={name: _group_text(key, zone) for name, key in keys.items()},
-        labels={name: labels[name][key] for name, key in keys.items() if key in labels[name]},
-        totals=read_totals(sums.amounts),
-    )
+def _spend_row(sums: Sums, groups: Sequence[str], names: Mapping[str, str], zone: ZoneInfo) -> SpendRow:
+    group = {name: _group_text(key, zone) for name, key in zip(groups, sums.keys, strict=True)}
+    labels = {name: names[text] for name, text in group.items() if name in NAMED and text in names}
+    return SpendRow(group, labels, read_totals(sums.amounts))
 
 
 def _group_text(key: Any, zone: ZoneInfo) -> str:

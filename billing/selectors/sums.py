@@ -2,9 +2,12 @@
 
 One statement and so one view of the data: a roll-up that commits beside it neither hides nor doubles a row. A bucket is
 taken whole only if the statement sees no mark on it; what lies below a marked one is read in its place.
+
+PostgreSQL plans such a statement for about as long as it runs, however much it is asked: questions that the same cube
+answers share one, unless that costs more than it saves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import F, Model, QuerySet
 
-from billing.core.cubes import TAG, Choice, Part, choose_cubes
+from billing.core.cubes import TAG, TIMES, Choice, Part, choose_cubes
 from billing.core.tiling import Span, Tiling, tile
 from billing.filters import LedgerFilters
 from billing.models import DayRollup, LedgerLine, QuarterRollup
@@ -21,31 +24,53 @@ from billing.selectors import groups as keys
 from tenants.access import Actor
 from tenants.periods import END_OF_TIME, EPOCH
 
-_NO_SPAN: Final = "SELECT NULL::timestamptz, NULL::timestamptz WHERE false"
-_SPAN: Final = "SELECT %s::timestamptz, %s::timestamptz"
+_NO_SPAN: Final = "SELECT NULL::integer, NULL::timestamptz, NULL::timestamptz WHERE false"
+_SPAN: Final = "SELECT %s::integer, %s::timestamptz, %s::timestamptz"
+_CURRENT_DAYS: Final = "(SELECT asked, first AS starts, last AS ends FROM kept, day_spans WHERE are_current) AS spans"
+_DAY_SPAN: Final = "SELECT %s::integer, %s::date, %s::date, %s::timestamptz, %s::timestamptz"
+
+#: what tells whether there is anything, and how new it is
+_ALWAYS: Final = ("entries", "recorded_at")
+#: measures that a row of the ledger just has; the others are worked out from it
+_PLAIN: Final = frozenset({*_ALWAYS, "requests", "input_tokens", "output_tokens", "list_cost", "effective_cost"})
 
 #: Whether days are of the organisation's zone, and that zone the same for PostgreSQL as for Python; which of them are not
 #: what their rows say; and what to read in their place.
 _DAYS: Final = """kept AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM billing_rollupzone WHERE org_id = %s AND time_zone = %s) AND NOT EXISTS (
-        SELECT FROM (VALUES (%s::timestamptz, %s::date), (%s, %s)) AS bounds (moment, day)
+        SELECT FROM day_spans CROSS JOIN LATERAL (VALUES (starts, first), (ends, last)) AS bounds (moment, day)
         WHERE (moment AT TIME ZONE %s)::date <> day
               OR ((moment - interval '1 microsecond') AT TIME ZONE %s)::date >= day) AS are_current
 ), stale_days AS MATERIALIZED (
     SELECT DISTINCT (quarter AT TIME ZONE %s)::date AS day
     FROM (SELECT quarter FROM stale_quarters
           UNION ALL SELECT quarter FROM billing_daymark WHERE org_id = %s AND quarter >= %s AND quarter < %s) AS marks
-    WHERE quarter >= %s AND quarter < %s
-), day_gaps (starts, ends) AS (
-    SELECT %s::timestamptz, %s::timestamptz FROM kept WHERE NOT are_current
+    WHERE EXISTS (SELECT FROM day_spans WHERE quarter >= starts AND quarter < ends)
+), day_gaps (asked, starts, ends) AS (
+    SELECT asked, starts, ends FROM kept, day_spans WHERE NOT are_current
     UNION ALL
-    SELECT bounds.starts, bounds.ends FROM kept, stale_days CROSS JOIN LATERAL (
+    SELECT asked, bounds.starts, bounds.ends
+    FROM kept, stale_days JOIN day_spans ON day >= first AND day < last CROSS JOIN LATERAL (
         SELECT min(quarter) AS starts, max(quarter) + interval '15 minutes' AS ends
         FROM generate_series((day::timestamp AT TIME ZONE %s) - interval '3 hours',
                              (day::timestamp AT TIME ZONE %s) + interval '30 hours', interval '15 minutes') AS quarter
         WHERE (quarter AT TIME ZONE %s)::date = day) AS bounds
     WHERE are_current
 )"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Sums of ``measures`` (columns of ``Measures``) over the rows that ``filters`` leave, by ``groups``."""
+
+    filters: LedgerFilters
+    groups: Sequence[str] = ()
+    measures: Sequence[str] = ("effective_cost",)
+
+    @property
+    def span(self) -> Span:
+        """All of time where there is no bound."""
+        return self.filters.start or EPOCH, self.filters.end or END_OF_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,169 +92,222 @@ class _Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Batch:
+    """The questions of one statement, which look at the same rows but for the bounds. A question's place is its number."""
+
     org_id: Any
     zone: ZoneInfo
-    filters: LedgerFilters
-    groups: Sequence[str]
-    measures: Sequence[str]
+    choice: Choice | None
+    questions: tuple[Question, ...]
 
     @property
-    def columns(self) -> list[str]:
-        """What every source selects, in this order."""
-        return [*(f"group_{place}" for place in range(len(self.groups))), *(f"sum_{name}" for name in self.measures)]
+    def filters(self) -> LedgerFilters:
+        """From the first moment of any to the last. Rows have these bounds in words, though spans say more: they keep the
+        planner from partitions that are not meant."""
+        starts, ends = zip(*(question.span for question in self.questions), strict=True)
+        return replace(self.questions[0].filters, start=min(starts), end=max(ends))
+
+    @property
+    def groups(self) -> list[str]:
+        """Those of all questions."""
+        return list(dict.fromkeys(name for question in self.questions for name in question.groups))
+
+    @property
+    def measures(self) -> list[str]:
+        """Those of all questions."""
+        wanted = [name for question in self.questions for name in question.measures]
+        return list(dict.fromkeys([*_ALWAYS, *wanted]))
+
+    @property
+    def columns(self) -> str:
+        """What every source selects, in this order. A question's rows have nothing in the groups of others."""
+        columns = ["asked"]
+        for place, name in enumerate(self.groups):
+            asking = [str(number) for number, question in enumerate(self.questions) if name in question.groups]
+            is_shared = len(asking) == len(self.questions)
+            case = f"CASE WHEN asked IN ({', '.join(asking)}) THEN group_{place} END AS group_{place}"
+            columns.append(f"group_{place}" if is_shared else case)
+        return ", ".join([*columns, *(f"sum_{name}" for name in self.measures)])
 
 
-def add_up(
-    actor: Actor, filters: LedgerFilters, groups: Sequence[str] = (), measures: Sequence[str] = ("effective_cost",)
-) -> list[Sums]:
-    """Sum ``measures`` (columns of ``Measures``) of one organisation's ledger by ``groups``.
+def add_up(actor: Actor, questions: Iterable[Question]) -> dict[Question, list[Sums]]:
+    """Sum one organisation's ledger for each question, in as few statements as there are cubes and filters.
 
     The dearest group comes first where ``effective_cost`` is asked for and time is not the first group; else they are in
     the order of their keys. The caller has checked who is asking.
     """
-    start, end = filters.start or EPOCH, filters.end or END_OF_TIME
-    measures = list(dict.fromkeys(["entries", "recorded_at", *measures]))
-    # Rows have the bounds in words too, though spans say them: they keep the planner from partitions that are not meant.
-    question = _Question(
-        actor.org.pk, ZoneInfo(actor.org.time_zone), replace(filters, start=start, end=end), groups, measures
-    )
-    choice = choose_cubes(groups, filters.names())
-    tiling = (
-        tile(start, end, question.zone, by_day="hour" not in groups, by_quarter=choice.by_quarter) if choice else None
-    )
-    if choice is None or tiling is None or tiling.whole is None:
-        sources = [_pick(question, _lines(question))]
-        marks: list[_Piece] = []
-    else:
-        marks = list(_marks(question, choice, tiling, tiling.whole))
-        sources = list(_sources(question, choice, tiling))
-    return _run(question, marks, sources)
+    found: dict[Question, list[Sums]] = {}
+    for batch in _make_batches(actor, questions):
+        if batch.choice is None:
+            found |= _run(batch, [], [_pick(batch, _lines(batch))])
+        else:
+            tilings = [_tile(batch, batch.choice, question) for question in batch.questions]
+            found |= _run(batch, _marks(batch, batch.choice, tilings), _sources(batch, batch.choice, tilings))
+    return found
 
 
-def _run(question: _Question, marks: Sequence[_Piece], sources: Sequence[_Piece]) -> list[Sums]:
-    groups = question.columns[: len(question.groups)]
+def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
+    batches: list[_Batch] = []
+    for question in questions:
+        choice = choose_cubes(question.groups, question.filters.names())
+        alone = _Batch(actor.org.pk, ZoneInfo(actor.org.time_zone), choice, (question,))
+        place = next((place for place, batch in enumerate(batches) if _fits(batch, alone)), None)
+        if place is None:
+            batches.append(alone)
+        else:
+            batches[place] = replace(alone, questions=(*batches[place].questions, question))
+    return batches
+
+
+def _fits(batch: _Batch, other: _Batch) -> bool:
+    """Whether one statement should answer both. Not of the fine cubes, which are a tag's or large; not where one asks for
+    what would be worked out for the rows of the other too; and where they share groups, these are in one order."""
+    if other.choice is None or not other.choice.by_quarter or batch.choice != other.choice:
+        return False
+    if not _PLAIN.issuperset([*batch.measures, *other.measures]):
+        return False
+    groups = [name for name in dict.fromkeys([*batch.groups, *other.groups]) if name in other.groups]
+    bounds = batch.filters
+    return groups == other.groups and bounds == replace(other.filters, start=bounds.start, end=bounds.end)
+
+
+def _tile(batch: _Batch, choice: Choice, question: Question) -> Tiling:
+    return tile(*question.span, batch.zone, by_day="hour" not in question.groups, by_quarter=choice.by_quarter)
+
+
+def _run(batch: _Batch, marks: Sequence[_Piece], sources: Sequence[_Piece]) -> dict[Question, list[Sums]]:
+    keys = ["asked", *(f"group_{place}" for place in range(len(batch.groups)))]
     sums = [
         f"max(sum_{name})" if name == "recorded_at" else f"costhub_whole(coalesce(sum(sum_{name}), 0))"
-        for name in question.measures
+        for name in batch.measures
     ]
-    order = [str(place + 1) for place in range(len(groups))]
-    if "effective_cost" in question.measures and question.groups[:1] not in (["day"], ["hour"]):
-        order.insert(0, f"{len(groups) + question.measures.index('effective_cost') + 1} DESC")
     sql = f"""{"WITH " if marks else ""}{", ".join(piece.sql for piece in marks)}
-        SELECT {", ".join([*groups, *sums])} FROM ({" UNION ALL ".join(piece.sql for piece in sources)}) AS found
-        {"GROUP BY " if groups else ""}{", ".join(groups)} HAVING sum(sum_entries) > 0
-        ORDER BY {", ".join(order) or 1}"""  # noqa: S608 - made of names
+        SELECT {", ".join([*keys, *sums])} FROM ({" UNION ALL ".join(piece.sql for piece in sources)}) AS found
+        GROUP BY {", ".join(keys)} HAVING sum(sum_entries) > 0
+        ORDER BY {", ".join(keys)}"""  # noqa: S608 - made of names
     values = [value for piece in (*marks, *sources) for value in piece.values]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return [_read(question, row) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return {
+        question: _read(batch, question, [row[1:] for row in rows if row[0] == number])
+        for number, question in enumerate(batch.questions)
+    }
 
 
-def _read(question: _Question, row: Sequence[Any]) -> Sums:
-    amounts = dict(zip(question.measures, row[len(question.groups) :], strict=True))
-    recorded_at = amounts.pop("recorded_at")
-    return Sums(tuple(row[: len(question.groups)]), amounts, recorded_at)
+def _read(batch: _Batch, question: Question, rows: Sequence[Sequence[Any]]) -> list[Sums]:
+    names = [*batch.groups, *batch.measures]
+    keys = [names.index(name) for name in question.groups]
+    measures = {name: names.index(name) for name in question.measures}
+    recorded_at = names.index("recorded_at")
+    found = [
+        Sums(
+            tuple(row[place] for place in keys),
+            {name: row[place] for name, place in measures.items()},
+            row[recorded_at],
+        )
+        for row in rows
+    ]
+    if "effective_cost" in measures and TIMES.isdisjoint(question.groups[:1]):
+        found.sort(key=lambda sums: -sums.amounts["effective_cost"])
+    return found
 
 
-def _marks(question: _Question, choice: Choice, tiling: Tiling, whole: Span) -> Sequence[_Piece]:
+def _marks(batch: _Batch, choice: Choice, tilings: Sequence[Tiling]) -> Sequence[_Piece]:
     """Named subqueries: ``stale_quarters``, ``gaps`` (what no day answers) and ``cuts`` (what only rows answer)."""
-    zone = question.zone.key
+    zone, org_id = batch.zone.key, batch.org_id
     pieces = [
         _Piece(
             "stale_quarters AS MATERIALIZED (SELECT DISTINCT quarter FROM billing_quartermark"
             " WHERE org_id = %s AND quarter >= %s AND quarter < %s)",
-            (question.org_id, *whole),
+            (org_id, *_cover([tiling.whole for tiling in tilings if tiling.whole])),
         )
     ]
-    gaps = _fixed(tiling.quarters if choice.by_quarter else tiling.rows)
-    if tiling.days:
-        days, span = tiling.days, tiling.days.span
-        pieces.append(
-            _Piece(
-                _DAYS,
-                (
-                    *(question.org_id, zone, span[0], days.first, span[1], days.last, zone, zone),
-                    *(zone, question.org_id, *span, *span, *span, zone, zone, zone),
-                ),
-            )
-        )
-        gaps.append(_Piece("SELECT starts, ends FROM day_gaps"))
-    pieces.append(_union("gaps", gaps))
+    gaps = _fixed([tiling.quarters if choice.by_quarter else tiling.rows for tiling in tilings])
+    days = [(number, tiling.days) for number, tiling in enumerate(tilings) if tiling.days]
+    if days:
+        rows = [_Piece(_DAY_SPAN, (number, each.first, each.last, *each.span)) for number, each in days]
+        pieces.append(_union("day_spans (asked, first, last, starts, ends)", rows))
+        span = _cover([each.span for _, each in days])
+        pieces.append(_Piece(_DAYS, (org_id, zone, zone, zone, zone, org_id, *span, zone, zone, zone)))
+        gaps.append(_Piece("SELECT asked, starts, ends FROM day_gaps"))
+    pieces.append(_union("gaps (asked, starts, ends)", gaps))
     if choice.by_quarter:
-        stale = _Piece("SELECT quarter, quarter + interval '15 minutes' FROM stale_quarters")
-        pieces.append(_union("cuts", [*_fixed(tiling.rows), stale]))
+        stale = _Piece(
+            "SELECT asked, quarter, quarter + interval '15 minutes'"
+            " FROM gaps JOIN stale_quarters ON quarter >= starts AND quarter < ends"
+        )
+        cuts = [*_fixed([tiling.rows for tiling in tilings]), stale]
+        pieces.append(_union("cuts (asked, starts, ends)", cuts))
     return pieces
 
 
-def _sources(question: _Question, choice: Choice, tiling: Tiling) -> Sequence[_Piece]:
+def _sources(batch: _Batch, choice: Choice, tilings: Sequence[Tiling]) -> Sequence[_Piece]:
     """Every row that is to be added, from days, quarters and the ledger."""
     pieces = []
-    if tiling.days:
+    if any(tiling.days for tiling in tilings):
         for part in choice.parts:
-            days = _rollups(question, DayRollup, part).filter(day__gte=tiling.days.first, day__lt=tiling.days.last)
-            inner = _select(question, days.annotate(at=F("day")), part, "at")
-            pieces.append(
-                _Piece(
-                    f"SELECT {', '.join(question.columns)} FROM kept, ({inner.sql}) AS days"  # noqa: S608
-                    " WHERE kept.are_current AND days.at NOT IN (SELECT day FROM stale_days)",
-                    inner.values,
-                )
-            )
+            days = _select(batch, _rollups(batch, DayRollup, part).annotate(at=F("day")), part, "at")
+            condition = "AND at NOT IN (SELECT day FROM stale_days)"
+            pieces.append(_within(batch, _CURRENT_DAYS, days, condition))
     if choice.by_quarter:
         for part in choice.parts:
-            quarters = _rollups(question, QuarterRollup, part).annotate(at=F("quarter"))
-            inner = _select(question, quarters, part, "at")
-            pieces.append(_within(question, "gaps", inner, "AND at NOT IN (SELECT quarter FROM stale_quarters)"))
-    lines = _select(question, _lines(question).annotate(at=F("started_at")), None, "at")
-    pieces.append(_within(question, "cuts" if choice.by_quarter else "gaps", lines))
+            quarters = _select(batch, _rollups(batch, QuarterRollup, part).annotate(at=F("quarter")), part, "at")
+            pieces.append(_within(batch, "gaps", quarters, "AND at NOT IN (SELECT quarter FROM stale_quarters)"))
+    lines = _select(batch, _lines(batch).annotate(at=F("started_at")), None, "at")
+    pieces.append(_within(batch, "cuts" if choice.by_quarter else "gaps", lines))
     return pieces
 
 
-def _within(question: _Question, spans: str, inner: _Piece, condition: str = "") -> _Piece:
+def _within(batch: _Batch, spans: str, inner: _Piece, condition: str = "") -> _Piece:
     """The rows that lie in one of the spans. OFFSET keeps the planner to one range of an index for each."""
     return _Piece(
-        f"SELECT {', '.join(question.columns)} FROM {spans} CROSS JOIN LATERAL ("  # noqa: S608
-        f"SELECT * FROM ({inner.sql}) AS inside WHERE at >= starts AND at < ends {condition} OFFSET 0) AS found",
+        f"SELECT found.* FROM {spans} CROSS JOIN LATERAL ("  # noqa: S608
+        f"SELECT {batch.columns} FROM ({inner.sql}) AS inside WHERE at >= starts AND at < ends {condition} OFFSET 0)"
+        " AS found",
         inner.values,
     )
 
 
-def _fixed(spans: Sequence[Span]) -> list[_Piece]:
-    return [_Piece(_SPAN, span) for span in spans]
+def _cover(spans: Sequence[Span]) -> Span:
+    """From the first to the last of them, or nothing."""
+    return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else (EPOCH, EPOCH)
+
+
+def _fixed(spans: Sequence[Sequence[Span]]) -> list[_Piece]:
+    """The spans of each question, under its number."""
+    return [_Piece(_SPAN, (number, *span)) for number, asked in enumerate(spans) for span in asked]
 
 
 def _union(name: str, pieces: Sequence[_Piece]) -> _Piece:
     sql = " UNION ALL ".join(piece.sql for piece in pieces) or _NO_SPAN
-    return _Piece(f"{name} (starts, ends) AS ({sql})", tuple(value for piece in pieces for value in piece.values))
+    return _Piece(f"{name} AS ({sql})", tuple(value for piece in pieces for value in piece.values))
 
 
-def _lines(question: _Question) -> QuerySet[LedgerLine]:
-    return LedgerLine.objects.filter(org_id=question.org_id).filter(question.filters.condition())
+def _lines(batch: _Batch) -> QuerySet[LedgerLine]:
+    return LedgerLine.objects.filter(org_id=batch.org_id).filter(batch.filters.condition())
 
 
-def _rollups(question: _Question, model: type[Model], part: Part) -> QuerySet[Any]:
-    rows = model._default_manager.filter(org_id=question.org_id, cube=part.cube)
-    tag = next((name[len(TAG) :] for name in question.groups if name.startswith(TAG)), None)
+def _rollups(batch: _Batch, model: type[Model], part: Part) -> QuerySet[Any]:
+    rows = model._default_manager.filter(org_id=batch.org_id, cube=part.cube)
+    tag = next((name[len(TAG) :] for name in batch.groups if name.startswith(TAG)), None)
     if part.cube == "tags" and tag is not None:
         rows = rows.filter(name=tag)
-    return rows.filter(question.filters.rollup_condition())
+    return rows.filter(batch.filters.rollup_condition())
 
 
-def _pick(question: _Question, rows: QuerySet[LedgerLine]) -> _Piece:
-    inner = _select(question, rows, None)
-    return _Piece(f"SELECT {', '.join(question.columns)} FROM ({inner.sql}) AS rows", inner.values)  # noqa: S608
+def _pick(batch: _Batch, rows: QuerySet[LedgerLine]) -> _Piece:
+    inner = _select(batch, rows, None)
+    return _Piece(f"SELECT 0 AS asked, picked.* FROM ({inner.sql}) AS picked", inner.values)  # noqa: S608
 
 
-def _select(question: _Question, rows: QuerySet[Any], part: Part | None, *extra: str) -> _Piece:
+def _select(batch: _Batch, rows: QuerySet[Any], part: Part | None, *extra: str) -> _Piece:
     """The groups and measures of some rows as SQL, under the names of ``columns``."""
     sign = part.sign if part else 1
     named: dict[str, Any] = {}
-    for place, name in enumerate(question.groups):
-        named[f"group_{place}"] = keys.expression_for(
-            name, rows.model, question.zone, is_rest=bool(part and part.is_rest)
-        )
-    for name in question.measures:
+    for place, name in enumerate(batch.groups):
+        named[f"group_{place}"] = keys.expression_for(name, rows.model, batch.zone, is_rest=bool(part and part.is_rest))
+    for name in batch.measures:
         named[f"sum_{name}"] = F(name) if sign == 1 or name == "recorded_at" else F(name) * sign
     sql, values = rows.annotate(**named).order_by().values(*named, *extra).query.sql_with_params()
     return _Piece(sql, tuple(values))

@@ -1,14 +1,14 @@
 """The first page's figures for the month and the day, each beside the same of the period before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from billing.core.buckets import list_days
+from billing.core.buckets import list_days, list_hours
 from billing.filters import LedgerFilters
-from billing.selectors.budgets import BudgetUse, list_budget_uses
-from billing.selectors.sums import add_up
+from billing.selectors.sums import Question, Sums, add_up
 from billing.selectors.totals import MEASURES, Totals, read_totals
 from tenants.access import Actor
 from tenants.choices import Permission
@@ -42,7 +42,7 @@ class DayPoint:
 
 @dataclass(frozen=True, slots=True)
 class MonthTiles:
-    """The first page's figures for the organisation's current month."""
+    """The first page's figures for the organisation's current month. ``hours`` is the spend of today's local hours."""
 
     start: datetime
     end: datetime
@@ -56,8 +56,8 @@ class MonthTiles:
     unpriced: int
     unattributed: int
     estimated: int
-    budgets: tuple[BudgetUse, ...]
     days: tuple[DayPoint, ...]
+    hours: tuple[int, ...]
     as_of: datetime | None
 
     @property
@@ -66,26 +66,55 @@ class MonthTiles:
         return self.list_cost - self.spend.now
 
 
+class TileQuestions(NamedTuple):
+    """What the figures are made of: over the time elapsed, but for the last month and day by day and hour."""
+
+    last_month: Question
+    last_day: Question
+    days: Question
+    hours: Question
+
+
 def month_tiles(actor: Actor, now: datetime) -> MonthTiles:
     """The current month and day so far, each against the one before over the same time elapsed.
 
     Raises Forbidden if the actor may not see money.
     """
+    asked = ask_tiles(actor, now)
+    return read_tiles(actor, now, asked, add_up(actor, asked))
+
+
+def ask_tiles(actor: Actor, now: datetime) -> TileQuestions:
+    """What is to be summed for ``read_tiles``. Raises Forbidden if the actor may not see money."""
     actor.check(Permission.READ_MONEY)
     zone = actor.org.time_zone
-    start, end = period_bounds("month", now, zone)
+    start, _ = period_bounds("month", now, zone)
     before, _ = previous_bounds("month", start, zone)
     today, _ = period_bounds("day", now, zone)
     yesterday, _ = previous_bounds("day", today, zone)
-    last_month = _sum(actor, before, min(before + (now - start), start))
-    last_day = _sum(actor, yesterday, min(yesterday + (now - today), today))
+    few = ("requests", "effective_cost")
+    return TileQuestions(
+        last_month=Question(LedgerFilters(start=before, end=min(before + (now - start), start)), (), few),
+        last_day=Question(LedgerFilters(start=yesterday, end=min(yesterday + (now - today), today)), (), few),
+        days=Question(LedgerFilters(start=start, end=now), ("day",), (*MEASURES, *_TROUBLES)),
+        hours=Question(LedgerFilters(start=today, end=now), ("hour",)),
+    )
 
-    found = add_up(actor, LedgerFilters(start=start, end=now), ["day"], [*MEASURES, *_TROUBLES])
-    by_day = {sums.keys[0]: read_totals(sums.amounts) for sums in found}
-    days = [(day, by_day.get(day, Totals())) for day in list_days(start, now, ZoneInfo(zone))]
+
+def read_tiles(
+    actor: Actor, now: datetime, asked: TileQuestions, sums: Mapping[Question, Sequence[Sums]]
+) -> MonthTiles:
+    """The figures from their sums."""
+    zone = ZoneInfo(actor.org.time_zone)
+    start, end = period_bounds("month", now, zone.key)
+    today, _ = period_bounds("day", now, zone.key)
+    last_month, last_day = _total(sums[asked.last_month]), _total(sums[asked.last_day])
+    by_day = {one.keys[0]: read_totals(one.amounts) for one in sums[asked.days]}
+    by_hour = {one.keys[0]: one.amounts["effective_cost"] for one in sums[asked.hours]}
+    days = [(day, by_day.get(day, Totals())) for day in list_days(start, now, zone)]
     month = sum(by_day.values(), Totals())
-    this_day = by_day.get(now.astimezone(ZoneInfo(zone)).date(), Totals())
-    troubles = {name: sum(sums.amounts[name] for sums in found) for name in _TROUBLES}
+    this_day = by_day.get(now.astimezone(zone).date(), Totals())
+    troubles = {name: sum(one.amounts[name] for one in sums[asked.days]) for name in _TROUBLES}
     return MonthTiles(
         start=start,
         end=end,
@@ -95,12 +124,11 @@ def month_tiles(actor: Actor, now: datetime) -> MonthTiles:
         list_cost=month.list_cost,
         savings=month.savings,
         **troubles,
-        budgets=list_budget_uses(actor, now),
         days=tuple(DayPoint(day, totals.effective_cost, totals.list_cost, totals.requests) for day, totals in days),
-        as_of=max((sums.recorded_at for sums in found), default=None),
+        hours=tuple(by_hour.get(hour, 0) for hour in list_hours(today, now, zone)),
+        as_of=max((one.recorded_at for one in sums[asked.days]), default=None),
     )
 
 
-def _sum(actor: Actor, start: datetime, end: datetime) -> Totals:
-    found = add_up(actor, LedgerFilters(start=start, end=end), (), ("requests", "effective_cost"))
-    return read_totals(found[0].amounts) if found else Totals()
+def _total(sums: Sequence[Sums]) -> Totals:
+    return read_totals(sums[0].amounts) if sums else Totals()

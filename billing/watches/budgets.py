@@ -14,7 +14,7 @@ from billing.actions.alerts import job_actor, report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Alert
-from billing.names import name_subject
+from billing.selectors.names import name_subject
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.redis import client

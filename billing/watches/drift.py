@@ -10,7 +10,7 @@ from django.db import connection
 from billing.actions.alerts import report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
-from billing.names import name_subject
+from billing.selectors.names import name_subject
 from costhub.lib import keyspace
 from proxy.edges.recount import find_drift
 from tenants.access import org_scope

@@ -8,8 +8,9 @@ from billing.actions.alerts import job_actor, report
 from billing.choices import AlertKind, AnomalySeverity, Cause
 from billing.core.alert_kinds import Fact
 from billing.models import Anomaly, Forecast
-from billing.names import name_subject
 from billing.outlook import Prospect, list_anomalies, list_forecasts, list_prospects
+from billing.selectors import read_budget_book
+from billing.selectors.names import name_subject
 from tenants.access import Actor, org_scope
 from tenants.models import Organization
 from tenants.periods import period_bounds
@@ -29,10 +30,11 @@ def watch_outlook(org_id: UUID, now: datetime) -> None:
         org = Organization.objects.get(pk=org_id)
         actor = job_actor(org)
         month, _ = period_bounds("month", now, org.time_zone)
-        rows = {(row.scope, row.subject): row for row in list_forecasts(actor, now)}
+        forecasts = list_forecasts(actor, now)
+        rows = {(row.scope, row.subject): row for row in forecasts}
         prospects = [
             _make_forecast_fact(actor, each, rows[each.scope, each.subject], month)
-            for each in list_prospects(actor, now)
+            for each in list_prospects(actor, read_budget_book(actor, now), forecasts)
             # What is spent already is the budget's own alert.
             if each.spent < each.limit
         ]

@@ -9,6 +9,9 @@ from django.db import connections
 
 from billing.filters import LedgerFilters
 from billing.selectors import Spend, Totals, find_spend
+from billing.selectors.spend import ask_spend
+from billing.selectors.spend import read_spend as make_spend
+from billing.selectors.sums import add_up
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tests.world import Tenant
@@ -18,6 +21,20 @@ def read_spend(tenant: Tenant, start: datetime, end: datetime, *groups: str, **f
     """``find_spend`` as the owner of an organisation."""
     with org_scope(tenant.org.pk):
         return find_spend(tenant.owner, start=start, end=end, group_by=groups, filters=LedgerFilters(**filters))
+
+
+def read_spends(
+    tenant: Tenant, asked: Sequence[tuple[datetime, datetime, Sequence[str]]], together: bool, **filters: Any
+) -> list[Spend]:
+    """``find_spend`` by several groups and over several spans, asked for in one go or one by one."""
+    owner, narrowed = tenant.owner, LedgerFilters(**filters)
+    with org_scope(tenant.org.pk):
+        questions = [
+            ask_spend(owner, start=start, end=end, group_by=groups, filters=narrowed) for start, end, groups in asked
+        ]
+        batches = [questions] if together else [[question] for question in questions]
+        sums = {question: found for batch in batches for question, found in add_up(owner, batch).items()}
+        return [make_spend(owner, question, sums[question]) for question in questions]
 
 
 def add_rows(rows: Sequence[LedgerEntry], groups: Sequence[str], zone: ZoneInfo) -> dict[tuple[str, ...], Totals]:

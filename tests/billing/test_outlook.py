@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from billing.outlook import find_forecast, list_anomalies, list_exceeding, list_forecasts
+from billing.selectors import read_budget_book
 from costhub.lib.errors import Forbidden
 from tenants.access import Actor, org_scope
 from tenants.choices import BudgetPeriod, BudgetScope, Role
@@ -22,8 +23,9 @@ def test_this_month_s_forecasts_the_organisation_first(world: World) -> None:
     store_forecast(world.mallcorp)
     with org_scope(world.acme.org.pk):
         assert list_forecasts(world.acme.owner, NOW) == [org, key]
-        assert find_forecast(world.acme.owner, NOW) == org
-        assert find_forecast(world.acme.owner, NOW + timedelta(days=30)) is None
+        assert find_forecast([key, org]) == org
+        assert find_forecast([key]) is None
+        assert list_forecasts(world.acme.owner, NOW + timedelta(days=30)) == []
 
 
 def test_budgets_that_will_be_exceeded_and_when(world: World) -> None:
@@ -38,7 +40,8 @@ def test_budgets_that_will_be_exceeded_and_when(world: World) -> None:
     each = make_budget(world.acme, "14", scope=BudgetScope.KEY, period=MONTH)
     own = make_budget(world.acme, "15", scope=BudgetScope.KEY, subject=first_key, period=MONTH)
     with org_scope(world.acme.org.pk):
-        found = list_exceeding(world.acme.owner, NOW)
+        owner = world.acme.owner
+        found = list_exceeding(owner, read_budget_book(owner, NOW), list_forecasts(owner, NOW))
     assert [(one.budget_id, one.subject, one.limit, one.expected, one.date) for one in found] == [
         (over.pk, "", 9_990_000_000, 18_500_000_000, date(2026, 11, 22)),
         (soon.pk, "", 12 * USD, 18_500_000_000, date(2026, 11, 24)),
@@ -58,6 +61,6 @@ def test_anomalies_newest_first_since_a_moment(world: World) -> None:
 
 def test_who_may_not_see_money_sees_none(world: World) -> None:
     viewer = Actor(world.acme.org, Role.VIEWER, "vera@acme.example")
-    for read in (list_forecasts, find_forecast, list_exceeding, list_anomalies):
+    for read in (list_forecasts, list_anomalies):
         with org_scope(world.acme.org.pk), pytest.raises(Forbidden):
             read(viewer, NOW)

@@ -19,7 +19,7 @@ from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tenants.choices import BudgetPeriod, BudgetScope
 from tests.billing.ledger import make_id
-from tests.billing.rollups import add_rows, read_spend
+from tests.billing.rollups import add_rows, read_spends
 from tests.world import Tenant, World, make_budget
 
 #: Clocks go back in Berlin in the night to the 25th, in Cairo at 24:00 of the 29th.
@@ -32,6 +32,7 @@ GROUPINGS: Final[tuple[tuple[str, ...], ...]] = (
     ("day",),
     ("hour",),
     ("day", "model"),
+    ("model", "day"),
     ("project", "key"),
     ("hour", "key"),
     ("end_user",),
@@ -107,12 +108,13 @@ ranges = st.lists(st.tuples(moments, moments).map(sorted), min_size=1, max_size=
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps, ranges, st.sampled_from(FILTERS))
+@given(steps, ranges, st.sampled_from(FILTERS), st.booleans())
 def test_every_sum_is_the_sum_of_the_rows(
     world: World,
     steps: list[Any],
     ranges: list[list[datetime]],
     narrowed: tuple[dict[str, Any], Callable[[LedgerEntry], bool]],
+    together: bool,
 ) -> None:
     with transaction.atomic(), time_machine.travel(NOW, tick=False):
         for step in steps:
@@ -120,13 +122,13 @@ def test_every_sum_is_the_sum_of_the_rows(
         rows = _rows_of(world.acme)
         zone = ZoneInfo(world.acme.org.time_zone)
         filters, fits = narrowed
-        for start, end in [*ranges, (FIRST - timedelta(days=40), NOW + timedelta(days=40))]:
+        spans = [*ranges, [FIRST - timedelta(days=40), NOW + timedelta(days=40)]]
+        asked = [(start, end, groups) for start, end in spans for groups in GROUPINGS]
+        for (start, end, groups), spend in zip(asked, read_spends(world.acme, asked, together, **filters), strict=True):
             inside = [row for row in rows if start <= row.started_at < end and fits(row)]
-            for groups in GROUPINGS:
-                spend = read_spend(world.acme, start, end, *groups, **filters)
-                found = {tuple(row.group.values()): row.totals for row in spend.rows}
-                assert found == add_rows(inside, groups, zone), (groups, start, end)
-                assert spend.as_of == max((row.recorded_at for row in inside), default=None)
+            found = {tuple(row.group.values()): row.totals for row in spend.rows}
+            assert found == add_rows(inside, groups, zone), (groups, start, end)
+            assert spend.as_of == max((row.recorded_at for row in inside), default=None)
         _check_month(world.acme, rows, zone)
         transaction.set_rollback(True)
 
@@ -212,6 +214,10 @@ def _check_month(tenant: Tenant, rows: list[LedgerEntry], zone: ZoneInfo) -> Non
     )
     assert (tiles.requests.now, tiles.refused) == (len(calls), len(refused))
     assert tiles.failed == len([row for row in calls if row.status not in ok]) - len(refused)
+    today = [row for row in month if row.started_at.astimezone(zone).date() == NOW.astimezone(zone).date()]
+    hours = add_rows(today, ("hour",), zone).values()
+    assert sorted(filter(None, tiles.hours)) == sorted(filter(None, (each.effective_cost for each in hours)))
+    assert tiles.today.now == sum(row.effective_cost for row in today)
     assert tiles.unpriced == len([row for row in calls if row.error_code == "model_not_priced"])
     assert tiles.unattributed == len([row for row in calls if row.status in ok and row.price_id is None])
     assert tiles.estimated == len([row for row in calls if row.is_estimated and row.id not in corrected])

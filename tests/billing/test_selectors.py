@@ -316,6 +316,7 @@ class TestMonthTiles:
             (date(2026, 11, 22), 200, 1),
         ]
         assert (len(tiles.days), tiles.as_of) == (22, NOW - HOUR + timedelta(seconds=1))
+        assert tiles.hours == (*[0] * 12, 200)
 
     def test_what_went_wrong_is_counted_by_its_kind(self, world: World) -> None:
         acme = world.acme
@@ -352,8 +353,9 @@ class TestMonthTiles:
     def test_an_empty_ledger_is_all_zeros(self, world: World) -> None:
         with org_scope(world.acme.org.pk):
             tiles = month_tiles(world.acme.owner, NOW)
-        assert (tiles.spend, tiles.spend.per_mille, tiles.budgets, tiles.as_of) == (Change(0, 0), None, (), None)
+        assert (tiles.spend, tiles.spend.per_mille, tiles.as_of) == (Change(0, 0), None, None)
         assert {(point.spend, point.requests) for point in tiles.days} == {(0, 0)}
+        assert set(tiles.hours) == {0}
 
 
 class TestBudgetUses:

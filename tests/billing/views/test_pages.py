@@ -4,16 +4,19 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from costhub.lib.csp import POLICY
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
-from tenants.choices import BudgetPeriod, Role
+from tenants.choices import BudgetPeriod, BudgetScope, Role
 from tenants.models import User
 from tests.billing.ledger import NOW, make_id, record_call, record_correction
 from tests.billing.outlook import store_forecast
@@ -138,6 +141,28 @@ class TestOverview:
         ]
         other = get(world.ada, f"/o/acme/?project={make_id(NOW)}")
         assert "No call in this range." in text_of(other)
+
+    @pytest.mark.parametrize(("headers", "queries"), [({}, 18), ({"HX-Request": "true"}, 15)])
+    def test_however_much_there_is_to_show_the_database_is_asked_as_often(
+        self, world: World, headers: dict[str, str], queries: int
+    ) -> None:
+        make_catalog(world.acme)
+        store_forecast(world.acme)
+        for scope in (BudgetScope.ORGANIZATION, BudgetScope.PROJECT, BudgetScope.KEY):
+            for period in BudgetPeriod:
+                make_budget(world.acme, "10.00", scope=scope, period=period)
+        for number in range(3):
+            record_call(world.acme, NOW - HOUR, key_id=uuid4(), project_id=uuid4(), request_model=f"model {number}")
+        client = Client()
+        client.force_login(world.ada)
+        close_scopes()
+        with CaptureQueriesContext(connection) as found:
+            assert client.get("/o/acme/", headers=headers).status_code == 200
+        close_scopes()
+        # A request is a transaction of its own; inside the test's it is a savepoint.
+        asked = [query["sql"] for query in found if "SAVEPOINT" not in query["sql"]]
+        assert len(asked) == queries
+        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 4
 
     def test_an_empty_organisation_is_told_how_to_begin(self, world: World) -> None:
         make_catalog(world.acme, model="it's-small")

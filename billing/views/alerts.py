@@ -17,7 +17,7 @@ from billing.core.alert_kinds import KINDS
 from billing.core.alert_texts import describe
 from billing.models import Alert, Delivery, Mute
 from billing.selectors import list_alerts, list_gravest
-from billing.views import frame
+from billing.views.frame import frame
 from costhub.lib.errors import NotFound
 from tenants.access import Actor, access_row, enter_org
 from tenants.choices import Permission, Role
