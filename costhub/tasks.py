@@ -27,7 +27,7 @@ def watch_jobs() -> int:
 def expire_keys() -> int:
     """Tell the audit log of keys and tokens that have expired."""
     noted = 0
-    for org_id, _, _ in list_org_ids():
+    for org_id in list_org_ids():
         try:
             noted += note_expired(org_id)
         except DatabaseError:

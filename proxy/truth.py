@@ -58,7 +58,7 @@ def correct_estimates(org_id: str, gate: Gate) -> int:
         return 0
     answering = {upstream.id: upstream for upstream in org.upstreams.values() if upstream.bill_path}
     corrected = 0
-    ends = clock.monotonic_ns() + int(ORG_SECONDS * 1_000_000_000)
+    ends = clock.ends_in(ORG_SECONDS)
     for entry in _find_estimates(org, list(answering)):
         upstream = answering.get(str(entry.upstream_id))
         if upstream is None:

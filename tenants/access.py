@@ -49,6 +49,13 @@ def org_scope(*org_ids: UUID | str) -> Iterator[None]:
         _set("costhub.orgs", before)
 
 
+@contextmanager
+def job_scope(org_id: UUID | str) -> Iterator[Actor]:
+    """``org_scope`` for a job of ours, which acts where nobody does: the organisation's owner called «costhub»."""
+    with org_scope(org_id):
+        yield Actor(Organization.objects.get(pk=org_id), Role.OWNER, "costhub")
+
+
 def enter_org(org_id: UUID | str) -> None:
     """Open one organisation for the rest of the current transaction (a web request is one)."""
     _set("costhub.orgs", "{" + str(UUID(str(org_id))) + "}")
@@ -108,11 +115,21 @@ def find_uuid(text: str) -> UUID | None:
         return None
 
 
-def list_org_ids() -> list[tuple[UUID, int, int]]:
+def list_orgs() -> list[tuple[UUID, int, int]]:
     """(id, shard, version) of every organisation, for scheduled jobs; their rows stay closed."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT org_id, shard, version FROM costhub_all_orgs()")
         return list(cursor.fetchall())
+
+
+def list_org_ids() -> list[UUID]:
+    """The id of every organisation."""
+    return [org_id for org_id, _, _ in list_orgs()]
+
+
+def list_shards() -> list[int]:
+    """The shards that have an organisation, rising."""
+    return sorted({shard for _, shard, _ in list_orgs()})
 
 
 def find_owner_of_digest(kind: str, digest: bytes) -> tuple[UUID, UUID] | None:

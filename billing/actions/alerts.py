@@ -12,7 +12,7 @@ from billing.models import Alert, Delivery
 from costhub.lib import clock
 from tenants.access import Actor
 from tenants.actions.audit import record
-from tenants.choices import Permission, Role
+from tenants.choices import Permission
 from tenants.models import Organization
 
 
@@ -56,11 +56,6 @@ def acknowledge(*, actor: Actor, alert: Alert) -> Alert:
         alert.save(update_fields=["acknowledged_at", "acknowledged_by"])
         record(actor, "acknowledged", alert, kind=alert.kind, subject=alert.subject)
     return alert
-
-
-def job_actor(org: Organization) -> Actor:
-    """Who acts where nobody does: a job of ours."""
-    return Actor(org, Role.OWNER, "costhub")
 
 
 def _open_levels(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from billing.actions.alerts import job_actor, report
+from billing.actions.alerts import report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Alert
@@ -21,7 +21,7 @@ from costhub.lib.redis import client
 from proxy.core.limits import make_scope, rolled_over, share_of, whole_with
 from proxy.edges.moved import forget_moved, list_shards_that_moved, note_moved, take_moved
 from proxy.types import Scope
-from tenants.access import org_scope
+from tenants.access import job_scope, org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.periods import period_bounds
@@ -120,12 +120,12 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
     snapshot = load_org_snapshot(str(org_id))
     if snapshot is None:
         return
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
         # Of a period that is over with the increases that it had.
         since = min([now, *(from_ms(each.starts_ms) for each in counters if each.starts_ms > 0)])
-        budgets = {budget.id: budget for budget in read_budgets(job_actor(org), since, BudgetScope)}
+        budgets = {budget.id: budget for budget in read_budgets(actor, since, BudgetScope)}
         scopes = [
             _scope_of(snapshot, budgets[each.budget_id], each, to_ms(now))
             for each in counters

@@ -22,7 +22,7 @@ from proxy.core.limits import ADMISSION_MS, make_scope
 from proxy.edges import drain
 from proxy.edges.valkey import Script
 from proxy.types import Scope
-from tenants.access import list_org_ids, org_scope
+from tenants.access import list_orgs, org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import BudgetSnapshot, OrgSnapshot
@@ -30,8 +30,6 @@ from tenants.snapshots import BudgetSnapshot, OrgSnapshot
 _log = logging.getLogger(__name__)
 
 REBUILD: Final = Script("rebuild")
-#: more unread events than this are drained first: the script reads them all while nothing else runs
-MAX_UNREAD: Final = 20_000
 _COUNTERS_A_CALL: Final = 500
 
 #: matches no event: no organisation has this id
@@ -127,7 +125,7 @@ def _drain_within(shard: int) -> str:
         drain.append(shard, events)
         first = drain.after(events[-1][0])
         taken += len(events)
-        if taken > MAX_UNREAD:
+        if taken > drain.MAX_UNREAD:
             raise RecountFailed
     return first
 
@@ -163,7 +161,7 @@ def _count_scopes(org_id: str, scopes: Sequence[Scope]) -> list[Count]:
 
 def _count_shard(shard: int) -> Iterable[tuple[OrgSnapshot, list[Count]]]:
     """Every organisation's counts in the periods that matter, for all who have spent in them."""
-    for org_id, of_shard, _ in list_org_ids():
+    for org_id, of_shard, _ in list_orgs():
         org = load_org_snapshot(str(org_id)) if of_shard == shard else None
         if org is not None:
             with org_scope(org_id):

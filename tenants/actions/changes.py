@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from costhub.lib.keyspace import ALL_KEYS, CHANGES, VERSIONS, key_snapshot_key, org_snapshot_key
 from costhub.lib.redis import client
-from tenants.access import Actor, list_org_ids, org_scope
+from tenants.access import Actor, list_orgs, org_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
 
@@ -75,7 +75,7 @@ def sync_versions() -> int:
     # In this order: a version reaches Valkey after PostgreSQL, so only a lost or restored store can be ahead.
     hashed = cast(dict[bytes, bytes], client().hgetall(VERSIONS))
     announced = {key.decode(): int(value) for key, value in hashed.items()}
-    stored = {str(org_id): version for org_id, _, version in list_org_ids()}
+    stored = {str(org_id): version for org_id, _, version in list_orgs()}
     repairs = 0
     for org_id, version in stored.items():
         known = announced.get(org_id, 0)

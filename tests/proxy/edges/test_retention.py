@@ -216,7 +216,7 @@ class TestDropping:
     def test_a_backlog_is_drained_first(
         self, acme: Tenant, till: Till, month: date, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retention, "_MAX_UNREAD", 1)
+        monkeypatch.setattr(drain, "MAX_UNREAD", 1)
         for _ in range(2):
             till.add_event(make_event(acme, 1))
         assert not drop_month(month)
