@@ -13,6 +13,7 @@ from billing.models import AlertRule, Channel
 from costhub.lib.errors import Conflict, InvalidField, NotFound
 from tenants.access import Actor
 from tenants.actions.audit import record
+from tenants.actions.changes import store_changes
 from tenants.actions.values import check_name
 from tenants.choices import Permission
 from tenants.models import Budget, Organization
@@ -88,14 +89,7 @@ def update_rule(*, actor: Actor, rule: AlertRule, **changes: Any) -> AlertRule:
         new["budget"] = _check_budget(actor, kind, changes["budget"])
     if "channels" in changes:
         new["channels"] = _check_channels(actor, changes["channels"])
-    changed = {name: value for name, value in new.items() if getattr(rule, name) != value}
-    if changed:
-        told = {name: (getattr(rule, name), value) for name, value in changed.items()}
-        for name, value in changed.items():
-            setattr(rule, name, value)
-        with transaction.atomic():
-            rule.save(update_fields=list(changed))
-            record(actor, "updated", rule, **told)
+    store_changes(actor, rule, new)
     return rule
 
 

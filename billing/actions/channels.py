@@ -17,6 +17,7 @@ from costhub.lib.net import gate_from_settings, parse_url
 from costhub.lib.secrets import seal, unseal
 from tenants.access import Actor
 from tenants.actions.audit import record
+from tenants.actions.changes import store_changes
 from tenants.actions.values import check_name
 from tenants.choices import Permission, Role
 from tenants.models import Organization
@@ -30,7 +31,7 @@ MOST_FAILURES: Final = 20
 LONGEST_FAILING: Final = timedelta(hours=24)
 _SECRET_BYTES: Final = 24
 _DAY_MINUTES: Final = 24 * 60
-_UNTOLD: Final = frozenset({"failing_since", "secret", "url"})
+_HIDDEN: Final = frozenset({"failing_since", "secret", "url"})
 _MAILS: Final = {Topic.MONEY: "Money mails", Topic.OPERATIONS: "Operations mails"}
 
 
@@ -122,16 +123,8 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
             raise InvalidField("Another server needs another secret: create a channel for it.", field="url")
     if "is_active" in changes:
         new |= {"is_active": changes["is_active"], "failures": 0, "failing_since": None, "disabled_reason": ""}
-    changed = {name: value for name, value in new.items() if getattr(channel, name) != value}
-    if not changed:
-        return channel
-    told = {name: (getattr(channel, name), value) for name, value in changed.items() if name not in _UNTOLD}
-    for name, value in changed.items():
-        setattr(channel, name, value)
     try:
-        with transaction.atomic():
-            channel.save(update_fields=list(changed))
-            record(actor, "updated", channel, **told)
+        store_changes(actor, channel, new, hidden=_HIDDEN)
     except IntegrityError as error:
         raise _taken() from error
     return channel

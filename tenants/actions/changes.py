@@ -50,10 +50,18 @@ def apply_changes(
     hidden: frozenset[str] = frozenset(),
     forget_keys: Iterable[bytes] = (),
 ) -> bool:
-    """Store, audit and publish the values of ``new`` that differ from the row's; says whether any did.
+    """``store_changes`` for what proxies know, and ``publish`` where any was made. All of it, or nothing."""
+    with transaction.atomic():
+        if has_changed := store_changes(actor, row, new, hidden=hidden):
+            publish(actor.org, forget_keys=forget_keys)
+    return has_changed
+
+
+def store_changes(actor: Actor, row: Any, new: dict[str, Any], *, hidden: frozenset[str] = frozenset()) -> bool:
+    """Store and audit the values of ``new`` that differ from the row's; says whether any did.
 
     All of it, or nothing when a constraint refuses (IntegrityError). Of ``hidden`` fields the audit log tells only that
-    they changed. ``forget_keys`` as ``publish`` has them.
+    they changed.
     """
     changed = {field: value for field, value in new.items() if getattr(row, field) != value}
     if not changed:
@@ -66,7 +74,6 @@ def apply_changes(
     with transaction.atomic():
         row.save(update_fields=list(changed))
         record(actor, "updated", row, **told)
-        publish(actor.org, forget_keys=forget_keys)
     return True
 
 
