@@ -1,4 +1,5 @@
-"""Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics itself."""
+"""Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics
+itself."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,8 +18,8 @@ from tenants.snapshots import BudgetSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """A month budget and where its subject's spend is heading; nano-USD. ``date`` is the local day of this month on which the
-    expected spend passes the limit, or None."""
+    """A month budget and where its subject's spend is heading; nano-USD. ``date`` is the local day of this month on
+    which the expected spend passes the limit, or None."""
 
     budget_id: UUID
     name: str

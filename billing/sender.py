@@ -1,7 +1,7 @@
 """Sends what is due: marked first, sent then, noted last, so that nobody sends the same message at the same time.
 
-A sender that dies between sending and noting is followed by another when its lease is over, with the same message under the
-same id (``Message-ID``, ``webhook-id``), by which a receiver knows it: nothing is lost, and nothing is new twice.
+A sender that dies between sending and noting is followed by another when its lease is over, with the same message under
+the same id (``Message-ID``, ``webhook-id``), by which a receiver knows it: nothing is lost, and nothing is new twice.
 """
 
 import logging

@@ -115,8 +115,8 @@ def send_messages() -> int:
 
 
 def _send_to_all() -> int:
-    """Until nothing is due, or the run is over. Looks again and again for who is due: a run with a receiver that hangs lasts,
-    and others' messages come meanwhile."""
+    """Until nothing is due, or the run is over. Looks again and again for who is due: a run with a receiver that hangs
+    lasts, and others' messages come meanwhile."""
     ends = clock.ends_in(SEND_FOR_SECONDS)
     sent, turns = 0, dict[UUID, Future[int]]()
     with ThreadPoolExecutor(_SENDERS) as senders:
@@ -179,8 +179,8 @@ def _list_orgs(now: datetime) -> list[UUID]:
 
 
 def _each(places: Iterable[Place], work: Callable[[Place], Result]) -> list[Result]:
-    """What came of each. The trouble of one organisation or shard must not keep the others waiting; it is told of and comes
-    again."""
+    """What came of each. The trouble of one organisation or shard must not keep the others waiting; it is told of and
+    comes again."""
     results = []
     for place in places:
         try:

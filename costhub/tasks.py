@@ -37,7 +37,8 @@ def expire_keys() -> int:
 
 @shared_task
 def drop_old_months() -> int:
-    """Drop the ledger's months that are older than the operator keeps. Gives how many; the rest waits for the next run."""
+    """Drop the ledger's months that are older than the operator keeps. Gives how many; the rest waits for the next
+    run."""
     if not settings.LEDGER_MONTHS:
         return 0
     dropped = 0

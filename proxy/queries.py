@@ -67,7 +67,8 @@ async def estimate(call: Call, edges: Edges) -> Json:
 
 
 async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
-    """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every limit."""
+    """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every
+    limit."""
     key, org = await edges.auth.authenticate(call.bearer())
     controls = parse_controls(call.headers)
     user = key.end_user or end_user or controls.end_user

@@ -109,7 +109,8 @@ def correct(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, ga
 
 
 def _find_estimates(org: OrgSnapshot, upstream_ids: list[str]) -> Iterator[LedgerEntry]:
-    """Every estimated row of these upstreams without a correction, oldest first; those that stay unknown hold up none."""
+    """Every estimated row of these upstreams without a correction, oldest first; those that stay unknown hold up
+    none."""
     after = (clock.now() - ASK_FOR, UUID(int=0))
     while upstream_ids:
         with org_scope(org.id):

@@ -21,7 +21,8 @@ Row = TypeVar("Row", bound=models.Model)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is acting in an organisation: a member, or a program with an admin token. ``name`` goes into the audit log."""
+    """Who is acting in an organisation: a member, or a program with an admin token. ``name`` goes into the audit
+    log."""
 
     org: Organization
     role: Role

@@ -25,8 +25,8 @@ _LOCK_CLASS: Final = 0x414C5254  # "ALRT"
 
 
 def ensure_rules(org: Organization) -> list[RuleTerms]:
-    """The active rules. A kind that never had a rule gets one, so that nobody has to set up anything to be told; who wants
-    none switches it off."""
+    """The active rules. A kind that never had a rule gets one, so that nobody has to set up anything to be told; who
+    wants none switches it off."""
     rows, missing = _read_rules(org)
     if missing:
         # Two that find the same kinds missing make them once.
@@ -55,8 +55,8 @@ def create_rule(
     channels: Sequence[str] = (),
     tells_recovery: bool = True,
 ) -> AlertRule:
-    """Create a rule. Raises InvalidField for thresholds or a budget that cannot be, NotFound for a channel or budget that does
-    not exist, Conflict at ``MAX_RULES``."""
+    """Create a rule. Raises InvalidField for thresholds or a budget that cannot be, NotFound for a channel or budget
+    that does not exist, Conflict at ``MAX_RULES``."""
     actor.check(Permission.WRITE_MONEY)
     ensure_rules(actor.org)
     if AlertRule.objects.filter(org=actor.org).count() >= MAX_RULES:

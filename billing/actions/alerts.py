@@ -19,11 +19,11 @@ from tenants.models import Organization
 def report(
     org: Organization, kind: AlertKind, facts: Sequence[Fact], *, now: datetime, is_complete: bool
 ) -> list[Alert]:
-    """Open an alert for every threshold that a fact crosses, and end the open ones that no fact speaks for any more. Gives
-    those that were opened.
+    """Open an alert for every threshold that a fact crosses, and end the open ones that no fact speaks for any more.
+    Gives those that were opened.
 
-    ``facts`` tell of everything that was looked at, also of what is well; ``is_complete`` says that there is nothing else of
-    this kind, so that what they leave out is over. The organisation is open, and so is a transaction.
+    ``facts`` tell of everything that was looked at, also of what is well; ``is_complete`` says that there is nothing
+    else of this kind, so that what they leave out is over. The organisation is open, and so is a transaction.
     """
     lock_alerts(org)
     open_alerts = {

@@ -96,8 +96,8 @@ def create_channel(
 
 
 def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel:
-    """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the same, and
-    InvalidField for another origin: its secret was given to the old one."""
+    """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the
+    same, and InvalidField for another origin: its secret was given to the old one."""
     actor.check(Permission.WRITE_SETTINGS)
     kind = ChannelKind(channel.kind)
     new: dict[str, Any] = {}
@@ -131,7 +131,8 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
 
 
 def rotate_secret(*, actor: Actor, channel: Channel) -> str:
-    """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other channel."""
+    """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other
+    channel."""
     actor.check(Permission.WRITE_SETTINGS)
     if channel.kind != ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook has a secret.", field="kind")
@@ -144,8 +145,8 @@ def rotate_secret(*, actor: Actor, channel: Channel) -> str:
 
 
 def reveal_secrets(org: Organization, channel: Channel, now: datetime) -> list[str]:
-    """The secrets that sign a webhook's messages now, the newest first; of Slack its whole URL. For the one call that needs
-    them."""
+    """The secrets that sign a webhook's messages now, the newest first; of Slack its whole URL. For the one call that
+    needs them."""
     sealed = [channel.secret]
     if channel.former_secret_until is not None and channel.former_secret_until > now:
         sealed.append(channel.former_secret)
@@ -165,8 +166,8 @@ def note_success(channel: Channel) -> None:
 
 
 def note_failure(channel: Channel, now: datetime, why: str, *, is_gone: bool) -> bool:
-    """A message did not arrive. Says whether the channel was switched off for it: at once where its receiver says that it is
-    gone for good, else after many failures in a row over a long time."""
+    """A message did not arrive. Says whether the channel was switched off for it: at once where its receiver says that
+    it is gone for good, else after many failures in a row over a long time."""
     fresh = Channel.objects.select_for_update().get(org=channel.org_id, pk=channel.pk)
     fresh.failures += 1
     fresh.failing_since = fresh.failing_since or now

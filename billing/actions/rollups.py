@@ -28,7 +28,8 @@ def roll_up(most: int = BATCH) -> int:
 
 
 def is_month_rolled(month: date) -> bool:
-    """Whether every call of a month of the ledger is in the sums, which stay when its rows go. ``month`` is its first day."""
+    """Whether every call of a month of the ledger is in the sums, which stay when its rows go. ``month`` is its first
+    day."""
     following = add_months(month, 1)
     bounds = [datetime(day.year, day.month, 1, tzinfo=UTC) for day in (month, following)]
     with connection.cursor() as cursor:

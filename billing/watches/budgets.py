@@ -1,4 +1,5 @@
-"""Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved them."""
+"""Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved
+them."""
 
 import logging
 from collections import defaultdict
@@ -47,7 +48,8 @@ class Counter:
 
 
 def watch_moved() -> int:
-    """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see ``proxy.edges.moved``."""
+    """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see
+    ``proxy.edges.moved``."""
     seen = 0
     for shard in list_shards_that_moved():
         counters = [found for name in take_moved(shard) if (found := _read(name))]
@@ -77,7 +79,8 @@ def list_alerted_orgs() -> list[UUID]:
 
 
 def review_open(org_id: UUID) -> None:
-    """Look again at the budgets that an organisation has open alerts of: their period may be over, or their limit raised."""
+    """Look again at the budgets that an organisation has open alerts of: their period may be over, or their limit
+    raised."""
     with org_scope(org_id):
         subjects = set(
             Alert.objects.filter(org=org_id, kind=AlertKind.BUDGET.value, ended_at=None).values_list(

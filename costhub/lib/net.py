@@ -1,8 +1,8 @@
 """The one way out: every outbound call of the product passes this gate.
 
-A URL is read strictly (``origins``), its host resolved once, **every** address of the answer vetted (``addresses``), and
-the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for. Nothing
-follows redirects, reads proxy variables or decompresses.
+A URL is read strictly (``origins``), its host resolved once, **every** address of the answer vetted (``addresses``),
+and the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for.
+Nothing follows redirects, reads proxy variables or decompresses.
 
 - The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then connections of its own
   (``proxy.upstreams.http1``) to a pinned address, with ``gate.tls`` where the scheme is https.

@@ -164,7 +164,8 @@ def ping_worker(broker_url: str, node: str, timeout_seconds: float = 1.0) -> boo
 
 
 def find_served_queues(broker_url: str, timeout_seconds: float) -> set[str]:
-    """The queues that Celery workers on this broker take from. Waits so long, because it cannot know how many answer."""
+    """The queues that Celery workers on this broker take from. Waits so long, because it cannot know how many
+    answer."""
     answers = _ask_workers(broker_url, lambda all_: all_.inspect(timeout=timeout_seconds).active_queues()) or {}
     return {queue["name"] for queues in answers.values() for queue in queues}
 

@@ -1,5 +1,5 @@
-"""What operators see of spend and budgets: made by the recount, which sums the ledger anyway, and kept in Valkey, so that
-a scrape reads one hash however many organisations and calls there are.
+"""What operators see of spend and budgets: made by the recount, which sums the ledger anyway, and kept in Valkey, so
+that a scrape reads one hash however many organisations and calls there are.
 """
 
 from collections.abc import Iterable, Mapping

@@ -65,7 +65,8 @@ def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: b
 
 
 def find_drift(shard: int) -> list[tuple[str, int, int]]:
-    """(counter, settled in Valkey, settled in the ledger) of every counter of a shard that does not agree, once quiet."""
+    """(counter, settled in Valkey, settled in the ledger) of every counter of a shard that does not agree, once
+    quiet."""
     with transaction.atomic():
         drain.wait_for_lock(shard)
         first_unread = _drain_within(shard)

@@ -1,5 +1,5 @@
-"""What ends by itself. A key or token is refused from its moment on by whoever checks it; here the audit log is told, and
-what is remembered of the key is dropped."""
+"""What ends by itself. A key or token is refused from its moment on by whoever checks it; here the audit log is told,
+and what is remembered of the key is dropped."""
 
 from uuid import UUID
 

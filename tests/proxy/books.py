@@ -70,7 +70,8 @@ def read_books(tenant: Tenant, bank: Bank, input_price: str, output_price: str) 
 
 
 def assert_balanced(tenant: Tenant, bank: Bank, *, input_price: str = "0.15", output_price: str = "0.60") -> Books:
-    """Sum of the ledger = sum of the bank's bill to the nano, call by call; one row a call; counters = ledger; no hold."""
+    """Sum of the ledger = sum of the bank's bill to the nano, call by call; one row a call; counters = ledger; no
+    hold."""
     bank.wait_quiet()
     close_the_day(tenant)
     books = read_books(tenant, bank, input_price, output_price)

@@ -1,4 +1,5 @@
-"""kill -9 of a job at every await of its way, by name, after a crash has left it work: the ledger is the bank's bill."""
+"""kill -9 of a job at every await of its way, by name, after a crash has left it work: the ledger is the bank's
+bill."""
 
 import asyncio
 import os

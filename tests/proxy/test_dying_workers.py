@@ -1,4 +1,5 @@
-"""kill -9 of a worker at every await of a call, by name: whatever had happened by then, the ledger is the bank's bill."""
+"""kill -9 of a worker at every await of a call, by name: whatever had happened by then, the ledger is the bank's
+bill."""
 
 import asyncio
 from pathlib import Path

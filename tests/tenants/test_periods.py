@@ -20,7 +20,8 @@ zones = st.sampled_from(sorted(available_timezones()))
 
 
 def walk(period: str, zone: str, first: datetime, last: datetime) -> list[datetime]:
-    """The starts of all periods from the one that holds ``first``, each proved to begin where the one before it ends."""
+    """The starts of all periods from the one that holds ``first``, each proved to begin where the one before it
+    ends."""
     start, end = period_bounds(period, first, zone)
     starts = [start]
     while end < last:

@@ -428,7 +428,8 @@ class TestFailing:
 
 class TestStorm:
     def test_calls_under_way_lose_and_double_nothing(self, acme: Tenant, till: Till) -> None:
-        """Holds are taken and settled without a pause while counters are rebuilt, lost and counted, and events drained."""
+        """Holds are taken and settled without a pause while counters are rebuilt, lost and counted, and events
+        drained."""
         lines = [
             line_of(find_scope(acme, make_budget(acme, "9000000.00", scope=scope, subject=subject)))
             for scope, subject in ((BudgetScope.ORGANIZATION, ""), (BudgetScope.KEY, str(acme.key.pk)))

@@ -71,7 +71,8 @@ def spend(till: Till, tenant: Tenant, month: date) -> None:
 
 
 def make_recent_month() -> date:
-    """A month whose sums are read, as none before 2023 are, and later than all that were dropped: their sums are closed."""
+    """A month whose sums are read, as none before 2023 are, and later than all that were dropped: their sums are
+    closed."""
     place = next(_recent_months)
     month = date(2023, place, 1)
     with connection.cursor() as cursor:

@@ -153,8 +153,8 @@ class TestLate:
         assert till.events() == [EVENT]
 
     def test_where_all_spenders_were_counted_it_is_the_first(self, till: Till) -> None:
-        """The data was lost and counted anew without this call, which had no row yet: the default budget has a mark, and no
-        counter of this subject."""
+        """The data was lost and counted anew without this call, which had no row yet: the default budget has a mark,
+        and no counter of this subject."""
         till.open("second")
         ann = Line(f"{keyspace.tag(till.shard)}:budget:default.1:0:ann", 1_000, is_whole=False)
         client().hset(keyspace.mark_key(ann.key), mapping={"s": 0, "h": 0})
