@@ -1,8 +1,8 @@
 """How long it takes from the call that crosses a budget's threshold to the mail: ``python -m bench.alerts``.
 
-A whole `costhub up`, the tests' bank for an upstream, a real SMTP server for a sink. Each round is one end user with a budget
-of its own whose first call crosses it; the time runs from the moment at which the call is answered to the moment at which the
-sink has taken the mail. ``--load`` calls go on beside it.
+A whole `costhub up`, the tests' bank for an upstream, a real SMTP server for a sink. Each round is one end user with a
+budget of its own whose first call crosses it; the time runs from the moment at which the call is answered to the moment
+at which the sink has taken the mail. ``--load`` calls go on beside it.
 """
 
 import argparse

@@ -36,8 +36,8 @@ class _Query:
 
 
 def measure_pages(user: User, slug: str) -> Iterator[str]:
-    """The overview under several addresses, asked for by one who is signed in, on a connection that is kept unless a line
-    says otherwise: report lines."""
+    """The overview under several addresses, asked for by one who is signed in, on a connection that is kept unless a
+    line says otherwise: report lines."""
     client = Client(headers={"host": "localhost"})
     client.force_login(user)
     lines = ["| the overview | queries | computing, ms | ms | least |", "|---|---:|---:|---:|---:|"]

@@ -1,7 +1,7 @@
 """What each pure step of a call costs on this machine: ``python -m bench.steps``.
 
-The least of many repetitions, so that a busy machine disturbs little; a step alone in a loop has warm caches, so that the
-steps' sum is less than they cost in a server.
+The least of many repetitions, so that a busy machine disturbs little; a step alone in a loop has warm caches, so that
+the steps' sum is less than they cost in a server.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""What limits cost in Valkey: processor time of its process for one reserve and one settle, under budgets alone and with
-rate limits beside them.
+"""What limits cost in Valkey: processor time of its process for one reserve and one settle, under budgets alone and
+with rate limits beside them.
 
 python -m bench.windows [--against FOLDER]   another version's scripts, in turns with these
 
@@ -36,7 +36,8 @@ MUCH: Final = 10**14
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print microseconds a call: the least and the median of the rounds, because other work makes all of them longer."""
+    """Print microseconds a call: the least and the median of the rounds, because other work makes all of them
+    longer."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", type=Path)
     against = parser.parse_args(arguments).against

@@ -1,4 +1,5 @@
-"""Series of spend as the statistics want them, read through ``find_spend``: whole nano-USD, a bucket without calls is 0."""
+"""Series of spend as the statistics want them, read through ``find_spend``: whole nano-USD, a bucket without calls is
+0."""
 
 from datetime import datetime, timedelta
 from typing import Final

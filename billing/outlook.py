@@ -1,4 +1,5 @@
-"""Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics itself."""
+"""Reads of what the jobs found out: forecasts, the budgets that they exceed, anomalies. Computes no statistics
+itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from tenants.snapshots import BudgetSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """A month budget and where its subject's spend is heading; nano-USD. ``date`` is the local day of this month on which the
-    expected spend passes the limit, or None."""
+    """A month budget and where its subject's spend is heading; nano-USD. ``date`` is the local day of this month on
+    which the expected spend passes the limit, or None."""
 
     budget_id: UUID
     name: str
@@ -50,8 +51,8 @@ def find_forecast(forecasts: Sequence[Forecast]) -> Forecast | None:
 
 
 def list_exceeding(actor: Actor, book: BudgetBook, forecasts: Sequence[Forecast]) -> tuple[Prospect, ...]:
-    """The month budgets of a book that are forecast to be exceeded, the soonest first. A budget that is exceeded already
-    has the day of the forecast."""
+    """The month budgets of a book that are forecast to be exceeded, the soonest first. A budget that is exceeded
+    already has the day of the forecast."""
     return tuple(each for each in list_prospects(actor, book, forecasts) if each.date is not None)
 
 

@@ -1,7 +1,7 @@
 """Sends what is due: marked first, sent then, noted last, so that nobody sends the same message at the same time.
 
-A sender that dies between sending and noting is followed by another when its lease is over, with the same message under the
-same id (``Message-ID``, ``webhook-id``), by which a receiver knows it: nothing is lost, and nothing is new twice.
+A sender that dies between sending and noting is followed by another when its lease is over, with the same message under
+the same id (``Message-ID``, ``webhook-id``), by which a receiver knows it: nothing is lost, and nothing is new twice.
 """
 
 import logging
@@ -27,14 +27,13 @@ from billing.models import Alert, Channel, Delivery
 from billing.watches.standing import make_channel_fact
 from costhub.lib import clock, failpoints
 from costhub.lib.net import Gate
-from tenants.access import org_scope
+from tenants.access import job_scope, org_scope
 from tenants.models import Organization
 
 _log = logging.getLogger(__name__)
 
 #: an organisation whose receivers are slow has so long at a time; one sending more takes less than the lease's rest
 TURN_SECONDS: Final = 10
-_NANOS: Final = 1_000_000_000
 _TEST: Final = AlertText("This is a test", (), "The channel works: alerts will come like this.")
 
 
@@ -47,11 +46,11 @@ def list_due_orgs(now: datetime) -> list[UUID]:
 
 def send_due(org_id: UUID, gate: Gate) -> int:
     """Send some of an organisation's messages that are due. Gives how many it sent: 0 means that none is left."""
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         taken = take_due(org, clock.now())
     failpoints.reach("delivery_taken")
-    ends = clock.monotonic_ns() + TURN_SECONDS * _NANOS
+    ends = clock.ends_in(TURN_SECONDS)
     groups = _group(taken)
     sent = 0
     for place, rows in enumerate(groups):

@@ -21,9 +21,7 @@ from billing.watches import budgets, calls, drift, outlook, standing
 from costhub.lib import clock
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import gate_from_settings
-from tenants.access import Actor, list_org_ids, org_scope
-from tenants.choices import Role
-from tenants.models import Organization
+from tenants.access import Actor, job_scope, list_org_ids, list_shards
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +37,8 @@ SEND_FOR_SECONDS: Final = 20
 _LOOK_AGAIN_SECONDS: Final = 0.5
 #: one run of the sums goes on for so long while there is something to do
 ROLL_UP_FOR_SECONDS: Final = 30
-_NANOS: Final = 1_000_000_000
 #: one run of forecasts or anomalies goes on for so long: it keeps others from their turn
 RUN_SECONDS: Final = 90
-#: who acts: the product itself, which may read money
-_NAME: Final = "costhub"
 #: runs that do not reach every organisation begin at another one each hour
 _STRIDE: Final = 7919
 
@@ -51,7 +46,7 @@ _STRIDE: Final = 7919
 @shared_task
 def roll_up() -> int:
     """Bring the ledger's sums up to date, until they are or the next run takes over."""
-    ends = clock.monotonic_ns() + ROLL_UP_FOR_SECONDS * _NANOS
+    ends = clock.ends_in(ROLL_UP_FOR_SECONDS)
     rolled = 0
     while clock.monotonic_ns() < ends:
         batch = roll_up_some()
@@ -97,7 +92,7 @@ def watch_calls() -> None:
 def watch_standing() -> None:
     """Alert of expiring keys, of channels that were switched off, of forecasts and of anomalies."""
     now = clock.now()
-    org_ids = [org_id for org_id, _, _ in list_org_ids()]
+    org_ids = list_org_ids()
     _each(org_ids, lambda org_id: standing.watch_standing(org_id, now))
     _each(org_ids, lambda org_id: outlook.watch_outlook(org_id, now))
 
@@ -106,8 +101,7 @@ def watch_standing() -> None:
 def watch_drift() -> int:
     """Alert of counters that do not agree with the ledger. Gives how many do not."""
     now = clock.now()
-    shards = sorted({shard for _, shard, _ in list_org_ids()})
-    return sum(_each(shards, lambda shard: drift.watch_drift(shard, now)))
+    return sum(_each(list_shards(), lambda shard: drift.watch_drift(shard, now)))
 
 
 @shared_task
@@ -121,9 +115,9 @@ def send_messages() -> int:
 
 
 def _send_to_all() -> int:
-    """Until nothing is due, or the run is over. Looks again and again for who is due: a run with a receiver that hangs lasts,
-    and others' messages come meanwhile."""
-    ends = clock.monotonic_ns() + SEND_FOR_SECONDS * _NANOS
+    """Until nothing is due, or the run is over. Looks again and again for who is due: a run with a receiver that hangs
+    lasts, and others' messages come meanwhile."""
+    ends = clock.ends_in(SEND_FOR_SECONDS)
     sent, turns = 0, dict[UUID, Future[int]]()
     with ThreadPoolExecutor(_SENDERS) as senders:
         while True:
@@ -142,7 +136,7 @@ def _send_to_all() -> int:
 def _send_turn(org_id: UUID) -> int:
     """An organisation's turn: until nothing is due, or its time is up."""
     gate, sent = gate_from_settings(), 0
-    ends = clock.monotonic_ns() + TURN_SECONDS * _NANOS
+    ends = clock.ends_in(TURN_SECONDS)
     try:
         while clock.monotonic_ns() < ends and (taken := send_due(org_id, gate)):
             sent += taken
@@ -158,40 +152,35 @@ def _send_turn(org_id: UUID) -> int:
 def forget_old_alerts() -> None:
     """Delete old alerts and messages."""
     now = clock.now()
-    _each((org_id for org_id, _, _ in list_org_ids()), lambda org_id: forget_old(org_id, now))
+    _each(list_org_ids(), lambda org_id: forget_old(org_id, now))
 
 
 def run_for_all(act: Callable[[Actor, datetime], int]) -> int:
     """Act in every active organisation until time is up; one that fails keeps no other waiting."""
     now, done = clock.now(), 0
-    ends = clock.monotonic_ns() + RUN_SECONDS * _NANOS
+    ends = clock.ends_in(RUN_SECONDS)
     for org_id in _list_orgs(now):
         if clock.monotonic_ns() > ends:
             _log.warning("not every organisation had its turn", extra={"job": act.__name__})
             break
         try:
-            actor = _find_actor(org_id)
-            done += act(actor, now) if actor else 0
+            with job_scope(org_id) as actor:
+                is_active = actor.org.is_active
+            done += act(actor, now) if is_active else 0
         except Exception:  # noqa: BLE001 - whatever it is, the next organisation has done nothing wrong
             _log.exception("a job failed for an organisation", extra={"job": act.__name__, "org": str(org_id)})
     return done
 
 
-def _find_actor(org_id: UUID) -> Actor | None:
-    with org_scope(org_id):
-        org = Organization.objects.filter(pk=org_id, is_active=True).first()
-    return Actor(org, Role.FINANCE, _NAME) if org else None
-
-
 def _list_orgs(now: datetime) -> list[UUID]:
-    org_ids = sorted(org_id for org_id, _, _ in list_org_ids())
+    org_ids = sorted(list_org_ids())
     turn = int(now.timestamp()) // 3600 * _STRIDE % max(len(org_ids), 1)
     return org_ids[turn:] + org_ids[:turn]
 
 
 def _each(places: Iterable[Place], work: Callable[[Place], Result]) -> list[Result]:
-    """What came of each. The trouble of one organisation or shard must not keep the others waiting; it is told of and comes
-    again."""
+    """What came of each. The trouble of one organisation or shard must not keep the others waiting; it is told of and
+    comes again."""
     results = []
     for place in places:
         try:

@@ -1,4 +1,5 @@
-"""Celery beat without a leader: any number of beats may run, and each run of a task is put into the queue by one of them.
+"""Celery beat without a leader: any number of beats may run, and each run of a task is put into the queue by one of
+them.
 
 Valkey remembers when each task was last put into the queue. A beat that finds a task due claims the run by moving that
 moment forward, which only the first to try can do: the others see another moment than they knew, and go by that one. So

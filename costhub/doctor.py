@@ -18,9 +18,9 @@ from costhub.lib import clock
 from costhub.lib.money import format_usd
 from costhub.stack.model_server import get_status
 from costhub.stack.private_files import read_json
-from costhub.stack.services import ping_worker
+from costhub.stack.services import SlowWorker, Worker, find_served_queues
 from proxy.edges.recount import RecountFailed, find_drift
-from tenants.access import list_org_ids
+from tenants.access import list_org_ids, list_shards
 from tenants.selectors import load_org_snapshot
 
 #: the least that the money path needs of Valkey: (setting, value, why)
@@ -28,7 +28,12 @@ VALKEY_NEEDS: Final = (
     ("maxmemory-policy", "noeviction", "memory pressure would drop counters"),
     ("appendonly", "yes", "a restart would lose counters"),
 )
-PING_TIMEOUT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 3.0
+#: what stands still while nobody takes from a worker's queue
+_WORKERS: Final = (
+    (Worker, "the ledger is not drained and nobody is alerted"),
+    (SlowWorker, "sums, forecasts, corrections and recounts stand still"),
+)
 #: a sentence names so many of what it found, and the number of all
 NAMED: Final = 5
 
@@ -120,12 +125,17 @@ def check_proxy(subject: Subject) -> Check:
 
 
 def check_worker(subject: Subject) -> Check:
-    """A Celery worker answers on the queue."""
-    if ping_worker(settings.REDIS_URL, timeout_seconds=PING_TIMEOUT_SECONDS):
-        return Check("Worker", ok=True, sentence="answers")
-    return Check(
-        "Worker", ok=False, sentence="no Celery worker answers: the ledger is not drained; see logs/worker.log"
-    )
+    """From each queue a Celery worker takes its messages."""
+    served = find_served_queues(settings.REDIS_URL, ANSWER_SECONDS)
+    missing = [
+        f"nobody takes from the queue {worker.queue}: {loss}; see logs/{worker.name}.log, or start a Celery worker with "
+        f"--queues {worker.queue}"
+        for worker, loss in _WORKERS
+        if worker.queue not in served
+    ]
+    if missing:
+        return Check("Worker", ok=False, sentence=". ".join(missing))
+    return Check("Worker", ok=True, sentence="every queue has one that answers")
 
 
 def check_beat(subject: Subject) -> Check:
@@ -180,7 +190,7 @@ def find_unpriced_models() -> list[str]:
     """``organisation/model`` of every active model that has no price in effect now, its own or any other."""
     now_ms = clock.now_ms()
     unpriced = []
-    for org_id, _, _ in list_org_ids():
+    for org_id in list_org_ids():
         org = load_org_snapshot(str(org_id))
         if org is not None and org.is_active:
             unpriced += [
@@ -193,8 +203,7 @@ def check_counters(subject: Subject) -> Check:
     """What Valkey has counted as spent is what the ledger says, budget by budget."""
     name = "Counters"
     try:
-        shards = sorted({shard for _, shard, _ in list_org_ids()})
-        differing = [drift for shard in shards for drift in find_drift(shard)]
+        differing = [drift for shard in list_shards() for drift in find_drift(shard)]
     except (DatabaseError, redis.RedisError) as error:
         return Check(name, ok=False, sentence=f"cannot be compared with the ledger: {_first_line(error)}")
     except RecountFailed:

@@ -81,6 +81,7 @@ def _read_valkey() -> None:
     metrics.QUEUED.set(backlog.queued)
     for age in ages:
         metrics.JOB_AGE.labels(age.job.name).set(age.seconds)
+        metrics.JOB_LATE_AFTER.labels(age.job.name).set(age.job.late_after_seconds)
 
 
 def _database_answers() -> bool:

@@ -35,8 +35,8 @@ class Job:
 
     @property
     def late_after_seconds(self) -> float:
-        """The age of its last success from which on somebody should look: five periods, two of the long ones. A slow one
-        may have waited for others that take minutes."""
+        """The age of its last success from which on somebody should look: five periods, two of the long ones. A slow
+        one may have waited for others that take minutes."""
         return max(self.every_seconds * (5 if self.every_seconds < _HOUR else 2), 600 if self.is_slow else 60)
 
 

@@ -67,8 +67,8 @@ def _database(name: str, default: str) -> dict[str, Any]:
 
 
 def _mail_server(name: str) -> dict[str, Any]:
-    """``smtp://user:password@host:25``, ``smtp+starttls://...`` or ``smtps://...`` as Django's settings; unset, mails are written
-    to files in ``COSTHUB_MAIL_DIR``, and without that to nowhere."""
+    """``smtp://user:password@host:25``, ``smtp+starttls://...`` or ``smtps://...`` as Django's settings; unset, mails
+    are written to files in ``COSTHUB_MAIL_DIR``, and without that to nowhere."""
     raw = _text(name, "")
     if not raw:
         folder = _text("COSTHUB_MAIL_DIR", "")

@@ -27,7 +27,7 @@ def watch_jobs() -> int:
 def expire_keys() -> int:
     """Tell the audit log of keys and tokens that have expired."""
     noted = 0
-    for org_id, _, _ in list_org_ids():
+    for org_id in list_org_ids():
         try:
             noted += note_expired(org_id)
         except DatabaseError:
@@ -37,7 +37,8 @@ def expire_keys() -> int:
 
 @shared_task
 def drop_old_months() -> int:
-    """Drop the ledger's months that are older than the operator keeps. Gives how many; the rest waits for the next run."""
+    """Drop the ledger's months that are older than the operator keeps. Gives how many; the rest waits for the next
+    run."""
     if not settings.LEDGER_MONTHS:
         return 0
     dropped = 0

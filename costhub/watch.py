@@ -22,8 +22,8 @@ LAG_SECONDS: Final = 60
 #: beat adds about three messages a second, and a worker that keeps up leaves none of them lying
 QUEUED: Final = 200
 
-#: KEYS[1] the hash; ARGV the trouble, now, the moment before which a telling is too old. Gives 1 to who may tell it, and
-#: what stood there
+#: KEYS[1] the hash; ARGV the trouble, now, the moment before which a telling is too old. Gives 1 to who may tell it,
+#: and what stood there
 _CLAIM: Final = """
 local told = redis.call('HGET', KEYS[1], ARGV[1])
 if told and tonumber(told) > tonumber(ARGV[3]) then return {0, told} end

@@ -15,7 +15,7 @@ import orjson
 from django.conf import settings
 
 from costhub.lib import metrics
-from proxy import queries
+from proxy import queries, story
 from proxy.call import Call
 from proxy.edges.reply import Reply
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
@@ -138,7 +138,7 @@ async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) ->
     if found is None and path.startswith("models/"):
         found = ("GET", lambda: queries.get_model(call, edges, path.removeprefix("models/")))
     if found is None and path.startswith("costhub/requests/"):
-        found = ("GET", lambda: queries.show_request(call, edges, path.removeprefix("costhub/requests/")))
+        found = ("GET", lambda: story.show_request(call, edges, path.removeprefix("costhub/requests/")))
     if found is None:
         raise NotFound(f"There is nothing at {scope['path'][:200]}.", code="unknown_url")
     method, run = found

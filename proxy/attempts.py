@@ -1,4 +1,5 @@
-"""Performs a plan's attempts: asks the upstream, hands its answer on, and says for each try what it cost and how we know.
+"""Performs a plan's attempts: asks the upstream, hands its answer on, and says for each try what it cost and how we
+know.
 
 An attempt whose outcome the upstream did not tell is charged at what is known of it, never at nothing that may have
 been something: at its bound where the upstream can be asked for its bill later, else at the tokens that we counted.

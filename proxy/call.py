@@ -102,7 +102,8 @@ class Call:
         return body
 
     def watch(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` when the caller closes the connection, from the end of the body on: before it, reading tells."""
+        """Call ``leave`` when the caller closes the connection, from the end of the body on: before it, reading
+        tells."""
         self._leave = leave
 
     def stop_watching(self) -> None:

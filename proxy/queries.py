@@ -1,15 +1,10 @@
-"""What a key may ask about itself: its models, what a body would cost, what is left of its budgets, one call's story."""
+"""What a key may ask about itself: its models, what a body would cost, what is left of its budgets."""
 
-import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import hiredis
 import orjson
-from django.db import Error as AnyDatabaseError
-from django.db import connection
 
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
@@ -22,17 +17,14 @@ from proxy.core.pricing import bound_cost
 from proxy.core.rates import UNITS, find_rates, read_total, sum_window
 from proxy.core.wire import parse_request
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import GovernanceUnavailable, ModelNotFound, NotFound
-from proxy.models import LedgerEntry
+from proxy.errors import GovernanceUnavailable, ModelNotFound
 from proxy.types import NO_LIMIT, Endpoint, Rate, Scope
 from proxy.wiring import Edges
-from tenants.access import org_scope
 from tenants.choices import LimitUnit
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
 
 Json = dict[str, Any]
 
-_UNREAD_EVENTS_SEARCHED = 5_000
 #: as lua/rates.lua has it
 _FORGOTTEN_A_CALL = 1_000
 
@@ -75,7 +67,8 @@ async def estimate(call: Call, edges: Edges) -> Json:
 
 
 async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
-    """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every limit."""
+    """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every
+    limit."""
     key, org = await edges.auth.authenticate(call.bearer())
     controls = parse_controls(call.headers)
     user = key.end_user or end_user or controls.end_user
@@ -171,115 +164,6 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
     return shown
 
 
-async def show_request(call: Call, edges: Edges, request_id: str) -> Json:
-    """One call's whole cost story. Calls of other projects are as unknown as those that never were."""
-    key, org = await edges.auth.authenticate(call.bearer())
-    try:
-        wanted = UUID(request_id)
-        # The id of a call carries the millisecond under which its row is filed.
-        moment = from_ms(wanted.int >> 80)
-    except ValueError as error:
-        raise _no_such_request() from error
-    if wanted.version != 7:
-        raise _no_such_request()
-    try:
-        rows = await asyncio.to_thread(_read_rows, org.id, key.project_id, wanted, moment)
-    except AnyDatabaseError as error:
-        raise GovernanceUnavailable("The ledger cannot be read at the moment. Try again.") from error
-    if not rows:
-        rows = await _find_unread(edges, org, key, str(wanted))
-    if not rows:
-        raise _no_such_request()
-    return _story(rows)
-
-
-def _read_rows(org_id: str, project_id: str, request_id: UUID, moment: datetime) -> list[Json]:
-    try:
-        with org_scope(org_id):
-            found = LedgerEntry.objects.filter(org_id=org_id, project_id=project_id, started_at=moment)
-            rows = [*found.filter(id=request_id), *found.filter(corrects=request_id)]
-            return [_public(row) for row in rows]
-    finally:
-        connection.close_if_unusable_or_obsolete()
-
-
-async def _find_unread(edges: Edges, org: OrgSnapshot, key: KeySnapshot, request_id: str) -> list[Json]:
-    """The row is settled, and not drained yet."""
-    since = UUID(request_id).int >> 80
-    try:
-        events = await edges.valkey.send(
-            b"XRANGE", keyspace.ledger_key(org.shard), since, b"+", b"COUNT", _UNREAD_EVENTS_SEARCHED
-        )
-    except (ValkeyUnavailable, hiredis.ReplyError):
-        return []
-    for _, fields in events:
-        row = orjson.loads(fields[1])
-        if row["id"] == request_id and row["org_id"] == org.id and row["project_id"] == key.project_id:
-            row["started_at"] = from_ms(row["started_at_ms"])
-            return [_public_columns(row)]
-    return []
-
-
-_PUBLIC = (
-    "id",
-    "started_at",
-    "kind",
-    "endpoint",
-    "request_model",
-    "response_model",
-    "end_user",
-    "tags",
-    "session",
-    "attempts",
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "is_estimated",
-    "is_overrun",
-    "cache_status",
-    "route_reason",
-    "would_refuse",
-    "status",
-    "error_code",
-    "finish_reason",
-    "duration_us",
-    "first_byte_us",
-    "overhead_us",
-)
-_MONEY = ("list_cost", "effective_cost", "held")
-
-
-def _public(row: LedgerEntry) -> Json:
-    return _public_columns({name: getattr(row, name) for name in (*_PUBLIC, *_MONEY, "savings")})
-
-
-def _public_columns(row: Json) -> Json:
-    return {
-        **{name: row[name] for name in _PUBLIC},
-        "id": str(row["id"]),
-        "started_at": row["started_at"].isoformat(),
-        **{name: format_usd(row[name]) for name in _MONEY},
-        "nanos": {name: row[name] for name in _MONEY},
-        "savings": {name: format_usd(amount) for name, amount in row["savings"].items()},
-    }
-
-
-def _story(rows: list[Json]) -> Json:
-    first, *corrections = rows
-    net = {name: sum(row["nanos"][name] for row in rows) for name in ("list_cost", "effective_cost")}
-    for row in rows:
-        del row["nanos"]
-    return {
-        "object": "costhub.request",
-        **first,
-        "corrections": corrections,
-        "net_list_cost": format_usd(net["list_cost"]),
-        "net_effective_cost": format_usd(net["effective_cost"]),
-    }
-
-
 def _models(key: KeySnapshot, org: OrgSnapshot) -> dict[str, ModelSnapshot]:
     return {name: model for name, model in org.models.items() if key.models is None or name in key.models}
 
@@ -296,7 +180,3 @@ def _endpoint_of(raw: bytes) -> Endpoint:
     if not isinstance(body, dict) or "messages" in body:
         return Endpoint.CHAT
     return Endpoint.EMBEDDINGS if "input" in body else Endpoint.COMPLETIONS
-
-
-def _no_such_request() -> NotFound:
-    return NotFound("There is no such request.", code="request_not_found")

@@ -17,14 +17,13 @@ from costhub.lib.redis import client
 from proxy import truth
 from proxy.edges import drain, figures, reaper, recount
 from proxy.edges.recount import RecountFailed
-from tenants.access import list_org_ids
+from tenants.access import list_org_ids, list_shards
 from tenants.actions.changes import sync_versions
 
 _log = logging.getLogger(__name__)
 
 #: one run of the drain goes on for so long while there is something to do, so that a busy stream needs no beat
 DRAIN_FOR_SECONDS: Final = 20
-_NANOS: Final = 1_000_000_000
 MONTHS_AHEAD: Final = 3
 _CORRECTING: Final = 0x434F5252_45435400  # "CORRECT"
 
@@ -32,7 +31,7 @@ _CORRECTING: Final = 0x434F5252_45435400  # "CORRECT"
 @shared_task
 def drain_ledger() -> int:
     """Move settled calls from the streams into the ledger until there are none, or the next run takes over."""
-    ends = clock.monotonic_ns() + DRAIN_FOR_SECONDS * _NANOS
+    ends = clock.ends_in(DRAIN_FOR_SECONDS)
     moved = 0
     while clock.monotonic_ns() < ends:
         batch = sum(drain.drain(shard) for shard in _busy_shards())
@@ -57,13 +56,13 @@ def correct_estimates() -> int:
 
 
 def _correct_all(gate: Gate) -> int:
-    return sum(truth.correct_estimates(str(org_id), gate) for org_id, _, _ in list_org_ids())
+    return sum(truth.correct_estimates(str(org_id), gate) for org_id in list_org_ids())
 
 
 @shared_task
 def rebuild_counters() -> None:
     """Set every budget's counter to what the ledger says, and keep for operators what that showed."""
-    for shard in sorted({shard for _, shard, _ in list_org_ids()}):
+    for shard in list_shards():
         try:
             figures.keep(shard, recount.recount(shard, "", ()))
         except (RecountFailed, DatabaseError, RedisError):

@@ -59,7 +59,7 @@ def correct_estimates(org_id: str, gate: Gate) -> int:
         return 0
     answering = {upstream.id: upstream for upstream in org.upstreams.values() if upstream.bill_path}
     corrected = 0
-    ends = clock.monotonic_ns() + int(ORG_SECONDS * 1_000_000_000)
+    ends = clock.ends_in(ORG_SECONDS)
     for entry in _find_estimates(org, list(answering)):
         upstream = answering.get(str(entry.upstream_id))
         if upstream is None:
@@ -110,7 +110,8 @@ def correct(entry: LedgerEntry, org: OrgSnapshot, upstream: UpstreamSnapshot, ga
 
 
 def _find_estimates(org: OrgSnapshot, upstream_ids: list[str]) -> Iterator[LedgerEntry]:
-    """Every estimated row of these upstreams without a correction, oldest first; those that stay unknown hold up none."""
+    """Every estimated row of these upstreams without a correction, oldest first; those that stay unknown hold up
+    none."""
     after = (clock.now() - ASK_FOR, UUID(int=0))
     while upstream_ids:
         with org_scope(org.id):

@@ -1,5 +1,5 @@
-"""What the steps of a call hand to each other. All of it is frozen: tuples, which are made in a third of the time that a
-frozen dataclass takes.
+"""What the steps of a call hand to each other. All of it is frozen: tuples, which are made in a third of the time that
+a frozen dataclass takes.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,8 +29,8 @@ class Endpoint(StrEnum):
 
 
 class Draft(NamedTuple):
-    """What the rungs of a ladder change of a call: where it goes, at which price, how long its answer may be, and how long
-    it waits first."""
+    """What the rungs of a ladder change of a call: where it goes, at which price, how long its answer may be, and how
+    long it waits first."""
 
     model: ModelSnapshot
     price: PriceSnapshot
@@ -126,8 +126,8 @@ class Scope(NamedTuple):
     is_lifted: bool = False
     # Of a budget that degrades: from how many nanos on which rung is in force.
     steps: tuple[tuple[int, RungSnapshot], ...] = ()
-    # What the limit is made of: the budget's own and the increases in force; ``share`` is the per cent of them from which a
-    # ladder blocks, else 100.
+    # What the limit is made of: the budget's own and the increases in force; ``share`` is the per cent of them from
+    # which a ladder blocks, else 100.
     own: int = 0
     increased: int = 0
     share: int = 100
@@ -143,7 +143,8 @@ class Scope(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """The rate limits of one subject over one window, ``NO_LIMIT`` where there is none; ``window_ms`` 0 are calls under way.
+    """The rate limits of one subject over one window, ``NO_LIMIT`` where there is none; ``window_ms`` 0 are calls under
+    way.
 
     ``requests``, ``tokens`` and ``nanos`` are the most that may happen within the window, which slides.
     """

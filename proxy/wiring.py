@@ -39,7 +39,8 @@ class Edges:
 
 
 async def open_edges() -> Edges:
-    """Connect to Valkey and subscribe to changes. Returns also when Valkey is away: calls are refused until it is back."""
+    """Connect to Valkey and subscribe to changes. Returns also when Valkey is away: calls are refused until it is
+    back."""
     valkey = Valkey(
         settings.REDIS_URL,
         [limits.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT, replays.REPLACE_CLAIM],

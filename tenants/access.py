@@ -21,7 +21,8 @@ Row = TypeVar("Row", bound=models.Model)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is acting in an organisation: a member, or a program with an admin token. ``name`` goes into the audit log."""
+    """Who is acting in an organisation: a member, or a program with an admin token. ``name`` goes into the audit
+    log."""
 
     org: Organization
     role: Role
@@ -47,6 +48,13 @@ def org_scope(*org_ids: UUID | str) -> Iterator[None]:
         yield
         # Not in a finally: after an error the (sub)transaction is rolled back, and the setting with it.
         _set("costhub.orgs", before)
+
+
+@contextmanager
+def job_scope(org_id: UUID | str) -> Iterator[Actor]:
+    """``org_scope`` for a job of ours, which acts where nobody does: the organisation's owner called «costhub»."""
+    with org_scope(org_id):
+        yield Actor(Organization.objects.get(pk=org_id), Role.OWNER, "costhub")
 
 
 def enter_org(org_id: UUID | str) -> None:
@@ -108,11 +116,21 @@ def find_uuid(text: str) -> UUID | None:
         return None
 
 
-def list_org_ids() -> list[tuple[UUID, int, int]]:
+def list_orgs() -> list[tuple[UUID, int, int]]:
     """(id, shard, version) of every organisation, for scheduled jobs; their rows stay closed."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT org_id, shard, version FROM costhub_all_orgs()")
         return list(cursor.fetchall())
+
+
+def list_org_ids() -> list[UUID]:
+    """The id of every organisation."""
+    return [org_id for org_id, _, _ in list_orgs()]
+
+
+def list_shards() -> list[int]:
+    """The shards that have an organisation, rising."""
+    return sorted({shard for _, shard, _ in list_orgs()})
 
 
 def find_owner_of_digest(kind: str, digest: bytes) -> tuple[UUID, UUID] | None:

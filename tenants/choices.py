@@ -75,8 +75,8 @@ ROLLING: Final = (BudgetPeriod.DAY, BudgetPeriod.WEEK, BudgetPeriod.MONTH)
 
 
 class BudgetAction(StrEnum):
-    """What happens as a budget is used up: a call that does not fit is refused, or goes on and is reported; or calls are
-    made cheaper rung by rung, by the budget's ladder."""
+    """What happens as a budget is used up: a call that does not fit is refused, or goes on and is reported; or calls
+    are made cheaper rung by rung, by the budget's ladder."""
 
     BLOCK = "block"
     WARN = "warn"

@@ -40,6 +40,12 @@ def previous_bounds(period: str, start: datetime, time_zone: str) -> tuple[datet
     return period_bounds(period, start - timedelta(microseconds=1), time_zone)
 
 
+def add_months(day: date, months: int) -> date:
+    """The first day of the month so many months after that of ``day``; before it, where they are negative."""
+    index = day.year * 12 + day.month - 1 + months
+    return date(index // 12, index % 12 + 1, 1)
+
+
 def _first_day(period: str, day: date) -> date:
     if period == "day":
         return day
@@ -52,7 +58,7 @@ def _first_day(period: str, day: date) -> date:
 
 def _following(period: str, first_day: date) -> date:
     if period == "month":
-        return (first_day + timedelta(days=31)).replace(day=1)
+        return add_months(first_day, 1)
     return first_day + timedelta(days=7 if period == "week" else 1)
 
 

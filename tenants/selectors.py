@@ -128,8 +128,8 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
 
 
 def keep_in_force(rows: QuerySet[Limit], org: Organization) -> QuerySet[Limit]:
-    """The active ones of an organisation's budgets or rate limits, without those of keys that have been dead for a day: no
-    call and no correction comes under these any more."""
+    """The active ones of an organisation's budgets or rate limits, without those of keys that have been dead for a day:
+    no call and no correction comes under these any more."""
     since = clock.now() - KEYS_REMEMBERED
     dead = (
         ApiKey.objects.filter(org=org)
@@ -226,7 +226,8 @@ def list_budgets(actor: Actor) -> QuerySet[Budget]:
 
 
 def read_budgets(actor: Actor, now: datetime, scopes: Iterable[str]) -> list[BudgetSnapshot]:
-    """The budgets of some scopes that are switched on, oldest first, with their increases in force, as calls know them."""
+    """The budgets of some scopes that are switched on, oldest first, with their increases in force, as calls know
+    them."""
     in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=now).order_by("created_at", "id")
     rows = Budget.objects.filter(org=actor.org, is_active=True, scope__in=list(scopes)).order_by("created_at", "id")
     return [_budget(row) for row in rows.prefetch_related(Prefetch("increases", in_force))]

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class PriceSnapshot:
-    """One effective-dated price version. A class of tokens without a price of its own costs what ``input`` or ``output`` does."""
+    """One effective-dated price version. A class of tokens without a price of its own costs what ``input`` or
+    ``output`` does."""
 
     id: str
     effective_from_ms: int
@@ -83,7 +84,8 @@ class ModelSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class RungSnapshot:
-    """One rung of a ladder: in force from so many per cent of its budget on. Each kind has its own of the other fields."""
+    """One rung of a ladder: in force from so many per cent of its budget on. Each kind has its own of the other
+    fields."""
 
     at: int
     rung: str
@@ -103,8 +105,8 @@ class IncreaseSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSnapshot:
-    """One budget. An empty ``subject`` makes it the default of every subject of its scope; ``within`` is the id of the one
-    project or key whose calls it counts, and ``within_scope`` says which it is."""
+    """One budget. An empty ``subject`` makes it the default of every subject of its scope; ``within`` is the id of the
+    one project or key whose calls it counts, and ``within_scope`` says which it is."""
 
     id: str
     scope: str

@@ -36,7 +36,8 @@ def world(db: None) -> World:
 
 @pytest.fixture
 def committed_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
-    """The same people and organisations under names of this test alone, committed, for code that has connections of its own.
+    """The same people and organisations under names of this test alone, committed, for code that has connections of its
+    own.
 
     Not together with ``db`` or ``world``, whose transaction would hold it back.
     """

@@ -12,7 +12,8 @@ from tests.proxy.deployment import free_port
 
 
 class MailSink:
-    """What arrived, and the answers that are to be given first: ``refusals`` to DATA, one a mail, before any is taken."""
+    """What arrived, and the answers that are to be given first: ``refusals`` to DATA, one a mail, before any is
+    taken."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []

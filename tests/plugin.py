@@ -1,8 +1,9 @@
 """Starts the stack before anything else: pytest loads this with `-p`, earlier than pytest-django and any conftest.py.
 
 pytest-django reads the settings, and so DATABASE_URL, before it looks for a conftest.py; only a plugin that wraps
-that very step is early enough. With DATABASE_URL, DATABASE_OWNER_URL and REDIS_URL set, nothing is started. Where the tests
-are dealt out to several processes (`-n 2`), each of these has servers of its own, and the one that deals has none.
+that very step is early enough. With DATABASE_URL, DATABASE_OWNER_URL and REDIS_URL set, nothing is started. Where the
+tests are dealt out to several processes (`-n 2`), each of these has servers of its own, and the one that deals has
+none.
 """
 
 import os

@@ -1,33 +1,58 @@
-"""What the doctor finds out about prices and counters, on real PostgreSQL and Valkey."""
+"""What the doctor finds out about workers, prices and counters, on real PostgreSQL and Valkey."""
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from costhub import doctor
-from costhub.doctor import Check, Subject, check_counters, check_prices, find_unpriced_models
+from costhub.doctor import Check, Subject, check_counters, check_prices, check_worker, find_unpriced_models
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
+from costhub.stack.services import SlowWorker, Worker
 from proxy.edges import drain, recount
-from tenants.access import list_org_ids, org_scope
+from tenants.access import org_scope
 from tenants.actions.models import update_model
 from tenants.actions.pricing import create_price
 from tenants.models import LanguageModel
 from tests.proxy.edges.entries import find_scope, make_event, move_to
 from tests.proxy.edges.till import Till, next_shard
+from tests.stack.conftest import ROOT
+from tests.stack.test_services import running
 from tests.world import Tenant, World, make_budget, make_catalog
 
 SUBJECT = Subject(Path(), {})
 ONE = Decimal(1)
+NOBODY_QUICK = (
+    "nobody takes from the queue celery: the ledger is not drained and nobody is alerted; see logs/worker.log, or start a "
+    "Celery worker with --queues celery"
+)
+NOBODY_SLOW = (
+    "nobody takes from the queue slow: sums, forecasts, corrections and recounts stand still; see logs/slow-worker.log, or "
+    "start a Celery worker with --queues slow"
+)
+
+
+def test_each_queue_that_nobody_takes_from_is_named(tmp_path: Path) -> None:
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "REDIS_URL": settings.REDIS_URL}
+    quick, slow = (kind(tmp_path, environment, app="tests.stack.small_celery") for kind in (Worker, SlowWorker))
+    assert check_worker(SUBJECT) == Check("Worker", ok=False, sentence=f"{NOBODY_QUICK}. {NOBODY_SLOW}")
+    with running(slow):
+        assert check_worker(SUBJECT) == Check("Worker", ok=False, sentence=NOBODY_QUICK)
+        with running(quick):
+            assert check_worker(SUBJECT) == Check("Worker", ok=True, sentence="every queue has one that answers")
+            slow.stop()
+            assert check_worker(SUBJECT) == Check("Worker", ok=False, sentence=NOBODY_SLOW)
 
 
 class TestPrices:
     @pytest.fixture(autouse=True)
     def _only_acme(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """Tests before this one may have left organisations behind."""
-        ours = [(tenant.org.pk, tenant.org.shard, 1) for tenant in (world.acme, world.mallcorp)]
+        ours = [world.acme.org.pk, world.mallcorp.org.pk]
         monkeypatch.setattr(doctor, "list_org_ids", lambda: ours)
 
     def test_every_model_has_one(self, world: World) -> None:
@@ -68,8 +93,7 @@ class TestCounters:
         """Acme's shard, which is the only one that the doctor looks at: tests before may have left a mess in others."""
         till = Till(next_shard())
         move_to(committed_world.acme, till.shard)
-        mine = [row for row in list_org_ids() if row[0] == committed_world.acme.org.pk]
-        monkeypatch.setattr(doctor, "list_org_ids", lambda: mine)
+        monkeypatch.setattr(doctor, "list_shards", lambda: [till.shard])
         yield till
         till.lose_everything()
 
@@ -94,7 +118,7 @@ class TestCounters:
     def test_a_ledger_far_behind_is_told_as_that(
         self, committed_world: World, till: Till, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recount, "MAX_UNREAD", 1)
+        monkeypatch.setattr(drain, "MAX_UNREAD", 1)
         for _ in range(2):
             till.add_event(make_event(committed_world.acme, 1))
         assert check_counters(SUBJECT) == Check(

@@ -1,4 +1,5 @@
-"""`costhub up` as a person runs it: from an empty folder to a priced answer, down without a trace, up again the same."""
+"""`costhub up` as a person runs it: from an empty folder to a priced answer, down without a trace, up again the
+same."""
 
 import json
 import os

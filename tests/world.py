@@ -58,7 +58,8 @@ class World:
 
 
 def make_world(*, unique: bool = False) -> World:
-    """Create the world in the current transaction, or committed when there is none; ``unique`` names are nobody else's."""
+    """Create the world in the current transaction, or committed when there is none; ``unique`` names are nobody
+    else's."""
     mark = f"-{token_hex(4)}" if unique else ""
     ada, ben, mallory = (
         find_or_create_user(f"{name}{mark}@{place}.example")

@@ -28,8 +28,8 @@ _POPULATE: Final = "import django; django.setup(); from bench.populate import ma
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Tenants to be made. ``base_urls``: an upstream and a model, called ``bench-<name>``, for each. ``has_limits``: beside
-    the budgets also rate limits and a ladder, so wide that none of them refuses or changes a call."""
+    """Tenants to be made. ``base_urls``: an upstream and a model, called ``bench-<name>``, for each. ``has_limits``:
+    beside the budgets also rate limits and a ladder, so wide that none of them refuses or changes a call."""
 
     base_urls: dict[str, str]
     organizations: int

@@ -35,8 +35,8 @@ class Crossing:
 def find_crossings(books: Books, caps: Sequence[Cap]) -> set[Crossing]:
     """From the rows alone: each budget, subject, window and threshold once.
 
-    Alerts fire when counters move, so of periods before the replay nobody is told. No order of the rows matters, because
-    nothing of the replay makes spend less: what is reached at the end was crossed once.
+    Alerts fire when counters move, so of periods before the replay nobody is told. No order of the rows matters,
+    because nothing of the replay makes spend less: what is reached at the end was crossed once.
     """
     found: set[Crossing] = set()
     for cap in caps:

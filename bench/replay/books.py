@@ -142,7 +142,8 @@ def check_counters(findings: Findings, books: Books) -> None:
 
 
 def sum_of_replay(books: Books, cap: Cap) -> dict[tuple[datetime, str], int]:
-    """What ``sum_by_period`` gives of the periods and subjects that the replay has spent in: nothing watched those before."""
+    """What ``sum_by_period`` gives of the periods and subjects that the replay has spent in: nothing watched those
+    before."""
     moved = sum_by_period([row for row in books.fresh if row.attempts], cap, books.org.time_zone)
     return {each: nanos for each, nanos in sum_by_period(books.rows, cap, books.org.time_zone).items() if each in moved}
 

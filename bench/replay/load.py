@@ -1,4 +1,5 @@
-"""The replay: each call at its moment, whether those before it were answered or not, over a bounded number of connections."""
+"""The replay: each call at its moment, whether those before it were answered or not, over a bounded number of
+connections."""
 
 import asyncio
 from collections import deque

@@ -31,7 +31,8 @@ TRIES: Final = 5
 
 
 def provoke(http: httpx2.Client, world: World, org: Organization, bank: Bank) -> None:
-    """An overrun, a failing upstream, a key that will expire, a receiver that is gone, a counter that is wrong and right again."""
+    """An overrun, a failing upstream, a key that will expire, a receiver that is gone, a counter that is wrong and
+    right again."""
     stack = world.stack
     call = {"model": "small", "max_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]}
     headers = {"authorization": f"Bearer {world.secrets['batch-nightly']}"}

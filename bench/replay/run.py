@@ -79,7 +79,7 @@ def _check(
 
 
 def _find_org() -> Organization:
-    [(org_id, _, _)] = list_org_ids()
+    [org_id] = list_org_ids()
     with org_scope(org_id):
         return Organization.objects.get(pk=org_id)
 

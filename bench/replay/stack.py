@@ -1,4 +1,5 @@
-"""The bench's own seat inside the running stack: its settings, its database and Valkey, and how to wait until all is still."""
+"""The bench's own seat inside the running stack: its settings, its database and Valkey, and how to wait until all is
+still."""
 
 import json
 import os
@@ -28,7 +29,8 @@ def join_stack(data: Path, mail_port: int) -> None:
 
 
 def wait_still(org: "Organization") -> float:
-    """Return when every event is in the ledger, every counter was looked at and every message is out. Gives the seconds.
+    """Return when every event is in the ledger, every counter was looked at and every message is out. Gives the
+    seconds.
 
     Raises TimeoutError with what is left.
     """

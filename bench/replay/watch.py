@@ -16,7 +16,8 @@ PAUSE_SECONDS: Final = 0.1
 
 @dataclass(slots=True)
 class Fullest:
-    """The most that was seen settled and held, by (budget's id, start of the period, subject), and how often one looked."""
+    """The most that was seen settled and held, by (budget's id, start of the period, subject), and how often one
+    looked."""
 
     nanos: dict[tuple[str, int, str], int] = field(default_factory=dict)
     looks: int = 0

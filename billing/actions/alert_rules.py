@@ -13,6 +13,7 @@ from billing.models import AlertRule, Channel
 from costhub.lib.errors import Conflict, InvalidField, NotFound
 from tenants.access import Actor
 from tenants.actions.audit import record
+from tenants.actions.changes import store_changes
 from tenants.actions.values import check_name
 from tenants.choices import Permission
 from tenants.models import Budget, Organization
@@ -24,8 +25,8 @@ _LOCK_CLASS: Final = 0x414C5254  # "ALRT"
 
 
 def ensure_rules(org: Organization) -> list[RuleTerms]:
-    """The active rules. A kind that never had a rule gets one, so that nobody has to set up anything to be told; who wants
-    none switches it off."""
+    """The active rules. A kind that never had a rule gets one, so that nobody has to set up anything to be told; who
+    wants none switches it off."""
     rows, missing = _read_rules(org)
     if missing:
         # Two that find the same kinds missing make them once.
@@ -54,8 +55,8 @@ def create_rule(
     channels: Sequence[str] = (),
     tells_recovery: bool = True,
 ) -> AlertRule:
-    """Create a rule. Raises InvalidField for thresholds or a budget that cannot be, NotFound for a channel or budget that does
-    not exist, Conflict at ``MAX_RULES``."""
+    """Create a rule. Raises InvalidField for thresholds or a budget that cannot be, NotFound for a channel or budget
+    that does not exist, Conflict at ``MAX_RULES``."""
     actor.check(Permission.WRITE_MONEY)
     ensure_rules(actor.org)
     if AlertRule.objects.filter(org=actor.org).count() >= MAX_RULES:
@@ -88,14 +89,7 @@ def update_rule(*, actor: Actor, rule: AlertRule, **changes: Any) -> AlertRule:
         new["budget"] = _check_budget(actor, kind, changes["budget"])
     if "channels" in changes:
         new["channels"] = _check_channels(actor, changes["channels"])
-    changed = {name: value for name, value in new.items() if getattr(rule, name) != value}
-    if changed:
-        told = {name: (getattr(rule, name), value) for name, value in changed.items()}
-        for name, value in changed.items():
-            setattr(rule, name, value)
-        with transaction.atomic():
-            rule.save(update_fields=list(changed))
-            record(actor, "updated", rule, **told)
+    store_changes(actor, rule, new)
     return rule
 
 

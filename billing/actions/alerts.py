@@ -12,18 +12,18 @@ from billing.models import Alert, Delivery
 from costhub.lib import clock
 from tenants.access import Actor
 from tenants.actions.audit import record
-from tenants.choices import Permission, Role
+from tenants.choices import Permission
 from tenants.models import Organization
 
 
 def report(
     org: Organization, kind: AlertKind, facts: Sequence[Fact], *, now: datetime, is_complete: bool
 ) -> list[Alert]:
-    """Open an alert for every threshold that a fact crosses, and end the open ones that no fact speaks for any more. Gives
-    those that were opened.
+    """Open an alert for every threshold that a fact crosses, and end the open ones that no fact speaks for any more.
+    Gives those that were opened.
 
-    ``facts`` tell of everything that was looked at, also of what is well; ``is_complete`` says that there is nothing else of
-    this kind, so that what they leave out is over. The organisation is open, and so is a transaction.
+    ``facts`` tell of everything that was looked at, also of what is well; ``is_complete`` says that there is nothing
+    else of this kind, so that what they leave out is over. The organisation is open, and so is a transaction.
     """
     lock_alerts(org)
     open_alerts = {
@@ -56,11 +56,6 @@ def acknowledge(*, actor: Actor, alert: Alert) -> Alert:
         alert.save(update_fields=["acknowledged_at", "acknowledged_by"])
         record(actor, "acknowledged", alert, kind=alert.kind, subject=alert.subject)
     return alert
-
-
-def job_actor(org: Organization) -> Actor:
-    """Who acts where nobody does: a job of ours."""
-    return Actor(org, Role.OWNER, "costhub")
 
 
 def _open_levels(

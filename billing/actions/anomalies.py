@@ -1,4 +1,5 @@
-"""Looks at the last finished day and hour of an organisation, its projects, keys and models, and keeps what is unusual."""
+"""Looks at the last finished day and hour of an organisation, its projects, keys and models, and keeps what is
+unusual."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -58,7 +59,8 @@ def detect_anomalies(actor: Actor, now: datetime) -> int:
 def detect_anomaly(
     actor: Actor, unit: AnomalyUnit, bounds: tuple[datetime, datetime], scope: BudgetScope, subject: str
 ) -> bool:
-    """Look at one subject's finished day or hour. Whether it was unusual; it is stored once, however often one looks."""
+    """Look at one subject's finished day or hour. Whether it was unusual; it is stored once, however often one
+    looks."""
     filters = make_filters(scope, subject)
     if filters is None:
         return False

@@ -17,6 +17,7 @@ from costhub.lib.net import gate_from_settings, parse_url
 from costhub.lib.secrets import seal, unseal
 from tenants.access import Actor
 from tenants.actions.audit import record
+from tenants.actions.changes import store_changes
 from tenants.actions.values import check_name
 from tenants.choices import Permission, Role
 from tenants.models import Organization
@@ -30,7 +31,7 @@ MOST_FAILURES: Final = 20
 LONGEST_FAILING: Final = timedelta(hours=24)
 _SECRET_BYTES: Final = 24
 _DAY_MINUTES: Final = 24 * 60
-_UNTOLD: Final = frozenset({"failing_since", "secret", "url"})
+_HIDDEN: Final = frozenset({"failing_since", "secret", "url"})
 _MAILS: Final = {Topic.MONEY: "Money mails", Topic.OPERATIONS: "Operations mails"}
 
 
@@ -95,8 +96,8 @@ def create_channel(
 
 
 def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel:
-    """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the same, and
-    InvalidField for another origin: its secret was given to the old one."""
+    """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the
+    same, and InvalidField for another origin: its secret was given to the old one."""
     actor.check(Permission.WRITE_SETTINGS)
     kind = ChannelKind(channel.kind)
     new: dict[str, Any] = {}
@@ -122,23 +123,16 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
             raise InvalidField("Another server needs another secret: create a channel for it.", field="url")
     if "is_active" in changes:
         new |= {"is_active": changes["is_active"], "failures": 0, "failing_since": None, "disabled_reason": ""}
-    changed = {name: value for name, value in new.items() if getattr(channel, name) != value}
-    if not changed:
-        return channel
-    told = {name: (getattr(channel, name), value) for name, value in changed.items() if name not in _UNTOLD}
-    for name, value in changed.items():
-        setattr(channel, name, value)
     try:
-        with transaction.atomic():
-            channel.save(update_fields=list(changed))
-            record(actor, "updated", channel, **told)
+        store_changes(actor, channel, new, hidden=_HIDDEN)
     except IntegrityError as error:
         raise _taken() from error
     return channel
 
 
 def rotate_secret(*, actor: Actor, channel: Channel) -> str:
-    """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other channel."""
+    """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other
+    channel."""
     actor.check(Permission.WRITE_SETTINGS)
     if channel.kind != ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook has a secret.", field="kind")
@@ -151,8 +145,8 @@ def rotate_secret(*, actor: Actor, channel: Channel) -> str:
 
 
 def reveal_secrets(org: Organization, channel: Channel, now: datetime) -> list[str]:
-    """The secrets that sign a webhook's messages now, the newest first; of Slack its whole URL. For the one call that needs
-    them."""
+    """The secrets that sign a webhook's messages now, the newest first; of Slack its whole URL. For the one call that
+    needs them."""
     sealed = [channel.secret]
     if channel.former_secret_until is not None and channel.former_secret_until > now:
         sealed.append(channel.former_secret)
@@ -172,8 +166,8 @@ def note_success(channel: Channel) -> None:
 
 
 def note_failure(channel: Channel, now: datetime, why: str, *, is_gone: bool) -> bool:
-    """A message did not arrive. Says whether the channel was switched off for it: at once where its receiver says that it is
-    gone for good, else after many failures in a row over a long time."""
+    """A message did not arrive. Says whether the channel was switched off for it: at once where its receiver says that
+    it is gone for good, else after many failures in a row over a long time."""
     fresh = Channel.objects.select_for_update().get(org=channel.org_id, pk=channel.pk)
     fresh.failures += 1
     fresh.failing_since = fresh.failing_since or now

@@ -25,7 +25,8 @@ _BATCH: Final = 50
 
 
 def queue(org: Organization, alert: Alert, event: AlertEvent, rule: RuleTerms, now: datetime) -> None:
-    """Have an event of an alert told by every channel of the rule that takes its kind; once each, however often it is asked."""
+    """Have an event of an alert told by every channel of the rule that takes its kind; once each, however often it is
+    asked."""
     for channel in ensure_channels(org):
         is_wanted = not rule.channels or str(channel.pk) in rule.channels
         if channel.is_active and is_wanted and alert.kind in channel.kinds:
@@ -55,7 +56,8 @@ def queue_test(*, actor: Actor, channel: Channel, now: datetime) -> list[Deliver
 
 
 def take_due(org: Organization, now: datetime) -> list[Delivery]:
-    """Some messages whose time has come, marked as being sent by the caller until the lease is over: nobody else has them.
+    """Some messages whose time has come, marked as being sent by the caller until the lease is over: nobody else has
+    them.
 
     In a transaction of its own: the mark is committed before anything is sent.
     """

@@ -1,11 +1,12 @@
 """Bringing the ledger's sums up to date."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Final, cast
 
 from django.db import connection, transaction
 
 from costhub.lib import clock, failpoints
+from tenants.periods import add_months
 
 #: so many buckets are made anew in one transaction: at 200 rows in a quarter, about a third of a second
 BATCH: Final = 256
@@ -27,8 +28,9 @@ def roll_up(most: int = BATCH) -> int:
 
 
 def is_month_rolled(month: date) -> bool:
-    """Whether every call of a month of the ledger is in the sums, which stay when its rows go. ``month`` is its first day."""
-    following = (month + timedelta(days=31)).replace(day=1)
+    """Whether every call of a month of the ledger is in the sums, which stay when its rows go. ``month`` is its first
+    day."""
+    following = add_months(month, 1)
     bounds = [datetime(day.year, day.month, 1, tzinfo=UTC) for day in (month, following)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT costhub_is_rolled(%s, %s)", bounds)

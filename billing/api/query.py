@@ -47,7 +47,8 @@ class LedgerView(ManagementView):
 
 
 def read_filters(actor: Actor, request: Request) -> LedgerFilters:
-    """The filters of a query string. Raises InvalidField, or NotFound for a project, key or upstream that is not there."""
+    """The filters of a query string. Raises InvalidField, or NotFound for a project, key or upstream that is not
+    there."""
     params = {name: str(value) for name, value in request.query_params.items() if name in FILTERS or ":" in name}
     for tag in _all(request.query_params, "tag"):
         name, separator, value = tag.partition("=")
@@ -69,7 +70,8 @@ def read_filters(actor: Actor, request: Request) -> LedgerFilters:
 
 
 def read_range(filters: LedgerFilters, now: datetime, time_zone: str) -> tuple[datetime, datetime]:
-    """The bounds of the filters; what is left out is the current month so far. Raises InvalidField if they are turned."""
+    """The bounds of the filters; what is left out is the current month so far. Raises InvalidField if they are
+    turned."""
     # A call that is admitted in this very microsecond is inside.
     end = filters.end or now + timedelta(microseconds=1)
     start = filters.start or min(period_bounds("month", now, time_zone)[0], end)

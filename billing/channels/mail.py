@@ -33,7 +33,8 @@ def make_mail(message: Message) -> EmailMultiAlternatives:
 
 
 def send(message: Message) -> Outcome:
-    """Hand a mail to the mail server. Whatever it refuses is tried again later, because a 5xx may be its own trouble."""
+    """Hand a mail to the mail server. Whatever it refuses is tried again later, because a 5xx may be its own
+    trouble."""
     mail = make_mail(message)
     try:
         with get_connection() as connection:

@@ -10,10 +10,11 @@ from billing.choices import AlertKind, Severity
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """``title`` is what people call the kind, ``unit`` what ``thresholds`` count, for people. ``falls``: an alert fires at or below its threshold, not at or above.
+    """``title`` is what people call the kind, ``unit`` what ``thresholds`` count, for people. ``falls``: an alert fires
+    at or below its threshold, not at or above.
 
-    An episode begins when it is first seen and is over when it is seen no more; any other kind has windows, which its facts
-    name. ``tells_end``: people want to hear that it is over.
+    An episode begins when it is first seen and is over when it is seen no more; any other kind has windows, which its
+    facts name. ``tells_end``: people want to hear that it is over.
     """
 
     title: str
@@ -44,10 +45,10 @@ KINDS: Final[dict[AlertKind, Traits]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """How a subject stands: ``value`` in the kind's unit, within the window that began at ``window_start``; an episode names
-    none. ``details`` is what texts are made of. ``thresholds`` stand in for a rule that has none; ``budget`` is the id of the
-    budget it is about. Of a group it tells of one among many: that this one is well does not mean that all are.
-    One that does not open is too weak to begin an alert, and strong enough to let one stand.
+    """How a subject stands: ``value`` in the kind's unit, within the window that began at ``window_start``; an episode
+    names none. ``details`` is what texts are made of. ``thresholds`` stand in for a rule that has none; ``budget`` is
+    the id of the budget it is about. Of a group it tells of one among many: that this one is well does not mean that
+    all are. One that does not open is too weak to begin an alert, and strong enough to let one stand.
     """
 
     kind: AlertKind
@@ -74,7 +75,8 @@ class RuleTerms:
 
 
 def crossed(rule: RuleTerms, fact: Fact) -> tuple[int, ...]:
-    """The thresholds of a rule that a fact has crossed, the gravest last; none for a fact that is not the rule's business."""
+    """The thresholds of a rule that a fact has crossed, the gravest last; none for a fact that is not the rule's
+    business."""
     if rule.kind is not fact.kind or (rule.budget and rule.budget != fact.budget):
         return ()
     traits = KINDS[rule.kind]

@@ -176,7 +176,8 @@ def _money(nanos: int) -> str:
 
 
 def _exact(nanos: int) -> str:
-    """Dollars and cents, with the nine places behind where those say more, and those alone where it is less than a cent."""
+    """Dollars and cents, with the nine places behind where those say more, and those alone where it is less than a
+    cent."""
     short, whole, places = format_for_people(nanos), *format_usd(abs(nanos)).split(".")
     exact = f"{'-' if nanos < 0 else ''}${int(whole):,}.{places}"
     if "<" in short:

@@ -36,9 +36,6 @@ class Volume:
     tokens: int = 0
     cost: int = 0
 
-    def __add__(self, other: "Volume") -> "Volume":
-        return Volume(self.requests + other.requests, self.tokens + other.tokens, self.cost + other.cost)
-
 
 @dataclass(frozen=True, slots=True)
 class Excess:

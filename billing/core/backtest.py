@@ -30,7 +30,8 @@ MAX_SCORE: Final = 5_000
 
 
 def run_backtest(month: Month) -> BackTest:
-    """Forecast past month ends from the same day of the month, and the ends of past stretches as long as what is left."""
+    """Forecast past month ends from the same day of the month, and the ends of past stretches as long as what is
+    left."""
     known = month.known
     scores: list[tuple[int, int]] = []
     for back in range(1, MAX_ORIGINS + 1):

@@ -40,7 +40,8 @@ class Choice:
 
 
 def choose_cubes(groups: Collection[str], filters: Collection[str]) -> Choice | None:
-    """The cubes for these groups and filters (names as in ``GROUPS``, and ``tag:<name>``), or None: rows must be read."""
+    """The cubes for these groups and filters (names as in ``GROUPS``, and ``tag:<name>``), or None: rows must be
+    read."""
     wanted = {*groups, *filters} - TIMES
     tags = {name for name in wanted if name.startswith(TAG)}
     cube = next((cube for cube, split in _SPLITS.items() if wanted - tags <= split), None)

@@ -79,15 +79,9 @@ class MonthForecast:
     low: int | None
     high: int | None
     method: ForecastMethod
-    backtest_error: int | None
-    backtest_coverage: int | None
     days_of_history: int
     first: date
     running: tuple[int, ...] = ()
-
-    def exceeds_on(self, limit: int) -> date | None:
-        """The local day in which the expected spend passes ``limit``, or None if it does not this month."""
-        return find_crossing(self.spent, self.first, self.running, limit)
 
 
 def find_crossing(spent: int, first: date, running: Sequence[int], limit: int) -> date | None:
@@ -110,8 +104,6 @@ def forecast_month(month: Month, backtest: BackTest) -> MonthForecast:
         low=month.spent + low,
         high=month.spent + high,
         method=ForecastMethod.SMOOTHING if paths.is_smoothed else ForecastMethod.RECENT_WEEKS,
-        backtest_error=backtest.error,
-        backtest_coverage=backtest.coverage,
         days_of_history=len(known),
         first=month.today,
         running=tuple(month.spent + nanos for nanos in paths.running),
@@ -141,4 +133,4 @@ def _run_rate(month: Month, known: Sequence[int]) -> MonthForecast:
         steps = range(1, month.days_left + 1)
         running = tuple(month.spent + total * (1000 * step - month.elapsed) // (1000 * len(known)) for step in steps)
         expected = running[-1]
-    return MonthForecast(month.spent, expected, None, None, method, None, None, len(known), month.today, running)
+    return MonthForecast(month.spent, expected, None, None, method, len(known), month.today, running)

@@ -1,5 +1,5 @@
-"""The tables of billing: sums of the ledger, what jobs found out about spend, what people are told of, and how. Every row
-belongs to one organisation."""
+"""The tables of billing: sums of the ledger, what jobs found out about spend, what people are told of, and how. Every
+row belongs to one organisation."""
 
 from billing.models.alerts import Alert, AlertRule
 from billing.models.channels import Channel, Delivery, Mute

@@ -9,8 +9,9 @@ from tenants.models.base import TenantRow
 
 
 class AlertRule(TenantRow):
-    """When to alert. ``thresholds`` are in the kind's own unit (``billing.core.alert_kinds``); of a rule of budgets none
-    means each budget's own. Without ``budget`` it is of every budget, without ``channels`` it tells all that take its kind.
+    """When to alert. ``thresholds`` are in the kind's own unit (``billing.core.alert_kinds``); of a rule of budgets
+    none means each budget's own. Without ``budget`` it is of every budget, without ``channels`` it tells all that take
+    its kind.
     """
 
     name = models.CharField(max_length=120)
@@ -32,8 +33,9 @@ class AlertRule(TenantRow):
 class Alert(TenantRow):
     """One thing that happened: once for each rule, subject, window and threshold, which is what the constraint says.
 
-    ``subject`` tells what it is about, in the kind's own words: a budget and whose, a model, an upstream. ``facts`` is what
-    its texts are made of, money in nano-USD. ``ended_at`` is when it was over, whether anybody was told of it or not.
+    ``subject`` tells what it is about, in the kind's own words: a budget and whose, a model, an upstream. ``facts`` is
+    what its texts are made of, money in nano-USD. ``ended_at`` is when it was over, whether anybody was told of it or
+    not.
     """
 
     rule = models.UUIDField()

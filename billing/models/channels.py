@@ -10,11 +10,11 @@ from tenants.models.base import TenantRow
 
 
 class Channel(TenantRow):
-    """A way to people. ``roles`` are whose members get the mails of an e-mail channel; a webhook has ``url`` and a secret,
-    sealed for the URL's origin. ``kinds`` are the kinds of alerts it takes.
+    """A way to people. ``roles`` are whose members get the mails of an e-mail channel; a webhook has ``url`` and a
+    secret, sealed for the URL's origin. ``kinds`` are the kinds of alerts it takes.
 
-    Quiet hours are minutes of the organisation's day, and may span midnight. ``failing_since`` is the moment since which no
-    message has arrived; ``disabled_reason`` says why we switched the channel off.
+    Quiet hours are minutes of the organisation's day, and may span midnight. ``failing_since`` is the moment since
+    which no message has arrived; ``disabled_reason`` says why we switched the channel off.
     """
 
     name = models.CharField(max_length=120)
@@ -47,8 +47,8 @@ class Channel(TenantRow):
 class Delivery(TenantRow):
     """One message to one recipient: an event of an alert by a channel, for an e-mail channel to one member.
 
-    Its id is what the receiver knows it by (``Message-ID``, ``webhook-id``), the same at every try: a message whose answer
-    was lost is sent again under it. ``due_at`` is when to try next.
+    Its id is what the receiver knows it by (``Message-ID``, ``webhook-id``), the same at every try: a message whose
+    answer was lost is sent again under it. ``due_at`` is when to try next.
     """
 
     alert = models.UUIDField(null=True)

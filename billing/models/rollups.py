@@ -40,7 +40,8 @@ class Measures(models.Model):
 
 
 class LedgerLine(Measures):
-    """A row of the ledger as it is added up: a view, so that sums of rows and rollups cannot differ in what they mean."""
+    """A row of the ledger as it is added up: a view, so that sums of rows and rollups cannot differ in what they
+    mean."""
 
     pk = models.CompositePrimaryKey("started_at", "id")
     id = models.UUIDField()

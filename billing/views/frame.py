@@ -19,7 +19,8 @@ from tenants.selectors import list_models
 
 
 def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
-    """What every page of an organisation shows around itself. What only some of its templates show is read when they do."""
+    """What every page of an organisation shows around itself. What only some of its templates show is read when they
+    do."""
     return {
         "actor": actor,
         "org": actor.org,
@@ -48,7 +49,8 @@ def make_link(request: HttpRequest, params: Mapping[str, str], **changes: str) -
 
 
 def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range, LedgerFilters]:
-    """The stretch of time and the filters of an address. Raises InvalidField naming the parameter that cannot be read."""
+    """The stretch of time and the filters of an address. Raises InvalidField naming the parameter that cannot be
+    read."""
     span = read_range(params, now, actor.org.time_zone)
     return span, parse_filters(params, start=span.start, end=span.end)
 

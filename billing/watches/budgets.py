@@ -1,4 +1,5 @@
-"""Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved them."""
+"""Budgets against their thresholds: looks at the counters that moved, within a second or two of the call that moved
+them."""
 
 import logging
 from collections import defaultdict
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from billing.actions.alerts import job_actor, report
+from billing.actions.alerts import report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.models import Alert
@@ -21,7 +22,7 @@ from costhub.lib.redis import client
 from proxy.core.limits import make_scope, rolled_over, share_of, whole_with
 from proxy.edges.moved import forget_moved, list_shards_that_moved, note_moved, take_moved
 from proxy.types import Scope
-from tenants.access import org_scope
+from tenants.access import job_scope, org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import Budget, Organization
 from tenants.periods import period_bounds
@@ -47,7 +48,8 @@ class Counter:
 
 
 def watch_moved() -> int:
-    """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see ``proxy.edges.moved``."""
+    """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see
+    ``proxy.edges.moved``."""
     seen = 0
     for shard in list_shards_that_moved():
         counters = [found for name in take_moved(shard) if (found := _read(name))]
@@ -77,7 +79,8 @@ def list_alerted_orgs() -> list[UUID]:
 
 
 def review_open(org_id: UUID) -> None:
-    """Look again at the budgets that an organisation has open alerts of: their period may be over, or their limit raised."""
+    """Look again at the budgets that an organisation has open alerts of: their period may be over, or their limit
+    raised."""
     with org_scope(org_id):
         subjects = set(
             Alert.objects.filter(org=org_id, kind=AlertKind.BUDGET.value, ended_at=None).values_list(
@@ -120,12 +123,12 @@ def _report(org_id: UUID, counters: list[Counter], *, is_complete: bool = False)
     snapshot = load_org_snapshot(str(org_id))
     if snapshot is None:
         return
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         rows = {str(row.pk): row for row in Budget.objects.filter(org=org, is_active=True)}
         # Of a period that is over with the increases that it had.
         since = min([now, *(from_ms(each.starts_ms) for each in counters if each.starts_ms > 0)])
-        budgets = {budget.id: budget for budget in read_budgets(job_actor(org), since, BudgetScope)}
+        budgets = {budget.id: budget for budget in read_budgets(actor, since, BudgetScope)}
         scopes = [
             _scope_of(snapshot, budgets[each.budget_id], each, to_ms(now))
             for each in counters

@@ -13,7 +13,7 @@ from billing.choices import AlertKind
 from billing.core.alert_kinds import Fact
 from billing.filters import UNATTRIBUTED, UNPRICED
 from proxy.models import LedgerEntry
-from tenants.access import org_scope
+from tenants.access import job_scope
 from tenants.models import Organization, Upstream
 from tenants.periods import period_bounds
 
@@ -43,8 +43,8 @@ def list_active_orgs(now: datetime) -> list[UUID]:
 
 def watch_calls(org_id: UUID, now: datetime) -> None:
     """Report unpriced models, overruns and failing upstreams of an organisation."""
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         today, _ = period_bounds("day", now, org.time_zone)
         rows = LedgerEntry.objects.filter(org_id=org_id)
         today_rows = rows.filter(started_at__gte=today)

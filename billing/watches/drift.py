@@ -13,8 +13,8 @@ from billing.core.alert_kinds import Fact
 from billing.selectors.names import name_subject
 from costhub.lib import keyspace
 from proxy.edges.recount import find_drift
-from tenants.access import org_scope
-from tenants.models import Budget, Organization
+from tenants.access import job_scope
+from tenants.models import Budget
 
 
 def watch_drift(shard: int, now: datetime) -> int:
@@ -38,8 +38,8 @@ def watch_drift(shard: int, now: datetime) -> int:
 
 
 def _report(org_id: UUID, shard: int, by_budget: dict[str, list[tuple[str, int, int]]], now: datetime) -> None:
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         if org.shard != shard:
             return
         facts = []

@@ -4,15 +4,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from billing.actions.alerts import job_actor, report
+from billing.actions.alerts import report
 from billing.choices import AlertKind, AnomalySeverity, Cause
 from billing.core.alert_kinds import Fact
 from billing.models import Anomaly, Forecast
 from billing.outlook import Prospect, list_anomalies, list_forecasts, list_prospects
 from billing.selectors import read_budget_book
 from billing.selectors.names import name_subject
-from tenants.access import Actor, org_scope
-from tenants.models import Organization
+from tenants.access import Actor, job_scope
 from tenants.periods import period_bounds
 
 #: an anomaly is news for so long
@@ -26,9 +25,8 @@ _CAUSES: Final = {
 
 def watch_outlook(org_id: UUID, now: datetime) -> None:
     """Report an organisation's forecasts against its month budgets, and its anomalies."""
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
-        actor = job_actor(org)
+    with job_scope(org_id) as actor:
+        org = actor.org
         month, _ = period_bounds("month", now, org.time_zone)
         forecasts = list_forecasts(actor, now)
         rows = {(row.scope, row.subject): row for row in forecasts}

@@ -8,7 +8,7 @@ from billing.actions.alerts import report
 from billing.choices import AlertKind
 from billing.core.alert_kinds import KINDS, Fact
 from billing.models import Channel
-from tenants.access import org_scope
+from tenants.access import job_scope
 from tenants.models import ApiKey, Organization
 
 _DAY: Final = timedelta(days=1)
@@ -16,8 +16,8 @@ _DAY: Final = timedelta(days=1)
 
 def watch_standing(org_id: UUID, now: datetime) -> None:
     """Report an organisation's expiring keys and dead channels."""
-    with org_scope(org_id):
-        org = Organization.objects.get(pk=org_id)
+    with job_scope(org_id) as actor:
+        org = actor.org
         report(org, AlertKind.KEY_EXPIRING, _find_expiring(org, now), now=now, is_complete=True)
         report(org, AlertKind.CHANNEL_OFF, _find_dead_channels(org), now=now, is_complete=True)
 

@@ -98,7 +98,8 @@ def is_public(address: Address) -> bool:
 
 
 def is_never_allowed(address: Address) -> bool:
-    """Whether not even the operator's allow-list may open the address: cloud metadata in any disguise, or no single host."""
+    """Whether not even the operator's allow-list may open the address: cloud metadata in any disguise, or no single
+    host."""
     address = plain(address)
     if any(address in network for network in _NO_SINGLE_HOST):
         return True

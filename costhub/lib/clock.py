@@ -25,6 +25,11 @@ def monotonic_ns() -> int:
     return time.perf_counter_ns()
 
 
+def ends_in(seconds: float) -> int:
+    """What ``monotonic_ns`` will say so many seconds from now."""
+    return monotonic_ns() + int(seconds * 1_000_000_000)
+
+
 def new_request_id() -> tuple[str, int]:
     """A UUIDv7 and the millisecond that it carries (RFC 9562, section 5.7).
 

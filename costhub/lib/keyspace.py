@@ -54,8 +54,8 @@ def tag(shard: int) -> str:
 def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) -> str:
     """A budget's counter in one period: a hash with ``s`` (settled) and ``h`` (held), in nano-USD.
 
-    Under the empty subject of a budget that is the default of many stands a mark instead: whoever has spent in the period
-    has a counter, and one that is not there is a true zero.
+    Under the empty subject of a budget that is the default of many stands a mark instead: whoever has spent in the
+    period has a counter, and one that is not there is a true zero.
     """
     return f"{tag(shard)}:budget:{budget_id}:{period_start_ms}:{subject}"
 
@@ -63,8 +63,8 @@ def counter_key(shard: int, budget_id: str, subject: str, period_start_ms: int) 
 def rate_key(
     shard: int, org_id: str, scope: str, window_ms: int, subject: str, *, within: str = "", is_shadow: bool
 ) -> str:
-    """What happened within a window of one subject: ``:calls`` and ``:total`` follow. ``within`` is the id of the project or
-    key whose calls alone are in it."""
+    """What happened within a window of one subject: ``:calls`` and ``:total`` follow. ``within`` is the id of the
+    project or key whose calls alone are in it."""
     kind = "shadow" if is_shadow else "limit"
     return f"{tag(shard)}:rate:{org_id}:{scope}:{window_ms}:{kind}{'.' if within else ''}{within}:{subject}"
 
@@ -83,8 +83,8 @@ def read_counter(counter: str) -> tuple[str, int, str] | None:
 
 
 def moved_key(shard: int) -> str:
-    """Set: the counters whose settled amount has changed since somebody looked at them. The scripts that settle make this
-    name from their stream's."""
+    """Set: the counters whose settled amount has changed since somebody looked at them. The scripts that settle make
+    this name from their stream's."""
     return f"{tag(shard)}:moved"
 
 

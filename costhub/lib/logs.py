@@ -8,7 +8,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class ForeignHost(logging.Filter):
-    """Django's complaint about a Host header in one sentence that names our variable: a stranger's request is no crash."""
+    """Django's complaint about a Host header in one sentence that names our variable: a stranger's request is no
+    crash."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = None

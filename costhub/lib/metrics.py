@@ -51,6 +51,12 @@ JOB_AGE = Gauge(
     ["task"],
     multiprocess_mode="mostrecent",
 )
+JOB_LATE_AFTER = Gauge(
+    "costhub_job_late_after_seconds",
+    "The age of a job's last success from which on somebody should look.",
+    ["task"],
+    multiprocess_mode="mostrecent",
+)
 
 DAILY_COST: Final = "llm_daily_cost_dollars"
 BUDGET_REMAINING: Final = "llm_budget_remaining_dollars"

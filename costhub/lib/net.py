@@ -1,8 +1,8 @@
 """The one way out: every outbound call of the product passes this gate.
 
-A URL is read strictly (``origins``), its host resolved once, **every** address of the answer vetted (``addresses``), and
-the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for. Nothing
-follows redirects, reads proxy variables or decompresses.
+A URL is read strictly (``origins``), its host resolved once, **every** address of the answer vetted (``addresses``),
+and the connection pinned to a vetted address, so that a second answer of a hostile DNS server is never asked for.
+Nothing follows redirects, reads proxy variables or decompresses.
 
 - The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then connections of its own
   (``proxy.upstreams.http1``) to a pinned address, with ``gate.tls`` where the scheme is https.
@@ -154,19 +154,13 @@ class Gate:
         except (OSError, UnicodeError) as error:
             raise _unresolvable(target, field) from error
 
-    def httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.Client:
-        """A synchronous client that pins each connection; its requests raise what ``pin`` raises, besides httpx2's errors.
+    def httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.AsyncClient:
+        """A client that pins each connection; its requests raise what ``pin`` raises, besides httpx2's errors.
 
-        ``timeout_seconds`` bounds each single wait. Its answers are not bounded in size: prefer ``fetch_now``.
+        ``timeout_seconds`` bounds each single wait. Its answers are not bounded in size: prefer ``fetch``.
         """
-        return httpx2.Client(
-            transport=_PinnedTransport(self), trust_env=False, timeout=timeout_seconds, headers=_DEFAULT_HEADERS
-        )
-
-    def async_httpx_client(self, *, timeout_seconds: float = FETCH_TIMEOUT_SECONDS) -> httpx2.AsyncClient:
-        """``httpx_client`` for asynchronous code; prefer ``fetch``."""
         return httpx2.AsyncClient(
-            transport=_AsyncPinnedTransport(self), trust_env=False, timeout=timeout_seconds, headers=_DEFAULT_HEADERS
+            transport=_PinnedTransport(self), trust_env=False, timeout=timeout_seconds, headers=_DEFAULT_HEADERS
         )
 
     async def fetch(
@@ -189,7 +183,7 @@ class Gate:
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
-                self.async_httpx_client(timeout_seconds=timeout_seconds) as client,
+                self.httpx_client(timeout_seconds=timeout_seconds) as client,
                 client.stream(method, url, headers=headers, content=content) as answer,
             ):
                 body = await _read_at_most(answer, max_bytes + 1)
@@ -275,30 +269,11 @@ _CONNECT_FAILURES: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
 _NO_KEEP_ALIVE: Final = httpx2.Limits(max_keepalive_connections=0)
 
 
-class _PinnedTransport(httpx2.BaseTransport):
+class _PinnedTransport(httpx2.AsyncBaseTransport):
     """Sends each request to a vetted address of its host, with the host's own name in Host, SNI and certificate check.
 
     Rewriting the URL needs nothing but httpx2's public names; a network backend of our own would not know the scheme.
     """
-
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._inner = httpx2.HTTPTransport(verify=gate.tls, trust_env=False, limits=_NO_KEEP_ALIVE)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        pinned = self._gate.pin_now(parse_url(str(request.url)), field="url")
-        *others, last = [_aim(request, pinned.target, address) for address in pinned.addresses]
-        for attempt in others:
-            with suppress(*_CONNECT_FAILURES):
-                return _undecoded(self._inner.handle_request(attempt))
-        return _undecoded(self._inner.handle_request(last))
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _AsyncPinnedTransport(httpx2.AsyncBaseTransport):
-    """``_PinnedTransport`` for asynchronous code."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate

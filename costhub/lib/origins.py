@@ -1,7 +1,7 @@
 """What a URL that somebody typed really names: one strict reading, so that no two parsers can disagree about the host.
 
-A URL that needs guessing (octal IPv4, userinfo, full-width digits, backslashes) is refused rather than normalised: every
-HTTP client normalises a little differently, and the difference is where server-side request forgery lives.
+A URL that needs guessing (octal IPv4, userinfo, full-width digits, backslashes) is refused rather than normalised:
+every HTTP client normalises a little differently, and the difference is where server-side request forgery lives.
 """
 
 import ipaddress

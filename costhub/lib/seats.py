@@ -11,7 +11,8 @@ from pathlib import Path
 
 
 class Seats:
-    """Gives each process that asks the lowest free number, for as long as it lives: the kernel frees it with the process."""
+    """Gives each process that asks the lowest free number, for as long as it lives: the kernel frees it with the
+    process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

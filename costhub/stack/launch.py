@@ -81,7 +81,8 @@ def run_stack(options: UpOptions) -> int:
 
 
 def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
-    """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError, ValueError."""
+    """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError,
+    ValueError."""
     port = _choose_port(options.port)
     environment, model = _start_servers(options, supervisor, port)
     _say("Migrating the database.")

@@ -1,4 +1,5 @@
-"""One stack to a data directory: a lock that every process of the stack holds, so that it ends with the last of them."""
+"""One stack to a data directory: a lock that every process of the stack holds, so that it ends with the last of
+them."""
 
 import fcntl
 import os

@@ -162,7 +162,7 @@ class Part(ABC):
         return "\n".join(text.strip().splitlines()[-lines:])
 
     def _wait_until(self, is_true: Callable[[], bool], timeout_seconds: float) -> None:
-        deadline = clock.monotonic_ns() + int(timeout_seconds * 1e9)
+        deadline = clock.ends_in(timeout_seconds)
         pause = FIRST_POLL_SECONDS
         while not is_true():
             if not self.is_alive():

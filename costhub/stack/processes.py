@@ -49,7 +49,7 @@ def signal_and_wait(pids: list[int], number: signal.Signals | None, timeout_seco
     if number is not None:
         for descriptor in descriptors:
             send_signal(descriptor, number)
-    deadline = clock.monotonic_ns() + int(timeout_seconds * 1e9)
+    deadline = clock.ends_in(timeout_seconds)
     for descriptor in descriptors:
         has_ended(descriptor, max(0.0, (deadline - clock.monotonic_ns()) / 1e9))
         os.close(descriptor)

@@ -5,8 +5,9 @@ import secrets
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import redis
 from celery import Celery
@@ -17,6 +18,8 @@ from costhub.stack.model_server import get_status
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
 from costhub.stack.private_files import make_passable
+
+Answer = TypeVar("Answer")
 
 #: how long the web server lets calls in flight end, and then its own last entries be written
 DRAIN_SECONDS: Final = 30
@@ -155,15 +158,25 @@ class Beat(Service):
         return self.data_dir / "beat.pid"
 
 
-def ping_worker(broker_url: str, node: str | None = None, timeout_seconds: float = 1.0) -> bool:
-    """True when a Celery worker on this broker (``node``, or any) answers in time."""
+def ping_worker(broker_url: str, node: str, timeout_seconds: float = 1.0) -> bool:
+    """True when the Celery worker ``node`` on this broker answers in time."""
+    return bool(_ask_workers(broker_url, lambda all_: all_.ping(destination=[node], timeout=timeout_seconds, limit=1)))
+
+
+def find_served_queues(broker_url: str, timeout_seconds: float) -> set[str]:
+    """The queues that Celery workers on this broker take from. Waits so long, because it cannot know how many
+    answer."""
+    answers = _ask_workers(broker_url, lambda all_: all_.inspect(timeout=timeout_seconds).active_queues()) or {}
+    return {queue["name"] for queues in answers.values() for queue in queues}
+
+
+def _ask_workers(broker_url: str, question: Callable[[Any], Answer]) -> Answer | None:
     try:
         # Asked first because Celery would try again and again to reach a broker that is down.
         with redis.Redis.from_url(broker_url, socket_timeout=2, socket_connect_timeout=2) as broker:
             broker.ping()
         with Celery(broker=broker_url, set_as_current=False) as client:
             client.conf.broker_transport_options = {"global_keyprefix": CELERY_PREFIX}
-            destination = [node] if node else None
-            return bool(client.control.ping(destination=destination, timeout=timeout_seconds, limit=1))
+            return question(client.control)
     except (redis.RedisError, OperationalError, OSError):
-        return False
+        return None

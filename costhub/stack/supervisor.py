@@ -135,7 +135,7 @@ class Supervisor:
                 poll.register(watched.part.pidfd, select.POLLIN)
         due = [watched.restart_at_ns for watched in self._watched if watched.restart_at_ns is not None]
         if any(watched.recovering for watched in self._watched):
-            due.append(clock.monotonic_ns() + int(RECOVERY_POLL_SECONDS * 1e9))
+            due.append(clock.ends_in(RECOVERY_POLL_SECONDS))
         poll.poll(max(0.0, (min(due) - clock.monotonic_ns()) / 1e6) if due else None)
 
     def _look_after(self, watched: _Watched) -> None:

@@ -23,8 +23,8 @@ def go_down(
 ) -> tuple[Draft, tuple[str, ...]]:
     """The draft after every rung that is in force, and the kinds of those that changed it.
 
-    ``spent`` is nano-USD spent and held by counter, and under the counter of the period before, what is added of it; what
-    is not in it has spent nothing.
+    ``spent`` is nano-USD spent and held by counter, and under the counter of the period before, what is added of it;
+    what is not in it has spent nothing.
     """
     taken: list[str] = []
     for _, scope in ladders:
@@ -38,8 +38,9 @@ def go_down(
 
 
 def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> tuple[tuple[int, int, int], ...]:
-    """For each ladder its budget's place, and from which spend to below which one its rungs are those that are in force now:
-    in nano-USD, or where what is left of the period before is added, in per cent of the limit with that."""
+    """For each ladder its budget's place, and from which spend to below which one its rungs are those that are in
+    force now: in nano-USD, or where what is left of the period before is added, in per cent of the limit with
+    that."""
     return tuple((place, *_band(scope, spent)) for place, scope in ladders)
 
 

@@ -1,7 +1,8 @@
-"""What every call with the same budgets and windows sends to Valkey and is told of them, put together once for all of them.
+"""What every call with the same budgets and windows sends to Valkey and is told of them, put together once for all of
+them.
 
-Budgets and windows of a path are found once a minute and path (``find_scopes``, ``find_rates``), and the same tuples come back
-until then: so what follows from them alone is remembered by their identity.
+Budgets and windows of a path are found once a minute and path (``find_scopes``, ``find_rates``), and the same tuples
+come back until then: so what follows from them alone is remembered by their identity.
 """
 
 from collections.abc import Sequence

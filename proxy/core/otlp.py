@@ -1,7 +1,8 @@
 """OTLP's protobuf messages of spans, as bytes.
 
-Written out here because OpenTelemetry's own values and encoder cost a worker twice as much: see docs/benchmarks.md. The fields are those of opentelemetry-proto 1.x (trace.proto, common.proto, resource.proto), which
-never change their numbers; the wire format is https://protobuf.dev/programming-guides/encoding/.
+Written out here because OpenTelemetry's own values and encoder cost a worker twice as much: see docs/benchmarks.md. The
+fields are those of opentelemetry-proto 1.x (trace.proto, common.proto, resource.proto), which never change their
+numbers; the wire format is https://protobuf.dev/programming-guides/encoding/.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,5 @@
-"""A call's ledger event: what PostgreSQL will hold, as JSON, made twice, when its money is set aside and when it is spent.
+"""A call's ledger event: what PostgreSQL will hold, as JSON, made twice, when its money is set aside and when it is
+spent.
 
 The names are those of the table's columns; ``started_at_ms`` becomes ``started_at``.
 """

@@ -67,7 +67,8 @@ class Span(NamedTuple):
 
 
 def read_parent(traceparent: str) -> Parent | None:
-    """The caller's span from its header (W3C Trace Context, level 1); None where there is none, or none that is valid."""
+    """The caller's span from its header (W3C Trace Context, level 1); None where there is none, or none that is
+    valid."""
     parts = traceparent.split("-")
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2] or parts[0] == "ff":
         return None

@@ -2,8 +2,8 @@
 
 Every change of a tenant moves the version of its organisation. Versions come by pub/sub, and whole whenever the
 subscription was interrupted; an organisation's snapshot that is older than its version is not used. A key changes more
-rarely than its organisation, and there are many: one in memory is used until a change names it, or until the subscription
-was interrupted. A subscription that is
+rarely than its organisation, and there are many: one in memory is used until a change names it, or until the
+subscription was interrupted. A subscription that is
 silent for half a second is tested, so that a change reaches every process within a second or the process knows that it
 does not know.
 """

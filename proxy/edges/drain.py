@@ -18,6 +18,8 @@ from costhub.lib.redis import client
 _log = logging.getLogger(__name__)
 
 BATCH_EVENTS: Final = 2_000
+#: who has to know every unread event does not look at more than these: they are drained first
+MAX_UNREAD: Final = 20_000
 _LOCK_CLASS: Final = 0x434F5354  # "COST"
 
 #: what an event is guilty of itself; anything else is the database's trouble, and the event waits

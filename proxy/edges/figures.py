@@ -1,5 +1,5 @@
-"""What operators see of spend and budgets: made by the recount, which sums the ledger anyway, and kept in Valkey, so that
-a scrape reads one hash however many organisations and calls there are.
+"""What operators see of spend and budgets: made by the recount, which sums the ledger anyway, and kept in Valkey, so
+that a scrape reads one hash however many organisations and calls there are.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,8 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
 from proxy.core.limits import is_lifted, limit_with, list_own, rolled_over
-from proxy.edges.recount import Count, Recount
+from proxy.edges.counts import Count
+from proxy.edges.recount import Recount
 from tenants.access import org_scope
 from tenants.periods import period_bounds
 from tenants.snapshots import OrgSnapshot

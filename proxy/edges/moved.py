@@ -1,7 +1,8 @@
-"""Which budgets' counters have moved: the scripts that settle note their names, and who watches budgets takes them from here.
+"""Which budgets' counters have moved: the scripts that settle note their names, and who watches budgets takes them from
+here.
 
-What was taken is given out again until it is forgotten, so that a watcher that dies has missed nothing. One at a time: the
-caller sees to that.
+What was taken is given out again until it is forgotten, so that a watcher that dies has missed nothing. One at a time:
+the caller sees to that.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,8 @@ from costhub.lib import failpoints, keyspace
 from costhub.lib.moments import to_ms
 from costhub.lib.redis import client
 from proxy.edges import drain
-from tenants.access import list_org_ids
+from tenants.access import list_shards
+from tenants.periods import add_months
 
 _log = logging.getLogger(__name__)
 
@@ -20,15 +21,12 @@ _log = logging.getLogger(__name__)
 _LOCK_TIMEOUT: Final = "2s"
 #: the sum over a month may take longer than a page may
 _STATEMENT_TIMEOUT: Final = "180s"
-#: more unread events than this are drained first
-_MAX_UNREAD: Final = 20_000
 _PARTITION: Final = "proxy_ledgerentry_"
 
 
 def first_month_kept(today: date, months: int) -> date:
     """The first day of the oldest month that is not wholly older than so many months."""
-    index = today.year * 12 + today.month - 1 - months
-    return date(index // 12, index % 12 + 1, 1)
+    return add_months(today, -months)
 
 
 def list_months(before: date) -> list[date]:
@@ -58,7 +56,7 @@ def drop_month(month: date, is_ready: Callable[[date], bool] = lambda _: True) -
                 "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
                 [_LOCK_TIMEOUT, _STATEMENT_TIMEOUT],
             )
-        shards = sorted({shard for _, shard, _ in list_org_ids()} | set(range(keyspace.SHARDS)))
+        shards = sorted({*list_shards(), *range(keyspace.SHARDS)})
         for shard in shards:
             drain.wait_for_lock(shard)
         if any(_has_events_before(shard, _end_of(month)) for shard in shards) or not is_ready(month):
@@ -74,15 +72,17 @@ def drop_month(month: date, is_ready: Callable[[date], bool] = lambda _: True) -
 
 
 def _end_of(month: date) -> int:
-    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    following = add_months(month, 1)
     return to_ms(datetime(following.year, following.month, 1, tzinfo=UTC))
 
 
 def _has_events_before(shard: int, moment_ms: int) -> bool:
     """Whether an event of a call that came before a moment is on its way; also when there are too many to look at."""
-    if client().xlen(keyspace.ledger_key(shard)) > _MAX_UNREAD:
+    if client().xlen(keyspace.ledger_key(shard)) > drain.MAX_UNREAD:
         return True
-    return any(_came_before(fields.get(b"e", b""), moment_ms) for _, fields in drain.read_events(shard, _MAX_UNREAD))
+    return any(
+        _came_before(fields.get(b"e", b""), moment_ms) for _, fields in drain.read_events(shard, drain.MAX_UNREAD)
+    )
 
 
 def _came_before(event: bytes, moment_ms: int) -> bool:

@@ -1,5 +1,6 @@
-"""Settles of one tick in one script: calls that end together mostly have the same budgets and windows, which are then written
-once for all of them. At full speed that is ten calls at a time; a call that ends alone is settled alone, and no later.
+"""Settles of one tick in one script: calls that end together mostly have the same budgets and windows, which are then
+written once for all of them. At full speed that is ten calls at a time; a call that ends alone is settled alone, and
+no later.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ _MOST_TOGETHER: Final = 16
 
 
 class Settle(NamedTuple):
-    """The end of a hold: ``cost`` in nano-USD, its ledger event, the ``tokens`` that windows are told of, or nothing for those
-    that were reserved, and the ``mark`` that is left behind."""
+    """The end of a hold: ``cost`` in nano-USD, its ledger event, the ``tokens`` that windows are told of, or nothing
+    for those that were reserved, and the ``mark`` that is left behind."""
 
     hold_id: str
     cost: int

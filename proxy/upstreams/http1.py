@@ -1,8 +1,8 @@
 """HTTP/1.1 to one vetted address, on the event loop itself: no threads, no queue between the socket and its reader.
 
-Why not a library: a bare relay costs 122 to 175 us of CPU with pyreqwest and 77 to 89 with this (docs/benchmarks.md), and
-only the owner of the socket knows what money wants to know: whether any byte of a request left the house. The parser is
-llhttp, Node's own (httptools). Nothing is followed, decompressed, retried or remembered.
+Why not a library: a bare relay costs 122 to 175 us of CPU with pyreqwest and 77 to 89 with this (docs/benchmarks.md),
+and only the owner of the socket knows what money wants to know: whether any byte of a request left the house. The
+parser is llhttp, Node's own (httptools). Nothing is followed, decompressed, retried or remembered.
 """
 
 import asyncio

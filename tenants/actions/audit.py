@@ -13,7 +13,8 @@ from tenants.models import AuditEntry
 
 
 def record(actor: Actor, verb: str, target: models.Model, **changes: Any) -> None:
-    """Append what ``actor`` did to ``target``: ``changes`` holds new values, or (old, new) pairs, and never a secret."""
+    """Append what ``actor`` did to ``target``: ``changes`` holds new values, or (old, new) pairs, and never a
+    secret."""
     kind = str(target._meta.verbose_name).replace(" ", "_")
     AuditEntry.objects.create(
         org=actor.org,

@@ -42,11 +42,11 @@ def create_budget(
     rollover: bool = False,
 ) -> Budget:
     """Create a budget. An empty ``subject`` makes it the default of each subject of its scope. One that degrades has a
-    ``ladder``. ``within`` one project or key, it counts their calls only: ``{"project": ...}`` or ``{"key": ...}``. With
-    ``rollover``, what was left of one period's limit is added to the next one's.
+    ``ladder``. ``within`` one project or key, it counts their calls only: ``{"project": ...}`` or ``{"key": ...}``.
+    With ``rollover``, what was left of one period's limit is added to the next one's.
 
-    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject, place
-    or threshold that cannot be, NotFound for a subject or place that does not exist, Conflict where there are
+    Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject,
+    place or threshold that cannot be, NotFound for a subject or place that does not exist, Conflict where there are
     too many.
     """
     actor.check(Permission.WRITE_MONEY)
@@ -154,7 +154,8 @@ def _check_limit(limit: Nanos) -> Nanos:
 
 
 def _check_whole(budget: Budget) -> None:
-    """Raise InvalidField where a period knows no rollover, or the limit with all that may be added to it is too much."""
+    """Raise InvalidField where a period knows no rollover, or the limit with all that may be added to it is too
+    much."""
     if budget.rollover and budget.period not in ROLLING:
         raise InvalidField(f"What is left rolls over from one {', '.join(ROLLING)} to the next only.", field="rollover")
     if find_room(budget) < 0:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from costhub.lib.keyspace import ALL_KEYS, CHANGES, VERSIONS, key_snapshot_key, org_snapshot_key
 from costhub.lib.redis import client
-from tenants.access import Actor, list_org_ids, org_scope
+from tenants.access import Actor, list_orgs, org_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
 
@@ -50,10 +50,18 @@ def apply_changes(
     hidden: frozenset[str] = frozenset(),
     forget_keys: Iterable[bytes] = (),
 ) -> bool:
-    """Store, audit and publish the values of ``new`` that differ from the row's; says whether any did.
+    """``store_changes`` for what proxies know, and ``publish`` where any was made. All of it, or nothing."""
+    with transaction.atomic():
+        if has_changed := store_changes(actor, row, new, hidden=hidden):
+            publish(actor.org, forget_keys=forget_keys)
+    return has_changed
+
+
+def store_changes(actor: Actor, row: Any, new: dict[str, Any], *, hidden: frozenset[str] = frozenset()) -> bool:
+    """Store and audit the values of ``new`` that differ from the row's; says whether any did.
 
     All of it, or nothing when a constraint refuses (IntegrityError). Of ``hidden`` fields the audit log tells only that
-    they changed. ``forget_keys`` as ``publish`` has them.
+    they changed.
     """
     changed = {field: value for field, value in new.items() if getattr(row, field) != value}
     if not changed:
@@ -66,7 +74,6 @@ def apply_changes(
     with transaction.atomic():
         row.save(update_fields=list(changed))
         record(actor, "updated", row, **told)
-        publish(actor.org, forget_keys=forget_keys)
     return True
 
 
@@ -75,7 +82,7 @@ def sync_versions() -> int:
     # In this order: a version reaches Valkey after PostgreSQL, so only a lost or restored store can be ahead.
     hashed = cast(dict[bytes, bytes], client().hgetall(VERSIONS))
     announced = {key.decode(): int(value) for key, value in hashed.items()}
-    stored = {str(org_id): version for org_id, _, version in list_org_ids()}
+    stored = {str(org_id): version for org_id, _, version in list_orgs()}
     repairs = 0
     for org_id, version in stored.items():
         known = announced.get(org_id, 0)

@@ -1,5 +1,5 @@
-"""What ends by itself. A key or token is refused from its moment on by whoever checks it; here the audit log is told, and
-what is remembered of the key is dropped."""
+"""What ends by itself. A key or token is refused from its moment on by whoever checks it; here the audit log is told,
+and what is remembered of the key is dropped."""
 
 from uuid import UUID
 
@@ -9,13 +9,9 @@ from django.db.models.functions import Cast
 from costhub.lib import clock
 from costhub.lib.keyspace import key_snapshot_key
 from costhub.lib.redis import client
-from tenants.access import Actor, org_scope
+from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
-from tenants.choices import Role
 from tenants.models import AdminToken, ApiKey, AuditEntry, Organization
-
-#: who does it, in the audit log
-ACTOR_NAME = "costhub"
 
 
 def note_expired(org_id: UUID | str) -> int:
@@ -23,10 +19,9 @@ def note_expired(org_id: UUID | str) -> int:
 
     The old half of a rotated key is one of them when its grace has ended. Raises RedisError.
     """
-    with org_scope(org_id):
+    with job_scope(org_id) as actor:
         # Of two jobs at once the second waits, and finds everything told.
-        org = Organization.objects.select_for_update().get(pk=org_id)
-        actor = Actor(org, Role.OWNER, ACTOR_NAME)
+        actor.org.refresh_from_db(from_queryset=Organization.objects.select_for_update())
         keys = _note(ApiKey, actor)
         tokens = _note(AdminToken, actor)
         for key in keys:

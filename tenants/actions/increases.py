@@ -28,8 +28,8 @@ def increase_budget(
 ) -> BudgetIncrease:
     """Put so much more into a budget until a moment, which is rounded up to a whole minute.
 
-    Raises InvalidField for an amount, moment or reason that cannot be, Conflict for a budget that is switched off or has
-    enough increases.
+    Raises InvalidField for an amount, moment or reason that cannot be, Conflict for a budget that is switched off or
+    has enough increases.
     """
     actor.check(Permission.WRITE_MONEY)
     ends = _check_until(until)
@@ -78,8 +78,8 @@ def list_in_force(budget: Budget) -> list[BudgetIncrease]:
 
 
 def find_room(budget: Budget) -> int:
-    """How many nano-USD more a budget's limit may come to, with all that is and may be added to it; below zero where it is
-    too much already."""
+    """How many nano-USD more a budget's limit may come to, with all that is and may be added to it; below zero where it
+    is too much already."""
     added = sum(one.amount_nanos for one in list_in_force(budget)) if budget.pk else 0
     return MAX_LIMIT_NANOS - budget.limit_nanos * (2 if budget.rollover else 1) - added
 

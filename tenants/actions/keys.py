@@ -84,8 +84,8 @@ def update_key(*, actor: Actor, key: ApiKey, name: str | None = None, models: Se
 def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
     """Replace a key by a new one with the same rights and budgets; the old one works for ``grace_seconds`` more.
 
-    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before, or if its limits,
-    copied, are too many.
+    Raises InvalidField for a grace that is too long, Conflict if the key is dead or was rotated before, or if its
+    limits, copied, are too many.
     """
     actor.check(Permission.WRITE_KEYS)
     if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
@@ -162,8 +162,8 @@ def _check_models(actor: Actor, names: Sequence[str]) -> list[str]:
 
 
 def _copy_limits(actor: Actor, old: ApiKey, new: ApiKey) -> None:
-    """A key must not get rid of its limits by being rotated: its budgets and rate limits, and those within it, again, whole,
-    from now on; and what was put into them for a time."""
+    """A key must not get rid of its limits by being rotated: its budgets and rate limits, and those within it, again,
+    whole, from now on; and what was put into them for a time."""
     own = Q(scope=BudgetScope.KEY.value, subject=str(old.pk)) | Q(within=str(old.pk))
     rows: list[Budget | RateLimit] = [
         *Budget.objects.filter(own, org=actor.org, is_active=True),

@@ -34,8 +34,8 @@ def create_rate_limit(
     """Create a rate limit of ``amount`` calls, tokens or nano-USD. An empty ``subject`` is each subject of the scope;
     ``within`` narrows it to the calls of one project or key, as it does a budget.
 
-    Raises InvalidField for an amount, window, subject or place that cannot be, NotFound for a subject or place that does
-    not exist, Conflict where there is one like it, or too many.
+    Raises InvalidField for an amount, window, subject or place that cannot be, NotFound for a subject or place that
+    does not exist, Conflict where there is one like it, or too many.
     """
     actor.check(Permission.WRITE_MONEY)
     within_scope, place = check_within(actor, scope, within)
@@ -79,8 +79,8 @@ def update_rate_limit(
     is_shadow: bool | None = None,
     is_active: bool | None = None,
 ) -> RateLimit:
-    """Change a rate limit. What it counts, of whom and in which window stays: another one is another limit. Raises Conflict
-    where there is one like it, or, for one that is switched on again, too many."""
+    """Change a rate limit. What it counts, of whom and in which window stays: another one is another limit. Raises
+    Conflict where there is one like it, or, for one that is switched on again, too many."""
     actor.check(Permission.WRITE_MONEY)
     new: dict[str, object] = {}
     if amount is not None:

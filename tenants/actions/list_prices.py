@@ -28,7 +28,7 @@ def add_list_prices(listed: Iterable[ListedPrice]) -> int:
         stored = _load(by_model.keys())
         new = [price for key, versions in by_model.items() for price in _find_new(stored.get(key, []), versions, now)]
         ListPrice.objects.bulk_create(_row(price) for price in new)
-        for org_id, _, _ in list_org_ids() if new else []:
+        for org_id in list_org_ids() if new else []:
             with org_scope(org_id):
                 publish(Organization.objects.get(pk=org_id))
     return len(new)

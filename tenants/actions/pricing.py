@@ -29,7 +29,8 @@ def create_price(
     per_request: Decimal = Decimal(0),
     effective_from: datetime | None = None,
 ) -> Price:
-    """Add a price version, from now unless another moment is given; without a model, the fallback of all that have none.
+    """Add a price version, from now unless another moment is given; without a model, the fallback of all that have
+    none.
 
     A class of tokens without a price of its own costs what input or output does. Raises InvalidField for an amount
     that cannot be counted, Conflict if a version holds from the same moment.

@@ -12,14 +12,14 @@ MAX_LIMITS: Final = 500
 
 
 def lock_limits(actor: Actor) -> None:
-    """Until the transaction ends, let nobody else change the organisation's limits: what each of two changes may alone, both
-    together may exceed."""
+    """Until the transaction ends, let nobody else change the organisation's limits: what each of two changes may alone,
+    both together may exceed."""
     Organization.objects.select_for_update().get(pk=actor.org.pk)
 
 
 def check_room(actor: Actor, more: int = 1) -> None:
-    """Raise Conflict where so many more budgets and rate limits are too many. Those of dead keys do not count. The caller has
-    them locked."""
+    """Raise Conflict where so many more budgets and rate limits are too many. Those of dead keys do not count. The
+    caller has them locked."""
     budgets = keep_in_force(Budget.objects.filter(org=actor.org), actor.org)
     rate_limits = keep_in_force(RateLimit.objects.filter(org=actor.org), actor.org)
     found = budgets.count() + rate_limits.count()

@@ -35,8 +35,8 @@ def check_subject(actor: Actor, scope: BudgetScope, subject: str) -> str:
 
 
 def check_within(actor: Actor, scope: BudgetScope, within: Mapping[str, str] | None) -> tuple[str, str]:
-    """The scope and id that are stored of ``{"project": name or id}`` or ``{"key": id}``; empty ones for a limit that counts
-    everywhere.
+    """The scope and id that are stored of ``{"project": name or id}`` or ``{"key": id}``; empty ones for a limit that
+    counts everywhere.
 
     Raises InvalidField for what cannot be, NotFound for a project or key that does not exist.
     """

@@ -1,4 +1,5 @@
-"""What people type, checked: each function gives the value to store or raises InvalidField with what to type instead."""
+"""What people type, checked: each function gives the value to store or raises InvalidField with what to type
+instead."""
 
 import re
 from datetime import datetime

@@ -1,4 +1,5 @@
-"""Errors as RFC 9457 problem bodies. Nothing in one depends on who owns what: a foreign id and an unknown one read alike."""
+"""Errors as RFC 9457 problem bodies. Nothing in one depends on who owns what: a foreign id and an unknown one read
+alike."""
 
 import sys
 from collections.abc import Iterator
@@ -73,8 +74,8 @@ def answer_unknown_path(request: HttpRequest) -> JsonResponse:
 
 
 def answer_failure(request: HttpRequest) -> HttpResponse:
-    """Django's ``handler500``: our own fault, or that PostgreSQL is away, which lies outside of every view. Below /api a
-    problem, elsewhere the page."""
+    """Django's ``handler500``: our own fault, or that PostgreSQL is away, which lies outside of every view. Below /api
+    a problem, elsewhere the page."""
     if not request.path.startswith("/api/"):
         return server_error(request)
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):

@@ -7,8 +7,8 @@ from tenants.models.base import TenantRow
 
 
 class BudgetIncrease(TenantRow):
-    """So much more in a budget, for each of its subjects, from ``created_at`` until a whole minute, or until somebody ended
-    it earlier. Its row stays."""
+    """So much more in a budget, for each of its subjects, from ``created_at`` until a whole minute, or until somebody
+    ended it earlier. Its row stays."""
 
     budget = models.ForeignKey(
         "tenants.Budget", on_delete=models.CASCADE, related_name="increases", db_constraint=False

@@ -1,8 +1,8 @@
 """What a test may ask of the bank: how much to answer, how fast, and what to do wrong.
 
-A behaviour is a JSON object. It comes in the request's own body as ``"bank": {...}`` (a proxy passes unknown fields on),
-or from ``POST /bank/fault`` as the default or for the next k calls; where they name the same field the body wins over
-the queue and the queue over the default. An unknown field or a wrong value is a 400 that names it.
+A behaviour is a JSON object. It comes in the request's own body as ``"bank": {...}`` (a proxy passes unknown fields
+on), or from ``POST /bank/fault`` as the default or for the next k calls; where they name the same field the body wins
+over the queue and the queue over the default. An unknown field or a wrong value is a 400 that names it.
 
 ========================  ============================================================================================
 field                     meaning

@@ -177,10 +177,6 @@ class Bank:
         finally:
             connection.close()
 
-    def refuse_for(self, milliseconds: int) -> None:
-        """Refuse connections for a while."""
-        self._ask("POST", "/bank/refuse", body={"ms": milliseconds})
-
     def _order(self, orders: dict[str, Any]) -> None:
         status, answer = self._ask("POST", "/bank/fault", body=orders)
         if status != 200:

@@ -48,7 +48,6 @@ class Server:
         self._idle = asyncio.Event()
         self._idle.set()
         self._listener: asyncio.Server | None = None
-        self._reopening: asyncio.Task[None] | None = None
         self.port = 0
         self._admin: dict[tuple[str, str], Admin] = {
             ("GET", "/bank/bill"): self._show_bill,
@@ -257,31 +256,19 @@ class Server:
         await reply.send_json(200, {})
 
     async def _refuse_connections(self, request: Request, reply: Reply) -> None:
-        """Close the listening socket and every idle connection, for ``ms`` or until ``/bank/accept``."""
-        pause = _read_json(request).get("ms") if request.body else None
-        if pause is not None and (type(pause) is not int or not 0 <= pause <= 600_000):
-            raise BadRequest("ms is not a whole number from 0 to 600000.", param="ms")
+        """Close the listening socket and every idle connection, until ``/bank/accept``."""
         if self._listener:
             self._listener.close()
             self._listener = None
         for connection in self._connections:
             if not connection.busy:
                 connection.close()
-        if pause is not None:
-            self._reopening = asyncio.create_task(self._reopen_after(pause / 1000))
         await reply.send_json(200, {})
 
     async def _accept_connections(self, request: Request, reply: Reply) -> None:
-        await self._reopen()
-        await reply.send_json(200, {})
-
-    async def _reopen_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        await self._reopen()
-
-    async def _reopen(self) -> None:
         if self._listener is None:
             await self.listen(self.port)
+        await reply.send_json(200, {})
 
 
 def _read_json(request: Request) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from tests.world import Tenant
 
 
 def make_alerts(tenant: Tenant) -> dict[str, list[str]]:
-    """An alert of a tenant's and all that stands around it, by resource of the API; its owner wants no mails of drift."""
+    """An alert of a tenant's and all that stands around it, by resource of the API; its owner wants no mails of
+    drift."""
     org, user_id = tenant.org, tenant.owner.user_id
     assert user_id is not None
     with org_scope(org.pk):

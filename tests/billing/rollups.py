@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db import connections
-
 from billing.filters import LedgerFilters
 from billing.selectors import Spend, Totals, find_spend
 from billing.selectors.spend import ask_spend
@@ -44,13 +42,6 @@ def add_rows(rows: Sequence[LedgerEntry], groups: Sequence[str], zone: ZoneInfo)
         key = tuple(_text_of(row, name, zone) for name in groups)
         found[key] = found.get(key, Totals()) + _totals_of(row)
     return found
-
-
-def count_buckets(tenant: Tenant, table: str) -> int:
-    """Rows of one of billing's tables, as its owner sees them."""
-    with connections["owner"].cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {table} WHERE org_id = %s", [tenant.org.pk])
-        return int(cursor.fetchone()[0])
 
 
 def _totals_of(row: LedgerEntry) -> Totals:

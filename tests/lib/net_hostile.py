@@ -1,4 +1,5 @@
-"""URLs that try to leave the open internet, each with the error that must stop it. ``{port}`` is a listening canary's."""
+"""URLs that try to leave the open internet, each with the error that must stop it. ``{port}`` is a listening
+canary's."""
 
 from typing import Final
 

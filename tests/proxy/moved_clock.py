@@ -1,7 +1,8 @@
-"""The product's own ASGI application in a process whose clock is ahead, from the moment on that a test says by how much.
+"""The product's own ASGI application in a process whose clock is ahead, from the moment on that a test says by how
+much.
 
-The file that ``TEST_CLOCK_AHEAD`` names says so, in milliseconds, as soon as it is there: how long a process takes to start
-does not count. The product has one reader of the clock, and that one is moved.
+The file that ``TEST_CLOCK_AHEAD`` names says so, in milliseconds, as soon as it is there: how long a process takes to
+start does not count. The product has one reader of the clock, and that one is moved.
 """
 
 import os

@@ -167,7 +167,8 @@ def furnish(base_url: str) -> tuple[World, dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def let_pass(house: House) -> Iterator[LetPass]:
-    """Nothing may reach the bank, but so many calls as a test says. And no secret and no traceback is ever in the log."""
+    """Nothing may reach the bank, but so many calls as a test says. And no secret and no traceback is ever in the
+    log."""
     before, allowed = len(house.bank.bill()), 0
 
     def allow(calls: int) -> None:

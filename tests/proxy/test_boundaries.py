@@ -1,7 +1,8 @@
-"""Streams across a local midnight: each is in the period in which it came, in the ledger, in the counters and on the console.
+"""Streams across a local midnight: each is in the period in which it came, in the ledger, in the counters and on the
+console.
 
-The proxies' clock is moved, so that the midnight comes some seconds after the first call. One of the end users has used up
-the first day by then: she is refused until midnight, and not a call longer.
+The proxies' clock is moved, so that the midnight comes some seconds after the first call. One of the end users has used
+up the first day by then: she is refused until midnight, and not a call longer.
 """
 
 import asyncio
@@ -49,8 +50,8 @@ MIA: Final = "mia"
 OTHERS: Final = tuple(f"user-{number}" for number in range(10))
 #: what all the calls of a test cost on one day is less
 MUCH: Final = "1.00"
-#: the least of what is left of it after a call of hers that wants more is too little for another; all that she asks for on
-#: the second day fits
+#: the least of what is left of it after a call of hers that wants more is too little for another; all that she asks for
+#: on the second day fits
 MIAS: Final = "0.0025"
 LONG: Final = CALL | {"user": MIA, "max_tokens": 4_000, "bank": {"output_tokens": 4_000, "burst": 4_000}}
 

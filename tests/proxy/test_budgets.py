@@ -194,7 +194,8 @@ def _lower(acme: Tenant, budget: Budget, limit_nanos: int) -> None:
 
 
 def test_the_output_is_cut_to_what_the_budget_affords(place: tuple[Deployment, Path], acme: Tenant, bank: Bank) -> None:
-    """Without a max_tokens of its own a call may want 16,384 tokens: it is given what is affordable, and told so upstream."""
+    """Without a max_tokens of its own a call may want 16,384 tokens: it is given what is affordable, and told so
+    upstream."""
     proxy, _ = place
     with httpx2.Client(base_url=proxy.base_url, trust_env=False) as http:
         answer = http.post(

@@ -153,7 +153,8 @@ async def test_a_call_that_costs_nothing_leaves_nothing_held(app: App, acme: Ten
 
 
 async def test_tokens_that_nobody_knows_stay_in_the_window(app: App, acme: Tenant, bank: Bank) -> None:
-    """The caller leaves and the upstream will tell its bill later: until then the call counts with what it might have used."""
+    """The caller leaves and the upstream will tell its bill later: until then the call counts with what it might have
+    used."""
 
     def limit() -> None:
         make_rate_limit(acme, 1_000, LimitUnit.TOKENS)
@@ -201,7 +202,8 @@ async def test_the_first_parallel_calls_of_somebody_new_hold_the_limit(app: App,
 async def test_the_first_parallel_calls_of_somebody_new_within_a_project_hold_its_limit(
     app: App, acme: Tenant, what: str
 ) -> None:
-    """Three calls a minute, or money for two, for each end user of one project. Elsewhere the same person is not held."""
+    """Three calls a minute, or money for two, for each end user of one project. Elsewhere the same person is not
+    held."""
 
     def limit() -> str:
         place = {"project": str(acme.project.pk)}

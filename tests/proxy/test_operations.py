@@ -241,6 +241,8 @@ class TestMetrics:
         try:
             assert 1_000 <= metered.find("costhub_job_age_seconds", task="drain_ledger") < 1_300
             assert metered.find("costhub_job_age_seconds", task="reap_reservations") == inf
+            assert metered.find("costhub_job_late_after_seconds", task="drain_ledger") == 60
+            assert metered.find("costhub_job_late_after_seconds", task="make_partitions") == 7_200
             assert metered.find("costhub_queued_tasks") == 1
         finally:
             client().delete(keyspace.JOBS, keyspace.QUEUES[0])

@@ -1,4 +1,5 @@
-"""The product's Celery app, but for one thing: whoever took a message and died is given up sooner, because a test waits."""
+"""The product's Celery app, but for one thing: whoever took a message and died is given up sooner, because a test
+waits."""
 
 from datetime import timedelta
 from unittest.mock import patch

@@ -1,7 +1,7 @@
 """Two workers of each kind and two beats, kill -9 among them: no call lost, no sum wrong, no alert missing, none twice.
 
-Calls are settled all the while, so that budgets cross their thresholds. What is promised of messages is promised of ids: one
-whose sender was killed between sending and noting comes again under the same (docs/alerts.md).
+Calls are settled all the while, so that budgets cross their thresholds. What is promised of messages is promised of
+ids: one whose sender was killed between sending and noting comes again under the same (docs/alerts.md).
 """
 
 import os
@@ -370,8 +370,8 @@ def assert_rolled_up(town: Town) -> None:
 
 
 def assert_told(town: Town, sink: MailSink, receiver: Receiver) -> None:
-    """One alert for each budget and threshold. Each is told once by each way; where several were crossed between two looks,
-    the gravest is."""
+    """One alert for each budget and threshold. Each is told once by each way; where several were crossed between two
+    looks, the gravest is."""
     alerts = read_alerts(town)
     assert Counter((alert.facts["budget"], alert.threshold) for alert in alerts) == {
         (str(spender.budget.pk), level): 1 for spender in town.spenders for level in THRESHOLDS

@@ -12,7 +12,7 @@ import redis
 
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST, find_free_port
-from costhub.stack.services import Beat, Proxy, Worker, ping_worker
+from costhub.stack.services import Beat, Proxy, Worker, find_served_queues, ping_worker
 from costhub.stack.valkey import Valkey
 from tests.stack.conftest import ROOT, Watch
 
@@ -86,4 +86,6 @@ def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, val
 
 
 def test_no_worker_answers_where_there_is_no_broker() -> None:
-    assert ping_worker(f"redis://{HOST}:{find_free_port()}/0", timeout_seconds=0.2) is False
+    nowhere = f"redis://{HOST}:{find_free_port()}/0"
+    assert ping_worker(nowhere, "costhub-1@localhost", timeout_seconds=0.2) is False
+    assert find_served_queues(nowhere, timeout_seconds=0.2) == set()

@@ -17,6 +17,8 @@ from tenants.access import (
     find_uuid,
     list_memberships,
     list_org_ids,
+    list_orgs,
+    list_shards,
     org_scope,
 )
 from tenants.choices import PERMISSIONS, Permission, Role
@@ -140,9 +142,11 @@ class TestDoorsOfPrograms:
         assert ApiKey.objects.count() == 0
 
     def test_jobs_see_ids_and_versions_only(self, world: World) -> None:
-        listed = {org_id: (shard, version) for org_id, shard, version in list_org_ids()}
+        listed = {org_id: (shard, version) for org_id, shard, version in list_orgs()}
         assert listed[world.acme.org.pk] == (world.acme.org.shard, 2)
         assert listed[world.mallcorp.org.pk] == (world.mallcorp.org.shard, 2)
+        assert list_org_ids() == list(listed)
+        assert list_shards() == sorted({shard for shard, _ in listed.values()})
         assert visible_projects() == set()
 
 

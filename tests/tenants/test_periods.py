@@ -1,6 +1,6 @@
 """Periods tile the line: every zone, every period, no gap and no overlap, days of 23, 24 and 25 hours."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.periods import END_OF_TIME, EPOCH, period_bounds, previous_bounds
+from tenants.periods import END_OF_TIME, EPOCH, add_months, period_bounds, previous_bounds
 
 TICK = timedelta(microseconds=1)
 HOUR = timedelta(hours=1)
@@ -20,7 +20,8 @@ zones = st.sampled_from(sorted(available_timezones()))
 
 
 def walk(period: str, zone: str, first: datetime, last: datetime) -> list[datetime]:
-    """The starts of all periods from the one that holds ``first``, each proved to begin where the one before it ends."""
+    """The starts of all periods from the one that holds ``first``, each proved to begin where the one before it
+    ends."""
     start, end = period_bounds(period, first, zone)
     starts = [start]
     while end < last:
@@ -139,3 +140,17 @@ def test_what_does_not_exist_is_told() -> None:
         period_bounds("fortnight", FIRST, "UTC")
     with pytest.raises(ZoneInfoNotFoundError):
         period_bounds("day", FIRST, "Mars/Olympus")
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "first"),
+    [
+        (date(2026, 11, 25), 0, date(2026, 11, 1)),
+        (date(2026, 11, 30), 1, date(2026, 12, 1)),
+        (date(2026, 12, 31), 1, date(2027, 1, 1)),
+        (date(2026, 1, 31), -1, date(2025, 12, 1)),
+        (date(2026, 11, 1), -24, date(2024, 11, 1)),
+    ],
+)
+def test_months_are_counted_over_years(day: date, months: int, first: date) -> None:
+    assert add_months(day, months) == first

@@ -1,4 +1,5 @@
-"""Row-level security, asked in plain SQL as the app role: it must hold where the ORM and the doors are not in the way."""
+"""Row-level security, asked in plain SQL as the app role: it must hold where the ORM and the doors are not in the
+way."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4

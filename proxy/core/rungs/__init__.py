@@ -1,7 +1,7 @@
 """The rungs that a ladder may have: each a small module with one function, from a draft to a cheaper one.
 
-A rung that does not fit a call (the cheaper model is unknown, forbidden, unpriced or dearer; the answer is short already)
-leaves the draft as it is.
+A rung that does not fit a call (the cheaper model is unknown, forbidden, unpriced or dearer; the answer is short
+already) leaves the draft as it is.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from billing.choices import ForecastMethod
 from billing.core.backtest import MAX_SCORE, find_score, find_widening, list_month_ends, run_backtest
-from billing.core.forecast import BackTest, Month, find_crossing, find_quantile, forecast_month, widen
+from billing.core.forecast import BackTest, Month, MonthForecast, find_crossing, find_quantile, forecast_month, widen
 from billing.core.series import Paths, is_silent, simulate
 
 USD = 1_000_000_000
@@ -18,6 +18,10 @@ TODAY = date(2026, 11, 11)
 WEEKLY = tuple((10, 11, 12, 11, 10, 3, 2)[day % 7] * USD for day in range(120))
 
 amounts = st.integers(-(10**9), 10**14)
+
+
+def crossing(made: MonthForecast, limit: int) -> date | None:
+    return find_crossing(made.spent, made.first, made.running, limit)
 
 
 @pytest.mark.parametrize("days", [(), (0,), (0, 0, 0, 0), (5 * USD,), (0, 0, 5 * USD, 7 * USD)])
@@ -30,8 +34,8 @@ def test_a_new_organisation_is_told_nothing_rather_than_nonsense(days: tuple[int
         None,
     )
     assert found.spent == sum(days) + USD
-    assert found.exceeds_on(found.spent) is None
-    assert found.exceeds_on(found.spent - 1) == TODAY
+    assert crossing(found, found.spent) is None
+    assert crossing(found, found.spent - 1) == TODAY
 
 
 def test_a_few_days_give_a_run_rate_without_a_band() -> None:
@@ -39,16 +43,16 @@ def test_a_few_days_give_a_run_rate_without_a_band() -> None:
     # 14 so far; three dollars a day over the last three quarters of the 11th and the 19 days after it.
     assert found.expected == 14 * USD + 3 * USD * 1975 // 100
     assert (found.low, found.high, found.method, found.days_of_history) == (None, None, ForecastMethod.RUN_RATE, 4)
-    assert found.exceeds_on(14 * USD + 3 * USD) == date(2026, 11, 12)
+    assert crossing(found, 14 * USD + 3 * USD) == date(2026, 11, 12)
 
 
 def test_what_costs_the_same_every_day_has_no_doubt() -> None:
     found = forecast_month(Month((USD,) * 20, TODAY), UNTESTED)
     assert found.method == ForecastMethod.RECENT_WEEKS
     assert (found.spent, found.low, found.expected, found.high) == (10 * USD, 30 * USD, 30 * USD, 30 * USD)
-    assert found.exceeds_on(30 * USD) is None
-    assert found.exceeds_on(30 * USD - 1) == date(2026, 11, 30)
-    assert found.exceeds_on(11 * USD) == date(2026, 11, 12)
+    assert crossing(found, 30 * USD) is None
+    assert crossing(found, 30 * USD - 1) == date(2026, 11, 30)
+    assert crossing(found, 11 * USD) == date(2026, 11, 12)
 
 
 def test_a_weekly_profile_is_carried_on() -> None:
@@ -114,7 +118,7 @@ def test_low_expected_high_in_order_and_never_below_what_is_spent(
     assert list(found.running) == sorted(found.running)
     if found.expected is not None:
         assert found.spent <= found.expected
-        assert found.exceeds_on(found.running[-1]) is None
+        assert crossing(found, found.running[-1]) is None
     if found.low is not None and found.expected is not None and found.high is not None:
         assert found.spent <= found.low <= found.expected <= found.high
     assert len(found.running) in {0, monthrange(today.year, today.month)[1] - today.day + 1}

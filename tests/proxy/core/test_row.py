@@ -277,7 +277,8 @@ def test_postgresql_keeps_every_column_of_an_event(world: World) -> None:
 
 
 def test_a_correction_leaves_what_was_saved() -> None:
-    """An attempt of an unknown end, then one on a ladder: what the rung saved is known, what the first one cost is not."""
+    """An attempt of an unknown end, then one on a ladder: what the rung saved is known, what the first one cost is
+    not."""
     row = new_row()
     add_attempts(
         row,

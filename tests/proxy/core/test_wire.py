@@ -282,7 +282,8 @@ def test_depth_that_cannot_be_written_is_refused(levels: int) -> None:
 
 @pytest.mark.parametrize("name", ["Max_Tokens", "MODEL", "N", "Stream", "max_Completion_tokens", "Messages"])
 def test_another_spelling_of_what_governs_a_call_is_refused(name: str) -> None:
-    """Go's JSON takes names in any spelling, the last one wins: we would hold 16 tokens and the upstream make thousands."""
+    """Go's JSON takes names in any spelling, the last one wins: we would hold 16 tokens and the upstream make
+    thousands."""
     body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16, name: 100_000}
     with pytest.raises(InvalidRequest) as caught:
         parse_request(Endpoint.CHAT, orjson.dumps(body))

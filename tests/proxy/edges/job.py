@@ -1,4 +1,5 @@
-"""``python -m tests.proxy.edges.job drain|drain_all|reap SHARD``, ``correct ORGANISATION`` or ``drop MONTH``: a worker's job in a process of its own, to be killed."""
+"""``python -m tests.proxy.edges.job drain|drain_all|reap SHARD``, ``correct ORGANISATION`` or ``drop MONTH``: a
+worker's job in a process of its own, to be killed."""
 
 import os
 import subprocess

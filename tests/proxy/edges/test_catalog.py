@@ -240,7 +240,8 @@ class TestFresh:
         assert await limit_is(second, tenant, 5)
 
     async def test_a_change_while_it_is_read_is_not_missed(self, start: Open, tenant: Tenant) -> None:
-        """The budgets are read, then the reading is held up while they change: the call that waits sees the new ones."""
+        """The budgets are read, then the reading is held up while they change: the call that waits sees the new
+        ones."""
         catalog = await start()
         with owner_connection() as other:
             other.execute("LOCK TABLE tenants_enduser IN ACCESS EXCLUSIVE MODE")

@@ -1,4 +1,5 @@
-"""A call's money from reserve to ledger event, through the hot path's own objects, when Valkey, workers and data fail."""
+"""A call's money from reserve to ledger event, through the hot path's own objects, when Valkey, workers and data
+fail."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -109,7 +109,8 @@ class TestWindow:
         assert sums(window) == (1, 150, 150)
 
     def test_a_window_that_was_left_full_is_forgotten_by_and_by(self, till: Till, window: Window) -> None:
-        """A call and its difference leave together wherever the cut falls: 1,700 calls, each at half of what was reserved."""
+        """A call and its difference leave together wherever the cut falls: 1,700 calls, each at half of what was
+        reserved."""
         window = Window(window.name, MINUTE, tokens=10_000_000)
         for number in range(1_700):
             client().zadd(window.log, {f"{number}#1 1 10 10": NOW + number, f"{number}' 0 -5 -5": NOW + number})

@@ -18,7 +18,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import to_ms
 from costhub.lib.redis import client
 from proxy.core.limits import make_scope
-from proxy.edges import drain, recount
+from proxy.edges import counts, drain, recount
 from proxy.edges.recount import RecountFailed
 from tenants.access import org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
@@ -90,7 +90,7 @@ class TestDrift:
         scope = find_scope(acme, make_budget(acme, "10.00"))
         till.open()
         till.put(line_of(scope), 0)
-        real = recount._count_shard
+        real = counts.count_shard
 
         def count_and_settle(shard: int) -> Any:
             counted = [(org, list(counts)) for org, counts in real(shard)]
@@ -98,7 +98,7 @@ class TestDrift:
             till.add_event(make_event(acme, 400))
             return counted
 
-        monkeypatch.setattr(recount, "_count_shard", count_and_settle)
+        monkeypatch.setattr(recount, "count_shard", count_and_settle)
         assert recount.find_drift(till.shard) == []
 
 
@@ -428,7 +428,8 @@ class TestFailing:
 
 class TestStorm:
     def test_calls_under_way_lose_and_double_nothing(self, acme: Tenant, till: Till) -> None:
-        """Holds are taken and settled without a pause while counters are rebuilt, lost and counted, and events drained."""
+        """Holds are taken and settled without a pause while counters are rebuilt, lost and counted, and events
+        drained."""
         lines = [
             line_of(find_scope(acme, make_budget(acme, "9000000.00", scope=scope, subject=subject)))
             for scope, subject in ((BudgetScope.ORGANIZATION, ""), (BudgetScope.KEY, str(acme.key.pk)))

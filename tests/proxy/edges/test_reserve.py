@@ -250,7 +250,8 @@ prices = st.integers(0, 10**9)
 
 
 class TestExact:
-    """Lua's numbers are floats: below 2^53 they hold every integer, and this looks for the place where they would not."""
+    """Lua's numbers are floats: below 2^53 they hold every integer, and this looks for the place where they would
+    not."""
 
     @settings(max_examples=200, deadline=None)
     @given(
@@ -405,8 +406,8 @@ class TestRollover:
         )
     )
     def test_two_periods_never_take_more_than_two_limits(self, calls: list[tuple[str, int, int, int]]) -> None:
-        """Calls of both periods in any order, while that of the earlier one may still come; they end in any order, each at
-        a share of what it held."""
+        """Calls of both periods in any order, while that of the earlier one may still come; they end in any order, each
+        at a share of what it held."""
         till = Till(next_shard())
         till.open()
         first = replace(till.line("first"), limit=self.LIMIT)

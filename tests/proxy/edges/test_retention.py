@@ -71,7 +71,8 @@ def spend(till: Till, tenant: Tenant, month: date) -> None:
 
 
 def make_recent_month() -> date:
-    """A month whose sums are read, as none before 2023 are, and later than all that were dropped: their sums are closed."""
+    """A month whose sums are read, as none before 2023 are, and later than all that were dropped: their sums are
+    closed."""
     place = next(_recent_months)
     month = date(2023, place, 1)
     with connection.cursor() as cursor:
@@ -216,7 +217,7 @@ class TestDropping:
     def test_a_backlog_is_drained_first(
         self, acme: Tenant, till: Till, month: date, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(retention, "_MAX_UNREAD", 1)
+        monkeypatch.setattr(drain, "MAX_UNREAD", 1)
         for _ in range(2):
             till.add_event(make_event(acme, 1))
         assert not drop_month(month)

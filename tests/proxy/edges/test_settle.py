@@ -121,7 +121,8 @@ class TestTogether:
 
     @pytest.mark.parametrize("dear", [10**15, 9 * 10**17, 2**63 - 1])
     def test_an_absurd_cost_is_exact_or_left_out_and_keeps_nobody_back(self, till: Till, dear: int) -> None:
-        """A tenant's own upstream may report any usage. What no counter holds stays out of it until the next recount."""
+        """A tenant's own upstream may report any usage. What no counter holds stays out of it until the next
+        recount."""
         line = till.line("org")
         till.put(line, 2**53 + 1)
         for name in "abc":
@@ -251,8 +252,8 @@ class TestLate:
         assert till.events() == [EVENT]
 
     def test_where_all_spenders_were_counted_it_is_the_first(self, till: Till) -> None:
-        """The data was lost and counted anew without this call, which had no row yet: the default budget has a mark, and no
-        counter of this subject."""
+        """The data was lost and counted anew without this call, which had no row yet: the default budget has a mark,
+        and no counter of this subject."""
         till.open("second")
         ann = Line(f"{keyspace.tag(till.shard)}:budget:default.1:0:ann", 1_000, is_whole=False)
         client().hset(keyspace.mark_key(ann.key), mapping={"s": 0, "h": 0})

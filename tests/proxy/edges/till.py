@@ -1,4 +1,5 @@
-"""One shard of Valkey in a test's hands: the scripts of the money path, spoken to as the hot path does, answers as they come."""
+"""One shard of Valkey in a test's hands: the scripts of the money path, spoken to as the hot path does, answers as they
+come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Every test of the client runs on both event loops: uvloop is what the web server runs on, asyncio what jobs and tests do."""
+"""Every test of the client runs on both event loops: uvloop is what the web server runs on, asyncio what jobs and tests
+do."""
 
 import asyncio
 from collections.abc import Callable

@@ -251,7 +251,8 @@ class TestAnswers:
 
 
 class TestOutOfStep:
-    """A connection that brings more than was asked for is never used again: the next call would get what is not its own."""
+    """A connection that brings more than was asked for is never used again: the next call would get what is not its
+    own."""
 
     MINE = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nmine"
     NOBODYS = b"HTTP/1.1 500 No\r\nx-whose: nobody\r\ncontent-length: 7\r\n\r\nnobodys"

@@ -153,7 +153,8 @@ def test_a_change_is_stored_told_and_published(world: World) -> None:
 
 
 def test_one_that_is_used_again_counts_anew(world: World) -> None:
-    """Nobody counted while it was off, so that its counter of this period, a key of its own, is made from the ledger."""
+    """Nobody counted while it was off, so that its counter of this period, a key of its own, is made from the
+    ledger."""
     budget = create(world)
     first = budget.created_at
     update_budget(actor=world.acme.owner, budget=budget, limit_nanos=Nanos(7), is_active=True)

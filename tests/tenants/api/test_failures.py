@@ -1,4 +1,5 @@
-"""What goes wrong outside of every view: told as a problem below /api, as a page elsewhere, and never as a traceback."""
+"""What goes wrong outside of every view: told as a problem below /api, as a page elsewhere, and never as a
+traceback."""
 
 import pytest
 from django.db import OperationalError
