@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
+from uuid import UUID
 
 import redis
 
@@ -31,6 +32,7 @@ UNDER_WAY: Final = 32
 #: so many calls end in one tick
 TOGETHER: Final = 8
 CALLS_A_MS: Final = 2
+START_MS: Final = 1_790_000_000_000
 WINDOW_MS: Final = 2_000
 MUCH: Final = 10**14
 
@@ -86,8 +88,9 @@ class _Till:
         return (cpu_seconds(self._pid) - before) / calls * 1e6
 
     def _add(self, pipe: redis.client.Pipeline) -> None:
-        now = 1_790_000_000_000 + self._calls // CALLS_A_MS
-        counters = [f"{self._tag}:budget:{name}:0:x" for name in range(5 if self._has_windows else 4)]
+        now = START_MS + self._calls // CALLS_A_MS
+        budgets = [str(UUID(int=number)) for number in range(5 if self._has_windows else 4)]
+        counters = [keyspace.counter_key(self._shard, f"{budget}.0", budget, START_MS) for budget in budgets]
         head = [now, now + 45_000, 1, 10_000_000, 600_000, 60, 16, True, -1, len(counters), 60, 1]
         numbers = [*head, 0]
         for _ in counters[:4]:
@@ -104,10 +107,10 @@ class _Till:
         if self._has_windows:
             numbers += (-1, True, 4 * 10**12, False)
             for name, ms, tokens in (("org", WINDOW_MS, 10**12), ("key", WINDOW_MS, 10**12), ("now", 0, -1)):
-                log, total = f"{self._tag}:{name}:calls", f"{self._tag}:{name}:total"
-                keys += [log, total]
+                base = f"{self._tag}:rate:{name:020}"
+                keys += [f"{base}:calls", f"{base}:total"]
                 numbers += (ms, 10**9, tokens, MUCH if ms else -1, False)
-                text += f"{log}\n{total}\n{ms}\n"
+                text += f"{base} {ms}\n"
             numbers += (5, 0, MUCH)
         pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers), text)
         if self._calls % TOGETHER == 0 and self._calls > UNDER_WAY:

@@ -156,13 +156,22 @@ class Rate(NamedTuple):
     # As a scope has it.
     within_scope: str
     within: str
-    # What happened, each with its moment; and the total of that.
-    log: str
-    total: str
+    # What its keys begin with.
+    name: str
     requests: int
     tokens: int
     nanos: int
     limit_ids: tuple[str, ...]
+
+    @property
+    def log(self) -> str:
+        """The key of what happened, each with its moment."""
+        return f"{self.name}:calls"
+
+    @property
+    def total(self) -> str:
+        """The key of the total of that."""
+        return f"{self.name}:total"
 
 
 class ToldWindow(NamedTuple):

@@ -30,8 +30,8 @@ _Spent = Mapping[tuple[str, str], Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """A budget and what the ledger says was spent in its current period. ``limit`` has increases and what rolled over. For the default of a scope ``subject`` is
-    the subject that has used the most of it."""
+    """A budget and what the ledger says was spent in its current period. ``limit`` has increases and what rolled
+    over. For the default of a scope ``subject`` is the subject that has used the most of it."""
 
     id: UUID
     name: str
@@ -71,7 +71,8 @@ class BudgetBook:
 
 
 def read_budget_book(actor: Actor, now: datetime) -> BudgetBook:
-    """The active budgets of the organisation, its projects and keys. Raises Forbidden if the actor may not see money."""
+    """The active budgets of the organisation, its projects and keys. Raises Forbidden if the actor may not see
+    money."""
     actor.check(Permission.READ_MONEY)
     budgets = read_budgets(actor, now, _GROUPS)
     rolling = [budget for budget in budgets if _rolls(actor, budget, now)]

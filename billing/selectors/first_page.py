@@ -19,8 +19,8 @@ _SHOWN: Final = ("requests", "input_tokens", "output_tokens", "effective_cost")
 
 @dataclass(frozen=True, slots=True)
 class FirstPage:
-    """The month's figures, the budgets with the fullest first, spend over a range by its unit of time and one group, and
-    by each group of ``tables`` alone."""
+    """The month's figures, the budgets with the fullest first, spend over a range by its unit of time and one group,
+    and by each group of ``tables`` alone."""
 
     tiles: MonthTiles
     budgets: tuple[BudgetUse, ...]

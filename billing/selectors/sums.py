@@ -34,8 +34,8 @@ _ALWAYS: Final = ("entries", "recorded_at")
 #: measures that a row of the ledger just has; the others are worked out from it
 _PLAIN: Final = frozenset({*_ALWAYS, "requests", "input_tokens", "output_tokens", "list_cost", "effective_cost"})
 
-#: Whether days are of the organisation's zone, and that zone the same for PostgreSQL as for Python; which of them are not
-#: what their rows say; and what to read in their place.
+#: Whether days are of the organisation's zone, and that zone the same for PostgreSQL as for Python; which of them are
+#: not what their rows say; and what to read in their place.
 _DAYS: Final = """kept AS MATERIALIZED (
     SELECT EXISTS (SELECT FROM billing_rollupzone WHERE org_id = %s AND time_zone = %s) AND NOT EXISTS (
         SELECT FROM day_spans CROSS JOIN LATERAL (VALUES (starts, first), (ends, last)) AS bounds (moment, day)
@@ -93,7 +93,8 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The questions of one statement, which look at the same rows but for the bounds. A question's place is its number."""
+    """The questions of one statement, which look at the same rows but for the bounds. A question's place is its
+    number."""
 
     org_id: Any
     zone: ZoneInfo
@@ -102,8 +103,8 @@ class _Batch:
 
     @property
     def filters(self) -> LedgerFilters:
-        """From the first moment of any to the last. Rows have these bounds in words, though spans say more: they keep the
-        planner from partitions that are not meant."""
+        """From the first moment of any to the last. Rows have these bounds in words, though spans say more: they keep
+        the planner from partitions that are not meant."""
         starts, ends = zip(*(question.span for question in self.questions), strict=True)
         return replace(self.questions[0].filters, start=min(starts), end=max(ends))
 
@@ -133,8 +134,8 @@ class _Batch:
 def add_up(actor: Actor, questions: Iterable[Question]) -> dict[Question, list[Sums]]:
     """Sum one organisation's ledger for each question, in as few statements as there are cubes and filters.
 
-    The dearest group comes first where ``effective_cost`` is asked for and time is not the first group; else they are in
-    the order of their keys. The caller has checked who is asking.
+    The dearest group comes first where ``effective_cost`` is asked for and time is not the first group; else they are
+    in the order of their keys. The caller has checked who is asking.
     """
     found: dict[Question, list[Sums]] = {}
     for batch in _make_batches(actor, questions):
@@ -160,8 +161,9 @@ def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
 
 
 def _fits(batch: _Batch, other: _Batch) -> bool:
-    """Whether one statement should answer both. Not of the fine cubes, which are a tag's or large; not where one asks for
-    what would be worked out for the rows of the other too; and where they share groups, these are in one order."""
+    """Whether one statement should answer both. Not of the fine cubes, which are a tag's or large; not where one asks
+    for what would be worked out for the rows of the other too; and where they share groups, these are in one
+    order."""
     if other.choice is None or not other.choice.by_quarter or batch.choice != other.choice:
         return False
     if not _PLAIN.issuperset([*batch.measures, *other.measures]):

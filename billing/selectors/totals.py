@@ -21,7 +21,8 @@ MEASURES: Final = (
 class Totals:
     """Sums over rows of the ledger. ``savings`` holds only the mechanisms that are not zero.
 
-    ``input_tokens`` and ``output_tokens`` are of every class: cached, cache-writing and audio ones are inside them, as in the ledger.
+    ``input_tokens`` and ``output_tokens`` are of every class: cached, cache-writing and audio ones are inside them,
+    as in the ledger.
     """
 
     requests: int = 0

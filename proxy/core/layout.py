@@ -42,7 +42,7 @@ def _make(scopes: tuple[Scope, ...], rates: tuple[Rate, ...]) -> Layout:
         counters=counters,
         keys=(*counters, *(key for pair in windows for key in pair), *(before.counter for _, _, before in rolling)),
         numbers=tuple(_numbers(scopes, rates)),
-        windows="".join(f"{rate.log}\n{rate.total}\n{rate.window_ms}\n" for rate in rates),
+        windows="".join(f"{rate.name} {rate.window_ms}\n" for rate in rates),
         ladders=tuple((place, scope) for place, scope in enumerate(scopes, 1) if scope.steps),
         rolling=len(rolling),
         closes_ms=min((scope.ends_ms + ADMISSION_MS for scope in scopes if scope.has_rollover), default=_NEVER_MS),

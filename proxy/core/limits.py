@@ -15,7 +15,8 @@ from tenants.snapshots import BudgetSnapshot, KeySnapshot, OrgSnapshot, RateLimi
 _MINUTE_MS: Final = 60_000
 #: a call belongs to the period in which it came, and may still be sending its body when that is over
 ADMISSION_MS: Final = 60_000
-#: from so long after a period's start on it has what was left of the one before; the second minute is for clocks that differ
+#: from so long after a period's start on it has what was left of the one before; the second minute is for clocks that
+#: differ
 ROLLS_AFTER_MS: Final = 2 * ADMISSION_MS
 _BLOCK: Final = BudgetAction.BLOCK.value
 _ORGANIZATION: Final = BudgetScope.ORGANIZATION.value
@@ -86,8 +87,8 @@ def list_own(budgets: Iterable[BudgetSnapshot]) -> frozenset[Place]:
 
 
 def is_lifted(budget: BudgetSnapshot, subject: str, own: frozenset[Place]) -> bool:
-    """Whether a default does not hold a subject, which has its own. One of its own that counts everywhere lifts narrowed
-    defaults too; a narrowed one lifts its like only."""
+    """Whether a default does not hold a subject, which has its own. One of its own that counts everywhere lifts
+    narrowed defaults too; a narrowed one lifts its like only."""
     if budget.subject:
         return False
     return any((budget.scope, subject, budget.period, within) in own for within in ("", budget.within))
@@ -184,8 +185,8 @@ def _increase_of(budget: BudgetSnapshot, minute: int) -> int:
 
 
 def _hard_share(budget: BudgetSnapshot) -> int | None:
-    """The per cent of a budget from which on it refuses; None for one that never does. A ladder's block is a limit like any
-    other; its other rungs say from when on calls are made cheaper."""
+    """The per cent of a budget from which on it refuses; None for one that never does. A ladder's block is a limit
+    like any other; its other rungs say from when on calls are made cheaper."""
     if budget.action == _BLOCK:
         return 100
     return next((rung.at for rung in budget.ladder if rung.rung == RungKind.BLOCK), None)
@@ -234,6 +235,7 @@ def _make_scope(org: OrgSnapshot, budget: BudgetSnapshot, subject: str, at_ms: i
 
 @lru_cache(maxsize=16_384)
 def _bounds_ms(period: str, time_zone: str, minute: int) -> tuple[int, int]:
-    """The period's bounds in ms. Every bound lies on a whole minute, in every zone since 1972, so a minute has one answer."""
+    """The period's bounds in ms. Every bound lies on a whole minute, in every zone since 1972, so a minute has one
+    answer."""
     start, end = period_bounds(period, from_ms(minute * _MINUTE_MS), time_zone)
     return to_ms(start), to_ms(end)

@@ -26,8 +26,8 @@ def find_rates(
 ) -> tuple[Rate, ...]:
     """Every window on the call's path.
 
-    A limit with a subject stands in for the default of its scope, unit and window; of several, the lowest counts. One that
-    counts everywhere stands in for a narrowed default too; a narrowed one for its like only.
+    A limit with a subject stands in for the default of its scope, unit and window; of several, the lowest counts. One
+    that counts everywhere stands in for a narrowed default too; a narrowed one for its like only.
     """
     if not org.rate_limits:
         return ()
@@ -99,8 +99,7 @@ def _make_rate(org: OrgSnapshot, place: _Place, limits: Mapping[LimitUnit, RateL
         is_shadow=is_shadow,
         within_scope=within_scope,
         within=within,
-        log=f"{name}:calls",
-        total=f"{name}:total",
+        name=name,
         requests=requests,
         tokens=tokens,
         nanos=nanos,

@@ -100,13 +100,13 @@ class Limits:
 
     @property
     def spent(self) -> Mapping[str, int]:
-        """What this process knows of the spend of budgets that degrade: nano-USD by counter, as it was when a step of the
-        ladder was crossed last."""
+        """What this process knows of the spend of budgets that degrade: nano-USD by counter, as it was when a step of
+        the ladder was crossed last."""
         return self._spent
 
     async def admit(self, plan: Plan, entry: Entry, decide: Callable[[Mapping[str, int]], Plan]) -> tuple[Plan, Hold]:
-        """As ``reserve``, for a first attempt. Where a budget has crossed a step of its ladder since the call was planned,
-        it is planned anew with what is known now: gives the plan that holds, too."""
+        """As ``reserve``, for a first attempt. Where a budget has crossed a step of its ladder since the call was
+        planned, it is planned anew with what is known now: gives the plan that holds, too."""
         for _ in range(_PLANS):
             try:
                 return plan, await self.reserve(plan, entry)

@@ -89,12 +89,13 @@ end
 -- tables of id, at, requests, tokens and nanos, all of the same windows.
 local function adjust(windows, calls, now)
     local logs, keys, lengths = {}, {}, {}
-    for log, key, window in string.gmatch(windows, '([^\n]+)\n([^\n]+)\n(%d+)\n') do
+    for name, window in string.gmatch(windows, '([^ \n]+) (%d+)\n') do
+        local log = name .. ':calls'
         if window == '0' then
             for _, one in ipairs(calls) do call('SREM', log, one.id) end
         else
             local place = #keys + 1
-            logs[place], keys[place], lengths[place] = log, key, tonumber(window)
+            logs[place], keys[place], lengths[place] = log, name .. ':total', tonumber(window)
         end
     end
     if #keys == 0 then return end

@@ -3,8 +3,8 @@
 -- KEYS  1 epoch   2 what became of the hold   3 the hold   4 leases   5.. the counters, hashes with
 --       s = settled nanos, h = held nanos; then for each window its log and its total; then, of budgets to whose limit
 --       is added what was left of the period before, that period's counters
--- ARGV  1 hold id   2 the ledger row as it stands, JSON   4 of each window its log, its total and its length, a line each,
---       for the hold to remember
+-- ARGV  1 hold id   2 the ledger row as it stands, JSON   4 of each window what its keys begin with
+--       and its length, a line each, for the hold to remember
 --       3 numbers, as little-endian doubles:
 --         1 now, ms             2 end of lease, ms      3 attempt number, from 1
 --         4 pico-USD whatever the answer                5 pico-USD an output token (of all choices)

@@ -43,7 +43,8 @@ def test_keys_and_numbers_are_in_the_order_in_which_the_script_reads_them() -> N
     assert found.counters == (one.counter, two.counter)
     logs = (window.log, window.total, under_way.log, under_way.total)
     assert found.keys == (one.counter, two.counter, *logs, two.before.counter)
-    assert found.windows == f"{logs[0]}\n{logs[1]}\n60000\n{logs[2]}\n{logs[3]}\n0\n"
+    assert found.windows == f"{window.name} 60000\n{under_way.name} 0\n"
+    assert logs == tuple(f"{each.name}:{what}" for each in found.rates for what in ("calls", "total"))
     assert found.numbers == (
         *(-1, one.is_whole, one.kept_until_ms, False),
         *(two.limit, two.is_whole, two.kept_until_ms, False),

@@ -323,8 +323,7 @@ class SlidingWindow(RuleBasedStateMachine):
         tokens, nanos = call.tokens * share // 100, call.nanos * share // 100
         assert self.till.settle(hold_id, nanos, now=self.now, tokens=tokens) == 1
         assert self.till.settle(hold_id, nanos, now=self.now, tokens=tokens) == 0
-        for happened in self.happened:
-            happened[hold_id].amounts = [1, tokens, nanos]
+        self.change(hold_id, [1, tokens, nanos])
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -332,8 +331,13 @@ class SlidingWindow(RuleBasedStateMachine):
         hold_id = data.draw(st.sampled_from(sorted(self.held)))
         del self.held[hold_id]
         assert self.till.give_up(hold_id, now=self.now) == 1
-        for happened in self.happened:
-            happened[hold_id].amounts = [0, 0, 0]
+        self.change(hold_id, [0, 0, 0])
+
+    def change(self, hold_id: str, amounts: list[int]) -> None:
+        """In the windows that the call is still in: what has left one stays as it was until it is forgotten."""
+        for happened, length in zip(self.happened, self.LENGTHS, strict=True):
+            if happened[hold_id].at > self.now - length:
+                happened[hold_id].amounts = amounts
 
     @invariant()
     def no_window_holds_more_than_its_limits(self) -> None:

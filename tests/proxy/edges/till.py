@@ -119,7 +119,7 @@ class Till:
         for place, line in enumerate(lines, 1):
             if line.band:
                 numbers += (place, *line.band)
-        text = "".join(f"{window.log}\n{window.total}\n{window.ms}\n" for window in windows)
+        text = "".join(f"{window.name} {window.ms}\n" for window in windows)
         arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers), text]
         answer = cast("list[Any]", self._run(RESERVE, keys, arguments))
         # What it says of windows and of shadows, where there are any.
