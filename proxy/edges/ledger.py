@@ -133,7 +133,7 @@ class Ledger:
         stream = keyspace.ledger_key(shard)
         if entry.hold is not None:
             self._limits.forget(hold_id)
-            settle = Settle(hold_id, row["effective_cost"], event, _tokens_used(entry))
+            settle = Settle(hold_id, row["effective_cost"], event, _tokens_used(entry), counters=len(entry.counters))
             self._post(
                 lambda: self._settles.send(shard, settle),
                 lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,

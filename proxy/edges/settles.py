@@ -15,19 +15,21 @@ from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailab
 SETTLE: Final = Script("settle", shares="rates")
 #: what became of a hold is remembered for so long
 MARK_KEPT_MS: Final = 7 * 86_400_000
-#: no script keeps the others waiting for longer than these take
+#: no script keeps the others waiting for longer than these take: so many calls, and so many counters of theirs
 _MOST_TOGETHER: Final = 16
+_MOST_COUNTERS: Final = 500
 
 
 class Settle(NamedTuple):
     """The end of a hold: ``cost`` in nano-USD, its ledger event, the ``tokens`` that windows are told of, or nothing
-    for those that were reserved, and the ``mark`` that is left behind."""
+    for those that were reserved, the ``mark`` that is left behind, and how many ``counters`` the hold is in."""
 
     hold_id: str
     cost: int
     event: bytes
     tokens: int | bytes
     mark: str = ""
+    counters: int = 0
 
 
 _Gathered = tuple[Settle, Answer]
@@ -53,7 +55,7 @@ class Settles:
         gathered.append((settle, answer))
         if len(gathered) == 1:
             loop.call_soon(self._flush, shard)
-        elif len(gathered) == _MOST_TOGETHER:
+        if len(gathered) == _MOST_TOGETHER or sum(each.counters for each, _ in gathered) >= _MOST_COUNTERS:
             self._flush(shard)
         return answer
 
@@ -78,7 +80,7 @@ class Settles:
             for (_, answer), settled in zip(gathered, done.result(), strict=True):
                 answer.set_result(settled)
         elif isinstance(error, hiredis.ReplyError) and len(gathered) > 1:
-            # One of them cannot be settled, and nothing was written: the others must not wait for it.
+            # One of them cannot be read, so that nothing was written: the others must not wait for it.
             for one in gathered:
                 self._run(shard, [one])
         else:
@@ -92,7 +94,7 @@ def settle_command(
     """Keys and arguments of settle.lua. ``only_before``: holds whose lease ends later, in ms, are left alone."""
     keys = [keyspace.leases_key(shard), keyspace.ledger_key(shard)]
     arguments: list[Argument] = [now_ms, only_before, MARK_KEPT_MS]
-    for hold_id, cost, event, tokens, mark in settles:
+    for hold_id, cost, event, tokens, mark, _ in settles:
         keys += (keyspace.closed_key(shard, hold_id), keyspace.hold_key(shard, hold_id))
         arguments += (hold_id, cost, event, tokens, mark)
     return keys, arguments

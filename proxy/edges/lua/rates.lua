@@ -33,12 +33,13 @@ local function write_total(key, total)
     call('SETRANGE', key, 0, pack('<ddddd', total[1], total[2], total[3], total[SEEN], total[ENDS]))
 end
 
--- A window is kept for a minute after its last member has left it, or half of that: so it is not said for every call.
+-- A window is kept for a minute after its last member has left it, or half of that: so it is not said for every call. A log
+-- that became empty meanwhile has lost its own end: then the last time that it was said is a whole window ago.
 local KEPT = 60000
 
 local function add_to_window(log, key, window, now, member, total)
     call('ZADD', log, now, member)
-    local is_renewed = total[ENDS] - now <= window + KEPT / 2
+    local is_renewed = total[ENDS] - now <= math.max(window + KEPT / 2, KEPT)
     if is_renewed then total[ENDS] = now + window + KEPT end
     write_total(key, total)
     if is_renewed then
@@ -92,7 +93,8 @@ local function adjust(windows, calls, now)
     for name, window in string.gmatch(windows, '([^ \n]+) (%d+)\n') do
         local log = name .. ':calls'
         if window == '0' then
-            for _, one in ipairs(calls) do call('SREM', log, one.id) end
+            -- in a hold of the version before, this names a key of another kind
+            for _, one in ipairs(calls) do redis.pcall('SREM', log, one.id) end
         else
             local place = #keys + 1
             logs[place], keys[place], lengths[place] = log, name .. ':total', tonumber(window)

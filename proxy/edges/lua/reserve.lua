@@ -182,7 +182,8 @@ local function find_full(total, at, log, key, moment)
     for unit = 1, 3 do
         local limit, more = number[at + LENGTH + unit], needed[unit]
         if limit >= 0 and more > 0 and total[unit] + more > limit then
-            if total[SEEN] and moment > total[SEEN] then forget(log, key, total, moment) end
+            -- or behind it: another process's clock is ahead
+            if total[SEEN] and moment ~= total[SEEN] then forget(log, key, total, moment) end
             if total[unit] + more > limit then return unit end
         end
     end
@@ -194,6 +195,8 @@ for place = 1, windows do
     if window == 0 then
         total = {call('SCARD', log), 0, 0}
     else
+        -- without its total a log says nothing
+        if not values[2 + place] then call('DEL', log) end
         total = read_total(values[2 + place])
         if moment >= total[SEEN] + FORGOTTEN_EVERY then forget(log, key, total, moment) end
     end

@@ -10,6 +10,9 @@
 -- What is left behind ('reaped ...') tells a worker that was only asleep what the reaper posted in its name.
 -- Calls that end together mostly have the same counters and windows: each of those is written once for all of them.
 local HEAD, A_HOLD = 3, 5
+-- Beyond this a Lua number is not exact, or not for long. More than that of a call is of a tenant's own upstream that
+-- reports what cannot be: it is added to counters by itself, and counts no further in windows.
+local MOST = 1e15
 local now, only_before = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local answers, gone, keys, ids = {}, {}, {}, {}
@@ -44,36 +47,16 @@ for place = 1, (#KEYS - 2) / 2 do
             end
             calls[#calls + 1] = {
                 id = id, at = tonumber(hold[5]), requests = 0,
-                tokens = tokens == '' and 0 or tonumber(tokens) - reserved, nanos = tonumber(cost) - amount,
+                tokens = tokens == '' and 0 or math.min(tonumber(tokens), MOST) - reserved,
+                nanos = math.min(tonumber(cost), MOST) - amount,
             }
         end
     end
 end
 if #ids == 0 then return answers end
 
--- Nothing from here on may fail: what is read above is written whole. Beyond MOST a Lua number is not exact: such a cost is
--- added by itself, and one that would overflow the counter stays where it is.
-local MOST = 1e15
-local moved = {}
-for counters, sums in pairs(spent) do
-    local together, apart = 0, {}
-    for _, cost in ipairs(sums.costs) do
-        if tonumber(cost) < MOST and together < MOST then
-            together = together + tonumber(cost)
-        else
-            apart[#apart + 1] = cost
-        end
-    end
-    for counter in string.gmatch(counters, '[^\n]+') do
-        redis.pcall('HINCRBY', counter, 'h', whole(-sums.held))
-        redis.pcall('HINCRBY', counter, 's', whole(together))
-        for _, cost in ipairs(apart) do redis.pcall('HINCRBY', counter, 's', cost) end
-        moved[#moved + 1] = counter
-    end
-end
--- whoever watches budgets need not look at those that stood still
-if #moved > 0 then call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', unpack(moved)) end
-for windows, calls in pairs(ended) do adjust(windows, calls, now) end
+-- First what must happen once, then the counters: whatever fails from here on, a hold is not settled twice, and the next
+-- recount sets right what is missing.
 call('DEL', unpack(keys))
 call('ZREM', KEYS[1], unpack(ids))
 for place, answer in ipairs(answers) do
@@ -83,4 +66,29 @@ for place, answer in ipairs(answers) do
         if ARGV[at + 5] ~= '' then call('SET', KEYS[1 + 2 * place], ARGV[at + 5], 'PX', ARGV[3]) end
     end
 end
+
+-- A cost that would overflow a counter stays out of it.
+local watched = string.match(KEYS[1], '^[^:]*') .. ':moved'
+for counters, sums in pairs(spent) do
+    local together, apart = 0, {}
+    for _, cost in ipairs(sums.costs) do
+        if tonumber(cost) < MOST and together < MOST then
+            together = together + tonumber(cost)
+        else
+            apart[#apart + 1] = cost
+        end
+    end
+    local moved = {}
+    for counter in string.gmatch(counters, '[^\n]+') do
+        redis.pcall('HINCRBY', counter, 'h', whole(-sums.held))
+        redis.pcall('HINCRBY', counter, 's', whole(together))
+        for _, cost in ipairs(apart) do redis.pcall('HINCRBY', counter, 's', cost) end
+        moved[#moved + 1] = counter
+    end
+    -- Whoever watches budgets need not look at those that stood still. So many at a time as Lua's stack takes.
+    for first = 1, #moved, 1000 do
+        call('SADD', watched, unpack(moved, first, math.min(first + 999, #moved)))
+    end
+end
+for windows, calls in pairs(ended) do adjust(windows, calls, now) end
 return answers

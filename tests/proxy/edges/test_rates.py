@@ -136,6 +136,24 @@ class TestWindow:
             admit(till, name, window, at=at)
             assert [client().pttl(key) > MINUTE for key in (window.log, window.total)] == [is_renewed] * 2
 
+    @pytest.mark.parametrize("ms", [1_000, 10_000, 30_000, MINUTE])
+    def test_a_log_that_was_emptied_is_kept_no_longer_than_its_total(self, till: Till, window: Window, ms: int) -> None:
+        """Else the total would be forgotten alone, and the next calls would take the log off a new one."""
+        window = Window(window.name, ms, requests=3)
+        for at in (0, ms, ms + 1, 2 * ms + 1, 5 * ms):
+            admit(till, f"call-{at}", window, at=at)
+            assert client().pexpiretime(window.log) == client().pexpiretime(window.total) > 0
+
+    def test_a_log_without_its_total_says_nothing(self, till: Till, window: Window) -> None:
+        client().zadd(window.log, {f"old-{number}#1 1 10 10": NOW - MINUTE for number in range(5)})
+        assert [admit(till, name, window, at=1)[0] for name in "abcd"] == [ADMITTED] * 3 + [-5]
+        assert sums(window) == (3, 300, 300)
+
+    def test_a_clock_that_is_ahead_keeps_nobody_out_for_long(self, till: Till, window: Window) -> None:
+        admit(till, "ahead", window, at=10 * MINUTE)
+        assert [admit(till, name, window)[0] for name in "abc"] == [ADMITTED, ADMITTED, -5]
+        assert [admit(till, name, window, at=MINUTE)[0] for name in "def"] == [ADMITTED, ADMITTED, -5]
+
     def test_who_is_refused_or_counted_again_leaves_the_sums_right(self, till: Till, window: Window) -> None:
         admit(till, "old", window, tokens=10)
         admit(till, "a", window, at=MINUTE - 1, tokens=900)

@@ -145,6 +145,31 @@ class TestTogether:
         assert till.settle("a", 60, event=EVENT) == 1
         assert (till.read(lines[1]), till.events()) == ((1_060, 7), [EVENT])
 
+    @pytest.mark.parametrize("counters", [500, 1_000])
+    def test_very_many_counters_are_settled_once(self, till: Till, counters: int) -> None:
+        """Sixteen calls, each with as many budgets as there may be and more, and a neighbour among them."""
+        mine = till.line("neighbour")
+        till.reserve("mine", mine, wanted=16)
+        sets = [[till.line(f"{call}-{number}") for number in range(counters)] for call in range(15)]
+        for call, lines in enumerate(sets):
+            till.reserve(f"h{call}", *lines, wanted=16)
+        ends = (*(Settle(f"h{call}", 5, b"{}", b"") for call in range(15)), Settle("mine", 5, b"{}", b""))
+        assert till.settle_together(*ends) == [1] * 16
+        assert till.read(mine) == (5, 0)
+        assert {till.read(line) for lines in sets for line in (lines[0], lines[-1])} == {(5, 0)}
+        assert till.settle_together(*ends) == [0] * 16
+        assert client().scard(keyspace.moved_key(till.shard)) == 15 * counters + 1
+
+    def test_a_hold_of_the_version_before_is_settled(self, till: Till, lines: tuple[Line, Line]) -> None:
+        """Its windows were spelled out, and the calls under way a sorted set."""
+        name = f"{{s{till.shard}}}:rate:acme"
+        client().zadd(f"{name}:0:log", {"a": NOW})
+        text = f"{name}:log\n{name}:sums\n60000\n{name}:0:log\n{name}:0:sums\n0\n"
+        client().hset(keyspace.hold_key(till.shard, "a"), mapping={"windows": text, "tokens": 100, "at": NOW})
+        assert till.settle("a", 60, event=EVENT, tokens=60) == 1
+        assert [till.read(line) for line in lines] == [(1_060, 7)] * 2
+        assert till.events() == [EVENT]
+
     def test_each_stays_in_its_windows_for_as_long_as_it_was_in_them(self, till: Till) -> None:
         name = f"{{s{till.shard}}}:rate:acme"
         short, long, at_once = (Window(f"{name}:{ms}", ms, requests=9, tokens=10_000) for ms in (1_000, 60_000, 0))
