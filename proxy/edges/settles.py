@@ -1,6 +1,6 @@
 """Settles of one tick in one script: calls that end together mostly have the same budgets and windows, which are then
-written once for all of them. At full speed that is ten calls at a time; a call that ends alone is settled alone, and
-no later.
+written once for all of them. At full speed that is seven or eight calls at a time; a call that ends alone is settled
+alone, and no later.
 """
 
 import asyncio
