@@ -28,6 +28,7 @@ NAMES: Final = (
     "answer_sent",
     "before_settle",
     "settle_sent",
+    "settle_answered",
     "drain_inserted",
     "drain_committed",
     "drain_acknowledged",

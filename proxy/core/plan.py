@@ -10,11 +10,13 @@ from proxy.core.layout import lay_out
 from proxy.core.limits import find_scopes
 from proxy.core.rates import cap_output, find_rates
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
-from proxy.types import NO_LIMIT, Bound, Controls, Draft, Endpoint, Plan, Request
+from proxy.types import NO_LIMIT, Bound, Controls, Draft, Endpoint, Layout, Plan, Request
 from tenants.choices import RungKind
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
 
 MAX_PICOS_A_CALL: Final = 2**53
+#: more than an organisation may have, but a default for tags holds each of a call's tags
+MOST_LIMITS_A_CALL: Final = 1_000
 
 
 def make_plan(
@@ -48,6 +50,7 @@ def make_plan(
     scopes = find_scopes(org, key, end_user=end_user, model=model.name, tags=tags, session=session, at_ms=at_ms)
     rates = find_rates(org, key, end_user=end_user, model=model.name, tags=tags, session=session)
     layout = lay_out(scopes, rates)
+    _check_breadth(layout)
     draft, rungs = go_down(Draft(model, price), layout.ladders, spent, org, key, at_ms)
     bound = quick_bound(request, draft.model, draft.price, draft.most_output)
     plan = Plan(
@@ -144,6 +147,17 @@ def _bound(
         has_audio=not request.is_plain and ("audio" in request.body or _hears(request)),
     )
     return _check_countable(bound)
+
+
+def _check_breadth(layout: Layout) -> None:
+    """One script of Valkey's checks all of them, and keeps everybody else waiting meanwhile."""
+    limits = len(layout.scopes) + len(layout.rates)
+    if limits > MOST_LIMITS_A_CALL:
+        raise InvalidRequest(
+            f"{limits} budgets and rate limits count this call, {MOST_LIMITS_A_CALL} at most are taken: send fewer tags.",
+            param="x-costhub-tags",
+            code="too_many_limits",
+        )
 
 
 def _check_countable(bound: Bound) -> Bound:

@@ -124,7 +124,6 @@ class Ledger:
         self._tally.count(entry.org.slug, entry.row)
         if self._tracer is not None:
             self._tracer.note(entry)
-        failpoints.reach("settle_sent")
 
     def _write(self, entry: Entry) -> None:
         row = _finish_row(entry)

@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 
 import hiredis
 
-from costhub.lib import clock, keyspace
+from costhub.lib import clock, failpoints, keyspace
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 
 SETTLE: Final = Script("settle", shares="rates")
 #: what became of a hold is remembered for so long
 MARK_KEPT_MS: Final = 7 * 86_400_000
-#: no script keeps the others waiting for longer than these take: so many calls, and so many counters of theirs
+#: no script keeps the others waiting for longer than these take: so many calls, and about so many counters of theirs
 _MOST_TOGETHER: Final = 16
 _MOST_COUNTERS: Final = 500
 
@@ -55,7 +55,7 @@ class Settles:
         gathered.append((settle, answer))
         if len(gathered) == 1:
             loop.call_soon(self._flush, shard)
-        if len(gathered) == _MOST_TOGETHER or sum(each.counters for each, _ in gathered) >= _MOST_COUNTERS:
+        if len(gathered) == _MOST_TOGETHER or len(gathered) * settle.counters >= _MOST_COUNTERS:
             self._flush(shard)
         return answer
 
@@ -68,6 +68,7 @@ class Settles:
         keys, arguments = settle_command(shard, [settle for settle, _ in gathered], clock.now_ms())
         try:
             sent = self._valkey.run(SETTLE, keys, arguments)
+            failpoints.reach("settle_sent")
         except ValkeyUnavailable as error:
             for _, answer in gathered:
                 answer.set_exception(error)
@@ -76,6 +77,7 @@ class Settles:
 
     def _tell(self, shard: int, gathered: Sequence[_Gathered], done: Answer) -> None:
         error = done.exception()
+        failpoints.reach("settle_answered")
         if error is None:
             for (_, answer), settled in zip(gathered, done.result(), strict=True):
                 answer.set_result(settled)

@@ -22,6 +22,7 @@ IN_THE_PROXY = (
     "answer_sent",
     "before_settle",
     "settle_sent",
+    "settle_answered",
 )
 IN_THE_JOBS = {
     "drain_inserted": "drain_ledger",

@@ -25,8 +25,13 @@ local function amounts_of(member)
 end
 
 local SEEN, ENDS = 4, 5
+-- What is no total is none: a reserve or a settle must not stumble over it.
+local function is_total(value)
+    return value and #value == 40
+end
+
 local function read_total(value)
-    return value and {unpack_numbers('<ddddd', value)} or {0, 0, 0, 0, 0}
+    return is_total(value) and {unpack_numbers('<ddddd', value)} or {0, 0, 0, 0, 0}
 end
 
 local function write_total(key, total)
@@ -59,7 +64,9 @@ local MOST_FORGOTTEN = 1000
 local function forget(log, key, total, moment)
     local old = call('ZRANGEBYSCORE', log, '-inf', moment, 'LIMIT', 0, MOST_FORGOTTEN + 1)
     if #old > MOST_FORGOTTEN then
-        moment = tonumber(call('ZSCORE', log, old[#old])) - 1
+        local last = tonumber(call('ZSCORE', log, old[#old]))
+        -- a moment in which more than that happened is forgotten whole
+        moment = tonumber(call('ZSCORE', log, old[1])) < last and last - 1 or last
         old = call('ZRANGEBYSCORE', log, '-inf', moment)
     end
     total[SEEN] = moment
@@ -105,7 +112,7 @@ local function adjust(windows, calls, now)
         local total, entries = read_total(value), {}
         for _, one in ipairs(calls) do
             local differs = one.requests ~= 0 or one.tokens ~= 0 or one.nanos ~= 0
-            if value and differs and one.at + lengths[place] > now then
+            if is_total(value) and differs and one.at + lengths[place] > now then
                 local at = #entries
                 entries[at + 1] = one.at
                 entries[at + 2] = member_of(one.id .. "'", one.requests, one.tokens, one.nanos)

@@ -196,7 +196,7 @@ for place = 1, windows do
         total = {call('SCARD', log), 0, 0}
     else
         -- without its total a log says nothing
-        if not values[2 + place] then call('DEL', log) end
+        if not is_total(values[2 + place]) then call('DEL', log, key) end
         total = read_total(values[2 + place])
         if moment >= total[SEEN] + FORGOTTEN_EVERY then forget(log, key, total, moment) end
     end

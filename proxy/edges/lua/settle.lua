@@ -57,14 +57,15 @@ if #ids == 0 then return answers end
 
 -- First what must happen once, then the counters: whatever fails from here on, a hold is not settled twice, and the next
 -- recount sets right what is missing.
+for place, answer in ipairs(answers) do
+    local at = HEAD + (place - 1) * A_HOLD
+    if answer == 1 then call('XADD', KEYS[2], '*', 'e', ARGV[at + 3]) end
+end
 call('DEL', unpack(keys))
 call('ZREM', KEYS[1], unpack(ids))
 for place, answer in ipairs(answers) do
-    if answer == 1 then
-        local at = HEAD + (place - 1) * A_HOLD
-        call('XADD', KEYS[2], '*', 'e', ARGV[at + 3])
-        if ARGV[at + 5] ~= '' then call('SET', KEYS[1 + 2 * place], ARGV[at + 5], 'PX', ARGV[3]) end
-    end
+    local mark = ARGV[HEAD + (place - 1) * A_HOLD + 5]
+    if answer == 1 and mark ~= '' then call('SET', KEYS[1 + 2 * place], mark, 'PX', ARGV[3]) end
 end
 
 -- A cost that would overflow a counter stays out of it.

@@ -198,3 +198,14 @@ def test_an_answer_is_cut_for_a_window_only_where_the_counted_input_leaves_no_ro
     tight = plan_for(talkative, org=replace(ORG, rate_limits=(replace(limit, amount=1_200),)))
     assert tight.bound.max_output == 1_200 - tight.bound.input_tokens < 1_000
     assert plan_for(make_chat(max_tokens=10), org=org).bound.is_exact is False
+
+
+def test_a_call_that_too_many_limits_count_is_refused() -> None:
+    """A default for tags holds each of a call's tags: 63 of them and 16 tags are 1,008."""
+    budgets = tuple(make_budget(id=f"tag-{number}", scope="tag", subject="") for number in range(63))
+    org = replace(ORG, budgets=budgets)
+    fifteen = {f"name-{number}": "x" for number in range(15)}
+    assert len(make_plan(make_chat(), Controls(tags=fifteen), KEY, org, NOON_MS).scopes) == 945
+    with pytest.raises(InvalidRequest, match="1008 budgets and rate limits count this call, 1000 at most") as caught:
+        make_plan(make_chat(), Controls(tags=fifteen | {"one": "more"}), KEY, org, NOON_MS)
+    assert (caught.value.status, caught.value.param) == (400, "x-costhub-tags")

@@ -144,6 +144,20 @@ class TestWindow:
             admit(till, f"call-{at}", window, at=at)
             assert client().pexpiretime(window.log) == client().pexpiretime(window.total) > 0
 
+    def test_a_moment_in_which_very_much_happened_is_forgotten_whole(self, till: Till, window: Window) -> None:
+        window = Window(window.name, MINUTE, requests=5_000)
+        client().zadd(window.log, {f"{number}#1 1 10 10": NOW for number in range(1_500)})
+        client().set(window.total, pack("<5d", 1_500, 15_000, 15_000, 0, NOW))
+        assert admit(till, "late", window, at=MINUTE)[5] == [1, 100, 100]
+
+    @pytest.mark.parametrize("total", [b"", b"short", b"x" * 41])
+    def test_what_is_no_total_is_none(self, till: Till, window: Window, total: bytes) -> None:
+        admit(till, "a", window)
+        client().set(window.total, total)
+        assert till.settle("a", 50, now=NOW + 5, tokens=50) == 1
+        assert till.read(till.line("org")) == (50, 0)
+        assert [admit(till, name, window, at=10)[5] for name in "bc"] == [[1, 100, 100], [2, 200, 200]]
+
     def test_a_log_without_its_total_says_nothing(self, till: Till, window: Window) -> None:
         client().zadd(window.log, {f"old-{number}#1 1 10 10": NOW - MINUTE for number in range(5)})
         assert [admit(till, name, window, at=1)[0] for name in "abcd"] == [ADMITTED] * 3 + [-5]
