@@ -26,8 +26,8 @@ from proxy.core.controls import parse_controls  # noqa: E402
 from proxy.core.plan import make_plan  # noqa: E402
 from proxy.core.row import add_attempts, add_plan, add_request, dump_row, open_row  # noqa: E402
 from proxy.core.wire import parse_request, upstream_body  # noqa: E402
-from proxy.edges.entry import Entry  # noqa: E402
-from proxy.edges.limits import _reserve_command  # noqa: E402
+from proxy.edges.reserves import Reserve, reserve_command  # noqa: E402
+from proxy.edges.valkey import Argument  # noqa: E402
 from proxy.types import Attempt, Certainty, Endpoint, Hold, Usage  # noqa: E402
 from proxy.upstreams import openai  # noqa: E402
 from tenants.snapshots import (  # noqa: E402
@@ -41,6 +41,8 @@ from tenants.snapshots import (  # noqa: E402
 
 ROUNDS = 60
 REPETITIONS = 200
+#: at full speed so many calls come in one tick
+TOGETHER = 8
 Step = tuple[str, Callable[[], object]]
 
 
@@ -103,11 +105,15 @@ def make_steps() -> Iterator[Step]:
     add_request(row, request)
     add_plan(row, plan)
     yield "write the row as JSON (twice a call)", lambda: dump_row(row)
-    entry = Entry(call.id, call.started_ms, call.started_ns, key, org, row)
-    yield "put the reserve together", lambda: _reserve_command(plan, plan.bound, entry, 1)
-    keys, arguments = _reserve_command(plan, plan.bound, entry, 1)
+    reserves = [Reserve(call.id, 1, plan.bound, None, dump_row(row))] * TOGETHER
+
+    def put_together() -> tuple[list[Argument], list[Argument]]:
+        return reserve_command(org.shard, plan.layout, plan.bands, reserves, call.started_ms)
+
+    yield f"put {TOGETHER} reserves together", put_together
+    keys, arguments = put_together()
     command = (b"EVALSHA", b"0" * 40, len(keys), *keys, *arguments)
-    yield "pack the reserve for the wire", lambda: hiredis.pack_command(command)  # type: ignore[arg-type]
+    yield "pack them for the wire", lambda: hiredis.pack_command(command)  # type: ignore[arg-type]
     yield "write the upstream's body", lambda: upstream_body(request, "small", kind="openai", max_output=100)
     answer, stream = completion(), b"".join(events())
     yield "read an answer", lambda: openai.AnswerReader().read_answer(answer)

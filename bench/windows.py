@@ -1,124 +1,124 @@
 """What limits cost in Valkey: processor time of its process for one reserve and one settle, under budgets alone and
-with rate limits beside them.
+with rate limits and a ladder beside them.
 
-python -m bench.windows [--against FOLDER]   another version's scripts, in turns with these
+python -m bench.windows
 
-Windows are as full as two thousand calls a second keep them: at each call one leaves.
+Windows are as full as two thousand calls a second keep them: at each call one leaves. As at full speed, eight calls
+come in one tick of a worker, and eight end.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Final
-from uuid import UUID
 
 import redis
 
 from bench.machine import cpu_seconds
+from bench.steps import make_tenant
 from costhub.lib import keyspace
 from costhub.stack.valkey import Valkey
-from proxy.edges.settles import Settle, settle_command
-from proxy.edges.valkey import pack_numbers
+from proxy.core.ladders import find_bands
+from proxy.core.layout import lay_out
+from proxy.core.limits import find_scopes
+from proxy.core.rates import find_rates
+from proxy.edges.reserves import RESERVE, Reserve, reserve_command
+from proxy.edges.settles import SETTLE, Settle, settle_command
+from proxy.types import Bound, Layout
+from tenants.snapshots import BudgetSnapshot, RateLimitSnapshot, RungSnapshot
 
-SCRIPTS: Final = Path(__file__).resolve().parent.parent / "proxy" / "edges" / "lua"
 ROUNDS: Final = 15
 CALLS: Final = 2_000
 UNDER_WAY: Final = 32
-#: so many calls end in one tick
 TOGETHER: Final = 8
 CALLS_A_MS: Final = 2
-START_MS: Final = 1_790_000_000_000
+#: in a time to come, so that no counter is forgotten
+START_MS: Final = 4_000_000_000_000
 WINDOW_MS: Final = 2_000
 MUCH: Final = 10**14
+BOUND: Final = Bound(
+    input_tokens=60, max_output=60, choices=1, fixed_picos=10_000_000, output_picos=600_000, is_exact=True
+)
+RUNG: Final = RungSnapshot(90, "shorter_output", max_tokens=10)
+LADDER: Final = BudgetSnapshot("ladder", "project", "", "day", MUCH, "degrade", "ladder", 0, ladder=(RUNG,))
+LIMITS: Final = (
+    *(
+        RateLimitSnapshot(f"{scope}-{unit}", scope, "", unit, MUCH, WINDOW_MS, is_shadow=False)
+        for scope in ("organization", "key")
+        for unit in ("requests", "tokens", "usd")
+    ),
+    RateLimitSnapshot("under-way", "key", "", "concurrent", MUCH, 0, is_shadow=False),
+)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main() -> int:
     """Print microseconds a call: the least and the median of the rounds, because other work makes all of them
     longer."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--against", type=Path)
-    against = parser.parse_args(arguments).against
-    folders = {"these": SCRIPTS} | ({"the others": against} if against else {})
     with _server() as (store, pid):
-        tills = {
-            (name, windows): _Till(store, pid, folder, 2 * place + windows, windows)
-            for place, (name, folder) in enumerate(folders.items())
-            for windows in (False, True)
-        }
+        tills = {has_limits: _Till(store, pid, has_limits) for has_limits in (False, True)}
         for till in tills.values():
             till.serve(CALLS)
-        found: dict[tuple[str, bool], list[float]] = {which: [] for which in tills}
+        found: dict[bool, list[float]] = {which: [] for which in tills}
         for _ in range(ROUNDS):
             for which, till in tills.items():
                 found[which].append(till.serve(CALLS))
-    for name in folders:
-        for how, pick in (("least", min), ("median", median)):
-            alone, limited = (pick(found[name, windows]) for windows in (False, True))
-            print(f"{name}, {how}: {alone:.0f} us under four budgets, {limited:.0f} us with limits")
+    for how, pick in (("least", min), ("median", median)):
+        alone, limited = (pick(found[has_limits]) for has_limits in (False, True))
+        print(f"{how}: {alone:.0f} us under four budgets, {limited:.0f} us with limits")
     return 0
 
 
 class _Till:
     """Calls of one key on one shard. ``serve`` says how many microseconds of Valkey each took."""
 
-    def __init__(self, store: redis.Redis, pid: int, folder: Path, shard: int, has_windows: bool) -> None:
-        self._store, self._pid, self._shard, self._has_windows = store, pid, shard, has_windows
-        self._tag = keyspace.tag(shard)
-        shared = (folder / "rates.lua").read_bytes()
-        self._reserve, self._settle = (
-            store.script_load(shared + (folder / f"{name}.lua").read_bytes()) for name in ("reserve", "settle")
-        )
+    def __init__(self, store: redis.Redis, pid: int, has_limits: bool) -> None:
+        self._store, self._pid, self._shard = store, pid, int(has_limits)
+        self._layout = _lay_out(has_limits)
+        self._bands = find_bands(self._layout.ladders, {})
+        store.set(keyspace.epoch_key(self._shard), "first")
+        self._reserve, self._settle = (store.script_load(script.source) for script in (RESERVE, SETTLE))
         self._calls = 0
-        store.set(keyspace.epoch_key(shard), "first")
 
     def serve(self, calls: int) -> float:
         before = cpu_seconds(self._pid)
         pipe = self._store.pipeline(transaction=False)
-        for _ in range(calls):
-            self._calls += 1
+        for number in range(calls // TOGETHER):
             self._add(pipe)
-            if self._calls % UNDER_WAY == 0:
+            if number % (UNDER_WAY // TOGETHER) == 0:
                 pipe.execute()
         pipe.execute()
         return (cpu_seconds(self._pid) - before) / calls * 1e6
 
     def _add(self, pipe: redis.client.Pipeline) -> None:
         now = START_MS + self._calls // CALLS_A_MS
-        budgets = [str(UUID(int=number)) for number in range(5 if self._has_windows else 4)]
-        counters = [keyspace.counter_key(self._shard, f"{budget}.0", budget, START_MS) for budget in budgets]
-        head = [now, now + 45_000, 1, 10_000_000, 600_000, 60, 16, True, -1, len(counters), 60, 1]
-        numbers = [*head, 0]
-        for _ in counters[:4]:
-            numbers += (MUCH, True, 4 * 10**12, False)
-        hold_id = f"call-{self._calls:028d}"
-        keys = [
-            keyspace.epoch_key(self._shard),
-            keyspace.closed_key(self._shard, hold_id),
-            keyspace.hold_key(self._shard, hold_id),
-            keyspace.leases_key(self._shard),
-            *counters,
-        ]
-        text = ""
-        if self._has_windows:
-            numbers += (-1, True, 4 * 10**12, False)
-            for name, ms, tokens in (("org", WINDOW_MS, 10**12), ("key", WINDOW_MS, 10**12), ("now", 0, -1)):
-                base = f"{self._tag}:rate:{name:020}"
-                keys += [f"{base}:calls", f"{base}:total"]
-                numbers += (ms, 10**9, tokens, MUCH if ms else -1, False)
-                text += f"{base} {ms}\n"
-            numbers += (5, 0, MUCH)
-        pipe.evalsha(self._reserve, len(keys), *keys, hold_id, b"{}" * 400, pack_numbers(numbers), text)
-        if self._calls % TOGETHER == 0 and self._calls > UNDER_WAY:
-            ended = range(self._calls - UNDER_WAY - TOGETHER + 1, self._calls - UNDER_WAY + 1)
-            settles = [Settle(f"call-{call:028d}", 30_000, b"{}" * 500, 80) for call in ended]
-            named, arguments = settle_command(self._shard, settles, now)
-            pipe.evalsha(self._settle, len(named), *named, *arguments)
+        coming = [_name(self._calls + each) for each in range(TOGETHER)]
+        reserves = [Reserve(name, 1, BOUND, None, b"{}" * 400) for name in coming]
+        keys, arguments = reserve_command(self._shard, self._layout, self._bands, reserves, now)
+        pipe.evalsha(self._reserve, len(keys), *keys, *arguments)
+        if self._calls >= UNDER_WAY:
+            ended = [_name(self._calls - UNDER_WAY + each) for each in range(TOGETHER)]
+            settles = [Settle(name, 30_000, b"{}" * 500, 80) for name in ended]
+            named, terms = settle_command(self._shard, settles, now)
+            pipe.evalsha(self._settle, len(named), *named, *terms)
             pipe.xtrim(keyspace.ledger_key(self._shard), maxlen=100)
+        self._calls += TOGETHER
+
+
+def _name(call: int) -> str:
+    return f"019a-{call:031d}"
+
+
+def _lay_out(has_limits: bool) -> Layout:
+    org, key = make_tenant()
+    if has_limits:
+        org = replace(org, budgets=(*org.budgets, LADDER), rate_limits=LIMITS)
+    scopes = find_scopes(org, key, end_user="ann", model="small", tags={}, session="", at_ms=START_MS)
+    return lay_out(scopes, find_rates(org, key, end_user="ann", model="small", tags={}, session=""))
 
 
 @contextmanager
@@ -138,4 +138,4 @@ def _server() -> Iterator[tuple[redis.Redis, int]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

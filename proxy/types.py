@@ -196,9 +196,10 @@ class Layout(NamedTuple):
     scopes: tuple[Scope, ...]
     rates: tuple[Rate, ...]
     counters: tuple[str, ...]
-    # The keys and numbers of lua/reserve.lua from the counters on, and what a hold remembers of its windows.
+    # The keys and numbers of lua/reserve.lua from the counters on, the numbers packed, and what a hold remembers of its
+    # windows.
     keys: tuple[str, ...]
-    numbers: tuple[int, ...]
+    numbers: bytes
     windows: str
     # The budgets that have a ladder, each with its place from 1.
     ladders: tuple[tuple[int, Scope], ...]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from costhub.lib.net import gate_from_settings
-from proxy.edges import ledger, limits, replays, settles
+from proxy.edges import ledger, replays, reserves, settles
 from proxy.edges.auth import Auth
 from proxy.edges.catalog import Catalog
 from proxy.edges.ledger import Ledger
@@ -43,7 +43,7 @@ async def open_edges() -> Edges:
     back."""
     valkey = Valkey(
         settings.REDIS_URL,
-        [limits.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT, replays.REPLACE_CLAIM],
+        [reserves.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT, replays.REPLACE_CLAIM],
         settings.GOVERNANCE_TIMEOUT_MS,
     )
     await valkey.open()

@@ -5,6 +5,7 @@ Budgets and windows of a path are found once a minute and path (``find_scopes``,
 come back until then: so what follows from them alone is remembered by their identity.
 """
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +30,12 @@ def lay_out(scopes: tuple[Scope, ...], rates: tuple[Rate, ...]) -> Layout:
     return layout
 
 
+def pack_numbers(numbers: Sequence[int]) -> bytes:
+    """Integers below 2**53 as one argument, which a script reads with ``struct.unpack``: many arguments cost both sides
+    several times as much."""
+    return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
 _remembered: Final[dict[tuple[int, int], Layout]] = {}
 
 
@@ -41,7 +48,7 @@ def _make(scopes: tuple[Scope, ...], rates: tuple[Rate, ...]) -> Layout:
         rates=rates,
         counters=counters,
         keys=(*counters, *(key for pair in windows for key in pair), *(before.counter for _, _, before in rolling)),
-        numbers=tuple(_numbers(scopes, rates)),
+        numbers=pack_numbers(_numbers(scopes, rates)),
         windows="".join(f"{rate.name} {rate.window_ms}\n" for rate in rates),
         ladders=tuple((place, scope) for place, scope in enumerate(scopes, 1) if scope.steps),
         rolling=len(rolling),

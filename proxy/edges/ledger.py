@@ -135,7 +135,7 @@ class Ledger:
             settle = Settle(hold_id, row["effective_cost"], event, _tokens_used(entry), counters=len(entry.counters))
             self._post(
                 lambda: self._settles.send(shard, settle),
-                lambda settled: self._after_settle(entry, row, event) if settled == 0 else None,
+                lambda settled: self._after_settle(entry, row, event, settled),
             )
         elif entry.is_hold_unknown and entry.plan is not None:
             entry.counters = entry.plan.layout.counters
@@ -145,13 +145,16 @@ class Ledger:
                     [*_hold_keys(shard, hold_id), stream, *entry.counters],
                     [hold_id, event, MARK_KEPT_MS, clock.now_ms()],
                 ),
-                lambda given_up: self._after_settle(entry, row, event) if given_up == 0 else None,
+                lambda given_up: self._after_settle(entry, row, event, given_up),
             )
         else:
             self._post(lambda: self._valkey.send(b"XADD", stream, b"*", b"e", event), _nothing_more)
 
-    def _after_settle(self, entry: Entry, row: Row, event: bytes) -> None:
-        """There was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
+    def _after_settle(self, entry: Entry, row: Row, event: bytes, settled: int) -> None:
+        """Where there was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
+        failpoints.reach("settle_answered")
+        if settled:
+            return
         shard = entry.org.shard
         keys = [
             keyspace.closed_key(shard, entry.request_id),

@@ -31,25 +31,20 @@ from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
 from proxy.core.row import dump_row
 from proxy.edges import recount
 from proxy.edges.entry import Entry
-from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable, pack_numbers
+from proxy.edges.reserves import RESERVATION_LEASE_SECONDS, Reserve, Reserves
+from proxy.edges.valkey import Argument, OutcomeUnknown, Valkey, ValkeyUnavailable
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
-from proxy.types import NO_LIMIT, RESERVED, Bound, Hold, Plan
+from proxy.types import RESERVED, Bound, Hold, Plan
 
 _log = logging.getLogger(__name__)
 
-#: how long a hold outlives its worker; a living worker renews its own
-RESERVATION_LEASE_SECONDS: Final = 45
 RENEWAL_SECONDS: Final = 10
-#: an answer shorter than this is not worth starting when a budget is nearly spent
-FEWEST_OUTPUT_TOKENS: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 _TRIES: Final = 4
 #: so often a call is planned while budgets cross steps of their ladders
 _PLANS: Final = 20
 #: counters of budgets that degrade
 _MOST_COUNTERS_KNOWN: Final = 50_000
-
-RESERVE: Final = Script("reserve", shares="rates")
 
 
 class _Verdict(IntEnum):
@@ -78,6 +73,7 @@ class Limits:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
+        self._reserves = Reserves(valkey)
         self._open: dict[str, int] = {}
         self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
@@ -162,10 +158,10 @@ class Limits:
     async def _ask(self, plan: Plan, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
         if attempt == 1:
             _check_admission(plan)
-        keys, arguments = _reserve_command(plan, bound, entry, attempt)
+        reserve = Reserve(entry.request_id, attempt, bound, plan.controls.max_cost, dump_row(entry.row))
         began = clock.monotonic_ns()
         try:
-            answer: list[Any] = await self._valkey.run(RESERVE, keys, arguments)
+            answer: list[Any] = await self._reserves.send(entry.org.shard, plan.layout, plan.bands, reserve)
         except asyncio.CancelledError:
             # The caller left while the script ran, or is yet to run: what it holds is given up with the entry.
             entry.is_hold_unknown = True
@@ -235,37 +231,6 @@ class Limits:
                     await self._valkey.send(b"ZADD", keyspace.leases_key(shard), b"XX", *members)
                 except (ValkeyUnavailable, hiredis.ReplyError):
                     _log.warning("leases could not be renewed")
-
-
-def _reserve_command(plan: Plan, bound: Bound, entry: Entry, attempt: int) -> tuple[list[Argument], list[Argument]]:
-    shard, hold_id, layout = entry.org.shard, entry.request_id, plan.layout
-    now = clock.now_ms()
-    max_cost = plan.controls.max_cost
-    keys: list[Argument] = [
-        keyspace.epoch_key(shard),
-        keyspace.closed_key(shard, hold_id),
-        keyspace.hold_key(shard, hold_id),
-        keyspace.leases_key(shard),
-        *layout.keys,
-    ]
-    numbers = [
-        now,
-        now + RESERVATION_LEASE_SECONDS * 1000,
-        attempt,
-        bound.fixed_picos,
-        bound.output_picos,
-        bound.max_output,
-        FEWEST_OUTPUT_TOKENS,
-        bound.is_exact,
-        NO_LIMIT if max_cost is None else max_cost,
-        len(layout.counters),
-        bound.input_tokens,
-        bound.choices,
-        layout.rolling,
-        *layout.numbers,
-        *(number for band in plan.bands for number in band),
-    ]
-    return keys, [hold_id, dump_row(entry.row), pack_numbers(numbers), layout.windows]
 
 
 def _check_admission(plan: Plan) -> None:

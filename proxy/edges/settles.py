@@ -1,23 +1,16 @@
 """Settles of one tick in one script: calls that end together mostly have the same budgets and windows, which are then
-written once for all of them. At full speed that is seven or eight calls at a time; a call that ends alone is settled
-alone, and no later.
-"""
+written once for all of them."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import hiredis
-
 from costhub.lib import clock, failpoints, keyspace
+from proxy.edges.ticks import Tick
 from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
 
 SETTLE: Final = Script("settle", shares="rates")
 #: what became of a hold is remembered for so long
 MARK_KEPT_MS: Final = 7 * 86_400_000
-#: no script keeps the others waiting for longer than these take: so many calls, and about so many counters of theirs
-_MOST_TOGETHER: Final = 16
-_MOST_COUNTERS: Final = 500
 
 
 class Settle(NamedTuple):
@@ -32,15 +25,13 @@ class Settle(NamedTuple):
     counters: int = 0
 
 
-_Gathered = tuple[Settle, Answer]
-
-
 class Settles:
     """Gathers a tick's settles, for each shard."""
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self._gathered: dict[int, list[_Gathered]] = {}
+        # One that cannot be read keeps all from being settled: the others must not wait for it.
+        self._tick: Tick[int, Settle] = Tick(self._send, apart=True)
 
     def send(self, shard: int, settle: Settle) -> Answer:
         """Settle one hold with this tick's others. The future has what settle.lua says of it, and fails as a command's.
@@ -49,45 +40,12 @@ class Settles:
         """
         if not self._valkey.is_connected:
             raise ValkeyUnavailable
-        loop = asyncio.get_running_loop()
-        answer: Answer = loop.create_future()
-        gathered = self._gathered.setdefault(shard, [])
-        gathered.append((settle, answer))
-        if len(gathered) == 1:
-            loop.call_soon(self._flush, shard)
-        if len(gathered) == _MOST_TOGETHER or len(gathered) * settle.counters >= _MOST_COUNTERS:
-            self._flush(shard)
-        return answer
+        return self._tick.add(shard, settle, settle.counters)
 
-    def _flush(self, shard: int) -> None:
-        gathered = self._gathered.pop(shard, None)
-        if gathered:
-            self._run(shard, gathered)
-
-    def _run(self, shard: int, gathered: Sequence[_Gathered]) -> None:
-        keys, arguments = settle_command(shard, [settle for settle, _ in gathered], clock.now_ms())
-        try:
-            sent = self._valkey.run(SETTLE, keys, arguments)
-            failpoints.reach("settle_sent")
-        except ValkeyUnavailable as error:
-            for _, answer in gathered:
-                answer.set_exception(error)
-            return
-        sent.add_done_callback(lambda done: self._tell(shard, gathered, done))
-
-    def _tell(self, shard: int, gathered: Sequence[_Gathered], done: Answer) -> None:
-        error = done.exception()
-        failpoints.reach("settle_answered")
-        if error is None:
-            for (_, answer), settled in zip(gathered, done.result(), strict=True):
-                answer.set_result(settled)
-        elif isinstance(error, hiredis.ReplyError) and len(gathered) > 1:
-            # One of them cannot be read, so that nothing was written: the others must not wait for it.
-            for one in gathered:
-                self._run(shard, [one])
-        else:
-            for _, answer in gathered:
-                answer.set_exception(error)
+    def _send(self, shard: int, settles: Sequence[Settle]) -> Answer:
+        sent = self._valkey.run(SETTLE, *settle_command(shard, settles, clock.now_ms()))
+        failpoints.reach("settle_sent")
+        return sent
 
 
 def settle_command(

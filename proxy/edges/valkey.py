@@ -7,7 +7,6 @@ nothing else: no pool, no cluster, no retries. Whoever sends a command says what
 
 import asyncio
 import logging
-import struct
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,12 +43,6 @@ class Script:
         names = [shares, name] if shares else [name]
         self.source = b"".join((_SCRIPTS / f"{each}.lua").read_bytes() for each in names)
         self.sha = b""
-
-
-def pack_numbers(numbers: Sequence[int]) -> bytes:
-    """Integers below 2**53 as one argument, which a script reads with ``struct.unpack``: many arguments cost both sides
-    several times as much."""
-    return struct.pack(f"<{len(numbers)}d", *numbers)
 
 
 class Valkey:

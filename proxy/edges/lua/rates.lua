@@ -42,8 +42,9 @@ end
 -- that became empty meanwhile has lost its own end: then the last time that it was said is a whole window ago.
 local KEPT = 60000
 
-local function add_to_window(log, key, window, now, member, total)
-    call('ZADD', log, now, member)
+-- ``entries`` are moments and members, in turns.
+local function add_to_window(log, key, window, now, entries, total)
+    call('ZADD', log, unpack(entries))
     local is_renewed = total[ENDS] - now <= math.max(window + KEPT / 2, KEPT)
     if is_renewed then total[ENDS] = now + window + KEPT end
     write_total(key, total)

@@ -14,7 +14,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.core.plan import make_plan
 from proxy.core.wire import parse_request
-from proxy.edges import drain, ledger, limits, reaper, recount, settles
+from proxy.edges import drain, ledger, reaper, recount, reserves, settles
 from proxy.edges.entry import Entry
 from proxy.edges.ledger import Ledger
 from proxy.edges.limits import Limits
@@ -79,7 +79,7 @@ def snapshots(acme: Tenant) -> tuple[OrgSnapshot, KeySnapshot]:
 
 @pytest.fixture
 async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapshot]) -> AsyncIterator[Desk]:
-    scripts = (limits.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT)
+    scripts = (reserves.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT)
     valkey = Valkey(settings.REDIS_URL, scripts, TIMEOUT_MS)
     await valkey.open()
     reserver = Limits(valkey)

@@ -12,11 +12,12 @@ import orjson
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
+from proxy.core.layout import pack_numbers
 from proxy.edges.ledger import CORRECT, GIVE_UP, LATE
-from proxy.edges.limits import RESERVE
 from proxy.edges.recount import REBUILD
+from proxy.edges.reserves import RESERVE
 from proxy.edges.settles import SETTLE, Settle, settle_command
-from proxy.edges.valkey import Script, pack_numbers
+from proxy.edges.valkey import Script
 
 NOW = 1_790_000_000_000
 LEASE = 45_000
@@ -70,6 +71,21 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """What a call asks a reserve for; prices are pico-USD."""
+
+    hold_id: str
+    fixed: int = 0
+    per_token: int = 1000
+    wanted: int = 0
+    is_exact: bool = True
+    max_cost: int = -1
+    attempt: int = 1
+    row: dict[str, Any] | None = None
+    input_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class Till:
     """The scripts on one shard. A hold's fields are kept by Valkey alone: nothing is remembered here."""
 
@@ -103,13 +119,27 @@ class Till:
         now: int = NOW,
         windows: Sequence[Window] = (),
     ) -> list[Any]:
-        """Reserve.lua. Prices are pico-USD: a thousand a token is a nano a token."""
-        numbers = [now, ends, attempt, fixed, per_token, wanted, fewest, is_exact, max_cost, len(lines), 0, 1]
+        """Reserve.lua for one call. Prices are pico-USD: a thousand a token is a nano a token."""
+        ask = Ask(hold_id, fixed, per_token, wanted, is_exact, max_cost, attempt, row)
+        [answer] = self.reserve_together(ask, lines=lines, windows=windows, fewest=fewest, ends=ends, now=now)
+        # What it says of windows and of shadows, where there are any.
+        return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
+
+    def reserve_together(
+        self,
+        *asks: Ask,
+        lines: Sequence[Line],
+        windows: Sequence[Window] = (),
+        fewest: int = 16,
+        ends: int = NOW + LEASE,
+        now: int = NOW,
+    ) -> list[list[Any]]:
+        """Reserve.lua for calls of one path."""
         befores = [(place, line) for place, line in enumerate(lines, 1) if line.before]
-        numbers.append(len(befores))
+        numbers = [now, ends, len(lines), len(befores), fewest]
         for line in lines:
             numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow)
-        keys = [keyspace.epoch_key(self.shard), *self.hold_keys(hold_id), *(line.key for line in lines)]
+        keys = [keyspace.epoch_key(self.shard), self.leases, *(line.key for line in lines)]
         for window in windows:
             keys += (window.log, window.total)
             numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
@@ -120,10 +150,12 @@ class Till:
             if line.band:
                 numbers += (place, *line.band)
         text = "".join(f"{window.name} {window.ms}\n" for window in windows)
-        arguments = [hold_id, orjson.dumps(row or {}), pack_numbers(numbers), text]
-        answer = cast("list[Any]", self._run(RESERVE, keys, arguments))
-        # What it says of windows and of shadows, where there are any.
-        return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
+        arguments = [pack_numbers(numbers), text]
+        for ask in asks:
+            keys += (keyspace.closed_key(self.shard, ask.hold_id), keyspace.hold_key(self.shard, ask.hold_id))
+            terms = (ask.attempt, ask.fixed, ask.per_token, ask.wanted, ask.is_exact, ask.max_cost, ask.input_tokens, 1)
+            arguments += (ask.hold_id, orjson.dumps(ask.row or {}), pack_numbers(terms))
+        return cast("list[list[Any]]", self._run(RESERVE, keys, arguments))
 
     def settle(
         self,

@@ -1,0 +1,90 @@
+"""Reserves of one tick in one script: calls of one key that come together have the same budgets and windows, which are
+then read and written once for all of them."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from costhub.lib import clock, keyspace
+from proxy.core.layout import pack_numbers
+from proxy.edges.ticks import Tick
+from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
+from proxy.types import NO_LIMIT, Bound, Layout
+
+RESERVE: Final = Script("reserve", shares="rates")
+#: how long a hold outlives its worker; a living worker renews its own
+RESERVATION_LEASE_SECONDS: Final = 45
+#: an answer shorter than this is not worth starting when a budget is nearly spent
+FEWEST_OUTPUT_TOKENS: Final = 16
+
+#: as ``Plan.bands``
+Bands = tuple[tuple[int, int, int], ...]
+
+
+class Reserve(NamedTuple):
+    """What one attempt of a call asks for: at most ``bound``, and no more than ``max_cost`` nano-USD, where the caller
+    says so. ``row`` is its ledger row as it stands, for whoever finds the hold alone."""
+
+    hold_id: str
+    attempt: int
+    bound: Bound
+    max_cost: int | None
+    row: bytes
+
+
+class _Path(NamedTuple):
+    """What is the same for reserves that go together."""
+
+    shard: int
+    # By identity: to compare layouts would take longer than what is saved.
+    layout_id: int
+    bands: Bands
+
+
+class Reserves:
+    """Gathers a tick's reserves, for each path."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+        # A script that failed may have written a part: then nothing is sent again.
+        self._tick: Tick[_Path, tuple[Layout, Reserve]] = Tick(self._send, apart=False)
+
+    def send(self, shard: int, layout: Layout, bands: Bands, reserve: Reserve) -> Answer:
+        """Reserve with this tick's others. The future has what reserve.lua says of it, and fails as a command's.
+
+        Raises ValkeyUnavailable when there is no connection.
+        """
+        if not self._valkey.is_connected:
+            raise ValkeyUnavailable
+        counters = len(layout.scopes) + len(layout.rates)
+        return self._tick.add(_Path(shard, id(layout), bands), (layout, reserve), counters)
+
+    def _send(self, path: _Path, gathered: Sequence[tuple[Layout, Reserve]]) -> Answer:
+        reserves = [reserve for _, reserve in gathered]
+        return self._valkey.run(
+            RESERVE, *reserve_command(path.shard, gathered[0][0], path.bands, reserves, clock.now_ms())
+        )
+
+
+def reserve_command(
+    shard: int, layout: Layout, bands: Bands, reserves: Sequence[Reserve], now_ms: int
+) -> tuple[list[Argument], list[Argument]]:
+    """Keys and arguments of reserve.lua."""
+    keys: list[Argument] = [keyspace.epoch_key(shard), keyspace.leases_key(shard), *layout.keys]
+    ends = now_ms + RESERVATION_LEASE_SECONDS * 1000
+    head = pack_numbers([now_ms, ends, len(layout.counters), layout.rolling, FEWEST_OUTPUT_TOKENS])
+    ladders = pack_numbers([number for band in bands for number in band])
+    arguments: list[Argument] = [head + layout.numbers + ladders, layout.windows]
+    for hold_id, attempt, bound, max_cost, row in reserves:
+        keys += (keyspace.closed_key(shard, hold_id), keyspace.hold_key(shard, hold_id))
+        numbers = (
+            attempt,
+            bound.fixed_picos,
+            bound.output_picos,
+            bound.max_output,
+            bound.is_exact,
+            NO_LIMIT if max_cost is None else max_cost,
+            bound.input_tokens,
+            bound.choices,
+        )
+        arguments += (hold_id, row, pack_numbers(numbers))
+    return keys, arguments
