@@ -1,6 +1,6 @@
 """`make bench`: the figures of the README, the peers beside us, in one run.
 
-python -m bench [--only tensorzero,costhub] [--scenario json,stream] [--quick] [--save]
+python -m bench [--only tensorzero,costhub] [--scenario json,stream] [--quick] [--save] [--against FOLDER]
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
         work = Path(folder)
         work.chmod(0o755)  # nginx's worker and PostgreSQL drop root's rights and must still pass through
-        results, served_by = _measure(peers, wanted.scenario, pace, cores, work)
+        results, served_by = _measure(peers, wanted, pace, cores, work)
     machine: dict[str, object] = {
         **describe_machine(cores),
         "upstream": served_by,
@@ -85,14 +85,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(
-    peers: Sequence[Peer], scenarios: Sequence[str], pace: Pace, cores: Cores, work: Path
+    peers: Sequence[Peer], wanted: argparse.Namespace, pace: Pace, cores: Cores, work: Path
 ) -> tuple[Results, str]:
     results: Results = {}
+    scenarios: Sequence[str] = wanted.scenario
     programs: list[Program] = []
     try:
         upstream, programs = start_upstream(cores, work)
         gateways, unavailable = _start_peers(peers, upstream, cores, work)
-        bench = Bench(gateways, cores, work, pace, _say)
+        bench = Bench(gateways, cores, work, pace, _say, wanted.against)
         for name in (name for name in SHARED if name in scenarios):
             _say(f"{SECTIONS[name].title}:")
             found = SHARED[name](bench) | unavailable
@@ -169,6 +170,9 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenario", type=_some_of(scenarios), default=scenarios, help=f"of {', '.join(scenarios)}")
     parser.add_argument("--quick", action="store_true", help="short rounds: to see that all runs, not to quote")
     parser.add_argument("--save", action="store_true", help="write the report into the documents though it is partial")
+    parser.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="a checkout of an older version, set up: is this one as fast?"
+    )
     return parser.parse_args(arguments)
 
 

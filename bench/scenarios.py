@@ -86,6 +86,8 @@ class Bench:
     work: Path
     pace: Pace
     say: Callable[[str], None]
+    #: the folder of an older version, whose speed is compared with
+    against: Path | None = None
 
     def turns(self, number: int) -> Iterator[Ready]:
         """The gateways in the order of one round: each round another one begins."""

@@ -16,6 +16,8 @@ from bench.upstream import Kind, Upstream
 
 KEYS: Final = 10_000
 ORGANIZATIONS: Final = 1_000
+#: a few per cent are looked for, and the machine changes by more from second to second: so many rounds for one
+LIMITS_ROUNDS: Final = 5
 #: when the rest of a ledger has not come by then, it is lost
 CATCH_UP_SECONDS: Final = 30.0
 REST_SECONDS: Final = 5.0
@@ -72,21 +74,27 @@ def measure_growth(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
 
 
 def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, Figures]:
-    """Calls a second under budgets alone, and with rate limits of two scopes and a ladder beside them, in turns."""
-    stack = _stack_of(ready)
+    """Calls a second under budgets alone, and with rate limits of two scopes and a ladder beside them, in turns; and
+    those of an older version under its budgets, where one is at hand."""
     base_urls = {Kind.JSON.value: upstream.base_url(Kind.JSON)}
-    alone, limited = "four budgets", "with six sliding windows, calls under way and a ladder beside them"
+    alone, limited, older = "four budgets", "with six sliding windows, calls under way and a ladder beside them", ""
+    ours, others = _stack_of(ready), None
     try:
-        secrets = {
-            name: stack.populate(Order(base_urls, 1, 1, has_limits=name is limited))[0] for name in (alone, limited)
+        ways = {
+            name: (ours, ours.populate(Order(base_urls, 1, 1, has_limits=name is limited))[0])
+            for name in (alone, limited)
         }
-        found = {name: Figures() for name in secrets}
-        worker = {f"{name}: processor time of the worker a call, µs": Figures() for name in secrets}
-        for bearers in secrets.values():
+        if bench.against is not None:
+            older = f"four budgets, {bench.against.name}"
+            others = Stack.start(upstream, bench.cores, bench.work, checkout=bench.against)
+            ways[older] = (others, others.populate(Order(base_urls, 1, 1))[0])
+        found = {name: Figures() for name in ways}
+        worker = {f"{name}: processor time of the worker a call, µs": Figures() for name in ways}
+        for stack, bearers in ways.values():
             _meet(stack, bearers[0])
             _load(bench, stack, bearers, seconds=bench.pace.seconds)
-        for _ in range(bench.pace.rounds):
-            for (name, bearers), spent in zip(secrets.items(), worker.values(), strict=True):
+        for _ in range(bench.pace.rounds * LIMITS_ROUNDS):
+            for (name, (stack, bearers)), spent in zip(ways.items(), worker.values(), strict=True):
                 wait_until_quiet(bench.cores)
                 pid = stack.worker_pid()
                 before = cpu_seconds(pid)
@@ -95,9 +103,17 @@ def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
                 spent.add((cpu_seconds(pid) - before) / load.requests * 1e6)
     except (NotServed, Unavailable) as error:
         return {"limits": Figures(failed=str(error))}
-    pairs = zip(found[limited].rounds, found[alone].rounds, strict=True)
-    share = {"share of the speed under budgets alone": Figures([one / other for one, other in pairs])}
-    return found | share | worker
+    finally:
+        if others is not None:
+            others.stop()
+    shares = {
+        f"with limits: share of the speed under {base}": Figures(
+            [one / other for one, other in zip(found[limited].rounds, found[base].rounds, strict=True)]
+        )
+        for base in (alone, older)
+        if base
+    }
+    return found | shares | worker
 
 
 def _meet(stack: Stack, secret: str) -> int:

@@ -40,22 +40,29 @@ class Order:
 class Stack:
     """A running `costhub up` with one proxy worker and nothing in its database."""
 
-    def __init__(self, program: Program, data: Path, settings: dict[str, str]) -> None:
+    def __init__(self, python: str, program: Program, data: Path, settings: dict[str, str]) -> None:
         self.program = program
         self.port = 0
+        self._python = python
         self._data = data
         self._settings = settings
 
     @classmethod
-    def start(cls, upstream: Upstream, cores: Cores, work: Path, *, with_model: bool = False) -> "Stack":
-        """Start it and wait until every part answers. Raises Unavailable."""
+    def start(
+        cls, upstream: Upstream, cores: Cores, work: Path, *, with_model: bool = False, checkout: Path = ROOT
+    ) -> "Stack":
+        """Start it and wait until every part answers. Raises Unavailable.
+
+        ``checkout``: another version's folder, set up there, to be measured beside this one.
+        """
         data, port = work / f"stack-{free_port()}", free_port()
-        command = [sys.executable, "-m", "costhub", "up", "--port", str(port), "--workers", "1", "--no-demo"]
+        python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
+        command = [python, "-m", "costhub", "up", "--port", str(port), "--workers", "1", "--no-demo"]
         command += ["--data-dir", str(data)] + ([] if with_model else ["--no-model"])
         allowed = ",".join(f"127.0.0.1:{number}" for number in upstream.ports.values())
-        settings = {"COSTHUB_ALLOWED_NETWORKS": allowed, "COSTHUB_LOG_LEVEL": "WARNING", "PYTHONPATH": str(ROOT)}
+        settings = {"COSTHUB_ALLOWED_NETWORKS": allowed, "COSTHUB_LOG_LEVEL": "WARNING", "PYTHONPATH": str(checkout)}
         program = start_program(command, cores.load, work / f"{data.name}.log", settings)
-        stack = cls(program, data, settings)
+        stack = cls(python, program, data, settings)
         try:
             stack._wait(port)
             for pid in stack.proxy_pids():
@@ -94,8 +101,9 @@ class Stack:
     def populate(self, order: Order) -> list[list[str]]:
         """Make tenants; gives the secrets of each organisation's keys. Raises Unavailable."""
         ran = subprocess.run(
-            [sys.executable, "-c", _POPULATE],
-            input=json.dumps(asdict(order)),
+            [self._python, "-c", _POPULATE],
+            # an older version need not know of what was not asked for
+            input=json.dumps({name: value for name, value in asdict(order).items() if value is not False}),
             capture_output=True,
             text=True,
             env=self.environment(),
