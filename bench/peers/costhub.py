@@ -107,6 +107,7 @@ class Stack:
             capture_output=True,
             text=True,
             env=self.environment(),
+            cwd=self._data,  # what Python imports comes from the checkout, wherever this runs
             timeout=POPULATE_SECONDS,
         )
         if ran.returncode != 0:
