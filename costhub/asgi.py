@@ -5,8 +5,7 @@ import os
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
-# Each request of Django's has a thread of its own here: nobody comes back for a connection that it kept.
-os.environ["COSTHUB_DATABASE_CONN_MAX_AGE"] = "0"
+os.environ["COSTHUB_SERVES_PAGES"] = "1"
 
 from django.core.asgi import get_asgi_application
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import uvicorn
 from django.conf import settings
+from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 from uvicorn.server import ServerState
 
@@ -44,6 +45,29 @@ def test_a_head_without_end_is_refused(proxy: Deployment) -> None:
         with contextlib.suppress(ConnectionResetError):
             assert b" 431 " in connection.recv(65_536).split(b"\r\n")[0]
     assert exchange(proxy.port, make_request("GET", "/healthz", []), "GET").status == 200
+
+
+PAGE = make_request("GET", "/api/v1/projects", [("authorization", "Bearer nobody's")])
+
+
+def _ask_for_a_page(proxy: Deployment) -> set[int]:
+    """Of a page that reads the database: the ports of our side of the connections that there are then."""
+    assert exchange(proxy.port, PAGE, "GET").status == 401
+    port = int(settings.DATABASES["default"]["PORT"])
+    found = psutil.Process(proxy.worker_pids[0]).net_connections("tcp")
+    return {one.laddr.port for one in found if one.raddr and one.raddr.port == port}
+
+
+@pytest.mark.django_db
+def test_pages_share_connections_to_the_database(proxy: Deployment) -> None:
+    ports = _ask_for_a_page(proxy)
+    assert len(ports) == 1
+    assert [_ask_for_a_page(proxy) for _ in range(5)] == [ports] * 5
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY(%s)", [[*ports]])
+        assert cursor.fetchall() == [(True,)]
+    # what is broken is replaced, and no page hears of it
+    assert ports.isdisjoint(_ask_for_a_page(proxy))
 
 
 def test_calls_on_one_connection_are_answered_in_order(proxy: Deployment) -> None:

@@ -3,8 +3,8 @@
 One statement and so one view of the data: a roll-up that commits beside it neither hides nor doubles a row. A bucket is
 taken whole only if the statement sees no mark on it; what lies below a marked one is read in its place.
 
-PostgreSQL plans such a statement for about as long as it runs, however much it is asked: questions that the same cube
-answers share one, unless that costs more than it saves.
+PostgreSQL plans such a statement for about as long as it runs, however much it is asked: so it plans it once a
+connection, and questions that the same cube answers share one, unless that costs more than it saves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F, Model, QuerySet
 
 from billing.core.cubes import TAG, TIMES, Choice, Part, choose_cubes
@@ -21,6 +22,7 @@ from billing.core.tiling import Span, Tiling, tile
 from billing.filters import LedgerFilters
 from billing.models import DayRollup, LedgerLine, QuarterRollup
 from billing.selectors import groups as keys
+from costhub.lib.database import planned_once
 from tenants.access import Actor
 from tenants.periods import END_OF_TIME, EPOCH
 
@@ -102,6 +104,11 @@ class _Batch:
     questions: tuple[Question, ...]
 
     @property
+    def is_small(self) -> bool:
+        """Whether few rows answer it, by the same indexes whatever is asked: planning takes longer than reading."""
+        return self.choice is not None and self.choice.by_quarter
+
+    @property
     def filters(self) -> LedgerFilters:
         """From the first moment of any to the last. Rows have these bounds in words, though spans say more: they keep
         the planner from partitions that are not meant."""
@@ -138,12 +145,13 @@ def add_up(actor: Actor, questions: Iterable[Question]) -> dict[Question, list[S
     in the order of their keys. The caller has checked who is asking.
     """
     found: dict[Question, list[Sums]] = {}
-    for batch in _make_batches(actor, questions):
-        if batch.choice is None:
-            found |= _run(batch, [], [_pick(batch, _lines(batch))])
-        else:
-            tilings = [_tile(batch, batch.choice, question) for question in batch.questions]
-            found |= _run(batch, _marks(batch, batch.choice, tilings), _sources(batch, batch.choice, tilings))
+    batches = _make_batches(actor, questions)
+    for open_cursor, is_small in ((planned_once, True), (connection.cursor, False)):
+        wanted = [batch for batch in batches if batch.is_small == is_small]
+        if wanted:
+            with open_cursor() as cursor:
+                for batch in wanted:
+                    found |= _answer(cursor, batch)
     return found
 
 
@@ -164,7 +172,7 @@ def _fits(batch: _Batch, other: _Batch) -> bool:
     """Whether one statement should answer both. Not of the fine cubes, which are a tag's or large; not where one asks
     for what would be worked out for the rows of the other too; and where they share groups, these are in one
     order."""
-    if other.choice is None or not other.choice.by_quarter or batch.choice != other.choice:
+    if not other.is_small or batch.choice != other.choice:
         return False
     if not _PLAIN.issuperset([*batch.measures, *other.measures]):
         return False
@@ -177,7 +185,16 @@ def _tile(batch: _Batch, choice: Choice, question: Question) -> Tiling:
     return tile(*question.span, batch.zone, by_day="hour" not in question.groups, by_quarter=choice.by_quarter)
 
 
-def _run(batch: _Batch, marks: Sequence[_Piece], sources: Sequence[_Piece]) -> dict[Question, list[Sums]]:
+def _answer(cursor: CursorWrapper, batch: _Batch) -> dict[Question, list[Sums]]:
+    if batch.choice is None:
+        return _run(cursor, batch, [], [_pick(batch, _lines(batch))])
+    tilings = [_tile(batch, batch.choice, question) for question in batch.questions]
+    return _run(cursor, batch, _marks(batch, batch.choice, tilings), _sources(batch, batch.choice, tilings))
+
+
+def _run(
+    cursor: CursorWrapper, batch: _Batch, marks: Sequence[_Piece], sources: Sequence[_Piece]
+) -> dict[Question, list[Sums]]:
     keys = ["asked", *(f"group_{place}" for place in range(len(batch.groups)))]
     sums = [
         f"max(sum_{name})" if name == "recorded_at" else f"costhub_whole(coalesce(sum(sum_{name}), 0))"
@@ -188,9 +205,8 @@ def _run(batch: _Batch, marks: Sequence[_Piece], sources: Sequence[_Piece]) -> d
         GROUP BY {", ".join(keys)} HAVING sum(sum_entries) > 0
         ORDER BY {", ".join(keys)}"""  # noqa: S608 - made of names
     values = [value for piece in (*marks, *sources) for value in piece.values]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        rows = cursor.fetchall()
+    cursor.execute(sql, values)
+    rows = cursor.fetchall()
     return {
         question: _read(batch, question, [row[1:] for row in rows if row[0] == number])
         for number, question in enumerate(batch.questions)

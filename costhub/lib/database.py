@@ -1,9 +1,16 @@
-"""Database connections of threads that live as long as their process, and locks between processes."""
+"""Database connections of threads that live as long as their process, plans that outlive a statement, and locks between
+processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
+
+#: of so many statements a connection keeps plans
+_MOST_PLANS: Final = 20
 
 
 @contextmanager
@@ -21,6 +28,29 @@ def try_to_be_only(lock: int) -> Iterator[bool]:
         if is_ours:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+
+
+@contextmanager
+def planned_once() -> Iterator[CursorWrapper]:
+    """A cursor whose statements PostgreSQL plans once a connection, without a look at their values: for long ones, of
+    which the same plan is the best whatever these are. Within a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    driver = connection.connection
+    before = driver.cursor_factory, driver.prepare_threshold, driver.prepared_max
+    driver.cursor_factory, driver.prepare_threshold, driver.prepared_max = ServerBindingCursor, 0, _MOST_PLANS
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        driver.cursor_factory, driver.prepare_threshold, driver.prepared_max = before
+
+
+def own_connection() -> None:
+    """At a thread's start: its connection is its own, and none of those that the web server's pages share. Pages that
+    wait for each other must keep no call waiting, and a call must hear at once that there is no database."""
+    options = connection.settings_dict["OPTIONS"] | {"pool": False}
+    connection.settings_dict = connection.settings_dict | {"OPTIONS": options}
 
 
 def keep_connection() -> None:

@@ -25,6 +25,7 @@ import hiredis
 from django.db import connections
 
 from costhub.lib import clock, failpoints, keyspace
+from costhub.lib.database import own_connection
 from proxy.core.limits import list_rolling
 from proxy.core.plan import exact_bound
 from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
@@ -78,7 +79,7 @@ class Limits:
         self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
         self._counting: dict[str, asyncio.Future[recount.Recount]] = {}
-        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
+        self._database = ThreadPoolExecutor(1, "recount", own_connection)
 
     async def open(self) -> None:
         """Begin to renew leases."""
