@@ -36,8 +36,8 @@ class _Query:
 
 
 def measure_pages(user: User, slug: str) -> Iterator[str]:
-    """The overview under several addresses, asked for by one who is signed in, on a connection that is kept unless a
-    line says otherwise: report lines."""
+    """The overview under several addresses, asked for by one who is signed in, on a connection that is kept, as in the
+    web server, unless a line says otherwise: report lines."""
     client = Client(headers={"host": "localhost"})
     client.force_login(user)
     lines = ["| the overview | queries | computing, ms | ms | least |", "|---|---:|---:|---:|---:|"]
@@ -48,7 +48,7 @@ def measure_pages(user: User, slug: str) -> Iterator[str]:
             yield from _show_queries(found)
         lines.append(f"| {label} | {_show(found)} |")
         if not query:
-            # As the web server asks, which keeps no connection: PostgreSQL's process then knows none of the tables yet.
+            # As the web server's first pages ask: PostgreSQL's process then knows none of the tables and has no plan.
             fresh = [(_connect_anew(), _time_queries(get)) for _ in range(ROUNDS)]
             lines.append(f"| the same on a new connection | {_show([queries for _, queries in fresh])} |")
             connecting = [took for took, _ in fresh]
