@@ -86,7 +86,7 @@ class Bench:
     work: Path
     pace: Pace
     say: Callable[[str], None]
-    #: the folder of an older version, whose speed is compared with
+    #: the folder of an older version, with whose speed ours is compared
     against: Path | None = None
 
     def turns(self, number: int) -> Iterator[Ready]:

@@ -1,7 +1,7 @@
 """What each pure step of a call costs on this machine: ``python -m bench.steps``.
 
 The least of many repetitions, so that a busy machine disturbs little; a step alone in a loop has warm caches, so that
-the steps' sum is less than they cost in a server.
+the steps' sum is less than they cost in a server. Where a row is for several calls, it says so.
 """
 
 import os
@@ -110,10 +110,10 @@ def make_steps() -> Iterator[Step]:
     def put_together() -> tuple[list[Argument], list[Argument]]:
         return reserve_command(org.shard, plan.layout, plan.bands, reserves, call.started_ms)
 
-    yield f"put {TOGETHER} reserves together", put_together
+    yield f"put the reserves of {TOGETHER} calls together", put_together
     keys, arguments = put_together()
     command = (b"EVALSHA", b"0" * 40, len(keys), *keys, *arguments)
-    yield "pack them for the wire", lambda: hiredis.pack_command(command)  # type: ignore[arg-type]
+    yield f"pack those of {TOGETHER} calls for the wire", lambda: hiredis.pack_command(command)  # type: ignore[arg-type]
     yield "write the upstream's body", lambda: upstream_body(request, "small", kind="openai", max_output=100)
     answer, stream = completion(), b"".join(events())
     yield "read an answer", lambda: openai.AnswerReader().read_answer(answer)

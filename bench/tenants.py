@@ -77,15 +77,15 @@ def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
     """Calls a second under budgets alone, and with rate limits of two scopes and a ladder beside them, in turns; and
     those of an older version under its budgets, where one is at hand."""
     base_urls = {Kind.JSON.value: upstream.base_url(Kind.JSON)}
-    alone, limited, older = "four budgets", "with six sliding windows, calls under way and a ladder beside them", ""
-    ours, others = _stack_of(ready), None
+    alone, limited = "four budgets", "with six sliding windows, calls under way and a ladder beside them"
+    ours, others, bases = _stack_of(ready), None, [alone]
     try:
         ways = {
             name: (ours, ours.populate(Order(base_urls, 1, 1, has_limits=name is limited))[0])
             for name in (alone, limited)
         }
         if bench.against is not None:
-            older = f"four budgets, {bench.against.name}"
+            bases.append(older := f"four budgets, {bench.against.name}")
             others = Stack.start(upstream, bench.cores, bench.work, checkout=bench.against)
             ways[older] = (others, others.populate(Order(base_urls, 1, 1))[0])
         found = {name: Figures() for name in ways}
@@ -110,8 +110,7 @@ def measure_limits(bench: Bench, ready: Ready, upstream: Upstream) -> dict[str, 
         f"with limits: share of the speed under {base}": Figures(
             [one / other for one, other in zip(found[limited].rounds, found[base].rounds, strict=True)]
         )
-        for base in (alone, older)
-        if base
+        for base in bases
     }
     return found | shares | worker
 

@@ -20,7 +20,7 @@ from typing import Final
 import redis
 
 from bench.machine import cpu_seconds
-from bench.steps import make_tenant
+from bench.steps import TOGETHER, make_tenant
 from costhub.lib import keyspace
 from costhub.stack.valkey import Valkey
 from proxy.core.ladders import find_bands
@@ -35,7 +35,6 @@ from tenants.snapshots import BudgetSnapshot, RateLimitSnapshot, RungSnapshot
 ROUNDS: Final = 15
 CALLS: Final = 2_000
 UNDER_WAY: Final = 32
-TOGETHER: Final = 8
 CALLS_A_MS: Final = 2
 #: in a time to come, so that no counter is forgotten
 START_MS: Final = 4_000_000_000_000

@@ -44,34 +44,31 @@ def _key(name: str) -> bytes:
     return decoded
 
 
-#: Whether this process is the web server, in which each request of Django's has a thread of its own: nobody comes back
-#: for a connection that a thread kept, so they share some. costhub/asgi.py says so, and nobody else.
+#: Whether this process is the web server: costhub/asgi.py says so, and nobody else. Each request of Django's has a
+#: thread of its own there, so it is not the thread that keeps a connection for the next piece of work.
 _SERVES_PAGES: Final = _flag("COSTHUB_SERVES_PAGES", default=False)
-#: of connections that threads share. Seconds: to wait for one, to keep one that nobody needs, to try to make one: more
-#: tries come further and further apart, so that a PostgreSQL that is back would have to wait for the next
-POOL: Final = {"min_size": 0, "timeout": 5.0, "max_idle": 300.0, "reconnect_timeout": 1.0}
 
 
 def _database(name: str, default: str) -> dict[str, Any]:
     url = urlsplit(_text(name, default))
     if url.scheme not in {"postgres", "postgresql"} or not url.hostname or len(url.path) < 2:
         raise ImproperlyConfigured(f"{name}: give postgresql://user:password@host:port/database")
-    most_shared = _whole("COSTHUB_DATABASE_POOL", 20, 0, 1_000) if _SERVES_PAGES else 0
+    seconds = _whole("COSTHUB_DATABASE_CONN_MAX_AGE", 60 if _SERVES_PAGES else 0, 0, 86_400)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "costhub.lib.postgres",
         "HOST": url.hostname,
         "PORT": str(url.port or 5432),
         "USER": unquote(url.username or ""),
         "PASSWORD": unquote(url.password or ""),
         "NAME": url.path[1:],
         "ATOMIC_REQUESTS": True,
-        "CONN_MAX_AGE": 0 if _SERVES_PAGES else _whole("COSTHUB_DATABASE_CONN_MAX_AGE", 0, 0, 86_400),
+        "CONN_MAX_AGE": 0 if _SERVES_PAGES else seconds,
+        "IDLE_SECONDS": seconds if _SERVES_PAGES else 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "costhub",
             "options": "-c statement_timeout=30000 -c lock_timeout=10000",
-            "pool": POOL | {"max_size": most_shared} if most_shared else False,
         },
     }
 

@@ -3,6 +3,7 @@ a frozen dataclass takes.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -190,8 +191,14 @@ class Told(NamedTuple):
     windows: tuple[ToldWindow, ...]
 
 
-class Layout(NamedTuple):
-    """The budgets and windows on a call's path, and what follows from them alone: the same for many calls."""
+#: of counters of budgets that have a ladder, the place from 1 and the spend from which to below which a plan holds
+Bands = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The budgets and windows on a call's path, and what follows from them alone: one for many calls, and so compared
+    by identity."""
 
     scopes: tuple[Scope, ...]
     rates: tuple[Rate, ...]
@@ -209,6 +216,11 @@ class Layout(NamedTuple):
     # One of them may cut an answer short.
     is_capping: bool
     told: tuple[Told, ...]
+
+    @property
+    def breadth(self) -> int:
+        """How many counters and windows a call's reserve and settle have to do with."""
+        return len(self.scopes) + len(self.rates)
 
 
 class Plan(NamedTuple):
@@ -228,7 +240,7 @@ class Plan(NamedTuple):
     most_output: int = NO_LIMIT
     delay_ms: int = 0
     #: of each scope with a ladder, its place from 1 and the spend from which to below which its rungs are these
-    bands: tuple[tuple[int, int, int], ...] = ()
+    bands: Bands = ()
     #: a hard limit holds this call, so that we must set the upstream's output limit ourselves
     is_capped: bool = False
 

@@ -7,7 +7,8 @@ PostgreSQL plans such a statement for about as long as it runs, however much it 
 connection, and questions that the same cube answers share one, unless that costs more than it saves.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -105,7 +106,8 @@ class _Batch:
 
     @property
     def is_small(self) -> bool:
-        """Whether few rows answer it, by the same indexes whatever is asked: planning takes longer than reading."""
+        """Whether few rows answer it, by the same indexes whatever is asked. Planning takes longer than reading then,
+        so it is planned once, and asked together with others."""
         return self.choice is not None and self.choice.by_quarter
 
     @property
@@ -144,15 +146,10 @@ def add_up(actor: Actor, questions: Iterable[Question]) -> dict[Question, list[S
     The dearest group comes first where ``effective_cost`` is asked for and time is not the first group; else they are
     in the order of their keys. The caller has checked who is asking.
     """
-    found: dict[Question, list[Sums]] = {}
     batches = _make_batches(actor, questions)
-    for open_cursor, is_small in ((planned_once, True), (connection.cursor, False)):
-        wanted = [batch for batch in batches if batch.is_small == is_small]
-        if wanted:
-            with open_cursor() as cursor:
-                for batch in wanted:
-                    found |= _answer(cursor, batch)
-    return found
+    small = [batch for batch in batches if batch.is_small]
+    others = [batch for batch in batches if not batch.is_small]
+    return _answer_all(planned_once, small) | _answer_all(connection.cursor, others)
 
 
 def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
@@ -183,6 +180,17 @@ def _fits(batch: _Batch, other: _Batch) -> bool:
 
 def _tile(batch: _Batch, choice: Choice, question: Question) -> Tiling:
     return tile(*question.span, batch.zone, by_day="hour" not in question.groups, by_quarter=choice.by_quarter)
+
+
+def _answer_all(
+    open_cursor: Callable[[], AbstractContextManager[CursorWrapper]], batches: Sequence[_Batch]
+) -> dict[Question, list[Sums]]:
+    found: dict[Question, list[Sums]] = {}
+    if batches:
+        with open_cursor() as cursor:
+            for batch in batches:
+                found |= _answer(cursor, batch)
+    return found
 
 
 def _answer(cursor: CursorWrapper, batch: _Batch) -> dict[Question, list[Sums]]:

@@ -36,21 +36,15 @@ def planned_once() -> Iterator[CursorWrapper]:
     which the same plan is the best whatever these are. Within a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-    driver = connection.connection
-    before = driver.cursor_factory, driver.prepare_threshold, driver.prepared_max
-    driver.cursor_factory, driver.prepare_threshold, driver.prepared_max = ServerBindingCursor, 0, _MOST_PLANS
+    raw = connection.connection
+    # Prepared at their first run already. Django's usual cursors put values into the text and never prepare it.
+    raw.prepare_threshold, raw.prepared_max = 0, _MOST_PLANS
+    usual, raw.cursor_factory = raw.cursor_factory, ServerBindingCursor
     try:
         with connection.cursor() as cursor:
             yield cursor
     finally:
-        driver.cursor_factory, driver.prepare_threshold, driver.prepared_max = before
-
-
-def own_connection() -> None:
-    """At a thread's start: its connection is its own, and none of those that the web server's pages share. Pages that
-    wait for each other must keep no call waiting, and a call must hear at once that there is no database."""
-    options = connection.settings_dict["OPTIONS"] | {"pool": False}
-    connection.settings_dict = connection.settings_dict | {"OPTIONS": options}
+        raw.cursor_factory = usual
 
 
 def keep_connection() -> None:

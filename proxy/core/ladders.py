@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy.core.limits import steps_with
 from proxy.core.rungs import RUNGS
-from proxy.types import Draft, Scope
+from proxy.types import Bands, Draft, Scope
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 #: where no step follows: more than any budget
@@ -37,7 +37,7 @@ def go_down(
     return draft, tuple(dict.fromkeys(taken))
 
 
-def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> tuple[tuple[int, int, int], ...]:
+def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> Bands:
     """For each ladder its budget's place, and from which spend to below which one its rungs are those that are in
     force now: in nano-USD, or where what is left of the period before is added, in per cent of the limit with
     that."""

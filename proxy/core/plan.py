@@ -15,8 +15,9 @@ from tenants.choices import RungKind
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
 
 MAX_PICOS_A_CALL: Final = 2**53
-#: more than an organisation may have, but a default for tags holds each of a call's tags
-MOST_LIMITS_A_CALL: Final = 1_000
+#: more than an organisation may have, but a default for tags holds each of a call's tags. With all that one can have,
+#: these are nearly as many numbers as a script of Valkey's can take at once
+MOST_LIMITS_A_CALL: Final = 600
 
 
 def make_plan(
@@ -151,10 +152,9 @@ def _bound(
 
 def _check_breadth(layout: Layout) -> None:
     """One script of Valkey's checks all of them, and keeps everybody else waiting meanwhile."""
-    limits = len(layout.scopes) + len(layout.rates)
-    if limits > MOST_LIMITS_A_CALL:
+    if layout.breadth > MOST_LIMITS_A_CALL:
         raise InvalidRequest(
-            f"{limits} budgets and rate limits count this call, {MOST_LIMITS_A_CALL} at most are taken: send fewer tags.",
+            f"{layout.breadth} budgets and rate limits count this call, {MOST_LIMITS_A_CALL} at most are taken: send fewer tags.",
             param="x-costhub-tags",
             code="too_many_limits",
         )

@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from costhub.lib import keyspace
-from costhub.lib.database import keep_connection, own_connection
+from costhub.lib.database import keep_connection
 from proxy.errors import GovernanceUnavailable
 from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
@@ -60,7 +60,7 @@ class Catalog:
         self._subscribed_at: dict[str, int] = {}
         self._loading: dict[bytes | str, asyncio.Future[Any]] = {}
         # One thread: one connection to PostgreSQL a process, and a slow database cannot take more.
-        self._database = ThreadPoolExecutor(1, "catalog", own_connection)
+        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="catalog")
         self._listener: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
 

@@ -130,11 +130,14 @@ class Ledger:
         event = dump_row(row)
         shard, hold_id = entry.org.shard, entry.request_id
         stream = keyspace.ledger_key(shard)
-        if entry.hold is not None:
+        if entry.hold is not None and entry.plan is not None:
             self._limits.forget(hold_id)
-            settle = Settle(hold_id, row["effective_cost"], event, _tokens_used(entry), counters=len(entry.counters))
+            settle, breadth = (
+                Settle(hold_id, row["effective_cost"], event, _tokens_used(entry)),
+                entry.plan.layout.breadth,
+            )
             self._post(
-                lambda: self._settles.send(shard, settle),
+                lambda: self._settles.send(shard, settle, breadth),
                 lambda settled: self._after_settle(entry, row, event, settled),
             )
         elif entry.is_hold_unknown and entry.plan is not None:

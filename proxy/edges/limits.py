@@ -25,7 +25,6 @@ import hiredis
 from django.db import connections
 
 from costhub.lib import clock, failpoints, keyspace
-from costhub.lib.database import own_connection
 from proxy.core.limits import list_rolling
 from proxy.core.plan import exact_bound
 from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
@@ -79,7 +78,7 @@ class Limits:
         self._spent: dict[str, int] = {}
         self._renewals: asyncio.Task[None] | None = None
         self._counting: dict[str, asyncio.Future[recount.Recount]] = {}
-        self._database = ThreadPoolExecutor(1, "recount", own_connection)
+        self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount")
 
     async def open(self) -> None:
         """Begin to renew leases."""
@@ -175,6 +174,8 @@ class Limits:
             ) from error
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
             if isinstance(error, hiredis.ReplyError):
+                # Perhaps it stumbled over a damaged key after it had written others.
+                entry.is_hold_unknown = True
                 _log.error("reserve failed in Valkey", extra={"reply": str(error)})
             raise GovernanceUnavailable(
                 "Budgets cannot be checked at the moment, so nothing was spent. Try again.",

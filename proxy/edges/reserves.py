@@ -1,5 +1,4 @@
-"""Reserves of one tick in one script: calls of one key that come together have the same budgets and windows, which are
-then read and written once for all of them."""
+"""Reserves of one tick in one script: what calls of one path share is then read and written once for all of them."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -7,17 +6,14 @@ from typing import Final, NamedTuple
 from costhub.lib import clock, keyspace
 from proxy.core.layout import pack_numbers
 from proxy.edges.ticks import Tick
-from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
-from proxy.types import NO_LIMIT, Bound, Layout
+from proxy.edges.valkey import Answer, Argument, Script, Valkey
+from proxy.types import NO_LIMIT, Bands, Bound, Layout
 
 RESERVE: Final = Script("reserve", shares="rates")
 #: how long a hold outlives its worker; a living worker renews its own
 RESERVATION_LEASE_SECONDS: Final = 45
 #: an answer shorter than this is not worth starting when a budget is nearly spent
 FEWEST_OUTPUT_TOKENS: Final = 16
-
-#: as ``Plan.bands``
-Bands = tuple[tuple[int, int, int], ...]
 
 
 class Reserve(NamedTuple):
@@ -35,8 +31,7 @@ class _Path(NamedTuple):
     """What is the same for reserves that go together."""
 
     shard: int
-    # By identity: to compare layouts would take longer than what is saved.
-    layout_id: int
+    layout: Layout
     bands: Bands
 
 
@@ -46,23 +41,15 @@ class Reserves:
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
         # A script that failed may have written a part: then nothing is sent again.
-        self._tick: Tick[_Path, tuple[Layout, Reserve]] = Tick(self._send, apart=False)
+        self._tick: Tick[_Path, Reserve] = Tick(self._send, apart=False)
 
     def send(self, shard: int, layout: Layout, bands: Bands, reserve: Reserve) -> Answer:
-        """Reserve with this tick's others. The future has what reserve.lua says of it, and fails as a command's.
+        """Reserve with this tick's others. The future has what reserve.lua says of it, and fails as a command's, or
+        with ValkeyUnavailable."""
+        return self._tick.add(_Path(shard, layout, bands), reserve, layout.breadth)
 
-        Raises ValkeyUnavailable when there is no connection.
-        """
-        if not self._valkey.is_connected:
-            raise ValkeyUnavailable
-        counters = len(layout.scopes) + len(layout.rates)
-        return self._tick.add(_Path(shard, id(layout), bands), (layout, reserve), counters)
-
-    def _send(self, path: _Path, gathered: Sequence[tuple[Layout, Reserve]]) -> Answer:
-        reserves = [reserve for _, reserve in gathered]
-        return self._valkey.run(
-            RESERVE, *reserve_command(path.shard, gathered[0][0], path.bands, reserves, clock.now_ms())
-        )
+    def _send(self, path: _Path, reserves: Sequence[Reserve]) -> Answer:
+        return self._valkey.run(RESERVE, *reserve_command(*path, reserves, clock.now_ms()))
 
 
 def reserve_command(

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from costhub.lib import clock, failpoints, keyspace
 from proxy.edges.ticks import Tick
-from proxy.edges.valkey import Answer, Argument, Script, Valkey, ValkeyUnavailable
+from proxy.edges.valkey import Answer, Argument, Script, Valkey
 
 SETTLE: Final = Script("settle", shares="rates")
 #: what became of a hold is remembered for so long
@@ -15,14 +15,13 @@ MARK_KEPT_MS: Final = 7 * 86_400_000
 
 class Settle(NamedTuple):
     """The end of a hold: ``cost`` in nano-USD, its ledger event, the ``tokens`` that windows are told of, or nothing
-    for those that were reserved, the ``mark`` that is left behind, and how many ``counters`` the hold is in."""
+    for those that were reserved, and the ``mark`` that is left behind."""
 
     hold_id: str
     cost: int
     event: bytes
     tokens: int | bytes
     mark: str = ""
-    counters: int = 0
 
 
 class Settles:
@@ -33,14 +32,10 @@ class Settles:
         # One that cannot be read keeps all from being settled: the others must not wait for it.
         self._tick: Tick[int, Settle] = Tick(self._send, apart=True)
 
-    def send(self, shard: int, settle: Settle) -> Answer:
-        """Settle one hold with this tick's others. The future has what settle.lua says of it, and fails as a command's.
-
-        Raises ValkeyUnavailable when there is no connection.
-        """
-        if not self._valkey.is_connected:
-            raise ValkeyUnavailable
-        return self._tick.add(shard, settle, settle.counters)
+    def send(self, shard: int, settle: Settle, breadth: int) -> Answer:
+        """Settle one hold, which is in so many counters and windows, with this tick's others. The future has what
+        settle.lua says of it, and fails as a command's, or with ValkeyUnavailable."""
+        return self._tick.add(shard, settle, breadth)
 
     def _send(self, shard: int, settles: Sequence[Settle]) -> Answer:
         sent = self._valkey.run(SETTLE, *settle_command(shard, settles, clock.now_ms()))
@@ -54,7 +49,7 @@ def settle_command(
     """Keys and arguments of settle.lua. ``only_before``: holds whose lease ends later, in ms, are left alone."""
     keys = [keyspace.leases_key(shard), keyspace.ledger_key(shard)]
     arguments: list[Argument] = [now_ms, only_before, MARK_KEPT_MS]
-    for hold_id, cost, event, tokens, mark, _ in settles:
+    for hold_id, cost, event, tokens, mark in settles:
         keys += (keyspace.closed_key(shard, hold_id), keyspace.hold_key(shard, hold_id))
         arguments += (hold_id, cost, event, tokens, mark)
     return keys, arguments

@@ -11,9 +11,9 @@ import hiredis
 
 from proxy.edges.valkey import Answer
 
-#: no script keeps the others waiting for longer than these take: so many calls, and about so many counters of theirs
+#: no script keeps the others waiting for longer than these take: so many calls, and about so many counters and windows
 _MOST_TOGETHER: Final = 16
-_MOST_COUNTERS: Final = 500
+_MOST_BREADTH: Final = 500
 
 Name = TypeVar("Name", bound=Hashable)
 Thing = TypeVar("Thing")
@@ -30,8 +30,9 @@ class Tick(Generic[Name, Thing]):
         self._apart = apart
         self._gathered: dict[Name, list[tuple[Thing, Answer]]] = {}
 
-    def add(self, name: Name, thing: Thing, counters: int) -> Answer:
-        """Have it sent with this turn's others of that name. ``counters``: how many it has to do with.
+    def add(self, name: Name, thing: Thing, breadth: int) -> Answer:
+        """Have it sent with this turn's others of that name. ``breadth``: how many counters and windows it reads or
+        writes.
 
         The future has its answer, and fails as that of all does.
         """
@@ -41,7 +42,7 @@ class Tick(Generic[Name, Thing]):
         gathered.append((thing, answer))
         if len(gathered) == 1:
             loop.call_soon(self._end, name)
-        if len(gathered) == _MOST_TOGETHER or len(gathered) * counters >= _MOST_COUNTERS:
+        if len(gathered) == _MOST_TOGETHER or len(gathered) * breadth >= _MOST_BREADTH:
             self._end(name)
         return answer
 

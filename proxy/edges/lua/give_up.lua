@@ -10,9 +10,9 @@ local hold = call('HMGET', KEYS[2], 'amount', 'windows', 'tokens', 'at')
 local amount = hold[1]
 call('XADD', KEYS[4], '*', 'e', ARGV[2])
 call('SET', KEYS[1], 'given up', 'PX', ARGV[3])
+call('ZREM', KEYS[3], ARGV[1])
 if amount then
     call('DEL', KEYS[2])
-    call('ZREM', KEYS[3], ARGV[1])
     for place = 5, #KEYS do redis.pcall('HINCRBY', KEYS[place], 'h', whole(-tonumber(amount))) end
     if hold[2] then
         local call_of = {id = ARGV[1], at = tonumber(hold[4]), requests = -1, tokens = -hold[3], nanos = -amount}

@@ -27,10 +27,11 @@
 -- Answers for each call
 --         {1, output tokens granted, nanos held, nanos left in the tightest budget or -1, epoch,
 --          {requests, tokens, nanos of each window, with this call},
---          {place of each shadow that would have refused it; after the counters three a window, one a unit}}
+--          {place of each shadow that would have refused it; after the counters three a window, one a unit}};
+--          of an attempt that was reserved before: -1, the epoch, and both empty
 --      or {0, place of the counter that cannot take it, settled, held, nanos needed, and what was added to its limit if
 --          it is such a budget}
---      or {-1}         the hold was given up before we came to it
+--      or {-1}         the hold was given up before we came to it, or a later attempt's was settled
 --      or {-2, place, ...}  these counters are not known, those of the period before numbered on; 0 means that the whole
 --          shard's are not
 --      or {-3}         it would be tight: count the input exactly and come again
@@ -45,8 +46,8 @@
 -- This is Lua's own interpreter, a slow one: here a local is cheaper than an index, and that than a call of a function.
 local number = {unpack_numbers('<' .. string.rep('d', #ARGV[1] / 8), ARGV[1])}
 local now, ends, counters, befores, fewest_worth = number[1], number[2], number[3], number[4], number[5]
-local A_CALL = 3
-local calls = (#ARGV - 2) / A_CALL
+local HEAD_ARGS, A_CALL = 2, 3
+local calls = (#ARGV - HEAD_ARGS) / A_CALL
 local windows = (#KEYS - 2 - counters - befores - 2 * calls) / 2
 
 -- behind the first numbers stand those of the counters, the windows, the periods before and the ladders
@@ -59,21 +60,33 @@ local BEFORES = WINDOWS + A_WINDOW * windows
 local LADDERS = BEFORES + A_BEFORE * befores
 -- behind all the numbers stands one more: where struct stopped to read
 local LAST_LADDER = #number - 1 - A_LADDER
--- the keys before the first counter's, and so on; a window's log is the first of its two
+-- how many keys stand before the first counter's, and so on; a window's are its log and its total
 local COUNTER_KEYS = 2
-local LOGS = COUNTER_KEYS + counters - 1
-local BEFORE_KEYS = COUNTER_KEYS + counters + 2 * windows
+local WINDOW_KEYS = COUNTER_KEYS + counters
+local BEFORE_KEYS = WINDOW_KEYS + 2 * windows
 local CALL_KEYS = BEFORE_KEYS + befores
 
-local values, hold_keys = {KEYS[1]}, {}
-for place = 1, windows do values[1 + place] = KEYS[LOGS + 2 * place + 1] end
+-- the epoch, then each window's total, then what became of each call's hold
+local TOTALS, CLOSED = 1, 1 + windows
+local asked, hold_keys = {KEYS[1]}, {}
+for place = 1, windows do asked[TOTALS + place] = KEYS[WINDOW_KEYS + 2 * place] end
 for each = 1, calls do
-    values[1 + windows + each], hold_keys[each] = KEYS[CALL_KEYS + 2 * each - 1], KEYS[CALL_KEYS + 2 * each]
+    asked[CLOSED + each], hold_keys[each] = KEYS[CALL_KEYS + 2 * each - 1], KEYS[CALL_KEYS + 2 * each]
 end
-values = call('MGET', unpack(values))
+local values = call('MGET', unpack(asked))
 local epoch = values[1]
--- mostly nobody holds anything yet
-local has_holds = call('EXISTS', unpack(hold_keys)) > 0
+
+-- By key: what calls hold; in the end, with what they hold then. Mostly nobody holds anything yet.
+local holds = {}
+if call('EXISTS', unpack(hold_keys)) > 0 then
+    for _, key in ipairs(hold_keys) do
+        local known = call('HMGET', key, 'amount', 'attempt', 'output', 'tokens')
+        holds[key] = known[1] and {
+            amount = tonumber(known[1]), attempt = tonumber(known[2]), output = tonumber(known[3]),
+            tokens = tonumber(known[4] or 0),
+        }
+    end
+end
 
 -- a default budget whose spenders were all counted has a mark under the empty subject: who is not there spent nothing
 local function has_mark(counter)
@@ -116,8 +129,8 @@ end
 -- What is in each window; of calls under way, how many.
 local totals = {}
 for place = 1, windows do
-    local log, key = KEYS[LOGS + 2 * place], KEYS[LOGS + 2 * place + 1]
-    local window, value = number[WINDOWS + A_WINDOW * (place - 1) + LENGTH], values[1 + place]
+    local log, key = KEYS[WINDOW_KEYS + 2 * place - 1], KEYS[WINDOW_KEYS + 2 * place]
+    local window, value = number[WINDOWS + A_WINDOW * (place - 1) + LENGTH], values[TOTALS + place]
     if window == 0 then
         totals[place] = {call('SCARD', log), 0, 0}
     else
@@ -149,35 +162,35 @@ end
 
 -- The first unit of a window that cannot take so much more, after what has left the window is taken off.
 local function find_full(place, total, needed)
-    local at, log = WINDOWS + A_WINDOW * (place - 1), LOGS + 2 * place
+    local at = WINDOWS + A_WINDOW * (place - 1)
     for unit = 1, 3 do
         local limit, more = number[at + LENGTH + unit], needed[unit]
         if limit >= 0 and more > 0 and total[unit] + more > limit then
             local moment = now - number[at + LENGTH]
             -- or behind it: another process's clock is ahead
-            if total[SEEN] and moment ~= total[SEEN] then forget(KEYS[log], KEYS[log + 1], total, moment) end
+            if total[SEEN] and moment ~= total[SEEN] then
+                forget(KEYS[WINDOW_KEYS + 2 * place - 1], KEYS[WINDOW_KEYS + 2 * place], total, moment)
+            end
             if total[unit] + more > limit then return unit end
         end
     end
 end
 
--- What is to be written in the end: holds as they are then, in the order in which they came, members of windows' logs, ids
--- of calls under way, leases, and what counters hold more than before.
-local holds, touched, entries, under_way, leases, added = {}, {}, {}, {}, {}, 0
+-- What is to be written in the end, beside the holds.
+local touched = {}    -- keys of those that changed, in the order in which they came
+local entries = {}    -- for windows' logs: moments and members
+local under_way = {}  -- ids
+local leases = {}     -- ends and ids
+local added = 0       -- what each counter holds more than before
 
 local function reserve(each)
-    if values[1 + windows + each] then return {-1} end
-    local id, key = ARGV[3 + A_CALL * (each - 1)], hold_keys[each]
-    local attempt, fixed, per_token, wanted, exact, own, input_tokens, choices =
-        unpack_numbers('<dddddddd', ARGV[5 + A_CALL * (each - 1)])
-    local is_exact, hold = exact == 1, holds[key]
-    if not hold and has_holds then
-        local known = call('HMGET', key, 'amount', 'attempt', 'output', 'tokens')
-        hold = known[1] and {
-            amount = tonumber(known[1]), attempt = tonumber(known[2]), output = tonumber(known[3]),
-            tokens = tonumber(known[4] or 0),
-        }
-    end
+    if values[CLOSED + each] then return {-1} end
+    local at, key = HEAD_ARGS + A_CALL * (each - 1), hold_keys[each]
+    local id, row = ARGV[at + 1], ARGV[at + 2]
+    local attempt, fixed, per_token, wanted, exact, max_cost, input_tokens, choices =
+        unpack_numbers('<dddddddd', ARGV[at + 3])
+    local is_exact = exact == 1
+    local hold = holds[key]
     if hold and hold.attempt >= attempt then return {1, hold.output, hold.amount, -1, epoch, {}, {}} end
     -- a later attempt that comes too late: its call was settled meanwhile
     if attempt > 1 and not hold then return {-1} end
@@ -193,10 +206,10 @@ local function reserve(each)
     end
     local full, least = cost_of(wanted), cost_of(math.min(fewest_worth, wanted))
     local shadows = {}
-    -- the room in the tightest hard budget
-    local room, tightest = nil, nil
-    if own >= 0 then
-        room = own - (hold and hold.amount or 0)
+    -- what is left in the tightest hard budget, and what may be spent: that, or what the caller's own limit leaves
+    local tightest, room
+    if max_cost >= 0 then
+        room = max_cost - (hold and hold.amount or 0)
         if room < least then return {is_exact and -4 or -3} end
     end
     for place = 1, counters do
@@ -238,9 +251,12 @@ local function reserve(each)
         if unit then
             if not is_exact and unit > 1 then return {-3} end
             if number[at + IS_SHADOW_WINDOW] ~= 1 then
-                local had, more, window, wait = total[unit], needed[unit], number[at + LENGTH], 1000
+                local had, more, window = total[unit], needed[unit], number[at + LENGTH]
+                -- when a call under way ends nobody knows
+                local wait = 1000
                 if window > 0 then
-                    wait = wait_for(KEYS[LOGS + 2 * place], window, now, unit, had + more - number[at + LENGTH + unit])
+                    local log, excess = KEYS[WINDOW_KEYS + 2 * place - 1], had + more - number[at + LENGTH + unit]
+                    wait = wait_for(log, window, now, unit, excess)
                 end
                 return {-5, place, unit, had, more, wait}
             end
@@ -265,11 +281,14 @@ local function reserve(each)
     end
     for place = 1, counters do in_flight[place] = in_flight[place] + amount end
     added = added + amount
-    if not hold then hold = {amount = 0, tokens = 0, of = each} end
+    if not hold then
+        hold = {amount = 0, tokens = 0, row = row}
+        holds[key] = hold
+    end
     hold.amount, hold.tokens = hold.amount + amount, hold.tokens + needed[2]
     hold.attempt, hold.output = attempt, granted
-    if not holds[key] then
-        holds[key], touched[#touched + 1], under_way[#under_way + 1] = hold, key, id
+    if not hold.is_touched then
+        hold.is_touched, touched[#touched + 1], under_way[#under_way + 1] = true, key, id
         leases[#leases + 1], leases[#leases + 2] = ends, id
     end
     entries[#entries + 1], entries[#entries + 2] = now, member_of(id .. '#' .. attempt, needed[1], needed[2], needed[3])
@@ -280,19 +299,20 @@ local answers = {}
 for each = 1, calls do answers[each] = reserve(each) end
 if #touched == 0 then return answers end
 
--- From here on it is only written.
+-- From here on it is only written. Leases first: the reaper finds by them whatever comes to be held.
+call('ZADD', KEYS[2], unpack(leases))
 for place = 1, windows do
-    local log, window = KEYS[LOGS + 2 * place], number[WINDOWS + A_WINDOW * (place - 1) + LENGTH]
+    local log, window = KEYS[WINDOW_KEYS + 2 * place - 1], number[WINDOWS + A_WINDOW * (place - 1) + LENGTH]
     if window == 0 then
         call('SADD', log, unpack(under_way))
     else
-        add_to_window(log, KEYS[LOGS + 2 * place + 1], window, now, entries, totals[place])
+        add_to_window(log, KEYS[WINDOW_KEYS + 2 * place], window, now, entries, totals[place])
     end
 end
-local text = whole(added)
+local more = whole(added)
 for place = 1, counters do
     local key = KEYS[COUNTER_KEYS + place]
-    if call('HINCRBY', key, 'h', text) == added then
+    if call('HINCRBY', key, 'h', more) == added then
         call('HSETNX', key, 's', 0)
         call('PEXPIREAT', key, number[HEAD + A_COUNTER * (place - 1) + KEPT_UNTIL])
     end
@@ -300,17 +320,17 @@ end
 local names = table.concat(KEYS, '\n', COUNTER_KEYS + 1, COUNTER_KEYS + counters)
 for _, key in ipairs(touched) do
     local hold = holds[key]
-    local amount, tokens, of = whole(hold.amount), whole(hold.tokens), hold.of
-    if not of then
+    local amount, tokens = whole(hold.amount), whole(hold.tokens)
+    if not hold.row then
+        -- it was there before, and keeps what its first attempt said
         call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output)
         if windows > 0 then call('HSET', key, 'tokens', tokens) end
     elseif windows > 0 then
-        call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output,
-            'row', ARGV[4 + A_CALL * (of - 1)], 'counters', names, 'tokens', tokens, 'at', now, 'windows', ARGV[2])
+        call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output, 'row', hold.row,
+            'counters', names, 'tokens', tokens, 'at', now, 'windows', ARGV[2])
     else
-        call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output,
-            'row', ARGV[4 + A_CALL * (of - 1)], 'counters', names)
+        call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output, 'row', hold.row,
+            'counters', names)
     end
 end
-call('ZADD', KEYS[2], unpack(leases))
 return answers

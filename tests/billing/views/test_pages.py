@@ -156,6 +156,7 @@ class TestOverview:
         client = Client()
         client.force_login(world.ada)
         close_scopes()
+        # Not CaptureQueriesContext: Django does not tell the text of a statement that is prepared.
         found: list[str] = []
 
         def note(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -201,11 +201,11 @@ def test_an_answer_is_cut_for_a_window_only_where_the_counted_input_leaves_no_ro
 
 
 def test_a_call_that_too_many_limits_count_is_refused() -> None:
-    """A default for tags holds each of a call's tags: 63 of them and 16 tags are 1,008."""
-    budgets = tuple(make_budget(id=f"tag-{number}", scope="tag", subject="") for number in range(63))
+    """A default for tags holds each of a call's tags: 38 of them and 16 tags are 608."""
+    budgets = tuple(make_budget(id=f"tag-{number}", scope="tag", subject="") for number in range(38))
     org = replace(ORG, budgets=budgets)
     fifteen = {f"name-{number}": "x" for number in range(15)}
-    assert len(make_plan(make_chat(), Controls(tags=fifteen), KEY, org, NOON_MS).scopes) == 945
-    with pytest.raises(InvalidRequest, match="1008 budgets and rate limits count this call, 1000 at most") as caught:
+    assert len(make_plan(make_chat(), Controls(tags=fifteen), KEY, org, NOON_MS).scopes) == 570
+    with pytest.raises(InvalidRequest, match="608 budgets and rate limits count this call, 600 at most") as caught:
         make_plan(make_chat(), Controls(tags=fifteen | {"one": "more"}), KEY, org, NOON_MS)
     assert (caught.value.status, caught.value.param) == (400, "x-costhub-tags")

@@ -187,6 +187,22 @@ class TestSettled:
         assert (row.effective_cost, row.status, row.is_estimated) == (77, 499, True)
         assert desk.counters(plan) == {(77, 0)}
 
+    async def test_a_reserve_that_stumbles_half_way_holds_nothing(self, desk: Desk) -> None:
+        """No key of ours is of another kind, but what others damaged must not hold money for ever."""
+        plan = desk.make_plan()
+        await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
+        last = line_of(plan.scopes[-1])
+        desk.till.put(last, 0)
+        client().hset(last.key, "h", "no number of nanos")
+        with pytest.raises(GovernanceUnavailable):
+            async with desk.entry() as entry:
+                entry.plan = plan
+                await desk.limits.reserve(plan, entry)
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status) == (0, 503)
+        assert (desk.till.hold(str(row.id)), client().zcard(desk.till.leases)) == ({}, 0)
+        assert client().get(keyspace.closed_key(desk.till.shard, str(row.id))) == b"given up"
+
 
 class TestValkeyHangs:
     """CLIENT PAUSE: everything that was sent waits, and runs or not when it is over."""

@@ -25,6 +25,12 @@ KEPT = 600_000
 #: far enough away that no counter of a test is forgotten in it
 FORGET_AT = 4_000_000_000_000
 
+
+def scripts_run() -> int:
+    """How many scripts this Valkey has run by their digests."""
+    return int(client().info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
 _shards = count(1000 + (getpid() * 131 + randbelow(10_000)) % 20_000)
 
 
@@ -72,7 +78,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a call asks a reserve for; prices are pico-USD."""
+    """What a call asks a reserve for. Prices are pico-USD: a thousand a token is a nano a token."""
 
     hold_id: str
     fixed: int = 0
@@ -107,21 +113,16 @@ class Till:
         self,
         hold_id: str,
         *lines: Line,
-        fixed: int = 0,
-        per_token: int = 1000,
-        wanted: int = 0,
+        windows: Sequence[Window] = (),
         fewest: int = 16,
-        is_exact: bool = True,
-        max_cost: int = -1,
-        attempt: int = 1,
-        row: dict[str, Any] | None = None,
         ends: int = NOW + LEASE,
         now: int = NOW,
-        windows: Sequence[Window] = (),
+        **asked: Any,
     ) -> list[Any]:
-        """Reserve.lua for one call. Prices are pico-USD: a thousand a token is a nano a token."""
-        ask = Ask(hold_id, fixed, per_token, wanted, is_exact, max_cost, attempt, row)
-        [answer] = self.reserve_together(ask, lines=lines, windows=windows, fewest=fewest, ends=ends, now=now)
+        """Reserve.lua for one call, which asks for what ``Ask`` has."""
+        [answer] = self.reserve_together(
+            Ask(hold_id, **asked), lines=lines, windows=windows, fewest=fewest, ends=ends, now=now
+        )
         # What it says of windows and of shadows, where there are any.
         return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
 
