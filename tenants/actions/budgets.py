@@ -64,7 +64,7 @@ def create_budget(
         limit_nanos=_check_limit(limit_nanos),
         action=action.value,
         is_shadow=is_shadow,
-        ladder=_check_ladder(actor, action, ladder),
+        ladder=_check_ladder(actor, action, ladder, scope, subject),
         rollover=rollover,
         thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
     )
@@ -112,7 +112,7 @@ def update_budget(
         action = action or BudgetAction(budget.action)
         # A ladder goes with its action: another action has none.
         given = budget.ladder if ladder is None and action is BudgetAction.DEGRADE else ladder or ()
-        new |= {"action": action.value, "ladder": _check_ladder(actor, action, given)}
+        new |= {"action": action.value, "ladder": _check_ladder(actor, action, given, budget.scope, budget.subject)}
     if name is not None:
         new["name"] = check_name(name) if name else ""
     if thresholds is not None:
@@ -139,9 +139,11 @@ def update_budget(
     return budget
 
 
-def _check_ladder(actor: Actor, action: BudgetAction, ladder: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _check_ladder(
+    actor: Actor, action: BudgetAction, ladder: Sequence[Mapping[str, Any]], scope: str, subject: str
+) -> list[dict[str, Any]]:
     if action is BudgetAction.DEGRADE:
-        return check_ladder(actor, ladder)
+        return check_ladder(actor, ladder, subject if scope == BudgetScope.MODEL else "")
     if ladder:
         raise InvalidField("Only a budget that degrades has a ladder.", field="ladder")
     return []

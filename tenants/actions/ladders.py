@@ -28,8 +28,11 @@ _FIELDS: Final = {
 }
 
 
-def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The ladder as it is stored. Raises InvalidField, saying which rung cannot be and why."""
+def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]], model: str = "") -> list[dict[str, Any]]:
+    """The ladder as it is stored. ``model``: the one whose calls alone the budget counts, where it is one.
+
+    Raises InvalidField, saying which rung cannot be and why.
+    """
     if not 1 <= len(rungs) <= MAX_RUNGS:
         raise _refusal(f"Give 1 to {MAX_RUNGS} rungs, such as {_EXAMPLE}.")
     org = load_org_snapshot(str(actor.org.pk))
@@ -45,7 +48,37 @@ def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]]) -> list[dict[
         if (rung["rung"], rung["at"]) in seen:
             raise _refusal(f"Rung {place} stands there twice: one of a kind at one per cent.")
         seen.add((rung["rung"], rung["at"]))
+    _check_use(models, checked, model)
     return checked
+
+
+def _check_use(models: Mapping[str, ModelSnapshot], rungs: Sequence[Mapping[str, Any]], model: str) -> None:
+    """Raise InvalidField for a rung that does nothing which those before it do not do already."""
+    before: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    for place, rung in enumerate(rungs, 1):
+        kind = RungKind(rung["rung"])
+        field, earlier = _FIELDS[kind], before.get(kind)
+        before[kind] = (place, rung)
+        if kind is RungKind.CHEAPER_MODEL and earlier is None and model in models:
+            earlier = (0, {"model": model})
+        if field is None or earlier is None:
+            continue
+        at, other = earlier
+        if kind is RungKind.CHEAPER_MODEL:
+            whose = f"that of rung {at}" if at else "the budget's own"
+            if not _is_cheaper(models, rung["model"], other["model"]):
+                raise _refusal(f"Rung {place}: {rung['model']} is not cheaper than {other['model']}, {whose}.")
+        elif kind is RungKind.SHORTER_OUTPUT and rung[field] >= other[field]:
+            raise _refusal(f"Rung {place}: give fewer max_tokens than the {other[field]} of rung {at}.")
+        elif kind is RungKind.SLOWER_LANE and rung[field] <= other[field]:
+            raise _refusal(f"Rung {place}: give a longer delay_ms than the {other[field]} of rung {at}.")
+
+
+def _is_cheaper(models: Mapping[str, ModelSnapshot], name: str, other: str) -> bool:
+    now_ms = to_ms(clock.now())
+    price, theirs = models[name].find_price(now_ms), models[other].find_price(now_ms)
+    # Of what has no price nothing is known.
+    return price is None or theirs is None or price.is_cheaper_than(theirs)
 
 
 def _check_rung(models: Mapping[str, ModelSnapshot], place: int, rung: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +106,9 @@ def _check_rung(models: Mapping[str, ModelSnapshot], place: int, rung: Mapping[s
 def _check_model(models: Mapping[str, ModelSnapshot], place: int, name: Any) -> str:
     now_ms = to_ms(clock.now())
     if not isinstance(name, str) or name not in models:
-        raise _refusal(f"Rung {place}: there is no such model.")
+        raise _refusal(
+            f"Rung {place}: give one of the organisation's models as its model; {str(name)[:100]!r} is none."
+        )
     own = models[name].find_price(now_ms)
     if own is None:
         raise _refusal(f"Rung {place}: the model {name} has no price.")

@@ -13,6 +13,8 @@ from tenants.models import Budget
 from tests.world import World, make_catalog
 
 CHEAPER = {"at": 80, "rung": "cheaper_model", "model": "small"}
+SHORT = {"at": 80, "rung": "shorter_output", "max_tokens": 256}
+SLOW = {"at": 50, "rung": "slower_lane", "delay_ms": 500}
 BLOCK = {"at": 100, "rung": "block"}
 
 
@@ -20,20 +22,15 @@ BLOCK = {"at": 100, "rung": "block"}
 def open_acme(world: World) -> None:
     make_catalog(world.acme)
     make_catalog(world.acme, model="large", input_per_million="1.5", output_per_million="6")
+    make_catalog(world.acme, model="middle", input_per_million="0.5", output_per_million="2")
     make_catalog(world.acme, model="unpriced", input_per_million=None)
     make_catalog(world.mallcorp, model="theirs", input_per_million="0.01", output_per_million="0.01")
     enter_org(world.acme.org.pk)
 
 
-def create(world: World, ladder: Any, action: BudgetAction = BudgetAction.DEGRADE) -> Budget:
-    return create_budget(
-        actor=world.acme.owner,
-        scope=BudgetScope.ORGANIZATION,
-        period=BudgetPeriod.DAY,
-        limit_nanos=Nanos(1_000),
-        action=action,
-        ladder=ladder,
-    )
+def create(world: World, ladder: Any, action: BudgetAction = BudgetAction.DEGRADE, **more: Any) -> Budget:
+    terms: dict[str, Any] = {"scope": BudgetScope.ORGANIZATION, "period": BudgetPeriod.DAY} | more
+    return create_budget(actor=world.acme.owner, limit_nanos=Nanos(1_000), action=action, ladder=ladder, **terms)
 
 
 def refusal(world: World, ladder: Any, **more: Any) -> str:
@@ -44,13 +41,37 @@ def refusal(world: World, ladder: Any, **more: Any) -> str:
 
 
 def test_every_rung_there_is(world: World) -> None:
-    ladder = [
-        {"at": 50, "rung": "slower_lane", "delay_ms": 500},
-        CHEAPER,
-        {"at": 80, "rung": "shorter_output", "max_tokens": 256},
-        BLOCK,
-    ]
+    ladder = [SLOW, CHEAPER, SHORT, BLOCK]
     assert create(world, ladder).ladder == ladder
+
+
+def test_each_of_a_kind_does_more_than_the_one_before(world: World) -> None:
+    middle = CHEAPER | {"at": 70, "model": "middle"}
+    ladder = [SLOW, middle, SLOW | {"at": 75, "delay_ms": 501}, CHEAPER, SHORT, SHORT | {"at": 90, "max_tokens": 255}]
+    assert create(world, ladder).ladder == ladder
+
+
+@pytest.mark.parametrize(
+    ("model", "cheaper", "message"),
+    [
+        ("small", "small", "Rung 1: small is not cheaper than small, the budget's own."),
+        ("small", "middle", "Rung 1: middle is not cheaper than small, the budget's own."),
+        ("large", "middle", ""),
+        ("unpriced", "small", ""),
+    ],
+)
+def test_a_models_budget_goes_to_one_that_is_cheaper_than_it(
+    world: World, model: str, cheaper: str, message: str
+) -> None:
+    wanted = {"scope": BudgetScope.MODEL, "subject": model}
+    ladder = [CHEAPER | {"model": cheaper}]
+    if message:
+        assert refusal(world, ladder, **wanted) == message
+        budget = create(world, [], action=BudgetAction.WARN, **wanted)
+        with pytest.raises(InvalidField, match="the budget's own"):
+            update_budget(actor=world.acme.owner, budget=budget, action=BudgetAction.DEGRADE, ladder=ladder)
+    else:
+        assert create(world, ladder, **wanted).ladder == ladder
 
 
 @pytest.mark.parametrize(
@@ -77,8 +98,25 @@ def test_every_rung_there_is(world: World) -> None:
         ([BLOCK, CHEAPER], "Rung 2 begins before rung 1: put them in rising order."),
         ([BLOCK | {"at": 80}, CHEAPER], "Rung 2 comes after block: no call gets that far."),
         ([CHEAPER, CHEAPER], "Rung 2 stands there twice: one of a kind at one per cent."),
-        ([CHEAPER | {"model": "theirs"}], "Rung 1: there is no such model."),
-        ([CHEAPER | {"model": 7}], "Rung 1: there is no such model."),
+        (
+            [CHEAPER | {"model": "theirs"}],
+            "Rung 1: give one of the organisation's models as its model; 'theirs' is none.",
+        ),
+        ([CHEAPER | {"model": 7}], "Rung 1: give one of the organisation's models as its model; '7' is none."),
+        ([{"at": 80, "rung": "cheaper_model"}], "Rung 1: give one of the organisation's models as its model"),
+        (
+            [CHEAPER, {"at": 90, "rung": "cheaper_model", "model": "middle"}],
+            "Rung 2: middle is not cheaper than small, that of rung 1.",
+        ),
+        ([CHEAPER, CHEAPER | {"at": 90}], "Rung 2: small is not cheaper than small, that of rung 1."),
+        (
+            [SHORT, SHORT | {"at": 90}],
+            "Rung 2: give fewer max_tokens than the 256 of rung 1.",
+        ),
+        (
+            [SLOW, SLOW | {"at": 90, "delay_ms": 100}],
+            "Rung 2: give a longer delay_ms than the 500 of rung 1.",
+        ),
         ([CHEAPER | {"model": "unpriced"}], "Rung 1: the model unpriced has no price."),
         (
             [CHEAPER | {"model": "large"}],
