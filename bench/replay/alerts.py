@@ -10,6 +10,7 @@ from typing import Final
 
 from bench.replay.books import Books, sum_of_replay
 from bench.replay.findings import Findings
+from bench.replay.load import Answer
 from bench.replay.world import Cap
 from billing.models import Alert
 from billing.selectors.names import name_subject
@@ -19,7 +20,9 @@ from tenants.periods import period_bounds
 #: of a default for each of these the first who crosses is told of
 _MANY: Final = frozenset({"end_user", "tag", "session"})
 _SHORT: Final = frozenset({"minute", "hour"})
-_TITLE: Final = re.compile(r"\[.*?\] (?P<who>.+) used (?P<percent>\d+) % of the [a-z ]+ “(?P<name>.+)”")
+_TITLE: Final = re.compile(
+    r"\[.*?\] (?P<who>.+) used (?P<percent>\d+) % of the [a-z ]+ “(?P<name>.+)”(?P<refuses>: calls are refused)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,23 @@ class Crossing:
     threshold: int
 
 
-def find_crossings(books: Books, caps: Sequence[Cap]) -> set[Crossing]:
-    """From the rows alone: each budget, subject, window and threshold once.
+def find_crossings(books: Books, caps: Sequence[Cap], answers: Sequence[Answer]) -> set[Crossing]:
+    """From the rows, and from what callers were refused, alone: each budget, subject, window and threshold once.
 
+    A hard budget of which most is taken and that refuses a call has reached 100 per cent, whatever is left of it.
     Alerts fire when counters move, so of periods before the replay nobody is told. No order of the rows matters,
     because nothing of the replay makes spend less: what is reached at the end was crossed once.
     """
     found: set[Crossing] = set()
+    by_id, moments = {cap.id: cap for cap in caps}, {str(row.id): row.started_at for row in books.fresh}
+    for answer in answers:
+        budget, subject, is_mostly_taken = answer.refused_by or ("", "", False)
+        if is_mostly_taken:
+            cap = by_id[budget]
+            whom = "*" if not cap.subject and cap.scope in _MANY else subject
+            period = "day" if cap.period in _SHORT else cap.period
+            window = period_bounds(period, moments[answer.request_id], books.org.time_zone)[0]
+            found |= {Crossing(cap.id, whom, window, level) for level in cap.thresholds if level <= 100}
     for cap in caps:
         for (starts, subject), nanos in sum_of_replay(books, cap).items():
             whom = "*" if not cap.subject and cap.scope in _MANY else subject
@@ -49,18 +62,24 @@ def find_crossings(books: Books, caps: Sequence[Cap]) -> set[Crossing]:
     return found
 
 
-def check_alerts(findings: Findings, books: Books, caps: Sequence[Cap], mails: Sequence[EmailMessage]) -> None:
+def check_alerts(
+    findings: Findings,
+    books: Books,
+    caps: Sequence[Cap],
+    answers: Sequence[Answer],
+    mails: Sequence[EmailMessage],
+) -> None:
     """None missing, none twice; and of thresholds that were jumped over together a mail of the gravest."""
     with org_scope(books.org.pk):
         alerts = list(Alert.objects.filter(org=books.org, kind="budget"))
         fired = Counter(_crossing_of(alert) for alert in alerts)
-    expected = find_crossings(books, caps)
+    expected = find_crossings(books, caps, answers)
     missing, surplus = expected - set(fired), set(fired) - expected
     twice = [crossing for crossing, times in fired.items() if times > 1]
     findings.check(
         "alerts",
         not missing and not surplus and not twice and bool(expected),
-        f"{len(expected)} thresholds crossed by the ledger's rows, {len(fired)} alerts: {len(missing)} missing,"
+        f"{len(expected)} thresholds crossed by the ledger's rows and by refusals, {len(fired)} alerts: {len(missing)} missing,"
         f" {len(surplus)} for nothing, {len(twice)} twice",
         crossed=len(expected),
         fired=sum(fired.values()),
@@ -89,7 +108,8 @@ def _check_mails(
     by_name = {cap.name: cap for cap in caps}
     for mail in mails:
         if found := _TITLE.fullmatch(str(mail["Subject"]).strip()):
-            levels = [level for level in by_name[found["name"]].thresholds if level <= int(found["percent"])]
+            reached = max(int(found["percent"]), 100 if found["refuses"] else 0)
+            levels = [level for level in by_name[found["name"]].thresholds if level <= reached]
             arrived[found["name"], found["who"], max(levels)] += 1
     findings.check(
         "mails",

@@ -5,6 +5,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import fmean
 from time import perf_counter
 from typing import Final
@@ -40,6 +41,8 @@ class Answer:
     message: str
     request_id: str
     late: float
+    # of the budget that refused it: its id, its subject, and whether more than half of it was taken
+    refused_by: tuple[str, str, bool] | None = None
 
     @property
     def has_row(self) -> bool:
@@ -71,7 +74,8 @@ async def replay(
         async with pool.room:
             late = perf_counter() - due
             status, headers, body = await pool.ask(_head_and_body(call, secrets, address.netloc))
-        return Answer(call, status, *_error_of(status, body), headers.get("x-request-id", ""), late)
+        code, message, refused_by = _error_of(status, body)
+        return Answer(call, status, code, message, headers.get("x-request-id", ""), late, refused_by)
 
     tasks = []
     for call in calls:
@@ -109,15 +113,22 @@ def _head_and_body(call: TraceCall, secrets: Mapping[str, str], host: str) -> by
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def _error_of(status: int, body: bytes) -> tuple[str, str]:
-    """An error's code and message."""
+def _error_of(status: int, body: bytes) -> tuple[str, str, tuple[str, str, bool] | None]:
+    """An error's code and message, and the budget that it names."""
     if status == 200 or not status:
-        return "", ""
+        return "", "", None
     try:
         error = orjson.loads(body)["error"]
-        return str(error["code"]), str(error["message"])
+        budget = error.get("budget")
+        by = (budget["id"], budget["subject"], _is_mostly_taken(budget)) if budget else None
+        return str(error["code"]), str(error["message"]), by
     except (ValueError, KeyError, TypeError):
-        return "unreadable", ""
+        return "unreadable", "", None
+
+
+def _is_mostly_taken(budget: dict[str, str]) -> bool:
+    limit, spent, held = (Decimal(budget[name]) for name in ("limit", "spent", "held"))
+    return spent + held > limit / 2
 
 
 class _Pool:

@@ -75,7 +75,7 @@ def _check(
     books.check_hard_budgets(findings, found, world.caps, fullest)
     books.check_counters(findings, found)
     sums.check_sums(findings, found)
-    alerts.check_alerts(findings, found, world.caps, sink.mails)
+    alerts.check_alerts(findings, found, world.caps, answers, sink.mails)
 
 
 def _find_org() -> Organization:

@@ -40,6 +40,7 @@ def _budget(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
     spent, limit = facts["spent"], facts["limit"]
     named = f" “{facts['name']}”" if facts.get("name") else ""
     named += f" within {facts['within']}" if facts.get("within") else ""
+    named += ": calls are refused" if facts.get("refuses") else ""
     return AlertText(
         f"{facts['who']} used {facts['percent']} % of the {_PERIODS[facts['period']]}{named}",
         (
@@ -61,7 +62,7 @@ def _consequence(facts: Mapping[str, Any]) -> str:
         return "Calls go on: this budget only warns."
     if facts["action"] == "degrade":
         return "Calls are made cheaper by the budget's ladder."
-    return "At 100 % calls that do not fit are refused."
+    return "Calls that do not fit into what is left are refused."
 
 
 def _forecast(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:

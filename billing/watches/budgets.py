@@ -148,22 +148,28 @@ def _scope_of(org: OrgSnapshot, budget: BudgetSnapshot, counter: Counter, now_ms
     return make_scope(org, budget, counter.subject, min(max(now_ms, counter.starts_ms), ends_ms - 1))
 
 
-def _read_standings(scopes: Sequence[Scope], now_ms: int) -> list[tuple[int, int]]:
-    """(spent, limit with increases and what was left of the period before) of each, in nano-USD."""
+def _read_standings(scopes: Sequence[Scope], now_ms: int) -> list[tuple[int, int, int]]:
+    """(spent, limit with increases and what was left of the period before, the limit at which it refused a call last)
+    of each, in nano-USD."""
     pipe = client().pipeline(transaction=False)
     for scope in scopes:
-        pipe.hmget(scope.counter, "s", "h")
+        pipe.hmget(scope.counter, "s", "r")
         pipe.hmget((scope.before or scope).counter, "s", "h")
     answers = [[int(each or 0) for each in answer] for answer in pipe.execute()]
     found = []
-    for scope, (spent, _), (before, held) in zip(scopes, answers[::2], answers[1::2], strict=True):
+    for scope, (spent, refused), (before, held) in zip(scopes, answers[::2], answers[1::2], strict=True):
         rolled = rolled_over(scope, before, held, now_ms)
-        found.append((spent, whole_with(scope, rolled)))
+        found.append((spent, whole_with(scope, rolled), refused))
     return found
 
 
-def _make_fact(org: Organization, snapshot: OrgSnapshot, row: Budget, scope: Scope, spent: int, limit: int) -> Fact:
+def _make_fact(
+    org: Organization, snapshot: OrgSnapshot, row: Budget, scope: Scope, spent: int, limit: int, refused: int
+) -> Fact:
     percent = spent * 100 // limit
+    # A ladder's block may come earlier than the whole, or later.
+    bar = share_of(limit, scope.share)
+    has_refused = scope.is_hard and refused == bar
     is_many = not row.subject and row.scope in _MANY
     details: dict[str, Any] = {
         "budget": scope.budget_id,
@@ -179,15 +185,15 @@ def _make_fact(org: Organization, snapshot: OrgSnapshot, row: Budget, scope: Sco
         "starts": from_ms(scope.starts_ms).isoformat(),
         "ends": from_ms(scope.ends_ms).isoformat() if row.period != BudgetPeriod.TOTAL else "",
         "action": row.action,
-        # A ladder's block may come earlier than the whole, or later.
-        "refuses": scope.is_hard and spent >= share_of(limit, scope.share),
+        "refuses": has_refused or (scope.is_hard and spent >= bar),
         "is_shadow": row.is_shadow,
         "is_default": not row.subject and row.scope != BudgetScope.ORGANIZATION,
     }
     return Fact(
         AlertKind.BUDGET,
         f"{scope.budget_id}:{'*' if is_many else scope.subject}"[:300],
-        percent,
+        # A hard budget ends before its last nano: as soon as a call does not fit any more.
+        max(percent, 100) if has_refused else percent,
         details,
         window_start=_window(row.period, scope.starts_ms, snapshot.time_zone),
         thresholds=tuple(row.thresholds),

@@ -3,8 +3,8 @@
 -- Calls that come together and have the same budgets and windows are reserved together, one after the other: what they
 -- share is read once and written once for all of them.
 --
--- KEYS  1 epoch   2 leases   3.. the counters, hashes with s = settled nanos, h = held nanos; then for each window its log
---       and its total; then, of budgets to whose limit is added what was left of the period before, that period's counters;
+-- KEYS  1 epoch   2 leases   3.. the counters, hashes with s = settled nanos, h = held nanos, r = the limit at which
+--       it refused a call last; then for each window its log and its total; then, of budgets to whose limit is added what was left of the period before, that period's counters;
 --       then for each call what became of its hold, and the hold
 -- ARGV  1 numbers, as little-endian doubles:
 --         1 now, ms             2 end of leases, ms     3 how many counters   4 how many counters of the period before
@@ -222,6 +222,8 @@ local function reserve(each)
                 if not is_shadow then
                     -- A limit that was lowered moves no counter: who watches budgets hears of it by what it refuses.
                     call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[COUNTER_KEYS + place])
+                    -- A hard budget is never quite used up: where most of it is, this is its end.
+                    if left < limit / 2 then call('HSET', KEYS[COUNTER_KEYS + place], 'r', whole(limit)) end
                     return {0, place, settled[place], in_flight[place], least, rolled[place]}
                 end
                 shadows[#shadows + 1] = place

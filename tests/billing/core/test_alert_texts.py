@@ -23,7 +23,7 @@ FACTS: dict[AlertKind, tuple[dict[str, Any], str]] = {
             "action": "block",
             "refuses": True,
         },
-        "Project Research used 123 % of the monthly budget “Big”",
+        "Project Research used 123 % of the monthly budget “Big”: calls are refused",
     ),
     AlertKind.FORECAST: (
         {
@@ -109,7 +109,7 @@ def test_money_is_never_rounded_away() -> None:
             {"action": "degrade", "refuses": True},
             "Calls that do not fit are refused until it resets or somebody raises it.",
         ),
-        ({}, "At 100 % calls that do not fit are refused."),
+        ({}, "Calls that do not fit into what is left are refused."),
     ],
 )
 def test_a_budget_says_what_follows(how: dict[str, Any], says: str) -> None:

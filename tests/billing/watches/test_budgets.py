@@ -2,18 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
 
 from billing.actions.alerts import report
-from billing.choices import AlertKind
+from billing.choices import AlertEvent, AlertKind
+from billing.core.alert_texts import describe
 from billing.models import Alert
 from billing.watches import budgets
 from billing.watches.budgets import list_alerted_orgs, review_open, watch_moved
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
-from costhub.lib.money import parse_usd
+from costhub.lib.money import Nanos, parse_usd
 from costhub.lib.redis import client
 from proxy.core.limits import make_scope
 from proxy.edges.moved import forget_moved, list_shards_that_moved, take_moved
@@ -125,6 +127,30 @@ def test_what_is_refused_is_looked_at_although_nothing_moves(db: None) -> None:
     line = till.line("lowered", 100)
     assert till.reserve("h1", line, fixed=200_000, wanted=0)[0] == 0
     assert take_moved(till.shard) == [line.key]
+
+
+def test_a_budget_that_refuses_has_reached_its_end_whatever_is_left(world: World) -> None:
+    budget = make_budget(world.acme, "1.00")
+    counter = spend(world.acme, budget, 740_000_000)
+    client().hset(counter, "r", 1_000_000_000)
+    watch_moved()
+    found = alerts(world.acme)
+    assert [(alert.threshold, alert.severity) for alert in found] == [(50, "info"), (80, "warning"), (100, "critical")]
+    assert (found[-1].facts["percent"], found[-1].facts["refuses"]) == (74, True)
+    text = describe(AlertKind.BUDGET, found[-1].facts, AlertEvent.OPENED, ZoneInfo("UTC"))
+    assert text.title == "Acme used 74 % of the daily budget: calls are refused"
+    # With more room than it had then, it is not known to refuse.
+    with org_scope(world.acme.org.pk):
+        update_budget(actor=world.acme.owner, budget=budget, limit_nanos=Nanos(2_000_000_000))
+    review_open(world.acme.org.pk)
+    assert [alert.ended_at is None for alert in alerts(world.acme)] == [False, False, False]
+
+
+def test_what_only_warns_refuses_nothing(world: World) -> None:
+    counter = spend(world.acme, make_budget(world.acme, "1.00", action=BudgetAction.WARN), 740_000_000)
+    client().hset(counter, "r", 1_000_000_000)
+    watch_moved()
+    assert [alert.threshold for alert in alerts(world.acme)] == [50]
 
 
 def test_an_increase_until_midnight_counts_for_the_day_that_it_ended(world: World, clocks: Any) -> None:

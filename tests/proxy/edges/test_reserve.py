@@ -152,6 +152,15 @@ class TestRefused:
         till.put(line, 150)
         assert till.reserve("a", line, wanted=16) == [0, 1, 150, 0, 16]
 
+    @pytest.mark.parametrize(("settled", "held", "noted"), [(400, 101, b"1000"), (400, 100, None), (1_000, 0, b"1000")])
+    def test_a_budget_of_which_most_is_taken_notes_that_it_refused(
+        self, till: Till, settled: int, held: int, noted: bytes | None
+    ) -> None:
+        line = till.line("org", 1_000)
+        till.put(line, settled, held)
+        assert till.reserve("a", line, wanted=700, fewest=700)[0] == 0
+        assert client().hget(line.key, "r") == noted
+
     def test_a_lowered_limit_counts_at_once(self, till: Till) -> None:
         till.reserve("a", till.line("org", 1_000), wanted=500)
         assert till.reserve("b", till.line("org", 400), wanted=16) == [0, 1, 0, 500, 16]

@@ -63,7 +63,7 @@ def test_each_of_a_kind_does_more_than_the_one_before(world: World) -> None:
 def test_a_models_budget_goes_to_one_that_is_cheaper_than_it(
     world: World, model: str, cheaper: str, message: str
 ) -> None:
-    wanted = {"scope": BudgetScope.MODEL, "subject": model}
+    wanted: dict[str, Any] = {"scope": BudgetScope.MODEL, "subject": model}
     ladder = [CHEAPER | {"model": cheaper}]
     if message:
         assert refusal(world, ladder, **wanted) == message
