@@ -141,7 +141,7 @@ class TestMails:
             "Left: $0.15",
             "Resets: 23 November 2026, 00:00 (UTC)",
             "",
-            "At 100 % calls that do not fit are refused.",
+            "Calls that do not fit into what is left are refused.",
         ]
         assert "https://costhub.acme.example/o/acme/alerts" in text
         assert "<h1" in html
