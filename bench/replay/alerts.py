@@ -38,15 +38,15 @@ class Crossing:
 def find_crossings(books: Books, caps: Sequence[Cap], answers: Sequence[Answer]) -> set[Crossing]:
     """From the rows, and from what callers were refused, alone: each budget, subject, window and threshold once.
 
-    A hard budget of which most is taken and that refuses a call has reached 100 per cent, whatever is left of it.
+    A hard budget of which most is spent, and which has no room for a call, has reached 100 per cent, whatever is left.
     Alerts fire when counters move, so of periods before the replay nobody is told. No order of the rows matters,
     because nothing of the replay makes spend less: what is reached at the end was crossed once.
     """
     found: set[Crossing] = set()
     by_id, moments = {cap.id: cap for cap in caps}, {str(row.id): row.started_at for row in books.fresh}
     for answer in answers:
-        budget, subject, is_mostly_taken = answer.refused_by or ("", "", False)
-        if is_mostly_taken:
+        budget, subject, is_at_its_end = answer.refused_by or ("", "", False)
+        if is_at_its_end:
             cap = by_id[budget]
             whom = "*" if not cap.subject and cap.scope in _MANY else subject
             period = "day" if cap.period in _SHORT else cap.period

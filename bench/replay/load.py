@@ -41,7 +41,7 @@ class Answer:
     message: str
     request_id: str
     late: float
-    # of the budget that refused it: its id, its subject, and whether more than half of it was taken
+    # of the budget that refused it: its id, its subject, and whether what is spent, most of it, left too little
     refused_by: tuple[str, str, bool] | None = None
 
     @property
@@ -120,15 +120,15 @@ def _error_of(status: int, body: bytes) -> tuple[str, str, tuple[str, str, bool]
     try:
         error = orjson.loads(body)["error"]
         budget = error.get("budget")
-        by = (budget["id"], budget["subject"], _is_mostly_taken(budget)) if budget else None
+        by = (budget["id"], budget["subject"], _is_at_its_end(budget)) if budget else None
         return str(error["code"]), str(error["message"]), by
     except (ValueError, KeyError, TypeError):
         return "unreadable", "", None
 
 
-def _is_mostly_taken(budget: dict[str, str]) -> bool:
-    limit, spent, held = (Decimal(budget[name]) for name in ("limit", "spent", "held"))
-    return spent + held > limit / 2
+def _is_at_its_end(budget: dict[str, str]) -> bool:
+    limit, spent, needed = (Decimal(budget[name]) for name in ("limit", "spent", "needed"))
+    return spent + needed > limit and spent > limit / 2
 
 
 class _Pool:

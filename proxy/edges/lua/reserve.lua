@@ -222,8 +222,12 @@ local function reserve(each)
                 if not is_shadow then
                     -- A limit that was lowered moves no counter: who watches budgets hears of it by what it refuses.
                     call('SADD', string.match(KEYS[1], '^[^:]*') .. ':moved', KEYS[COUNTER_KEYS + place])
-                    -- A hard budget is never quite used up: where most of it is, this is its end.
-                    if left < limit / 2 then call('HSET', KEYS[COUNTER_KEYS + place], 'r', whole(limit)) end
+                    -- A hard budget is never quite used up: its end is when what is spent leaves too little for a call,
+                    -- whatever becomes of the calls in flight. A dear call that a fresh budget cannot take is no end.
+                    local spent = settled[place]
+                    if spent + least > limit and spent > limit / 2 then
+                        call('HSET', KEYS[COUNTER_KEYS + place], 'r', whole(limit))
+                    end
                     return {0, place, settled[place], in_flight[place], least, rolled[place]}
                 end
                 shadows[#shadows + 1] = place

@@ -152,13 +152,23 @@ class TestRefused:
         till.put(line, 150)
         assert till.reserve("a", line, wanted=16) == [0, 1, 150, 0, 16]
 
-    @pytest.mark.parametrize(("settled", "held", "noted"), [(400, 101, b"1000"), (400, 100, None), (1_000, 0, b"1000")])
-    def test_a_budget_of_which_most_is_taken_notes_that_it_refused(
-        self, till: Till, settled: int, held: int, noted: bytes | None
+    @pytest.mark.parametrize(
+        ("settled", "held", "wanted", "noted"),
+        [
+            (501, 0, 500, b"1000"),
+            (1_000, 0, 1, b"1000"),
+            # most of it is left: the call is dear, and not the budget at its end
+            (500, 0, 501, None),
+            # it would fit if the calls in flight cost nothing
+            (501, 300, 499, None),
+        ],
+    )
+    def test_a_budget_whose_spend_leaves_too_little_notes_that_it_refused(
+        self, till: Till, settled: int, held: int, wanted: int, noted: bytes | None
     ) -> None:
         line = till.line("org", 1_000)
         till.put(line, settled, held)
-        assert till.reserve("a", line, wanted=700, fewest=700)[0] == 0
+        assert till.reserve("a", line, wanted=wanted, fewest=wanted)[0] == 0
         assert client().hget(line.key, "r") == noted
 
     def test_a_lowered_limit_counts_at_once(self, till: Till) -> None:
