@@ -3,8 +3,8 @@
 One statement and so one view of the data: a roll-up that commits beside it neither hides nor doubles a row. A bucket is
 taken whole only if the statement sees no mark on it; what lies below a marked one is read in its place.
 
-PostgreSQL plans such a statement for about as long as it runs, however much it is asked: so it plans it once a
-connection, and questions that the same cube answers share one, unless that costs more than it saves.
+Planning is two fifths of such a statement's time, however much it is asked: so PostgreSQL plans it once a connection,
+and questions that the same cube answers share one, unless that costs more than it saves.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -106,8 +106,8 @@ class _Batch:
 
     @property
     def is_small(self) -> bool:
-        """Whether few rows answer it, by the same indexes whatever is asked. Planning takes longer than reading then,
-        so it is planned once, and asked together with others."""
+        """Whether few rows answer it, by the same indexes whatever is asked: then it is planned once a connection, and
+        asked together with others."""
         return self.choice is not None and self.choice.by_quarter
 
     @property

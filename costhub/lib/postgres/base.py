@@ -2,9 +2,9 @@
 
 In the web server each request of Django's has a thread of its own, so nobody comes back for a connection that a thread
 kept, and a new one costs a page 10 ms, and as much again until PostgreSQL's new process knows the tables. Django's
-other way, a pool (psycopg-pool), was tried: it is a bound at which pages wait, after a restart of PostgreSQL for five
-seconds and more; a burst leaves twenty connections open for an hour; a request that is cut off keeps one for ever. Here
-nothing waits: who finds no connection left by others opens one.
+other way, a pool (psycopg-pool), was tried: it is a bound at which pages wait, with nine broken connections in it two
+of them for five seconds each; of what a burst needed it closes one connection every few minutes; the task of a request
+that is cancelled keeps its connection for ever. Here nothing waits: who finds no connection left by others opens one.
 """
 
 from threading import Lock
