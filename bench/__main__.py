@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from bench.cached import measure_cache
 from bench.figures import Figures, Results
 from bench.machine import QUIET_SHARE, Cores, Program, describe_machine, share_out_cores
 from bench.peers import all_peers
 from bench.peers.base import Peer, Unavailable
 from bench.peers.costhub import CostHub
 from bench.report import OURS, SECTIONS, make_report, make_summary, put_between_markers
+from bench.routed import measure_routes
 from bench.scenarios import (
     FULL,
     QUICK,
@@ -52,7 +54,14 @@ SHARED: Final[dict[str, Callable[[Bench], dict[str, Figures]]]] = {
     "first-event": lambda bench: measure_one_caller(bench, Kind.PACED),
     "memory": measure_memory,
 }
-OWN: Final = {"ledger": measure_ledger, "growth": measure_growth, "limits": measure_limits, "idle": measure_idle_stack}
+OWN: Final = {
+    "ledger": measure_ledger,
+    "growth": measure_growth,
+    "limits": measure_limits,
+    "routes": measure_routes,
+    "cache": measure_cache,
+    "idle": measure_idle_stack,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

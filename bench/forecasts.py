@@ -14,10 +14,10 @@ import numpy as np
 
 from bench.series import KINDS, make_days, make_hours
 from billing.choices import AnomalyUnit
-from billing.core.anomalies import BUCKETS_A_DAY, MAX_DAYS, detect, is_worth_it
-from billing.core.backtest import find_score, run_backtest
-from billing.core.forecast import Month, forecast_month
-from billing.core.series import simulate
+from billing.spend.core.anomalies import BUCKETS_A_DAY, MAX_DAYS, detect, is_worth_it
+from billing.spend.core.backtest import find_score, run_backtest
+from billing.spend.core.forecast import Month, forecast_month
+from billing.spend.core.series import simulate
 from costhub.lib.money import NANOS_PER_USD
 
 LENGTHS: Final = (21, 35, 60, 100, 200, 390)

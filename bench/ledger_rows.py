@@ -83,6 +83,7 @@ def fill(
     upstream_ids: list[UUID],
     rows: int,
     now: datetime,
+    end_users: int = END_USERS,
 ) -> None:
     """So many calls of one organisation over the last ``DAYS`` days, and their corrections."""
     values = {
@@ -93,7 +94,7 @@ def fill(
         "model_names": list(MODELS),
         "keys": len(key_ids),
         "models": len(MODELS),
-        "users": END_USERS,
+        "users": end_users,
         "first": now - timedelta(days=DAYS),
         "length": timedelta(days=DAYS),
         "rows": rows,

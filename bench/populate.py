@@ -6,20 +6,35 @@ the secrets of each organisation's keys as JSON on standard output.
 
 import json
 import sys
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from bench.peers.costhub import Order
 from costhub.lib.money import Nanos
 from tenants.access import Actor, org_scope
 from tenants.actions.budgets import create_budget
+from tenants.actions.cache import create_cache_policy
+from tenants.actions.compression import create_compression_policy
 from tenants.actions.keys import create_key
 from tenants.actions.limits import create_rate_limit
 from tenants.actions.models import create_model
 from tenants.actions.orgs import create_organization
 from tenants.actions.pricing import create_price
+from tenants.actions.routes import create_route
 from tenants.actions.upstreams import create_upstream
-from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit, Role, Tokenizer, UpstreamKind
+from tenants.choices import (
+    BudgetAction,
+    BudgetPeriod,
+    BudgetScope,
+    CacheMode,
+    LimitUnit,
+    Mode,
+    Role,
+    RouteKind,
+    Tokenizer,
+    UpstreamKind,
+)
 
 #: so much that no budget refuses a call of the bench
 LIMIT: Final = Nanos(1_000_000 * 10**9)
@@ -65,17 +80,34 @@ def _limit(actor: Actor) -> None:
     )
 
 
+def _route(actor: Actor, name: str, models: Sequence[str]) -> None:
+    """A router that begins with how hard a prompt looks, and prompts without needless white space."""
+    targets = [{"model": model} for model in models]
+    create_route(actor=actor, name=name, kind=RouteKind.ROUTER, mode=Mode.ON, targets=targets)
+    create_compression_policy(actor=actor, mode=Mode.ON, model=name)
+
+
 def _furnish(actor: Actor, order: Order) -> list[str]:
     """A model for each upstream, a hard budget for each scope, and the keys, each of an end user of its own."""
     for kind, base_url in order.base_urls.items():
         upstream = create_upstream(actor=actor, name=kind, kind=UpstreamKind.OPENAI_COMPATIBLE, base_url=base_url)
-        model = create_model(
-            actor=actor, name=f"bench-{kind}", upstream=upstream, upstream_model="bench", tokenizer=Tokenizer.O200K
-        )
-        create_price(actor=actor, model=model, input_per_million=Decimal("0.15"), output_per_million=Decimal("0.60"))
+        names = (f"cheap-{kind}", f"dear-{kind}") if order.has_routes else (f"bench-{kind}",)
+        for times, name in enumerate(names, 1):
+            model = create_model(
+                actor=actor, name=name, upstream=upstream, upstream_model="bench", tokenizer=Tokenizer.O200K
+            )
+            prices: dict[str, Any] = {
+                "input_per_million": Decimal("0.15") * times,
+                "output_per_million": Decimal("0.60") * times,
+            }
+            create_price(actor=actor, model=model, **prices)
+        if order.has_routes:
+            _route(actor, f"bench-{kind}", names)
     for scope in SCOPES:
         create_budget(actor=actor, scope=scope, period=BudgetPeriod.MONTH, limit_nanos=LIMIT)
     if order.has_limits:
         _limit(actor)
+    if order.has_cache:
+        create_cache_policy(actor=actor, mode=CacheMode.ON)
     keys = (create_key(actor=actor, name=f"bench {number}", end_user=f"user-{number}") for number in range(order.keys))
     return [key.secret for key in keys]

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
-from bench.ledger_rows import fill, without_indexes
-from bench.rollup_pages import ROUNDS, cpu_ms, measure_pages, measure_spend, milliseconds
-from billing.actions.rollups import roll_up
+from bench.ledger_rows import END_USERS, fill, without_indexes
+from bench.rollup_pages import ROUNDS, cpu_ms, measure_lists, measure_pages, measure_spend, milliseconds
+from billing.spend.actions.rollups import roll_up
 from costhub.lib.moments import to_ms
 from costhub.lib.money import Nanos
 from proxy.core.row import open_row
@@ -60,17 +60,19 @@ class _Tenant:
     keys: list[UUID]
 
 
-def measure(rows: int) -> Iterator[str]:
+def measure(rows: int, keys: int = KEYS, end_users: int = END_USERS) -> Iterator[str]:
     """Fill, roll up, read; the report line by line."""
     call_command("migrate", database="owner", verbosity=0)
-    owner = psycopg.connect(_owner_address(), autocommit=True)
+    owner = psycopg.connect(owner_address(), autocommit=True)
     owner.execute("SELECT costhub_ensure_partitions(%s, 4)", [NOW.date().replace(month=NOW.month - 3)])
-    tenants = {name: _make_tenant(name) for name in SHARES}
+    tenants = {name: _make_tenant(name, keys if name == "Big" else KEYS) for name in SHARES}
     with without_indexes(owner):
         for name, share in SHARES.items():
             tenant = tenants[name]
             upstreams = [uuid4() for _ in range(UPSTREAMS)]
-            fill(owner, tenant.actor.org.pk, tenant.projects, tenant.keys, upstreams, rows * share // 100, NOW)
+            fill(
+                owner, tenant.actor.org.pk, tenant.projects, tenant.keys, upstreams, rows * share // 100, NOW, end_users
+            )
     owner.execute("VACUUM ANALYZE proxy_ledgerentry")
     with time_machine.travel(NOW, tick=True):
         yield from _measure_roll_up(owner)
@@ -81,11 +83,12 @@ def measure(rows: int) -> Iterator[str]:
         _append(_make_events(big, LIVE, NOW))
         owner.execute("VACUUM ANALYZE")
         yield from measure_pages(big.user, big.actor.org.slug)
+        yield from measure_lists(big.user, big.actor.org.slug)
         yield from measure_spend(big.actor, NOW.replace(day=1, hour=0), NOW)
     owner.close()
 
 
-def _make_tenant(name: str) -> _Tenant:
+def _make_tenant(name: str, key_count: int) -> _Tenant:
     user = find_or_create_user(f"{name.lower()}@bench.example")
     made = create_organization(name=name, acting_name="bench", owner=user, time_zone=TIME_ZONE)
     actor = Actor(made.org, Role.OWNER, "bench")
@@ -93,7 +96,7 @@ def _make_tenant(name: str) -> _Tenant:
         projects = [create_project(actor=actor, name=f"Project {number}") for number in range(PROJECTS)]
         keys = [
             create_key(actor=actor, name=f"key {number}", project=projects[number % PROJECTS]).key
-            for number in range(KEYS)
+            for number in range(key_count)
         ]
         for scope, period in BUDGETS:
             create_budget(actor=actor, scope=scope, period=period, limit_nanos=Nanos(10**15))
@@ -179,7 +182,7 @@ def _app_address() -> str:
     return _address("default")
 
 
-def _owner_address() -> str:
+def owner_address() -> str:
     return _address("owner")
 
 

@@ -25,17 +25,19 @@ from proxy.core import sse  # noqa: E402
 from proxy.core.controls import parse_controls  # noqa: E402
 from proxy.core.plan import make_plan  # noqa: E402
 from proxy.core.row import add_attempts, add_plan, add_request, dump_row, open_row  # noqa: E402
-from proxy.core.wire import parse_request, upstream_body  # noqa: E402
-from proxy.edges.reserves import Reserve, reserve_command  # noqa: E402
+from proxy.dialects.openai_chat import parse_request  # noqa: E402
+from proxy.edges.reserve_batch import Reserve, reserve_command  # noqa: E402
 from proxy.edges.valkey import Argument  # noqa: E402
-from proxy.types import Attempt, Certainty, Endpoint, Hold, Usage  # noqa: E402
 from proxy.upstreams import openai  # noqa: E402
+from proxy.values.attempt import Attempt, Certainty, Usage  # noqa: E402
+from proxy.values.plan import Hold  # noqa: E402
+from proxy.values.request import Endpoint  # noqa: E402
+from tenants.price_snapshots import PriceSnapshot, make_rates  # noqa: E402
 from tenants.snapshots import (  # noqa: E402
     BudgetSnapshot,
     KeySnapshot,
     ModelSnapshot,
     OrgSnapshot,
-    PriceSnapshot,
     UpstreamSnapshot,
 )
 
@@ -62,7 +64,7 @@ def make_tenant() -> tuple[OrgSnapshot, KeySnapshot]:
         600_000,
         2,
     )
-    price = PriceSnapshot(ids[6], 0, 150_000, 600_000, 150_000, 150_000, 150_000, 600_000, 0, "bench")
+    price = PriceSnapshot(ids[6], 0, make_rates({"input": 150_000, "output": 600_000}), source="bench")
     model = ModelSnapshot("small", ids[5], "small", 128_000, 16_384, "bytes", 0, (price,))
     budgets = tuple(
         BudgetSnapshot(ids[number], scope, "", "day", 10**14, "block", scope, created_ms=0)
@@ -105,16 +107,19 @@ def make_steps() -> Iterator[Step]:
     add_request(row, request)
     add_plan(row, plan)
     yield "write the row as JSON (twice a call)", lambda: dump_row(row)
-    reserves = [Reserve(call.id, 1, plan.bound, None, dump_row(row))] * TOGETHER
+    reserves = [Reserve(call.id, 1, plan.first.bound, None, dump_row(row))] * TOGETHER
 
     def put_together() -> tuple[list[Argument], list[Argument]]:
-        return reserve_command(org.shard, plan.layout, plan.bands, reserves, call.started_ms)
+        return reserve_command(
+            org.shard, plan.first.layout, plan.first.bands, org.id, org.version, reserves, call.started_ms
+        )
 
     yield f"put the reserves of {TOGETHER} calls together", put_together
     keys, arguments = put_together()
     command = (b"EVALSHA", b"0" * 40, len(keys), *keys, *arguments)
     yield f"pack those of {TOGETHER} calls for the wire", lambda: hiredis.pack_command(command)  # type: ignore[arg-type]
-    yield "write the upstream's body", lambda: upstream_body(request, "small", kind="openai", max_output=100)
+    habits = openai.find_habits(plan.first.upstream, "small")
+    yield "write the upstream's body", lambda: openai.encode_request(request, "small", habits=habits, max_output=100)
     answer, stream = completion(), b"".join(events())
     yield "read an answer", lambda: openai.AnswerReader().read_answer(answer)
     yield "split and read a stream of 62 events", lambda: _read_stream(stream)

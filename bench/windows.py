@@ -23,13 +23,14 @@ from bench.machine import cpu_seconds
 from bench.steps import TOGETHER, make_tenant
 from costhub.lib import keyspace
 from costhub.stack.valkey import Valkey
+from proxy.core.budgets import find_scopes
 from proxy.core.ladders import find_bands
 from proxy.core.layout import lay_out
-from proxy.core.limits import find_scopes
-from proxy.core.rates import find_rates
-from proxy.edges.reserves import RESERVE, Reserve, reserve_command
-from proxy.edges.settles import SETTLE, Settle, settle_command
-from proxy.types import Bound, Layout
+from proxy.core.rate_limits import find_rates
+from proxy.edges.reserve_batch import RESERVE, Reserve, reserve_command
+from proxy.edges.settle_batch import SETTLE, Settle, settle_command
+from proxy.values.plan import Bound
+from proxy.values.windows import Layout
 from tenants.snapshots import BudgetSnapshot, RateLimitSnapshot, RungSnapshot
 
 ROUNDS: Final = 15
@@ -97,7 +98,7 @@ class _Till:
         now = START_MS + self._calls // CALLS_A_MS
         coming = [_name(self._calls + each) for each in range(TOGETHER)]
         reserves = [Reserve(name, 1, BOUND, None, b"{}" * 400) for name in coming]
-        keys, arguments = reserve_command(self._shard, self._layout, self._bands, reserves, now)
+        keys, arguments = reserve_command(self._shard, self._layout, self._bands, "bench", 1, reserves, now)
         pipe.evalsha(self._reserve, len(keys), *keys, *arguments)
         if self._calls >= UNDER_WAY:
             ended = [_name(self._calls - UNDER_WAY + each) for each in range(TOGETHER)]

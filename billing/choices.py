@@ -7,19 +7,26 @@ from tenants.choices import Role
 
 
 class Cube(StrEnum):
-    """What the sums of a bucket are split by. Every row of the ledger is once in each, but for ``TAGS``."""
+    """What the sums of a bucket are split by. Every row of the ledger is once in each, but for ``TAGS``.
+
+    By the quarter of an hour those from ``STATUSES`` on are kept for some weeks only, and ``CALLS`` not at all.
+    """
 
     TOTAL = "total"
     #: by project and model
     MODELS = "models"
-    #: by project and key
+    #: by project and key; in blocks of days and of quarters, too
     KEYS = "keys"
-    #: by project, key, model, upstream and status; by day only, as all that follow
-    CALLS = "calls"
-    #: by project and end user
+    #: by project, upstream and status
+    STATUSES = "statuses"
+    #: by what the cache did, and the price version
+    CACHE = "cache"
+    #: by project and end user; in blocks of days and of quarters, too
     END_USERS = "end_users"
     #: by project and tag: a row of the ledger is here once for each tag that it has
     TAGS = "tags"
+    #: by project, key, model, upstream and status
+    CALLS = "calls"
 
 
 class AlertKind(StrEnum):
@@ -32,6 +39,14 @@ class AlertKind(StrEnum):
     OVERRUN = "overrun"
     UPSTREAM = "upstream"
     DRIFT = "drift"
+    #: Stripe's meter against the ledger
+    METER = "meter"
+    #: what a route has learned was taken back
+    LEARNED = "learned"
+    #: an invoice, by hand and at Stripe
+    PAID_TWICE = "paid_twice"
+    #: an upstream's bill against the ledger
+    BILL = "bill"
     KEY_EXPIRING = "key_expiring"
     CHANNEL_OFF = "channel_off"
 
@@ -51,6 +66,10 @@ TOPICS: Final[dict[AlertKind, Topic]] = {
     AlertKind.OVERRUN: Topic.MONEY,
     AlertKind.UPSTREAM: Topic.OPERATIONS,
     AlertKind.DRIFT: Topic.OPERATIONS,
+    AlertKind.METER: Topic.MONEY,
+    AlertKind.LEARNED: Topic.OPERATIONS,
+    AlertKind.PAID_TWICE: Topic.MONEY,
+    AlertKind.BILL: Topic.MONEY,
     AlertKind.KEY_EXPIRING: Topic.OPERATIONS,
     AlertKind.CHANNEL_OFF: Topic.OPERATIONS,
 }
@@ -78,6 +97,9 @@ class AlertEvent(StrEnum):
     RECOVERED = "recovered"
     #: nothing has happened: somebody tries a channel
     TEST = "test"
+    #: no alert: a call with a deadline has its answer, or has ended without one
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
 
 
 class ChannelKind(StrEnum):

@@ -1,6 +1,6 @@
 """Billing's jobs: every one may run twice, or on two workers at once, and die anywhere.
 
-The schedule is one table, ``costhub.schedule``.
+The schedule is one table, ``costhub.ops.schedule``.
 """
 
 import logging
@@ -13,15 +13,20 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connections
 
-from billing.actions import anomalies, forecasts
-from billing.actions.retention import forget_old
-from billing.actions.rollups import roll_up as roll_up_some
-from billing.sender import TURN_SECONDS, list_due_orgs, send_due
-from billing.watches import budgets, calls, drift, outlook, standing
+from billing.alerts.actions.calls import list_orgs_with_ended_calls, queue_ended
+from billing.alerts.actions.retention import forget_old
+from billing.alerts.checks import budgets, calls, drift, outlook, standing
+from billing.alerts.sender import TURN_SECONDS, list_due_orgs, send_due
+from billing.bills.actions import fetch_bills as fetch_of
+from billing.gpu.actions import charge_hours, end_gone, list_orgs_with_gpus
+from billing.spend.actions import anomalies, forecasts
+from billing.spend.actions.rollups import roll_up as roll_up_some
+from billing.summaries import sender as summaries
 from costhub.lib import clock
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import gate_from_settings
 from tenants.access import Actor, job_scope, list_org_ids, list_shards
+from tenants.actions.endpoints import end_lapsed, list_endpoint_orgs
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +46,45 @@ ROLL_UP_FOR_SECONDS: Final = 30
 RUN_SECONDS: Final = 90
 #: runs that do not reach every organisation begin at another one each hour
 _STRIDE: Final = 7919
+
+
+@shared_task
+def fetch_bills() -> int:
+    """Fetch what upstreams' providers bill, and alert where the ledger says otherwise. Gives how many bills."""
+    gate = gate_from_settings()
+
+    def fetch_bills_of(actor: Actor, now: datetime) -> int:
+        return fetch_of(actor.org.pk, gate, now)
+
+    return run_for_all(fetch_bills_of)
+
+
+@shared_task
+def charge_gpu_hours() -> int:
+    """Put the hours of GPU endpoints that are over into the ledger. Gives how many stretches of time."""
+    now, charged = clock.now(), 0
+    for org_id in list_orgs_with_gpus(now):
+        try:
+            with job_scope(org_id) as actor:
+                charged += charge_hours(actor, now)
+        except Exception:  # noqa: BLE001 - whatever it is, the next organisation has done nothing wrong
+            _log.exception("hours of GPUs could not be charged", extra={"org": str(org_id)})
+    return charged
+
+
+@shared_task
+def keep_endpoints() -> int:
+    """End servers of upstreams whose workers are not heard of any more, and the hours of those that are gone. Gives the
+    number of servers that ended."""
+    ended = 0
+    for org_id in list_endpoint_orgs():
+        try:
+            ended += end_lapsed(org_id)
+            with job_scope(org_id) as actor:
+                end_gone(actor)
+        except Exception:  # noqa: BLE001 - whatever it is, the next organisation has done nothing wrong
+            _log.exception("servers could not be ended", extra={"org": str(org_id)})
+    return ended
 
 
 @shared_task
@@ -66,6 +110,12 @@ def refresh_forecasts() -> int:
 def detect_anomalies() -> int:
     """Look for what was unusual in the last finished hour and day of every organisation."""
     return run_for_all(anomalies.detect_anomalies)
+
+
+@shared_task
+def send_summaries() -> int:
+    """Mail what the week and the month that have ended did cost."""
+    return run_for_all(summaries.send_summaries)
 
 
 @shared_task
@@ -121,6 +171,7 @@ def _send_to_all() -> int:
     sent, turns = 0, dict[UUID, Future[int]]()
     with ThreadPoolExecutor(_SENDERS) as senders:
         while True:
+            _tell_of_calls()
             for org_id in list_due_orgs(clock.now()):
                 if org_id not in turns and len(turns) < _SENDERS:
                     turns[org_id] = senders.submit(_send_turn, org_id)
@@ -131,6 +182,15 @@ def _send_to_all() -> int:
                 sent += turns.pop(org_id).result()
             if clock.monotonic_ns() > ends:
                 return sent + sum(turn.result() for turn in turns.values())
+
+
+def _tell_of_calls() -> None:
+    """Put the news of calls that are out among the messages."""
+    for org_id in list_orgs_with_ended_calls():
+        try:
+            queue_ended(org_id, clock.now())
+        except Exception:  # noqa: BLE001 - the others' calls have done nothing wrong
+            _log.exception("calls that are out could not be told of", extra={"org": str(org_id)})
 
 
 def _send_turn(org_id: UUID) -> int:

@@ -1,6 +1,9 @@
-"""One ASGI application: ``/v1`` goes to the proxy, which is no Django, everything else to Django."""
+"""One ASGI application: ``/v1`` goes to the proxy, which is no Django, everything else to Django.
 
-import gc
+Where ``COSTHUB_PAGES_SOCKET`` says so, "everything else" is answered by processes of its own: ``application`` relays it
+to them, and they run ``pages``. What load balancers ask is answered here, whatever becomes of pages.
+"""
+
 import os
 from typing import Any
 
@@ -11,8 +14,18 @@ from django.core.asgi import get_asgi_application
 
 django_app = get_asgi_application()
 
-from proxy.app import PREFIX, App  # noqa: E402 - wants Django's apps to be loaded
+from django.conf import settings  # noqa: E402 - what follows wants Django's apps to be loaded
 
+from costhub.bodies import BoundedBodies  # noqa: E402
+from costhub.lib.memory import settle_memory  # noqa: E402
+from costhub.serve.relay import Relay, RelayedCaller  # noqa: E402
+from proxy.app import PREFIX, App  # noqa: E402
+
+#: what says whether this process is well
+_HERE = frozenset({"/healthz", "/readyz"})
+
+django_pages = BoundedBodies(django_app, settings.MAX_PAGE_BODY_BYTES)
+pages_app: Any = Relay(settings.PAGES_SOCKET) if settings.PAGES_SOCKET else django_pages
 proxy_app = App()
 
 
@@ -21,18 +34,27 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         if scope["path"].startswith(PREFIX):
             await proxy_app(scope, receive, send)
+        elif scope["path"] in _HERE:
+            await django_pages(scope, receive, send)
         else:
-            await django_app(scope, receive, send)
+            await pages_app(scope, receive, send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 
 
-def _settle_memory() -> None:
-    """What is loaded now stays for good: leave it out of the search for garbage, and search more rarely. A call leaves
-    hundreds of objects, hardly one of them in a cycle."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+async def pages(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """What the page server's processes run: no call comes here."""
+    if scope["type"] == "http":
+        await RelayedCaller(django_pages)(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _live_without_calls(receive, send)
+
+
+async def _live_without_calls(receive: Any, send: Any) -> None:
+    for moment in ("startup", "shutdown"):
+        while (await receive())["type"] != f"lifespan.{moment}":
+            pass
+        await send({"type": f"lifespan.{moment}.complete"})
 
 
 async def _live(receive: Any, send: Any) -> None:
@@ -40,7 +62,7 @@ async def _live(receive: Any, send: Any) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             await proxy_app.open()
-            _settle_memory()
+            settle_memory()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await proxy_app.close()

@@ -1,4 +1,4 @@
-"""The Celery app. What is due when is one table, ``costhub.schedule``."""
+"""The Celery app. What is due when is one table, ``costhub.ops.schedule``."""
 
 import os
 from typing import Any
@@ -9,12 +9,14 @@ from celery import Celery, Task
 from celery.schedules import crontab
 from django.conf import settings
 
-from costhub import schedule
-from costhub.jobs import remember_success
-from costhub.lib.keyspace import CELERY_PREFIX
+from costhub.lib.broker import broker_options
+from costhub.ops import schedule
+from costhub.ops.jobs import remember_success
 
 #: a task that is not acknowledged within this is given to another worker; every task is shorter, and idempotent
 VISIBILITY_TIMEOUT_SECONDS = 300
+_VISIBLE = {"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS}
+_BROKER = broker_options(settings.BROKER_URL)
 
 
 class RememberedTask(Task):  # type: ignore[type-arg]
@@ -27,10 +29,10 @@ class RememberedTask(Task):  # type: ignore[type-arg]
 
 app = Celery("costhub", task_cls=RememberedTask)
 app.conf.update(
-    broker_url=settings.REDIS_URL,
     # It must be set in three places for Redis, or the smallest default wins.
-    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS, "global_keyprefix": CELERY_PREFIX},
-    result_backend_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS},
+    **_BROKER | {"broker_transport_options": _BROKER["broker_transport_options"] | _VISIBLE},
+    costhub_broker=settings.BROKER_URL,
+    result_backend_transport_options=_VISIBLE,
     visibility_timeout=VISIBILITY_TIMEOUT_SECONDS,
     broker_connection_retry_on_startup=True,
     task_ignore_result=True,
@@ -58,4 +60,4 @@ app.conf.beat_schedule = {
     }
     for job in schedule.JOBS
 }
-app.autodiscover_tasks(["costhub", "proxy", "billing"])
+app.autodiscover_tasks(["costhub.ops", "proxy", "proxy.learning", "billing", "billing.invoices"])

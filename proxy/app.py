@@ -6,22 +6,28 @@ the call, unless its upstream bills the whole answer anyway and is read to the e
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
-from urllib.parse import parse_qs
 
-import orjson
 from django.conf import settings
 
 from costhub.lib import metrics
-from proxy import queries, story
+from proxy.batches import api as batches
+from proxy.batches import background
+from proxy.batches import defer as deferring
 from proxy.call import Call
-from proxy.edges.reply import Reply
+from proxy.core import exact_json
+from proxy.core.cors import allow_origin, allow_preflight
+from proxy.dialects import anthropic_messages, dialect_of
+from proxy.edges.reply import NO_GUESSING, Reply
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
-from proxy.errors import ApiError, MethodNotAllowed, NotFound, UpstreamError
+from proxy.errors import ApiError, MethodNotAllowed, UpstreamError
+from proxy.paths import answer_query
 from proxy.pipeline import complete
-from proxy.types import Endpoint
+from proxy.values.dialect import Dialect
+from proxy.values.request import Endpoint
 from proxy.wiring import Edges, open_edges
 
 _log = logging.getLogger(__name__)
@@ -55,11 +61,13 @@ class App:
         self._in_flight: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._max_body_bytes: int = settings.MAX_BODY_BYTES
+        self._origins: frozenset[str] = settings.CORS_ORIGINS
 
     async def open(self) -> None:
         """Open the edges."""
         self._loop = asyncio.get_running_loop()
         self._edges = await open_edges()
+        self._edges.counting.read(settings.VOCABULARIES)
 
     async def close(self) -> None:
         """Let calls in flight end, cut off what does not, write every entry."""
@@ -82,17 +90,35 @@ class App:
         shortcuts = scope.get("extensions", {}).get(SHORTCUTS)
         reply = Reply(send, shortcuts)
         endpoint = _ENDPOINTS.get(scope["path"])
+        dialect = _dialect_of(scope["path"], endpoint)
         call: Call | None = None
         try:
             call = Call(scope, receive, endpoint or Endpoint.CHAT, self._max_body_bytes, shortcuts)
-            if endpoint is None:
+            if dialect is anthropic_messages:
+                # The name by which Anthropic's clients show it.
+                reply.more_headers = {**NO_GUESSING, "request-id": call.id}
+            allowed: Mapping[str, str] = {}
+            if self._origins and "origin" in call.headers:
+                allowed = allow_origin(call.headers["origin"], self._origins)
+                reply.more_headers = {**reply.more_headers, **allowed}
+            if endpoint is not None and scope["method"] == "POST":
+                if deferring.is_deferred(call):
+                    await deferring.defer(call, self._edges, reply)
+                else:
+                    await _serve(call, self._edges, reply, task)
+            elif scope["method"] == "OPTIONS" and allowed:
+                await reply.begin(204, allow_preflight(call.headers))
+                await reply.end(b"")
+            elif scope["method"] == "GET" and background.is_stream(scope["path"], scope["query_string"]):
+                await _listen(scope, call, self._edges, reply, task)
+            elif batches.is_mine(scope["path"]):
+                await batches.serve(scope["path"], scope["method"], scope["query_string"], call, self._edges, reply)
+            elif endpoint is None or (scope["method"] == "GET" and endpoint is Endpoint.CHAT):
                 await _answer_query(scope, call, self._edges, reply)
-            elif scope["method"] != "POST":
-                raise MethodNotAllowed(f"Use POST for {scope['path']}.", headers={"allow": "POST"})
             else:
-                await _serve(call, self._edges, reply, task)
+                raise MethodNotAllowed(f"Use POST for {scope['path']}.", headers={"allow": "POST"})
         except ApiError as error:
-            await _send_error(error, call.id if call else "", reply)
+            await _send_error(error, dialect, call.id if call else "", reply)
         except asyncio.CancelledError:
             # The caller has left: nobody is there to be told.
             if not reply.is_gone:
@@ -101,6 +127,7 @@ class App:
             _log.exception("a call failed by our own fault", extra={"request_id": call.id if call else ""})
             await _send_error(
                 InternalError("CostHub failed to serve this call. It is in our log under its request id."),
+                dialect,
                 call.id if call else "",
                 reply,
             )
@@ -108,55 +135,59 @@ class App:
             self._in_flight.discard(task)
 
 
+def _dialect_of(path: str, endpoint: Endpoint | None) -> Dialect:
+    """In whose format errors are told: also below an endpoint's own path."""
+    if endpoint is None and path.startswith(f"{PREFIX}{Endpoint.MESSAGES.value}/"):
+        return anthropic_messages
+    return dialect_of(endpoint)
+
+
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
-    def leave() -> None:
-        # Nobody waits for the answer any more. Some upstreams are read to its end all the same; of the others, one that
-        # is about to end still tells what it cost.
-        reply.is_gone = True
-        asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, give_up)
-
-    def give_up() -> None:
-        if not call.keeps_going:
-            task.cancel()
-
-    call.watch(leave)
+    call.watch(partial(_leave, call, reply, task))
     try:
-        await complete(call, edges, reply)
+        later = await complete(call, edges, reply)
+        if later is not None and not await deferring.take_later(call, later, edges, reply):
+            await complete(call, edges, reply, later)
     finally:
         call.stop_watching()
 
 
+async def _listen(scope: Scope, call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
+    call.watch(partial(_leave, call, reply, task))
+    try:
+        # What there is of a body is over: from here on a caller who leaves is noticed.
+        await call.body()
+        await background.stream_response(call, edges, scope["path"], scope["query_string"], reply)
+    finally:
+        call.stop_watching()
+
+
+def _leave(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:
+    """The caller has left: nobody waits for the answer any more. Some upstreams are read to the end all the same; of
+    the others, one that is about to end still tells what it cost."""
+    reply.is_gone = True
+    asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, _give_up, call, task)
+
+
+def _give_up(call: Call, task: asyncio.Task[Any]) -> None:
+    if not call.keeps_going:
+        task.cancel()
+
+
 async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) -> None:
     path: str = scope["path"].removeprefix(PREFIX)
-    query = parse_qs(scope["query_string"].decode("latin-1"))
-    routes: dict[str, tuple[str, Callable[[], Awaitable[dict[str, Any]]]]] = {
-        "models": ("GET", lambda: queries.list_models(call, edges)),
-        "costhub/estimate": ("POST", lambda: queries.estimate(call, edges)),
-        "costhub/budget": ("GET", lambda: queries.show_budget(call, edges, query.get("end_user", [""])[0])),
-    }
-    found = routes.get(path)
-    if found is None and path.startswith("models/"):
-        found = ("GET", lambda: queries.get_model(call, edges, path.removeprefix("models/")))
-    if found is None and path.startswith("costhub/requests/"):
-        found = ("GET", lambda: story.show_request(call, edges, path.removeprefix("costhub/requests/")))
-    if found is None:
-        raise NotFound(f"There is nothing at {scope['path'][:200]}.", code="unknown_url")
-    method, run = found
-    if scope["method"] != method:
-        raise MethodNotAllowed(f"Use {method} for {scope['path'][:200]}.", headers={"allow": method})
-    answer = await run()
+    answer = await answer_query(call, edges, scope["method"], path, scope["query_string"])
     headers = {"content-type": "application/json", "x-request-id": call.id}
-    await reply.send(200, headers, orjson.dumps(answer))
+    await reply.send(200, headers, exact_json.dumps(answer))
 
 
-async def _send_error(error: ApiError, request_id: str, reply: Reply) -> None:
+async def _send_error(error: ApiError, dialect: Dialect, request_id: str, reply: Reply) -> None:
     # An upstream's own codes are as many as it likes: a label takes only ours.
     metrics.ERRORS.labels(error.code if isinstance(error, UpstreamError) else error.error_code).inc()
-    body = orjson.dumps(error.body(request_id))
     # A caller who left meanwhile cannot be told.
     with suppress(OSError, RuntimeError):
         if reply.has_begun:
-            await reply.end(b"data: " + body + b"\n\n")
+            await reply.end((reply.render_error_event or dialect.render_error_event)(error, request_id))
             return
         headers = {"content-type": "application/json", "x-request-id": request_id, **error.headers}
-        await reply.send(error.status, headers, body)
+        await reply.send(error.status, headers, dialect.render_error(error, request_id))

@@ -8,6 +8,7 @@
     |- NotAllowed                403  a known key that may not do this
     |- ModelNotFound             404
     |- ModelNotPriced            402
+    |- OrganizationSuspended     402
     |- BudgetExceeded            402  names the budget and when it resets
     |- RateLimited               429  names the limit and when to come again
     |- IdempotencyConflict       409
@@ -16,7 +17,7 @@
        `- BrokenStream           after the first byte: an SSE error event
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from costhub.lib.errors import AppError
 
@@ -113,6 +114,14 @@ class ModelNotPriced(ApiError):
     type = "insufficient_quota"
 
 
+class OrganizationSuspended(ApiError):
+    """Invoices are overdue for so long that no call is taken."""
+
+    code = "organization_suspended"
+    http_status = 402
+    type = "insufficient_quota"
+
+
 class BudgetExceeded(ApiError):
     """A hard budget cannot take what the call may cost."""
 
@@ -157,3 +166,21 @@ class BrokenStream(UpstreamError):
     """The answer had begun, and then the upstream broke off or made no sense."""
 
     code = "upstream_stream_broken"
+
+
+ErrorT = TypeVar("ErrorT", bound=ApiError)
+
+
+class Carrier(Exception, Generic[ErrorT]):
+    """Carries the error that a caller may be told of in the end, to whoever decides that."""
+
+    def __init__(self, error: ErrorT) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+    def hand_over(self) -> ErrorT:
+        """The error, to be raised from this one, which lets go of it: it would hold an error whose cause it is, and all
+        that a failed call had would wait for the garbage collector."""
+        error = self.error
+        del self.error
+        return error

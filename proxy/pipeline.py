@@ -2,34 +2,130 @@
 
 from functools import partial
 
-from proxy.attempts import run_attempts
+from proxy.answers.archive import Keep, continues, make_archive, recall
+from proxy.attempts.cascade import Rung, run_cascade
+from proxy.attempts.gathering import Gathering
+from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.relay import Relay
+from proxy.cache.serve import admit_found, serve_found
 from proxy.call import Call
+from proxy.comparing import compare_beside, may_compare
 from proxy.core.controls import parse_controls
-from proxy.core.plan import make_plan
-from proxy.core.wire import parse_request
+from proxy.core.deadlines import find_wait
+from proxy.core.refusals import check_may_ask
+from proxy.dialects import dialect_of
+from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
+from proxy.planner import Planner, prepare
+from proxy.scoring import score_text
+from proxy.upstreams.fitting import wire_of
+from proxy.values.answer import Answer, Sink
+from proxy.values.plan import Hold, Plan
+from proxy.values.request import ALL_SAID, Operation
 from proxy.wiring import Edges
 
 
-async def complete(call: Call, edges: Edges, reply: Reply) -> None:
-    """Serve one LLM call. Raises ApiError; whatever happens after authentication has exactly one ledger entry."""
-    edges.ledger.check_room()
-    key, org = await edges.auth.authenticate(call.bearer())
+async def complete(call: Call, edges: Edges, reply: Reply, given: bytes | None = None) -> bytes | None:
+    """Serve one LLM call. Raises ApiError; whatever happens after authentication has exactly one ledger entry.
 
+    Gives the body of a call that is answered later, for which nothing was done yet; else None. ``given`` is the body of
+    one that could not be taken for later, and is answered now."""
+    edges.ledger.check_room()
+    bearer = call.bearer()
+    key, org = await edges.auth.authenticate(bearer)
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         entry.traceparent = call.headers.get("traceparent", "")
-        body = await call.body()
-        request = parse_request(call.endpoint, body)
+        edges.auth.check_origin(key, call)
+        body = call.body_at_once() if given is None else given
+        if body is None:
+            with entry.waited:
+                body = await call.body()
+            # It may have taken its time: what was stopped, revoked, limited or has expired meanwhile holds it too.
+            await _look_again(call, edges, entry, bearer)
+        request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
         entry.note_request(request)
-        controls = parse_controls(call.headers)
-        decide = partial(make_plan, request, controls, key, org, call.started_ms)
-        plan = decide(edges.limits.spent)
+        if given is None and (
+            request.is_background or (entry.org.routes and find_wait(request, call.endpoint, entry.org))
+        ):
+            entry.goes_on = True
+            return body
+        if request.original is not None:
+            is_continued = continues(request)
+            request = await recall(request, entry)
+            if is_continued:
+                await _look_again(call, edges, entry, bearer)
+        controls = parse_controls(call.headers, call.repeated)
+        sent = await prepare(request, controls, edges, entry.org, partial(score_text, edges, entry, controls))
+        renew = partial(edges.auth.renew, entry, bearer)
+        archive = make_archive(request, entry) if entry.org.answers_kept_hours else None
+        planner = Planner(edges, entry, request=sent, controls=controls, renew=renew)
+        plan = await planner.decide(edges.reservations.spent)
         entry.note_plan(plan)
-
+        if not controls.idempotency_key:
+            await _answer(call, edges, entry, reply, planner, plan, archive)
+            return None
         # The same Idempotency-Key again: the first answer, at no cost.
-        async with edges.replays.once(controls.idempotency_key, request, body, entry, reply) as is_first:
+        async with edges.idempotency.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
-                plan, hold = await edges.limits.admit(plan, entry, decide)
-                call.keeps_going = plan.upstream.drain_on_disconnect  # some bill the whole answer anyway
-                await run_attempts(plan, hold, edges.upstreams, edges.limits, reply, entry)
+                await _answer(call, edges, entry, reply, planner, plan, archive)
+    return None
     # Leaving the entry settles what was held and writes the ledger event, in one step.
+
+
+async def _answer(
+    call: Call, edges: Edges, entry: Entry, reply: Reply, planner: Planner, plan: Plan, archive: Keep | None
+) -> None:
+    """Send an answer that is there already, or have the plan's candidates bring one, once its money is set aside."""
+    async with edges.cache.visit(plan, entry, call) as visit:
+        wants = bool(entry.org.capture_policies) and edges.capture.wants(entry, plan)
+        compares = may_compare(plan, entry.request_id)
+        keeps = wants or compares or visit.keeps or (plan.is_learning and plan.is_cascade)
+        relay = Relay(reply, dialect_of(call.endpoint), entry, keeps=keeps, archive=archive)
+        if visit.found is not None:
+            entry.note_wire(wire_of(plan), ALL_SAID)
+            await admit_found(visit.found, plan, entry, edges.reservations, planner.replan)
+            await serve_found(visit.found, plan, relay, entry)
+            return
+        if visit.rest is not None:
+            # Some of its inputs are known: the others alone are asked for.
+            planner.request = visit.rest
+            plan = await planner.decide(edges.reservations.spent)
+            entry.note_plan(plan)
+        replan = planner.replan
+        plan, hold = await edges.reservations.admit(plan, entry, replan)
+        check_may_ask(plan)
+        # Some bill the whole answer anyway.
+        for candidate in plan.candidates:
+            call.keeps_going |= candidate.upstream.drain_on_disconnect
+        means = Means(edges.upstreams, edges.health, edges.reservations, edges.counting, replan)
+        visit.answer = await _ask(plan, hold, means, visit.sink(relay), entry, edges, compares=compares)
+        if wants:
+            edges.capture.take(entry, plan, visit.answer)
+
+
+async def _look_again(call: Call, edges: Edges, entry: Entry, bearer: str) -> None:
+    """Check the key and its organisation as they are known now."""
+    await edges.auth.renew(entry, bearer)
+    edges.auth.check_origin(entry.key, call)
+
+
+async def _ask(
+    plan: Plan, hold: Hold, means: Means, sink: Sink, entry: Entry, edges: Edges, *, compares: bool
+) -> Answer:
+    """Have the plan's candidates answer, one of them, with others' calls or rung by rung, and learn from it."""
+    rungs: list[Rung] = []
+    together: Gathering = edges.packs if plan.request.operation is Operation.CHAT else edges.merges
+    if (signed := await together.sign(plan, entry)) is not None:
+        # Small calls of some models and routes go together.
+        alone = partial(run_attempts, means=means, sink=sink, entry=entry)
+        answer = await together.run(plan, hold, entry, sink, signed, alone, means.replan)
+    elif plan.routing is None or not plan.is_cascade:
+        answer = await run_attempts(plan, hold, means, sink, entry)
+    else:
+        known = edges.learned.confidences(plan.routing.route, entry.org)
+        answer = await run_cascade(plan, hold, means, sink, entry, known=known, note=rungs.append)
+    if compares and compare_beside(edges, entry, plan, rungs, answer):
+        return answer
+    if plan.is_learning:
+        edges.labels.note(entry, plan, rungs, answer)
+    return answer

@@ -1,76 +1,99 @@
 """What a key may ask about itself: its models, what a body would cost, what is left of its budgets."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import hiredis
-import orjson
 
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
+from proxy.cache.marks import mark_prompt
 from proxy.call import Call
+from proxy.core.bounds import exact_bound, loose_bound
+from proxy.core.budgets import find_scopes, limit_with, rolled_over, show_parts, show_within
 from proxy.core.controls import parse_controls
-from proxy.core.limits import find_scopes, limit_with, rolled_over, show_parts, show_within
-from proxy.core.plan import exact_bound, make_plan
+from proxy.core.plan import make_plan
+from proxy.core.plan_detail import describe_plan
 from proxy.core.pricing import bound_cost
-from proxy.core.rates import UNITS, find_rates, read_total, sum_window
-from proxy.core.wire import parse_request
+from proxy.core.rate_limits import UNITS, find_rates, read_total, sum_window
+from proxy.dialects import dialect_of
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, ModelNotFound
-from proxy.types import NO_LIMIT, Endpoint, Rate, Scope
+from proxy.values.windows import NO_LIMIT, Rate, Scope
 from proxy.wiring import Edges
 from tenants.choices import LimitUnit
+from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, UNIT_CLASSES, PriceSnapshot
+from tenants.route_snapshots import RouteSnapshot
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
 
 Json = dict[str, Any]
 
 #: as lua/rates.lua has it
 _FORGOTTEN_A_CALL = 1_000
+_MILLION = 1_000_000
+_PICOS = 10**12
 
 
 async def list_models(call: Call, edges: Edges) -> Json:
-    """OpenAI's list of the models that this key may use."""
-    key, org = await edges.auth.authenticate(call.bearer())
-    return {"object": "list", "data": [_model(model) for model in _models(key, org).values()]}
+    """The models that this key may use, and the routes that have one of those, as OpenAI's and Anthropic's clients
+    both read them."""
+    key, org = await edges.auth.admit(call)
+    models = [_model(model, call.started_ms) for model in _models(key, org).values()]
+    models += [_route(route, org) for route in _routes(key, org).values()]
+    first, last = (models[0]["id"], models[-1]["id"]) if models else (None, None)
+    return {"object": "list", "data": models, "has_more": False, "first_id": first, "last_id": last}
 
 
 async def get_model(call: Call, edges: Edges, name: str) -> Json:
-    """One model. Raises ModelNotFound."""
-    key, org = await edges.auth.authenticate(call.bearer())
+    """One model or route. Raises ModelNotFound."""
+    key, org = await edges.auth.admit(call)
     model = _models(key, org).get(name)
+    if model is None and (route := _routes(key, org).get(name)) is not None:
+        return _route(route, org)
     if model is None:
         raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
-    return _model(model)
+    return _model(model, call.started_ms)
 
 
 async def estimate(call: Call, edges: Edges) -> Json:
-    """What a body would cost, without sending it: its input counted exactly, its output at least none and at most all.
+    """What a body would cost, without sending it: its input counted exactly, unless that takes seconds, its output at
+    least none and at most all.
 
     The body is that of whichever endpoint it looks like: one with messages is a chat, one with an input an embedding.
     """
-    key, org = await edges.auth.authenticate(call.bearer())
+    key, org = await edges.auth.admit(call)
     raw = await call.body()
-    request = parse_request(_endpoint_of(raw), raw)
-    plan = make_plan(request, parse_controls(call.headers), key, org, call.started_ms)
-    bound = exact_bound(plan)
+    request = mark_prompt(dialect_of(None).parse_request(None, raw), org)
+    controls = parse_controls(call.headers, call.repeated)
+    plan = make_plan(request, controls, key, org, call.started_ms, count=loose_bound, call_id=call.id)
+    candidate = plan.first
+    bound = await edges.counting.run(
+        request.body_bytes,
+        partial(exact_bound, request, candidate, plan.most_output),
+        lambda: candidate.bound._replace(is_exact=False),
+        whose=org.id,
+        vocabulary=candidate.model.tokenizer,
+    )
     return {
         "object": "costhub.estimate",
-        "model": plan.model.name,
+        "model": candidate.model.name,
         "input_tokens": bound.input_tokens,
-        "input_tokens_are_exact": plan.model.tokenizer != "bytes",
+        "input_tokens_are_exact": bound.is_exact and not bound.is_open and candidate.model.tokenizer != "bytes",
         "max_output_tokens": bound.max_output * bound.choices,
         "min_cost": format_usd(bound_cost(bound, 0)),
         "max_cost": format_usd(bound_cost(bound, bound.max_output)),
-        "price": {"id": plan.price.id, "source": plan.price.source},
+        "price": {"id": candidate.price.id, "source": candidate.price.source},
+        "plan": describe_plan(plan),
     }
 
 
 async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
     """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every
     limit."""
-    key, org = await edges.auth.authenticate(call.bearer())
-    controls = parse_controls(call.headers)
+    key, org = await edges.auth.admit(call)
+    controls = parse_controls(call.headers, call.repeated)
     user = key.end_user or end_user or controls.end_user
     scopes = find_scopes(
         org,
@@ -168,15 +191,63 @@ def _models(key: KeySnapshot, org: OrgSnapshot) -> dict[str, ModelSnapshot]:
     return {name: model for name, model in org.models.items() if key.models is None or name in key.models}
 
 
-def _model(model: ModelSnapshot) -> Json:
-    return {"id": model.name, "object": "model", "created": model.created_ms // 1000, "owned_by": "costhub"}
+def _routes(key: KeySnapshot, org: OrgSnapshot) -> dict[str, RouteSnapshot]:
+    usable = _models(key, org)
+    return {
+        name: route for name, route in org.routes.items() if any(target.model in usable for target in route.targets)
+    }
 
 
-def _endpoint_of(raw: bytes) -> Endpoint:
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return Endpoint.CHAT
-    if not isinstance(body, dict) or "messages" in body:
-        return Endpoint.CHAT
-    return Endpoint.EMBEDDINGS if "input" in body else Endpoint.COMPLETIONS
+def _route(route: RouteSnapshot, org: OrgSnapshot) -> Json:
+    """A route is as new as the newest of its models, and takes what all of them take."""
+    known = [org.models[target.model] for target in route.targets if target.model in org.models]
+    created_ms = max(model.created_ms for model in known)
+    return {
+        "id": route.name,
+        "object": "model",
+        "created": created_ms // 1000,
+        "owned_by": "costhub",
+        "type": "model",
+        "display_name": route.name,
+        "created_at": from_ms(created_ms).isoformat(),
+        "context_window": min(model.context_window for model in known),
+        "max_output_tokens": min(model.max_output_tokens for model in known),
+        "ends_on": None,
+        "pricing": None,
+    }
+
+
+def _model(model: ModelSnapshot, at_ms: int) -> Json:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_ms // 1000,
+        "owned_by": "costhub",
+        # as Anthropic names the same
+        "type": "model",
+        "display_name": model.name,
+        "created_at": from_ms(model.created_ms).isoformat(),
+        "context_window": model.context_window,
+        "max_output_tokens": model.max_output_tokens,
+        "ends_on": model.ends_on or None,
+        "pricing": _pricing(model.find_price(at_ms)),
+    }
+
+
+def _pricing(price: PriceSnapshot | None) -> Json | None:
+    """A price in USD: a million tokens by class, a request, and a piece of what is billed so; None without one."""
+    if price is None:
+        return None
+    classes = [name for name in (*INPUT_CLASSES, *OUTPUT_CLASSES) if getattr(price.rates, name)]
+    return {
+        "currency": "USD",
+        **{f"{name}_per_million": _show_picos(getattr(price.rates, name) * _MILLION) for name in classes},
+        **({"per_request": _show_picos(price.per_request)} if price.per_request else {}),
+        **{f"per_{name}": _show_picos(getattr(price.rates, name)) for name in UNIT_CLASSES if name in price.units},
+    }
+
+
+def _show_picos(picos: int) -> str:
+    """Pico-USD as a decimal of dollars, all of them."""
+    whole, rest = divmod(picos, _PICOS)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

@@ -1,22 +1,30 @@
 """The jobs that keep the ledger: every one may run twice, or on two workers at once, and die anywhere.
 
-The schedule is one table, ``costhub.schedule``.
+The schedule is one table, ``costhub.ops.schedule``.
 """
 
+import asyncio
 import logging
 from typing import Final
 
 from celery import shared_task
+from django.conf import settings
 from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
 from costhub.lib import clock, keyspace
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import Gate, gate_from_settings
+from costhub.lib.objects import Objects
 from costhub.lib.redis import client
-from proxy import truth
-from proxy.edges import drain, figures, reaper, recount
-from proxy.edges.recount import RecountFailed
+from proxy.answers import store
+from proxy.batches import work
+from proxy.batches.results import find_saved
+from proxy.batches.upkeep import forget_expired
+from proxy.cache import upkeep
+from proxy.ledger import bill_corrections, drain, reaper, recount
+from proxy.ledger.recount import RecountFailed
+from proxy.telemetry import figures
 from tenants.access import list_org_ids, list_shards
 from tenants.actions.changes import sync_versions
 
@@ -25,6 +33,10 @@ _log = logging.getLogger(__name__)
 #: one run of the drain goes on for so long while there is something to do, so that a busy stream needs no beat
 DRAIN_FOR_SECONDS: Final = 20
 MONTHS_AHEAD: Final = 3
+#: a run begins lines for so long; then the next one takes over
+BATCHES_FOR_SECONDS: Final = 60
+#: and lets those that have begun come to their end: an upstream may take an hour
+BATCHES_LIMIT_SECONDS: Final = 4_000
 _CORRECTING: Final = 0x434F5252_45435400  # "CORRECT"
 
 
@@ -44,7 +56,7 @@ def drain_ledger() -> int:
 @shared_task
 def reap_reservations() -> int:
     """Settle the holds of dead workers."""
-    return sum(reaper.reap(shard) for shard in range(keyspace.SHARDS))
+    return sum(reaper.reap(shard, find_saved) for shard in range(keyspace.SHARDS))
 
 
 @shared_task
@@ -56,7 +68,7 @@ def correct_estimates() -> int:
 
 
 def _correct_all(gate: Gate) -> int:
-    return sum(truth.correct_estimates(str(org_id), gate) for org_id in list_org_ids())
+    return sum(bill_corrections.correct_estimates(str(org_id), gate) for org_id in list_org_ids())
 
 
 @shared_task
@@ -84,9 +96,48 @@ def announce_versions() -> int:
     return sync_versions()
 
 
+@shared_task
+def fit_cache_gates() -> int:
+    """Let the gates of the semantic cache learn from what became known. Gives the number of those that did."""
+    return sum(upkeep.fit_gate(org_id) for org_id in list_org_ids())
+
+
+@shared_task
+def forget_cached_answers() -> int:
+    """Delete cached answers whose time is over. Gives their number."""
+    return sum(upkeep.forget_what_is_over(org_id) for org_id in list_org_ids() if upkeep.has_semantic_level(org_id))
+
+
+@shared_task(soft_time_limit=BATCHES_LIMIT_SECONDS - 60, time_limit=BATCHES_LIMIT_SECONDS)
+def run_batches() -> int:
+    """Bring batches on. No line begins after the time of a run, and those that have begun come to their end: that may
+    take as long as their upstream."""
+    return work.run(BATCHES_FOR_SECONDS)
+
+
+@shared_task
+def forget_old_files() -> int:
+    """Delete files whose time is over. Gives their number."""
+    return asyncio.run(forget_expired([str(org_id) for org_id in list_org_ids()], Objects(settings.FILES_URL)))
+
+
+@shared_task
+def forget_stored_answers() -> int:
+    """Delete answers that callers wanted kept and whose time is over. Gives their number."""
+    return sum(store.forget_expired(org_id) for org_id in list_org_ids())
+
+
 def _busy_shards() -> list[int]:
     """Shards whose stream holds something."""
     pipe = client().pipeline(transaction=False)
     for shard in range(keyspace.SHARDS):
         pipe.xlen(keyspace.ledger_key(shard))
     return [shard for shard, length in enumerate(pipe.execute()) if length]
+
+
+@shared_task
+def train_routes() -> int:
+    """Have routes learn from what became of their calls, and take back what has drifted."""
+    from proxy.learning import route_jobs  # noqa: PLC0415 - it brings scikit-learn, which only this job needs
+
+    return route_jobs.train_all()

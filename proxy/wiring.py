@@ -1,19 +1,36 @@
 """What a process keeps open for its calls: made once, when the server starts, and handed to every call."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 
 from costhub.lib.net import gate_from_settings
-from proxy.edges import ledger, replays, reserves, settles
+from costhub.lib.objects import Objects
+from proxy.attempts.merges import Merges
+from proxy.attempts.packs import Packs
+from proxy.cache import valkey_cache
+from proxy.cache.embedder import Embedder, load_model
+from proxy.cache.semantic import Semantic
+from proxy.cache.visit import Cache
+from proxy.edges import draw, idempotency, reserve, reserve_batch, settle, settle_batch, told
 from proxy.edges.auth import Auth
+from proxy.edges.capture import Capture
 from proxy.edges.catalog import Catalog
-from proxy.edges.ledger import Ledger
-from proxy.edges.limits import Limits
-from proxy.edges.otlp import Exporter
-from proxy.edges.replays import Replays
-from proxy.edges.traces import Tracer
+from proxy.edges.cooling import tell_cool_down
+from proxy.edges.counting import Counting
+from proxy.edges.idempotency import Idempotency
+from proxy.edges.reserve import Reservations
+from proxy.edges.settle import Ledger
 from proxy.edges.valkey import Valkey
+from proxy.edges.valkey_cluster import make_valkey
+from proxy.routing.beside import Beside
+from proxy.routing.compressor import Compressor
+from proxy.routing.labels import Labels
+from proxy.routing.learned import LearnedRoutes
+from proxy.telemetry.export import Exporter
+from proxy.telemetry.tracer import Tracer
+from proxy.upstreams.health import UpstreamHealth
 from proxy.upstreams.transport import Upstreams
 
 
@@ -24,43 +41,91 @@ class Edges:
     valkey: Valkey
     catalog: Catalog
     auth: Auth
-    limits: Limits
+    reservations: Reservations
     ledger: Ledger
-    replays: Replays
+    idempotency: Idempotency
+    cache: Cache
     upstreams: Upstreams
+    health: UpstreamHealth
+    counting: Counting
+    objects: Objects
+    merges: Merges
+    packs: Packs
+    compressor: Compressor
+    learned: LearnedRoutes
+    labels: Labels
+    beside: Beside
+    capture: Capture
 
     async def close(self, patience_seconds: float) -> None:
         """Write what is unwritten, for at most so long, then close everything."""
+        await self.beside.close()
+        await self.compressor.close()
         await self.ledger.close(patience_seconds)
-        await self.limits.close()
+        await self.reservations.close()
         self.upstreams.close()
+        await self.labels.close()
+        await self.learned.close()
+        await self.cache.close()
         await self.catalog.close()
         await self.valkey.close()
+        self.counting.close()
 
 
 async def open_edges() -> Edges:
     """Connect to Valkey and subscribe to changes. Returns also when Valkey is away: calls are refused until it is
     back."""
-    valkey = Valkey(
+    valkey = make_valkey(
         settings.REDIS_URL,
-        [reserves.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT, replays.REPLACE_CLAIM],
+        [
+            reserve_batch.RESERVE,
+            reserve.TURN,
+            settle_batch.SETTLE,
+            settle.GIVE_UP,
+            settle.LATE,
+            settle.CORRECT,
+            idempotency.REPLACE_CLAIM,
+            draw.DRAW,
+            told.TELL,
+        ],
         settings.GOVERNANCE_TIMEOUT_MS,
     )
     await valkey.open()
     catalog = Catalog(settings.REDIS_URL)
     await catalog.open()
-    reserver = Limits(valkey)
+    counting = Counting()
+    reserver = Reservations(valkey, counting)
     await reserver.open()
     writer = Ledger(valkey, reserver, _open_tracer())
     await writer.open()
+    answers = make_valkey(settings.CACHE_URL, [valkey_cache.LOOK_UP, valkey_cache.LAND], settings.CACHE_TIMEOUT_MS)
+    embedder = Embedder(partial(load_model, settings.CACHE_EMBEDDER))
+    semantic = Semantic(embedder, settings.CACHE_SEMANTIC_DEADLINE_MS, lookup_cost=settings.CACHE_LOOKUP_NANOS)
+    cache = Cache(valkey_cache.ValkeyCache(answers), settings.CACHE_PROCESS_BYTES, semantic)
+    await cache.open()
+    upstreams, health = (
+        Upstreams(gate_from_settings(), settings.MASTER_KEYS),
+        UpstreamHealth(partial(tell_cool_down, valkey)),
+    )
     return Edges(
         valkey=valkey,
         catalog=catalog,
-        auth=Auth(catalog, settings.KEY_PEPPER),
-        limits=reserver,
+        auth=Auth(catalog, settings.KEY_PEPPER, settings.TRUSTED_PROXIES),
+        reservations=reserver,
         ledger=writer,
-        replays=Replays(valkey),
-        upstreams=Upstreams(gate_from_settings(), settings.MASTER_KEY),
+        idempotency=Idempotency(valkey),
+        cache=cache,
+        upstreams=upstreams,
+        health=health,
+        counting=counting,
+        objects=Objects(settings.FILES_URL),
+        merges=Merges(upstreams, health, reserver, counting),
+        packs=Packs(upstreams, health, reserver, counting),
+        compressor=Compressor(counting, embedder, settings.COMPRESSION_DEADLINE_MS),
+        learned=LearnedRoutes(),
+        labels=Labels(embedder),
+        beside=Beside(),
+        capture=Capture(valkey, settings.MASTER_KEYS),
     )
 
 

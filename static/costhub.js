@@ -6,6 +6,10 @@ const REFRESH_MS = 5000;
 const REST = 10;
 let refreshStarted = 0;
 let nextRefresh = 0;
+// While the server tells what moves, nothing else is asked for, but once in a while all the same.
+const QUIET_MS = 60000;
+let listening = null;
+let hasMoved = true;
 
 function toggleTheme() {
   const root = document.documentElement;
@@ -35,13 +39,27 @@ function refresh() {
   const live = document.querySelector("[data-live]");
   const drawer = document.getElementById("drawer");
   if (!live || document.visibilityState !== "visible" || (drawer && drawer.open)) return;
-  if (live.matches(":hover") && document.querySelector("[data-tip]:not([hidden])")) return;
-  if (live.contains(document.activeElement) || !getSelection().isCollapsed) return;
+  const area = live.closest("#live") || live;
+  if (area.matches(":hover") && document.querySelector("[data-tip]:not([hidden])")) return;
+  if (area.contains(document.activeElement) || !getSelection().isCollapsed) return;
   if (performance.now() < nextRefresh) return;
+  if (listening && listening.readyState === 1 && !hasMoved && performance.now() < refreshStarted + QUIET_MS) return;
+  hasMoved = false;
   refreshStarted = performance.now();
   // Until it is answered; htmx may also drop it for another request, and then says nothing.
   nextRefresh = refreshStarted + REFRESH_MS * REST;
   document.body.dispatchEvent(new CustomEvent("costhub:refresh"));
+}
+
+// Server-sent events say that the ledger moved; the page then asks for itself. Nobody listens for a page that is hidden.
+function listen() {
+  const live = document.querySelector("[data-live]");
+  const isWanted = live && live.dataset.live && document.visibilityState === "visible";
+  if (listening && (!isWanted || listening.readyState === 2)) { listening.close(); listening = null; }
+  if (listening || !isWanted) return;
+  listening = new EventSource(live.dataset.live);
+  listening.addEventListener("moved", () => { hasMoved = true; refresh(); });
+  listening.addEventListener("ended", () => { listening.close(); hasMoved = true; refresh(); });
 }
 
 function showTip(chart, index) {
@@ -59,8 +77,87 @@ function showTip(chart, index) {
   tip.style.left = `${Math.max(0, Math.min(left, area.width - tip.offsetWidth))}px`;
 }
 
+// The command palette: pages and things by name. Its list is the server's; here is only which one is chosen.
+function openPalette() {
+  const palette = document.getElementById("palette");
+  if (!palette || palette.open) return;
+  const search = palette.querySelector("input");
+  search.value = "";
+  palette.showModal();
+  search.focus();
+  search.dispatchEvent(new CustomEvent("costhub:find"));
+}
+
+function chooseFound(step) {
+  const items = [...document.querySelectorAll("#palette-found li:has(a)")];
+  if (!items.length) return;
+  const now = items.findIndex((item) => item.classList.contains("is-chosen"));
+  const next = (now + step + items.length) % items.length;
+  items.forEach((item, place) => item.classList.toggle("is-chosen", place === next));
+  items[next].scrollIntoView({ block: "nearest" });
+}
+
+let lastKey = "";
+function isTyping(target) {
+  return target.matches("input, select, textarea, [contenteditable]");
+}
+
+// g and a letter goes to a page, / to a list's search, ? and Ctrl-K to the palette.
+function readShortcut(event) {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    openPalette();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const before = lastKey;
+  lastKey = event.key;
+  if (event.key === "?") openPalette();
+  if (event.key === "/") {
+    const search = document.querySelector("[data-list-search], .toolbar [type=search]");
+    if (search) { event.preventDefault(); search.focus(); }
+  }
+  if (before === "g") {
+    const link = document.querySelector(`nav a[data-shortcut="${CSS.escape(event.key)}"]`);
+    if (link) location.assign(link.href);
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  const palette = event.target.closest && event.target.closest("#palette");
+  if (!palette) { readShortcut(event); return; }
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    chooseFound(event.key === "ArrowDown" ? 1 : -1);
+  } else if (event.key === "Enter" && event.target.matches("input")) {
+    event.preventDefault();
+    const link = palette.querySelector(".is-chosen a") || palette.querySelector("a[data-found]");
+    if (link) location.assign(link.href);
+  }
+});
+
+// A form is sent once, however often its button is pressed; the server knows a second time too. A page that comes back
+// by the back button can send again.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-once]")) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; });
+});
+
 document.addEventListener("click", (event) => {
   const target = event.target;
+  if (target.closest("[data-open-palette]")) openPalette();
+  const palette = document.getElementById("palette");
+  if (palette && target === palette) palette.close();
+  const toggle = target.closest("[data-nav-toggle]");
+  if (toggle) {
+    const isOpen = document.getElementById("pages").classList.toggle("is-open");
+    toggle.setAttribute("aria-expanded", String(isOpen));
+  }
   if (target.closest("[data-theme-toggle]")) toggleTheme();
   const copy = target.closest("[data-copy]");
   if (copy) copyText(copy);
@@ -74,6 +171,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-submit-on-change]");
   if (form) form.requestSubmit();
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -113,6 +211,9 @@ document.addEventListener("htmx:configRequest", (event) => {
   // An address holds only the filters that are set.
   const parameters = event.detail.parameters;
   for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
+  // A page that asks for itself keeps nobody signed in.
+  const cause = event.detail.triggeringEvent;
+  if (cause && cause.type === "costhub:refresh") event.detail.headers["X-CostHub-Refresh"] = "1";
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
@@ -122,12 +223,14 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
+  listen();
   const drawer = document.getElementById("drawer");
   if (event.detail.target.id !== "drawer-body" || drawer.open) return;
   drawer.showModal();
   drawer.scrollTop = 0;
 });
 
-document.addEventListener("visibilitychange", refresh);
+document.addEventListener("visibilitychange", () => { listen(); refresh(); });
 setInterval(refresh, REFRESH_MS);
+listen();
 document.documentElement.classList.add("has-script");

@@ -5,43 +5,70 @@ it is: it is then loaded again, never believed too long.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Final, TypeVar
+from itertools import pairwise
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from django.db.models import CharField, Prefetch, Q, QuerySet
+from django.db.models import CharField, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.db.models.functions import Cast
 
 from costhub.lib import clock
 from costhub.lib.moments import to_ms
-from costhub.lib.money import compile_fee, compile_price
 from tenants.access import Actor, find_owner_of_digest, org_scope
-from tenants.choices import BudgetScope, UpstreamKind
+from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, CacheMode, Mode, PromptState
 from tenants.models import (
+    AdminToken,
     ApiKey,
     AuditEntry,
     Budget,
     BudgetIncrease,
+    BudgetRequest,
+    CachePolicy,
+    CachePurge,
+    CapturePolicy,
+    ClaimedDomain,
+    CompressionPolicy,
     EndUser,
+    Invitation,
     LanguageModel,
     ListPrice,
     Membership,
     Organization,
     Price,
+    PriceAdjustment,
     Project,
     RateLimit,
+    Route,
+    RouteVersion,
+    SavedView,
+    ServiceAccount,
+    SignOn,
+    SystemPrompt,
     Upstream,
+    UpstreamEndpoint,
 )
-from tenants.models.pricing import PriceColumns
+from tenants.models.cache import MAX_TTL_SECONDS
+from tenants.price_histories import ModelPrices, load_prices
+from tenants.route_snapshots import (
+    COMPARISON_TAG,
+    ApprovedPrompt,
+    CompressionSnapshot,
+    RouteSnapshot,
+    name_comparison_budget,
+    read_route,
+)
 from tenants.snapshots import (
     BudgetSnapshot,
+    CachePolicySnapshot,
+    CachePurgeSnapshot,
+    CapturePolicySnapshot,
+    EndpointSnapshot,
     IncreaseSnapshot,
     KeySnapshot,
     ModelSnapshot,
     OrgSnapshot,
-    PriceSnapshot,
     RateLimitSnapshot,
     RungSnapshot,
     UpstreamSnapshot,
@@ -51,8 +78,6 @@ Limit = TypeVar("Limit", Budget, RateLimit)
 
 #: for so long after its end a key's limits are known
 KEYS_REMEMBERED: Final = timedelta(days=1)
-#: whose list prices an upstream's kind is billed at
-LIST_PRICES_OF: Final = {UpstreamKind.OPENAI.value: "openai"}
 
 
 def load_key_snapshot(digest: bytes) -> KeySnapshot | None:
@@ -63,23 +88,53 @@ def load_key_snapshot(digest: bytes) -> KeySnapshot | None:
     org_id, key_id = owner
     with org_scope(org_id):
         org = Organization.objects.filter(pk=org_id).only("version").first()
-        key = ApiKey.objects.filter(pk=key_id).first()
-    if org is None or key is None:
-        return None
+        key = ApiKey.objects.filter(pk=key_id).select_related("project").first()
+    return None if org is None or key is None else show_key(key, org)
+
+
+def show_key(key: ApiKey, org: Organization) -> KeySnapshot:
+    """A key as the hot path knows it."""
     return KeySnapshot(
         id=str(key.pk),
-        org_id=str(org_id),
+        org_id=str(org.pk),
         project_id=str(key.project_id),
         version=org.version,
         end_user=key.end_user or None,
         models=frozenset(key.allowed_models) or None,
         expires_at_ms=to_ms(key.expires_at) if key.expires_at else None,
         is_revoked=key.revoked_at is not None,
+        lineage=str(key.lineage) if key.lineage else "",
+        networks=tuple(key.allowed_addresses),
+        endpoints=tuple(key.allowed_endpoints),
+        name=key.name,
+        project_name=key.project.name,
     )
+
+
+def read_version(org_id: str) -> int:
+    """An organisation's version of now; 0 if there is no such organisation."""
+    with org_scope(org_id):
+        return Organization.objects.filter(pk=org_id).values_list("version", flat=True).first() or 0
+
+
+def read_lineages(org_id: str) -> dict[str, str]:
+    """Of each key that came from another by rotation, the first one of its line; by id."""
+    with org_scope(org_id):
+        pairs = ApiKey.objects.filter(org_id=UUID(org_id), lineage__isnull=False).values_list("pk", "lineage")
+        return {str(key): str(first) for key, first in pairs}
 
 
 def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
     """An organisation's catalog and policy at its version of now; None if there is no such organisation."""
+    return _load_org(org_id, {"is_active": True})
+
+
+def load_whole_org(org_id: str) -> OrgSnapshot | None:
+    """The same with upstreams and models that are switched off: to account for what they were asked before."""
+    return _load_org(org_id, {})
+
+
+def _load_org(org_id: str, of_catalog: dict[str, bool]) -> OrgSnapshot | None:
     try:
         UUID(org_id)
     except ValueError:
@@ -88,13 +143,16 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         org = Organization.objects.filter(pk=org_id).first()
         if org is None:
             return None
-        upstreams = {str(row.pk): row for row in Upstream.objects.filter(org=org, is_active=True)}
+        upstreams = {str(row.pk): row for row in Upstream.objects.filter(org=org, **of_catalog)}
+        endpoints: dict[UUID, list[EndpointSnapshot]] = defaultdict(list)
+        for server in UpstreamEndpoint.objects.filter(org=org, ended_at=None, is_draining=False).order_by("id"):
+            endpoints[server.upstream_id].append(_endpoint(server))
         models = [
             row
-            for row in LanguageModel.objects.filter(org=org, is_active=True).order_by("name")
+            for row in LanguageModel.objects.filter(org=org, **of_catalog).order_by("name")
             if str(row.upstream_id) in upstreams
         ]
-        prices = _load_prices(org, models, upstreams)
+        prices = load_prices(org, models, upstreams)
         in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=clock.now()).order_by("created_at", "id")
         budgets = list(
             keep_in_force(Budget.objects.filter(org=org), org)
@@ -104,6 +162,17 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         rate_limits = list(keep_in_force(RateLimit.objects.filter(org=org), org).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)
         blocked_end_users = frozenset(blocked)
+        policies = [_cache_policy(row) for row in CachePolicy.objects.filter(org=org)]
+        if all(policy.mode == CacheMode.OFF.value and not policy.marks_prompts for policy in policies):
+            # One that is off counts only beside one of every model that is not.
+            policies = []
+        purges = [_cache_purge(row) for row in list_purges_in_force(org)] if policies else []
+        routes = {row.name: _route(row) for row in Route.objects.filter(org=org).order_by("name")}
+        compression = [show_compression(row) for row in CompressionPolicy.objects.filter(org=org)]
+        if all(policy.mode == Mode.OFF.value for policy in compression):
+            compression = []
+        prompts = list(SystemPrompt.objects.filter(org=org, state=PromptState.APPROVED.value)) if compression else []
+        captured = [CapturePolicySnapshot(row.model, row.per_mille) for row in CapturePolicy.objects.filter(org=org)]
         stopped_projects, stopped_keys = (
             frozenset(str(pk) for pk in model.objects.filter(org=org, is_stopped=True).values_list("pk", flat=True))
             for model in (Project, ApiKey)
@@ -117,13 +186,21 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
         is_active=org.is_active,
         data_key=bytes(org.data_key),
         models={row.name: _model(row, prices[row.pk]) for row in models},
-        upstreams={key: _upstream(row) for key, row in upstreams.items()},
-        budgets=tuple(_budget(row) for row in budgets),
+        upstreams={key: _upstream(row, endpoints[row.pk]) for key, row in upstreams.items()},
+        budgets=(*(_budget(row) for row in budgets), *_comparison_budgets(routes)),
         blocked_end_users=blocked_end_users,
         rate_limits=tuple(_rate_limit(row) for row in rate_limits),
         is_stopped=org.is_stopped,
+        is_suspended=org.is_suspended,
         stopped_projects=stopped_projects,
         stopped_keys=stopped_keys,
+        cache_policies=tuple(policies),
+        cache_purges=tuple(purges),
+        routes=routes,
+        compression=tuple(compression),
+        system_prompts={row.digest: ApprovedPrompt(f"{row.digest[:8]} v{row.number}", row.shorter) for row in prompts},
+        answers_kept_hours=org.answers_kept_hours,
+        capture_policies=tuple(captured),
     )
 
 
@@ -131,9 +208,12 @@ def keep_in_force(rows: QuerySet[Limit], org: Organization) -> QuerySet[Limit]:
     """The active ones of an organisation's budgets or rate limits, without those of keys that have been dead for a day:
     no call and no correction comes under these any more."""
     since = clock.now() - KEYS_REMEMBERED
+    is_dead = Q(revoked_at__lt=since) | Q(expires_at__lt=since)
+    # A key lives on in those that replaced it.
+    heirs = ApiKey.objects.filter(org=org, lineage=OuterRef("pk")).exclude(is_dead)
     dead = (
-        ApiKey.objects.filter(org=org)
-        .filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since))
+        ApiKey.objects.filter(is_dead, org=org)
+        .exclude(Exists(heirs))
         .annotate(text=Cast("pk", CharField()))
         .values("text")
     )
@@ -141,43 +221,39 @@ def keep_in_force(rows: QuerySet[Limit], org: Organization) -> QuerySet[Limit]:
     return rows.filter(is_active=True).exclude(scope=key, subject__in=dead).exclude(within_scope=key, within__in=dead)
 
 
-def merge_versions(*sources: Iterable[PriceSnapshot]) -> tuple[PriceSnapshot, ...]:
-    """Several price histories as one, newest first. The first source that has a price at a moment has the word then.
-
-    A version holds until the next one of its source, for ever if there is none. So from the moment of its first version
-    on a source is never silent again, and of the sources behind it only what holds before that moment is left.
-    """
-    merged: list[PriceSnapshot] = []
-    for source in sources:
-        first = merged[-1].effective_from_ms if merged else None
-        earlier = [version for version in source if first is None or version.effective_from_ms < first]
-        merged += sorted(earlier, key=lambda version: version.effective_from_ms, reverse=True)
-    return tuple(merged)
+def list_invitations(actor: Actor) -> QuerySet[Invitation]:
+    """Invitations of the actor's organisation."""
+    return Invitation.objects.filter(org=actor.org)
 
 
-def compile_version(row: PriceColumns, row_id: UUID) -> PriceSnapshot:
-    """A price row in pico-USD per token; a class without a price of its own costs what input or output does."""
-    usd_input, usd_output = row.input_per_million, row.output_per_million
-    return PriceSnapshot(
-        id=str(row_id),
-        effective_from_ms=to_ms(row.effective_from),
-        input=compile_price(usd_input),
-        output=compile_price(usd_output),
-        cached_input=_own_or(row.cached_input_per_million, usd_input),
-        cache_write=_own_or(row.cache_write_per_million, usd_input),
-        audio_input=_own_or(row.audio_input_per_million, usd_input),
-        audio_output=_own_or(row.audio_output_per_million, usd_output),
-        per_request=compile_fee(row.per_request),
-        source=row.source,
-    )
+def list_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
+    """Accounts of programs in the actor's organisation."""
+    return ServiceAccount.objects.filter(org=actor.org)
 
 
-def find_price_version(org_id: str, price_id: UUID) -> PriceSnapshot | None:
-    """A price version by its id, the organisation's own or a list price, in effect or not."""
-    with org_scope(org_id):
-        row: PriceColumns | None = Price.objects.filter(org_id=UUID(org_id), pk=price_id).first()
-    row = row or ListPrice.objects.filter(pk=price_id).first()
-    return compile_version(row, price_id) if row else None
+def list_admin_tokens(actor: Actor) -> QuerySet[AdminToken]:
+    """Tokens of the actor's organisation."""
+    return AdminToken.objects.filter(org=actor.org).select_related("account")
+
+
+def list_budget_requests(actor: Actor) -> QuerySet[BudgetRequest]:
+    """Requests for more in the actor's organisation."""
+    return BudgetRequest.objects.filter(org=actor.org).select_related("budget", "asked_by_user")
+
+
+def list_identity_providers(actor: Actor) -> QuerySet[SignOn]:
+    """Identity providers of the actor's organisation."""
+    return SignOn.objects.filter(org=actor.org).select_related("org")
+
+
+def list_domains(actor: Actor) -> QuerySet[ClaimedDomain]:
+    """Domains that the actor's organisation claims."""
+    return ClaimedDomain.objects.filter(org=actor.org)
+
+
+def list_saved_views(actor: Actor) -> QuerySet[SavedView]:
+    """The organisation's saved views."""
+    return SavedView.objects.filter(org=actor.org)
 
 
 def list_members(actor: Actor) -> QuerySet[Membership]:
@@ -205,6 +281,11 @@ def list_upstreams(actor: Actor) -> QuerySet[Upstream]:
     return Upstream.objects.filter(org=actor.org)
 
 
+def list_endpoints(actor: Actor) -> QuerySet[UpstreamEndpoint]:
+    """The servers of the organisation's upstreams, but for those that are gone."""
+    return UpstreamEndpoint.objects.filter(org=actor.org, ended_at=None).select_related("upstream")
+
+
 def list_models(actor: Actor) -> QuerySet[LanguageModel]:
     """The organisation's models, with their upstreams."""
     return LanguageModel.objects.filter(org=actor.org).select_related("upstream")
@@ -218,6 +299,11 @@ def list_prices(actor: Actor) -> QuerySet[Price]:
 def list_list_prices() -> QuerySet[ListPrice]:
     """The providers' public prices, every version, the same for everybody."""
     return ListPrice.objects.all()
+
+
+def list_price_adjustments(actor: Actor) -> QuerySet[PriceAdjustment]:
+    """The organisation's discounts and mark-ups, every one, with what they are of."""
+    return PriceAdjustment.objects.filter(org=actor.org).select_related("model", "upstream")
 
 
 def list_budgets(actor: Actor) -> QuerySet[Budget]:
@@ -243,36 +329,69 @@ def list_rate_limits(actor: Actor) -> QuerySet[RateLimit]:
     return RateLimit.objects.filter(org=actor.org)
 
 
+def list_cache_policies(actor: Actor) -> QuerySet[CachePolicy]:
+    """What the cache may do for the organisation's models."""
+    return CachePolicy.objects.filter(org=actor.org)
+
+
+def list_cache_purges(actor: Actor) -> QuerySet[CachePurge]:
+    """What was given up of the organisation's cache, as long as an answer of before could still be there."""
+    return list_purges_in_force(actor.org)
+
+
+def list_purges_in_force(org: Organization) -> QuerySet[CachePurge]:
+    """The purges from before which an answer may still be kept, oldest first."""
+    since = clock.now() - timedelta(seconds=MAX_TTL_SECONDS)
+    return CachePurge.objects.filter(org=org, before__gt=since).order_by("created_at", "id")
+
+
+def list_routes(actor: Actor) -> QuerySet[Route]:
+    """The organisation's routes, those that are off included."""
+    return Route.objects.filter(org=actor.org)
+
+
+def list_route_versions(actor: Actor, route: Route) -> QuerySet[RouteVersion]:
+    """A route's versions, the newest first."""
+    return RouteVersion.objects.filter(org=actor.org, route_id=route.pk).order_by("-number")
+
+
+def list_route_changes(actor: Actor, route: Route) -> dict[int, dict[str, tuple[Any, Any]]]:
+    """By a version's number, what it changed: the old and the new value of each field that the version before has
+    otherwise."""
+    rows = list(list_route_versions(actor, route))
+    changes: dict[int, dict[str, tuple[Any, Any]]] = {}
+    for row, before in pairwise([*rows, None]):
+        assert row is not None, "None is behind the last one"
+        new = {"kind": row.kind, "mode": row.mode, **row.policy}
+        old = new if before is None else {"kind": before.kind, "mode": before.mode, **before.policy}
+        fields = dict.fromkeys([*old, *new])
+        changes[row.number] = {
+            field: (old.get(field), new.get(field)) for field in fields if old.get(field) != new.get(field)
+        }
+    return changes
+
+
+def list_system_prompts(actor: Actor) -> QuerySet[SystemPrompt]:
+    """Shorter words for system prompts, the newest first."""
+    return SystemPrompt.objects.filter(org=actor.org).order_by("-created_at", "-id")
+
+
+def list_compression_policies(actor: Actor) -> QuerySet[CompressionPolicy]:
+    """How prompts are shortened for the organisation's models and routes."""
+    return CompressionPolicy.objects.filter(org=actor.org)
+
+
+def list_capture_policies(actor: Actor) -> QuerySet[CapturePolicy]:
+    """Whose calls the organisation has consented to keep."""
+    return CapturePolicy.objects.filter(org=actor.org)
+
+
 def list_audit_entries(actor: Actor) -> QuerySet[AuditEntry]:
     """What was changed in the organisation, by whom."""
     return AuditEntry.objects.filter(org=actor.org)
 
 
-def _own_or(own: Decimal | None, otherwise: Decimal) -> int:
-    return compile_price(otherwise if own is None else own)
-
-
-def _load_prices(
-    org: Organization, models: Sequence[LanguageModel], upstreams: dict[str, Upstream]
-) -> dict[UUID, tuple[PriceSnapshot, ...]]:
-    own: dict[UUID | None, list[PriceSnapshot]] = defaultdict(list)
-    for price in Price.objects.filter(org=org).order_by("-effective_from"):
-        own[price.model_id].append(compile_version(price, price.pk))
-    provider_of = {row.pk: LIST_PRICES_OF.get(upstreams[str(row.upstream_id)].kind) for row in models}
-    listed: dict[tuple[str | None, str], list[PriceSnapshot]] = defaultdict(list)
-    wanted = ListPrice.objects.filter(
-        provider__in={provider for provider in provider_of.values() if provider},
-        model__in={row.upstream_model for row in models if provider_of[row.pk]},
-    ).order_by("-effective_from")
-    for list_price in wanted:
-        listed[list_price.provider, list_price.model].append(compile_version(list_price, list_price.pk))
-    return {
-        row.pk: merge_versions(own[row.pk], listed[provider_of[row.pk], row.upstream_model], own[None])
-        for row in models
-    }
-
-
-def _model(row: LanguageModel, prices: tuple[PriceSnapshot, ...]) -> ModelSnapshot:
+def _model(row: LanguageModel, prices: ModelPrices) -> ModelSnapshot:
     return ModelSnapshot(
         name=row.name,
         upstream_id=str(row.upstream_id),
@@ -280,12 +399,24 @@ def _model(row: LanguageModel, prices: tuple[PriceSnapshot, ...]) -> ModelSnapsh
         context_window=row.context_window,
         max_output_tokens=row.max_output_tokens,
         tokenizer=row.tokenizer,
+        max_tool_calls=row.max_tool_calls,
+        ends_on=row.ends_on,
+        student_of=row.student_of,
         created_ms=to_ms(row.created_at),
-        prices=prices,
+        prices=prices.own,
+        dated=prices.dated,
+        fallbacks=tuple(row.fallbacks),
+        merge_window_ms=row.merge_window_ms,
     )
 
 
-def _upstream(row: Upstream) -> UpstreamSnapshot:
+def _endpoint(row: UpstreamEndpoint) -> EndpointSnapshot:
+    credential = bytes(row.credential) if row.credential is not None else None
+    return EndpointSnapshot(str(row.pk), row.base_url, row.origin, credential, row.weight)
+
+
+def _upstream(row: Upstream, endpoints: Sequence[EndpointSnapshot]) -> UpstreamSnapshot:
+    begins, ends = read_hours(row.batch_hours)
     return UpstreamSnapshot(
         id=str(row.pk),
         name=row.name,
@@ -298,7 +429,20 @@ def _upstream(row: Upstream) -> UpstreamSnapshot:
         connect_timeout_ms=row.connect_timeout_ms,
         timeout_ms=row.timeout_ms,
         max_retries=row.max_retries,
+        habits=row.habits,
+        batch_concurrency=row.batch_concurrency,
+        batch_from=begins,
+        batch_until=ends,
+        endpoints=tuple(endpoints),
     )
+
+
+def read_hours(text: str) -> tuple[int, int]:
+    """The minutes of the day at which hours such as 22:00-06:00 begin and end; -1 and -1 for none."""
+    if not text:
+        return -1, -1
+    begins, ends = (int(part[:2]) * 60 + int(part[3:]) for part in text.split("-"))
+    return begins, ends
 
 
 def _budget(row: Budget) -> BudgetSnapshot:
@@ -319,6 +463,66 @@ def _budget(row: Budget) -> BudgetSnapshot:
         increases=tuple(
             IncreaseSnapshot(one.amount_nanos, to_ms(one.created_at), to_ms(one.until)) for one in row.increases.all()
         ),
+    )
+
+
+def _cache_policy(row: CachePolicy) -> CachePolicySnapshot:
+    return CachePolicySnapshot(
+        model=row.model,
+        mode=row.mode,
+        semantic=row.semantic,
+        ttl_seconds=row.ttl_seconds,
+        max_temperature_percent=int(row.max_temperature * 100),
+        errors_per_mille=int(row.max_error_rate * 1000),
+        sharing=row.sharing,
+        marks_prompts=row.marks_prompts,
+        replay_ms=row.replay_ms,
+    )
+
+
+def _cache_purge(row: CachePurge) -> CachePurgeSnapshot:
+    return CachePurgeSnapshot(kind=row.kind, subject=row.subject, before_ms=to_ms(row.before))
+
+
+def _route(row: Route) -> RouteSnapshot:
+    policy = {
+        # People think in per cent, and a share of calls is compared in whole numbers.
+        (field.removesuffix("percent") + "permille" if is_share else field): value * 10 if is_share else value
+        for field, value in row.policy.items()
+        for is_share in [field.endswith("_percent")]
+    }
+    own = {"id": str(row.pk), "name": row.name, "kind": row.kind, "mode": row.mode, "version": row.version}
+    return read_route({**policy, **own, "learned": row.learned})
+
+
+def _comparison_budgets(routes: Mapping[str, RouteSnapshot]) -> Iterable[BudgetSnapshot]:
+    """What routes may spend on comparisons in a month, as a budget of the tag that these carry: held and counted as
+    every budget is."""
+    for route in routes.values():
+        if route.compare_monthly_limit:
+            yield BudgetSnapshot(
+                id=name_comparison_budget(UUID(route.id)),
+                scope=BudgetScope.TAG.value,
+                subject=f"{COMPARISON_TAG}={route.name}",
+                period=BudgetPeriod.MONTH.value,
+                limit_nanos=route.compare_monthly_limit,
+                action=BudgetAction.BLOCK.value,
+                name=f"Comparisons of the route {route.name}",
+                # The tag is nobody else's, so that all of its rows count, whenever the limit was set.
+                created_ms=0,
+            )
+
+
+def show_compression(row: CompressionPolicy) -> CompressionSnapshot:
+    """A compression policy as the hot path knows it."""
+    return CompressionSnapshot(
+        model=row.model,
+        mode=row.mode,
+        methods=tuple(row.methods),
+        keep_permille=row.keep_percent * 10,
+        holdout_permille=row.holdout_percent * 10,
+        scorer=row.scorer,
+        extract_permille=row.extract_percent * 10,
     )
 
 

@@ -19,6 +19,8 @@ class MailSink:
         self.mails: list[EmailMessage] = []
         self.refusals: list[str] = []
         self.refused_recipients: dict[str, str] = {}
+        #: over which connection each mail came that was taken
+        self.connections: list[object] = []
         self.port = free_port()
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
@@ -31,6 +33,7 @@ class MailSink:
         if self.refusals:
             return self.refusals.pop(0)
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
+        self.connections.append(session.peer)
         return "250 taken"
 
     def subjects(self) -> list[str]:

@@ -3,15 +3,18 @@
 pytest-django reads the settings, and so DATABASE_URL, before it looks for a conftest.py; only a plugin that wraps
 that very step is early enough. With DATABASE_URL, DATABASE_OWNER_URL and REDIS_URL set, nothing is started. Where the
 tests are dealt out to several processes (`-n 2`), each of these has servers of its own, and the one that deals has
-none.
+none: it has the database made that the others copy (tests/template.py).
 """
 
 import os
+import sys
 from collections.abc import Generator
+from functools import partial
 
 import pytest
 
-from tests.stack_fixtures import TestStack, start_test_stack
+from tests.stack_fixtures import TestStack, make_data_dir, start_test_stack
+from tests.template import begin_template, end_template
 
 STACK = pytest.StashKey[TestStack]()
 
@@ -19,11 +22,26 @@ STACK = pytest.StashKey[TestStack]()
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Have the servers running when pytest-django loads the settings; stop them when pytest is done."""
-    if not _is_dealer(early_config) and not {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"} <= os.environ.keys():
+    _keep_bytecode()
+    if {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"} <= os.environ.keys():
+        pass
+    elif _is_dealer(early_config):
+        folder = make_data_dir()
+        early_config.add_cleanup(partial(end_template, begin_template(folder), folder))
+    else:
         stack = start_test_stack()
         early_config.stash[STACK] = stack
         early_config.add_cleanup(stack.stop)
     yield
+
+
+def _keep_bytecode() -> None:
+    """Have modules compiled once, not by every process that a test starts: of a proxy's start that is the greater part.
+
+    PYTHONDONTWRITEBYTECODE, which containers like to set, would have it so, and would lose rewritten assertions too.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def _is_dealer(config: pytest.Config) -> bool:

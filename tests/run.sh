@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make test`: a browser if there is none yet, then the suite.
+# `make test`: a browser if there is none yet, then the suite, its dearest files first (tests/order.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && [ -z "${COSTHUB_CHROMIUM:-}" ]; then
@@ -9,4 +9,5 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && 
     echo "No Chromium found: install it, or name one in COSTHUB_CHROMIUM. The browser tests will fail without it." >&2
   fi
 fi
-exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
+exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder \
+  -o console_output_style=classic --durations=25 --durations-min=1 "$@"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from costhub.stack.postgres import OWNER, Postgres
 from costhub.stack.valkey import Valkey
+from tests.template import copy_template
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class TestStack:
 def start_test_stack() -> TestStack:
     """Start both servers on free ports and point DATABASE_URL, DATABASE_OWNER_URL and REDIS_URL at them."""
     data_dir = make_data_dir()
+    copy_template(data_dir)
     postgres, valkey = Postgres(data_dir, durable=False), Valkey(data_dir)
     stack = TestStack(data_dir, postgres, valkey)
     try:
@@ -50,6 +52,7 @@ def start_test_stack() -> TestStack:
     os.environ["DATABASE_URL"] = postgres.url_app
     os.environ["DATABASE_OWNER_URL"] = postgres.url_owner
     os.environ["REDIS_URL"] = valkey.url
+    os.environ["COSTHUB_FILES_URL"] = (data_dir / "files").as_uri()
     return stack
 
 

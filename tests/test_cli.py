@@ -1,15 +1,23 @@
 """The command line: what cannot be done is said in a sentence, and nothing is left running."""
 
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from costhub.cli import main
+from costhub.lib.secrets import MasterKeys
+from costhub.ops import master_keys
+from costhub.ops.master_keys import Resealed
+from costhub.stack.environment import FORMER_KEYS, KEYS, begin_rotation, end_rotation, load_or_make_keys
 from costhub.stack.launch import Stack, UpOptions, describe
 from costhub.stack.ports import HOST
+from costhub.stack.private_files import read_json, write_json
 
 OPTIONS = UpOptions(data_dir=Path("var"), port=None, workers=1, model=True, demo=True)
 DEMO = {"admin_email": "ada@acme.example", "admin_password": "pass'word", "api_key": "ch-1", "org": "acme"}
@@ -95,3 +103,51 @@ def test_without_a_demo_nothing_is_offered_that_would_not_work() -> None:
     shown = describe(Stack(8123, {}, {}), OPTIONS)
     assert "curl" not in shown
     assert "Login" not in shown
+
+
+def test_a_master_key_is_rotated_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    old = load_or_make_keys(tmp_path)
+    write_json(tmp_path / "environment.json", dict(old))
+    command = ["rotate-master-key", "--data-dir", str(tmp_path)]
+    assert main(command) == 0
+    assert "Restart the stack, then run this again." in capsys.readouterr().out
+    both = load_or_make_keys(tmp_path)
+    assert both[FORMER_KEYS] == old["COSTHUB_MASTER_KEY"] != both["COSTHUB_MASTER_KEY"]
+    assert main(command) == 1
+    assert "still runs with the former key alone" in capsys.readouterr().err
+    assert load_or_make_keys(tmp_path) == both
+    end_rotation(tmp_path)
+    assert load_or_make_keys(tmp_path) == {name: both[name] for name in KEYS}
+
+
+@pytest.mark.parametrize(("lost", "code"), [((), 0), (("organisation 7",), 1)])
+def test_the_former_master_key_is_forgotten_once_nothing_needs_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    settings: Settings,
+    lost: tuple[str, ...],
+    code: int,
+) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    load_or_make_keys(tmp_path)
+    assert begin_rotation(tmp_path)
+    both = load_or_make_keys(tmp_path)
+    write_json(tmp_path / "environment.json", dict(both))
+    settings.MASTER_KEYS = MasterKeys(b"n" * 32, (b"o" * 32,))
+    monkeypatch.setattr(master_keys, "reseal_everything", lambda: Resealed(2, 1, lost))
+    # The command joins the stack: what it puts into this process's environment would be every later test's.
+    with patch.dict(os.environ):
+        assert main(["rotate-master-key", "--data-dir", str(tmp_path)]) == code
+    said = capsys.readouterr()
+    assert said.out.startswith("Sealed anew: 2 organisations, 1 second factors.")
+    assert ("organisation 7" in said.err) == bool(lost)
+    kept = read_json(tmp_path / "secrets.json")
+    assert (FORMER_KEYS in kept) == bool(lost)
+    assert kept["COSTHUB_MASTER_KEY"] == both["COSTHUB_MASTER_KEY"]

@@ -1,17 +1,21 @@
 """The named world: Ada owns Acme, Ben is a developer in it, Mallory owns Mallcorp and wants to see Acme's.
 
-Made with the product's own actions, so that what tests stand on is what users stand on.
+Made with the product's own actions, so that what tests stand on is what users stand on: once in a process, and copied
+from then on (tests/pattern.py).
 """
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.test.client import ClientHandler
 
 from costhub.lib.money import parse_usd
 from tenants.access import Actor, org_scope
@@ -22,7 +26,19 @@ from tenants.actions.orgs import add_member, create_organization, find_or_create
 from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import create_upstream
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit, Role, UpstreamKind
-from tenants.models import ApiKey, Budget, LanguageModel, Organization, Price, Project, RateLimit, Upstream, User
+from tenants.models import (
+    AdminToken,
+    ApiKey,
+    Budget,
+    LanguageModel,
+    Organization,
+    Price,
+    Project,
+    RateLimit,
+    Upstream,
+    User,
+)
+from tests.pattern import MARK, learned
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
@@ -61,6 +77,25 @@ def make_world(*, unique: bool = False) -> World:
     """Create the world in the current transaction, or committed when there is none; ``unique`` names are nobody
     else's."""
     mark = f"-{token_hex(4)}" if unique else ""
+    try:
+        with transaction.atomic():
+            return _copy_world(mark)
+    except IntegrityError:
+        # Somebody has such a name already, which the actions know how to live with.
+        return _make_world(mark)
+
+
+def learn_world() -> None:
+    """Have the actions make the world that is copied. Before any test moves the clock: rows are told apart by it."""
+    learned(_make_pattern)
+
+
+def _make_pattern() -> tuple[list[User], list[Organization]]:
+    world = _make_world(MARK)
+    return [world.ada, world.ben, world.mallory], [world.acme.org, world.mallcorp.org]
+
+
+def _make_world(mark: str) -> World:
     ada, ben, mallory = (
         find_or_create_user(f"{name}{mark}@{place}.example")
         for name, place in (("ada", "acme"), ("ben", "acme"), ("mallory", "mallcorp"))
@@ -68,6 +103,26 @@ def make_world(*, unique: bool = False) -> World:
     acme, mallcorp = make_tenant(f"Acme{mark}", ada), make_tenant(f"Mallcorp{mark}", mallory)
     with org_scope(acme.org.pk):
         add_member(actor=acme.owner, email=ben.email, role=Role.DEVELOPER)
+    return _as_world(acme, mallcorp, ada, ben, mallory)
+
+
+def _copy_world(mark: str) -> World:
+    copies = learned(_make_pattern).copy(mark)
+    ada, ben, mallory = copies.users
+
+    def tenant(org: Organization, owner: User) -> Tenant:
+        (project,), (key,), (token,) = (
+            [row for row in copies.rows[model] if row.org_id == org.pk] for model in (Project, ApiKey, AdminToken)
+        )
+        project.org = org
+        actor = Actor(org, Role.OWNER, owner.email, owner.pk)
+        return Tenant(org, actor, project, key, copies.secrets[key.digest], copies.secrets[token.digest])
+
+    acme, mallcorp = copies.rows[Organization]
+    return _as_world(tenant(acme, ada), tenant(mallcorp, mallory), ada, ben, mallory)
+
+
+def _as_world(acme: Tenant, mallcorp: Tenant, ada: User, ben: User, mallory: User) -> World:
     return World(acme, mallcorp, ada, ben, mallory, Actor(acme.org, Role.DEVELOPER, ben.email, ben.pk))
 
 
@@ -170,6 +225,19 @@ def make_rate_limit(
         )
 
 
+@cache
+def _handler() -> ClientHandler:
+    """One for all, as a process has one: each would look through the static files anew."""
+    return ClientHandler(enforce_csrf_checks=False)
+
+
+def make_client() -> Client:
+    """A browser, or a program, that is not signed in."""
+    client = Client()
+    client.handler = _handler()
+    return client
+
+
 @dataclass
 class Api:
     """A caller of the management API: a program with a bearer token, or a signed-in person.
@@ -181,11 +249,11 @@ class Api:
     token: str | None = None
     user: User | None = None
     org: str | None = None
-    client: Client = field(default_factory=Client)
+    client: Client = field(default_factory=make_client)
 
     def __post_init__(self) -> None:
         if self.user is not None:
-            self.client.force_login(self.user)
+            sign_in_now(self.client, self.user)
 
     def get(self, path: str, **query: str) -> "Answer":
         """GET below /api/v1."""
@@ -233,6 +301,15 @@ class Api:
         finally:
             close_scopes()
         return answer
+
+
+def sign_in_now(client: Client, user: User) -> None:
+    """Sign somebody in without the pages, as one who has given a password a moment ago."""
+    client.force_login(user)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def close_scopes() -> None:

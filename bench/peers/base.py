@@ -73,23 +73,27 @@ def same_way_in(port: int, upstream_kinds: type[Kind] = Kind, **fields: str) -> 
     return {kind: Endpoint(port, kind, path=path, model=f"{prefix}bench-{kind}") for kind in upstream_kinds}
 
 
-def install_python_package(folder: str, requirement: str) -> Path:
-    """Install a pinned package into a virtual environment of its own, once; gives the environment's ``bin``.
+def install_python_package(folder: str, requirement: str, *, bare: str = "") -> Path:
+    """Install a pinned package, or several, into a virtual environment of their own, once; gives its ``bin``. ``bare``:
+    one without what it asks for.
 
     Raises:
         Unavailable: pip could not.
     """
     home = PEERS / folder
     done = home / ".installed"
-    if not (done.exists() and done.read_text() == requirement):
+    wanted = f"{requirement} {bare}"
+    if not (done.exists() and done.read_text() == wanted):
         shutil.rmtree(home, ignore_errors=True)
         PEERS.mkdir(exist_ok=True)
         _run([sys.executable, "-m", "venv", str(home)])
         uv = Path(sys.executable).parent / "uv"
         python = str(home / "bin" / "python")
         installer = [str(uv), "pip", "install", "--python", python] if uv.exists() else [python, "-m", "pip", "install"]
-        _run([*installer, "--quiet", requirement])
-        done.write_text(requirement)
+        _run([*installer, "--quiet", *requirement.split()])
+        if bare:
+            _run([*installer, "--quiet", "--no-deps", bare])
+        done.write_text(wanted)
     return home / "bin"
 
 

@@ -29,16 +29,21 @@ _POPULATE: Final = "import django; django.setup(); from bench.populate import ma
 @dataclass(frozen=True, slots=True)
 class Order:
     """Tenants to be made. ``base_urls``: an upstream and a model, called ``bench-<name>``, for each. ``has_limits``:
-    beside the budgets also rate limits and a ladder, so wide that none of them refuses or changes a call."""
+    beside the budgets also rate limits and a ladder, so wide that none of them refuses or changes a call;
+    ``has_cache``:
+    equal calls are answered from the cache; ``has_routes``: that name is a router over two models, and prompts are
+    shortened by what loses nothing."""
 
     base_urls: dict[str, str]
     organizations: int
     keys: int
     has_limits: bool = False
+    has_cache: bool = False
+    has_routes: bool = False
 
 
 class Stack:
-    """A running `costhub up` with one proxy worker and nothing in its database."""
+    """A running `costhub up` with nothing in its database, and one proxy worker unless more are asked for."""
 
     def __init__(self, python: str, program: Program, data: Path, settings: dict[str, str]) -> None:
         self.program = program
@@ -49,18 +54,27 @@ class Stack:
 
     @classmethod
     def start(
-        cls, upstream: Upstream, cores: Cores, work: Path, *, with_model: bool = False, checkout: Path = ROOT
+        cls,
+        upstream: Upstream,
+        cores: Cores,
+        work: Path,
+        *,
+        with_model: bool = False,
+        workers: int = 1,
+        checkout: Path = ROOT,
+        **more: str,
     ) -> "Stack":
         """Start it and wait until every part answers. Raises Unavailable.
 
-        ``checkout``: another version's folder, set up there, to be measured beside this one.
+        ``checkout``: another version's folder, set up there, to be measured beside this one. ``more``: settings.
         """
         data, port = work / f"stack-{free_port()}", free_port()
         python = sys.executable if checkout == ROOT else str(checkout / ".venv" / "bin" / "python")
-        command = [python, "-m", "costhub", "up", "--port", str(port), "--workers", "1", "--no-demo"]
+        command = [python, "-m", "costhub", "up", "--port", str(port), "--workers", str(workers), "--no-demo"]
         command += ["--data-dir", str(data)] + ([] if with_model else ["--no-model"])
         allowed = ",".join(f"127.0.0.1:{number}" for number in upstream.ports.values())
         settings = {"COSTHUB_ALLOWED_NETWORKS": allowed, "COSTHUB_LOG_LEVEL": "WARNING", "PYTHONPATH": str(checkout)}
+        settings |= more
         program = start_program(command, cores.load, work / f"{data.name}.log", settings)
         stack = cls(python, program, data, settings)
         try:
@@ -88,9 +102,17 @@ class Stack:
         """The web server and its worker."""
         return descendants(int(json.loads(self._announcement.read_text())["pids"]["proxy"]))
 
+    def worker_pids(self) -> list[int]:
+        """The processes that serve calls: what the web server started, without Python's own resource tracker."""
+        return [pid for pid in self.proxy_pids()[1:] if b"--multiprocessing-fork" in _command_of(pid)]
+
     def worker_pid(self) -> int:
-        """The process that serves calls: the largest one under the web server's own."""
+        """The only one of them, whatever version of CostHub runs: the largest."""
         return max(self.proxy_pids()[1:], key=lambda pid: memory_of([pid]).resident)
+
+    def valkey_pid(self) -> int:
+        """Valkey's own process."""
+        return int(json.loads(self._announcement.read_text())["pids"]["valkey"])
 
     def all_pids(self) -> list[int]:
         """Every process of the stack."""
@@ -157,6 +179,10 @@ class CostHub(Peer):
 
     def last_words(self) -> str:
         return self.stack.program.last_words() if self.stack is not None else ""
+
+
+def _command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def endpoint_for(stack: Stack, kind: Kind, secret: str) -> Endpoint:

@@ -24,9 +24,11 @@ class LiteLLM(Peer):
     least_seconds = 8.0
     warm_up_seconds = 3.0
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_cache: bool = False) -> None:
+        """``has_cache``: equal calls are answered from its memory."""
         super().__init__()
         self._bin = Path()
+        self._has_cache = has_cache
 
     def install(self) -> None:
         self._bin = install_python_package(f"litellm-{VERSION}", f"litellm[proxy]=={VERSION}")
@@ -34,7 +36,7 @@ class LiteLLM(Peer):
     def start(self, upstream: Upstream, cores: Cores, work: Path) -> dict[Kind, Endpoint]:
         port = free_port()
         config = work / "litellm.json"
-        config.write_text(json.dumps(_config(upstream)))
+        config.write_text(json.dumps(_config(upstream, has_cache=self._has_cache)))
         logs = work / "litellm-logs.json"
         logs.write_text(json.dumps({"version": 1, "loggers": {"uvicorn.access": {"level": "ERROR"}}}))
         command = [
@@ -59,7 +61,8 @@ class LiteLLM(Peer):
         return same_way_in(port)
 
 
-def _config(upstream: Upstream) -> dict[str, object]:
+def _config(upstream: Upstream, *, has_cache: bool) -> dict[str, object]:
+    cache = {"cache": True, "cache_params": {"type": "local"}} if has_cache else {}
     return {
         "model_list": [
             {
@@ -68,5 +71,5 @@ def _config(upstream: Upstream) -> dict[str, object]:
             }
             for kind in Kind
         ],
-        "litellm_settings": {"telemetry": False, "set_verbose": False},
+        "litellm_settings": {"telemetry": False, "set_verbose": False, **cache},
     }

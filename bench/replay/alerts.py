@@ -12,8 +12,8 @@ from bench.replay.books import Books, sum_of_replay
 from bench.replay.findings import Findings
 from bench.replay.load import Answer
 from bench.replay.world import Cap
-from billing.models import Alert
-from billing.selectors.names import name_subject
+from billing.alerts.models import Alert
+from billing.spend.selectors.names import name_subject
 from tenants.access import org_scope
 from tenants.periods import period_bounds
 

@@ -15,7 +15,7 @@ from bench.replay.world import Cap, World
 from costhub.lib import keyspace
 from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.redis import client
-from proxy.edges.recount import find_drift
+from proxy.ledger.recount import find_drift
 from proxy.models import LedgerEntry
 from tenants.models import Organization
 from tenants.periods import period_bounds

@@ -8,9 +8,10 @@ from bench.replay.books import Books, format_usd_exact
 from bench.replay.findings import Findings
 from bench.replay.trace import KEYS, PLANTED_KEY
 from bench.replay.world import Cap, World
-from billing.actions.anomalies import detect_anomalies
-from billing.actions.forecasts import refresh_forecasts
-from billing.models import Alert, Anomaly, Forecast
+from billing.alerts.models import Alert
+from billing.spend.actions.anomalies import detect_anomalies
+from billing.spend.actions.forecasts import refresh_forecasts
+from billing.spend.models import Anomaly, Forecast
 from billing.tasks import watch_standing
 from costhub.lib import clock
 from tenants.access import Actor, org_scope

@@ -11,8 +11,8 @@ from uuid import UUID
 from playwright.sync_api import Browser, sync_playwright
 
 from bench.replay.findings import Findings
+from billing.alerts.models import Alert, Delivery
 from billing.choices import AlertEvent, AlertKind
-from billing.models import Alert, Delivery
 from tenants.access import org_scope
 from tenants.models import Organization
 

@@ -34,7 +34,7 @@ def wait_still(org: "Organization") -> float:
 
     Raises TimeoutError with what is left.
     """
-    from billing.models import Delivery  # noqa: PLC0415 - the settings read where the stack is
+    from billing.alerts.models import Delivery  # noqa: PLC0415 - the settings read where the stack is
     from costhub.lib import keyspace  # noqa: PLC0415
     from costhub.lib.redis import client  # noqa: PLC0415
     from tenants.access import org_scope  # noqa: PLC0415

@@ -11,7 +11,7 @@ from django.db import connection
 
 from bench.replay.books import Books
 from bench.replay.findings import Findings
-from billing.selectors import GROUPS, MAX_GROUPS, Totals, find_spend
+from billing.spend.selectors import GROUPS, MAX_GROUPS, Totals, find_spend
 from costhub.lib.moments import from_ms
 from proxy.models import LedgerEntry
 from tenants.access import Actor, org_scope

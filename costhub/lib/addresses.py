@@ -97,6 +97,13 @@ def is_public(address: Address) -> bool:
     return address in _GLOBAL_UNICAST and not any(address in network for network in SPECIAL_IPV6)
 
 
+def find_caller(peer: str, forwarded: str, proxies: int) -> str:
+    """The address that a request comes from: the ``peer`` of the connection, or what the farthest of so many trusted
+    proxies of the operator's wrote into X-Forwarded-For. Whatever stands before that is the caller's own invention."""
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] if proxies else []
+    return hops[-proxies] if len(hops) >= proxies > 0 else peer
+
+
 def is_never_allowed(address: Address) -> bool:
     """Whether not even the operator's allow-list may open the address: cloud metadata in any disguise, or no single
     host."""

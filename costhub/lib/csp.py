@@ -21,9 +21,10 @@ POLICY: Final = "; ".join(
 
 
 class ContentSecurityPolicyMiddleware(MiddlewareMixin):
-    """Adds the policy to every response."""
+    """Adds the policy to every response, and that no other site may show it as its own."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Add the header."""
+        """Add the headers."""
         response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

@@ -3,7 +3,7 @@
 ::
 
     AppError                    code, http_status, message for a person, the field at fault
-    |- tenants: NotFound, Forbidden, InvalidField, Conflict
+    |- tenants: NotFound, Forbidden, InvalidField, Conflict, PaymentRequired
     |- costhub.lib.net: BlockedAddress
     `- proxy.errors: the LLM API's own tree, in OpenAI's shape
 """
@@ -49,3 +49,10 @@ class Conflict(AppError):
 
     code = "conflict"
     http_status = 409
+
+
+class PaymentRequired(AppError):
+    """Invoices are overdue for so long that the organisation may not do this."""
+
+    code = "organization_suspended"
+    http_status = 402

@@ -1,7 +1,7 @@
 """Named places at which a test may kill the process: one at every await of the money path.
 
-Armed by ``COSTHUB_FAILPOINT=<name>:<n>``: the n-th time that a process reaches the place it dies as by kill -9. Armed
-nowhere, a place costs one comparison.
+Armed by ``COSTHUB_FAILPOINT=<name>:<n>``: the n-th time that a process reaches the place it dies as by kill -9. Places
+that every call passes ask ``ARMED`` first: nowhere armed, they cost no call of a function.
 """
 
 import os
@@ -29,6 +29,10 @@ NAMES: Final = (
     "before_settle",
     "settle_sent",
     "settle_answered",
+    "line_answered",
+    "line_saved",
+    "batch_written",
+    "batch_settled",
     "drain_inserted",
     "drain_committed",
     "drain_acknowledged",

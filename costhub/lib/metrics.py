@@ -15,11 +15,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from costhub.lib.money import NANOS_PER_USD
-from costhub.lib.seats import Seats
+from costhub.lib.process_slots import ProcessSlots
 
 if settings.METRICS_DIR:
     # Before the first metric is made: each makes its file when it is declared.
-    values.ValueClass = values.MultiProcessValue(Seats(Path(settings.METRICS_DIR)).number)  # type: ignore[no-untyped-call]
+    values.ValueClass = values.MultiProcessValue(ProcessSlots(Path(settings.METRICS_DIR)).number)  # type: ignore[no-untyped-call]
 
 CALLS = Counter("costhub_calls", "LLM API calls that ended, by endpoint and status.", ["endpoint", "status"])
 ERRORS = Counter("costhub_errors", "LLM API requests that ended in an error, by its code.", ["code"])
@@ -29,8 +29,34 @@ TOKENS = Counter("llm_tokens", "Tokens as the upstream billed them.", ["org", "m
 OVERRUNS = Counter("costhub_overruns", "Calls that cost more than was held for them.", ["org"])
 OVERHEAD = Histogram(
     "costhub_overhead_seconds",
-    "Time of a call that was not spent waiting for its upstream.",
+    "Time of a call that was not spent waiting for its upstream or its caller.",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
+)
+CACHE_LOOKUPS = Counter(
+    "costhub_cache_lookups", "Calls that were looked up in the cache, by what was found.", ["status"]
+)
+CACHE_FAILURES = Counter(
+    "costhub_cache_failures", "Look-ups of the cache that failed, each a miss, by the part that failed.", ["part"]
+)
+COOL_DOWNS = Counter("costhub_upstream_cool_downs", "Times that an upstream was left alone after repeated failures.")
+COMPRESSION_FAILURES = Counter(
+    "costhub_compression_failures",
+    "Prompts that were sent as long as they were, because there were no vectors in time.",
+)
+ESCALATIONS = Counter("costhub_escalations", "Answers of a cascade's rung that were judged, and the next rung asked.")
+ROUTE_LABELS_LOST = Counter("costhub_route_labels_lost", "Calls of routes that could not be learned from.")
+COMPARISONS_LEFT_OUT = Counter(
+    "costhub_comparisons_left_out", "Calls of routes that chance had chosen to be compared, and that were not."
+)
+FALLBACKS = Counter("costhub_fallbacks", "Calls that another model was asked for, because one did not answer.")
+MERGED_CALLS = Counter("costhub_merged_calls", "Embeddings calls that were asked together with others.")
+HABITS_LEARNED = Counter(
+    "costhub_habits_learned", "Refusals of what CostHub itself had written into a request, by the habit.", ["habit"]
+)
+USAGE_DOUBTS = Counter(
+    "costhub_usage_doubts",
+    "Answers whose cost is no exact one although the upstream reported usage, by the doubt.",
+    ["doubt"],
 )
 SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")

@@ -32,6 +32,9 @@ FEE_DECIMAL_PLACES: Final = 12
 
 _NINE_PLACES: Final = Decimal("0.000000001")
 _CENT: Final = Decimal("0.01")
+#: of the largest amount that is read at all, by the power of ten
+_MOST_DIGITS: Final = 12
+_DECIMAL_PLACES: Final = 9
 
 
 def parse_usd(text: str | int | Decimal) -> Nanos:
@@ -45,6 +48,11 @@ def parse_usd(text: str | int | Decimal) -> Nanos:
         raise ValueError(f"{text!r} is not a decimal number of USD") from error
     if not amount.is_finite():
         raise ValueError(f"{text!r} is not a finite amount")
+    # By its digits: arithmetic fails on exponents that no amount has.
+    if amount.adjusted() > _MOST_DIGITS:
+        raise ValueError(f"{text!r} is more money than a ledger can hold")
+    if amount and amount.adjusted() < -_DECIMAL_PLACES:
+        raise ValueError(f"{text!r} is finer than a nano-dollar (9 decimal places)")
     if abs(amount) > Decimal(10) ** 12:
         raise ValueError(f"{text!r} is more money than a ledger can hold")
     nanos = amount * NANOS_PER_USD
@@ -80,13 +88,19 @@ def to_usd(nanos: int) -> Decimal:
 
 def format_usd(nanos: int) -> str:
     """Decimal USD with exactly nine places, as headers and APIs carry it: ``"0.000000420"``."""
+    if 0 <= nanos < NANOS_PER_USD:
+        # What most calls cost, and every call is told several amounts.
+        return f"0.{nanos:09d}"
     sign, digits = ("-", -nanos) if nanos < 0 else ("", nanos)
     whole, rest = divmod(digits, NANOS_PER_USD)
     return f"{sign}{whole}.{rest:09d}"
 
 
 def format_for_people(nanos: int) -> str:
-    """Dollars and cents for a page: ``$1,234.50``; what is above zero is never shown as zero: ``< $0.01``."""
+    """Dollars and cents for a page: ``$1,234.50``; what is not zero is never shown as zero:
+    ``< $0.01`` and ``> -$0.01``."""
+    if -(NANOS_PER_USD // 100) < nanos < 0:
+        return "> -$0.01"
     if nanos < 0:
         return "-" + format_for_people(-nanos)
     if 0 < nanos < NANOS_PER_USD // 100:

@@ -7,24 +7,27 @@ Nothing follows redirects, reads proxy variables or decompresses.
 - The hot path: ``gate.pin(parse_origin(base_url))`` every ``PINNED_FOR_SECONDS``, then connections of its own
   (``proxy.upstreams.http1``) to a pinned address, with ``gate.tls`` where the scheme is https.
 - Everything else (webhooks, look-ups): ``gate.fetch(...)``, or an httpx2 client of the gate that pins each connection.
+- Many calls to one place after each other: ``gate.keep_open()``, whose calls to one origin share a connection.
 """
 
 import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 import httpx2
 from django.conf import settings
 
+from costhub.lib import clock
 from costhub.lib.addresses import is_never_allowed, is_public, plain
+from costhub.lib.blocking_http import FAILURES, Connection
 from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.origins import Target, check_same_origin, parse_origin, parse_url
 
@@ -34,6 +37,7 @@ __all__ = [
     "BlockedAddress",
     "Fetched",
     "Gate",
+    "Line",
     "Pinned",
     "Resolver",
     "Target",
@@ -179,23 +183,8 @@ class Gate:
             InvalidField, BlockedAddress, Unresolvable: the URL may not be called.
             Unreachable: no whole answer came in time.
         """
-        target = parse_url(url)
-        try:
-            async with (
-                asyncio.timeout(timeout_seconds),
-                self.httpx_client(timeout_seconds=timeout_seconds) as client,
-                client.stream(method, url, headers=headers, content=content) as answer,
-            ):
-                body = await _read_at_most(answer, max_bytes + 1)
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            raise Unreachable(
-                f"{target.host} gave no whole answer within {timeout_seconds:g} s.", field="url"
-            ) from error
-        except httpx2.HTTPError as error:
-            raise Unreachable(
-                f"The call to {target.host} failed: check that it serves HTTP there.", field="url"
-            ) from error
-        return Fetched(answer.status_code, dict(answer.headers), body[:max_bytes], truncated=len(body) > max_bytes)
+        async with self.httpx_client(timeout_seconds=timeout_seconds) as client:
+            return await _fetch(client, method, url, headers, content, timeout_seconds, max_bytes)
 
     def fetch_now(
         self,
@@ -214,12 +203,23 @@ class Gate:
         )
         return asyncio.run(call)
 
+    @contextmanager
+    def keep_open(self) -> Iterator["Line"]:
+        """For code outside of an event loop that makes many calls to one place: until the block ends they share a
+        connection. For one thread."""
+        line = Line(self)
+        try:
+            yield line
+        finally:
+            line.close()
+
     @cached_property
     def tls(self) -> ssl.SSLContext:
         """What every connection of this gate verifies certificates with: those of the hot path and of httpx2."""
+        if self._trusted_ca_pem is None:
+            return _public_tls()
         context = httpx2.create_ssl_context(trust_env=False)
-        if self._trusted_ca_pem is not None:
-            context.load_verify_locations(cadata=self._trusted_ca_pem.decode("ascii"))
+        context.load_verify_locations(cadata=self._trusted_ca_pem.decode("ascii"))
         return context
 
     def _start_lookup(self, target: Target) -> "Future[Sequence[str]]":
@@ -256,14 +256,93 @@ class Gate:
         return Pinned(target, tuple(dict.fromkeys(addresses)))
 
 
+class Line:
+    """Calls of one thread to the first origin that it asks, over a connection that stays open between them. Calls to
+    any other go out on their own: see ``_NO_KEEP_ALIVE``."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._origin: str | None = None
+        self._connection: Connection | None = None
+        self._ends_ns = 0
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def fetch_now(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout_seconds: float = FETCH_TIMEOUT_SECONDS,
+        max_bytes: int = FETCH_MAX_BYTES,
+    ) -> Fetched:
+        """``Gate.fetch_now``. Raises the same."""
+        target = parse_url(url)
+        self._origin = self._origin or target.origin
+        if target.origin != self._origin:
+            return self._gate.fetch_now(
+                method, url, headers=headers, content=content, timeout_seconds=timeout_seconds, max_bytes=max_bytes
+            )
+        ends_ns = clock.ends_in(timeout_seconds)
+        sent = {**_DEFAULT_HEADERS, **{name.lower(): value for name, value in (headers or {}).items()}}
+        sent["host"] = target.authority
+        path = f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
+        try:
+            connection = self._connect(target, ends_ns)
+            answer = connection.ask(method, path, sent, content, ends_ns=ends_ns, most_bytes=max_bytes)
+        except TimeoutError as error:
+            raise _too_late(target, timeout_seconds) from error
+        except FAILURES as error:
+            raise _failed(target) from error
+        kept = {name: value for name, value in answer.headers.items() if name != _ENCODING}
+        return Fetched(answer.status, kept, answer.body, truncated=not answer.is_whole)
+
+    def _connect(self, target: Target, ends_ns: int) -> Connection:
+        """The connection as it is open, for as long as a pin is trusted, or a new one: to the first address that
+        answers. Raises what ``pin`` raises, and OSError."""
+        known = self._connection
+        if known is not None and known.is_open and clock.monotonic_ns() < self._ends_ns:
+            return known
+        self.close()
+        *others, last = self._gate.pin_now(target, field="url").addresses
+        open_to = partial(
+            Connection,
+            port=target.port,
+            tls=self._gate.tls if target.scheme == "https" else None,
+            host=target.host,
+            ends_ns=ends_ns,
+        )
+        self._ends_ns = clock.ends_in(PINNED_FOR_SECONDS)
+        for address in others:
+            with suppress(OSError):
+                self._connection = open_to(address)
+                return self._connection
+        self._connection = open_to(last)
+        return self._connection
+
+
 def gate_from_settings() -> Gate:
     """The gate as the operator configured it."""
     return Gate(settings.ALLOWED_PRIVATE_NETWORKS)
 
 
+@cache
+def _public_tls() -> ssl.SSLContext:
+    """The public certificates, read once: that takes a twentieth of a second, and each run of a job makes a gate."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 #: identity, because nothing is decompressed here
 _DEFAULT_HEADERS: Final = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
-_CONNECT_FAILURES: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
+#: nothing was asked of anybody
+CONNECT_FAILURES: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
+_ENCODING: Final = "content-encoding"
 #: Each URL is aimed at an IP address, and a kept connection is found again by that address alone: two names behind one
 #: address would then share a connection whose certificate was checked for the first name only.
 _NO_KEEP_ALIVE: Final = httpx2.Limits(max_keepalive_connections=0)
@@ -283,7 +362,7 @@ class _PinnedTransport(httpx2.AsyncBaseTransport):
         pinned = await self._gate.pin(parse_url(str(request.url)), field="url")
         *others, last = [_aim(request, pinned.target, address) for address in pinned.addresses]
         for attempt in others:
-            with suppress(*_CONNECT_FAILURES):
+            with suppress(*CONNECT_FAILURES):
                 return _undecoded(await self._inner.handle_async_request(attempt))
         return _undecoded(await self._inner.handle_async_request(last))
 
@@ -304,8 +383,32 @@ def _aim(request: httpx2.Request, target: Target, address: str) -> httpx2.Reques
 
 def _undecoded(response: httpx2.Response) -> httpx2.Response:
     """httpx2 unfolds whatever this header names, asked for or not, without a bound: so it never sees it."""
-    response.headers.pop("content-encoding", None)
+    response.headers.pop(_ENCODING, None)
     return response
+
+
+async def _fetch(
+    client: httpx2.AsyncClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None,
+    content: bytes | None,
+    timeout_seconds: float,
+    max_bytes: int,
+) -> Fetched:
+    """One call and its answer: see ``Gate.fetch``."""
+    target = parse_url(url)
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            client.stream(method, url, headers=headers, content=content, timeout=timeout_seconds) as answer,
+        ):
+            body = await _read_at_most(answer, max_bytes + 1)
+    except (TimeoutError, httpx2.TimeoutException) as error:
+        raise _too_late(target, timeout_seconds) from error
+    except httpx2.HTTPError as error:
+        raise _failed(target) from error
+    return Fetched(answer.status_code, dict(answer.headers), body[:max_bytes], truncated=len(body) > max_bytes)
 
 
 async def _read_at_most(answer: httpx2.Response, max_bytes: int) -> bytes:
@@ -315,6 +418,14 @@ async def _read_at_most(answer: httpx2.Response, max_bytes: int) -> bytes:
         if len(body) >= max_bytes:
             break
     return bytes(body[:max_bytes])
+
+
+def _too_late(target: Target, timeout_seconds: float) -> Unreachable:
+    return Unreachable(f"{target.host} gave no whole answer within {timeout_seconds:g} s.", field="url")
+
+
+def _failed(target: Target) -> Unreachable:
+    return Unreachable(f"The call to {target.host} failed: check that it serves HTTP there.", field="url")
 
 
 def _blocked(target: Target, field: str) -> BlockedAddress:

@@ -46,6 +46,12 @@ class Target:
         return f"{self.scheme}://{host}:{self.port}"
 
     @property
+    def authority(self) -> str:
+        """Host and port as a Host header has them: the port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
     def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         """The host as an IP address, or None when it is a name that wants resolving."""
         try:

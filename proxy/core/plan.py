@@ -1,23 +1,39 @@
 """Everything that can be decided before the first byte leaves, from values alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from proxy.core import pricing, tokens
+from proxy.core.answered import index_models
+from proxy.core.bounds import Counter, exact_bound, fit_windows, quick_bound
+from proxy.core.budgets import find_scopes
 from proxy.core.ladders import find_bands, go_down
 from proxy.core.layout import lay_out
-from proxy.core.limits import find_scopes
-from proxy.core.rates import cap_output, find_rates
-from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
-from proxy.types import NO_LIMIT, Bound, Controls, Draft, Endpoint, Layout, Plan, Request
+from proxy.core.rate_limits import find_rates
+from proxy.core.routes.decide import decide, find_list_price, find_usable
+from proxy.errors import (
+    GovernanceUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    ModelNotPriced,
+    NotAllowed,
+    OrganizationSuspended,
+)
+from proxy.values.attempt import Mechanism
+from proxy.values.plan import Candidate, Draft, Plan
+from proxy.values.request import Controls, Request
+from proxy.values.routing import NO_SCORES, Arm, Routing, Scores
+from proxy.values.windows import NO_LIMIT, Layout
 from tenants.choices import RungKind
-from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
+from tenants.price_snapshots import PriceSnapshot
+from tenants.route_snapshots import RouteSnapshot
+from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, UpstreamSnapshot
 
-MAX_PICOS_A_CALL: Final = 2**53
 #: more than an organisation may have, but a default for tags holds each of a call's tags. With all that one can have,
 #: these are nearly as many numbers as a script of Valkey's can take at once
 MOST_LIMITS_A_CALL: Final = 600
+_MINUTE_MS: Final = 60_000
 
 
 def make_plan(
@@ -27,11 +43,17 @@ def make_plan(
     org: OrgSnapshot,
     at_ms: int,
     spent: Mapping[str, int] = MappingProxyType({}),
+    count: Counter | None = None,
+    *,
+    call_id: str = "",
+    scores: Scores = NO_SCORES,
 ) -> Plan:
     """Decide where a call goes, what it may cost at most, and which budgets must take that.
 
     ``spent``: what is known of budgets' spend, in nano-USD by counter; it decides on which rungs of their ladders the
-    call is.
+    call is. ``count``: what bounds the call where the loose bound would cut its answer, ``exact_bound`` by default.
+    ``call_id`` and ``scores`` are for routes: what makes one call another than the next, and what was learned of its
+    prompt.
 
     Raises ModelNotFound, ModelNotPriced, NotAllowed, or InvalidRequest when the request asks for what cannot be.
     """
@@ -39,7 +61,123 @@ def make_plan(
     end_user = find_end_user(request, controls, key)
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
-    model = find_model(request.model, key, org)
+    path = _Path(org, key, end_user, controls.tags, controls.session, at_ms)
+    counter = count or exact_bound
+    # What routes are asked, where the organisation has any.
+    asked = _Asked(request, controls, path, spent, counter, call_id, scores) if org.routes else None
+    routing = asked.route(org.routes[request.model]) if asked is not None and request.model in org.routes else None
+    model, price = _find_priced(routing.names[0] if routing else request.model, key, org, at_ms)
+    layout, neighbours = path.know(model.name)
+    if layout.breadth > MOST_LIMITS_A_CALL:
+        _check_breadth(layout)
+    draft = Draft(model, price)
+    rungs: tuple[str, ...] = ()
+    if layout.ladders:
+        draft, rungs = go_down(draft, layout.ladders, spent, org, key, at_ms)
+    list_price = find_list_price(routing.route, routing, org, at_ms) if routing else price
+    if draft.route and asked is not None:
+        draft, routing = asked.reroute(draft, routing)
+        if routing is None:
+            rungs = tuple(rung for rung in rungs if rung != RungKind.ROUTE)
+    served = layout
+    if draft.model is not model:
+        served, neighbours = path.know(draft.model.name, model.name)
+    upstream = org.upstreams[draft.model.upstream_id]
+    candidate = Candidate(
+        model=draft.model,
+        upstream=upstream,
+        price=draft.price,
+        bound=quick_bound(request, draft.model, upstream, draft.price, draft.most_output),
+        layout=served,
+        list_price=list_price,
+        mechanism=_find_mechanism(draft.model, routing),
+        bands=find_bands(served.ladders, spent) if served.ladders else (),
+        is_capped=(
+            served.is_capping
+            or controls.max_cost is not None
+            or draft.most_output != NO_LIMIT
+            # A cheaper model may not take what was asked of the other one.
+            or draft.model.name != request.model
+        ),
+        neighbours=neighbours,
+        at_ms=at_ms,
+    )
+    if served.rates:
+        candidate = fit_windows(request, candidate, draft.most_output, counter)
+    plan = Plan(
+        request=request,
+        controls=controls if controls.end_user == end_user else Controls(controls.tags, end_user, *controls[2:]),
+        candidates=(candidate,),
+        rungs=rungs,
+        most_output=draft.most_output,
+        delay_ms=draft.delay_ms,
+        routing=routing,
+    )
+    others = _name_others(draft, routing, rungs)
+    if not others:
+        return plan
+    candidates = (candidate, *_find_others(plan, path, model.name, spent, counter, others))
+    return Plan(plan.request, plan.controls, candidates, *plan[3:])
+
+
+class _Asked(NamedTuple):
+    """A call, as routes decide about it."""
+
+    request: Request
+    controls: Controls
+    path: "_Path"
+    spent: Mapping[str, int]
+    counter: Counter
+    call_id: str
+    scores: Scores
+
+    def route(self, route: RouteSnapshot) -> Routing:
+        """What a route decides about the call. Raises what ``decide`` raises."""
+        org, key, end_user, _, _, at_ms = self.path
+        return decide(
+            route,
+            self.request,
+            self.controls,
+            end_user,
+            key,
+            org,
+            at_ms,
+            call_id=self.call_id,
+            scores=self.scores,
+            is_degraded=partial(self._is_degraded, route.baseline),
+        )
+
+    def reroute(self, draft: Draft, routing: Routing | None) -> tuple[Draft, Routing | None]:
+        """The draft with the model that its ladder's route chooses, where that is no dearer; else the draft as it is.
+        A call that asked for a route is chosen for already."""
+        org, key, *_, at_ms = self.path
+        if routing is not None:
+            return draft, routing
+        try:
+            chosen = self.route(org.routes[draft.route])
+        except (ModelNotFound, InvalidRequest):
+            return draft, None
+        name = chosen.names[0]
+        price = find_usable(name, key, org, at_ms)
+        if chosen.arm not in {Arm.ROUTED, Arm.EXPLORED} or price is None or org.models[name].max_output_tokens < 1:
+            return draft, None
+        if name != draft.model.name and not price.is_cheaper_than(draft.price):
+            return draft, None
+        return draft._replace(model=org.models[name], price=price), chosen
+
+    def _is_degraded(self, baseline: str) -> bool:
+        org, key, *_, at_ms = self.path
+        model = org.models.get(baseline)
+        price = model.find_price(at_ms) if model is not None else None
+        if model is None or price is None:
+            return False
+        # Of budgets that every model's calls are in, so that the reserve sees it when one of them crosses a step.
+        ladders = self.path.know("")[0].ladders
+        return bool(go_down(Draft(model, price), ladders, self.spent, org, key, at_ms)[1])
+
+
+def _find_priced(name: str, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> tuple[ModelSnapshot, PriceSnapshot]:
+    model = find_model(name, key, org)
     price = model.find_price(at_ms)
     if price is None:
         raise ModelNotPriced(
@@ -47,42 +185,138 @@ def make_plan(
             " organisation to set one under Models & prices.",
             param="model",
         )
-    tags, session = controls.tags, controls.session
-    scopes = find_scopes(org, key, end_user=end_user, model=model.name, tags=tags, session=session, at_ms=at_ms)
-    rates = find_rates(org, key, end_user=end_user, model=model.name, tags=tags, session=session)
-    layout = lay_out(scopes, rates)
-    _check_breadth(layout)
-    draft, rungs = go_down(Draft(model, price), layout.ladders, spent, org, key, at_ms)
-    bound = quick_bound(request, draft.model, draft.price, draft.most_output)
-    plan = Plan(
-        request=request,
-        controls=controls if controls.end_user == end_user else controls._replace(end_user=end_user),
-        model=draft.model,
-        upstream=org.upstreams[draft.model.upstream_id],
-        price=draft.price,
-        bound=bound,
-        layout=layout,
-        list_price=price,
-        rungs=rungs,
-        most_output=draft.most_output,
-        delay_ms=draft.delay_ms,
-        bands=find_bands(layout.ladders, spent),
-        is_capped=(
-            layout.is_capping
-            or controls.max_cost is not None
-            or draft.most_output != NO_LIMIT
-            # A cheaper model may not take what was asked of the other one.
-            or RungKind.CHEAPER_MODEL in rungs
-        ),
-    )
-    if not rates or cap_output(bound, rates) == bound:
+    return model, price
+
+
+def _name_others(draft: Draft, routing: Routing | None, rungs: tuple[str, ...]) -> tuple[str, ...]:
+    """Who is asked after the first candidate: a route's further models, or its model's own fallbacks. Under a ladder
+    that wants a cheaper model, a cascade does not go up to dearer ones."""
+    if routing is None:
+        return draft.model.fallbacks
+    first, *others = names = routing.names
+    if routing.is_cascade:
+        return () if RungKind.CHEAPER_MODEL in rungs else tuple(others)
+    if not others:
+        return draft.model.fallbacks
+    asked = draft.model.name
+    return tuple(others if first == asked else [name for name in names if name != asked])
+
+
+class _Path(NamedTuple):
+    """Whose calls a call is one of, but for its model."""
+
+    org: OrgSnapshot
+    key: KeySnapshot
+    end_user: str
+    tags: Mapping[str, str]
+    session: str
+    at_ms: int
+
+    def know(self, model: str, asked: str = "") -> tuple[Layout, Mapping[str, ModelSnapshot]]:
+        """The budgets and windows of a call that this model serves, and the models at the same upstream by their names
+        there; within a minute nothing of it changes. ``asked``: the model that was asked for, where it is another; see
+        ``layout.lay_out``."""
+        org, key, end_user, tags, session, at_ms = self
+        return _know_in_minute(org, key, end_user, model, tuple(tags.items()), session, at_ms // _MINUTE_MS, asked)
+
+
+@lru_cache(maxsize=4_096)
+def _know_in_minute(
+    org: OrgSnapshot,
+    key: KeySnapshot,
+    end_user: str,
+    model: str,
+    tags: tuple[tuple[str, str], ...],
+    session: str,
+    minute: int,
+    asked: str,
+) -> tuple[Layout, Mapping[str, ModelSnapshot]]:
+    """See ``find_scopes``."""
+    at_ms, named = minute * _MINUTE_MS, dict(tags)
+    before = _know_in_minute(org, key, end_user, asked, tags, session, minute, "")[0].scopes if asked else ()
+    scopes = find_scopes(org, key, end_user=end_user, model=model, tags=named, session=session, at_ms=at_ms)
+    rates = find_rates(org, key, end_user=end_user, model=model, tags=named, session=session)
+    known = org.models.get(model)
+    return lay_out(scopes, rates, before), index_models(org)[known.upstream_id] if known is not None else {}
+
+
+def _find_others(
+    plan: Plan,
+    path: _Path,
+    asked: str,
+    spent: Mapping[str, int],
+    count: Counter,
+    names: tuple[str, ...],
+) -> Iterator[Candidate]:
+    """Those models that this key may use and that have a price; the others are left out. ``asked`` is the model that
+    the call was for."""
+    first, org, key = plan.first, path.org, path.key
+    for name in names:
+        model = org.models.get(name)
+        price = model.find_price(path.at_ms) if model is not None else None
+        if model is None or price is None or (key.models is not None and name not in key.models):
+            continue
+        (layout, neighbours), upstream = path.know(name, asked), org.upstreams[model.upstream_id]
+        try:
+            _check_breadth(layout)
+            bound = quick_bound(plan.request, model, upstream, price, plan.most_output)
+        except (InvalidRequest, ModelNotPriced):
+            continue  # it gives no output, is dearer than any call may be, or has no price for what is asked
+        candidate = Candidate(
+            model=model,
+            upstream=upstream,
+            price=price,
+            bound=bound,
+            layout=layout,
+            list_price=first.list_price,
+            mechanism=_find_mechanism(model, plan.routing),
+            bands=find_bands(layout.ladders, spent),
+            # It may not take what was asked of the other one.
+            is_capped=True,
+            neighbours=neighbours,
+            at_ms=path.at_ms,
+        )
+        yield fit_windows(plan.request, candidate, plan.most_output, count) if layout.rates else candidate
+
+
+def _find_mechanism(model: ModelSnapshot, routing: Routing | None) -> Mechanism:
+    """What a model's other price is to the credit of."""
+    if model.student_of:
+        return Mechanism.DISTILLATION
+    return Mechanism.CASCADE if routing and routing.is_cascade else Mechanism.ROUTING
+
+
+def put_off(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
+    """The plan with those candidates first whose upstreams answer; as it is where none does. Of a cascade, those
+    alone: its rungs keep their order."""
+    up = tuple(candidate for candidate in plan.candidates if not is_down(candidate.upstream))
+    if not up or len(up) == len(plan.candidates):
         return plan
-    # The windows take less than the loose bound: before an answer is cut for it, the input is counted.
-    return plan._replace(bound=exact_bound(plan))
+    down = tuple(candidate for candidate in plan.candidates if candidate not in up)
+    before = plan.candidates[: plan.candidates.index(up[0])]
+    if plan.is_cascade:
+        return plan._replace(candidates=up, put_off=tuple(candidate.model.name for candidate in down))
+    return plan._replace(candidates=up + down, put_off=tuple(candidate.model.name for candidate in before))
 
 
 def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:
-    """Raise NotAllowed where somebody has pulled the emergency stop."""
+    """Raise NotAllowed where an operator has closed the organisation or somebody has pulled the emergency stop,
+    OrganizationSuspended where nobody has paid."""
+    if not org.is_active:
+        # Who calls is told that there is no such key; this is for what the organisation has handed in before.
+        raise NotAllowed(
+            "This organisation is closed: its calls are refused.",
+            code="organization_closed",
+            headers={"x-should-retry": "false"},
+        )
+    if org.is_suspended:
+        raise OrganizationSuspended(
+            "Invoices of this organisation are long overdue, so its calls are refused. They work again within seconds of"
+            " their payment.",
+            headers={"x-should-retry": "false"},
+        )
+    if not (org.is_stopped or key.project_id in org.stopped_projects or key.id in org.stopped_keys):
+        return
     for what, is_stopped in (
         ("organisation", org.is_stopped),
         ("project", key.project_id in org.stopped_projects),
@@ -104,50 +338,13 @@ def find_end_user(request: Request, controls: Controls, key: KeySnapshot) -> str
 def find_model(name: str, key: KeySnapshot, org: OrgSnapshot) -> ModelSnapshot:
     """The model by its name, if this key may use it. Raises ModelNotFound, in the same words for both reasons."""
     model = org.models.get(name)
+    if model is None and org.is_outdated:
+        raise GovernanceUnavailable(
+            f"Whether there is a model `{name}` cannot be known at the moment. Try again.", headers={"retry-after": "1"}
+        )
     if model is None or (key.models is not None and name not in key.models):
         raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
     return model
-
-
-def quick_bound(request: Request, model: ModelSnapshot, price: PriceSnapshot, most_output: int = NO_LIMIT) -> Bound:
-    """A bound that costs nothing to make; see ``tokens.bound_by_bytes``."""
-    return _bound(request, model, price, tokens.bound_by_bytes(request, model), most_output, is_exact=False)
-
-
-def exact_bound(plan: Plan) -> Bound:
-    """The bound with the request's tokens counted in the model's own vocabulary."""
-    counted = tokens.count_exactly(plan.request, plan.model)
-    input_tokens = min(counted, plan.bound.input_tokens)
-    bound = _bound(plan.request, plan.model, plan.price, input_tokens, plan.most_output, is_exact=True)
-    return cap_output(bound, plan.rates)
-
-
-def _bound(
-    request: Request,
-    model: ModelSnapshot,
-    price: PriceSnapshot,
-    input_tokens: int,
-    most_output: int,
-    *,
-    is_exact: bool,
-) -> Bound:
-    if request.endpoint is Endpoint.EMBEDDINGS:
-        max_output = 0
-    else:
-        max_output = min(request.max_output or model.max_output_tokens, model.max_output_tokens)
-        if max_output < 1:
-            raise InvalidRequest(f"The model {model.name} gives no output.", param="model")
-        if most_output != NO_LIMIT:
-            max_output = min(max_output, most_output)
-    bound = pricing.make_bound(
-        price,
-        input_tokens=input_tokens,
-        choices=request.choices,
-        max_output=max_output,
-        is_exact=is_exact,
-        has_audio=not request.is_plain and ("audio" in request.body or _hears(request)),
-    )
-    return _check_countable(bound)
 
 
 def _check_breadth(layout: Layout) -> None:
@@ -158,20 +355,3 @@ def _check_breadth(layout: Layout) -> None:
             param="x-costhub-tags",
             code="too_many_limits",
         )
-
-
-def _check_countable(bound: Bound) -> Bound:
-    """Valkey's scripts count in pico-USD, exactly up to 2**53 of them: nine thousand dollars for one call."""
-    if bound.fixed_picos + bound.output_picos * bound.max_output >= MAX_PICOS_A_CALL:
-        raise InvalidRequest(
-            "This call may cost more than $9,007, the most that is taken: lower max_tokens, n or the prompt.",
-            param="max_tokens",
-            code="call_too_dear",
-        )
-    return bound
-
-
-def _hears(request: Request) -> bool:
-    return any(part.get("type") == "input_audio" for part in tokens.parts_of(request)) or any(
-        message.get("audio") for message in tokens.messages_of(request)
-    )

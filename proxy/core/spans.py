@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from proxy.core.row import Row
-from proxy.types import ATTEMPTED, Endpoint, Timing
+from proxy.values.attempt import ATTEMPTED, Timing
+from proxy.values.request import Endpoint
 
 Value = str | int | float | bool | Sequence[str]
 
@@ -18,6 +19,16 @@ _OPERATIONS: Final[Mapping[str, str]] = {
     Endpoint.CHAT.value: "chat",
     Endpoint.COMPLETIONS.value: "text_completion",
     Endpoint.EMBEDDINGS.value: "embeddings",
+    Endpoint.MESSAGES.value: "chat",
+    Endpoint.RESPONSES.value: "chat",
+    Endpoint.COMPACTIONS.value: "chat",
+    Endpoint.MODERATIONS.value: "moderation",
+    Endpoint.IMAGES.value: "image_generation",
+    Endpoint.SPEECH.value: "speech",
+    Endpoint.IMAGE_EDITS.value: "image_edit",
+    Endpoint.IMAGE_VARIATIONS.value: "image_variation",
+    Endpoint.TRANSCRIPTIONS.value: "transcription",
+    Endpoint.TRANSLATIONS.value: "translation",
 }
 #: column -> attribute; what is zero or empty is left out
 _OPTIONAL: Final = {

@@ -1,64 +1,127 @@
 """Who is calling: a bearer's secret to a key and its organisation."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Container, Mapping
+from typing import Final, Protocol
 
 from costhub.lib import clock, secrets
+from costhub.lib.addresses import find_caller
+from proxy.core.allow_lists import check_may_call
 from proxy.edges.catalog import Catalog
+from proxy.edges.entry import Entry
 from proxy.errors import Unauthorized
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
-_CARRIERS: Final = ("authorization", "x-api-key", "api-key")
+_FORWARDED: Final = "x-forwarded-for"
+_USUAL: Final = "authorization"
+_SCHEME: Final = "Bearer"
+_OTHERS: Final = ("x-api-key", "api-key")
+_RARE: Final = frozenset(_OTHERS)
+
+
+class Incoming(Protocol):
+    """What is asked of a request here."""
+
+    path: str
+    peer: str
+    headers: dict[str, str]
+    repeated: dict[str, list[str]]
+
+    def bearer(self) -> str:
+        """The one secret that it carries."""
 
 
 class Auth:
-    """Checks keys against what the catalog knows."""
+    """Checks keys against what the catalog knows. ``proxies`` of the operator's stand before us, and each tells where
+    a request came from."""
 
-    def __init__(self, catalog: Catalog, pepper: bytes) -> None:
+    def __init__(self, catalog: Catalog, pepper: bytes, proxies: int = 0) -> None:
         self._catalog = catalog
         self._pepper = pepper
+        self._proxies = proxies
 
     async def authenticate(self, bearer: str) -> tuple[KeySnapshot, OrgSnapshot]:
         """The key and its organisation. Raises Unauthorized, in the same words for every key that is not valid."""
-        if not secrets.is_well_formed(bearer, secrets.API_KEY):
-            raise _incorrect()
-        key = await self._catalog.find_key(secrets.digest_of(bearer, self._pepper))
-        if key is None or key.is_revoked:
-            raise _incorrect()
-        if key.expires_at_ms is not None and key.expires_at_ms <= clock.now_ms():
-            raise Unauthorized("This API key has expired. Make a new one in the console under Keys.")
-        org = await self._catalog.get_org(key.org_id)
+        digest = secrets.digest_of(bearer, self._pepper)
+        if (known := self._catalog.recall(digest)) is not None:
+            key, org = known
+            _check_valid(key)
+        else:
+            # Of a key that is known the checksum is right.
+            found = await self._catalog.find_key(digest) if secrets.is_well_formed(bearer, secrets.API_KEY) else None
+            if found is None:
+                raise _incorrect()
+            key = found
+            _check_valid(key)
+            org = await self._catalog.get_org(key.org_id)
         if not org.is_active:
             raise _incorrect()
         return key, org
 
+    async def admit(self, call: Incoming) -> tuple[KeySnapshot, OrgSnapshot]:
+        """The key and the organisation of a request that no ledger entry is written for. Raises Unauthorized, and
+        NotAllowed for a key that may not be used here."""
+        key, org = await self.authenticate(call.bearer())
+        self.check_origin(key, call)
+        return key, org
 
-def find_bearer(headers: Mapping[str, str], repeated: frozenset[str]) -> str:
+    def check_origin(self, key: KeySnapshot, call: Incoming, path: str = "") -> None:
+        """Raise NotAllowed unless the key may be used from this address and for this path: the call's own, where none
+        is named."""
+        if key.networks or key.endpoints:
+            forwarded = ",".join(call.repeated.get(_FORWARDED) or [call.headers.get(_FORWARDED, "")])
+            check_may_call(key, path or call.path, find_caller(call.peer, forwarded, self._proxies))
+
+    async def renew(self, entry: Entry, bearer: str, version: int = 0) -> None:
+        """Bring the entry's organisation and key to what is known of them now, and at least to a version. Where nothing
+        has changed, nobody is asked.
+
+        Raises Unauthorized where the key is not valid any more, and GovernanceUnavailable when that cannot be read.
+        """
+        if version:
+            await self._catalog.get_org(entry.org.id, version)
+        entry.key, entry.org = await self.authenticate(bearer)
+
+
+def _check_valid(key: KeySnapshot) -> None:
+    if key.is_revoked:
+        raise _incorrect()
+    if key.expires_at_ms is not None and key.expires_at_ms <= clock.now_ms():
+        raise Unauthorized("This API key has expired. Make a new one in the console under Keys.")
+
+
+def find_bearer(headers: Mapping[str, str], repeated: Container[str]) -> str:
     """The one secret that a request carries, in ``Authorization: Bearer``, ``x-api-key`` or ``api-key``.
 
     Raises Unauthorized if there is none, or several that differ: which of them pays must not be a guess.
     """
-    found = set()
-    for name in _CARRIERS:
-        if name in repeated:
-            raise Unauthorized(f"The header {name} stands there more than once: send one API key, once.")
-        value = headers.get(name)
-        if value is None:
-            continue
-        if name == "authorization":
-            scheme, _, value = value.partition(" ")
-            if scheme.lower() != "bearer":
-                raise Unauthorized("The Authorization header must be `Bearer <your CostHub API key>`.")
-        found.add(value.strip())
-    if len(found) > 1:
-        raise Unauthorized("Several headers carry different API keys: send one API key, once.")
-    secret = found.pop() if found else ""
+    value = headers.get(_USUAL)
+    if value is not None and _RARE.isdisjoint(headers) and _USUAL not in repeated:
+        secret = _read_usual(value)
+    else:
+        found = set()
+        for name in (_USUAL, *_OTHERS):
+            value = headers.get(name)
+            if value is None:
+                continue
+            if name in repeated:
+                raise Unauthorized(f"The header {name} stands there more than once: send one API key, once.")
+            found.add(_read_usual(value) if name == _USUAL else value.strip())
+        if len(found) > 1:
+            raise Unauthorized("Several headers carry different API keys: send one API key, once.")
+        secret = found.pop() if found else ""
     if not secret:
         raise Unauthorized(
             "You didn't provide an API key. Send yours in the header `Authorization: Bearer <your CostHub API key>`.",
             code="missing_api_key",
         )
     return secret
+
+
+def _read_usual(value: str) -> str:
+    scheme, _, secret = value.partition(" ")
+    if scheme != _SCHEME and scheme.lower() != _SCHEME.lower():
+        raise Unauthorized("The Authorization header must be `Bearer <your CostHub API key>`.")
+    return secret.strip()
 
 
 def _incorrect() -> Unauthorized:

@@ -1,40 +1,69 @@
 """What is known of a call so far: the one thing that changes while it is served."""
 
-from dataclasses import dataclass, field
-
-from proxy.core.row import Row, add_plan, add_request
-from proxy.types import Attempt, Hold, Plan, Request, Timing
+from costhub.lib.clock import Stopwatch
+from proxy.core.compression.saved import show_saved
+from proxy.core.row import Row, add_escalation, add_fallback, add_plan, add_request
+from proxy.values.attempt import NO_SAVINGS, Attempt, Savings, Timing
+from proxy.values.plan import Candidate, Hold, Plan
+from proxy.values.request import ALL_SAID, Request, Unsaid, Wire
+from proxy.values.windows import Layout
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 
-@dataclass(slots=True)
 class Entry:
-    """The ledger entry in the making. ``ledger.entry`` writes it exactly once, whatever happens."""
+    """The ledger entry in the making. ``ledger.entry`` writes it exactly once, whatever happens. What is nothing at
+    first stands in the class: every call makes one."""
 
-    request_id: str
-    started_at_ms: int
-    started_ns: int
-    key: KeySnapshot
-    org: OrgSnapshot
-    row: Row
     plan: Plan | None = None
+    # Who is asked now, or was last.
+    candidate: Candidate | None = None
+    # Whose answer the caller gets, where that is not the last one's who was asked.
+    served: Candidate | None = None
     hold: Hold | None = None
     counters: tuple[str, ...] = ()
+    # The budgets of models that were asked before the present one, and what their tries cost: held there till the end.
+    turned: tuple[tuple[Layout, int], ...] = ()
+    turned_tokens: int = 0
     # The shard's epoch in which the hold was taken: another one has lost it.
     epoch: bytes = b""
-    attempts: list[Attempt] = field(default_factory=list)
     # A reserve was sent and its answer never came.
     is_hold_unknown: bool = False
+    # What is held outlives the call, and whoever ends it writes the row.
+    goes_on: bool = False
+    # Its event, where that was made before its end.
+    foreseen: bytes = b""
     status: int = 200
     error_code: str = ""
     first_byte_ns: int | None = None
-    upstream_ns: int = 0
-    # In a slower lane.
-    waited_ns: int = 0
-    # What was waited for, as a trace shows it.
-    timings: list[Timing] = field(default_factory=list)
+    # Saved by what kept the call from an upstream.
+    spared: Savings = NO_SAVINGS
+    # What finding an answer cost that was there already, in nano-USD.
+    finding: int = 0
+    # Tokens of the prompt before and after it was shortened, where it was.
+    compression: str = ""
+    # How likely a judged answer is right, as it is told.
+    confidence: str = ""
+    # In which form the answer comes to the caller's side, and what of the request its upstream was not told.
+    wire: Wire = Wire.CHAT
+    unsaid: Unsaid = ALL_SAID
     # The caller's trace, as the header says it (W3C Trace Context).
     traceparent: str = ""
+
+    def __init__(
+        self, request_id: str, started_at_ms: int, started_ns: int, key: KeySnapshot, org: OrgSnapshot, row: Row
+    ) -> None:
+        self.request_id = request_id
+        self.started_at_ms = started_at_ms
+        self.started_ns = started_ns
+        self.key = key
+        self.org = org
+        self.row = row
+        self.attempts: list[Attempt] = []
+        # For the upstream, for a caller who sends or reads slowly, between tries, in a slower lane: what is left of a
+        # call's duration without it is our overhead.
+        self.waited = Stopwatch()
+        # What was waited for, as a trace shows it.
+        self.timings: list[Timing] = []
 
     def note_request(self, request: Request) -> None:
         """What was asked for, also where it is refused next."""
@@ -43,14 +72,41 @@ class Entry:
     def note_plan(self, plan: Plan) -> None:
         """What was decided."""
         self.plan = plan
+        self.candidate = plan.candidates[0]
         add_plan(self.row, plan)
+        self.compression = show_saved(plan.request)
+
+    def note_escalation(self, before: Candidate, why: str, after: Candidate) -> None:
+        """A candidate's answer did not do, and another one is asked."""
+        self.candidate = after
+        add_escalation(self.row, before, why, after)
+
+    def note_wire(self, wire: Wire, unsaid: Unsaid) -> None:
+        """In which form the upstream is asked that is asked now."""
+        self.wire, self.unsaid = wire, unsaid
+
+    def note_fallback(self, before: Candidate, reason: str, after: Candidate) -> None:
+        """A candidate did not answer, and another one is asked."""
+        self.candidate = after
+        add_fallback(self.row, before, reason, after)
 
     @property
     def saved(self) -> int:
         """Nano-USD that the model that was asked for would have cost more."""
-        return sum(attempt.saved for attempt in self.attempts)
+        saved = sum(self.spared.values()) if self.spared else 0
+        for attempt in self.attempts:
+            saved += attempt.saved
+        return saved
+
+    @property
+    def gone(self) -> int:
+        """Nano-USD of the tries at models that were asked before the present one."""
+        return sum(cost for _, cost in self.turned) if self.turned else 0
 
     @property
     def cost(self) -> int:
         """Nano-USD over all attempts so far."""
-        return sum(attempt.cost for attempt in self.attempts)
+        cost = self.finding
+        for attempt in self.attempts:
+            cost += attempt.cost
+        return cost

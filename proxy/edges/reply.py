@@ -1,14 +1,30 @@
 """The way back to the caller: headers once, then bytes, in ASGI's messages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from proxy.edges.shortcuts import Send, Shortcuts
+from proxy.errors import ApiError
+
+#: what comes from an upstream is never taken for a page
+NO_GUESSING: Final[Mapping[str, str]] = {"x-content-type-options": "nosniff"}
 
 
 class Reply:
-    """One response. ``transcript`` keeps what was sent when somebody wants to replay it."""
+    """One response. ``transcript`` keeps what was sent when somebody wants to replay it, unless that is too long."""
 
-    __slots__ = ("_send", "_shortcuts", "has_begun", "is_gone", "transcript")
+    __slots__ = (
+        "_room",
+        "_send",
+        "_shortcuts",
+        "content_type",
+        "has_begun",
+        "is_gone",
+        "more_headers",
+        "render_error_event",
+        "status",
+        "transcript",
+    )
 
     def __init__(self, send: Send, shortcuts: Shortcuts | None = None) -> None:
         self._send = send
@@ -17,11 +33,23 @@ class Reply:
         # The caller has left, and the upstream is read to its end all the same: what comes is dropped.
         self.is_gone = False
         self.transcript: list[bytes] | None = None
+        self._room = 0
+        self.content_type = ""
+        self.status = 200
+        # what goes with every answer
+        self.more_headers = NO_GUESSING
+        # How an error ends the stream that has begun, where that depends on what was sent.
+        self.render_error_event: Callable[[ApiError, str], bytes] | None = None
+
+    def keep_transcript(self, most_bytes: int) -> None:
+        """Keep what is sent from now on, as long as it has at most so many bytes."""
+        self.transcript, self._room = [], most_bytes
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """A whole response; in one write to the socket where the server can."""
         if self._shortcuts is not None and self.transcript is None and not self.is_gone:
             self.has_begun = True
+            headers = {**headers, **self.more_headers}
             if self._shortcuts.send_whole(self._send, status, headers, body):
                 return
         await self.begin(status, {**headers, "content-length": str(len(body))})
@@ -30,12 +58,16 @@ class Reply:
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers; bytes follow."""
         self.has_begun = True
+        self.status, self.content_type = status, headers.get("content-type", "")
         if not self.is_gone:
             await self._send(
                 {
                     "type": "http.response.start",
                     "status": status,
-                    "headers": [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
+                    "headers": [
+                        (name.encode(), value.encode("latin-1", "replace"))
+                        for name, value in {**headers, **self.more_headers}.items()
+                    ],
                 }
             )
 
@@ -49,6 +81,9 @@ class Reply:
 
     async def _body(self, data: bytes, *, more: bool) -> None:
         if self.transcript is not None:
+            self._room -= len(data)
             self.transcript.append(data)
+            if self._room < 0:
+                self.transcript = None
         if not self.is_gone:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})

@@ -11,16 +11,18 @@ SHORTCUTS: Final = "costhub.shortcuts"
 
 
 class Shortcuts(Protocol):
-    """For a request that is known by the ``receive`` and ``send`` that its application was called with."""
+    """One request's. Each is told the ``receive`` or ``send`` in hand: where that is not the server's own, somebody has
+    wrapped it to see what goes through, and ASGI's way is taken."""
 
     def take_body(self, receive: Receive) -> bytes | None:
         """The whole body, if it is there already; else None, and ``receive`` brings it."""
 
-    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> None:
-        """Call ``leave`` if the caller closes the connection before the response is whole; None: no longer."""
+    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> bool:
+        """Call ``leave`` if the caller closes the connection before the response is whole; None: no longer. False:
+        nobody will be told, and ``receive`` says it."""
 
     def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Headers and body in one write: ASGI wants two messages, and uvicorn makes two packets of them.
+        """Headers and body in one write: ASGI wants two messages, and they make two packets.
 
         False, and nothing sent, where the connection is not in its plainest state; ASGI's way then does it right.
         """

@@ -2,47 +2,28 @@
 
 Why not redis-py: a call awaits one script and leaves a second behind, and redis-py's asyncio client spends 73 to 93 us
 of CPU on each; packing with hiredis and answering futures from ``data_received`` costs 5 (docs/benchmarks.md). It does
-nothing else: no pool, no cluster, no retries. Whoever sends a command says what an unknown outcome means.
+nothing else: no pool, no retries. Whoever sends a command says what an unknown outcome means.
+
+This one knows one server, or the master of whom Sentinels tell; ``valkey_cluster`` a connection to each master.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final, cast
-from urllib.parse import unquote, urlsplit
+from contextlib import suppress
+from typing import Final
 
-import hiredis
+from costhub.lib.valkey_url import Kind, parse_valkey_url
+from proxy.edges.valkey_dial import CONNECT_TIMEOUT_SECONDS, FAILURES, Dial, Script
+from proxy.edges.valkey_line import Answer, Argument, Line, OutcomeUnknown, ValkeyUnavailable
+
+__all__ = ["Answer", "Argument", "OutcomeUnknown", "Script", "Valkey", "ValkeyUnavailable"]
 
 _log = logging.getLogger(__name__)
 
-_TICK_SECONDS: Final = 0.02
-_RECONNECT_SECONDS: Final = 0.05
-_CONNECT_TIMEOUT_SECONDS: Final = 2.0
-#: so many commands go out before the tick ends: Valkey then works beside us, and not after us
-_BATCH: Final = 4
-_SCRIPTS: Final = Path(__file__).parent / "lua"
-
-Argument = bytes | str | int
-Answer = asyncio.Future[Any]
-
-
-class ValkeyUnavailable(Exception):
-    """Nothing was sent: there is no connection."""
-
-
-class OutcomeUnknown(ValkeyUnavailable):
-    """The command was sent and no answer came: it may have run, may yet run, or never will."""
-
-
-class Script:
-    """A Lua script of ours, run by its digest. What it shares with others stands before it."""
-
-    def __init__(self, name: str, *, shares: str = "") -> None:
-        names = [shares, name] if shares else [name]
-        self.source = b"".join((_SCRIPTS / f"{each}.lua").read_bytes() for each in names)
-        self.sha = b""
+RECONNECT_SECONDS: Final = 0.05
+#: how often Sentinels are asked whether there is another master: the old one may not know it yet
+_LOOK_SECONDS: Final = 0.5
 
 
 class Valkey:
@@ -53,19 +34,20 @@ class Valkey:
     """
 
     def __init__(self, url: str, scripts: Sequence[Script], timeout_ms: int) -> None:
-        self._url = urlsplit(url)
-        self._scripts = scripts
-        self._timeout = timeout_ms / 1000
-        self._line: _Line | None = None
+        self._dial = Dial(parse_valkey_url(url), scripts, timeout_ms / 1000)
+        self._line: Line | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._closed = False
         self._restored = asyncio.Event()
+        #: counted up when another server, or one that was started again, stands where one stood before: it may not have
+        #: what was written last
+        self.generation = 0
 
     async def open(self) -> None:
         """Connect, or begin to try: a gateway starts also when Valkey does not."""
         self._keeper = asyncio.create_task(self._keep_connected())
         try:
-            await asyncio.wait_for(self._restored.wait(), _CONNECT_TIMEOUT_SECONDS)
+            await asyncio.wait_for(self._restored.wait(), CONNECT_TIMEOUT_SECONDS)
         except TimeoutError:
             _log.warning("Valkey does not answer yet: calls are refused until it does")
 
@@ -79,15 +61,21 @@ class Valkey:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a command can be sent now."""
+        """Whether a command can be sent now; on a cluster, to some of its masters."""
         return self._line is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a connection; on a cluster, one for every slot."""
+        return self._restored.is_set()
+
     async def wait_connected(self) -> None:
-        """Return once there is a connection."""
+        """Return once there is a connection; on a cluster, one for every slot."""
         await self._restored.wait()
 
     def send(self, *command: Argument) -> Answer:
-        """Send one command with this tick's others. The future fails with OutcomeUnknown or a server's error.
+        """Send one command with this tick's others. The future fails with ValkeyUnavailable where it was not run, with
+        OutcomeUnknown, or with a server's error.
 
         Raises ValkeyUnavailable when there is no connection.
         """
@@ -102,121 +90,30 @@ class Valkey:
         return self._line.send((b"EVALSHA", script.sha, len(keys), *keys, *arguments))
 
     async def _keep_connected(self) -> None:
+        run_id = b""
         while not self._closed:
             try:
-                line = await asyncio.wait_for(self._connect(), _CONNECT_TIMEOUT_SECONDS)
-            except (OSError, TimeoutError, ValkeyUnavailable, hiredis.ReplyError) as error:
+                line = await asyncio.wait_for(self._dial.master(), CONNECT_TIMEOUT_SECONDS)
+            except FAILURES as error:
                 _log.warning("Valkey is out of reach: %s", type(error).__name__)
-                await asyncio.sleep(_RECONNECT_SECONDS)
+                await asyncio.sleep(RECONNECT_SECONDS)
                 continue
             self._line = line
+            if line.run_id != run_id or not run_id:
+                run_id = line.run_id
+                self.generation += 1
             self._restored.set()
             try:
-                await line.broken
+                await self._wait_lost(line)
             finally:
                 self._line = None
                 self._restored.clear()
 
-    async def _connect(self) -> "_Line":
-        loop = asyncio.get_running_loop()
-        _, line = await loop.create_connection(
-            lambda: _Line(loop, self._timeout),
-            self._url.hostname or "127.0.0.1",
-            self._url.port or 6379,
-            ssl=True if self._url.scheme == "rediss" else None,
-        )
-        try:
-            if self._url.password:
-                user = unquote(self._url.username or "default")
-                await line.send((b"AUTH", user, unquote(self._url.password)))
-            if database := self._url.path.strip("/"):
-                await line.send((b"SELECT", database))
-            for script in self._scripts:
-                script.sha = await line.send((b"SCRIPT", b"LOAD", script.source))
-        except BaseException:
-            line.abort()
-            raise
-        return line
-
-
-class _Line(asyncio.Protocol):
-    """One connection: commands out in order, answers back in order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
-        self._loop = loop
-        self._timeout = timeout
-        self._reader = hiredis.Reader()
-        self._waiting: deque[tuple[Answer, float]] = deque()
-        self._unsent: list[bytes] = []
-        self._transport: asyncio.Transport | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self._is_late = False
-        self._is_flush_due = False
-        self.broken: asyncio.Future[None] = loop.create_future()
-
-    def send(self, command: tuple[Argument, ...]) -> Answer:
-        if self.broken.done():
-            raise ValkeyUnavailable
-        answer: Answer = self._loop.create_future()
-        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]
-        self._waiting.append((answer, self._loop.time() + self._timeout))
-        if len(self._unsent) >= _BATCH:
-            self._flush()
-        elif not self._is_flush_due:
-            self._is_flush_due = True
-            self._loop.call_soon(self._end_tick)
-        return answer
-
-    def abort(self) -> None:
-        if self._transport:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio's
-        self._transport = cast("asyncio.Transport", transport)
-        self._watch = self._loop.call_later(_TICK_SECONDS, self._look_at_the_clock)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        while (reply := self._reader.gets()) is not False:
-            answer, _ = self._waiting.popleft()
-            if answer.done():
-                continue
-            if isinstance(reply, hiredis.ReplyError):
-                answer.set_exception(reply)
-                if str(reply).startswith("NOSCRIPT"):
-                    # The scripts are gone (SCRIPT FLUSH, a failover): they are loaded with a new connection.
-                    self.abort()
-            else:
-                answer.set_result(reply)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._watch:
-            self._watch.cancel()
-        if not self.broken.done():
-            self.broken.set_result(None)
-        while self._waiting:
-            answer, _ = self._waiting.popleft()
-            if not answer.done():
-                answer.set_exception(OutcomeUnknown())
-
-    def _end_tick(self) -> None:
-        self._is_flush_due = False
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._transport and self._unsent and not self._transport.is_closing():
-            self._transport.write(b"".join(self._unsent))
-        self._unsent.clear()
-
-    def _look_at_the_clock(self) -> None:
-        if self._waiting and self._waiting[0][1] < self._loop.time():
-            if self._is_late:
-                _log.warning("Valkey did not answer in time: the connection is given up")
-                self.abort()
-                return
-            # Perhaps it was this process that was slow, and the answer lies in the socket: read that first.
-            self._is_late = True
-        else:
-            self._is_late = False
-        self._watch = self._loop.call_later(_TICK_SECONDS, self._look_at_the_clock)
+    async def _wait_lost(self, line: Line) -> None:
+        if self._dial.url.kind is not Kind.SENTINEL:
+            await line.broken
+            return
+        while not (await asyncio.wait({line.broken}, timeout=_LOOK_SECONDS))[0]:
+            with suppress(ValkeyUnavailable):
+                if await self._dial.find_master() != self._dial.address:
+                    line.abort()

@@ -9,6 +9,9 @@ import asyncio
 import select
 import ssl
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import Final, cast
 
 import httptools
@@ -16,6 +19,7 @@ import httptools
 #: of an answer so many bytes in a row may be no body: head, trailers, announcements before it
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: a reader that is this far behind stops the socket
+_first: Final = itemgetter(0)
 _HIGH_WATER_BYTES: Final = 256 * 1024
 #: a connection that rested longer is not used again: its server may be closing it
 IDLE_SECONDS: Final = 30.0
@@ -23,6 +27,10 @@ IDLE_SECONDS: Final = 30.0
 
 class ConnectFailed(Exception):
     """No connection was made: not a byte of the request was sent."""
+
+
+#: of a connection on which nothing was asked yet, or that is over
+_NO_PARSER: Final = httptools.HttpResponseParser(object())
 
 
 class Broken(Exception):
@@ -50,15 +58,21 @@ class Pool:
         self._closed = False
         self._loop = asyncio.get_running_loop()
 
-    async def line(self) -> "Line":
-        """A connection that nobody uses. Raises ConnectFailed."""
-        loop = self._loop
-        now = loop.time()
+    def take(self) -> "Line | None":
+        """A connection that rests, if one does."""
+        now = self._loop.time()
         while self._idle:
             line = self._idle.pop()
             if now - line.idle_since < IDLE_SECONDS and line.is_quiet():
                 return line
             line.abort()
+        return None
+
+    async def line(self) -> "Line":
+        """A connection that nobody uses. Raises ConnectFailed."""
+        loop = self._loop
+        if (resting := self.take()) is not None:
+            return resting
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, made = await loop.create_connection(
@@ -118,10 +132,10 @@ class Line(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self.is_open = False
         self.idle_since = 0.0
+        self._parser: httptools.HttpResponseParser = _NO_PARSER
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._parts: deque[bytes] = deque()
         self._buffered = 0
         self._dry_bytes = 0
@@ -130,9 +144,9 @@ class Line(asyncio.Protocol):
         self._has_head = False
         self._is_in_use = False
         self._can_be_kept = False
-        self._error: Broken | None = None
+        self._error: Callable[[], Broken] | None = None
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
 
     # the caller's side
 
@@ -140,6 +154,7 @@ class Line(asyncio.Protocol):
         """Send a whole request. The answer must be whole ``timeout_seconds`` later."""
         assert self._transport is not None
         self._begin()
+        self._parser = httptools.HttpResponseParser(self)
         self._is_in_use = True
         self._deadline = self._loop.time() + timeout_seconds
         if self._timer is not None and self._timer.when() > self._deadline:
@@ -153,7 +168,7 @@ class Line(asyncio.Protocol):
         """Wait for the status and the headers. Raises Broken, TimedOut."""
         while not self._has_head:
             if self._error:
-                raise self._error
+                raise self._error()
             await self._wait()
         return self.status
 
@@ -163,7 +178,7 @@ class Line(asyncio.Protocol):
             if self._is_complete:
                 return None
             if self._error:
-                raise self._error
+                raise self._error()
             await self._wait()
         part = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
         self._parts.clear()
@@ -173,12 +188,23 @@ class Line(asyncio.Protocol):
             self._transport.resume_reading()
         return part
 
+    def header(self, name: bytes) -> str | None:
+        """The first header of a name in lower case: of an answer hardly one is ever asked for."""
+        names = [*map(bytes.lower, map(_first, self._headers))]
+        return self._headers[names.index(name)][1].decode("latin-1") if name in names else None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether ``read`` would give None at once."""
+        return self._is_complete and not self._parts
+
     def is_quiet(self) -> bool:
         """Whether a resting connection can be used: open, and with nothing to read that the loop has not come to yet.
 
         What lies there is the server's goodbye, or an answer that nobody asked for: the next call must not get it.
         """
-        return self.is_open and not self._is_closing() and not self._waiting.poll(0)
+        transport = self._transport
+        return self.is_open and transport is not None and not transport.is_closing() and not self._waiting.poll(0)
 
     def release(self) -> None:
         """The call is over: keep the connection if its request and its answer are through, else close it."""
@@ -216,11 +242,11 @@ class Line(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # What the parser took as whole before it choked is whole: some servers talk on after their answer.
-            self._fail(Broken(f"not HTTP: {error}"))
+            self._fail(partial(Broken, f"not HTTP: {error}"))
             return
         self._dry_bytes = self._dry_bytes + len(data) if self._buffered == before else 0
         if self._dry_bytes > MAX_HEAD_BYTES and not self._is_complete:
-            self._fail(Broken("the answer's head or its trailers do not end"))
+            self._fail(partial(Broken, "the answer's head or its trailers do not end"))
             return
         if self._buffered > _HIGH_WATER_BYTES and not self._is_paused and self._transport is not None:
             self._is_paused = True
@@ -234,11 +260,13 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_open = False
+        # It holds us as we hold it: in a circle the connection would stay until the garbage collector comes by.
+        self._parser = _NO_PARSER
         if self._timer is not None and not self._is_in_use:
             self._timer.cancel()
         if self._is_in_use:
             if not self._is_complete:
-                self._error = self._error or Broken("the connection was closed before the answer was whole")
+                self._error = self._error or partial(Broken, "the connection was closed before the answer was whole")
             self._wake()
         else:
             self._pool.forget(self)
@@ -253,7 +281,7 @@ class Line(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._has_head:
             return  # a trailer
-        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._has_head:
@@ -264,7 +292,7 @@ class Line(asyncio.Protocol):
             self._has_head = True
         else:
             # 100 Continue and the like announce the answer, and are none.
-            self.headers.clear()
+            self._headers.clear()
 
     def on_body(self, data: bytes) -> None:
         if self._is_complete:
@@ -279,10 +307,7 @@ class Line(asyncio.Protocol):
             self._can_be_kept = self._parser.should_keep_alive()
 
     def _ends_with_connection(self) -> bool:
-        return "content-length" not in self.headers and "transfer-encoding" not in self.headers
-
-    def _is_closing(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
+        return self.header(b"content-length") is None and self.header(b"transfer-encoding") is None
 
     def _is_sent(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() == 0
@@ -296,9 +321,10 @@ class Line(asyncio.Protocol):
         if left > 0:
             self._timer = self._loop.call_later(left, self._look_at_the_clock)
         else:
-            self._fail(TimedOut("the answer was not whole in time"))
+            self._fail(partial(TimedOut, "the answer was not whole in time"))
 
-    def _fail(self, error: Broken) -> None:
+    def _fail(self, error: Callable[[], Broken]) -> None:
+        # Made when it is raised: kept, it would hold the frames that it went through, and they hold this connection.
         self._error = self._error or error
         self.abort()
         self._wake()

@@ -1,52 +1,157 @@
-"""OpenAI's wire format: what an answer says of itself. Pure; the servers that imitate OpenAI are read here too."""
+"""OpenAI as an upstream: what it is sent, and what its answers say of themselves. Pure; the servers that imitate OpenAI
+are written to and read here too."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+import json
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
+from typing import Any, Final
 
-import orjson
+from proxy.core import sse
+from proxy.upstreams import lenient_json, refusals
+from proxy.upstreams.habits import choose_wire, find_habits, learn
+from proxy.upstreams.openai_media import MediaReader
+from proxy.upstreams.openai_requests import PATHS, encode_request, find_path, find_unsaid, is_at_home
+from proxy.upstreams.openai_responses import ResponsesReader
+from proxy.upstreams.reading import Reading, list_dicts, parse, parse_all, shorten
+from proxy.upstreams.refusals import read_pause, read_refusal
+from proxy.upstreams.usage import TOTAL_DISAGREES, read_usage, worse
+from proxy.values.attempt import Usage
+from proxy.values.request import MEDIA, Request, Wire
+from proxy.values.vendor import AnswerReader as Reader
+from proxy.values.vendor import NotAnAnswer, Refusal, Report
+from tenants.price_snapshots import OUTPUT_CLASSES
 
-from proxy.types import Certainty, Usage
+__all__ = [
+    "PATHS",
+    "AnswerReader",
+    "as_stream",
+    "choose_wire",
+    "encode_request",
+    "find_habits",
+    "find_path",
+    "find_refusal",
+    "find_unsaid",
+    "is_at_home",
+    "learn",
+    "make_reader",
+    "normalise_usage",
+    "read_pause",
+    "read_refusal",
+]
 
-_MAX_TEXT: Final = 200
-#: no call has more: what claims so is no report
-_TOKENS_LIMIT: Final = 50_000_000
+
+#: what a message of text has, of which nothing else is output; and what makes a choice another one
+_OF_TEXT: Final = frozenset({"role", "content", "refusal", "annotations"})
+_BESIDE_TEXT: Final = frozenset({"usage", "text"})
+#: an answer with choices is a refusal only where it has one of these
+_REFUSALS: Final = frozenset({"error", "base_resp"})
 
 
-class NotAnAnswer(Exception):
-    """What came is not what the API promises: not JSON, not an object, or an error in a 200's clothes."""
+def make_reader(request: Request, wire: Wire, at_ms: int) -> Reader:
+    """A reader for the answer to a request."""
+    if request.operation in MEDIA:
+        given = request.body.get("input")
+        return MediaReader(operation=request.operation, characters=len(given) if isinstance(given, str) else 0)
+    return ResponsesReader() if wire is Wire.RESPONSES else AnswerReader()
 
 
-@dataclass(slots=True)
-class AnswerReader:
-    """Reads an answer, whole or event by event, and remembers what must be paid for.
+class AnswerReader(Reading):
+    """Reads an answer, whole or event by event, and remembers what must be paid for."""
 
-    ``texts`` is what was produced, kept until the upstream says what it used, in case it never does.
-    """
+    _refused_at: int = 0
+    # Of servers that report usage within each choice.
+    _of_choices: Mapping[int, Report] = MappingProxyType({})
 
-    usage: Usage | None = None
-    model: str = ""
-    finish_reason: str = ""
-    begun: set[int] = field(default_factory=set)
-    ended: set[int] = field(default_factory=set)
-    texts: list[str] = field(default_factory=list)
-    error: dict[str, Any] | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every choice that began has said why it ended."""
-        return bool(self.begun) and self.begun == self.ended
-
-    def read_answer(self, raw: bytes) -> None:
-        """A whole answer. Raises NotAnAnswer."""
-        answer = _parse(raw)
+    def read_answer(self, raw: bytes) -> bytes:
+        """A whole answer, as it came. Raises NotAnAnswer, also for a stream of events, which is read first: it was
+        billed."""
+        try:
+            answer = lenient_json.read(raw)
+        except lenient_json.Unreadable as error:
+            if sse.is_stream(raw[:16]):
+                self.read_part(sse.EventSplitter().feed(raw + b"\n\n"), wants_usage=False)
+            raise NotAnAnswer from error
+        if not isinstance(answer, dict) or not answer.get("choices") or not _REFUSALS.isdisjoint(answer):
+            self.refusal = refusals.find_refusal(answer)
+            if self.refusal is not None or not isinstance(answer, dict):
+                raise NotAnAnswer
         self._read_common(answer)
-        for choice in _dicts(answer.get("choices")):
+        if self._read_usual(answer):
+            return raw
+        choices = answer.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict):
+                continue
             self._read_place(choice)
+            self.produced.keep_text(choice.get("text"))
             message = choice.get("message")
-            self._keep(choice.get("text"))
             if isinstance(message, dict):
-                self._keep_delta(message)
+                self.produced.keep_delta(message)
+        self._add_up_choices()
+        return raw
+
+    def _read_usual(self, answer: dict[str, Any]) -> bool:
+        """One choice that is text and nothing else: nearly all are, and are read in half the time. False, and nothing
+        read, for any other."""
+        try:
+            [choice] = answer["choices"]
+            reason, message = choice["finish_reason"], choice["message"]
+            text = message["content"]
+        except (KeyError, TypeError, ValueError):
+            return False
+        if (
+            type(text) is not str
+            or type(reason) is not str
+            or message.get("refusal")
+            or (not message.keys() <= _OF_TEXT and any(message[name] for name in message.keys() - _OF_TEXT))
+            or type(choice.get("index")) is not int
+            or not _BESIDE_TEXT.isdisjoint(choice)
+        ):
+            return False
+        self.finish_reason = shorten(reason)
+        self.begun.add(choice["index"])
+        if reason:
+            self.ended.add(choice["index"])
+        if text:
+            self.produced.texts.append(text)
+        return True
+
+    def read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
+        """What of these events of a stream the caller gets now, and whether the stream is done.
+
+        OpenAI's closing report of usage goes to those who asked for it, and is the ``closing`` event until another one
+        comes.
+        """
+        events, datas, places, is_done = _take_apart(events)
+        if not datas:
+            return b"".join(events), is_done
+        reports = {places[place] for place in self.read_events(datas)}
+        if self.refusal is not None:
+            return b"".join(events[: places[self._refused_at]]), is_done
+        if not reports and not self.closing:
+            return b"".join(events), is_done
+        if not self.closing and min(reports) == len(events) - 1:
+            # As OpenAI has it: the report comes last.
+            self.closing = events[-1] if wants_usage else b""
+            return b"".join(events[:-1]), is_done
+        outgoing = []
+        for place, event in enumerate(events):
+            if self.closing and place in places:
+                outgoing.append(self.closing)
+                self.closing = b""
+            if place not in reports:
+                outgoing.append(event)
+            elif wants_usage:
+                self.closing = event
+        return b"".join(outgoing), is_done
+
+    def read_rest(self, rest: bytes, *, wants_usage: bool) -> tuple[bytes, bool]:
+        """What was left without a blank line when the upstream closed: an event, or half of one, which nobody gets."""
+        event = sse.close_event(rest)
+        data = sse.data_of(event)
+        if data is None or (not sse.is_done(data) and parse(data) is None):
+            return b"", False
+        return self.read_part([event], wants_usage=wants_usage)
 
     def read_event(self, data: bytes) -> bool:
         """One event of a stream. True if it is OpenAI's closing report of usage, which carries no choice."""
@@ -55,161 +160,154 @@ class AnswerReader:
     def read_events(self, datas: Sequence[bytes]) -> set[int]:
         """Events of a stream, in order. Gives the places of those that only report usage, as OpenAI's closing one does.
 
-        Parsed as one array, which costs a third of one by one. Raises NotAnAnswer.
+        Parsed as one array, which costs a third of one by one.
         """
-        reports = set()
-        for place, event in enumerate(_parse_all(datas)):
-            if "error" in event or event.get("usage") or not self.model:
-                self._read_common(event)
+        reports, texts, begun = set(), self.produced.texts, self.begun
+        for place, event in enumerate(parse_all(datas)):
+            if (text := _usual_text(event, begun)) is not None and self.model:
+                texts.append(text)
+                continue
+            if type(event) is not dict:
+                if self._refuse(event, place):
+                    break
+                if data := datas[place].strip():
+                    self.produced.keep_unread(data)
+                continue
             choices = event.get("choices")
+            if ("error" in event or not choices) and self._refuse(event, place):
+                break
+            if event.get("usage") or not self.model or "x_groq" in event:
+                self._read_common(event)
             if not choices:
                 if choices == [] and isinstance(event.get("usage"), dict):
                     reports.add(place)
                 continue
-            for choice in _dicts(choices):
+            for choice in list_dicts(choices):
                 self._read_place(choice)
                 delta = choice.get("delta")
                 if isinstance(delta, dict):
                     text = delta.get("content")
                     if len(delta) == 1 and type(text) is str:
-                        self.texts.append(text)
+                        self.produced.texts.append(text)
                     else:
-                        self._keep_delta(delta)
+                        self.produced.keep_delta(delta)
                 else:
-                    self._keep(choice.get("text"))
+                    self.produced.keep_text(choice.get("text"))
+        self._add_up_choices()
         return reports
 
+    def _refuse(self, event: Any, place: int) -> bool:
+        self.refusal = refusals.find_refusal(event)
+        self._refused_at = place
+        return self.refusal is not None
+
     def _read_common(self, answer: dict[str, Any]) -> None:
-        if answer.get("error"):
-            error = answer["error"]
-            self.error = error if isinstance(error, dict) else {"message": str(error)}
-            raise NotAnAnswer
         if not self.model:
-            self.model = _short(answer.get("model"))
+            self.model = shorten(answer.get("model"))
+        if tier := answer.get("service_tier"):
+            self.service_tier = shorten(tier)
         reported = answer.get("usage")
-        if isinstance(reported, dict) and (usage := normalise_usage(reported)) is not None:
-            self.usage = usage
+        if not reported and isinstance(answer.get("x_groq"), dict):
+            reported = answer["x_groq"].get("usage")
+        if isinstance(reported, dict) and (report := self._read_usage(reported)) is not None:
+            self.note_report(report)
+
+    def _read_usage(self, reported: dict[str, Any]) -> Report | None:
+        return read_usage(reported, thinks_in_total="gemini" in self.model.lower())
 
     def _read_place(self, choice: dict[str, Any]) -> None:
         place = choice.get("index")
         index = place if isinstance(place, int) else 0
         self.begun.add(index)
         if reason := choice.get("finish_reason"):
-            self.finish_reason = _short(reason)
+            self.finish_reason = shorten(reason)
             self.ended.add(index)
+        reported = choice.get("usage")
+        if isinstance(reported, dict) and (report := self._read_usage(reported)) is not None:
+            self._of_choices = {**self._of_choices, index: report}
 
-    def _keep_delta(self, delta: dict[str, Any]) -> None:
-        for name in ("content", "reasoning_content", "reasoning", "refusal"):
-            if name in delta:
-                self._keep(delta[name])
-        # function_call is what tool calls were before 2023, and some servers still send it
-        functions = [delta.get("function_call"), *(call.get("function") for call in _dicts(delta.get("tool_calls")))]
-        for function in functions:
-            if isinstance(function, dict):
-                self._keep(function.get("name"))
-                self._keep(function.get("arguments"))
+    def _add_up_choices(self) -> None:
+        """Moonshot's habit: usage within a choice. Of several nobody knows what each one counts."""
+        if not self._of_choices:
+            return
+        first, *others = self._of_choices.values()
+        if others:
+            outputs = {name: sum(getattr(one.usage, name) for one in (first, *others)) for name in OUTPUT_CLASSES}
+            first = first._replace(usage=first.usage._replace(**outputs), doubt=first.doubt or TOTAL_DISAGREES)
+        if self.report is None or not worse(self.report, first):
+            self.report = first
 
-    def _keep(self, text: Any) -> None:
-        if isinstance(text, str) and text:
-            self.texts.append(text)
+
+def find_refusal(raw: bytes) -> Refusal | None:
+    """The refusal in an answer of status 200, or None if it is none."""
+    return refusals.find_refusal(parse(raw))
+
+
+def as_stream(raw: bytes) -> bytes:
+    """A whole answer as the events of a stream, for a caller who asked for one of a server that does not stream.
+
+    Raises NotAnAnswer.
+    """
+    answer = parse(raw)
+    if not isinstance(answer, dict) or not list_dicts(answer.get("choices")):
+        raise NotAnAnswer
+    usage = answer.get("usage")
+    shape = {name: value for name, value in answer.items() if name not in {"choices", "usage"}}
+    if shape.get("object") == "chat.completion":
+        shape["object"] = "chat.completion.chunk"
+    events = [{**shape, "choices": [_delta(choice) for choice in list_dicts(answer["choices"])]}]
+    if isinstance(usage, dict):
+        events.append({**shape, "choices": [], "usage": usage})
+    return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events) + b"data: [DONE]\n\n"
+
+
+def _delta(choice: dict[str, Any]) -> dict[str, Any]:
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return choice
+    if calls := list_dicts(message.get("tool_calls")):
+        message = message | {"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]}
+    return {name: value for name, value in choice.items() if name != "message"} | {"delta": message}
 
 
 def normalise_usage(reported: dict[str, Any]) -> Usage | None:
-    """A provider's ``usage`` in disjoint classes; None where it says nothing that can be true.
+    """A provider's ``usage`` in disjoint classes; None where it is no exact account."""
+    report = read_usage(reported)
+    return None if report is None or report.doubt or not report.has_input else report.usage
 
-    Absent is not zero: a report without input tokens is no report, since every call has some.
-    """
-    inputs = _tokens(reported.get("prompt_tokens"))
-    # An embedding's report has no output; one that has a senseless one is no report.
-    outputs = 0 if reported.get("completion_tokens") is None else _tokens(reported["completion_tokens"])
-    if not inputs or outputs is None:
+
+def _take_apart(events: Sequence[bytes]) -> tuple[Sequence[bytes], list[bytes], Sequence[int], bool]:
+    """The events before the end of a stream, the data of those that have some and their places, and whether that end is
+    among them."""
+    plain, is_done = sse.read_plain(events), False
+    if plain is not None and sse.is_done(plain[-1]):
+        events, plain, is_done = events[:-1], plain[:-1], True
+    if plain is not None and min(map(len, plain), default=sse.LONGEST_DONE) >= sse.LONGEST_DONE:
+        return events, plain, range(len(plain)), is_done
+    datas: list[bytes] = []
+    places: list[int] = []
+    for place, data in enumerate(map(sse.data_of, events)):
+        if data is None:
+            continue
+        if sse.is_done(data):
+            return events[:place], datas, places, True
+        datas.append(data)
+        places.append(place)
+    return events, datas, places, is_done
+
+
+def _usual_text(event: Any, begun: Set[int]) -> str | None:
+    """The text of an event that adds it to a choice that has begun, and says nothing else: nearly all do, so that they
+    are read in a third of the time. None for any other."""
+    try:
+        [choice] = event["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+    except (KeyError, TypeError, ValueError):
         return None
-    of_input = reported.get("prompt_tokens_details")
-    of_output = reported.get("completion_tokens_details")
-    cached = written = heard = reasoned = spoken = 0
-    if isinstance(of_input, dict):
-        cached = _tokens(of_input.get("cached_tokens")) or 0
-        written = _tokens(of_input.get("cache_write_tokens")) or 0
-        heard = _tokens(of_input.get("audio_tokens")) or 0
-    if isinstance(of_output, dict):
-        reasoned = _tokens(of_output.get("reasoning_tokens")) or 0
-        spoken = _tokens(of_output.get("audio_tokens")) or 0
-    if reasoned and _tokens(reported.get("total_tokens")) == inputs + outputs + reasoned:
-        # xAI's habit: reasoning stands beside completion_tokens and not in them, as the sum tells.
-        outputs += reasoned
-    if cached + written + heard > inputs or spoken > outputs:
+    place = choice.get("index")
+    if type(text) is not str or len(delta) != 1 or type(place) is not int or place not in begun:
         return None
-    return Usage(
-        input=inputs - cached - written - heard,
-        cached_input=cached,
-        cache_write=written,
-        output=outputs - spoken,
-        reasoning=min(reasoned, outputs),
-        audio_input=heard,
-        audio_output=spoken,
-    )
-
-
-def is_plausible(usage: Usage, *, has_output: bool) -> bool:
-    """Whether a report can be true of an answer that did (or did not) bring text."""
-    return not has_output or usage.output + usage.audio_output > 0
-
-
-def error_message(raw: bytes) -> tuple[str, str, str | None]:
-    """(message, code, param) of an upstream's error body, as far as it has any."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return "", "", None
-    error = body.get("error") if isinstance(body, dict) else None
-    if isinstance(error, str):
-        return error[:2000], "", None
-    if not isinstance(error, dict):
-        return "", "", None
-    param = error.get("param")
-    code = error.get("code") or error.get("type")
-    return str(error.get("message") or "")[:2000], _short(code), param[:_MAX_TEXT] if isinstance(param, str) else None
-
-
-def certainty_of(reader: AnswerReader) -> Certainty:
-    """EXACT where the upstream reported what it used, COUNTED where we must count."""
-    if reader.usage is not None and is_plausible(reader.usage, has_output=bool(reader.texts)):
-        return Certainty.EXACT
-    return Certainty.COUNTED
-
-
-def _parse_all(datas: Sequence[bytes]) -> list[dict[str, Any]]:
-    if len(datas) == 1:
-        return [_parse(datas[0])]
-    try:
-        events = orjson.loads(b"[%b]" % b",".join(datas))
-    except orjson.JSONDecodeError as error:
-        raise NotAnAnswer from error
-    # A comma in the wrong place must not make two events of one.
-    if len(events) != len(datas) or not all(type(event) is dict for event in events):
-        raise NotAnAnswer
-    return cast("list[dict[str, Any]]", events)
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise NotAnAnswer from error
-    if not isinstance(value, dict):
-        raise NotAnAnswer
-    return value
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _tokens(value: Any) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _TOKENS_LIMIT:
-        return value
-    return None
-
-
-def _short(value: Any) -> str:
-    return value[:_MAX_TEXT].replace("\0", "") if isinstance(value, str) else ""
+    if choice.get("finish_reason") or choice.get("usage") or event.get("usage"):
+        return None
+    return None if "error" in event or "x_groq" in event else text

@@ -10,32 +10,31 @@ from types import TracebackType
 from typing import Final
 
 from costhub.lib import clock, failpoints, secrets
+from costhub.lib.clock import Stopwatch
 from costhub.lib.errors import AppError
 from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_origin
-from proxy.errors import UpstreamError
+from proxy.core.redaction import RedactedStream, Redaction
+from proxy.errors import Carrier, UpstreamError
 from proxy.upstreams.http1 import Broken, ConnectFailed, Line, Pool, TimedOut
+from proxy.upstreams.learned import Learned
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
+from tenants.upstream_headers import credential_headers
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
 _NANOS_PER_SECOND: Final = 1_000_000_000
-_BEARER: Final = "authorization: Bearer "
+_OK: Final = 200
+JSON: Final = "application/json"
+_MOST_ORIGINS: Final = 10_000
+_NOTHING_TO_HIDE: Final = Redaction("")
 
 
-class NotTaken(Exception):
+class NotTaken(Carrier[UpstreamError]):
     """The upstream cannot have taken the request: no connection was made."""
 
-    def __init__(self, error: UpstreamError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
-
-class BrokenOff(Exception):
+class BrokenOff(Carrier[UpstreamError]):
     """The upstream may have taken the request, and no whole answer came."""
-
-    def __init__(self, error: UpstreamError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 class AnswerTooLong(Exception):
@@ -51,6 +50,7 @@ class _Origin:
     pinned: Pinned
     pool: Pool
     authorization: str
+    redaction: Redaction
     pinned_at_ns: int
     heads: dict[str, bytes]
     # Which of the pinned addresses is in use; moves on when one does not answer.
@@ -60,11 +60,13 @@ class _Origin:
 class Upstreams:
     """Connections to the upstreams that this process has called."""
 
-    def __init__(self, gate: Gate, master_key: bytes) -> None:
+    def __init__(self, gate: Gate, master_keys: secrets.MasterKeys) -> None:
         self._gate = gate
-        self._master_key = master_key
+        self._master_keys = master_keys
         self._origins: dict[str, _Origin] = {}
         #: upstream id -> the look-up under way, and for which snapshot
+        #: what they refused of our own writing
+        self.learned = Learned()
         self._pinning: dict[str, tuple[UpstreamSnapshot, asyncio.Task[_Origin]]] = {}
 
     def close(self) -> None:
@@ -75,22 +77,35 @@ class Upstreams:
         for _, pinning in self._pinning.values():
             pinning.cancel()
 
-    def post(self, upstream: UpstreamSnapshot, org: OrgSnapshot, path: str, body: bytes, request_id: str) -> "Exchange":
-        """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done.
+    def post(
+        self,
+        upstream: UpstreamSnapshot,
+        org: OrgSnapshot,
+        path: str,
+        body: bytes,
+        request_id: str,
+        waited: Stopwatch | None = None,
+        content_type: str = JSON,
+    ) -> "Exchange":
+        """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done. ``waited``
+        runs while the upstream is waited for.
 
         Entering and reading raise NotTaken or BrokenOff.
         """
-        return Exchange(self, upstream, org, path, body, request_id)
+        return Exchange(self, upstream, org, path, body, request_id, waited or Stopwatch(), content_type)
+
+    def known_origin(self, upstream: UpstreamSnapshot) -> _Origin | None:
+        """The upstream's vetted origin, if that was done lately."""
+        origin = self._origins.get(upstream.id)
+        if origin is None or origin.snapshot is not upstream:
+            return None
+        is_fresh = clock.monotonic_ns() - origin.pinned_at_ns < PINNED_FOR_SECONDS * _NANOS_PER_SECOND
+        return origin if is_fresh else None
 
     async def origin_of(self, upstream: UpstreamSnapshot, org: OrgSnapshot) -> _Origin:
         """The upstream's vetted origin. Raises NotTaken if it may not be called or has no address."""
-        origin = self._origins.get(upstream.id)
-        if (
-            origin is not None
-            and origin.snapshot is upstream
-            and clock.monotonic_ns() - origin.pinned_at_ns < PINNED_FOR_SECONDS * _NANOS_PER_SECOND
-        ):
-            return origin
+        if (known := self.known_origin(upstream)) is not None:
+            return known
         under_way = self._pinning.get(upstream.id)
         if under_way is None or under_way[0] is not upstream:
             # One look-up for all who wait: a name that is slow to resolve must not be asked for by every call.
@@ -117,7 +132,7 @@ class Upstreams:
         try:
             target = parse_origin(upstream.base_url)
             pinned = await self._gate.pin(target)
-            authorization = self._open_credential(upstream, org, target)
+            credential = self._open_credential(upstream, org, target)
         except AppError as error:
             raise NotTaken(
                 UpstreamError(
@@ -131,12 +146,19 @@ class Upstreams:
         if before is not None and before.snapshot == upstream and before.pinned.addresses == pinned.addresses:
             before.snapshot = upstream
             before.pinned_at_ns = now
+            self._origins[upstream.id] = self._origins.pop(upstream.id)
             return before
         pool = self._pool(upstream, target, pinned.addresses[0])
-        origin = _Origin(upstream, target, pinned, pool, authorization, now, {})
+        headers = credential_headers(upstream.kind, credential)
+        authorization = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        origin = _Origin(upstream, target, pinned, pool, authorization, Redaction(credential or ""), now, {})
         if before is not None:
             before.pool.close()
+            del self._origins[upstream.id]
         self._origins[upstream.id] = origin
+        if len(self._origins) > _MOST_ORIGINS:
+            # Workers come and go: the one whose address was looked up longest ago.
+            self._origins.pop(next(iter(self._origins))).pool.close()
         return origin
 
     def _pool(self, upstream: UpstreamSnapshot, target: Target, address: str) -> Pool:
@@ -148,13 +170,12 @@ class Upstreams:
             connect_timeout_seconds=upstream.connect_timeout_ms / 1000,
         )
 
-    def _open_credential(self, upstream: UpstreamSnapshot, org: OrgSnapshot, target: Target) -> str:
+    def _open_credential(self, upstream: UpstreamSnapshot, org: OrgSnapshot, target: Target) -> str | None:
         if upstream.credential is None:
-            return ""
-        credential = secrets.unseal(
-            self._master_key, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
+            return None
+        return secrets.unseal(
+            self._master_keys, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
         )
-        return f"{_BEARER}{credential}\r\n"
 
 
 class Exchange:
@@ -162,13 +183,16 @@ class Exchange:
 
     __slots__ = (
         "_body",
-        "_credential",
+        "_content_type",
         "_line",
         "_org",
         "_path",
+        "_redacted",
+        "_redaction",
         "_request_id",
         "_upstream",
         "_upstreams",
+        "_waited",
         "status",
         "was_sent",
     )
@@ -181,7 +205,11 @@ class Exchange:
         path: str,
         body: bytes,
         request_id: str,
+        waited: Stopwatch,
+        content_type: str,
     ) -> None:
+        self._content_type = content_type
+        self._waited = waited
         self._upstreams = upstreams
         self._upstream = upstream
         self._org = org
@@ -192,33 +220,41 @@ class Exchange:
         self.status = 0
         # Whether a byte of the request may have left.
         self.was_sent = False
-        self._credential = ""
+        self._redaction = _NOTHING_TO_HIDE
+        self._redacted: RedactedStream | None = None
 
     async def __aenter__(self) -> "Exchange":
-        origin = await self._upstreams.origin_of(self._upstream, self._org)
-        failpoints.reach("before_upstream")
+        with self._waited:
+            origin = self._upstreams.known_origin(self._upstream)
+            if origin is None:
+                origin = await self._upstreams.origin_of(self._upstream, self._org)
+            if failpoints.ARMED:
+                failpoints.reach("before_upstream")
+            line = self._line = origin.pool.take() or await self._connect(origin)
+            try:
+                self.was_sent = True
+                self._redaction = origin.redaction
+                line.send(self._request(origin), self._upstream.timeout_ms / 1000)
+                if failpoints.ARMED:
+                    failpoints.reach("upstream_connected")
+                self.status = await line.head()
+            except BaseException as error:
+                line.release()
+                if isinstance(error, Broken):
+                    raise self._explain(error) from error
+                raise
+        return self
+
+    async def _connect(self, origin: _Origin) -> Line:
         pool = origin.pool
         try:
-            line = await pool.line()
+            return await pool.line()
         except ConnectFailed as error:
             self._upstreams.try_next_address(origin, pool)
             name = self._upstream.name
             raise NotTaken(
                 UpstreamError(f"The upstream {name} cannot be reached.", code="upstream_unreachable", status=502)
             ) from error
-        self._line = line
-        try:
-            self.was_sent = True
-            self._credential = origin.authorization.removeprefix(_BEARER).strip()
-            line.send(self._request(origin), self._upstream.timeout_ms / 1000)
-            failpoints.reach("upstream_connected")
-            self.status = await line.head()
-        except BaseException as error:
-            line.release()
-            if isinstance(error, Broken):
-                raise self._explain(error) from error
-            raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -226,35 +262,48 @@ class Exchange:
         if self._line is not None:
             self._line.release()
 
-    def hide_credential(self, text: str) -> str:
-        """The text without the stored credential, which some servers quote in their errors."""
-        return text.replace(self._credential, "[credential]") if self._credential else text
-
     def header(self, name: str) -> str | None:
         """A header of the answer, by its lower-case name."""
         assert self._line is not None
-        return self._line.headers.get(name)
+        return self._line.header(name.encode())
 
     async def read(self) -> bytes | None:
-        """The next bytes of the answer, or None after the last. Raises BrokenOff."""
-        assert self._line is not None
-        try:
-            return await self._line.read()
-        except Broken as error:
-            raise self._explain(error) from error
+        """The next bytes of the answer, or None after the last. Without the stored credential, as ``read_whole``; of
+        what may be the beginning of one, nothing yet. Raises BrokenOff."""
+        redacted = self._redacted
+        if redacted is None:
+            redacted = self._redacted = RedactedStream(self._redaction)
+        while (part := await self._receive()) is not None:
+            if ready := redacted.feed(part):
+                return ready
+        return redacted.finish() or None
 
     async def read_whole(self, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """The whole answer, at most ``limit`` bytes. Raises AnswerTooLong beyond, and BrokenOff."""
+        assert self._line is not None
         parts, size = [], 0
-        while (part := await self.read()) is not None:
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise AnswerTooLong
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        try:
+            with self._waited:
+                while not self._line.is_read and (part := await self._line.read()) is not None:
+                    parts.append(part)
+                    size += len(part)
+                    if size > limit:
+                        raise AnswerTooLong
+        except Broken as error:
+            raise self._explain(error) from error
+        whole = parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._redaction.hide(whole) if self.status == _OK else self._redaction.hide_error(whole)
+
+    async def _receive(self) -> bytes | None:
+        assert self._line is not None
+        try:
+            with self._waited:
+                return await self._line.read()
+        except Broken as error:
+            raise self._explain(error) from error
 
     def _request(self, origin: _Origin) -> bytes:
-        head = origin.heads.get(self._path)
+        head = origin.heads.get(self._path) if self._content_type == JSON else None
         if head is None:
             target = origin.target
             host = f"[{target.host}]" if ":" in target.host else target.host
@@ -263,9 +312,10 @@ class Exchange:
                 f"POST {target.path}/{self._path} HTTP/1.1\r\n"
                 f"host: {host if is_default else f'{host}:{target.port}'}\r\n"
                 f"user-agent: CostHub\r\naccept: */*\r\naccept-encoding: identity\r\n"
-                f"content-type: application/json\r\n{origin.authorization}"
+                f"content-type: {self._content_type}\r\n{origin.authorization}"
             ).encode("latin-1")
-            origin.heads[self._path] = head
+            if self._content_type == JSON:
+                origin.heads[self._path] = head
         return b"%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             head,
             self._request_id.encode(),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from costhub.lib import clock
-from costhub.lib.errors import InvalidField
+from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_for_people
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -105,7 +105,8 @@ def update_budget(
     """Change a budget. What it counts and in which window stays: another one is another budget. Raises InvalidField for
     what cannot be."""
     actor.check(Permission.WRITE_MONEY)
-    new: dict[str, object] = {}
+    check_not_managed(budget)
+    new: dict[str, Any] = {}
     if limit_nanos is not None:
         new["limit_nanos"] = _check_limit(limit_nanos)
     if action is not None or ladder is not None:
@@ -126,6 +127,8 @@ def update_budget(
         if is_active and not budget.is_active:
             # Nobody counted meanwhile: its counters are made anew from the ledger.
             new["created_at"] = clock.now()
+    if _loosens(budget, new):
+        actor.check_fresh()
     with transaction.atomic():
         lock_limits(actor)
         changed = Budget.objects.get(pk=budget.pk)
@@ -137,6 +140,42 @@ def update_budget(
             _check_whole(changed)
         apply_changes(actor, budget, new)
     return budget
+
+
+def follow_credits(*, actor: Actor, budget: Budget | None, limit_nanos: Nanos) -> Budget:
+    """Hold all calls of the organisation to prepaid credits: the managed budget's limit is what was ever spent when it
+    began and all credits since. Made where there is none yet; 1 nano-USD stands for nothing left."""
+    limit = Nanos(min(max(limit_nanos, 1), MAX_LIMIT_NANOS))
+    if budget is None:
+        budget = create_budget(
+            actor=actor,
+            scope=BudgetScope.ORGANIZATION,
+            period=BudgetPeriod.TOTAL,
+            limit_nanos=limit,
+            name="Prepaid credits",
+        )
+        budget.is_managed = True
+        budget.save(update_fields=["is_managed"])
+    else:
+        apply_changes(actor, budget, {"limit_nanos": limit, "is_active": True})
+    return budget
+
+
+def check_not_managed(budget: Budget) -> None:
+    """Raise Conflict for a budget that follows prepaid credits."""
+    if budget.is_managed:
+        raise Conflict("This budget follows your prepaid credits: buy more of them to raise it.")
+
+
+def _loosens(budget: Budget, new: Mapping[str, Any]) -> bool:
+    """Whether calls may go through after a change that would not have gone through before it."""
+    return (
+        new.get("limit_nanos", 0) > budget.limit_nanos
+        or (budget.action == BudgetAction.BLOCK and new.get("action", budget.action) != BudgetAction.BLOCK)
+        or (new.get("is_shadow", False) and not budget.is_shadow)
+        or (new.get("rollover", False) and not budget.rollover)
+        or (not new.get("is_active", True) and budget.is_active)
+    )
 
 
 def _check_ladder(

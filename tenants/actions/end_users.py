@@ -28,7 +28,7 @@ def create_end_user(*, actor: Actor, external_id: str, name: str = "", is_blocke
             end_user.save(force_insert=True)
             record(actor, "created", end_user, external_id=external_id, is_blocked=is_blocked)
             if is_blocked:
-                publish(actor.org)
+                publish(actor.org, may_stop=True)
     except IntegrityError as error:
         raise Conflict("There is an end user of this id already.", field="external_id") from error
     return end_user

@@ -32,7 +32,8 @@ def increase_budget(
     has enough increases.
     """
     actor.check(Permission.WRITE_MONEY)
-    ends = _check_until(until)
+    actor.check_fresh()
+    ends = check_until(until)
     if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
         raise InvalidField(f"Give a reason of at most {MAX_REASON_CHARACTERS} visible characters.", field="reason")
     with transaction.atomic():
@@ -40,6 +41,8 @@ def increase_budget(
         budget.refresh_from_db()
         if not budget.is_active:
             raise Conflict("This budget is switched off: switch it on first.")
+        if budget.is_managed:
+            raise Conflict("This budget follows your prepaid credits: buy more of them to raise it.")
         if len(list_in_force(budget)) >= MAX_INCREASES:
             raise Conflict(f"This budget has {MAX_INCREASES} increases in force: end one first.")
         if amount_nanos <= 0 or find_room(budget) < amount_nanos:
@@ -84,8 +87,10 @@ def find_room(budget: Budget) -> int:
     return MAX_LIMIT_NANOS - budget.limit_nanos * (2 if budget.rollover else 1) - added
 
 
-def _check_until(until: datetime) -> datetime:
-    """A whole minute: what holds within one minute is computed once."""
+def check_until(until: datetime) -> datetime:
+    """The moment at which an increase may end, rounded up to a whole minute: what holds within one is computed once.
+
+    Raises InvalidField for one that has passed or lies too far ahead."""
     now = clock.now()
     check_moment(until, "until")
     if not now < until <= now + timedelta(days=MAX_DAYS):

@@ -8,7 +8,8 @@ from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from costhub.lib.moments import to_ms
 from tenants.access import Actor
-from tenants.choices import RungKind
+from tenants.choices import RouteKind, RungKind
+from tenants.route_snapshots import RouteSnapshot
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import ModelSnapshot
 
@@ -24,6 +25,9 @@ _FIELDS: Final = {
     RungKind.CHEAPER_MODEL: "model",
     RungKind.SHORTER_OUTPUT: "max_tokens",
     RungKind.SLOWER_LANE: "delay_ms",
+    RungKind.CACHE_ONLY: None,
+    RungKind.COMPRESS: None,
+    RungKind.ROUTE: "route",
     RungKind.BLOCK: None,
 }
 
@@ -37,7 +41,8 @@ def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]], model: str = 
         raise _refusal(f"Give 1 to {MAX_RUNGS} rungs, such as {_EXAMPLE}.")
     org = load_org_snapshot(str(actor.org.pk))
     models = org.models if org is not None else {}
-    checked = [_check_rung(models, place, rung) for place, rung in enumerate(rungs, 1)]
+    routes = org.routes if org is not None else {}
+    checked = [_check_rung(models, routes, place, rung) for place, rung in enumerate(rungs, 1)]
     for (place, low), (_, high) in pairwise(enumerate(checked, 1)):
         if low["at"] > high["at"]:
             raise _refusal(f"Rung {place + 1} begins before rung {place}: put them in rising order.")
@@ -81,7 +86,9 @@ def _is_cheaper(models: Mapping[str, ModelSnapshot], name: str, other: str) -> b
     return price is None or theirs is None or price.is_cheaper_than(theirs)
 
 
-def _check_rung(models: Mapping[str, ModelSnapshot], place: int, rung: Mapping[str, Any]) -> dict[str, Any]:
+def _check_rung(
+    models: Mapping[str, ModelSnapshot], routes: Mapping[str, RouteSnapshot], place: int, rung: Mapping[str, Any]
+) -> dict[str, Any]:
     kind = rung.get("rung")
     if not isinstance(kind, str) or kind not in set(RungKind):
         raise _refusal(f"Rung {place}: give one of {', '.join(RungKind)} as its rung.")
@@ -97,6 +104,8 @@ def _check_rung(models: Mapping[str, ModelSnapshot], place: int, rung: Mapping[s
     value = rung.get(field)
     if field == "model":
         return {"at": at, "rung": kind, "model": _check_model(models, place, value)}
+    if field == "route":
+        return {"at": at, "rung": kind, "route": _check_route(routes, place, value)}
     most = MAX_TOKENS if field == "max_tokens" else MAX_DELAY_MS
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise _refusal(f"Rung {place}: {field} is a whole number from 1 to {most}.")
@@ -117,6 +126,16 @@ def _check_model(models: Mapping[str, ModelSnapshot], place: int, name: Any) -> 
     ]
     if not any(own.is_cheaper_than(other) for other in others):
         raise _refusal(f"Rung {place}: no model is dearer than {name}, so that nothing would become cheaper.")
+    return name
+
+
+def _check_route(routes: Mapping[str, RouteSnapshot], place: int, name: Any) -> str:
+    if not isinstance(name, str) or name not in routes:
+        raise _refusal(
+            f"Rung {place}: give one of the organisation's routes as its route; {str(name)[:100]!r} is none."
+        )
+    if routes[name].kind == RouteKind.CASCADE:
+        raise _refusal(f"Rung {place}: {name} is a cascade, which may ask several models for one answer.")
     return name
 
 

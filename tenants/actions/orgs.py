@@ -1,10 +1,13 @@
 """Organisations and their members."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from allauth.mfa.utils import is_mfa_enabled
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
@@ -12,17 +15,21 @@ from django.utils.text import slugify
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from costhub.lib.keyspace import shard_of
-from costhub.lib.secrets import ADMIN_TOKEN, make_data_key, make_secret
+from costhub.lib.secrets import make_data_key
 from tenants.access import Actor, org_scope
 from tenants.actions.audit import record
 from tenants.actions.changes import apply_changes, publish
+from tenants.actions.grants import check_may_give, check_projects
 from tenants.actions.keys import create_key
 from tenants.actions.projects import create_project
+from tenants.actions.tokens import create_token
 from tenants.actions.values import check_name, check_time_zone
-from tenants.choices import Permission, Role
-from tenants.models import AdminToken, Budget, Membership, Organization, Project, User
+from tenants.choices import PROJECT_ROLES, Permission, Role
+from tenants.models import Budget, ClaimedDomain, Membership, Organization, Project, User
 
 FIRST_PROJECT: Final = "default"
+#: answers that callers ask for again are kept for a year at most
+MOST_HOURS_KEPT: Final = 8_760
 #: RFC 5321's longest path, without its brackets
 MAX_EMAIL_CHARACTERS: Final = 254
 _SLUG_CHARACTERS: Final = 50
@@ -51,13 +58,13 @@ def create_organization(
         id=uuid4(), name=check_name(name), time_zone=check_time_zone(time_zone), slug=slugify(name)[:_SLUG_CHARACTERS]
     )
     org.shard = shard_of(str(org.pk))
-    org.data_key = make_data_key(settings.MASTER_KEY, str(org.pk))
+    org.data_key = make_data_key(settings.MASTER_KEYS, str(org.pk))
     with org_scope(org.pk):
         _insert_with_free_slug(org)
         actor = Actor(org, Role.OWNER, acting_name)
         record(actor, "created", org, name=org.name)
         if owner is not None:
-            _insert_member(actor, owner, Role.OWNER)
+            insert_member(actor, owner, Role.OWNER)
         token = create_admin_token(actor=actor, name="first token", role=Role.OWNER)
         project = create_project(actor=actor, name=FIRST_PROJECT)
         key = create_key(actor=actor, name="first key", project=project)
@@ -65,14 +72,24 @@ def create_organization(
     return NewOrganization(org, project, token, key.secret)
 
 
-def update_organization(*, actor: Actor, name: str | None = None, time_zone: str | None = None) -> Organization:
-    """Rename the actor's organisation, or move its budgets' periods to another time zone."""
+def update_organization(
+    *, actor: Actor, name: str | None = None, time_zone: str | None = None, answers_kept_hours: int | None = None
+) -> Organization:
+    """Rename the actor's organisation, move its budgets' periods to another time zone, or say for how many hours
+    answers are kept that callers want to ask for again."""
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
     if name is not None:
         new["name"] = check_name(name)
     if time_zone is not None:
         new["time_zone"] = check_time_zone(time_zone)
+    if answers_kept_hours is not None:
+        if not 0 <= answers_kept_hours <= MOST_HOURS_KEPT:
+            raise InvalidField(
+                f"Give a whole number of hours from 0, which keeps none, to {MOST_HOURS_KEPT}.",
+                field="answers_kept_hours",
+            )
+        new["answers_kept_hours"] = answers_kept_hours
     with transaction.atomic():
         if new.get("time_zone", actor.org.time_zone) != actor.org.time_zone:
             # The periods begin elsewhere: every budget's counters are made anew from the ledger.
@@ -83,52 +100,112 @@ def update_organization(*, actor: Actor, name: str | None = None, time_zone: str
 
 def create_admin_token(*, actor: Actor, name: str, role: Role) -> str:
     """Make a token of the management API with a role's rights. Gives the secret, which is not stored."""
+    return create_token(actor=actor, name=name, role=role).secret
+
+
+def require_second_factor(*, actor: Actor, is_required: bool) -> Organization:
+    """Let owners, admins and finance in with a second factor only, or not. Who wants it must have one: else they would
+    lock themselves out."""
     actor.check(Permission.WRITE_MEMBERS)
-    _check_may_give(actor, role)
-    secret = make_secret(ADMIN_TOKEN, settings.KEY_PEPPER)
-    with transaction.atomic():
-        token = AdminToken.objects.create(
-            org=actor.org, name=check_name(name), prefix=secret.prefix, digest=secret.digest, role=role.value
-        )
-        record(actor, "created", token, name=token.name, role=role, prefix=secret.prefix)
-    return secret.text
+    actor.check_fresh()
+    person = None if actor.user_id is None else User.objects.get(pk=actor.user_id)
+    if is_required and person is not None and not is_mfa_enabled(person):
+        raise Conflict("Set up a second factor for yourself first, at /account/2fa/: else you would be locked out.")
+    apply_changes(actor, actor.org, {"requires_second_factor": is_required})
+    return actor.org
 
 
-def add_member(*, actor: Actor, email: str, role: Role) -> Membership:
-    """Give a person a role in the organisation. Raises Conflict if they are a member already.
+def add_member(*, actor: Actor, email: str, role: Role, projects: Sequence[str] = ()) -> Membership:
+    """Give a person a role in the organisation, or in some of its projects. Raises Conflict if they are a member
+    already.
 
     Somebody without an account gets one that has no password yet, so that the answer never tells who else uses this
     installation.
     """
     actor.check(Permission.WRITE_MEMBERS)
-    _check_may_give(actor, role)
+    actor.check_fresh()
+    where = check_projects(actor, role, projects)
+    check_may_give(actor, role, projects=where)
     with transaction.atomic():
-        return _insert_member(actor, find_or_create_user(email), role)
+        return insert_member(actor, find_or_create_user(email), role, where)
 
 
-def set_role(*, actor: Actor, membership: Membership, role: Role) -> Membership:
-    """Change a member's role. Raises Conflict for the last owner."""
+def set_role(*, actor: Actor, membership: Membership, role: Role, projects: Sequence[str] | None = None) -> Membership:
+    """Change a member's role, and where it holds: an empty ``projects`` is everywhere, None where it held before, if
+    the new role can be held by project. Raises Conflict for the last owner."""
     actor.check(Permission.WRITE_MEMBERS)
-    _check_may_give(actor, role)
-    _check_may_give(actor, Role(membership.role))
+    actor.check_fresh()
+    if projects is None:
+        where = list(membership.projects) if role in PROJECT_ROLES else []
+    else:
+        where = check_projects(actor, role, projects)
+    check_may_give(actor, role, projects=where)
+    check_may_give(actor, Role(membership.role), projects=membership.projects)
+    if membership.visit_until is not None:
+        # With a role it would count as an owner, or get the members' mails, when the visit is long over.
+        raise Conflict("This is an operator's visit, which has no role to change: end it, or add them as a member.")
     with transaction.atomic():
         if role != Role.OWNER:
             _check_other_owner(membership)
         old, membership.role = membership.role, role.value
-        membership.save(update_fields=["role"])
-        record(actor, "updated", membership, email=membership.user.email, role=(old, role))
+        before, membership.projects = membership.projects, where
+        membership.save(update_fields=["role", "projects"])
+        changes: dict[str, Any] = {"role": (old, role)} | ({"projects": (before, where)} if before != where else {})
+        record(actor, "updated", membership, email=membership.user.email, **changes)
     return membership
+
+
+def suspend_member(*, actor: Actor, membership: Membership, is_suspended: bool) -> Membership:
+    """End a member's access, or give it back. The membership and its role stay. Somebody of a domain that the
+    organisation has verified is signed out everywhere: it answers for them, and for nobody else's sessions.
+
+    Raises Conflict for the last owner."""
+    actor.check(Permission.WRITE_MEMBERS)
+    actor.check_fresh()
+    check_may_give(actor, Role(membership.role), projects=membership.projects)
+    if is_suspended == (membership.suspended_at is not None):
+        return membership
+    with transaction.atomic():
+        if is_suspended:
+            _check_other_owner(membership)
+        membership.suspended_at = clock.now() if is_suspended else None
+        membership.save(update_fields=["suspended_at"])
+        record(actor, "suspended" if is_suspended else "restored", membership, email=membership.user.email)
+        if is_suspended and answers_for(actor.org, membership.user.email):
+            end_sessions(membership.user)
+    return membership
+
+
+def set_wants_summaries(*, actor: Actor, user_id: int, is_wanted: bool) -> None:
+    """Whether a member gets mails of what a week and a month did cost. Their own business: no permission is needed for
+    oneself, and others are left alone."""
+    if user_id != actor.user_id:
+        raise Forbidden("Everybody chooses their own mails.")
+    Membership.objects.filter(org=actor.org, user=user_id).update(wants_summaries=is_wanted)
 
 
 def remove_member(*, actor: Actor, membership: Membership) -> None:
     """End a membership. Anybody may leave; removing others needs the right to. Raises Conflict for the last owner."""
     if membership.user_id != actor.user_id:
         actor.check(Permission.WRITE_MEMBERS)
-        _check_may_give(actor, Role(membership.role))
+        actor.check_fresh()
+        check_may_give(actor, Role(membership.role), projects=membership.projects)
     with transaction.atomic():
         _check_other_owner(membership)
         record(actor, "removed", membership, email=membership.user.email, role=membership.role)
         membership.delete()
+
+
+def answers_for(org: Organization, email: str) -> bool:
+    """Whether the organisation has verified the domain of this address."""
+    domain = email.rpartition("@")[2].lower()
+    return ClaimedDomain.objects.filter(org=org, name=domain, verified_at__isnull=False).exists()
+
+
+def end_sessions(user: User) -> None:
+    """Sign a person out everywhere."""
+    for session in UserSession.objects.filter(user=user):
+        session.end()
 
 
 def find_or_create_user(email: str) -> User:
@@ -163,23 +240,21 @@ def _insert_with_free_slug(org: Organization) -> None:
     raise Conflict("No free short name was found for this organisation: choose another name.", field="name")
 
 
-def _insert_member(actor: Actor, user: User, role: Role) -> Membership:
+def insert_member(actor: Actor, user: User, role: Role, projects: Sequence[UUID] = ()) -> Membership:
+    """Store a membership. Raises Conflict if there is one."""
     try:
         with transaction.atomic():
-            membership = Membership.objects.create(org=actor.org, user=user, role=role.value)
+            Membership.objects.filter(org=actor.org, user=user, visit_until__isnull=False).delete()
+            membership = Membership.objects.create(org=actor.org, user=user, role=role.value, projects=list(projects))
     except IntegrityError as error:
         raise Conflict("This person is a member already.", field="email") from error
-    record(actor, "added", membership, email=user.email, role=role)
+    where = {"projects": list(projects)} if projects else {}
+    record(actor, "added", membership, email=user.email, role=role, **where)
     return membership
-
-
-def _check_may_give(actor: Actor, role: Role) -> None:
-    if role == Role.OWNER and actor.role != Role.OWNER:
-        raise Forbidden("Only an owner may make or change an owner.")
 
 
 def _check_other_owner(leaving: Membership) -> None:
     # Locked, so that two owners who leave at once cannot each count on the other.
-    owners = Membership.objects.filter(org=leaving.org_id, role=Role.OWNER.value).select_for_update()
+    owners = Membership.objects.filter(org=leaving.org_id, role=Role.OWNER.value, suspended_at=None).select_for_update()
     if leaving.role == Role.OWNER and {owner.pk for owner in owners} <= {leaving.pk}:
         raise Conflict("The last owner cannot leave: make somebody else an owner first.", field="role")

@@ -15,14 +15,20 @@ from tenants.actions.budgets import create_budget
 from tenants.actions.models import create_model
 from tenants.actions.orgs import create_organization, find_or_create_user
 from tenants.actions.pricing import create_price
+from tenants.actions.routes import create_route
 from tenants.actions.upstreams import create_upstream, update_upstream
 from tenants.actions.values import check_name
-from tenants.choices import BudgetPeriod, BudgetScope, Role, Tokenizer, UpstreamKind
+from tenants.choices import BudgetPeriod, BudgetScope, Mode, Role, RouteKind, Tokenizer, UpstreamKind
 from tenants.models import PlatformToken, Upstream
 
 DEMO_EMAIL: Final = "admin@demo.localhost"
 DEMO_UPSTREAM: Final = "local"
 DEMO_MODEL: Final = "smollm2-135m-instruct"
+#: nobody's key for a provider is in the demo: what stands where a large model would is the same small one, under a name
+#: that says so, at the price of a large one
+DEMO_STAND_IN: Final = "large-stand-in"
+DEMO_STAND_IN_UPSTREAM: Final = "stand-in"
+DEMO_ROUTE: Final = "smart"
 DEMO_CONTEXT_WINDOW: Final = 2048
 DEMO_MAX_OUTPUT_TOKENS: Final = 512
 _ACTOR_NAME: Final = "seed_demo"
@@ -51,7 +57,8 @@ def create_platform_token(*, email: str) -> str:
 
 
 def seed_demo(*, org_name: str, model_url: str | None) -> Demo | None:
-    """Make the demo's organisation, person and budgets, and its model if ``model_url`` says where one answers.
+    """Make the demo's organisation, person and budgets, and its models and route if ``model_url`` says where one
+    answers.
 
     None if they are there already: their secrets cannot be shown again. The upstream then follows ``model_url``, which
     moves with the port.
@@ -79,19 +86,35 @@ def _seed_model(actor: Actor, model_url: str | None) -> None:
     if model_url is None:
         return
     with org_scope(actor.org.pk):
-        upstream = Upstream.objects.filter(org=actor.org, name=DEMO_UPSTREAM).first()
-        if upstream is not None:
+        there = list(Upstream.objects.filter(org=actor.org, name__in=(DEMO_UPSTREAM, DEMO_STAND_IN_UPSTREAM)))
+        for upstream in there:
             update_upstream(actor=actor, upstream=upstream, base_url=model_url)
+        if there:
             return
-        upstream = create_upstream(
-            actor=actor, name=DEMO_UPSTREAM, kind=UpstreamKind.OPENAI_COMPATIBLE, base_url=model_url
-        )
-        model = create_model(
+        for upstream_name, name, price in (
+            (DEMO_UPSTREAM, DEMO_MODEL, ("0.10", "0.40")),
+            (DEMO_STAND_IN_UPSTREAM, DEMO_STAND_IN, ("2.50", "10.00")),
+        ):
+            upstream = create_upstream(
+                actor=actor, name=upstream_name, kind=UpstreamKind.OPENAI_COMPATIBLE, base_url=model_url
+            )
+            model = create_model(
+                actor=actor,
+                name=name,
+                upstream=upstream,
+                upstream_model=DEMO_MODEL,
+                context_window=DEMO_CONTEXT_WINDOW,
+                max_output_tokens=DEMO_MAX_OUTPUT_TOKENS,
+                tokenizer=Tokenizer.BYTES,
+            )
+            into, out = map(Decimal, price)
+            create_price(actor=actor, model=model, input_per_million=into, output_per_million=out)
+        # Nothing is held out: who tries it once is to see it.
+        create_route(
             actor=actor,
-            name=DEMO_MODEL,
-            upstream=upstream,
-            context_window=DEMO_CONTEXT_WINDOW,
-            max_output_tokens=DEMO_MAX_OUTPUT_TOKENS,
-            tokenizer=Tokenizer.BYTES,
+            name=DEMO_ROUTE,
+            kind=RouteKind.CASCADE,
+            mode=Mode.ON,
+            targets=[{"model": DEMO_MODEL}, {"model": DEMO_STAND_IN}],
+            holdout_percent=0,
         )
-        create_price(actor=actor, model=model, input_per_million=Decimal("0.10"), output_per_million=Decimal("0.40"))

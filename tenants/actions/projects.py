@@ -39,10 +39,16 @@ def update_project(
     if is_archived and not project.is_archived:
         _check_no_live_keys(project)
     try:
-        apply_changes(actor, project, new)
+        apply_changes(actor, project, new, forget_keys=_list_digests(project) if "name" in new else ())
     except IntegrityError as error:
         raise _taken() from error
     return project
+
+
+def _list_digests(project: Project) -> list[bytes]:
+    """Of the keys whose callers are told the project's name."""
+    keys = ApiKey.objects.filter(org=project.org_id, project=project, revoked_at__isnull=True)
+    return [bytes(digest) for digest in keys.values_list("digest", flat=True)]
 
 
 def _taken() -> Conflict:

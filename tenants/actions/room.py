@@ -17,13 +17,13 @@ def lock_limits(actor: Actor) -> None:
     Organization.objects.select_for_update().get(pk=actor.org.pk)
 
 
-def check_room(actor: Actor, more: int = 1) -> None:
-    """Raise Conflict where so many more budgets and rate limits are too many. Those of dead keys do not count. The
+def check_room(actor: Actor) -> None:
+    """Raise Conflict where one more budget or rate limit is too many. Those of dead keys do not count. The
     caller has them locked."""
     budgets = keep_in_force(Budget.objects.filter(org=actor.org), actor.org)
     rate_limits = keep_in_force(RateLimit.objects.filter(org=actor.org), actor.org)
     found = budgets.count() + rate_limits.count()
-    if found + more > MAX_LIMITS:
+    if found >= MAX_LIMITS:
         raise Conflict(
             f"An organisation has at most {MAX_LIMITS} active budgets and rate limits together, and this one has {found}:"
             " switch some off first, or make one the default of each subject of its scope."

@@ -63,6 +63,6 @@ def _find_subject(actor: Actor, scope: BudgetScope, subject: str) -> str | None:
         return model.name if model else None
     if scope == BudgetScope.KEY:
         key = find_row(ApiKey.objects.all(), actor, subject)
-        return str(key.pk) if key else None
+        return str(key.root) if key else None
     project = find_named(Project.objects.all(), actor, subject)
     return str(project.pk) if project else None

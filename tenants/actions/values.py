@@ -3,13 +3,11 @@ instead."""
 
 import re
 from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from typing import Final
 from zoneinfo import available_timezones
 
 from costhub.lib.errors import InvalidField
-from costhub.lib.money import MAX_PRICE_PER_MILLION, PRICE_DECIMAL_PLACES, coarsen
 
 MAX_NAME_CHARACTERS: Final = 120
 MAX_IDENTIFIER_CHARACTERS: Final = 200
@@ -40,25 +38,16 @@ def check_time_zone(text: str) -> str:
     return text
 
 
-def check_price(amount: Decimal, field: str, decimal_places: int = PRICE_DECIMAL_PLACES) -> Decimal:
-    """USD per million tokens: from zero to the dearest, and no finer than what can be counted exactly."""
-    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE_PER_MILLION:
-        raise InvalidField(f"Give a price in USD from 0 to {MAX_PRICE_PER_MILLION}.", field=field)
-    countable = coarsen(amount, decimal_places)
-    if countable != amount:
-        raise InvalidField(
-            f"Give at most {decimal_places} decimal places, such as {countable.normalize():f}: what is finer cannot be "
-            "counted exactly.",
-            field=field,
-        )
-    return amount
-
-
 def check_moment(moment: datetime, field: str) -> datetime:
     """A moment in a year that every part of the product can count in."""
     if not _EARLIEST_YEAR <= moment.year < _LATEST_YEAR:
         raise InvalidField(f"Give a time between the years {_EARLIEST_YEAR} and {_LATEST_YEAR}.", field=field)
     return moment
+
+
+def list_time_zones() -> list[str]:
+    """The names that ``check_time_zone`` takes, in order."""
+    return sorted(_time_zones())
 
 
 @cache

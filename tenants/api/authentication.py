@@ -17,8 +17,11 @@ from costhub.lib import clock
 from costhub.lib.errors import Forbidden
 from costhub.lib.secrets import ADMIN_TOKEN, API_KEY, PLATFORM_TOKEN, digest_of, is_well_formed
 from tenants.access import Actor, access_org, enter_org, find_owner_of_digest, list_memberships
+from tenants.accounts.sessions import was_recently_confirmed
+from tenants.actions.grants import read_scopes
 from tenants.choices import Role
 from tenants.models import AdminToken, PlatformToken, User
+from tenants.rights import Rights
 
 ORGANIZATION_HEADER: Final = "X-CostHub-Organization"
 
@@ -56,7 +59,8 @@ class BearerAuthentication(BaseAuthentication):
 
 
 class ConsoleAuthentication(SessionAuthentication):
-    """A signed-in person. With several organisations, the header says which one; otherwise it is the first by name."""
+    """A signed-in person. With several organisations, the header says which one; otherwise it is the one
+    that they have been in longest."""
 
     def authenticate(self, request: Request) -> tuple[User, Actor] | None:
         """The person's actor; None for nobody. Raises PermissionDenied without a CSRF token, NotFound, Forbidden."""
@@ -69,8 +73,9 @@ class ConsoleAuthentication(SessionAuthentication):
             memberships = list_memberships(user)
             if not memberships:
                 raise Forbidden("You are no member of an organisation: ask its owner to add you.")
-            slug = memberships[0].org.slug
-        return user, access_org(user, slug)
+            # By name an organisation that has made somebody a member could put itself before their own.
+            slug = min(memberships, key=lambda one: one.created_at).org.slug
+        return user, access_org(user, slug, is_fresh=was_recently_confirmed(request._request, user))
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -101,11 +106,20 @@ def _find_actor(token: str) -> Actor:
         raise _unusable()
     org_id, token_id = owner
     enter_org(org_id)
-    row = AdminToken.objects.select_related("org").get(pk=token_id)
+    row = AdminToken.objects.select_related("org", "account").get(pk=token_id)
     has_expired = row.expires_at is not None and row.expires_at <= clock.now()
     if row.revoked_at is not None or has_expired or not row.org.is_active:
         raise _unusable()
-    return Actor(row.org, Role(row.role), f"token {row.prefix}")
+    account = row.account
+    if account is None:
+        role, projects, name = Role(row.role), [], f"token {row.prefix}"
+    elif account.disabled_at is not None:
+        raise _unusable()
+    else:
+        role, projects, name = Role(account.role), account.projects, f"{account.name} ({row.prefix})"
+    scopes = read_scopes(row.scopes)
+    narrowed = Rights.of_role(role, scopes=scopes, projects=projects or None) if scopes or projects else None
+    return Actor(row.org, role, name, narrowed=narrowed)
 
 
 def _find_platform_actor(token: str) -> PlatformActor:

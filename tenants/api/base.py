@@ -11,9 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from costhub.lib.errors import Forbidden, InvalidField
+from costhub.lib.errors import Forbidden, InvalidField, PaymentRequired
 from tenants.access import Actor, access_row
 from tenants.api.authentication import BearerAuthentication, ConsoleAuthentication, PlatformActor
+from tenants.api.etags import EDITS, IF_MATCH, check_match, etag_of
 from tenants.api.fields import Body
 from tenants.api.idempotency import HEADER, REPLAYED_HEADER, Claim, StoredAnswer, claim
 from tenants.api.paging import PARAMETERS, NewestFirst
@@ -41,6 +42,8 @@ class ManagementView(APIView):
     metadata_class = None
     #: query parameters that this view knows; any other is refused by name
     known_parameters: ClassVar[frozenset[str]] = frozenset()
+    #: whether it takes writes of an organisation that unpaid invoices have made read-only
+    works_when_read_only: ClassVar[bool] = False
 
     _claim: Claim | None = None
 
@@ -61,6 +64,9 @@ class ManagementView(APIView):
             read_body(raw)
         super().initial(request, *args, **kwargs)
         self.check_caller()
+        if isinstance(request.auth, Actor):
+            request.auth.check_method(raw.method)
+        self._check_paid(request)
         self._check_parameters(request)
         if raw.method == "POST" and (key := request.headers.get(HEADER)) is not None:
             claimed = claim(owner=self._owner, caller=self._caller, path=raw.path, key=key, body=raw.body)
@@ -134,6 +140,18 @@ class ManagementView(APIView):
         who = cast("Actor | PlatformActor", self.request.auth)
         return who.name
 
+    def _check_paid(self, request: Request) -> None:
+        who = request.auth
+        if (
+            request.method != "GET"
+            and isinstance(who, Actor)
+            and who.org.is_read_only
+            and not self.works_when_read_only
+        ):
+            raise PaymentRequired(
+                "This organisation has invoices that are long overdue: nothing can be changed until they are paid."
+            )
+
     def _check_parameters(self, request: Request) -> None:
         for name, value in request.query_params.items():
             if not self.is_known_parameter(name):
@@ -148,6 +166,8 @@ class TenantViewSet(ManagementView, GenericViewSet[Any]):
     lookup_value_regex = "[^/]+"
     known_parameters = PARAMETERS
     read_permission: ClassVar[Permission] = Permission.READ
+    #: whether ``rows`` keeps to the projects of an actor who has some only; without it such an actor sees nothing
+    is_by_project: ClassVar[bool] = False
 
     def rows(self) -> models.QuerySet[Any]:
         """All that the actor may see."""
@@ -155,27 +175,44 @@ class TenantViewSet(ManagementView, GenericViewSet[Any]):
 
     def list(self, request: Request) -> Response:
         """A page of rows, newest first."""
-        self.actor.check(self.read_permission)
+        self.check_may_read()
         rows = self.filter_rows(self.rows())
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One row."""
-        self.actor.check(self.read_permission)
+        self.check_may_read()
         return self.show(self.access(pk))
+
+    def check_may_read(self) -> None:
+        """Raise Forbidden unless the actor may see rows of this kind."""
+        if self.is_by_project:
+            self.actor.check_anywhere(self.read_permission)
+        else:
+            self.actor.check(self.read_permission)
 
     def filter_rows(self, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
         """The rows that the query asks for."""
         return rows
 
     def access(self, pk: str) -> Any:
-        """The actor's row of this id. Raises NotFound."""
-        return access_row(self.rows(), self.actor, pk)
+        """The actor's row of this id. Raises NotFound, and ChangedMeanwhile where ``If-Match`` names another state."""
+        row = access_row(self.rows(), self.actor, pk)
+        return self.check_unchanged(row) if IF_MATCH in self.request.headers and self.action in EDITS else row
+
+    def check_unchanged(self, row: Row) -> Row:
+        """The row as it is now, locked so that it stays so. Raises ChangedMeanwhile unless it is what the caller has
+        seen."""
+        type(row)._default_manager.select_for_update().get(pk=row.pk)
+        current: Row = self.rows().get(pk=row.pk)
+        check_match(self.request.headers[IF_MATCH], dict(self.get_serializer(current).data))
+        return current
 
     def show(self, row: models.Model, status: int = 200, **more: Any) -> Response:
         """One row as an answer; ``more`` is shown beside its fields."""
-        return Response(dict(self.get_serializer(row).data) | more, status=status)
+        shown = dict(self.get_serializer(row).data)
+        return Response(shown | more, status=status, headers={"ETag": etag_of(shown)})
 
 
 class _Replay(Response):

@@ -96,6 +96,7 @@ class NewIncrease(Body):
                 "model": {"type": "string", "description": "of cheaper_model"},
                 "max_tokens": {"type": "integer", "description": "of shorter_output"},
                 "delay_ms": {"type": "integer", "description": "of slower_lane"},
+                "route": {"type": "string", "description": "of route"},
             },
         },
     }

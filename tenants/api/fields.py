@@ -165,8 +165,7 @@ class Within(Body):
 
 @extend_schema_field(
     {
-        "type": "object",
-        "nullable": True,
+        "type": ["object", "null"],
         "properties": {"project": {"type": "string", "format": "uuid"}, "key": {"type": "string", "format": "uuid"}},
         "description": "the one project or key whose calls are counted; null for all",
     }

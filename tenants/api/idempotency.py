@@ -59,7 +59,7 @@ class Claim:
     def keep_after_commit(self, org: Organization, answer: StoredAnswer) -> None:
         """Keep the answer for those who ask again, once the work is committed."""
         sealed = seal(
-            settings.MASTER_KEY,
+            settings.MASTER_KEYS,
             bytes(org.data_key),
             org_id=str(org.pk),
             origin=self.name,
@@ -116,7 +116,7 @@ def _open(name: str, record: Mapping[str, Any]) -> StoredAnswer:
     with org_scope(record["org"]):
         data_key = bytes(Organization.objects.only("data_key").get(pk=record["org"]).data_key)
     body = unseal(
-        settings.MASTER_KEY, data_key, org_id=record["org"], origin=name, sealed=base64.b64decode(record["sealed"])
+        settings.MASTER_KEYS, data_key, org_id=record["org"], origin=name, sealed=base64.b64decode(record["sealed"])
     )
     return StoredAnswer(record["status"], record["content_type"], body.encode())
 

@@ -1,6 +1,6 @@
 """/keys: keys of the LLM API. A secret is in the answer of the request that made it, and nowhere else."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -17,13 +17,18 @@ from tenants.api.stops import StoppableViewSet
 from tenants.models import ApiKey, Project
 from tenants.selectors import list_keys
 
+_ADDRESSES: Final = "networks that it may be used from, such as 203.0.113.0/24"
+_ENDPOINTS: Final = "paths that it may call with all below them, such as /v1/chat/completions"
+
 
 class KeyAnswer(Answer):
-    """A key without its secret. An empty ``models`` means all of them."""
+    """A key without its secret. An empty ``models``, ``addresses`` or ``endpoints`` means all of them."""
 
     project = serializers.UUIDField(source="project_id")
     project_name = serializers.CharField(source="project.name")
     models = serializers.ListField(source="allowed_models", child=serializers.CharField())
+    addresses = serializers.ListField(source="allowed_addresses", child=serializers.CharField())
+    endpoints = serializers.ListField(source="allowed_endpoints", child=serializers.CharField())
     is_expired = serializers.BooleanField()
 
     class Meta:
@@ -36,6 +41,8 @@ class KeyAnswer(Answer):
             "project_name",
             "end_user",
             "models",
+            "addresses",
+            "endpoints",
             "expires_at",
             "is_expired",
             "revoked_at",
@@ -62,6 +69,8 @@ class NewKeyBody(Body):
     project = Text(required=False, allow_null=True)
     end_user = Text(required=False, allow_blank=True)
     models = serializers.ListField(child=Text(), required=False, max_length=500)
+    addresses = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ADDRESSES)
+    endpoints = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ENDPOINTS)
     expires_at = Moment(required=False, allow_null=True)
 
 
@@ -70,6 +79,8 @@ class KeyChanges(Body):
 
     name = Text(required=False)
     models = serializers.ListField(child=Text(), required=False, max_length=500)
+    addresses = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ADDRESSES)
+    endpoints = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ENDPOINTS)
 
 
 class Rotation(Body):
@@ -90,10 +101,12 @@ class KeyViewSet(StoppableViewSet):
     queryset = ApiKey.objects.all()
     serializer_class = KeyAnswer
     known_parameters = PARAMETERS | {"project"}
+    is_by_project = True
 
     def rows(self) -> QuerySet[ApiKey]:
-        """Those of the open organisation."""
-        return list_keys(self.actor)
+        """Those of the open organisation, or of the projects that the actor is a member of."""
+        rows, projects = list_keys(self.actor), self.actor.rights.projects
+        return rows if projects is None else rows.filter(project__in=projects)
 
     def filter_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Those of one project, if asked. Raises NotFound."""
@@ -122,7 +135,8 @@ class KeyViewSet(StoppableViewSet):
     @extend_schema(request=Rotation, responses={201: NewKeyAnswer})
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: str) -> Response:
-        """Replace a key by a new one with the same rights."""
+        """Replace a key by a new one with the same rights. Budgets and rate limits hold both as one key, which goes on
+        with what was spent; they name it by its first key's id."""
         key = self.access(pk)
         return self._show_new(rotate_key(actor=self.actor, key=key, **self.read(Rotation)))
 

@@ -1,6 +1,6 @@
 """/members: who belongs to the organisation, as what."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -10,20 +10,24 @@ from rest_framework.response import Response
 
 from tenants.actions.orgs import add_member, remove_member, set_role
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer, Body, Choice, Email
+from tenants.api.fields import Answer, Body, Choice, Email, Text
 from tenants.choices import Role
 from tenants.models import Membership
 from tenants.selectors import list_members
 
+_PROJECTS: Final = "projects, by name or id, that a developer or viewer is to hold the role in; none: everywhere"
+
 
 class MemberAnswer(Answer):
-    """A person's role. Nothing else of the person is shown: they may belong to other organisations too."""
+    """A person's role; empty ``projects``: in the whole organisation. Nothing else of the person is shown: they may
+    belong to other organisations too. With ``visit_until`` it is no member but an operator of the installation who
+    looks in until then."""
 
     email = serializers.EmailField(source="user.email")
 
     class Meta:
         model = Membership
-        fields: ClassVar = ["id", "email", "role", "created_at"]
+        fields: ClassVar = ["id", "email", "role", "projects", "suspended_at", "visit_until", "created_at"]
 
 
 class NewMember(Body):
@@ -31,12 +35,15 @@ class NewMember(Body):
 
     email = Email()
     role = Choice(Role)
+    projects = serializers.ListField(child=Text(), required=False, max_length=100, help_text=_PROJECTS)
 
 
 class MemberChanges(Body):
-    """What may change."""
+    """What may change. Without ``projects`` a developer or viewer keeps those that they had; an empty list is the whole
+    organisation."""
 
     role = Choice(Role)
+    projects = serializers.ListField(child=Text(), required=False, max_length=100, help_text=_PROJECTS)
 
 
 class MemberViewSet(TenantViewSet):

@@ -1,6 +1,6 @@
 """/models: the names that applications may ask for."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -17,12 +17,16 @@ from tenants.choices import Tokenizer
 from tenants.models import LanguageModel, Upstream
 from tenants.selectors import list_models
 
+#: what the name of a well-known model tells
+ASSUMED: Final = ("context_window", "max_output_tokens", "tokenizer")
+
 
 class ModelAnswer(Answer):
     """A model."""
 
     upstream = serializers.UUIDField(source="upstream_id")
     upstream_name = serializers.CharField(source="upstream.name")
+    fallbacks = serializers.ListField(child=serializers.CharField())
 
     class Meta:
         model = LanguageModel
@@ -35,13 +39,28 @@ class ModelAnswer(Answer):
             "context_window",
             "max_output_tokens",
             "tokenizer",
+            "max_tool_calls",
+            "fallbacks",
+            "merge_window_ms",
+            "ends_on",
+            "student_of",
             "is_active",
             "created_at",
         ]
 
 
+class NewModelAnswer(ModelAnswer):
+    """A model, and which of its values were assumed by its name, because the body left them out."""
+
+    assumed = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta(ModelAnswer.Meta):
+        fields: ClassVar = [*ModelAnswer.Meta.fields, "assumed"]
+
+
 class NewModel(Body):
-    """What a model is made of; ``upstream`` by name or id."""
+    """What a model is made of; ``upstream`` by name or id. Vocabulary and sizes that are left out are assumed by the
+    name of a well-known model."""
 
     name = Text()
     upstream = Text()
@@ -49,6 +68,16 @@ class NewModel(Body):
     context_window = Whole(required=False)
     max_output_tokens = Whole(required=False, allow_null=True)
     tokenizer = Choice(Tokenizer, required=False)
+    max_tool_calls = Whole(required=False, allow_null=True)
+    ends_on = Text(required=False, allow_blank=True, help_text="the day on which its provider ends it")
+    fallbacks = serializers.ListField(
+        child=Text(),
+        required=False,
+        max_length=500,
+        help_text="names of the models that are asked in its place, in this order",
+    )
+    merge_window_ms = Whole(required=False)
+    student_of = Text(required=False, allow_blank=True, help_text="the model that it was trained to stand in for")
 
 
 class ModelChanges(Body):
@@ -59,6 +88,16 @@ class ModelChanges(Body):
     context_window = Whole(required=False)
     max_output_tokens = Whole(required=False)
     tokenizer = Choice(Tokenizer, required=False)
+    max_tool_calls = Whole(required=False, allow_null=True)
+    ends_on = Text(required=False, allow_blank=True, help_text="the day on which its provider ends it")
+    fallbacks = serializers.ListField(
+        child=Text(),
+        required=False,
+        max_length=500,
+        help_text="names of the models that are asked in its place, in this order",
+    )
+    merge_window_ms = Whole(required=False)
+    student_of = Text(required=False, allow_blank=True, help_text="the model that it was trained to stand in for")
     is_active = Flag(required=False)
 
 
@@ -89,12 +128,13 @@ class ModelViewSet(TenantViewSet):
         """A page of models, newest first."""
         return super().list(request)
 
-    @extend_schema(request=NewModel, responses={201: ModelAnswer})
+    @extend_schema(request=NewModel, responses={201: NewModelAnswer})
     def create(self, request: Request) -> Response:
         """Create a model."""
         body = self.read(NewModel)
         body["upstream"] = self._upstream(body["upstream"])
-        return self.show(create_model(actor=self.actor, **body), 201)
+        model = create_model(actor=self.actor, **body)
+        return self.show(model, 201, assumed=[name for name in ASSUMED if body.get(name) is None])
 
     @extend_schema(request=ModelChanges, responses=ModelAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:

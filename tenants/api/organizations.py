@@ -2,17 +2,25 @@
 
 from typing import ClassVar
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from costhub.lib.errors import Forbidden, NotFound
-from tenants.actions.orgs import create_organization, find_or_create_user, update_organization
+from tenants.actions.orgs import (
+    create_organization,
+    find_or_create_user,
+    require_second_factor,
+    update_organization,
+)
+from tenants.actions.visits import allow_visits
 from tenants.api.authentication import PlatformActor
-from tenants.api.fields import Answer, Body, Email, Text
+from tenants.api.etags import IF_MATCH
+from tenants.api.fields import Answer, Body, Email, Flag, Text, Whole
 from tenants.api.stops import StoppableViewSet
+from tenants.choices import Permission
 from tenants.models import Organization, User
 
 
@@ -21,7 +29,18 @@ class OrganizationAnswer(Answer):
 
     class Meta:
         model = Organization
-        fields: ClassVar = ["id", "name", "slug", "time_zone", "is_active", "is_stopped", "created_at"]
+        fields: ClassVar = [
+            "id",
+            "name",
+            "slug",
+            "time_zone",
+            "is_active",
+            "is_stopped",
+            "requires_second_factor",
+            "answers_kept_hours",
+            "visits_allowed_until",
+            "created_at",
+        ]
 
 
 class NewOrganizationAnswer(OrganizationAnswer):
@@ -48,6 +67,13 @@ class OrganizationChanges(Body):
 
     name = Text(required=False)
     time_zone = Text(required=False)
+    requires_second_factor = Flag(
+        required=False, help_text="whether owners, admins and finance are let in with a second factor only"
+    )
+    answers_kept_hours = Whole(required=False)
+    visits_allowed_hours = Whole(
+        required=False, help_text="for so many hours from now operators of the installation may look; 0: no more"
+    )
 
 
 class OrganizationViewSet(StoppableViewSet):
@@ -66,7 +92,7 @@ class OrganizationViewSet(StoppableViewSet):
         """The organisation that is open; for a person, all that they belong to."""
         mine = Q(pk=self.actor.org.pk)
         if isinstance(request.user, User):
-            mine |= Q(pk__in=request.user.memberships.values("org_id"))
+            mine |= Q(pk__in=request.user.memberships.filter(visit_until=None).values("org_id"))
         page = self.paginate_queryset(Organization.objects.filter(mine, is_active=True))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
@@ -74,7 +100,13 @@ class OrganizationViewSet(StoppableViewSet):
         """The open organisation, if that is its id. Raises NotFound."""
         if pk.lower() != str(self.actor.org.pk):
             raise NotFound("There is no such organization.")
+        if IF_MATCH in self.request.headers and self.action == "partial_update":
+            return self.check_unchanged(self.actor.org)
         return self.actor.org
+
+    def rows(self) -> QuerySet[Organization]:
+        """The one that is open."""
+        return Organization.objects.filter(pk=self.actor.org.pk)
 
     @extend_schema(request=NewOrganization, responses={201: NewOrganizationAnswer})
     def create(self, request: Request) -> Response:
@@ -93,9 +125,19 @@ class OrganizationViewSet(StoppableViewSet):
 
     @extend_schema(request=OrganizationChanges, responses=OrganizationAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename the organisation, or move it to another time zone."""
+        """Rename the organisation, move it to another time zone, or ask for second factors."""
         self.access(pk)
-        return self.show(update_organization(actor=self.actor, **self.read(OrganizationChanges)))
+        body = self.read(OrganizationChanges)
+        is_required = body.pop("requires_second_factor", None)
+        hours = body.pop("visits_allowed_hours", None)
+        if body:
+            update_organization(actor=self.actor, **body)
+        if is_required is not None:
+            require_second_factor(actor=self.actor, is_required=is_required)
+        if hours is not None:
+            allow_visits(actor=self.actor, hours=hours)
+        self.actor.check(Permission.WRITE_SETTINGS)
+        return self.show(self.actor.org)
 
     @property
     def answered_org(self) -> Organization:

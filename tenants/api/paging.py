@@ -47,7 +47,7 @@ class NewestFirst(BasePagination):
         return {
             "type": "object",
             "required": ["data", "next"],
-            "properties": {"data": schema, "next": {"type": "string", "nullable": True}},
+            "properties": {"data": schema, "next": {"type": ["string", "null"]}},
         }
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:

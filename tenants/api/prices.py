@@ -1,4 +1,4 @@
-"""/prices: an organisation's own price versions; /list-prices: what the providers ask of everybody."""
+"""/prices: an organisation's own price versions."""
 
 from typing import Any, ClassVar
 
@@ -8,42 +8,18 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from costhub.lib.errors import NotFound
-from tenants.access import access_named, find_uuid
+from tenants.access import access_named
 from tenants.actions.pricing import create_price
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Amount, Answer, Body, Moment, Text
+from tenants.api.fields import Body, Moment, Text
 from tenants.api.paging import PARAMETERS
+from tenants.api.price_fields import PRICE_FIELDS, PriceTerms, ShownTerms
 from tenants.choices import Permission
-from tenants.models import LanguageModel, ListPrice, Price
-from tenants.selectors import list_list_prices, list_prices
-
-PRICE_FIELDS = [
-    "input_per_million",
-    "output_per_million",
-    "cached_input_per_million",
-    "cache_write_per_million",
-    "audio_input_per_million",
-    "audio_output_per_million",
-    "per_request",
-    "effective_from",
-    "source",
-]
+from tenants.models import LanguageModel, Price
+from tenants.selectors import list_prices
 
 
-class _Amounts(Answer):
-    """The amounts of a version, in USD. Null: this class of tokens costs what input or output does."""
-
-    input_per_million = Amount()
-    output_per_million = Amount()
-    cached_input_per_million = Amount(allow_null=True)
-    cache_write_per_million = Amount(allow_null=True)
-    audio_input_per_million = Amount(allow_null=True)
-    audio_output_per_million = Amount(allow_null=True)
-    per_request = Amount()
-
-
-class PriceAnswer(_Amounts):
+class PriceAnswer(ShownTerms):
     """A price version. A null ``model`` is the fallback of all models that have no price."""
 
     model = serializers.CharField(source="model.name", allow_null=True, default=None)
@@ -54,25 +30,10 @@ class PriceAnswer(_Amounts):
         fields: ClassVar = ["id", "model", "model_id", *PRICE_FIELDS, "created_by", "created_at"]
 
 
-class ListPriceAnswer(_Amounts):
-    """A provider's public price; ``source`` says where we have it from."""
-
-    class Meta:
-        model = ListPrice
-        fields: ClassVar = ["id", "provider", "model", *PRICE_FIELDS, "context_window", "created_at"]
-
-
-class NewPrice(Body):
-    """What a price version is made of; ``model`` by name or id, null for the fallback."""
+class NewPrice(PriceTerms):
+    """A price version; ``model`` by name or id, null for the fallback."""
 
     model = Text(allow_null=True)
-    input_per_million = Amount()
-    output_per_million = Amount()
-    cached_input_per_million = Amount(required=False, allow_null=True)
-    cache_write_per_million = Amount(required=False, allow_null=True)
-    audio_input_per_million = Amount(required=False, allow_null=True)
-    audio_output_per_million = Amount(required=False, allow_null=True)
-    per_request = Amount(required=False)
     effective_from = Moment(required=False, allow_null=True)
 
 
@@ -80,13 +41,6 @@ class PriceFilters(Body):
     """Which prices."""
 
     model = Text(required=False, help_text="a model's name or id")
-
-
-class ListPriceFilters(Body):
-    """Which list prices."""
-
-    provider = Text(required=False)
-    model = Text(required=False)
 
 
 class PriceViewSet(TenantViewSet):
@@ -121,27 +75,3 @@ class PriceViewSet(TenantViewSet):
 
     def _model(self, name: str) -> LanguageModel:
         return access_named(LanguageModel.objects.all(), self.actor, name, field="model")
-
-
-class ListPriceViewSet(TenantViewSet):
-    """The providers' public prices, every version."""
-
-    queryset = ListPrice.objects.all()
-    serializer_class = ListPriceAnswer
-    known_parameters = PARAMETERS | {"provider", "model"}
-
-    @extend_schema(parameters=[ListPriceFilters])
-    def list(self, request: Request) -> Response:
-        """A page of list prices, newest first."""
-        self.actor.check(Permission.READ)
-        page = self.paginate_queryset(list_list_prices().filter(**self.read_query(ListPriceFilters)))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
-
-    def retrieve(self, request: Request, pk: str) -> Response:
-        """One list price."""
-        self.actor.check(Permission.READ)
-        wanted = find_uuid(pk)
-        found = list_list_prices().filter(pk=wanted).first() if wanted else None
-        if found is None:
-            raise NotFound("There is no such list price.")
-        return self.show(found)

@@ -40,10 +40,12 @@ class ProjectViewSet(StoppableViewSet):
 
     queryset = Project.objects.all()
     serializer_class = ProjectAnswer
+    is_by_project = True
 
     def rows(self) -> QuerySet[Project]:
-        """Those of the open organisation."""
-        return list_projects(self.actor)
+        """Those of the open organisation, or those that the actor is a member of."""
+        rows, projects = list_projects(self.actor), self.actor.rights.projects
+        return rows if projects is None else rows.filter(pk__in=projects)
 
     @extend_schema(request=NewProject, responses={201: ProjectAnswer})
     def create(self, request: Request) -> Response:

@@ -13,7 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.access import access_row
-from tenants.actions.upstreams import create_upstream, prepare_probe, update_upstream
+from tenants.actions.upstreams import (
+    OUTPUT_LIMITS,
+    SERVICE_TIER_NAME,
+    create_upstream,
+    prepare_probe,
+    update_upstream,
+)
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Flag, Nothing, Text, Whole
 from tenants.api.problems import answer_problem_only
@@ -22,9 +28,24 @@ from tenants.models import Upstream
 from tenants.selectors import list_upstreams
 
 
-class UpstreamAnswer(Answer):
-    """An upstream without its credential."""
+class Habits(Body):
+    """How requests to an upstream are written, where servers differ. null is what is usual for its kind, host and
+    model."""
 
+    output_limit = serializers.ChoiceField(choices=OUTPUT_LIMITS, required=False, allow_null=True)
+    stream_options = Flag(required=False, allow_null=True)
+    stream_false = Flag(required=False, allow_null=True)
+    logprobs = Flag(required=False, allow_null=True)
+    tool_limits = Flag(required=False, allow_null=True)
+    service_tier = serializers.RegexField(SERVICE_TIER_NAME, required=False, allow_null=True)
+    responses = Flag(required=False, allow_null=True)
+    drop_unknown = Flag(required=False, allow_null=True)
+
+
+class UpstreamAnswer(Answer):
+    """An upstream without its credential. Of ``habits`` null is what is usual."""
+
+    habits = Habits()
     has_credential = serializers.SerializerMethodField()
 
     class Meta:
@@ -42,6 +63,9 @@ class UpstreamAnswer(Answer):
             "connect_timeout_ms",
             "timeout_ms",
             "max_retries",
+            "batch_concurrency",
+            "batch_hours",
+            "habits",
             "is_active",
             "created_at",
         ]
@@ -62,6 +86,9 @@ class UpstreamChanges(Body):
     connect_timeout_ms = Whole(required=False)
     timeout_ms = Whole(required=False)
     max_retries = Whole(required=False)
+    batch_concurrency = Whole(required=False)
+    batch_hours = Text(required=False, allow_blank=True)
+    habits = Habits(required=False)
     is_active = Flag(required=False)
 
 
@@ -77,6 +104,9 @@ class NewUpstream(Body):
     connect_timeout_ms = Whole(required=False)
     timeout_ms = Whole(required=False)
     max_retries = Whole(required=False)
+    batch_concurrency = Whole(required=False)
+    batch_hours = Text(required=False, allow_blank=True)
+    habits = Habits(required=False)
 
 
 class ProbeAnswer(serializers.Serializer[Any]):

@@ -45,6 +45,8 @@ class Budget(TenantRow):
     rollover = models.BooleanField(default=False)
     thresholds = ArrayField(models.PositiveSmallIntegerField(), default=default_thresholds)
     is_active = models.BooleanField(default=True)
+    # It follows prepaid credits: nobody changes it by hand.
+    is_managed = models.BooleanField(default=False, editable=False)
 
     class Meta:
         constraints = [

@@ -3,6 +3,7 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from costhub.lib import clock
@@ -24,6 +25,19 @@ class Organization(models.Model):
     is_active = models.BooleanField(default=True)
     # The emergency stop: no call is taken until somebody resumes.
     is_stopped = models.BooleanField(default=False)
+    # What unpaid invoices have come to: nothing can be changed any more, or no call is taken either.
+    is_read_only = models.BooleanField(default=False)
+    is_suspended = models.BooleanField(default=False)
+    # Whether owners, admins and finance are let in with a second factor only.
+    requires_second_factor = models.BooleanField(default=False)
+    # Until when operators of the installation may look into it.
+    visits_allowed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # For how long answers are kept that callers want to ask for again (``store``); 0: they are not.
+    answers_kept_hours = models.PositiveIntegerField(default=0)
+    # The id of its public page of upstreams; null: there is none.
+    status_page = models.UUIDField(null=True, blank=True, editable=False)
+    # Made up, to look at: nothing of it was ever called or billed.
+    is_demo = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     def __str__(self) -> str:
@@ -35,6 +49,16 @@ class Membership(TenantRow):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=[(role.value, role.value) for role in Role])
+    # Empty: the whole organisation.
+    projects = ArrayField(models.UUIDField(), default=list, blank=True)
+    # By the organisation's directory (SCIM): single sign-on does not undo it.
+    suspended_at = models.DateTimeField(null=True, blank=True)
+
+    # A visit of an operator of the installation, and its end: no membership, whatever the role says.
+    visit_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    # Mails of what a week and a month did cost, for roles that get mails about money.
+    wants_summaries = models.BooleanField(default=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org", "user"], name="one_membership_a_person")]

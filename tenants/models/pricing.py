@@ -18,6 +18,15 @@ class PriceColumns(models.Model):
     cache_write_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
     audio_input_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
     audio_output_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    cache_write_1h_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    cached_audio_input_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    image_input_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    cached_image_input_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    image_output_per_million = models.DecimalField(max_digits=20, decimal_places=12, null=True, blank=True)
+    # These three in the form that tenants/price_terms.py describes.
+    fees = models.JSONField(default=dict, blank=True)
+    long_context = models.JSONField(default=list, blank=True)
+    service_tiers = models.JSONField(default=dict, blank=True)
     per_request = models.DecimalField(max_digits=20, decimal_places=12, default=Decimal(0))
     effective_from = models.DateTimeField(default=clock.now)
     source = models.CharField(max_length=200, blank=True)
@@ -42,6 +51,38 @@ class ListPrice(PriceColumns):
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model} from {self.effective_from:%Y-%m-%d}"
+
+
+class PriceAdjustment(TenantRow):
+    """A discount or mark-up on the list price of one model, or of all models of an upstream; the model's own goes
+    first. Each holds until the next one; 0 per cent is the list price again."""
+
+    upstream = models.ForeignKey(
+        "tenants.Upstream", on_delete=models.CASCADE, null=True, related_name="+", db_constraint=False
+    )
+    model = models.ForeignKey(
+        "tenants.LanguageModel", on_delete=models.CASCADE, null=True, related_name="+", db_constraint=False
+    )
+    # Below zero for a discount.
+    percent = models.DecimalField(max_digits=8, decimal_places=4)
+    effective_from = models.DateTimeField(default=clock.now)
+    created_by = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org", "upstream", "model", "effective_from"],
+                name="one_adjustment_a_moment",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(upstream=None) ^ models.Q(model=None), name="adjusts_an_upstream_or_a_model"
+            ),
+            models.CheckConstraint(condition=models.Q(percent__gt=-100), name="never_a_discount_of_all"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.percent} % from {self.effective_from:%Y-%m-%d}"
 
 
 class Price(PriceColumns, TenantRow):

@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--port-file", type=Path, help="a file to write the port to")
     parser.add_argument("--no-fsync", action="store_true", help="for benchmarks: survive a kill, not a power cut")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input does")
+    parser.add_argument("--other", type=Path, action="append", default=[], help="a bill that it knows, too")
     given = parser.parse_args()
     asyncio.run(
         serve(
@@ -22,6 +23,7 @@ def main() -> None:
             port_file=given.port_file,
             fsync=not given.no_fsync,
             ends_with_stdin=given.end_with_stdin,
+            others=given.other,
         )
     )
 

@@ -11,6 +11,7 @@ and Qwen, also when they stand in a row, so a gateway that counts the text it ha
 
 import base64
 import hashlib
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ WORDS = tuple(SENTENCE.split())
 WIDE_WORDS = ("für", "año", "€", "😀")
 #: Words by which the answer's choices are apart, so that no two begin alike.
 CHOICE_STRIDE = 7
+#: tokens of a prompt that is echoed, and words of it that any model would have guessed
+ECHOED = re.compile(r"\s*\S+|\s+")
+GUESSED = frozenset({"the", "of", "and", "is", "was", "has", "its", "for", "very", "nice", "really"})
 JSON_HEAD = ('{"', "text", '":"')
 JSON_TAIL = '"}'
 #: The answers' time, in seconds since the epoch: always the same, as everything about them.
@@ -35,7 +39,7 @@ CREATED = 1_700_000_000
 MODELS = ("bank-small", "bank-large")
 EMBEDDING_DIMENSIONS = 16
 
-Kind = Literal["chat", "completion", "embedding"]
+Kind = Literal["chat", "completion", "embedding", "messages", "responses"]
 Style = Literal["words", "json", "tool"]
 
 
@@ -56,10 +60,16 @@ class Ask:
     style: Style = "words"
     wide: bool = False
     tool_name: str = ""
+    # The texts that a schema asks for, and of those the ones that stay empty.
+    keys: tuple[str, ...] = ()
+    silent_keys: frozenset[str] = frozenset()
     top_logprobs: int | None = None
+    logprob: float = -0.25
     embeddings: tuple[str, ...] = ()
     dimensions: int = EMBEDDING_DIMENSIONS
     base64: bool = False
+    #: the prompt of a completion that is to stand before its answer
+    echo: str = ""
 
     @property
     def finish_reason(self) -> str:
@@ -102,9 +112,14 @@ def read_ask(kind: Kind, body: Any, behaviour: Behaviour) -> Ask:
         best_of = _count(body, "best_of", 1, 20) or 0
         style, tool_name = "words", ""
         top_logprobs = _count(body, "logprobs", 0, 5)
+    if top_logprobs is not None and behaviour.refuses_logprobs:
+        raise BadRequest("Unsupported parameter: 'logprobs' is not supported with this model.", param="logprobs")
     reasoning = behaviour.reasoning_tokens if kind == "chat" else 0
+    keys = _text_keys(body) if style == "json" else ()
     wanted = behaviour.output_tokens
-    if style != "words" and wanted < len(JSON_HEAD) + 1:
+    if keys:
+        wanted = len(_write_texts(keys, behaviour.silent_keys, wanted))
+    elif style != "words" and wanted < len(JSON_HEAD) + 1:
         raise BadRequest("A JSON answer or a tool call takes 4 tokens or more.", param="bank.output_tokens")
     visible = wanted
     if limit is not None and "overrun" in behaviour.fault:
@@ -118,7 +133,7 @@ def read_ask(kind: Kind, body: Any, behaviour: Behaviour) -> Ask:
     return Ask(
         kind=kind,
         model=model,
-        input_tokens=_billed_input(input_tokens, behaviour),
+        input_tokens=billed_input(input_tokens, behaviour),
         stream=stream,
         include_usage=bool(_field(options or {}, "include_usage", bool, default=False)),
         choices=choices * prompts,
@@ -129,7 +144,11 @@ def read_ask(kind: Kind, body: Any, behaviour: Behaviour) -> Ask:
         style=style,
         wide=behaviour.wide or "split_utf8" in behaviour.fault,
         tool_name=tool_name,
+        keys=keys,
+        silent_keys=behaviour.silent_keys,
         top_logprobs=top_logprobs,
+        logprob=behaviour.logprob,
+        echo=body["prompt"] if kind == "completion" and _field(body, "echo", bool, default=False) else "",
     )
 
 
@@ -143,14 +162,14 @@ def _read_embedding(model: str, body: dict[str, Any], behaviour: Behaviour) -> A
     return Ask(
         kind="embedding",
         model=model,
-        input_tokens=_billed_input(input_tokens, behaviour),
+        input_tokens=billed_input(input_tokens, behaviour),
         embeddings=tuple(text if isinstance(text, str) else repr(text) for text in inputs),
         dimensions=_count(body, "dimensions", 1, 4096) or EMBEDDING_DIMENSIONS,
         base64=encoding == "base64",
     )
 
 
-def _billed_input(counted: int, behaviour: Behaviour) -> int:
+def billed_input(counted: int, behaviour: Behaviour) -> int:
     tokens = counted if behaviour.input_tokens is None else behaviour.input_tokens
     if behaviour.cached_tokens > tokens:
         raise BadRequest(f"Of {tokens} input tokens no more can be cached.", param="bank.cached_tokens")
@@ -240,13 +259,33 @@ def _style(body: dict[str, Any], behaviour: Behaviour) -> tuple[Style, str]:
     return ("json" if response_format.get("type") in ("json_object", "json_schema") else "words"), ""
 
 
+def _text_keys(body: dict[str, Any]) -> tuple[str, ...]:
+    """The members of an answer whose schema wants several texts."""
+    named = body["response_format"].get("json_schema")
+    schema = named.get("schema") if isinstance(named, dict) else None
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict) or len(properties) < 2:
+        return ()
+    return tuple(properties) if all(one == {"type": "string"} for one in properties.values()) else ()
+
+
+def _write_texts(keys: tuple[str, ...], silent: frozenset[str], tokens: int) -> list[str]:
+    """An object of texts of so many tokens each, no two alike; those that stay silent have none."""
+    pieces = ["{"]
+    for place, key in enumerate(keys):
+        words = [" " + WORDS[(place + index) % len(WORDS)] for index in range(0 if key in silent else tokens)]
+        pieces += ['"', key, '":"', *words, '"', ","]
+    return [*pieces[:-1], "}"]
+
+
 def steps(ask: Ask) -> Iterator[Step]:
     """How an answer comes into being: choices side by side, token by token. An embedding has no steps."""
     if ask.kind == "embedding":
         return
+    is_chat = ask.kind != "completion"
     if ask.hidden_choices:
         yield Step("hidden", output=ask.hidden_choices * ask.visible_tokens)
-    for choice in range(ask.choices if ask.kind == "chat" else 0):
+    for choice in range(ask.choices if is_chat else 0):
         yield Step("role", choice, output=ask.reasoning_tokens, reasoning=ask.reasoning_tokens)
     for token in range(ask.visible_tokens):
         for choice in range(ask.choices):
@@ -265,6 +304,10 @@ def answer_pieces(ask: Ask, choice: int) -> list[str]:
 
     if ask.style == "words":
         return run(ask.visible_tokens)
+    if ask.keys:
+        around = len(_write_texts(ask.keys, ask.silent_keys, 0))
+        each = (ask.wanted_tokens - around) // max(1, len(set(ask.keys) - ask.silent_keys))
+        return _write_texts(ask.keys, ask.silent_keys, each)[: ask.visible_tokens]
     return [*JSON_HEAD, *run(ask.wanted_tokens - len(JSON_HEAD) - 1), JSON_TAIL][: ask.visible_tokens]
 
 
@@ -279,6 +322,7 @@ class Answer:
 
     def __init__(self, ask: Ask, call: int, model: str) -> None:
         self.ask = ask
+        self.call, self.model = call, model
         self._pieces = [answer_pieces(ask, choice) for choice in range(ask.choices)]
         is_chat = ask.kind == "chat"
         self._base: dict[str, Any] = {
@@ -288,6 +332,36 @@ class Answer:
             "model": model,
             "system_fingerprint": "fp_bank",
         }
+
+    @property
+    def is_tool(self) -> bool:
+        """Whether it calls a tool."""
+        return self.ask.style == "tool"
+
+    @property
+    def text(self) -> str:
+        """All that its first choice says."""
+        return "".join(self._pieces[0])
+
+    def piece(self, step: Step) -> str:
+        """What a token's step adds."""
+        return self._pieces[step.choice][step.token]
+
+    def events(self, step: Step, text: str | None = None) -> list[dict[str, Any]]:
+        """The events of one step of a stream: where they have types of their own, several."""
+        return [self.chunk(step, text)]
+
+    def end_events(self, usage: Any, *, is_done: bool) -> list[dict[str, Any]] | None:
+        """The events that end a stream whose events have types; None where they have none."""
+        return None
+
+    def wire_usage(self, usage: Any) -> Any:
+        """A usage as this format reports it."""
+        return embedding_usage(usage) if self.ask.kind == "embedding" else usage
+
+    def error(self, message: str, kind: str, code: str | None = None) -> dict[str, Any]:
+        """An error's event, or body."""
+        return error_body(message, kind, code=code)
 
     def chunk(self, step: Step, text: str | None = None) -> dict[str, Any]:
         """One step's chunk; ``text`` stands in for the token's own."""
@@ -316,7 +390,7 @@ class Answer:
             if self.ask.kind == "chat":
                 choice["message"] = self._message(index, text)
             else:
-                choice["text"] = text
+                choice["text"] = self.ask.echo + text
             choices.append({**choice, "logprobs": self._logprobs(pieces), "finish_reason": self.ask.finish_reason})
         return {**self._base, "choices": choices}
 
@@ -352,23 +426,30 @@ class Answer:
     def _logprobs(self, pieces: list[str], step: Step | None = None) -> dict[str, Any] | None:
         if self.ask.top_logprobs is None or self.ask.style == "tool":
             return None
-        if self.ask.kind == "chat":
+        if self.ask.kind in ("chat", "responses"):
             return {"content": [self._logprob(piece) for piece in pieces], "refusal": None}
+        if self.ask.echo and step is None:
+            echoed = ECHOED.findall(self.ask.echo)
+            known = [-0.05 if piece.strip() in GUESSED else -6.0 for piece in echoed[1:]]
+            return {
+                "tokens": [*echoed, *pieces],
+                "token_logprobs": [None, *known, *[self.ask.logprob] * len(pieces)],
+            }
         before = "".join(self._pieces[step.choice][: step.token]) if step else ""
         return {
             "tokens": pieces,
-            "token_logprobs": [-0.25] * len(pieces),
+            "token_logprobs": [self.ask.logprob] * len(pieces),
             "top_logprobs": [{a["token"]: a["logprob"] for a in self._alternatives(piece)} for piece in pieces],
             "text_offset": [len(before) + len("".join(pieces[:index])) for index in range(len(pieces))],
         }
 
     def _logprob(self, piece: str) -> dict[str, Any]:
-        return {**_one_logprob(piece, -0.25), "top_logprobs": self._alternatives(piece)}
+        return {**_one_logprob(piece, self.ask.logprob), "top_logprobs": self._alternatives(piece)}
 
     def _alternatives(self, piece: str) -> list[dict[str, Any]]:
         others = [" " + word for word in WORDS if " " + word != piece]
         best = [piece, *others][: self.ask.top_logprobs or 0]
-        return [_one_logprob(text, -0.25 - 2.0 * rank) for rank, text in enumerate(best)]
+        return [_one_logprob(text, self.ask.logprob - 2.0 * rank) for rank, text in enumerate(best)]
 
     def _embeddings(self) -> dict[str, Any]:
         data = []

@@ -11,7 +11,11 @@ output_tokens             visible tokens of each choice (12)
 reasoning_tokens          tokens of each choice that are billed and never shown (0); chat only
 input_tokens              bill this many in place of the rule in ``answers.py``
 cached_tokens             so many of the input tokens were cached (0)
+logprob                   of every token, where probabilities are asked for (-0.25)
+refuses_logprobs          400 where they are asked for, as OpenAI's models that think do (false)
 tool_call                 answer with a call of the first tool (false)
+silent_keys               of an answer whose schema wants several texts (each of ``output_tokens``), those that stay
+                          empty
 wide                      tokens of two to four bytes in UTF-8 in place of ASCII words (false)
 pace_ms, first_ms         wait after each token (0); wait before the first byte (0)
 burst                     tokens of a stream that are billed and written together (1)
@@ -97,7 +101,10 @@ class Behaviour:
     reasoning_tokens: int = 0
     input_tokens: int | None = None
     cached_tokens: int = 0
+    logprob: float = -0.25
+    refuses_logprobs: bool = False
     tool_call: bool = False
+    silent_keys: frozenset[str] = frozenset()
     wide: bool = False
     pace_ms: float = 0
     first_ms: float = 0
@@ -144,6 +151,12 @@ def _milliseconds(value: Any) -> float:
     return float(value)
 
 
+def _logprob(value: Any) -> float:
+    if type(value) not in {int, float} or not -100 <= value <= 0:
+        raise ValueError("give a number from -100 to 0")
+    return float(value)
+
+
 def _on_disconnect(value: Any) -> str:
     if value not in ("stop", "finish"):
         raise ValueError('give "stop" or "finish"')
@@ -163,6 +176,12 @@ def _header_text(value: Any) -> str:
     return text
 
 
+def _keys(value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(key, str) for key in value):
+        raise ValueError("give a list of texts")
+    return frozenset(value)
+
+
 def _faults(value: Any) -> frozenset[str]:
     names = value if isinstance(value, list) else [value]
     if not names or not all(isinstance(name, str) and name in FAULTS for name in names):
@@ -180,7 +199,10 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "reasoning_tokens": _COUNT,
     "input_tokens": _whole(0, 1_000_000_000),
     "cached_tokens": _whole(0, 1_000_000_000),
+    "logprob": _logprob,
+    "refuses_logprobs": _BOOLEAN,
     "tool_call": _BOOLEAN,
+    "silent_keys": _keys,
     "wide": _BOOLEAN,
     "pace_ms": _milliseconds,
     "first_ms": _milliseconds,

@@ -10,11 +10,12 @@ from itertools import chain
 from typing import Any
 
 from tests.bank import sse
-from tests.bank.answers import Answer, Ask, Step, embedding_usage, encode, error_body, steps
+from tests.bank.answers import Ask, Step, encode, error_body, steps
 from tests.bank.behaviour import BREAKS, CHANGED_TOKENS, NO_ANSWERS, REFUSALS, Behaviour
 from tests.bank.bill import Bill, BilledCall, usage_object
 from tests.bank.bomb import DEFAULT_BOMB_BYTES, make_bomb
 from tests.bank.http import Connection, Cut, PeerGone, Reply
+from tests.bank.typed import make_answer
 
 LONG_LINE_BYTES = 10 << 20
 OTHER_MODEL = "bank-impostor"
@@ -65,7 +66,8 @@ class _Service:
         self._connection = connection
         self._reply = reply
         model = OTHER_MODEL if "wrong_model" in self._faults else behaviour.as_model or ask.model
-        self._answer = Answer(ask, call.call, model)
+        begun = usage_object(ask.input_tokens, behaviour.cached_tokens, 0, 0)
+        self._answer = make_answer(ask, call.call, model, begun)
         self._steps: Iterator[Step] = steps(ask)
         self._shown = 0
         self._batch: list[bytes] = []
@@ -122,7 +124,7 @@ class _Service:
         """Bill a step and put its events into the batch."""
         if step.kind == "finish" and self._call.state == "open":
             self._bill.close(self._call, "finished")
-            if self._gives_usage and "usage_before_finish" in self._faults:
+            if self._gives_usage and "usage_before_finish" in self._faults and not self._is_typed:
                 self._put(self._answer.usage_chunk(self._usage()))
         elif step.output:
             self._bill.add(self._call, output=step.output, reasoning=step.reasoning)
@@ -133,23 +135,33 @@ class _Service:
 
     def _put_chunk(self, step: Step) -> None:
         change = self._change_of(step)
-        chunk = self._answer.chunk(step, " " + "x" * self._long_line_bytes if change == "long_line" else None)
-        if "cumulative_usage" in self._faults:
-            chunk["usage"] = self._usage()
-        elif self._gives_usage:
-            chunk["usage"] = None
-        payload = encode(chunk)
+        long_line = " " + "x" * self._long_line_bytes if change == "long_line" else None
+        for chunk in self._answer.events(step, long_line):
+            if "cumulative_usage" in self._faults:
+                chunk["usage"] = self._usage()
+            elif self._gives_usage and "type" not in chunk:
+                chunk["usage"] = None
+            self._put_payload(encode(chunk), change)
+        if step.kind == "token":
+            self._shown += 1
+            self._batched_tokens += 1
+
+    def _put_payload(self, payload: bytes, change: str | None) -> None:
         if change == "nul":
             self._batch.append(b"data: " + sse.with_raw_nuls(payload) + b"\n\n")
         elif change == "garbage":
             self._batch.append(b"data: " + sse.without_sense(payload) + b"\n\n")
         else:
             self._batch.append(sse.frame(payload, self._faults))
-        if step.kind == "token":
-            self._shown += 1
-            self._batched_tokens += 1
 
     def _put_end(self) -> None:
+        usage = self._usage_before_wire() if self._gives_usage else None
+        if (ends := self._answer.end_events(usage, is_done="no_done" not in self._faults)) is not None:
+            for event in ends:
+                self._put(event)
+            if "duplicate_final" in self._faults:
+                self._batch.append(self._batch[-1])
+            return
         if self._gives_usage and "usage_before_finish" not in self._faults:
             self._put(self._answer.usage_chunk(self._usage()))
         if "duplicate_final" in self._faults:
@@ -257,7 +269,8 @@ class _Service:
         if fault == "reset":
             await self._connection.reset()
         elif fault == "error_event":
-            body = error_body("The bank was told to fail in the middle.", "server_error", code="server_error")
+            words = "The bank was told to fail in the middle."
+            body = self._answer.error(words, "server_error", code="server_error")
             if not self._reply.started:
                 await self._reply.send_json(200, body)
             else:
@@ -308,8 +321,14 @@ class _Service:
         """What the answer says of its usage, which the orders may make a lie."""
         if self._behaviour.report_usage is not None:
             return self._behaviour.report_usage
-        usage = usage_object(0, 0, 0, 0) if "zero_usage" in self._faults else self._call.usage
-        return embedding_usage(usage) if self._ask.kind == "embedding" else usage
+        return self._answer.wire_usage(self._usage_before_wire())
+
+    def _usage_before_wire(self) -> Any:
+        return usage_object(0, 0, 0, 0) if "zero_usage" in self._faults else self._call.usage
+
+    @property
+    def _is_typed(self) -> bool:
+        return self._ask.kind in {"messages", "responses"}
 
 
 def refusal_of(behaviour: Behaviour) -> str | None:

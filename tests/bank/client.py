@@ -2,9 +2,8 @@
 
 import base64
 import http.client
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from urllib.parse import quote
 import orjson
 
 from tests.bank.bill import BilledCall, read_bill
+from tests.bank.nursery import Forked, nursery
 
-ROOT = Path(__file__).resolve().parents[2]
 ADMIN_TIMEOUT_SECONDS = 60
 
 
@@ -54,26 +53,35 @@ class Bank:
     through ``asyncio.to_thread``.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, bill_path: Path, fsync: bool) -> None:
+    def __init__(
+        self,
+        process: Forked,
+        port: int,
+        bill_path: Path,
+        fsync: bool,
+        others: Sequence[Path] = (),
+    ) -> None:
         self._process = process
         self._fsync = fsync
+        self._others = others
         self.port = port
         self.bill_path = bill_path
         self.base_url = f"http://127.0.0.1:{port}/v1"
 
     @classmethod
-    def start(cls, directory: Path, *, port: int = 0, fsync: bool = True) -> Self:
-        """Start a bank whose bill is ``bill.jsonl`` in the directory, and return when it listens.
+    def start(cls, directory: Path, *, port: int = 0, fsync: bool = True, others: Sequence[Path] = ()) -> Self:
+        """Start a bank whose bill is ``bill.jsonl`` in the directory, and return when it listens. ``others`` are bills
+        of other banks: asked for what one call was billed, it knows those, too.
 
         Raises RuntimeError with what the bank said when it does not come up.
         """
         bill_path = directory / "bill.jsonl"
-        process, port = _spawn(bill_path, port, fsync)
-        return cls(process, port, bill_path, fsync)
+        process, port = _spawn(bill_path, port, fsync, others)
+        return cls(process, port, bill_path, fsync, others)
 
     def restart(self) -> None:
         """Start the bank again, after ``stop`` or ``kill``, on the same port and with the same bill."""
-        self._process, self.port = _spawn(self.bill_path, self.port, self._fsync)
+        self._process, self.port = _spawn(self.bill_path, self.port, self._fsync, self._others)
 
     @property
     def pid(self) -> int:
@@ -81,18 +89,17 @@ class Bank:
 
     def stop(self) -> None:
         """End the bank with SIGTERM. Does nothing to one that has ended."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
         self._reap()
 
     def kill(self) -> None:
         """End the bank with SIGKILL."""
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         self._reap()
 
     def _reap(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe:
-                pipe.close()
+        self._process.stdin.close()
+        self._process.stdout.close()
         self._process.wait(timeout=ADMIN_TIMEOUT_SECONDS)
 
     def complaints(self) -> str:
@@ -160,6 +167,14 @@ class Bank:
         """How the next calls are served, one after the other."""
         self._order({"next": behaviour, "count": count})
 
+    def order_tuning(self, **orders: Any) -> None:
+        """What its fine-tuning does wrong, see ``tuning.py``."""
+        self._ask("POST", "/bank/tuning", body=orders)
+
+    def order_batches(self, **orders: Any) -> None:
+        """What batches to come do wrong: see ``tests/bank/batches.py``. No arguments: nothing."""
+        self._ask("POST", "/bank/batches", body=orders)
+
     def clear(self) -> None:
         """Forget the orders and the requests that arrived. The bill stays."""
         self._ask("POST", "/bank/clear")
@@ -203,17 +218,20 @@ def _complaints_path(bill_path: Path) -> Path:
     return bill_path.with_suffix(".stderr")
 
 
-def _spawn(bill_path: Path, port: int, fsync: bool) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn(bill_path: Path, port: int, fsync: bool, others: Sequence[Path] = ()) -> tuple[Forked, int]:
     complaints = _complaints_path(bill_path)
-    command = [sys.executable, "-m", "tests.bank", "--port", str(port), "--bill", str(bill_path), "--end-with-stdin"]
+    arguments = ["--port", str(port), "--bill", str(bill_path.absolute()), "--end-with-stdin"]
+    for other in others:
+        arguments += ["--other", str(other.absolute())]
     if not fsync:
-        command.append("--no-fsync")
+        arguments.append("--no-fsync")
     with complaints.open("ab") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
-    assert process.stdout is not None
+        process = nursery().fork(arguments, stderr)
     ready = process.stdout.readline()
     if not ready:
-        process.communicate()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(ADMIN_TIMEOUT_SECONDS)
         raise RuntimeError(f"The bank did not come up: {complaints.read_text()}")
     return process, int(ready)
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from tests.bank.answers import Kind, error_body, model_body, models_body, read_ask
+from tests.bank.answers import Kind, error_body, model_body, models_body
+from tests.bank.batches import BankBatches
 from tests.bank.behaviour import Orders, parse_behaviour
-from tests.bank.bill import Bill, authorization_hash, summed_usage
+from tests.bank.bill import Bill, authorization_hash, read_bill, summed_usage
 from tests.bank.calls import refusal_of, refuse, serve_call
 from tests.bank.http import BadRequest, Connection, PeerGone, Reply, Request, WatchedReader
+from tests.bank.tuning import BankTunings
+from tests.bank.typed import read_any_ask
 
 KEPT_REQUESTS = 10_000
 BACKLOG = 1024
@@ -30,6 +33,8 @@ LLM_PATHS: dict[str, Kind] = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "completion",
     "/v1/embeddings": "embedding",
+    "/v1/messages": "messages",
+    "/v1/responses": "responses",
 }
 Admin = Callable[[Request, Reply], Awaitable[None]]
 
@@ -37,8 +42,12 @@ Admin = Callable[[Request, Reply], Awaitable[None]]
 class Server:
     """One bank: its bill, the orders it was given, and the connections it serves."""
 
-    def __init__(self, bill: Bill) -> None:
+    def __init__(self, bill: Bill, others: Sequence[Path] = ()) -> None:
         self._bill = bill
+        #: of banks that stand beside it: it tells what they have billed, too
+        self._others = others
+        self._batches = BankBatches(bill)
+        self._tunings = BankTunings(self._batches.files)
         self._orders = Orders()
         self._requests: deque[Request] = deque(maxlen=KEPT_REQUESTS)
         self._connections: set[Connection] = set()
@@ -52,8 +61,11 @@ class Server:
         self._admin: dict[tuple[str, str], Admin] = {
             ("GET", "/bank/bill"): self._show_bill,
             ("GET", "/bank/quiet"): self._wait_quiet,
+            ("GET", "/bank/metrics"): self._show_metrics,
             ("GET", "/bank/requests"): self._show_requests,
             ("POST", "/bank/fault"): self._order,
+            ("POST", "/bank/batches"): self._order_batches,
+            ("POST", "/bank/tuning"): self._order_tuning,
             ("POST", "/bank/clear"): self._clear,
             ("POST", "/bank/refuse"): self._refuse_connections,
             ("POST", "/bank/accept"): self._accept_connections,
@@ -134,6 +146,10 @@ class Server:
         kind = LLM_PATHS.get(request.path)
         if kind and request.method == "POST":
             await self._serve_llm(kind, request, connection, reply)
+        elif (request.path.startswith(("/v1/files", "/v1/batches")) and await self._batches.serve(request, reply)) or (
+            request.path.startswith("/v1/fine_tuning/jobs") and await self._tunings.serve(request, reply)
+        ):
+            pass
         elif admin := self._admin.get((request.method, request.path)):
             try:
                 await admin(request, reply)
@@ -150,12 +166,12 @@ class Server:
     # What a gateway calls
 
     async def _serve_llm(self, kind: Kind, request: Request, connection: Connection, reply: Reply) -> None:
-        authorization = authorization_hash(request.header("authorization"))
+        authorization = authorization_hash(request.header("authorization") or request.header("x-api-key"))
         call = self._bill.open(request.header("x-client-request-id"), "", authorization)
         try:
             body = _read_json(request)
             behaviour = self._orders.take(body.get("bank"))
-            ask = read_ask(kind, body, behaviour)
+            ask = read_any_ask(kind, body, behaviour)
             call.model = ask.model
         except BadRequest as wrong:
             self._bill.close(call, "refused")
@@ -182,7 +198,8 @@ class Server:
 
     async def _look_up(self, request: Request, reply: Reply) -> None:
         request_id = _query(request).get("request_id", "")
-        calls = self._bill.find(request_id)
+        calls = [*self._bill.find(request_id)]
+        calls += [call for path in self._others for call in read_bill(path) if call.request_id == request_id]
         if not calls:
             message = f"No call with the id {request_id!r} has arrived."
             await reply.send_json(404, error_body(message, "invalid_request_error", code="call_not_found"))
@@ -197,6 +214,11 @@ class Server:
     async def _show_bill(self, request: Request, reply: Reply) -> None:
         await self._bill.commit()
         await reply.send_json(200, [asdict(call) for call in self._bill])
+
+    async def _show_metrics(self, request: Request, reply: Reply) -> None:
+        """What is under way, as llama.cpp tells Prometheus."""
+        text = f"llamacpp:requests_processing {len(self._in_progress)}\n"
+        await reply.send(200, text.encode(), "text/plain")
 
     async def _show_requests(self, request: Request, reply: Reply) -> None:
         arrived = [
@@ -249,6 +271,15 @@ class Server:
             self._orders.queue.extend([body["next"]] * count)
         await reply.send_json(200, {"default": self._orders.default, "queued": len(self._orders.queue)})
 
+    async def _order_tuning(self, request: Request, reply: Reply) -> None:
+        self._tunings.orders = _read_json(request)
+        await reply.send_json(200, {})
+
+    async def _order_batches(self, request: Request, reply: Reply) -> None:
+        """What batches to come do wrong: see ``tests/bank/batches.py``."""
+        self._batches.orders = _read_json(request)
+        await reply.send_json(200, {})
+
     async def _clear(self, request: Request, reply: Reply) -> None:
         """Forget every order and every request that arrived. The bill stays: nothing removes from it."""
         self._orders = Orders()
@@ -289,7 +320,15 @@ def _wrong(wrong: BadRequest) -> dict[str, Any]:
     return error_body(wrong.message, "invalid_request_error", param=wrong.param)
 
 
-async def serve(bill_path: Path, *, port: int, port_file: Path | None, fsync: bool, ends_with_stdin: bool) -> None:
+async def serve(
+    bill_path: Path,
+    *,
+    port: int,
+    port_file: Path | None,
+    fsync: bool,
+    ends_with_stdin: bool,
+    others: Sequence[Path] = (),
+) -> None:
     """Serve until SIGTERM or SIGINT, or until the process that holds our standard input is gone."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -297,7 +336,7 @@ async def serve(bill_path: Path, *, port: int, port_file: Path | None, fsync: bo
         loop.add_signal_handler(number, ended.set)
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), ended.set)
-    server = Server(Bill(bill_path, fsync=fsync))
+    server = Server(Bill(bill_path, fsync=fsync), others)
     await server.listen(port)
     if port_file:
         port_file.write_text(f"{server.port}\n")

@@ -5,16 +5,20 @@ import re
 import orjson
 
 DONE = b"data: [DONE]\n\n"
+#: an event that says of what type it is has the type's name before it
+_TYPE = re.compile(rb'\{"type":"([a-z_.]+)"')
 COMMENT = b": keep-alive\n\n"
 
 
 def frame(payload: bytes, faults: frozenset[str]) -> bytes:
     """One event, in the style that the faults ask for. JSON of ours holds no raw line break, so the styles are safe."""
+    kind = _TYPE.match(payload)
+    name = b"event: " + kind[1] + b"\n" if kind else b""
     if "multi_line" in faults:
         lines = orjson.dumps(orjson.loads(payload), option=orjson.OPT_INDENT_2).split(b"\n")
-        event = b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+        event = name + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
     else:
-        event = b"data: " + payload + b"\n\n"
+        event = name + b"data: " + payload + b"\n\n"
     return finish_lines(COMMENT + event + b":\n" if "comments" in faults else event, faults)
 
 

@@ -17,7 +17,7 @@ import quicktok
 
 from tests.bank import Bank, BilledCall, TokenTotals, answer_text, authorization_hash
 from tests.bank.bill import Bill, read_bill
-from tests.bank.client import ROOT
+from tests.bank.nursery import ROOT
 from tests.bank.raw import RawConnection, call, chat, post_bytes
 
 ADA = authorization_hash("Bearer ada")

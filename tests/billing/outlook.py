@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from billing.models import Anomaly, Forecast
+from billing.spend.models import Anomaly, Forecast
 from tenants.access import org_scope
 from tests.billing.ledger import NOW
 from tests.world import Tenant

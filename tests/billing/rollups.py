@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billing.filters import LedgerFilters
-from billing.selectors import Spend, Totals, find_spend
-from billing.selectors.spend import ask_spend
-from billing.selectors.spend import read_spend as make_spend
-from billing.selectors.sums import add_up
+from billing.spend.filters import LedgerFilters
+from billing.spend.selectors import Spend, Totals, find_spend
+from billing.spend.selectors.spend import ask_spend
+from billing.spend.selectors.spend import read_spend as make_spend
+from billing.spend.selectors.sums import add_up
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tests.world import Tenant

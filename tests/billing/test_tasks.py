@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from billing import tasks
-from billing.models import Forecast
+from billing.spend.models import Forecast
 from costhub.celery import app
 from tenants.access import Actor, org_scope
 from tests.world import World

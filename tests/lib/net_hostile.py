@@ -1,6 +1,7 @@
 """URLs that try to leave the open internet, each with the error that must stop it. ``{port}`` is a listening
 canary's."""
 
+from ipaddress import IPv4Address
 from typing import Final
 
 from costhub.lib.errors import AppError, InvalidField
@@ -275,9 +276,45 @@ NO_ADDRESS: Final = [
     "http://missing.test:{port}/",
 ]
 
+#: where credentials and other people's machines are, each dressed up in every way below
+_INSIDE: Final = ("169.254.169.254", "10.0.0.1", "192.168.1.1", "172.17.0.1", "168.63.129.16", "100.100.100.200")
+
+
+def _misspell(text: str) -> list[str]:
+    """An IPv4 address as C and browsers read it, and nobody writes it."""
+    number, parts = int(IPv4Address(text)), text.split(".")
+    return [
+        str(number),
+        hex(number),
+        f"0{number:o}",
+        ".".join(hex(int(part)) for part in parts),
+        ".".join(f"0{int(part):o}" for part in parts),
+        f"{parts[0]}.{number & 0xFF_FFFF}",
+        f"{text}.",
+        text.replace(".", "\u3002"),
+        "".join(chr(ord(character) + 0xFEE0) if character.isdigit() else character for character in text),
+    ]
+
+
+def _disguise(text: str) -> list[str]:
+    """An IPv4 address inside an IPv6 address."""
+    high, low = divmod(int(IPv4Address(text)), 1 << 16)
+    return [
+        text,
+        f"[::ffff:{text}]",
+        f"[::{text}]",
+        f"[64:ff9b::{high:x}:{low:x}]",
+        f"[2002:{high:x}:{low:x}::1]",
+        f"[2606:4700::5efe:{text}]",
+    ]
+
+
+MISSPELT: Final = [f"https://{host}:{{port}}/" for inside in _INSIDE for host in _misspell(inside)]
+DISGUISED: Final = [f"https://{host}:{{port}}/" for inside in _INSIDE for host in _disguise(inside)]
+
 HOSTILE: Final[list[tuple[str, type[AppError]]]] = [
-    *((url, InvalidField) for url in (*UNREADABLE, *PLAIN_HTTP)),
-    *((url, BlockedAddress) for url in BLOCKED),
+    *((url, InvalidField) for url in dict.fromkeys((*UNREADABLE, *MISSPELT, *PLAIN_HTTP))),
+    *((url, BlockedAddress) for url in dict.fromkeys((*BLOCKED, *DISGUISED))),
     *((url, Unresolvable) for url in NO_ADDRESS),
 ]
 

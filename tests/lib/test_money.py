@@ -41,7 +41,22 @@ def test_amounts_are_read_as_they_are_typed(typed: str | int | Decimal, nanos: i
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "ten", "NaN", "Infinity", "-inf", "0.0000000001", "1e13", "1,5", "1e999999", "1e-999999"]
+    "typed",
+    [
+        "",
+        "ten",
+        "NaN",
+        "Infinity",
+        "-inf",
+        "0.0000000001",
+        "1e13",
+        "1,5",
+        "1e999999",
+        "1e-999999",
+        "1e999999999",
+        "-1e999999999",
+        "1e-999999999",
+    ],
 )
 def test_what_is_no_amount_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match=r"USD|amount|money|nano-dollar"):
@@ -92,6 +107,8 @@ def test_rounding_a_sum_once_never_costs_more_than_rounding_its_parts(parts: lis
         (10_000_000, "$0.01"),
         (1_234_500_000_000, "$1,234.50"),
         (-1_500_000_000, "-$1.50"),
+        (-10_000_000, "-$0.01"),
+        (-1, "> -$0.01"),
         (MAX_LIMIT_NANOS, "$9,000,000.00"),
     ],
 )

@@ -230,6 +230,31 @@ class TestFetch:
             answer = await asyncio.to_thread(gate.fetch_now, "GET", f"http://127.0.0.1:{hook.port}/")
         assert (answer.status, answer.body) == (200, b"ok")
 
+    async def test_a_line_keeps_its_connection_to_one_origin_and_trusts_its_pin(self) -> None:
+        async with serve() as often, serve() as once:
+            resolver = Answers(("127.0.0.1",))
+            gate = Gate([LOOPBACK], resolver)
+
+            def talk() -> list[int]:
+                with gate.keep_open() as line:
+                    ports = (often.port, often.port, once.port, often.port, once.port)
+                    return [line.fetch_now("GET", f"http://kept.test:{port}/").status for port in ports]
+
+            assert await asyncio.to_thread(talk) == [200] * 5
+            # Another origin's calls are on their own, each resolved anew.
+            assert (often.connections, once.connections) == (1, 2)
+            assert len(resolver.asked) == 3
+
+    async def test_a_line_leads_to_no_blocked_address(self) -> None:
+        def talk(url: str) -> None:
+            with Gate().keep_open() as line:
+                line.fetch_now("GET", url)
+
+        with open_canary() as canary:
+            with pytest.raises(BlockedAddress):
+                await asyncio.to_thread(talk, f"http://127.0.0.1:{canary.port}/")
+            assert canary.arrivals() == 0
+
     async def test_each_connection_is_resolved_vetted_and_pinned(self) -> None:
         async with serve() as hook:
             with open_canary("127.0.0.2", hook.port) as canary:

@@ -1,5 +1,6 @@
-"""Connections that a thread leaves to the next one."""
+"""Connections that a thread leaves to the next one, to processes that give way as it does."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -112,3 +113,30 @@ def test_a_thread_that_comes_back_for_its_own_leaves_none(open_one: Open) -> Non
     one.settings_dict = one.settings_dict | {"IDLE_SECONDS": 0}
     leave(one)
     assert idle() == []
+
+
+@pytest.mark.parametrize(("is_near", "gives_way"), [(True, True), (False, False)])
+def test_its_process_gives_way_as_ours_does_where_it_is_near(
+    open_one: Open, monkeypatch: pytest.MonkeyPatch, is_near: bool, gives_way: bool
+) -> None:
+    usual = os.getpriority(os.PRIO_PROCESS, backend_of(open_one()))
+    monkeypatch.setattr(base, "_niceness", lambda: 19)
+    wrapper = cast("DatabaseWrapper", connections.create_connection("default"))
+    wrapper.settings_dict = wrapper.settings_dict | {"IS_NEAR": is_near}
+    wrapper.ensure_connection()
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, backend_of(wrapper)) == (19 if gives_way else usual)
+    finally:
+        wrapper.close()
+
+
+def test_somebody_elses_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(which: int, pid: int, niceness: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(base, "_niceness", lambda: 19)
+    monkeypatch.setattr(os, "setpriority", refuse)
+    wrapper = cast("DatabaseWrapper", connections.create_connection("default"))
+    wrapper.settings_dict = wrapper.settings_dict | {"IS_NEAR": True}
+    wrapper.ensure_connection()
+    wrapper.close()

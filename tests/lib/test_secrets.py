@@ -9,17 +9,22 @@ from costhub.lib.secrets import (
     API_KEY,
     PLATFORM_TOKEN,
     PREFIX_CHARACTERS,
+    MasterKeys,
     UnusableCredential,
     digest_of,
     fingerprint,
     is_well_formed,
     make_data_key,
     make_secret,
+    open_own,
+    reseal_data_key,
+    reseal_own,
     seal,
+    seal_own,
     unseal,
 )
 
-PEPPER, MASTER = b"p" * 32, b"m" * 32
+PEPPER, MASTER = b"p" * 32, MasterKeys(b"m" * 32)
 ACME, MALLCORP = "0f0e1c7e-0000-4000-8000-00000000000a", "0f0e1c7e-0000-4000-8000-00000000000b"
 ORIGIN = "https://llm.acme.example:443"
 
@@ -80,7 +85,7 @@ class TestSealing:
             (MASTER, theirs, ACME, ORIGIN),
             (MASTER, key, ACME, "https://evil.example:443"),
             (MASTER, key, ACME, "http://llm.acme.example:443"),
-            (b"n" * 32, key, ACME, ORIGIN),
+            (MasterKeys(b"n" * 32), key, ACME, ORIGIN),
         ):
             with pytest.raises(UnusableCredential, match="enter it again"):
                 unseal(master, data_key, org_id=org_id, origin=origin, sealed=sealed)
@@ -99,6 +104,40 @@ class TestSealing:
     def test_a_torn_one_stays_closed(self, sealed: bytes) -> None:
         with pytest.raises(UnusableCredential):
             unseal(MASTER, make_data_key(MASTER, ACME), org_id=ACME, origin=ORIGIN, sealed=sealed)
+
+
+class TestRotation:
+    old, new = MasterKeys(b"o" * 32), MasterKeys(b"n" * 32)
+    both = MasterKeys(b"n" * 32, (b"x" * 32, b"o" * 32))
+
+    def test_a_data_key_moves_and_what_it_has_sealed_stays(self) -> None:
+        key = make_data_key(self.old, ACME)
+        sealed = seal(self.old, key, org_id=ACME, origin=ORIGIN, text="sk-secret")
+        assert unseal(self.both, key, org_id=ACME, origin=ORIGIN, sealed=sealed) == "sk-secret"
+        moved = reseal_data_key(self.both, key, ACME)
+        assert moved is not None
+        assert unseal(self.new, moved, org_id=ACME, origin=ORIGIN, sealed=sealed) == "sk-secret"
+        assert reseal_data_key(self.both, moved, ACME) is None
+        for master, data_key in ((self.new, key), (self.old, moved)):
+            with pytest.raises(UnusableCredential):
+                unseal(master, data_key, org_id=ACME, origin=ORIGIN, sealed=sealed)
+
+    def test_a_data_key_of_another_organisation_does_not_move(self) -> None:
+        with pytest.raises(UnusableCredential):
+            reseal_data_key(self.both, make_data_key(self.old, ACME), MALLCORP)
+
+    def test_secrets_of_nobodys_organisation_move_too(self) -> None:
+        sealed = seal_own(self.old, "second-factor", "seed")
+        assert open_own(self.both, "second-factor", sealed) == "seed"
+        moved = reseal_own(self.both, "second-factor", sealed)
+        assert moved is not None
+        assert open_own(self.new, "second-factor", moved) == "seed"
+        assert reseal_own(self.both, "second-factor", moved) is None
+        with pytest.raises(UnusableCredential):
+            open_own(self.new, "second-factor", sealed)
+
+    def test_keys_do_not_show_themselves(self) -> None:
+        assert "nnn" not in repr(self.both)
 
 
 def crc_in_base_62(text: str) -> str:

@@ -4,16 +4,20 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
+import orjson
 import time_machine
 from django.db import connections
 
 from costhub.lib import clock, keyspace
+from costhub.lib.net import gate_from_settings
 from costhub.lib.redis import client
 from proxy import tasks
-from proxy.edges import recount
+from proxy.ledger import bill_corrections, recount
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
+from tenants.models import Organization
 from tests.bank import Bank
 from tests.world import Tenant
 
@@ -33,10 +37,24 @@ class Books:
 
 
 def close_the_day(tenant: Tenant) -> None:
-    """Let every job run until there is nothing left to do, as if all leases had ended."""
+    """Let every job run until there is nothing left to do, as if all leases had ended.
+
+    A run of the corrections gives an organisation five seconds, and an upstream that is slow to answer the next run's
+    time: on a busy machine there are more of them.
+    """
     settle_the_dead()
-    tasks.correct_estimates()
-    tasks.drain_ledger()
+    gate, idle = gate_from_settings(), 0
+    while idle < 2:
+        idle = 0 if bill_corrections.correct_estimates(tenant.org_id, gate) else idle + 1
+        # what is not in the ledger yet would be corrected again
+        tasks.drain_ledger()
+
+
+def open_holds(org: Organization) -> list[str]:
+    """The ids of the organisation's holds: a shard is shared, and another one's batch may hold money for a day."""
+    ids = cast("list[bytes]", client().zrange(keyspace.leases_key(org.shard), 0, -1))
+    rows = {id_.decode(): client().hget(keyspace.hold_key(org.shard, id_.decode()), "row") for id_ in ids}
+    return [id_ for id_, row in rows.items() if row and orjson.loads(cast("bytes", row))["org_id"] == str(org.pk)]
 
 
 def settle_the_dead() -> None:
@@ -83,7 +101,7 @@ def assert_balanced(tenant: Tenant, bank: Bank, *, input_price: str = "0.15", ou
     assert differing == {}, f"{len(differing)} calls differ (billed, ledger): {dict(list(differing.items())[:5])}"
     assert sum(books.ledger.values()) == sum(books.billed.values())
     assert set(books.rows_per_call.values()) <= {1}
-    assert client().zcard(keyspace.leases_key(tenant.org.shard)) == 0
+    assert open_holds(tenant.org) == []
     assert recount.find_drift(tenant.org.shard) == []
     for row in books.rows:
         assert row.list_cost - row.effective_cost == sum(row.savings.values())

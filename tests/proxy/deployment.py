@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +16,18 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 3
+#: a twentieth of a second each, and more: on a busy machine imports take their time
+START_TRIES = 4_000
+#: For clients that speak plain HTTP to loopback: reading the machine's certificates for each of them would take longer
+#: than its calls.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+PATIENT = {
+    "COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8",
+    "COSTHUB_GOVERNANCE_TIMEOUT_MS": "10000",
+    "PYTHONWARNINGS": "",
+    # Reading one takes a process half a second: those tests that count have it read.
+    "COSTHUB_VOCABULARIES": "",
+}
 
 
 class Deployment:
@@ -42,6 +55,21 @@ class Deployment:
                 if "--multiprocessing-fork" in child.cmdline():
                     found.append(child.pid)
         return found
+
+    def wait_until_it_answers(self) -> None:
+        """Return when a worker takes requests. Raises AssertionError with the log when none ever does."""
+        pause = threading.Event()
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=5) as http:
+            for _ in range(START_TRIES):
+                if self._process.poll() is not None:
+                    break
+                try:
+                    # Who asks the pages has a worker import all of them.
+                    http.get(f"{self.base_url}/models")
+                    return
+                except httpx2.TransportError:
+                    pause.wait(0.05)
+        raise AssertionError(f"the proxy did not start:\n{self.log.read_text()}")
 
     def kill_worker(self) -> int:
         """kill -9 of the busiest worker; another is started."""
@@ -95,7 +123,8 @@ def deploy(
 ) -> Iterator[Deployment]:
     """Start proxy processes and wait until one answers. ``environment`` goes over the test run's own.
 
-    Loopback is on the operator's list of networks, because the bank lives there.
+    Loopback is on the operator's list of networks, because the bank lives there. Valkey may take its time: how fast a
+    busy machine is says nothing about the product.
     """
     port = port or free_port()
     log = directory / f"proxy-{port}.log"
@@ -106,27 +135,13 @@ def deploy(
                 *("--app", app),
             ],
             cwd=ROOT,
-            env=os.environ | {"COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8", "PYTHONWARNINGS": ""} | environment,
+            env=os.environ | PATIENT | environment,
             stdout=sink,
             stderr=sink,
         )
     deployment = Deployment(process, port, log)
     try:
-        _wait_until_it_answers(deployment, process)
+        deployment.wait_until_it_answers()
         yield deployment
     finally:
         deployment.stop()
-
-
-def _wait_until_it_answers(deployment: Deployment, process: subprocess.Popen[bytes]) -> None:
-    pause = threading.Event()
-    with httpx2.Client(trust_env=False, timeout=5) as http:
-        for _ in range(600):
-            if process.poll() is not None:
-                break
-            try:
-                if http.get(f"{deployment.root_url}/healthz").status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pause.wait(0.05)
-    raise AssertionError(f"the proxy did not start:\n{deployment.log.read_text()}")

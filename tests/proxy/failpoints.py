@@ -1,15 +1,24 @@
-"""Where a process may be killed on the money path, and the tenant whose calls are on it."""
+"""Where a process may be killed on the money path, the tenant whose calls are on it, and a worker that dies when a
+test says so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
 from tests.bank import Bank
+from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_budget, make_catalog
 
 #: many at once: a death takes them all, and the process that follows takes seconds to start
 CALLS = 40
 CLIENTS = 16
+
+APP = "tests.proxy.armed:application"
 
 IN_THE_PROXY = (
     "before_reserve",
@@ -33,9 +42,11 @@ IN_THE_JOBS = {
     "correct_asked": "correct_estimates",
     "correct_posted": "correct_estimates",
 }
-#: off the money path: tests/billing/test_sender.py, tests/billing/test_rollups.py
+#: tests/proxy/batches/test_dying_workers.py
+IN_BATCHES = ("line_answered", "line_saved", "batch_written", "batch_settled")
+#: off the money path: tests/billing/alerts/test_sender.py, tests/billing/spend/test_rollups.py
 IN_BILLING = ("delivery_taken", "delivery_sent", "rollup_computed")
-#: tests/proxy/edges/test_retention.py
+#: tests/proxy/ledger/test_retention.py
 IN_RETENTION = ("month_carried", "month_dropped")
 
 
@@ -48,3 +59,24 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
         update_upstream(actor=acme.owner, upstream=catalog.upstream, bill_path="/costhub/bill")
     make_budget(acme, "100.00")
     return acme
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """One worker, and one more whenever it has died."""
+
+    proxy: Deployment
+    order: Path
+
+    def dies_at(self, place: str, visit: int) -> None:
+        """The next one dies there at its so many-th visit, counted from its next request on."""
+        self.proxy.wait_until_it_answers()
+        self.order.write_text(f"{place}:{visit}")
+
+
+@contextmanager
+def deploy_mortal(directory: Path) -> Iterator[Mortal]:
+    """Processes whose one worker can be told where to die."""
+    order = directory / "dies-at"
+    with deploy(directory, app=APP, TEST_FAILPOINT=str(order)) as proxy:
+        yield Mortal(proxy, order)

@@ -8,7 +8,11 @@ from typing import Any
 
 import httpx2
 
+from tests.proxy.deployment import NO_TLS
+
 Body = dict[str, Any]
+
+CHAT = "/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ async def call_all(
     bodies: Iterator[Body],
     *,
     clients: int,
+    path: str = CHAT,
     leave_after: Callable[[int], int | None] = lambda _: None,
     on_end: Callable[[int], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -54,22 +59,22 @@ async def call_all(
     limits = httpx2.Limits(max_connections=clients)
     headers = {"authorization": f"Bearer {api_key}"}
     async with httpx2.AsyncClient(
-        base_url=base_url, headers=headers, limits=limits, timeout=60, trust_env=False
+        base_url=base_url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=NO_TLS
     ) as http:
 
         async def work() -> None:
             for number, body in numbered:
-                outcomes.append(await call_once(http, body, leave_after(number)))
+                outcomes.append(await call_once(http, body, leave_after(number), path))
                 on_end(len(outcomes))
 
         await asyncio.gather(*(work() for _ in range(clients)))
     return outcomes
 
 
-async def call_once(http: httpx2.AsyncClient, body: Body, leave_after: int | None = None) -> Outcome:
+async def call_once(http: httpx2.AsyncClient, body: Body, leave_after: int | None = None, path: str = CHAT) -> Outcome:
     """One call, read to its end or to the byte at which its caller loses interest."""
     try:
-        async with http.stream("POST", "/chat/completions", json=body) as answer:
+        async with http.stream("POST", path, json=body) as answer:
             request_id = answer.headers.get("x-request-id", "")
             received = b""
             try:

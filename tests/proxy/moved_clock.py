@@ -2,7 +2,8 @@
 much.
 
 The file that ``TEST_CLOCK_AHEAD`` names says so, in milliseconds, as soon as it is there: how long a process takes to
-start does not count. The product has one reader of the clock, and that one is moved.
+start does not count. The product has one reader of the clock, and that one is moved; with ``TEST_DURATIONS_TOO``, so
+are durations: as if nothing had happened for as long.
 """
 
 import os
@@ -31,6 +32,9 @@ class Mover:
             now, now_ms = clock.now, clock.now_ms
             patch.object(clock, "now", lambda: now() + timedelta(milliseconds=ahead_ms)).start()
             patch.object(clock, "now_ms", lambda: now_ms() + ahead_ms).start()
+            if "TEST_DURATIONS_TOO" in os.environ:
+                monotonic_ns = clock.monotonic_ns
+                patch.object(clock, "monotonic_ns", lambda: monotonic_ns() + ahead_ms * 1_000_000).start()
 
 
 mover = Mover(Path(os.environ["TEST_CLOCK_AHEAD"]))

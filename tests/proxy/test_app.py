@@ -2,74 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from dataclasses import replace
+from typing import cast
+from uuid import uuid4
 
-import orjson
 import pytest
-from django.conf import settings
-from django.db import connections
+from pytest_django import Settings
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
-from costhub.lib.secrets import digest_of
-from proxy.app import App
-from proxy.edges.drain import read_events
-from tenants.selectors import load_key_snapshot, load_org_snapshot
-from tenants.snapshots import OrgSnapshot
+from proxy.edges import counting
+from tenants.access import org_scope
+from tenants.actions.keys import revoke_key, update_key
+from tenants.actions.stops import set_stopped
+from tenants.snapshots import CachePolicySnapshot, EndpointSnapshot, OrgSnapshot
 from tests.bank import Bank, answer_text
+from tests.proxy.edges.threads import in_thread
+from tests.proxy.in_process import chat, converse, events_of, make_known, running, send_to, serve
 from tests.world import Tenant, World, make_catalog
-
-CHAT: Final = "/v1/chat/completions"
-Message = dict[str, Any]
-
-
-@dataclass
-class Conversation:
-    """One request, and what the application sends for it."""
-
-    scope: dict[str, Any]
-    incoming: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
-    sent: list[Message] = field(default_factory=list)
-    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
-        self.has_begun.set()
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {name.decode(): value.decode() for name, value in self.sent[0]["headers"]}
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message["body"] for message in self.sent[1:])
-
-
-def converse(key: str, body: Any = None, *, path: str = CHAT, method: str = "POST", **headers: str) -> Conversation:
-    """A request whose body is there; the caller stays until told otherwise."""
-    raw = orjson.dumps(body) if body is not None else b""
-    sent = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    scope = {
-        "type": "http",
-        "path": path,
-        "method": method,
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
-    }
-    conversation = Conversation(scope)
-    conversation.incoming.put_nowait({"type": "http.request", "body": raw, "more_body": False})
-    return conversation
-
-
-def chat(**fields: Any) -> dict[str, Any]:
-    return {"model": "small", "messages": [{"role": "user", "content": "Hi there"}], **fields}
 
 
 @pytest.fixture
@@ -77,46 +27,8 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
     """Acme with a model at the bank known to Valkey as a proxy would make it known."""
     acme = committed_world.acme
     make_catalog(acme, base_url=bank.base_url)
-    digest = digest_of(acme.api_key, settings.KEY_PEPPER)
-    key, org = load_key_snapshot(digest), load_org_snapshot(acme.org_id)
-    assert key is not None
-    assert org is not None
-    client().set(keyspace.key_snapshot_key(digest), key.to_json())
-    client().set(keyspace.org_snapshot_key(org.id), org.to_json())
-    # Its shard is whole: nothing has to be counted anew from the database.
-    client().set(keyspace.epoch_key(org.shard), "1")
-    connections.close_all()
+    make_known(acme)
     return acme
-
-
-def send_to(tenant: Tenant, base_url: str) -> None:
-    """Have the tenant's calls go elsewhere."""
-    name = keyspace.org_snapshot_key(tenant.org_id)
-    org = OrgSnapshot.from_json(cast("bytes", client().get(name)))
-    upstreams = {key: replace(one, base_url=base_url, credential=None) for key, one in org.upstreams.items()}
-    client().set(name, replace(org, upstreams=upstreams).to_json())
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[App]:
-    """The application, opened; when the block ends every entry of it is written."""
-    app = App()
-    await app.open()
-    try:
-        yield app
-    finally:
-        await app.close()
-
-
-async def serve(app: App, conversation: Conversation) -> Conversation:
-    await app(conversation.scope, conversation.incoming.get, conversation.send)
-    return conversation
-
-
-def events_of(tenant: Tenant) -> list[dict[str, Any]]:
-    """The ledger events of a tenant that nobody has drained."""
-    events = [orjson.loads(fields[b"e"]) for _, fields in read_events(keyspace.shard_of(tenant.org_id))]
-    return [event for event in events if event["org_id"] == tenant.org_id]
 
 
 async def test_a_call_is_answered_paid_and_written_down(acme: Tenant) -> None:
@@ -138,6 +50,68 @@ async def test_the_same_call_again_is_not_paid_again(acme: Tenant) -> None:
         assert first.body == second.body
         assert second.headers["x-costhub-replayed"] == "true"
     assert [row["effective_cost"] for row in events_of(acme)] == [8_400, 0]
+
+
+async def test_an_estimate_covers_the_write_into_a_providers_cache_that_a_policy_asks_for(acme: Tenant) -> None:
+    name = keyspace.org_snapshot_key(acme.org_id)
+    org = OrgSnapshot.from_json(cast("bytes", client().get(name)))
+    price = org.models["small"].prices[0]
+    dear = replace(org.models["small"], prices=(replace(price, rates=price.rates._replace(cache_write_1h=1_000_000)),))
+    policy = CachePolicySnapshot("", "off", "off", 60, 0, 0, "project", marks_prompts=True)
+    told = []
+    for policies in ((), (policy,)):
+        client().set(name, replace(org, models={"small": dear}, cache_policies=policies).to_json())
+        async with running() as app:
+            answer = await serve(app, converse(acme.api_key, chat(max_tokens=1), path="/v1/costhub/estimate"))
+        said = json.loads(answer.body)
+        told.append((said["min_cost"], said["input_tokens"]))
+    # 87 tokens at 0.15 or at 1 USD a million
+    assert told == [("0.000013050", 87), ("0.000087000", 87)]
+
+
+async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(acme: Tenant) -> None:
+    name = keyspace.org_snapshot_key(acme.org_id)
+    org = OrgSnapshot.from_json(cast("bytes", client().get(name)))
+    client().set(name, replace(org, answers_kept_hours=1).to_json())
+    async with running() as app:
+        answer = await serve(app, converse(acme.api_key, chat(store=True, metadata={"about": "\0"})))
+    assert answer.status == 200
+    (row,) = events_of(acme)
+    assert (row["status"], row["effective_cost"]) == (200, 8_400)
+
+
+PAGE = "https://app.example.org"
+
+
+async def test_a_page_of_an_allowed_origin_may_ask_and_call(acme: Tenant, settings: Settings) -> None:
+    settings.CORS_ORIGINS = frozenset({PAGE})
+    asks = {"access_control_request_method": "POST", "access_control_request_headers": "authorization,content-type"}
+    async with running() as app:
+        preflight = await serve(app, converse("none", method="OPTIONS", origin=PAGE, **asks))
+        assert preflight.status == 204
+        assert preflight.headers["access-control-allow-origin"] == PAGE
+        assert preflight.headers["access-control-allow-headers"] == "authorization,content-type"
+        for body in (chat(), chat(stream=True), chat(n=0)):
+            answer = await serve(app, converse(acme.api_key, body, origin=PAGE))
+            assert answer.headers["access-control-allow-origin"] == PAGE, body
+            assert answer.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("origins", "headers"),
+    [(set(), {"origin": PAGE}), ({PAGE}, {"origin": "https://evil.example"}), ({PAGE}, {})],
+    ids=["none is allowed", "another is", "no page asks"],
+)
+async def test_no_other_page_is_told_anything(
+    acme: Tenant, settings: Settings, origins: set[str], headers: dict[str, str]
+) -> None:
+    settings.CORS_ORIGINS = frozenset(origins)
+    async with running() as app:
+        preflight = await serve(app, converse("none", method="OPTIONS", **headers))
+        assert (preflight.status, preflight.headers["allow"]) == (405, "POST")
+        answer = await serve(app, converse(acme.api_key, chat(), **headers))
+        assert answer.status == 200
+        assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 async def test_a_refusal_is_written_down_at_nothing(acme: Tenant) -> None:
@@ -170,14 +144,100 @@ async def test_a_caller_who_leaves_ends_the_call(acme: Tenant, bank: Bank) -> No
     await asyncio.to_thread(bank.wait_quiet)
 
 
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ("revoked", 401, "invalid_api_key"),
+        ("expired", 401, "invalid_api_key"),
+        ("stopped", 403, "emergency_stop"),
+        ("another address", 403, "address_not_allowed"),
+    ],
+)
+async def test_what_happens_while_a_body_comes_holds_its_call_too(
+    acme: Tenant, change: str, status: int, code: str
+) -> None:
+    """The key was good when the head came, and its body took its time."""
+
+    def act() -> None:
+        with org_scope(acme.org_id):
+            match change:
+                case "revoked":
+                    revoke_key(actor=acme.owner, key=acme.key)
+                case "stopped":
+                    set_stopped(actor=acme.owner, target=acme.key, is_stopped=True)
+                case "another address":
+                    update_key(actor=acme.owner, key=acme.key, addresses=["10.9.0.0/16"])
+
+    slow = converse(acme.api_key, chat())
+    raw = slow.incoming.get_nowait()["body"]
+    slow.incoming.put_nowait({"type": "http.request", "body": raw[:20], "more_body": True})
+    async with running() as app:
+        serving = asyncio.create_task(serve(app, slow))
+        while not slow.incoming.empty():
+            await asyncio.sleep(0)
+        if change == "expired":
+            # Nobody tells of that: the key in memory is looked at.
+            assert app._edges is not None
+            known = app._edges.catalog._keys
+            for digest, key in known.items():
+                known.replace(digest, replace(key, expires_at_ms=1))
+        else:
+            await in_thread(act)
+        while (await serve(app, converse(acme.api_key, chat()))).status == 200:
+            pass
+        slow.incoming.put_nowait({"type": "http.request", "body": raw[20:], "more_body": False})
+        await serving
+    (row,) = [event for event in events_of(acme) if event["id"] == slow.headers["x-request-id"]]
+    assert (slow.status, json.loads(slow.body)["error"]["code"]) == (status, code)
+    assert (row["status"], row["effective_cost"]) == (status, 0)
+
+
+async def test_endpoints_that_are_not_reached_are_no_retries(acme: Tenant, bank: Bank) -> None:
+    name = keyspace.org_snapshot_key(acme.org_id)
+    org = OrgSnapshot.from_json(cast("bytes", client().get(name)))
+    gone = [f"http://127.0.0.1:{port}" for port in (1, 2)]
+    servers = tuple(EndpointSnapshot(str(uuid4()), f"{origin}/v1", origin, None, 1) for origin in gone)
+    upstreams = {key: replace(one, endpoints=servers, max_retries=1) for key, one in org.upstreams.items()}
+    client().set(name, replace(org, upstreams=upstreams).to_json())
+    bank.queue(fault="http_error", status=503)
+    async with running() as app:
+        assert (await serve(app, converse(acme.api_key, chat()))).status == 200
+    (row,) = events_of(acme)
+    assert [attempt["status"] for attempt in row["attempts"]] == [0, 0, 503, 200]
+    assert {attempt.get("endpoint_id", "") for attempt in row["attempts"]} == {"", *(server.id for server in servers)}
+
+
 async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """An upstream that answers everything with a 429, to be tried again after \u00b2 seconds."""
-    await reader.readuntil(b"}]}")
+    await reader.readuntil(b"false}")
     writer.write(
         b"HTTP/1.1 429 Too Many Requests\r\nretry-after: \xb2\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
     )
     writer.close()
     await writer.wait_closed()
+
+
+async def answer_at_length(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An upstream that writes 200,000 words, a token each, and reports no usage."""
+    await reader.readuntil(b"false}")
+    choice = {"index": 0, "message": {"role": "assistant", "content": "word " * 200_000}, "finish_reason": "stop"}
+    body = json.dumps({"model": "small", "choices": [choice]}).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_megabyte_without_a_report_is_counted(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "DEADLINE_SECONDS", 60)  # however busy the machine is
+    server = await asyncio.start_server(answer_at_length, "127.0.0.1", 0)
+    async with server, running() as app:
+        send_to(acme, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", tokenizer="o200k_base")
+        answer = await serve(app, converse(acme.api_key, chat()))
+    assert answer.status == 200
+    (row,) = events_of(acme)
+    assert row["attempts"][0]["certainty"] == "counted"
+    assert 200_000 <= row["output_tokens"] <= 200_001
 
 
 async def test_a_pause_that_is_no_number_is_not_believed(acme: Tenant) -> None:
@@ -196,7 +256,7 @@ async def test_a_stream_ends_with_its_cost_and_done(acme: Tenant) -> None:
     async with running() as app:
         answer = await serve(app, converse(acme.api_key, chat(stream=True)))
         assert answer.headers["content-type"] == "text/event-stream"
-        assert answer.body.endswith(b"\n\ndata: [DONE]\n\n")
+        assert answer.body.endswith(b"\ndata: [DONE]\n\n")
         assert b": x-costhub-cost: 0.000008400\n" in answer.body
         assert [message["more_body"] for message in answer.sent[1:]][-1] is False
 

@@ -4,7 +4,9 @@ After every case: the exact status, OpenAI's error shape, no secret and no trace
 left behind, the ledger rows that the contract promises, and nothing at the bank.
 """
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +20,7 @@ from django.db import connections
 from django.test import override_settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from costhub.lib import clock, keyspace
-from costhub.lib.redis import client
+from costhub.lib import clock
 from costhub.lib.secrets import API_KEY, make_secret
 from proxy.models import LedgerEntry
 from proxy.tasks import drain_ledger
@@ -30,6 +31,7 @@ from tenants.actions.models import create_model
 from tenants.actions.pricing import create_price
 from tenants.models import ApiKey
 from tests.bank import Bank
+from tests.proxy.books import open_holds
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.raw_http import Answer, Header, connect, exchange, make_chunk, make_request, read_answer
 from tests.world import Tenant, World, make_budget, make_catalog, make_world
@@ -88,7 +90,7 @@ class House:
         key = "good" if tenant is self.acme else "spent"
         budget = self.ask(b"", path="/v1/costhub/budget", method="GET", key=key)
         assert [one["held"] for one in budget.json["budgets"]] == ["0.000000000"]
-        assert client().zcard(keyspace.leases_key(keyspace.shard_of(tenant.org_id))) == 0
+        assert open_holds(tenant.org) == []
         drain_ledger()
         with org_scope(tenant.org_id):
             return list(LedgerEntry.objects.filter(org_id=tenant.org_id, **query))
@@ -242,7 +244,7 @@ NO_JSON: Final = {
     "byte order mark": b"\xef\xbb\xbf" + GOOD,
     "gzip": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
     "2000 levels": nested(2_000),
-    "100000 levels": nested(100_000),
+    "40000 levels": nested(40_000),
 }
 
 
@@ -268,12 +270,12 @@ WRONG: Final[dict[str, dict[str, list[Any]]]] = {
         "messages": [None, [], {}, "Hi", 5],
         "stream": ["yes", 1, [], {}],
         "n": [0, -1, 129, 1.5, "2", True, HUGE],
-        "max_tokens": [0, -1, 1.5, "5", True, HUGE],
+        "max_tokens": [0, -2, 1.5, "5", True, HUGE],
         "max_completion_tokens": [0, "5", HUGE],
         "user": [5, [], {}, True, "x" * 201, "a\0b", "a\nb"],
     },
     COMPLETIONS: {"prompt": [None, [], {}, 5, [None], [1, "a"]], "best_of": [0, "2", HUGE]},
-    EMBEDDINGS: {"input": [None, [], {}, 5, [None], [1, "a"]]},
+    EMBEDDINGS: {"input": [[], {}, 5, [None], [1, "a"]]},
 }
 
 
@@ -307,7 +309,39 @@ def test_a_stray_field_of_another_endpoint(house: House, let_pass: LetPass) -> N
         assert house.ask(body, path=COMPLETIONS).status == 200
 
 
-@pytest.mark.parametrize("levels", [255, 300, 1_000])
+@pytest.mark.parametrize("inner", ["[]," * 100_000 + "[]", "{}," * 100_000 + "{}", "1," * 450_000 + "1"])
+def test_a_body_of_too_many_values(house: House, inner: str) -> None:
+    answer = house.ask(b'{"model": "nobody knows it", "deep": [%s]}' % inner.encode())
+    check(house, answer, 400, "too_many_values")
+    check_row(house, answer)
+
+
+@pytest.mark.parametrize(("named", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_is_unpacked(
+    house: House, let_pass: LetPass, named: str, pack: Callable[[bytes], bytes]
+) -> None:
+    let_pass(1)
+    assert house.ask(pack(GOOD), headers=[("content-encoding", named)]).status == 200
+    (arrived,) = house.bank.calls_received()
+    assert json.loads(arrived.body)["messages"] == MESSAGES
+
+
+@pytest.mark.parametrize("named", ["zstd", "br", "gzip, gzip"])
+def test_an_encoding_that_is_not_taken(house: House, named: str) -> None:
+    answer = house.ask(GOOD, headers=[("content-encoding", named)])
+    check(house, answer, 415, "unsupported_content_encoding", "Content-Encoding")
+    assert answer.headers["accept-encoding"] == "gzip, deflate"
+    check_row(house, answer)
+
+
+@pytest.mark.parametrize("kind", [["text"], {"a": 1}])
+def test_a_part_whose_kind_is_no_text(house: House, kind: Any) -> None:
+    answer = house.ask(body_of(messages=[{"role": "user", "content": [{"type": kind}]}]))
+    check(house, answer, 400, "invalid_request", "messages[0].content[0].type")
+    check_row(house, answer)
+
+
+@pytest.mark.parametrize("levels", [255, 300, 1_000, 100_000])
 def test_a_body_nested_too_deeply_to_be_sent_on(house: House, levels: int) -> None:
     answer = house.ask(nested(levels))
     check(house, answer, 400, "invalid_request")
@@ -541,6 +575,7 @@ def test_a_max_cost_that_is_too_small(house: House) -> None:
         ("x-costhub-user", "a\tb"),
         ("x-costhub-user", b"a\x9fb"),
         ("x-costhub-max-cost", "free"),
+        ("x-costhub-max-cost", "1e999999999"),
         ("x-costhub-max-cost", "-1"),
         ("x-costhub-max-cost", "0"),
         ("x-costhub-max-cost", "NaN"),
@@ -582,6 +617,8 @@ def test_headers_longer_than_the_servers_own_buffer(house: House) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
 def test_a_method_that_the_path_does_not_have(house: House, path: str, method: str) -> None:
+    if (path, method) == (CHAT, "GET"):
+        path = "/v1/completions"  # there are kept completions to be listed
     answer = house.ask(path=path, method=method)
     check(house, answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
@@ -609,7 +646,6 @@ def test_a_head_has_no_body(house: House) -> None:
         "/v1/nothing",
         "/v1/chat/completions/",
         "/v1//chat/completions",
-        "/v1/chat%2Fcompletions%2F..",
         "/v1/../admin",
         "/v1/../../etc/passwd",
         "/v1/%2e%2e/%2e%2e/etc/passwd",
@@ -630,7 +666,8 @@ def test_a_path_that_is_not_there(house: House, path: str) -> None:
 @pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "../small", "%00", "small%2520", "", "x" * 5_000])
 def test_a_model_by_a_name_that_it_does_not_have(house: House, name: str) -> None:
     answer = house.ask(b"", path=f"/v1/models/{name}", method="GET")
-    check(house, answer, 404, "model_not_found", "model")
+    is_path = name not in {"", "%00"}
+    check(house, answer, 404, *(("model_not_found", "model") if is_path else ("unknown_url",)))
 
 
 @pytest.mark.parametrize(
@@ -649,7 +686,7 @@ def test_a_model_by_a_name_that_it_does_not_have(house: House, name: str) -> Non
 )
 def test_a_request_that_never_was(house: House, request_id: str) -> None:
     answer = house.ask(b"", path=f"/v1/costhub/requests/{request_id}", method="GET")
-    check(house, answer, 404, "request_not_found")
+    check(house, answer, 404, "request_not_found" if request_id not in {"", "%00"} else "unknown_url")
 
 
 def test_a_request_of_another_organisation_never_was(house: House, let_pass: LetPass) -> None:

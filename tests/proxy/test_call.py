@@ -1,6 +1,7 @@
 """A request as ASGI brings it: headers, the key in them, and a body in pieces."""
 
 import asyncio
+import gzip
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from proxy import call as call_module
 from proxy.call import MAX_HEADER_BYTES, Call
 from proxy.edges.shortcuts import Receive, Send, Shortcuts
 from proxy.errors import InvalidRequest, Unauthorized
-from proxy.types import Endpoint
+from proxy.values.request import Endpoint
 
 KEY = "chk_the-key-of-this-test"
 Message = dict[str, Any]
@@ -115,6 +116,36 @@ async def test_every_name_of_json_is_taken(content_type: bytes) -> None:
     assert await make_call(END, headers=[("content-type", content_type)]).body() == b""
 
 
+async def test_a_compressed_body_is_unpacked_and_has_the_same_limit() -> None:
+    headers = [("content-encoding", b"gzip")]
+    assert await make_call(piece(gzip.compress(b"{}"), more=False), headers=headers).body() == b"{}"
+    error = await refusal(make_call(piece(gzip.compress(b" " * 1_001), more=False), headers=headers))
+    assert error.error_code == "request_too_large"
+
+
+async def test_an_encoding_that_is_not_taken_is_refused_unread() -> None:
+    error = await refusal(make_call(headers=[("content-encoding", b"zstd")]))
+    assert (error.status, error.error_code) == (415, "unsupported_content_encoding")
+
+
+async def test_a_body_of_too_many_values_is_refused_and_others_have_their_turns() -> None:
+    """Whoever waits is served between two slices of it."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    body = b'{"input":["' + b"x" * 20_000_000 + b'",' + b"1," * 500_000 + b"1]}"
+    error = await refusal(make_call(piece(body, more=False), limit=30_000_000))
+    counting.cancel()
+    assert (error.status, error.error_code) == (400, "too_many_values")
+    assert turns >= 3
+
+
 async def test_a_caller_who_leaves_is_noticed_after_the_body() -> None:
     call = make_call(END, piece(b"late"), GONE)
     has_left = asyncio.Event()
@@ -161,8 +192,9 @@ class Server(Shortcuts):
     def take_body(self, receive: Receive) -> bytes | None:
         return self.body
 
-    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> None:
+    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> bool:
         self.watches.append(leave)
+        return True
 
     def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         raise AssertionError
@@ -188,6 +220,41 @@ async def test_a_body_that_is_there_has_the_same_limit() -> None:
     assert (await refusal(call)).error_code == "request_too_large"
 
 
+PLAIN = {"content-type": "application/json", "content-length": "2"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "endpoint", "body"),
+    [
+        (PLAIN, Endpoint.CHAT, b"{}"),
+        (PLAIN | {"content-type": "application/json; charset=utf-8"}, Endpoint.CHAT, None),
+        (PLAIN | {"content-type": "text/plain"}, Endpoint.CHAT, None),
+        (PLAIN | {"content-encoding": "gzip"}, Endpoint.CHAT, None),
+        (PLAIN | {"content-length": "1001"}, Endpoint.CHAT, None),
+        (PLAIN | {"content-length": "-2"}, Endpoint.CHAT, None),
+        ({"content-type": "application/json"}, Endpoint.CHAT, None),
+        ({"content-length": "2"}, Endpoint.CHAT, None),
+        (PLAIN, Endpoint.TRANSCRIPTIONS, None),
+    ],
+)
+def test_only_a_short_and_plain_body_is_taken_at_once(
+    headers: dict[str, str], endpoint: Endpoint, body: bytes | None
+) -> None:
+    """Any other goes the way on which it is refused, unpacked or weighed."""
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    server = Server(b"{}")
+    call = Call({"headers": raw}, _nothing_comes, endpoint, 1_000, server)
+    call.watch(_fail)
+    assert call.body_at_once() == body
+    assert server.watches == ([] if body is None else [_fail])
+
+
+def test_a_body_that_is_still_to_come_is_not_taken_at_once() -> None:
+    raw = [(name.encode(), value.encode()) for name, value in PLAIN.items()]
+    for server in (Server(None), None):
+        assert Call({"headers": raw}, _nothing_comes, Endpoint.CHAT, 1_000, server).body_at_once() is None
+
+
 async def _nothing_comes() -> Message:
     raise AssertionError
 
@@ -199,6 +266,12 @@ def _fail() -> None:
 def test_headers_are_read_as_utf_8_or_else_as_latin_1() -> None:
     call = make_call(headers=[("x-costhub-user", "b\u00e9n".encode()), ("x-old", b"b\xe9n")])
     assert call.headers == {"x-costhub-user": "b\u00e9n", "x-old": "b\u00e9n"}
+
+
+def test_of_several_lines_the_last_one_counts_and_all_are_known() -> None:
+    call = make_call(headers=[("a", b"1"), ("b", b"2"), ("a", b"\xe9"), ("a", b"3")])
+    assert (call.headers, call.repeated) == ({"a": "3", "b": "2"}, {"a": ["1", "\u00e9", "3"]})
+    assert make_call(headers=[("a", b"1"), ("b", b"2")]).repeated == {}
 
 
 @pytest.mark.parametrize(

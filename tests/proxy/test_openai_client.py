@@ -11,7 +11,8 @@ from uuid import UUID
 import httpx2
 import openai
 import pytest
-from django.test import Client, override_settings
+from django.conf import settings
+from django.test import override_settings
 from openai.types.chat import (
     ChatCompletionFunctionToolParam,
     ChatCompletionMessageParam,
@@ -25,10 +26,10 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tests.bank import Bank
-from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.test_operations import wait_until
 from tests.stack_fixtures import make_data_dir
-from tests.world import Tenant, World, make_budget, make_catalog, make_world
+from tests.world import Tenant, World, make_budget, make_catalog, make_client, make_world
 
 pytestmark = pytest.mark.model
 
@@ -315,10 +316,10 @@ class TestOneCostEverywhere:
     @staticmethod
     def read_page(stage: Stage, request_id: str) -> str:
         """The cost as Ada reads it on the page that a request's id leads to."""
-        browser = Client()
+        browser = make_client()
         browser.force_login(stage.world.ada)
-        with httpx2.Client(trust_env=False, follow_redirects=True) as http:
-            http.cookies.set("sessionid", browser.cookies["sessionid"].value)
+        with httpx2.Client(trust_env=False, verify=NO_TLS, follow_redirects=True) as http:
+            http.cookies.set(settings.SESSION_COOKIE_NAME, browser.cookies[settings.SESSION_COOKIE_NAME].value)
             page = http.get(f"{stage.proxy.root_url}/requests/{request_id}").raise_for_status().text
         shown = re.search(r'data-story="cost">(.*?)</dd>', page, re.DOTALL)
         assert shown is not None
@@ -326,7 +327,7 @@ class TestOneCostEverywhere:
 
 
 def _get(url: str, token: str) -> dict[str, Any]:
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
         answer = http.get(url, headers={"authorization": f"Bearer {token}"}).raise_for_status()
     body: dict[str, Any] = answer.json()
     return body

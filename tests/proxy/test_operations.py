@@ -27,7 +27,7 @@ from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tests.bank import Bank
 from tests.plugin import STACK
-from tests.proxy.deployment import Deployment, deploy, free_port
+from tests.proxy.deployment import NO_TLS, Deployment, deploy, free_port
 from tests.proxy.load import call_all, make_bodies
 from tests.stack_fixtures import make_data_dir
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -37,7 +37,7 @@ WORKERS = 2
 
 def get(proxy: Deployment, path: str, **headers: str) -> httpx2.Response:
     """On a connection of its own, so that any worker may answer."""
-    with httpx2.Client(trust_env=False, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
         return http.get(f"{proxy.root_url}{path}", headers=headers)
 
 
@@ -211,7 +211,7 @@ class TestMetrics:
         make_budget(acme, "0.000000001", scope=BudgetScope.KEY, subject=str(acme.key.pk))
         before = metered.find("costhub_errors_total", code="budget_exceeded")
         body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             answer = http.post(
                 f"{metered.proxy.base_url}/chat/completions",
                 json=body,

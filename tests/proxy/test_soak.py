@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.proxy.load import Body, call_all, make_bodies
-from tests.proxy.test_faults import CLIENTS, Scene, acme, pid_of, scene, stack, stopped
+from tests.proxy.scene import CLIENTS, Scene, acme
+from tests.proxy.test_deaths import pid_of, scene, stack, stopped
 from tests.stack_fixtures import TestStack
 
 __all__ = ["acme", "scene", "stack"]

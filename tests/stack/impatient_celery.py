@@ -10,7 +10,7 @@ from costhub.celery import app
 
 django.setup()
 
-from billing.actions import deliveries  # noqa: E402 - wants Django's apps to be loaded
+from billing.alerts.actions import deliveries  # noqa: E402 - wants Django's apps to be loaded
 
 __all__ = ["app"]
 

@@ -13,9 +13,9 @@ import orjson
 import pytest
 import redis
 
-from costhub.beat import RUN_HEADER
 from costhub.lib import clock
 from costhub.lib.keyspace import BEAT, JOBS, QUEUES
+from costhub.ops.beat import RUN_HEADER
 from costhub.stack.services import Beat
 from costhub.stack.valkey import Valkey
 from tests.stack.conftest import ROOT

@@ -99,7 +99,10 @@ def test_a_wrong_or_missing_password_is_refused(postgres: Postgres, role: str, p
 def test_there_is_no_way_in_without_a_password(postgres: Postgres) -> None:
     _, _, _, port, socket_folder, address, *_ = (postgres.home / "data" / "postmaster.pid").read_text().splitlines()
     assert (port, socket_folder, address) == (str(postgres.port), "", "127.0.0.1")
-    assert (postgres.home / "pg_hba.conf").read_text().splitlines()[1:] == ["host all all 127.0.0.1/32 scram-sha-256"]
+    assert (postgres.home / "pg_hba.conf").read_text().splitlines()[1:] == [
+        "host all all 127.0.0.1/32 scram-sha-256",
+        "host replication costhub_superuser 127.0.0.1/32 scram-sha-256",
+    ]
 
 
 def test_no_password_is_readable_by_others_or_shown_among_the_arguments(postgres: Postgres) -> None:

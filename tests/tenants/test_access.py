@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from costhub.lib.errors import AppError, Forbidden, NotFound
 from tenants.access import (
@@ -20,6 +20,7 @@ from tenants.access import (
     list_orgs,
     list_shards,
     org_scope,
+    run_in_org,
 )
 from tenants.choices import PERMISSIONS, Permission, Role
 from tenants.models import AdminToken, ApiKey, Organization, Project, User
@@ -54,6 +55,27 @@ class TestScopes:
         with pytest.raises(ZeroDivisionError), org_scope(world.acme.org.pk):
             raise ZeroDivisionError
         assert visible_projects() == set()
+
+    def test_one_statement_sees_one_organisation(self, world: World) -> None:
+        rows = run_in_org(world.acme.org.pk, "SELECT DISTINCT org_id FROM tenants_project WHERE name <> %s", ["%s"])
+        assert rows == [(world.acme.org.pk,)]
+        assert visible_projects() == set()
+        with org_scope(world.mallcorp.org.pk):
+            assert run_in_org(world.acme.org.pk, "SELECT DISTINCT org_id FROM tenants_project", []) == rows
+            assert visible_projects() == {world.mallcorp.org.pk}
+
+    def test_one_statement_is_a_transaction_of_its_own(self, committed_world: World) -> None:
+        org = committed_world.acme.org
+        assert run_in_org(org.pk, "SELECT DISTINCT org_id FROM tenants_project", []) == [(org.pk,)]
+        assert visible_projects() == set()
+        renamed = "UPDATE tenants_organization SET name = %s WHERE id = %s"
+        assert run_in_org(str(org.pk), renamed, ["Acme", org.pk]) == []
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            run_in_org(org.pk, renamed, ["Elsewhere", org.pk])
+            raise ZeroDivisionError
+        with pytest.raises(DataError):
+            run_in_org(org.pk, f"{renamed} AND 1 / (length(name) - length(name)) = 1", ["Nowhere", org.pk])
+        assert run_in_org(org.pk, "SELECT name FROM tenants_organization", []) == [("Acme",)]
 
     def test_an_id_that_is_none_opens_nothing(self, world: World) -> None:
         with pytest.raises(ValueError, match="badly formed"), org_scope("x'} --"):
@@ -150,9 +172,10 @@ class TestDoorsOfPrograms:
         assert visible_projects() == set()
 
 
-R, RM, WK, WM, WS, WP = (
+R, RM, AM, WK, WM, WS, WP = (
     Permission.READ,
     Permission.READ_MONEY,
+    Permission.ASK_MONEY,
     Permission.WRITE_KEYS,
     Permission.WRITE_MONEY,
     Permission.WRITE_SETTINGS,
@@ -163,10 +186,10 @@ R, RM, WK, WM, WS, WP = (
 @pytest.mark.parametrize(
     ("role", "may"),
     [
-        (Role.OWNER, {R, RM, WK, WM, WS, WP}),
-        (Role.ADMIN, {R, RM, WK, WM, WS, WP}),
-        (Role.FINANCE, {R, RM, WM}),
-        (Role.DEVELOPER, {R, RM, WK}),
+        (Role.OWNER, {R, RM, AM, WK, WM, WS, WP}),
+        (Role.ADMIN, {R, RM, AM, WK, WM, WS, WP}),
+        (Role.FINANCE, {R, RM, AM, WM}),
+        (Role.DEVELOPER, {R, RM, AM, WK}),
         (Role.VIEWER, {R}),
     ],
 )

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from tenants.access import access_org, enter_org
-from tenants.models import Budget, LanguageModel, PlatformToken, Price, Upstream, User
+from tenants.models import Budget, LanguageModel, PlatformToken, Price, Route, Upstream, User
 from tests.world import Api, close_scopes
 
 
@@ -33,14 +33,18 @@ def test_the_demo_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     user = authenticate(username=demo["admin_email"], password=demo["admin_password"])
     assert isinstance(user, User)
     enter_org(access_org(user, "test-demo").org.pk)
-    model, price = LanguageModel.objects.get(), Price.objects.get()
-    assert (model.name, model.upstream_model, model.tokenizer) == (
-        "smollm2-135m-instruct",
-        "smollm2-135m-instruct",
-        "bytes",
+    for name, into, out in (("smollm2-135m-instruct", "0.10", "0.40"), ("large-stand-in", "2.50", "10.00")):
+        model = LanguageModel.objects.get(name=name)
+        price = Price.objects.get(model=model)
+        assert (model.upstream_model, model.tokenizer) == ("smollm2-135m-instruct", "bytes")
+        assert (model.context_window, model.max_output_tokens) == (2048, 512)
+        assert (price.input_per_million, price.output_per_million) == (Decimal(into), Decimal(out))
+    route = Route.objects.get()
+    assert (route.name, route.kind, route.mode, route.policy["baseline"], route.policy["holdout_percent"]) == (
+        *("smart", "cascade", "on"),
+        *("large-stand-in", 0),
     )
-    assert (model.context_window, model.max_output_tokens) == (2048, 512)
-    assert (price.input_per_million, price.output_per_million) == (Decimal("0.10"), Decimal("0.40"))
+    assert [target["model"] for target in route.policy["targets"]] == ["smollm2-135m-instruct", "large-stand-in"]
     budgets = Budget.objects.order_by("scope").values_list("scope", "subject", "period", "limit_nanos", "action")
     assert list(budgets) == [
         ("key", "", "day", 5_000_000_000, "block"),
@@ -53,15 +57,18 @@ def test_a_second_start_keeps_it_and_follows_the_model_to_its_new_port(capsys: p
     first = seed(capsys, "--model-url", "http://127.0.0.1:8081/v1")
     assert seed(capsys, "--model-url", "http://127.0.0.1:9999/v1") == {"exists": True}
     assert seed(capsys) == {"exists": True}
-    (upstream,) = Api(token=first["admin_token"]).get("/upstreams").json()["data"]
-    assert (upstream["name"], upstream["base_url"]) == ("local", "http://127.0.0.1:9999/v1")
+    upstreams = Api(token=first["admin_token"]).get("/upstreams").json()["data"]
+    assert {(upstream["name"], upstream["base_url"]) for upstream in upstreams} == {
+        ("local", "http://127.0.0.1:9999/v1"),
+        ("stand-in", "http://127.0.0.1:9999/v1"),
+    }
 
 
 def test_without_a_model_it_may_come_later(capsys: pytest.CaptureFixture[str]) -> None:
     demo = seed(capsys)
     assert Api(token=demo["admin_token"]).get("/models").json()["data"] == []
     seed(capsys, "--model-url", "http://127.0.0.1:8081/v1")
-    assert len(Api(token=demo["admin_token"]).get("/models").json()["data"]) == 1
+    assert len(Api(token=demo["admin_token"]).get("/models").json()["data"]) == 2
 
 
 def test_a_model_that_may_not_be_called_is_refused_and_nothing_is_left(settings: Settings) -> None:

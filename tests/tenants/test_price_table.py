@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 import time_machine
@@ -11,9 +12,10 @@ from django.core.management import CommandError, call_command
 
 from costhub.lib import clock
 from tenants.access import org_scope
-from tenants.actions.list_prices import add_list_prices
+from tenants.actions.list_prices import add_list_prices, preview_list_prices
 from tenants.models import ListPrice, Organization
-from tenants.price_table import BEGINNING, ListedPrice, read_price_table
+from tenants.price_table import AMOUNTS, BEGINNING, ListedPrice, read_price_table
+from tenants.price_terms import TOKEN_FIELDS, check_fees, check_long_context, check_service_tiers
 from tenants.selectors import load_org_snapshot
 from tests.world import World
 
@@ -25,12 +27,9 @@ def listed(model: str = "one", input_per_million: str = "1", effective_from: dat
     amounts: dict[str, Decimal | None] = {
         "input_per_million": Decimal(input_per_million),
         "output_per_million": Decimal(2),
-        "cached_input_per_million": None,
-        "cache_write_per_million": None,
-        "audio_input_per_million": None,
-        "audio_output_per_million": None,
         "per_request": Decimal(0),
     }
+    amounts = dict.fromkeys(AMOUNTS) | amounts
     return ListedPrice("acme-ai", model, effective_from, amounts, 1000, "table 1")
 
 
@@ -39,48 +38,127 @@ def history(model: str = "one") -> list[tuple[datetime, Decimal]]:
     return list(rows.values_list("effective_from", "input_per_million"))
 
 
+def _decimals(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: Decimal(value) if name in TOKEN_FIELDS else value for name, value in row.items()}
+
+
 class TestTable:
     def find(self, model: str) -> list[ListedPrice]:
         return [price for price in read_price_table("openai") if price.model == model]
 
     def test_a_model_with_all_that_we_know_of_it(self) -> None:
-        (price,) = self.find("gpt-4o-mini")
+        price = self.find("gpt-4o-mini")[0]
         assert price == ListedPrice(
             provider="openai",
             model="gpt-4o-mini",
             effective_from=BEGINNING,
             amounts={
+                **dict.fromkeys(AMOUNTS),
                 "input_per_million": Decimal("0.15"),
                 "output_per_million": Decimal("0.6"),
                 "cached_input_per_million": Decimal("0.075"),
-                "cache_write_per_million": None,
-                "audio_input_per_million": None,
-                "audio_output_per_million": None,
                 "per_request": Decimal(0),
             },
             context_window=128_000,
             source=TABLE,
+            terms={
+                "fees": {
+                    "web_search": "0.01",
+                    "file_search": "0.0025",
+                    "web_search_preview": "0.025",
+                    "web_search_tokens": "8000",
+                },
+                "long_context": [],
+                "service_tiers": {},
+            },
         )
 
+    def test_a_search_by_the_older_tool_costs_less_with_models_that_reason(self) -> None:
+        fees = {
+            model: self.find(model)[-1].terms["fees"].get("web_search_preview")
+            for model in ("gpt-4.1", "gpt-4o-2024-05-13", "gpt-5", "gpt-6.1-sol", "o3", "o4-mini", "gpt-4.1-nano")
+        }
+        assert fees == {
+            **dict.fromkeys(("gpt-4.1", "gpt-4o-2024-05-13"), "0.025"),
+            **dict.fromkeys(("gpt-5", "gpt-6.1-sol", "o3", "o4-mini"), "0.01"),
+            "gpt-4.1-nano": None,  # which has no search at all
+        }
+
+    def test_searches_of_small_models_are_billed_as_a_block_of_tokens(self) -> None:
+        names = ("gpt-4o-mini-2024-07-18", "gpt-4.1-mini", "gpt-4.1", "gpt-5-mini", "gpt-4o-mini-search-preview")
+        blocks = [self.find(model)[-1].terms["fees"].get("web_search_tokens") for model in names]
+        assert blocks == ["8000", "8000", None, None, None]
+
     def test_dated_names_cost_what_the_model_does(self) -> None:
-        (dated,), (plain,) = self.find("gpt-4o-mini-2024-07-18"), self.find("gpt-4o-mini")
-        assert dated == replace(plain, model="gpt-4o-mini-2024-07-18")
+        dated, plain = self.find("gpt-4o-mini-2024-07-18"), self.find("gpt-4o-mini")
+        assert dated == [replace(version, model="gpt-4o-mini-2024-07-18") for version in plain]
 
     def test_dated_prices_are_versions(self) -> None:
-        before, after = self.find("o3")
+        before, after = self.find("o3")[:2]
         assert (before.effective_from, before.amounts["input_per_million"]) == (BEGINNING, Decimal(10))
         assert (after.effective_from, after.amounts["input_per_million"]) == (
             datetime(2025, 6, 10, tzinfo=UTC),
             Decimal(2),
         )
 
-    def test_of_tiers_the_base_is_taken_and_told(self) -> None:
+    def test_a_long_context_is_a_row_of_the_whole_call(self) -> None:
         first = self.find("gpt-5.6-luna")[0]
         assert first.amounts["input_per_million"] == Decimal(1)
-        assert first.source == f"{TABLE}, base tier: dearer from 272000 tokens on"
+        assert first.terms["long_context"] == [
+            {
+                "above": 272_000,
+                "applies_to": "call",
+                "input_per_million": "2",
+                "output_per_million": "9",
+                "cached_input_per_million": "0.2",
+                "cache_write_per_million": "2.5",
+            }
+        ]
+        assert first.source == TABLE
+
+    def test_service_tiers_come_with_their_own_dates(self) -> None:
+        before, tiers, batch = self.find("gpt-5")
+        assert (before.terms["service_tiers"], tiers.effective_from) == ({}, datetime(2026, 10, 12, tzinfo=UTC))
+        assert sorted(tiers.terms["service_tiers"]) == ["fast", "flex", "priority"]
+        assert sorted(batch.terms["service_tiers"]) == ["batch", "fast", "flex", "priority"]
+        assert batch.terms["service_tiers"]["priority"] == {
+            "input_per_million": "2.5",
+            "cached_input_per_million": "0.25",
+            "output_per_million": "20",
+            "long_context": [],
+        }
+
+    def test_batches_and_writes_for_an_hour_are_read(self) -> None:
+        price = [price for price in read_price_table("anthropic") if price.model == "claude-haiku-4-5"][-1]
+        assert (price.amounts["cache_write_per_million"], price.amounts["cache_write_1h_per_million"]) == (
+            Decimal("1.25"),
+            Decimal(2),
+        )
+        assert price.terms["service_tiers"]["batch"] == {
+            "input_per_million": "0.5",
+            "cached_input_per_million": "0.05",
+            "cache_write_per_million": "0.625",
+            "cache_write_1h_per_million": "1",
+            "output_per_million": "2.5",
+            "long_context": [],
+        }
+
+    @pytest.mark.parametrize("provider", ["openai", "openrouter", "anthropic", "google", "mistral", "x-ai"])
+    def test_every_version_could_have_been_typed(self, provider: str) -> None:
+        for price in read_price_table(provider):
+            base = {field: price.amounts[field] for field in TOKEN_FIELDS}
+            terms = price.terms
+            rows = [_decimals(row) for row in terms["long_context"]]
+            tiers = {
+                name: _decimals(tier) | {"long_context": [_decimals(row) for row in tier["long_context"]]}
+                for name, tier in terms["service_tiers"].items()
+            }
+            check_fees({name: Decimal(usd) for name, usd in terms["fees"].items()})
+            check_long_context(rows, base, context_window=None)
+            check_service_tiers(tiers, base, context_window=None)
 
     def test_an_embedding_has_no_output_that_costs(self) -> None:
-        (price,) = self.find("text-embedding-3-small")
+        price = self.find("text-embedding-3-small")[0]
         assert (price.amounts["input_per_million"], price.amounts["output_per_million"]) == (
             Decimal("0.02"),
             Decimal(0),
@@ -167,3 +245,35 @@ class TestListPrices:
     def test_the_command_names_an_unknown_provider(self, world: World) -> None:
         with pytest.raises(CommandError, match="nobody"):
             call_command("seed_prices", "--provider", "nobody")
+
+    def test_a_preview_says_what_would_change_and_changes_nothing(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        table = [price for price in read_price_table("mistral") if price.model == "mistral-large-latest"]
+        before = ListPrice.objects.count()
+        add_list_prices([replace(table[-1], amounts=table[-1].amounts | {"input_per_million": Decimal(9)})])
+        call_command("seed_prices", "--provider", "mistral", "--preview")
+        lines = capsys.readouterr().out.splitlines()
+        whole = read_price_table("mistral")
+        place = next(place for place, line in enumerate(lines) if line.startswith("  mistral-large-latest"))
+        assert lines[0].endswith(f"of {len(whole)} price versions would be new.")
+        assert lines[place + 1].startswith("    input_per_million: 9 -> ")
+        assert ListPrice.objects.count() == before + 1
+
+
+class TestPreview:
+    def test_of_a_known_model_what_is_other_and_of_a_new_one_all(self, world: World) -> None:
+        add_list_prices([listed()])
+        with time_machine.travel(JUNE, tick=False):
+            known, new = preview_list_prices([listed(input_per_million="3"), listed("two")])
+        assert (known.price.effective_from, known.changed) == (JUNE, {"input_per_million": (Decimal(1), Decimal(3))})
+        assert (new.price.effective_from, new.changed) == (
+            BEGINNING,
+            {"input_per_million": (None, Decimal(1)), "output_per_million": (None, Decimal(2))},
+        )
+
+    def test_a_later_version_is_compared_with_the_one_before_it(self, world: World) -> None:
+        fees = {"fees": {"page": "0.001"}, "long_context": [], "service_tiers": {}}
+        first, second = preview_list_prices([listed(), replace(listed(effective_from=JUNE), terms=fees)])
+        assert first.price.effective_from == BEGINNING
+        assert second.changed == {"fees": ({}, {"page": "0.001"})}

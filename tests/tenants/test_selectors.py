@@ -21,8 +21,10 @@ from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope, UpstreamKind
 from tenants.models import ListPrice, Price
-from tenants.selectors import compile_version, load_key_snapshot, load_org_snapshot, merge_versions
-from tenants.snapshots import BudgetSnapshot, KeySnapshot, ModelSnapshot, OrgSnapshot, PriceSnapshot
+from tenants.price_histories import compile_version, merge_versions
+from tenants.price_snapshots import PriceSnapshot, Rates, make_rates
+from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tenants.snapshots import BudgetSnapshot, KeySnapshot, ModelSnapshot, OrgSnapshot
 from tests.world import World, make_budget, make_catalog
 
 JANUARY, MARCH, JUNE = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 3, 6))
@@ -37,13 +39,7 @@ def price(source: str, effective_from_ms: int) -> PriceSnapshot:
     return PriceSnapshot(
         id=f"{source}-{effective_from_ms}",
         effective_from_ms=effective_from_ms,
-        input=1,
-        output=1,
-        cached_input=1,
-        cache_write=1,
-        audio_input=1,
-        audio_output=1,
-        per_request=0,
+        rates=make_rates({"input": 1, "output": 1}),
         source=source,
     )
 
@@ -88,12 +84,19 @@ def test_classes_without_a_price_of_their_own_cost_what_input_or_output_does() -
     assert compile_version(row, row_id) == PriceSnapshot(
         id=str(row_id),
         effective_from_ms=to_ms(JANUARY),
-        input=150_000,
-        output=600_000,
-        cached_input=150_000,
-        cache_write=150_000,
-        audio_input=150_000,
-        audio_output=600_000,
+        rates=Rates(
+            input=150_000,
+            output=600_000,
+            cached_input=150_000,
+            cache_write=150_000,
+            cache_write_1h=150_000,
+            audio_input=150_000,
+            cached_audio_input=150_000,
+            image_input=150_000,
+            cached_image_input=150_000,
+            audio_output=600_000,
+            image_output=600_000,
+        ),
         per_request=2_500_000_000,
         source="typed by a member",
     )
@@ -109,7 +112,7 @@ def test_classes_with_a_price_of_their_own_keep_it_and_zero_is_a_price() -> None
         audio_output_per_million=Decimal("0.0000001"),
         effective_from=JANUARY,
     )
-    compiled = compile_version(row, uuid4())
+    compiled = compile_version(row, uuid4()).rates
     assert (compiled.cached_input, compiled.cache_write, compiled.audio_input, compiled.audio_output) == (
         0,
         3_750_000,
@@ -130,6 +133,8 @@ class TestKeySnapshot:
             models=None,
             expires_at_ms=None,
             is_revoked=False,
+            name=acme.key.name,
+            project_name=acme.project.name,
         )
 
     def test_restrictions_travel(self, world: World) -> None:
@@ -217,7 +222,7 @@ class TestOrgSnapshot:
         assert upstream.credential is not None
         assert b"sk-acme" not in upstream.credential
         opened = unseal(
-            settings.MASTER_KEY,
+            settings.MASTER_KEYS,
             snapshot.data_key,
             org_id=snapshot.id,
             origin=upstream.origin,

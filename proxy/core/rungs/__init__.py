@@ -7,8 +7,8 @@ already) leaves the draft as it is.
 from collections.abc import Callable
 from typing import Final
 
-from proxy.core.rungs import cheaper_model, shorter_output, slower_lane
-from proxy.types import Draft
+from proxy.core.rungs import cache_only, cheaper_model, compress, route, shorter_output, slower_lane
+from proxy.values.plan import Draft
 from tenants.choices import RungKind
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
@@ -19,4 +19,7 @@ RUNGS: Final[dict[str, Apply]] = {
     RungKind.CHEAPER_MODEL: cheaper_model.apply,
     RungKind.SHORTER_OUTPUT: shorter_output.apply,
     RungKind.SLOWER_LANE: slower_lane.apply,
+    RungKind.CACHE_ONLY: cache_only.apply,
+    RungKind.COMPRESS: compress.apply,
+    RungKind.ROUTE: route.apply,
 }

@@ -1,6 +1,6 @@
 """The call goes to another model, if that is dearer in no class of tokens and cheaper in some."""
 
-from proxy.types import Draft
+from proxy.values.plan import Draft
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 

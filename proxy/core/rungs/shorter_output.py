@@ -1,6 +1,7 @@
 """The answer may have fewer tokens."""
 
-from proxy.types import NO_LIMIT, Draft
+from proxy.values.plan import Draft
+from proxy.values.windows import NO_LIMIT
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 

@@ -1,6 +1,6 @@
 """The call waits before it is sent, so that whoever calls in a loop calls more rarely."""
 
-from proxy.types import Draft
+from proxy.values.plan import Draft
 from tenants.snapshots import KeySnapshot, OrgSnapshot, RungSnapshot
 
 

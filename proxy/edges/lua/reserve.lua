@@ -3,12 +3,14 @@
 -- Calls that come together and have the same budgets and windows are reserved together, one after the other: what they
 -- share is read once and written once for all of them.
 --
--- KEYS  1 epoch   2 leases   3.. the counters, hashes with s = settled nanos, h = held nanos, r = the limit at which
+-- KEYS  1 epoch   2 leases   3 the oldest version of the organisation that a call may be planned by
+--       4.. the counters, hashes with s = settled nanos, h = held nanos, r = the limit at which
 --       it refused a call last; then for each window its log and its total; then, of budgets to whose limit is added what was left of the period before, that period's counters;
 --       then for each call what became of its hold, and the hold
 -- ARGV  1 numbers, as little-endian doubles:
 --         1 now, ms             2 end of leases, ms     3 how many counters   4 how many counters of the period before
---         5 fewest output tokens worth having
+--         5 fewest output tokens worth having           6 the version of the organisation that the plans are made by
+--         7 how many counters the calls are held in: of those behind them only the ladder is looked at
 --         then for each counter: limit in nanos, or -1 for a budget that only watches | 1 if a missing counter is a
 --         true zero | ms at which the counter may be forgotten | 1 if the limit is only a shadow
 --         then for each window: its length in ms, 0 for calls under way | the most requests, tokens and nanos in it, or
@@ -39,19 +41,21 @@
 --      or {-5, place of the window, unit from 1, what is in it, what is needed, ms until there is room}
 --      or {-6, place of the counter, settled + held, what was added to its limit, ...}   these are on other rungs of their
 --          ladders: plan anew
+--      or {-7, version}   a budget has begun of which the plan does not know: plan anew, by this version or a later one
 --
 -- Idempotent by hold id and attempt number. A later attempt adds to the same hold: one call is one hold is one row.
 -- Money is exact: a limit is at most 9e15 nanos, and below it a Lua number holds every integer. The rounding of picos
 -- is the one in costhub.lib.money: up, once an attempt.
 -- This is Lua's own interpreter, a slow one: here a local is cheaper than an index, and that than a call of a function.
 local number = {unpack_numbers('<' .. string.rep('d', #ARGV[1] / 8), ARGV[1])}
-local now, ends, counters, befores, fewest_worth = number[1], number[2], number[3], number[4], number[5]
+local now, ends, counters, befores, fewest_worth, version, counted =
+    number[1], number[2], number[3], number[4], number[5], number[6], number[7]
 local HEAD_ARGS, A_CALL = 2, 3
 local calls = (#ARGV - HEAD_ARGS) / A_CALL
-local windows = (#KEYS - 2 - counters - befores - 2 * calls) / 2
+local windows = (#KEYS - 3 - counters - befores - 2 * calls) / 2
 
 -- behind the first numbers stand those of the counters, the windows, the periods before and the ladders
-local HEAD, A_COUNTER, A_WINDOW, A_BEFORE, A_LADDER = 5, 4, 5, 5, 3
+local HEAD, A_COUNTER, A_WINDOW, A_BEFORE, A_LADDER = 7, 4, 5, 5, 3
 local LIMIT, IS_WHOLE, KEPT_UNTIL, IS_SHADOW = 1, 2, 3, 4
 local LENGTH, IS_SHADOW_WINDOW = 1, 5  -- between them the most of each unit
 local PLACE, OWN, WHOLE, SHARE, FROM_MS = 1, 2, 3, 4, 5
@@ -61,29 +65,32 @@ local LADDERS = BEFORES + A_BEFORE * befores
 -- behind all the numbers stands one more: where struct stopped to read
 local LAST_LADDER = #number - 1 - A_LADDER
 -- how many keys stand before the first counter's, and so on; a window's are its log and its total
-local COUNTER_KEYS = 2
+local COUNTER_KEYS = 3
 local WINDOW_KEYS = COUNTER_KEYS + counters
 local BEFORE_KEYS = WINDOW_KEYS + 2 * windows
 local CALL_KEYS = BEFORE_KEYS + befores
 
--- the epoch, then each window's total, then what became of each call's hold
-local TOTALS, CLOSED = 1, 1 + windows
-local asked, hold_keys = {KEYS[1]}, {}
+-- the epoch, the oldest version, then each window's total, then what became of each call's hold
+local TOTALS, CLOSED = 2, 2 + windows
+local asked, hold_keys = {KEYS[1], KEYS[3]}, {}
 for place = 1, windows do asked[TOTALS + place] = KEYS[WINDOW_KEYS + 2 * place] end
 for each = 1, calls do
     asked[CLOSED + each], hold_keys[each] = KEYS[CALL_KEYS + 2 * each - 1], KEYS[CALL_KEYS + 2 * each]
 end
 local values = call('MGET', unpack(asked))
 local epoch = values[1]
+local is_outdated = values[2] and version < tonumber(values[2])
 
 -- By key: what calls hold; in the end, with what they hold then. Mostly nobody holds anything yet.
 local holds = {}
 if call('EXISTS', unpack(hold_keys)) > 0 then
     for _, key in ipairs(hold_keys) do
-        local known = call('HMGET', key, 'amount', 'attempt', 'output', 'tokens')
+        local known = call('HMGET', key, 'amount', 'attempt', 'output', 'tokens', 'turned', 'gone')
         holds[key] = known[1] and {
             amount = tonumber(known[1]), attempt = tonumber(known[2]), output = tonumber(known[3]),
             tokens = tonumber(known[4] or 0),
+            -- another model is asked now (turn.lua), and what was asked before has cost so much
+            is_turned = known[5] and true or nil, gone = tonumber(known[6] or 0),
         }
     end
 end
@@ -103,7 +110,7 @@ for place = 1, counters do
     end
 end
 
--- As costhub.lib.money and proxy.core.limits have it.
+-- As costhub.lib.money and proxy.core.budgets have it.
 local MOST = 9000000000000000
 local function share_of(nanos, percent)
     local rest = nanos % 100
@@ -194,6 +201,7 @@ local function reserve(each)
     if hold and hold.attempt >= attempt then return {1, hold.output, hold.amount, -1, epoch, {}, {}} end
     -- a later attempt that comes too late: its call was settled meanwhile
     if attempt > 1 and not hold then return {-1} end
+    if is_outdated then return {-7, tonumber(values[2])} end
     if not epoch then return {-2, 0} end
     if #unknown > 1 then return unknown end
     local crossed = attempt == 1 and find_crossed()
@@ -209,10 +217,10 @@ local function reserve(each)
     -- what is left in the tightest hard budget, and what may be spent: that, or what the caller's own limit leaves
     local tightest, room
     if max_cost >= 0 then
-        room = max_cost - (hold and hold.amount or 0)
+        room = max_cost - (hold and hold.amount + hold.gone or 0)
         if room < least then return {is_exact and -4 or -3} end
     end
-    for place = 1, counters do
+    for place = 1, counted do
         local at = HEAD + A_COUNTER * (place - 1)
         local limit = number[at + LIMIT]
         if limit >= 0 then
@@ -250,7 +258,7 @@ local function reserve(each)
     local amount = cost_of(granted)
 
     -- a later attempt is no further request
-    local needed = {hold and 0 or 1, input_tokens + granted * choices, amount}
+    local needed = {(hold and not hold.is_turned) and 0 or 1, input_tokens + granted * choices, amount}
     for place = 1, windows do
         local at, total = WINDOWS + A_WINDOW * (place - 1), totals[place]
         local unit = find_full(place, total, needed)
@@ -285,11 +293,13 @@ local function reserve(each)
         if total[SEEN] then total[2], total[3] = total[2] + needed[2], total[3] + needed[3] end
         used[told + 1], used[told + 2], used[told + 3] = total[1], total[2], total[3]
     end
-    for place = 1, counters do in_flight[place] = in_flight[place] + amount end
+    for place = 1, counted do in_flight[place] = in_flight[place] + amount end
     added = added + amount
     if not hold then
-        hold = {amount = 0, tokens = 0, row = row}
+        hold = {amount = 0, tokens = 0, gone = 0, row = row}
         holds[key] = hold
+    elseif hold.is_turned then
+        hold.row, hold.is_turned = row, false
     end
     hold.amount, hold.tokens = hold.amount + amount, hold.tokens + needed[2]
     hold.attempt, hold.output = attempt, granted
@@ -316,17 +326,18 @@ for place = 1, windows do
     end
 end
 local more = whole(added)
-for place = 1, counters do
+for place = 1, counted do
     local key = KEYS[COUNTER_KEYS + place]
     if call('HINCRBY', key, 'h', more) == added then
         call('HSETNX', key, 's', 0)
         call('PEXPIREAT', key, number[HEAD + A_COUNTER * (place - 1) + KEPT_UNTIL])
     end
 end
-local names = table.concat(KEYS, '\n', COUNTER_KEYS + 1, COUNTER_KEYS + counters)
+local names = table.concat(KEYS, '\n', COUNTER_KEYS + 1, COUNTER_KEYS + counted)
 for _, key in ipairs(touched) do
     local hold = holds[key]
     local amount, tokens = whole(hold.amount), whole(hold.tokens)
+    if hold.is_turned == false then call('HDEL', key, 'turned') end
     if not hold.row then
         -- it was there before, and keeps what its first attempt said
         call('HSET', key, 'amount', amount, 'attempt', hold.attempt, 'output', hold.output)

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 leases   2 ledger stream   then for each hold: what became of it   the hold
 -- ARGV  1 now, ms   2 only if the lease ended before this ms, or '' for always   3 ms to leave marks for
---       then for each hold: its id | cost in nanos | ledger event, JSON | tokens that were used, or '' for those that were
+--       then for each hold: its id | cost in nanos, since another model was asked last | ledger event, JSON | tokens that were used, or '' for those that were
 --       reserved | what to leave behind, or ''
 --
 -- Answers for each hold 1 when it was settled, 0 when there is no such hold (it was settled before, or expired and was
@@ -15,13 +15,22 @@ local HEAD, A_HOLD = 3, 5
 local MOST = 1e15
 local now, only_before = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local answers, gone, keys, ids = {}, {}, {}, {}
+local answers, gone, keys, ids, joined = {}, {}, {}, {}, {}
 -- by the holds' counters, and by their windows
 local spent, ended = {}, {}
+local function post(counters, held, cost)
+    local sums = spent[counters]
+    if not sums then
+        sums = {held = 0, costs = {}}
+        spent[counters] = sums
+    end
+    sums.held = sums.held + held
+    sums.costs[#sums.costs + 1] = cost
+end
 for place = 1, (#KEYS - 2) / 2 do
     local at = HEAD + (place - 1) * A_HOLD
     local id, cost, tokens, key = ARGV[at + 1], ARGV[at + 2], ARGV[at + 4], KEYS[2 + 2 * place]
-    local hold = call('HMGET', key, 'amount', 'counters', 'windows', 'tokens', 'at')
+    local hold = call('HMGET', key, 'amount', 'counters', 'windows', 'tokens', 'at', 'joined', 'before')
     local amount, counters, windows = tonumber(hold[1]), hold[2], hold[3]
     local lease = only_before and call('ZSCORE', KEYS[1], id)
     answers[place] = 0
@@ -30,14 +39,10 @@ for place = 1, (#KEYS - 2) / 2 do
     elseif amount and not gone[id] then
         answers[place] = 1
         gone[id] = true
-        keys[#keys + 1], ids[#ids + 1] = key, id
-        local sums = spent[counters]
-        if not sums then
-            sums = {held = 0, costs = {}}
-            spent[counters] = sums
-        end
-        sums.held = sums.held + amount
-        sums.costs[#sums.costs + 1] = cost
+        keys[#keys + 1], ids[#ids + 1], joined[place] = key, id, hold[6]
+        post(counters, amount, cost)
+        -- of models that were asked before (turn.lua), each in its own budgets
+        for before, its in string.gmatch(hold[7] or '', '(%d+)\n(.-)\n\n') do post(its, tonumber(before), before) end
         if windows then
             local reserved = tonumber(hold[4])
             local calls = ended[windows]
@@ -65,7 +70,11 @@ call('DEL', unpack(keys))
 call('ZREM', KEYS[1], unpack(ids))
 for place, answer in ipairs(answers) do
     local mark = ARGV[HEAD + (place - 1) * A_HOLD + 5]
-    if answer == 1 and mark ~= '' then call('SET', KEYS[1 + 2 * place], mark, 'PX', ARGV[3]) end
+    if answer == 1 and mark ~= '' then
+        call('SET', KEYS[1 + 2 * place], mark, 'PX', ARGV[3])
+        -- budgets that began while it was held: a correction is theirs too
+        if joined[place] then call('SET', KEYS[1 + 2 * place] .. ':joined', joined[place], 'PX', ARGV[3]) end
+    end
 end
 
 -- A cost that would overflow a counter stays out of it.

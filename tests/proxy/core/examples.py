@@ -1,18 +1,22 @@
 """Small values that the core's tests decide about: an organisation, a key, a model with a price, a request."""
 
+from collections.abc import Mapping, Set
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from proxy.core.wire import parse_request
-from proxy.types import Controls, Endpoint, Request
+from proxy.dialects.openai_chat import parse_request
+from proxy.upstreams import openai
+from proxy.values.request import Controls, Endpoint, Request
+from tenants.choices import Habit
+from tenants.price_snapshots import PriceSnapshot, make_rates
 from tenants.snapshots import (
     BudgetSnapshot,
     KeySnapshot,
     ModelSnapshot,
     OrgSnapshot,
-    PriceSnapshot,
     UpstreamSnapshot,
 )
 
@@ -23,13 +27,7 @@ NO_CONTROLS = Controls()
 PRICE = PriceSnapshot(
     id="0197e9d4-0000-7000-8000-000000000001",
     effective_from_ms=0,
-    input=150_000,
-    output=600_000,
-    cached_input=75_000,
-    cache_write=150_000,
-    audio_input=150_000,
-    audio_output=600_000,
-    per_request=0,
+    rates=make_rates({"input": 150_000, "output": 600_000, "cached_input": 75_000}),
     source="typed by a member",
 )
 UPSTREAM = UpstreamSnapshot(
@@ -104,3 +102,25 @@ def make_chat(**fields: Any) -> Request:
 def make_request(endpoint: Endpoint, body: dict[str, Any]) -> Request:
     """The request that this body is, parsed as the product parses it."""
     return parse_request(endpoint, orjson.dumps(body))
+
+
+def reprice(price: PriceSnapshot, per_request: int | None = None, **classes: int) -> PriceSnapshot:
+    """The price with other pico-USD in some classes."""
+    fee = price.per_request if per_request is None else per_request
+    return replace(price, rates=price.rates._replace(**classes), per_request=fee)
+
+
+def encode(
+    request: Request,
+    *,
+    model: str = "small",
+    kind: str = "openai",
+    base_url: str = "https://llm.acme.example/v1",
+    habits: Mapping[str, Any] = MappingProxyType({}),
+    learned: Set[Habit] = frozenset(),
+    max_output: int | None = None,
+) -> bytes:
+    """The body that an upstream gets."""
+    upstream = replace(UPSTREAM, kind=kind, base_url=base_url, habits=habits)
+    found = openai.find_habits(upstream, model, learned)
+    return openai.encode_request(request, model, habits=found, max_output=max_output)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from costhub.lib.money import MAX_LIMIT_NANOS, format_usd
 from proxy.core.controls import parse_controls
 from proxy.errors import InvalidRequest
-from proxy.types import Controls
+from proxy.values.request import Controls
 
 
 def test_nothing_asked_is_nothing() -> None:
@@ -82,3 +82,46 @@ def test_too_much_is_not_called_too_little() -> None:
 @given(st.integers(1, MAX_LIMIT_NANOS))
 def test_every_amount_up_to_the_limit_is_read_to_the_nano(nanos: int) -> None:
     assert parse_controls({"x-costhub-max-cost": format_usd(nanos)}).max_cost == nanos
+
+
+@pytest.mark.parametrize(
+    ("lines", "tags"),
+    [
+        (["team=search", "env=prod"], {"team": "search", "env": "prod"}),
+        (["team=search, env=prod", "a=b"], {"team": "search", "env": "prod", "a": "b"}),
+        (["team=search", "team=search"], {"team": "search"}),
+    ],
+)
+def test_several_lines_of_tags_are_one_list(lines: list[str], tags: dict[str, str]) -> None:
+    assert parse_controls({"x-costhub-tags": lines[-1]}, {"x-costhub-tags": lines}).tags == tags
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["team=search", "team=sales"], "gives team two values"),
+        (["team=search,team=sales"], "gives team two values"),
+        (["team=search", ""], "must be name=value pairs"),
+        (["team=search", "broken"], "must be name=value pairs"),
+        ([f"t{number}=x" for number in range(17)], "holds 17 tags"),
+    ],
+)
+def test_tags_that_cannot_be_one_list_are_refused(lines: list[str], said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said) as caught:
+        parse_controls({"x-costhub-tags": lines[-1]}, {"x-costhub-tags": lines} if len(lines) > 1 else {})
+    assert caught.value.param == "x-costhub-tags"
+
+
+@pytest.mark.parametrize("name", ["x-costhub-user", "x-costhub-max-cost", "idempotency-key", "x-costhub-session"])
+def test_what_a_call_has_one_of_stands_there_once_or_says_the_same(name: str) -> None:
+    assert parse_controls({name: "2"}, {name: ["2", "2"]}) == parse_controls({name: "2"})
+    for lines in (["1", "2"], ["2", "1", "2"], ["", "2"]):
+        with pytest.raises(InvalidRequest, match="different values") as caught:
+            parse_controls({name: lines[-1]}, {name: lines})
+        assert (caught.value.status, caught.value.param) == (400, name)
+
+
+@pytest.mark.parametrize("value", ["1e999999999", "-1e999999999", "1e-999999999", "9e99999", "1e13"])
+def test_an_absurd_amount_is_a_bad_request(value: str) -> None:
+    with pytest.raises(InvalidRequest, match="x-costhub-max-cost"):
+        parse_controls({"x-costhub-max-cost": value})

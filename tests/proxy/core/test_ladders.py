@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 
 from costhub.lib.money import MAX_LIMIT_NANOS
-from proxy.core.limits import find_scopes
-from proxy.core.plan import exact_bound, make_plan
-from proxy.types import NO_LIMIT, Plan
+from proxy.core.bounds import exact_bound
+from proxy.core.budgets import find_scopes
+from proxy.core.plan import make_plan
+from proxy.values.plan import Plan
+from proxy.values.windows import NO_LIMIT
+from tenants.price_snapshots import make_rates
 from tenants.snapshots import BudgetSnapshot, RungSnapshot
 from tests.proxy.core.examples import KEY, MODEL, NO_CONTROLS, NOON_MS, ORG, PRICE, make_budget, make_chat
 
 LIMIT = 1_000
-DEAR = replace(PRICE, id="dear", input=1_500_000, output=6_000_000, cached_input=1_500_000, cache_write=1_500_000)
+DEAR = replace(PRICE, id="dear", rates=make_rates({"input": 1_500_000, "output": 6_000_000}))
 LARGE = replace(MODEL, name="large", upstream_model="large-1", prices=(DEAR,))
 CHEAPER = RungSnapshot(50, "cheaper_model", model="small")
 SHORTER = RungSnapshot(80, "shorter_output", max_tokens=7)
@@ -50,11 +53,15 @@ def test_each_rung_joins_those_before_it(
     spent: int, model: str, most: int, delay_ms: int, rungs: tuple[str, ...], band: tuple[int, int]
 ) -> None:
     plan = plan_at(spent, ladder(CHEAPER, SHORTER, SLOWER, BLOCK))
-    assert (plan.model.name, plan.most_output, plan.delay_ms, plan.rungs) == (model, most, delay_ms, rungs)
-    assert plan.bands == ((1, *band),)
-    assert plan.bound.max_output == exact_bound(plan).max_output == (100 if most == NO_LIMIT else most)
-    assert plan.list_price == DEAR
-    assert plan.price == (DEAR if model == "large" else PRICE)
+    assert (plan.first.model.name, plan.most_output, plan.delay_ms, plan.rungs) == (model, most, delay_ms, rungs)
+    assert plan.first.bands == ((1, *band),)
+    assert (
+        plan.first.bound.max_output
+        == exact_bound(plan.request, plan.first, plan.most_output).max_output
+        == (100 if most == NO_LIMIT else most)
+    )
+    assert plan.first.list_price == DEAR
+    assert plan.first.price == (DEAR if model == "large" else PRICE)
 
 
 @pytest.mark.parametrize(
@@ -75,49 +82,49 @@ def test_with_a_rollover_it_is_per_cent_of_the_whole(
     assert scope.before is not None
     known = {scope.counter: spent, scope.before.counter: rolled}
     plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS, known)
-    assert (plan.rungs, plan.bands) == (rungs, ((1, *band),))
+    assert (plan.rungs, plan.first.bands) == (rungs, ((1, *band),))
 
 
 def test_what_is_not_known_has_spent_nothing() -> None:
     org = replace(ORG, budgets=(ladder(CHEAPER),), models={"small": MODEL, "large": LARGE})
     plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS)
-    assert (plan.model.name, plan.rungs, plan.bands) == ("large", (), ((1, 0, 500),))
+    assert (plan.first.model.name, plan.rungs, plan.first.bands) == ("large", (), ((1, 0, 500),))
 
 
 def test_a_budget_without_a_ladder_has_no_band() -> None:
     plan = plan_at(900, make_budget(), ladder(CHEAPER))
-    assert plan.bands == ((2, 500, 2**53 - 1),)
+    assert plan.first.bands == ((2, 500, 2**53 - 1),)
 
 
 def test_block_is_a_limit_like_any_other() -> None:
-    (scope,) = plan_at(0, ladder(replace(BLOCK, at=90))).scopes
+    (scope,) = plan_at(0, ladder(replace(BLOCK, at=90))).first.scopes
     assert (scope.limit, scope.is_hard, scope.steps) == (900, True, ())
 
 
 def test_without_block_calls_go_on() -> None:
     plan = plan_at(5 * LIMIT, ladder(CHEAPER))
-    assert not plan.scopes[0].is_hard
+    assert not plan.first.scopes[0].is_hard
 
 
 def test_a_shorter_answer_is_told_to_the_upstream() -> None:
-    assert plan_at(LIMIT, ladder(SHORTER)).is_capped
+    assert plan_at(LIMIT, ladder(SHORTER)).first.is_capped
 
 
 def test_a_cheaper_model_is_held_to_its_own_limit() -> None:
     """It may write less than the model that was asked for."""
-    assert plan_at(LIMIT, ladder(CHEAPER)).is_capped
+    assert plan_at(LIMIT, ladder(CHEAPER)).first.is_capped
 
 
 def test_no_step_is_beyond_what_lua_counts() -> None:
     (scope,) = plan_at(
         0, replace(ladder(replace(CHEAPER, at=150), replace(BLOCK, at=200)), limit_nanos=MAX_LIMIT_NANOS)
-    ).scopes
+    ).first.scopes
     assert (scope.limit, scope.steps[0][0]) == (MAX_LIMIT_NANOS, MAX_LIMIT_NANOS)
 
 
 def test_a_shadow_changes_nothing() -> None:
     plan = plan_at(LIMIT, ladder(CHEAPER, SHORTER, BLOCK, is_shadow=True))
-    assert (plan.rungs, plan.scopes[0].is_hard, plan.scopes[0].is_shadow) == ((), False, True)
+    assert (plan.rungs, plan.first.scopes[0].is_hard, plan.first.scopes[0].is_shadow) == ((), False, True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ def test_a_shadow_changes_nothing() -> None:
 )
 def test_a_model_that_is_none_for_this_call_is_left_out(key: Any, rung: RungSnapshot, asked: str) -> None:
     plan = plan_at(LIMIT, ladder(rung), key=key, model=asked)
-    assert (plan.model.name, plan.rungs) == (asked, ())
+    assert (plan.first.model.name, plan.rungs) == (asked, ())
 
 
 def test_of_two_ladders_the_stricter_rung_counts() -> None:

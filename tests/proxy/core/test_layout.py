@@ -4,10 +4,10 @@ import struct
 from dataclasses import replace
 
 from proxy.core import layout
-from proxy.core.layout import lay_out
-from proxy.core.limits import ADMISSION_MS, find_scopes
-from proxy.core.rates import find_rates
-from proxy.types import Layout
+from proxy.core.budgets import ADMISSION_MS, find_scopes
+from proxy.core.layout import lay_out, watch
+from proxy.core.rate_limits import find_rates
+from proxy.values.windows import Layout
 from tenants.snapshots import BudgetSnapshot, OrgSnapshot, RateLimitSnapshot, RungSnapshot
 from tests.proxy.core.examples import KEY, NOON_MS, ORG, make_budget
 
@@ -82,3 +82,37 @@ def test_of_very_many_paths_all_are_forgotten_at_once_and_none_is_mistaken() -> 
         found = find(make_budget(limit_nanos=version + 1), version=version)
         assert numbers_of(found)[0] == version + 1
     assert len(layout._remembered) <= layout._MOST_REMEMBERED
+
+
+class TestWatched:
+    def test_it_is_counted_everywhere_and_refused_by_no_budget(self) -> None:
+        found = find(
+            make_budget(id="hard"),
+            make_budget(id="shadow", action="shadow"),
+            make_budget(id="rolling", rollover=True),
+            make_budget(id="ladder", action="degrade", ladder=(RungSnapshot(80, "shorter_output", max_tokens=7),)),
+            make_budget("model", id="of small", subject="small"),
+            a_minute("key", "requests", 5),
+        )
+        watched = watch(found, "small", "small")
+        assert watched.counters == found.counters
+        assert (watched.rolling, watched.ladders, watched.rates) == (0, (), found.rates)
+        limits = numbers_of(watched)[: 4 * len(found.counters)]
+        assert (set(limits[::4]), set(limits[3::4])) == ({-1}, {0})
+        # As long as theirs, or a counter that it makes would be forgotten before its time.
+        assert [one.kept_until_ms for one in watched.scopes] == [one.kept_until_ms for one in found.scopes]
+        assert watch(found, "small", "small") is watched
+
+    def test_it_is_spend_of_the_model_that_was_asked_for_whichever_would_have_served(self) -> None:
+        budgets = (
+            make_budget(),
+            make_budget("model", id="of small", subject="small"),
+            make_budget("model", id="of large", subject="large"),
+        )
+        org = replace(ORG, budgets=budgets)
+        path = {"end_user": "", "tags": {}, "session": "", "at_ms": NOON_MS}
+        small, large = (find_scopes(org, KEY, model=name, **path) for name in ("small", "large"))  # type: ignore[arg-type]
+        ids = [one.budget_id for one in watch(lay_out(large, (), small), "small", "large").scopes]
+        assert ids == ["of the organization", "of small"]
+        # The model that was asked for has no budget, so the path names none of it.
+        assert [one.budget_id for one in watch(lay_out(large, ()), "small", "large").scopes] == ["of the organization"]

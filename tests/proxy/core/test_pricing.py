@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import ROUND_CEILING, Context, Decimal, Inexact, localcontext
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,13 +9,14 @@ from hypothesis import strategies as st
 
 from costhub.lib.money import compile_fee, compile_price
 from proxy.core.pricing import bound_cost, cost, make_bound
-from proxy.types import Usage
-from tenants.snapshots import PriceSnapshot
-from tests.proxy.core.examples import MODEL, PRICE
+from proxy.values.attempt import Usage
+from proxy.values.plan import Demand
+from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, UNIT_CLASSES, PriceSnapshot, Rates
+from tests.proxy.core.examples import MODEL, PRICE, reprice
 
 EXACT = Context(prec=200, traps=[Inexact])
-CLASSES = ("input", "cached_input", "cache_write", "output", "audio_input", "audio_output")
-IN, OUT = ("input", "cached_input", "cache_write", "audio_input"), ("output", "audio_output")
+TOKENS = (*INPUT_CLASSES, *OUTPUT_CLASSES)
+CLASSES = (*TOKENS, *UNIT_CLASSES)
 
 #: USD per million tokens as a person types them: six places are whole picos a token
 typed_prices = st.decimals(min_value=0, max_value=1_000_000, places=6)
@@ -26,18 +26,21 @@ usages = st.builds(Usage, **dict.fromkeys(CLASSES, counts))
 
 
 def price_lists(prices: st.SearchStrategy[Decimal]) -> st.SearchStrategy[dict[str, Decimal]]:
+    """USD: per million tokens, and a unit."""
     return st.fixed_dictionaries(dict.fromkeys((*CLASSES, "per_request"), prices))
 
 
 def compiled(usd: dict[str, Decimal]) -> PriceSnapshot:
-    picos: dict[str, Any] = {name: compile_price(usd[name]) for name in CLASSES}
-    return replace(PRICE, **picos, per_request=compile_fee(usd["per_request"]))
+    tokens = {name: int(compile_price(usd[name])) for name in TOKENS}
+    units = {name: int(compile_fee(usd[name])) for name in UNIT_CLASSES}
+    return replace(PRICE, rates=Rates(**tokens, **units), per_request=compile_fee(usd["per_request"]))
 
 
 def exact_nanos(usage: Usage, usd: dict[str, Decimal]) -> Decimal:
     with localcontext(EXACT):
-        per_million = sum((getattr(usage, name) * usd[name] for name in CLASSES), Decimal(0))
-        return per_million * 1_000 + usd["per_request"] * 1_000_000_000
+        per_million = sum((getattr(usage, name) * usd[name] for name in TOKENS), Decimal(0))
+        whole = sum((getattr(usage, name) * usd[name] for name in UNIT_CLASSES), usd["per_request"])
+        return per_million * 1_000 + whole * 1_000_000_000
 
 
 @given(usages, price_lists(typed_prices))
@@ -69,7 +72,7 @@ def test_known_costs(usage: Usage, nanos: int) -> None:
 
 
 def test_picos_are_summed_before_they_are_rounded() -> None:
-    price = replace(PRICE, input=1, output=1, cached_input=1, per_request=0)
+    price = reprice(PRICE, input=1, output=1, cached_input=1)
     assert cost(Usage(input=1, output=1, cached_input=1), price) == 1
     assert cost(Usage(input=998, output=1, cached_input=1), price) == 1
     assert cost(Usage(input=999, output=1, cached_input=1), price) == 2
@@ -80,51 +83,24 @@ def test_reasoning_is_paid_once_as_the_output_that_it_is() -> None:
 
 
 def test_a_fee_is_paid_for_a_call_without_tokens() -> None:
-    assert cost(Usage(), replace(PRICE, per_request=1)) == 1
-    assert cost(Usage(), replace(PRICE, per_request=25_000_000)) == 25_000
-
-
-@given(
-    price_lists(finer_prices),
-    st.lists(st.integers(0, 100_000), min_size=4, max_size=4),
-    st.lists(st.integers(0, 100_000), min_size=2, max_size=2),
-    st.integers(1, 128),
-)
-def test_no_usage_within_a_bound_costs_more_than_the_bound(
-    usd: dict[str, Decimal], inputs: list[int], outputs: list[int], choices: int
-) -> None:
-    price = compiled(usd)
-    usage = Usage(**dict(zip(IN, inputs, strict=True)), **dict(zip(OUT, outputs, strict=True)))
-    per_choice = -(-sum(outputs) // choices)
-    bound = make_bound(
-        price, input_tokens=sum(inputs), choices=choices, max_output=per_choice, is_exact=True, has_audio=True
-    )
-    assert cost(usage, price) <= bound_cost(bound, per_choice)
-
-
-@given(price_lists(finer_prices), st.integers(0, 10**6), st.integers(0, 10**6))
-def test_a_bound_without_sound_covers_every_class_but_sound(
-    usd: dict[str, Decimal], input_tokens: int, output_tokens: int
-) -> None:
-    price = compiled(usd)
-    bound = make_bound(price, input_tokens=input_tokens, choices=1, max_output=output_tokens, is_exact=True)
-    for name in ("input", "cached_input", "cache_write"):
-        usage = Usage(output=output_tokens)._replace(**{name: input_tokens})
-        assert cost(usage, price) <= bound_cost(bound, output_tokens)
+    assert cost(Usage(), reprice(PRICE, per_request=1)) == 1
+    assert cost(Usage(), reprice(PRICE, per_request=25_000_000)) == 25_000
 
 
 def test_a_bound_takes_the_dearest_price_of_each_side() -> None:
-    price = replace(PRICE, cache_write=187_500, audio_input=40_000_000, audio_output=80_000_000, per_request=7)
+    price = reprice(PRICE, cache_write=187_500, audio_input=40_000_000, audio_output=80_000_000, per_request=7)
     silent = make_bound(price, input_tokens=1_000, choices=3, max_output=100, is_exact=False)
     assert (silent.fixed_picos, silent.output_picos) == (1_000 * 187_500 + 7, 3 * 600_000)
-    heard = make_bound(price, input_tokens=1_000, choices=3, max_output=100, is_exact=False, has_audio=True)
+    heard = make_bound(
+        price, input_tokens=1_000, choices=3, max_output=100, is_exact=False, demand=Demand(has_audio=True)
+    )
     assert (heard.fixed_picos, heard.output_picos) == (1_000 * 40_000_000 + 7, 3 * 80_000_000)
     assert (heard.input_tokens, heard.choices, heard.max_output, heard.is_exact) == (1_000, 3, 100, False)
 
 
 def test_a_bound_is_rounded_up_once() -> None:
     bound = make_bound(
-        replace(PRICE, input=1, cached_input=1, cache_write=1, output=1),
+        reprice(PRICE, input=1, cached_input=1, cache_write=1, output=1, image_output=1),
         input_tokens=1,
         choices=1,
         max_output=9_999,

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.core.row import Row, open_row
 from proxy.core.spans import Parent, Story, make_spans, read_parent
-from proxy.types import ATTEMPTED, RESERVED
+from proxy.values.attempt import ATTEMPTED, RESERVED
 from tenants.snapshots import KeySnapshot
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

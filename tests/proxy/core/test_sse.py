@@ -6,7 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.core.sse import DONE, MAX_EVENT_BYTES, EventSplitter, EventTooLong, data_of
+from proxy.core.sse import (
+    DONE,
+    MAX_EVENT_BYTES,
+    EventSplitter,
+    EventTooLong,
+    close_event,
+    data_of,
+    is_done,
+    is_stream,
+    read_plain,
+)
 
 line_texts = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=12)
 data_lines = st.builds("data: {}".format, line_texts) | st.builds("data:{}".format, line_texts)
@@ -47,7 +57,7 @@ def parse_by_the_standard(stream: bytes) -> list[bytes]:
     for line in re.split(rb"\r\n|\n|\r", stream)[:-1]:
         name, _, value = line.partition(b":")
         if not line:
-            if data is not None:
+            if data:
                 found.append(data)
             data = None
         elif name == b"data" and b":" in line:
@@ -105,7 +115,12 @@ def test_no_byte_of_garbage_is_lost_or_added(stream: bytes, places: list[int]) -
         (b"data: {}\n\n", b"{}"),
         (b"data:{}\n\n", b"{}"),
         (b"data:  {}\n\n", b" {}"),
-        (b"data: \n\n", b""),
+        (b"data: \n\n", None),
+        (b"data:\n\n", None),
+        (b"event: ping\ndata:\n\n", None),
+        (b"data: \ndata: \n\n", b"\n"),
+        (b"\xef\xbb\xbfdata: {}\n\n", b"{}"),
+        (b"\xef\xbb\xbfdata: {}\r\n\r\n", b"{}"),
         (b"data: {}\r\n\r\n", b"{}"),
         (b"data: {}\r\r", b"{}"),
         (b"data: [1,\ndata: 2]\n\n", b"[1,\n2]"),
@@ -121,6 +136,28 @@ def test_no_byte_of_garbage_is_lost_or_added(stream: bytes, places: list[int]) -
 )
 def test_the_data_of_an_event(event: bytes, data: bytes | None) -> None:
     assert data_of(event) == data
+
+
+@given(streams() | streams(mixed=True), cuts)
+@example(b"data: a\n\ndata: b\n\n", [])
+@example(b"data: a\n\n: b\n\ndata: c\n\n", [])
+@example(b"data: a\n\ndata: \n\n", [])
+@example(b"data: a\ndata: b\n\n\ndata: c\n\n", [])
+def test_plain_events_together_are_what_each_of_them_is(stream: bytes, places: list[int]) -> None:
+    events, _ = read(cut(stream, places))
+    plain = read_plain(events)
+    if plain is None:
+        assert not events or any(not (data := data_of(event)) or event != b"data: %b\n\n" % data for event in events)
+    else:
+        assert plain == [data_of(event) for event in events]
+
+
+def test_what_is_not_plain_is_left_to_be_read_one_by_one() -> None:
+    assert read_plain([b"data: {}\n\n", b"data: [DONE]\n\n"]) == [b"{}", b"[DONE]"]
+    for odd in (b": still there\n\n", b"data: a\r\n\r\n", b"data: \n\n", b"data:a\n\n", b"data: a\ndata: b\n\n"):
+        assert read_plain([b"data: {}\n\n", odd]) is None
+        assert read_plain([odd, b"data: {}\n\n"]) is None
+    assert read_plain([]) is None
 
 
 def test_events_come_as_soon_as_they_are_whole() -> None:
@@ -153,3 +190,34 @@ def test_a_long_event_within_the_limit_is_one_event() -> None:
     splitter = EventSplitter()
     pieces = [event[at : at + 65_536] for at in range(0, len(event), 65_536)]
     assert [found for piece in pieces for found in splitter.feed(piece)] == [event]
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b"[DONE] ", b" [DONE]", b"[DONE]\t ", b"[DONE]\r"])
+def test_the_end_of_a_stream_may_have_blanks_around_it(data: bytes) -> None:
+    assert is_done(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"[DONE]x", b'"[DONE]"', b"[done]", b"{}", b" " * 100 + b"[DONE]"])
+def test_anything_else_is_no_end(data: bytes) -> None:
+    assert not is_done(data)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [b"data: {}", b"data:{}", b": hello", b"event: x", b"id: 1", b"retry: 5", b"\xef\xbb\xbfdata: {}", b"\r\n\n: x", b"",
+     b"da", b"\n\n", b"d"],
+)  # fmt: skip
+def test_what_can_be_a_stream_of_events(begin: bytes) -> None:
+    assert is_stream(begin)
+
+
+@pytest.mark.parametrize(
+    "begin", [b"{", b'{"error": 1}', b"<!doctype html>", b"[", b"upstream is down", b"\x1f\x8b\x08"]
+)
+def test_what_cannot(begin: bytes) -> None:
+    assert not is_stream(begin)
+
+
+@pytest.mark.parametrize("rest", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r\n", b"data: [DONE]\r"])
+def test_an_event_that_was_not_closed_is_closed(rest: bytes) -> None:
+    assert close_event(rest) == b"data: [DONE]\n\n"

@@ -14,8 +14,8 @@ import quicktok
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.core.tokens import IMAGE_TOKENS_OF_OTHERS, bound_by_bytes, count_exactly, count_text
-from proxy.types import Endpoint
+from proxy.core.tokens import IMAGE_TOKENS_OF_OTHERS, bound_by_bytes, count_exactly, count_text, has_media
+from proxy.values.request import Endpoint
 from tests.proxy.core.examples import MODEL, make_chat, make_request
 
 Json = dict[str, Any]
@@ -113,6 +113,9 @@ def test_a_text_has_no_more_tokens_than_bytes(text: str, vocabulary: str) -> Non
         # Special tokens are text when a caller writes them, and cost what the text costs.
         ("<|endoftext|>", "o200k_base", 7),
         ("<|endoftext|>", "cl100k_base", 7),
+        # two halves of one character, and one half alone
+        ("\ud83d\ude00", "o200k_base", 1),
+        ("\ud83d", "o200k_base", 1),
         ("\u20ac", "bytes", 3),
         ("\U0001f600", "bytes", 4),
     ],
@@ -174,6 +177,7 @@ def test_a_picture_costs_its_dearest_and_not_its_data(model: str, tokens: int) -
         {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]},
         {"role": "user", "content": [TEXT_PART, {"type": "file", "file": {"file_id": "file-1"}}]},
         {"role": "user", "content": [{"text": "no type"}]},
+        {"role": "user", "content": [{"type": "tool_result", "content": [{"type": "document", "source": {}}]}]},
         {"role": "assistant", "audio": {"id": "audio_1"}},
     ],
 )
@@ -181,6 +185,33 @@ def test_what_nobody_can_count_is_bounded_by_the_window(message: Json) -> None:
     request = make_chat(messages=[message])
     assert bound_by_bytes(request, MODEL) == request.body_bytes + 64 + MODEL.context_window
     assert count_exactly(request, MODEL) >= MODEL.context_window
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hi there"}]}
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (THOUGHT, ["type", "thinking", "thinking", "type", "text", "text"]),
+        ({"type": "thinking", "thinking": "Hi there", "signature": "s"}, ["type", "thinking", "thinking", "signature", "s"]),
+        ({"type": "tool_result", "content": "Hi there"}, ["type", "tool_result", "content"]),
+        ({"type": "tool_result", "content": [TEXT_PART]}, ["type", "tool_result", "type", "text", "text"]),
+    ],
+)  # fmt: skip
+def test_thoughts_and_results_of_tools_are_texts(part: Json, words: list[str]) -> None:
+    request = make_chat(messages=in_parts(part))
+    assert count_exactly(request, MODEL) == PLAIN + sum(count_text(word, "o200k_base") for word in words)
+    assert bound_by_bytes(request, MODEL) == request.body_bytes + 64
+    assert not has_media(request)
+
+
+def test_a_picture_within_a_tools_result_is_a_picture() -> None:
+    result = {"type": "tool_result", "content": [TEXT_PART, PICTURE]}
+    request = make_chat(messages=in_parts(result))
+    assert bound_by_bytes(request, MODEL) == request.body_bytes + 64 + IMAGE_TOKENS_OF_OTHERS
+    assert exact(messages=in_parts(result)) < IMAGE_TOKENS_OF_OTHERS + 40
+    assert has_media(request)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from django.db.models import Sum
 
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
-from proxy.core.limits import make_scope
+from proxy.core.budgets import make_scope
 from proxy.core.row import Row, open_row
 from proxy.models import LedgerEntry
-from proxy.types import Scope
+from proxy.values.windows import Scope
 from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tenants.models import Budget, Organization
@@ -26,6 +26,8 @@ def make_row(tenant: Tenant, cost: int = 0, *, at_ms: int | None = None, **field
     request_id, now_ms = clock.new_request_id()
     key = KeySnapshot(str(tenant.key.pk), tenant.org_id, str(tenant.project.pk), 1, None, None, None, False)
     row = open_row(request_id, now_ms if at_ms is None else at_ms, key, "chat/completions")
+    if "key_id" in fields:
+        row["lineage"] = fields["key_id"]
     return row | {"list_cost": cost, "effective_cost": cost, "status": 200} | fields
 
 

@@ -34,8 +34,7 @@ def main(job: str, about: str) -> None:
     from costhub.lib import keyspace
     from costhub.lib.net import gate_from_settings
     from costhub.lib.redis import client
-    from proxy import truth
-    from proxy.edges import drain, reaper, retention
+    from proxy.ledger import bill_corrections, drain, reaper, retention
 
     if job == "drain":
         drain.drain(int(about))
@@ -45,7 +44,7 @@ def main(job: str, about: str) -> None:
     elif job == "reap":
         reaper.reap(int(about))
     elif job == "correct":
-        truth.correct_estimates(about, gate_from_settings())
+        bill_corrections.correct_estimates(about, gate_from_settings())
     elif job == "drop":
         retention.drop_month(date.fromisoformat(about))
 

@@ -1,5 +1,7 @@
 """Who is calling: one secret, in one of three headers, in the same words for every key that is not valid."""
 
+import asyncio
+
 import pytest
 from django.conf import settings
 
@@ -54,6 +56,32 @@ class TestCarriers:
 
     def test_a_repeated_header_that_carries_no_key_is_none_of_our_business(self) -> None:
         assert find_bearer({"api-key": "chk_1", "cookie": "a"}, frozenset({"cookie"})) == "chk_1"
+
+
+async def test_a_key_that_was_met_is_known_until_it_changes(committed_world: World) -> None:
+    acme = committed_world.acme
+
+    def end_key() -> None:
+        with org_scope(acme.org_id):
+            revoke_key(actor=acme.owner, key=acme.key)
+
+    catalog = Catalog(settings.REDIS_URL)
+    await catalog.open()
+    digest = secrets.digest_of(acme.api_key, settings.KEY_PEPPER)
+    assert catalog.recall(digest) is None
+    key, org = await Auth(catalog, settings.KEY_PEPPER).authenticate(acme.api_key)
+    async with asyncio.timeout(10):
+        while (known := catalog.recall(digest)) is None:
+            await asyncio.sleep(0.01)  # nothing was heard of changes for a second: the machine is busy
+    assert known == (key, org)
+
+    await in_thread(end_key)
+    async with asyncio.timeout(10):
+        while catalog.recall(digest) is not None:
+            await asyncio.sleep(0.01)
+    with pytest.raises(Unauthorized):
+        await Auth(catalog, settings.KEY_PEPPER).authenticate(acme.api_key)
+    await catalog.close()
 
 
 async def test_every_invalid_key_is_refused_in_the_same_words(committed_world: World) -> None:

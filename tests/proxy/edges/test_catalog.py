@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from decimal import Decimal
+from threading import Event
 from typing import Any
 
 import psutil
@@ -17,15 +18,20 @@ from costhub.lib import clock, keyspace, secrets
 from costhub.lib.moments import from_ms
 from costhub.lib.money import Nanos
 from costhub.lib.redis import client
+from proxy.core.plan import find_model
 from proxy.edges import catalog as module
+from proxy.edges import new_keys
 from proxy.edges.auth import Auth
 from proxy.edges.catalog import Catalog
-from proxy.errors import GovernanceUnavailable, Unauthorized
-from tenants.access import org_scope
+from proxy.edges.new_keys import NewKeys
+from proxy.errors import GovernanceUnavailable, ModelNotFound, Unauthorized
+from tenants.access import find_known_keys, org_scope
 from tenants.actions.budgets import update_budget
 from tenants.actions.changes import publish, sync_versions
+from tenants.actions.end_users import create_end_user
 from tenants.actions.keys import create_key, revoke_key, rotate_key, update_key
 from tenants.actions.pricing import create_price
+from tenants.actions.stops import set_stopped
 from tenants.models import ApiKey, Budget, LanguageModel, Organization
 from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread, within_a_second
@@ -127,11 +133,11 @@ class TestFresh:
     async def test_a_new_price_and_a_new_limit_arrive(self, start: Open, tenant: Tenant) -> None:
         catalog = await start()
         before = await catalog.get_org(tenant.org_id)
-        assert (before.models["small"].prices[0].input, before.budgets[0].limit_nanos) == (150_000, 10**9)
+        assert (before.models["small"].prices[0].rates.input, before.budgets[0].limit_nanos) == (150_000, 10**9)
         await in_thread(lambda: set_price(tenant, "0.30"))
 
         async def price_is_new() -> bool:
-            return (await catalog.get_org(tenant.org_id)).models["small"].prices[0].input == 300_000
+            return (await catalog.get_org(tenant.org_id)).models["small"].prices[0].rates.input == 300_000
 
         await within_a_second(price_is_new)
         await in_thread(lambda: set_limit(tenant, 5))
@@ -185,6 +191,25 @@ class TestFresh:
 
         await in_thread(revoke)
         await within_a_second(lambda: limit_is(catalog, tenant, 5))
+        for address in own_subscriptions():
+            client().client_kill_filter(addr=address)
+        await within_a_second(lambda: is_refused(catalog, tenant.api_key))
+
+    async def test_an_organisation_that_was_erased_unheard_is_refused(self, start: Open, tenant: Tenant) -> None:
+        """The message of its closing was lost, and its versions went with it: nothing tells of a change any more."""
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+
+        def erase() -> None:
+            with org_scope(tenant.org_id):
+                ApiKey.objects.filter(pk=tenant.key.pk).delete()
+            client().delete(
+                keyspace.key_snapshot_key(bytes(tenant.key.digest)), keyspace.org_snapshot_key(tenant.org_id)
+            )
+            for name in (keyspace.VERSIONS, keyspace.STOPS):
+                client().hdel(name, tenant.org_id)
+
+        await in_thread(erase)
         for address in own_subscriptions():
             client().client_kill_filter(addr=address)
         await within_a_second(lambda: is_refused(catalog, tenant.api_key))
@@ -264,12 +289,15 @@ class TestFresh:
 
 class TestUnknown:
     async def test_it_is_asked_for_once_and_remembered_until_something_changes(
-        self, start: Open, tenant: Tenant
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         catalog = await start()
         made = secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER)
         assert await is_refused(catalog, made.text)
         assert made.digest in catalog._unknown
+        monkeypatch.setattr(NewKeys, "find", _nobody_is_asked)
+        assert await is_refused(catalog, made.text)
+        monkeypatch.undo()
 
         def restore() -> None:
             """A key that comes into being under a secret which somebody has tried already."""
@@ -286,6 +314,67 @@ class TestUnknown:
 
         await within_a_second(is_known)
 
+    async def test_it_is_not_believed_for_long(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_UNKNOWN_FOR_NS", 0)
+        catalog = await start()
+        made = secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER)
+        assert await is_refused(catalog, made.text)
+
+        def restore() -> None:
+            """And its announcement is lost."""
+            with org_scope(tenant.org_id):
+                ApiKey(
+                    org=tenant.org, project=tenant.project, name="restored", prefix=made.prefix, digest=made.digest
+                ).save(force_insert=True)
+
+        await in_thread(restore)
+        assert not await is_refused(catalog, made.text)
+
+    async def test_many_at_once_are_asked_for_together(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+
+        def count(digests: list[bytes]) -> set[bytes]:
+            asked.append(len(digests))
+            return find_known_keys(digests)
+
+        monkeypatch.setattr(new_keys, "find_known_keys", count)
+        catalog = await start()
+        unknown = [secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER).text for _ in range(300)]
+        outcomes = await asyncio.gather(*(is_refused(catalog, one) for one in (*unknown, tenant.api_key)))
+        assert outcomes == [True] * 300 + [False]
+        assert sum(asked) == 301
+        assert len(asked) <= 3
+
+    async def test_more_than_can_wait_are_told_to_come_again(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And those whose key is known are served meanwhile, with what changes, though no look-up is answered."""
+        catalog = await start()
+        await auth(catalog).authenticate(tenant.api_key)
+        monkeypatch.setattr(new_keys, "MOST_A_BATCH", 3)
+        monkeypatch.setattr(new_keys, "MOST_WAITING", 5)
+        held = Event()
+        monkeypatch.setattr(new_keys, "find_known_keys", lambda digests: held.wait(1.5) and set())
+        calls = [
+            asyncio.create_task(
+                auth(catalog).authenticate(secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER).text)
+            )
+            for _ in range(20)
+        ]
+        await in_thread(lambda: set_limit(tenant, 5))
+        await within_a_second(lambda: limit_is(catalog, tenant, 5))
+        assert not await is_refused(catalog, tenant.api_key)
+        held.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [one for one in outcomes if isinstance(one, GovernanceUnavailable)]
+        assert [type(one) for one in outcomes if one not in refused] == [Unauthorized] * (20 - len(refused))
+        assert len(refused) == 20 - 5
+        assert {(one.status, one.headers["retry-after"]) for one in refused} == {(503, "1")}
+
     async def test_guessing_does_not_fill_the_memory(
         self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -294,7 +383,20 @@ class TestUnknown:
         for _ in range(120):
             assert await is_refused(catalog, secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER).text)
             assert len(catalog._unknown) <= 50
-        assert (catalog._keys, catalog._loading) == ({}, {})
+        assert (len(catalog._keys), catalog._loading) == (0, {})
+
+    async def test_what_is_known_has_a_bound(
+        self, start: Open, committed_world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of two tenants that take turns, one at a time has room: both are served, the other one's is read again."""
+        monkeypatch.setattr(module, "MOST_BYTES_OF_KEYS", 1)
+        monkeypatch.setattr(module, "MOST_BYTES_OF_ORGS", 1)
+        catalog = await start()
+        for tenant in [committed_world.acme, committed_world.mallcorp] * 2:
+            key, org = await auth(catalog).authenticate(tenant.api_key)
+            assert (key.org_id, org.id) == (tenant.org_id, tenant.org_id)
+            assert [name for name, _ in catalog._orgs.items()] == [tenant.org_id]
+            assert [key.org_id for _, key in catalog._keys.items()] == [tenant.org_id]
 
     async def test_what_is_no_key_is_refused_without_asking(
         self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
@@ -344,6 +446,83 @@ class TestPostgresqlAway:
         client().delete(keyspace.org_snapshot_key(tenant.org_id))
         assert await catalog.get_org(tenant.org_id) == org
 
+    async def test_what_was_known_before_a_stop_is_not_made_do_with(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        listening = [await start() for _ in range(2)]
+        for catalog in listening:
+            await catalog.get_org(tenant.org_id)
+
+        def stop() -> None:
+            with org_scope(tenant.org_id):
+                set_stopped(actor=tenant.owner, target=tenant.key, is_stopped=True)
+
+        await in_thread(stop)
+        # Whoever subscribes only later learns of the stop when it catches up.
+        listening.append(await start())
+        org = listening[0]._orgs.get(tenant.org_id)
+        assert org is not None
+        listening[-1]._orgs.put(tenant.org_id, org, 1)
+        for catalog in listening:
+            await catalog._in_thread(connections.close_all)
+        postgresql_is_away()
+        client().delete(keyspace.org_snapshot_key(tenant.org_id))
+        for catalog in listening:
+            await within_a_second(lambda catalog=catalog: is_closed(catalog, tenant))  # type: ignore[misc]
+
+    @pytest.mark.parametrize("what", ["limit", "end_user", "lost"])
+    async def test_only_what_may_stop_calls_closes(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None], what: str
+    ) -> None:
+        """An end user who is blocked, and a change of which nobody knows what it was; a limit is no stop."""
+        catalog = await start()
+        await catalog.get_org(tenant.org_id)
+
+        def change() -> None:
+            if what == "limit":
+                set_limit(tenant, 5)
+                return
+            with org_scope(tenant.org_id):
+                if what == "end_user":
+                    create_end_user(actor=tenant.owner, external_id="eve", is_blocked=True)
+                    return
+                Organization.objects.filter(pk=tenant.org.pk).update(version=F("version") + 1)
+            sync_versions()
+
+        await in_thread(change)
+        version = int(client().hget(keyspace.VERSIONS, tenant.org_id) or 0)
+
+        async def has_heard() -> bool:
+            return catalog._versions.get(tenant.org_id) == version
+
+        await within_a_second(has_heard)
+        await catalog._in_thread(connections.close_all)
+        postgresql_is_away()
+        client().delete(keyspace.org_snapshot_key(tenant.org_id))
+        assert await is_closed(catalog, tenant) is (what != "limit")
+
+    async def test_a_model_that_may_be_new_is_not_called_unknown(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None]
+    ) -> None:
+        catalog = await start()
+        key, org = await auth(catalog).authenticate(tenant.api_key)
+        with pytest.raises(ModelNotFound):
+            find_model("new", key, org)
+        await in_thread(lambda: set_limit(tenant, 5))
+        await catalog._in_thread(connections.close_all)
+        postgresql_is_away()
+        client().delete(keyspace.org_snapshot_key(tenant.org_id))
+
+        async def is_outdated() -> bool:
+            return (await catalog.get_org(tenant.org_id)).is_outdated
+
+        await within_a_second(is_outdated)
+        outdated = await catalog.get_org(tenant.org_id)
+        assert find_model("small", key, outdated).name == "small"
+        with pytest.raises(GovernanceUnavailable) as caught:
+            find_model("new", key, outdated)
+        assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
+
     async def test_one_that_hangs_is_away_in_time_and_back_when_it_is(self, start: Open, tenant: Tenant) -> None:
         catalog = await start()
         with owner_connection() as other:
@@ -382,6 +561,18 @@ def owner_connection() -> psycopg.Connection[Any]:
     return psycopg.connect(
         host=owner["HOST"], port=owner["PORT"], user=owner["USER"], password=owner["PASSWORD"], dbname=owner["NAME"]
     )
+
+
+async def _nobody_is_asked(*_: Any) -> None:
+    raise AssertionError("it is known that nobody has the key")
+
+
+async def is_closed(catalog: Catalog, tenant: Tenant) -> bool:
+    try:
+        await catalog.get_org(tenant.org_id)
+    except GovernanceUnavailable:
+        return True
+    return False
 
 
 def _no_key_is_read(digest: bytes) -> None:

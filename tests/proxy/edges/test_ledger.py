@@ -2,9 +2,9 @@
 fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -13,15 +13,18 @@ from django.conf import settings
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.core.plan import make_plan
-from proxy.core.wire import parse_request
-from proxy.edges import drain, ledger, reaper, recount, reserves, settles
+from proxy.dialects.openai_chat import parse_request
+from proxy.edges import reserve_batch, settle, settle_batch
 from proxy.edges.entry import Entry
-from proxy.edges.ledger import Ledger
-from proxy.edges.limits import Limits
+from proxy.edges.reserve import Replan, Reservations
+from proxy.edges.settle import Ledger
 from proxy.edges.valkey import Valkey
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
+from proxy.ledger import drain, reaper, recount
 from proxy.models import LedgerEntry
-from proxy.types import Attempt, Certainty, Controls, Endpoint, Plan, Usage
+from proxy.values.attempt import Attempt, Certainty, Usage
+from proxy.values.plan import Hold, Plan
+from proxy.values.request import Controls, Endpoint
 from tenants.choices import BudgetScope
 from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
@@ -43,7 +46,7 @@ class Desk:
     org: OrgSnapshot
     key: KeySnapshot
     valkey: Valkey
-    limits: Limits
+    reservations: Reservations
     ledger: Ledger
 
     def make_plan(self, **controls: Any) -> Plan:
@@ -54,6 +57,19 @@ class Desk:
         request_id, now = clock.new_request_id()
         return self.ledger.entry(request_id, now, clock.monotonic_ns(), self.key, self.org, Endpoint.CHAT)
 
+    async def reserve(self, plan: Plan, entry: Entry) -> Hold:
+        """Have a call admitted whose plan holds."""
+
+        async def decide(_: Mapping[str, int]) -> Plan:
+            raise AssertionError("nothing has changed since it was planned")
+
+        async def renew(_: int) -> None:
+            raise AssertionError("nothing has changed since it was planned")
+
+        admitted, hold = await self.reservations.admit(plan, entry, Replan(decide, renew))
+        assert admitted is plan
+        return hold
+
     async def written(self) -> list[LedgerEntry]:
         """Wait until this worker has written everything. Gives the ledger, drained."""
         await asyncio.wait_for(self.ledger._quiet.wait(), 10)
@@ -62,7 +78,7 @@ class Desk:
 
     def counters(self, plan: Plan) -> set[tuple[int, int] | None]:
         """(settled, held) of the plan's budgets: one of them, where all agree."""
-        return {self.till.read(line_of(scope)) for scope in plan.scopes}
+        return {self.till.read(line_of(scope)) for scope in plan.first.scopes}
 
 
 @pytest.fixture
@@ -79,10 +95,10 @@ def snapshots(acme: Tenant) -> tuple[OrgSnapshot, KeySnapshot]:
 
 @pytest.fixture
 async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapshot]) -> AsyncIterator[Desk]:
-    scripts = (reserves.RESERVE, settles.SETTLE, ledger.GIVE_UP, ledger.LATE, ledger.CORRECT)
+    scripts = (reserve_batch.RESERVE, settle_batch.SETTLE, settle.GIVE_UP, settle.LATE, settle.CORRECT)
     valkey = Valkey(settings.REDIS_URL, scripts, TIMEOUT_MS)
     await valkey.open()
-    reserver = Limits(valkey)
+    reserver = Reservations(valkey)
     await reserver.open()
     writer = Ledger(valkey, reserver)
     await writer.open()
@@ -94,7 +110,8 @@ async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapsh
 
 def served(entry: Entry, cost: int, certainty: Certainty = Certainty.EXACT) -> None:
     """The upstream has answered."""
-    entry.attempts.append(Attempt(1, 200, certainty, Usage(input=9, output=20), cost))
+    used = Usage() if certainty is Certainty.BOUND else Usage(input=9, output=20)
+    entry.attempts.append(Attempt(1, 200, certainty, used, cost))
 
 
 async def expire(desk: Desk, entry: Entry) -> None:
@@ -107,8 +124,8 @@ class TestSettled:
     async def test_a_call_is_held_then_charged_then_in_the_ledger(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
             assert desk.counters(plan) == {(0, hold.amount)}
             served(entry, 420)
         (row,) = await desk.written()
@@ -131,10 +148,10 @@ class TestSettled:
 
         desk.org = await in_thread(add)
         plan = desk.make_plan()
-        assert len(plan.scopes) == 8
+        assert len(plan.first.scopes) == 8
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
         assert hold.amount > 0
 
     async def test_many_calls_that_meet_an_unknown_shard_are_all_served(self, desk: Desk) -> None:
@@ -143,8 +160,8 @@ class TestSettled:
 
         async def call() -> int:
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
                 served(entry, 10)
                 return 10
 
@@ -155,17 +172,19 @@ class TestSettled:
     async def test_a_refusal_names_the_budget_and_is_a_row_of_no_cost(self, desk: Desk, acme: Tenant) -> None:
         plan = desk.make_plan()
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
-        for scope in plan.scopes[1:]:
+        for scope in plan.first.scopes[1:]:
             desk.till.put(line_of(scope), 9_999_000, 999)
         with pytest.raises(BudgetExceeded) as caught:
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
         told = caught.value.more["budget"]
         assert (told["scope"], told["subject"]) == ("key", str(acme.key.pk))
         assert (told["limit"], told["spent"], told["held"]) == ("0.010000000", "0.009999000", "0.000000999")
         (row,) = await desk.written()
         assert (row.effective_cost, row.status, row.error_code) == (0, 402, "budget_exceeded")
+        kept = {name: row.refused_by[name] for name in ("kind", "id", "scope", "limit", "spent", "needed")}
+        assert kept == {"kind": "budget", **{name: told[name] for name in kept if name != "kind"}}
 
     async def test_a_caller_who_leaves_is_charged_what_was_known(self, desk: Desk) -> None:
         plan = desk.make_plan()
@@ -173,8 +192,8 @@ class TestSettled:
 
         async def call() -> None:
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
                 served(entry, 77, Certainty.COUNTED)
                 is_served.set()
                 await asyncio.Event().wait()
@@ -191,13 +210,13 @@ class TestSettled:
         """No key of ours is of another kind, but what others damaged must not hold money for ever."""
         plan = desk.make_plan()
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
-        last = line_of(plan.scopes[-1])
+        last = line_of(plan.first.scopes[-1])
         desk.till.put(last, 0)
         client().hset(last.key, "h", "no number of nanos")
         with pytest.raises(GovernanceUnavailable):
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
         (row,) = await desk.written()
         assert (row.effective_cost, row.status) == (0, 503)
         assert (desk.till.hold(str(row.id)), client().zcard(desk.till.leases)) == ({}, 0)
@@ -213,8 +232,8 @@ class TestValkeyHangs:
         client().client_pause(500)
         with pytest.raises(GovernanceUnavailable):
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
         (row,) = await desk.written()
         assert (row.effective_cost, row.status, row.error_code) == (0, 503, "governance_unavailable")
         assert desk.counters(plan) <= {(0, 0), None}
@@ -226,8 +245,8 @@ class TestValkeyHangs:
 
         async def call() -> None:
             async with desk.entry() as entry:
-                entry.plan = plan
-                await desk.limits.reserve(plan, entry)
+                entry.note_plan(plan)
+                await desk.reserve(plan, entry)
 
         client().client_pause(10_000, all=False)
         task = asyncio.create_task(call())
@@ -243,8 +262,8 @@ class TestValkeyHangs:
     async def test_a_settle_without_an_answer_happens_once(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
             served(entry, 420)
             client().client_pause(500)
         (row,) = await desk.written()
@@ -254,8 +273,8 @@ class TestValkeyHangs:
     async def test_a_settle_that_ran_and_was_not_answered_is_not_counted_twice(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
             served(entry, 420)
         await desk.written()
         desk.ledger._write(entry)
@@ -270,8 +289,8 @@ class TestTakenForDead:
     async def test_a_worker_that_only_slept_tells_the_truth(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
             assert desk.counters(plan) == {(hold.amount, 0)}
             served(entry, 420)
@@ -284,8 +303,8 @@ class TestTakenForDead:
     async def test_what_it_counted_itself_is_better_than_the_bound_and_stays_an_estimate(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
             await expire(desk, entry)
             served(entry, 77, Certainty.COUNTED)
         rows = await desk.written()
@@ -295,8 +314,8 @@ class TestTakenForDead:
     async def test_what_it_does_not_know_either_is_left_to_the_upstreams_bill(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
             served(entry, hold.amount, Certainty.BOUND)
         (row,) = await desk.written()
@@ -306,8 +325,8 @@ class TestTakenForDead:
         """The reserve ran, its answer was lost, and Valkey was out of this worker's reach until the reaper had come."""
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
             entry.hold, entry.is_hold_unknown = None, True
         rows = await desk.written()
@@ -319,8 +338,8 @@ class TestDataLost:
     async def test_a_call_under_way_is_counted_when_it_ends(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
             desk.till.lose_everything()
             await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
             assert desk.counters(plan) == {(0, 0)}
@@ -332,14 +351,97 @@ class TestDataLost:
     async def test_also_when_nobody_has_counted_anew_yet(self, desk: Desk) -> None:
         plan = desk.make_plan()
         async with desk.entry() as entry:
-            entry.plan = plan
-            await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
             desk.till.lose_everything()
             served(entry, 420)
         (row,) = await desk.written()
         assert (row.effective_cost, desk.counters(plan)) == (420, {None})
         async with desk.entry() as entry:
-            entry.plan = plan
-            hold = await desk.limits.reserve(plan, entry)
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
             assert desk.counters(plan) == {(420, hold.amount)}
         assert client().get(keyspace.epoch_key(desk.till.shard)) is not None
+
+
+def forget_event(desk: Desk, entry: Entry) -> None:
+    """The call's event is not on the stream any more; it was there."""
+    stream = keyspace.ledger_key(desk.till.shard)
+    events = cast("list[tuple[bytes, dict[bytes, bytes]]]", client().xrange(stream))
+    (event_id,) = (key for key, fields in events if orjson.loads(fields[b"e"])["id"] == entry.request_id)
+    client().xdel(stream, event_id)
+
+
+class TestForgotten:
+    """Valkey comes back without what it acknowledged last, as a replica does that is made master."""
+
+    async def come_back(self, desk: Desk) -> None:
+        """Another server stands where this one stood: it is told by its run id, which a server keeps while it runs."""
+        desk.valkey.generation += 1
+        await asyncio.wait_for(self.seen(desk), 5)
+
+    async def seen(self, desk: Desk) -> None:
+        while desk.ledger._recent._generation != desk.valkey.generation:
+            await asyncio.sleep(0.01)
+
+    async def test_a_settle_that_was_forgotten_is_made_again(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
+            name = keyspace.hold_key(desk.till.shard, hold.id)
+            kept, lease = cast("bytes", client().dump(name)), cast("float", client().zscore(desk.till.leases, hold.id))
+            served(entry, 420)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        # as it was before the settle
+        forget_event(desk, entry)
+        client().restore(name, 0, kept)
+        client().zadd(desk.till.leases, {hold.id: lease})
+        for scope in plan.first.scopes:
+            client().hincrby(scope.counter, "s", -420)
+            client().hincrby(scope.counter, "h", hold.amount)
+        await self.come_back(desk)
+        (row,) = await desk.written()
+        assert (str(row.id), row.effective_cost, row.is_estimated) == (entry.request_id, 420, False)
+        assert desk.counters(plan) == {(420, 0)}
+        assert not client().exists(name)
+
+    async def test_a_call_that_was_forgotten_altogether_has_its_row(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            served(entry, 420)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        forget_event(desk, entry)
+        await self.come_back(desk)
+        (row,) = await desk.written()
+        assert (str(row.id), row.effective_cost) == (entry.request_id, 420)
+
+    async def test_a_server_that_goes_is_missed_while_it_may_forget(self, desk: Desk) -> None:
+        """Though nothing else is said to it: what was written last is kept until there is a server again."""
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            served(entry, 420)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        client().client_pause(1_500, all=True)
+        async with asyncio.timeout(5):
+            while desk.valkey.is_whole:
+                await asyncio.sleep(0.01)
+        assert [written.hold_id for _, written in desk.ledger._recent._written] == [entry.request_id]
+
+    async def test_what_was_not_forgotten_counts_once(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        async with desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            served(entry, 420)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        for _ in range(2):
+            await self.come_back(desk)
+        assert [row.effective_cost for row in await desk.written()] == [420]
+        assert desk.counters(plan) == {(420, 0)}
+        await in_thread(lambda: recount.recount(desk.till.shard, desk.org.id, plan.first.scopes, only_missing=False))
+        assert desk.counters(plan) == {(420, 0)}

@@ -12,8 +12,9 @@ from redis.exceptions import ResponseError
 from costhub.lib import keyspace
 from costhub.lib.money import MAX_LIMIT_NANOS, round_up
 from costhub.lib.redis import client
-from proxy.core.rates import read_total
+from proxy.core.rate_limits import read_total
 from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Ask, Line, Till, Window, next_shard
+from tests.sampling import examples
 
 EPOCH = b"first"
 
@@ -275,7 +276,7 @@ class TestExact:
     """Lua's numbers are floats: below 2^53 they hold every integer, and this looks for the place where they would
     not."""
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(
         fixed=st.one_of(st.integers(0, 10**7), st.integers(0, 4 * 10**15)),
         per_token=prices,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from costhub.lib import keyspace
 from costhub.lib.redis import client
 from tests.proxy.edges.till import NOW, Ask, Line, Till, Window, next_shard
+from tests.sampling import examples
 
 HELD, OVER_BUDGET, COUNT_EXACTLY, OVER_MAX_COST, OVER_RATE, CROSSED = 1, 0, -3, -4, -5, -6
 
@@ -73,7 +74,7 @@ class TestTogether:
     WAYS = st.sampled_from(["a budget", "a shadow", "windows", "a ladder", "rolled over", "unknown", "given up"])
 
     @given(before=st.lists(ASKS, max_size=2), asks=ASKS, way=WAYS, limit=st.integers(0, 3_000), ms=st.integers(1, 300))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     def test_as_one_after_the_other(
         self, before: list[list[Ask]], asks: list[Ask], way: str, limit: int, ms: int
     ) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from costhub.lib import keyspace
 from costhub.lib.redis import client
-from proxy.core.rates import read_total
-from proxy.edges.settles import MARK_KEPT_MS, Settle
+from proxy.core.rate_limits import read_total
+from proxy.edges.settle_batch import MARK_KEPT_MS, Settle
 from tests.proxy.edges.till import FORGET_AT, LEASE, NOW, Line, Till, Window, next_shard
 
 EVENT = b'{"id":"a"}'
@@ -42,7 +42,7 @@ class TestSettle:
         if how == "settled":
             assert till.settle("free", 0, event=EVENT, tokens=0) == 1
         elif how == "given up":
-            assert till.give_up("free", *lines, event=EVENT) == 1
+            assert till.give_up("free", event=EVENT) == 1
         else:
             assert till.settle("free", 0, event=EVENT, mark="reaped 0", only_before=NOW + 100_000) == 1
         assert [till.read(line) for line in lines] == [(1_000, 107)] * 2
@@ -209,31 +209,31 @@ class TestTogether:
 
 class TestGiveUp:
     def test_the_money_goes_back_and_one_event_is_written(self, till: Till, lines: tuple[Line, Line]) -> None:
-        assert till.give_up("a", *lines, event=EVENT) == 1
+        assert till.give_up("a", event=EVENT) == 1
         assert [till.read(line) for line in lines] == [(1_000, 7)] * 2
         assert (till.hold("a"), till.lease("a"), till.events()) == ({}, None, [EVENT])
 
     def test_a_reserve_that_comes_after_it_is_refused(self, till: Till, lines: tuple[Line, Line]) -> None:
-        assert till.give_up("b", *lines, event=EVENT) == 1
+        assert till.give_up("b", event=EVENT) == 1
         assert till.reserve("b", *lines, wanted=100) == [-1]
         assert till.read(lines[0]) == (1_000, 107)
         assert till.events() == [EVENT]
 
     def test_the_second_time_nothing_happens(self, till: Till, lines: tuple[Line, Line]) -> None:
-        till.give_up("a", *lines, event=EVENT)
-        assert till.give_up("a", *lines, event=EVENT) == 0
+        till.give_up("a", event=EVENT)
+        assert till.give_up("a", event=EVENT) == 0
         assert till.read(lines[0]) == (1_000, 7)
         assert till.events() == [EVENT]
 
     def test_what_was_reaped_stays_reaped(self, till: Till, lines: tuple[Line, Line]) -> None:
         till.settle("a", 100, event=EVENT, mark="reaped 100")
-        assert till.give_up("a", *lines, event=b"{}") == 0
+        assert till.give_up("a", event=b"{}") == 0
         assert till.read(lines[0]) == (1_100, 7)
         assert till.events() == [EVENT]
 
     def test_only_counters_that_hold_it_give_back(self, till: Till) -> None:
         line = till.line("org", 10_000)
-        assert till.give_up("never", line) == 1
+        assert till.give_up("never") == 1
         assert till.read(line) is None
 
 

@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,13 @@ import redis
 from django.conf import settings
 
 from costhub.lib import clock
+from costhub.lib.redis import connect as connect_blocking
+from costhub.lib.redis import connect_async
+from costhub.stack.ports import HOST
 from costhub.stack.valkey import Valkey as Server
-from proxy.edges.settles import SETTLE, Settle, settle_command
+from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.valkey import OutcomeUnknown, Script, Valkey, ValkeyUnavailable
+from tests.valkeys import Certificates
 
 TIMEOUT_MS = 150
 #: a script's keys and arguments, of a hold that nobody has
@@ -186,3 +192,67 @@ async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
     async with asyncio.timeout(5):
         while text not in caplog.text:
             await asyncio.sleep(0.01)
+
+
+class TestTls:
+    @pytest.fixture
+    async def tls(self, server: Server, tmp_path: Path) -> AsyncIterator[tuple[Certificates, int]]:
+        """The server behind TLS, with a certificate of the test's own: (certificates, port). The one that our package
+        brings speaks none itself."""
+        made = Certificates(tmp_path)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(made.cert, made.key)
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            to_server = await asyncio.open_connection(HOST, server.port)
+            await asyncio.gather(pass_on(reader, to_server[1]), pass_on(to_server[0], writer))
+
+        listening = await asyncio.start_server(relay, HOST, 0, ssl=context)
+        async with listening:
+            yield made, listening.sockets[0].getsockname()[1]
+
+    def url(self, server: Server, port: int, more: str) -> str:
+        secret = server.url.split("@")[0].removeprefix("redis://")
+        return f"valkeys://{secret}@{HOST}:{port}/0{more}"
+
+    async def test_calls_and_jobs_speak_it(
+        self, server: Server, tls: tuple[Certificates, int], connect: Connect
+    ) -> None:
+        made, port = tls
+        url = self.url(server, port, f"?ca={made.ca}")
+        valkey = await connect(url, (SETTLE,))
+        assert await valkey.send(b"SET", "through", "tls") == b"OK"
+        assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
+
+        def read() -> Any:
+            with connect_blocking(url) as client:
+                return client.get("through")
+
+        assert await asyncio.to_thread(read) == b"tls"
+        client = connect_async(url, seconds=2)
+        assert await client.get("through") == b"tls"
+        await client.aclose()
+
+    async def test_a_certificate_that_nobody_vouches_for_is_refused(
+        self, server: Server, tls: tuple[Certificates, int]
+    ) -> None:
+        valkey = Valkey(self.url(server, tls[1], ""), (), TIMEOUT_MS)
+        dial = valkey._dial
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await dial.master()
+
+        def ping() -> Any:
+            with connect_blocking(self.url(server, tls[1], "")) as client:
+                return client.ping()
+
+        with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
+            await asyncio.to_thread(ping)
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until it ends, or breaks."""
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

@@ -13,11 +13,12 @@ import orjson
 from costhub.lib import keyspace
 from costhub.lib.redis import client
 from proxy.core.layout import pack_numbers
-from proxy.edges.ledger import CORRECT, GIVE_UP, LATE
-from proxy.edges.recount import REBUILD
-from proxy.edges.reserves import RESERVE
-from proxy.edges.settles import SETTLE, Settle, settle_command
+from proxy.edges.reserve import TURN
+from proxy.edges.reserve_batch import RESERVE
+from proxy.edges.settle import CORRECT, GIVE_UP, LATE
+from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.valkey import Script
+from proxy.ledger.recount import REBUILD
 
 NOW = 1_790_000_000_000
 LEASE = 45_000
@@ -117,11 +118,20 @@ class Till:
         fewest: int = 16,
         ends: int = NOW + LEASE,
         now: int = NOW,
+        org_id: str = "",
+        version: int = 0,
         **asked: Any,
     ) -> list[Any]:
         """Reserve.lua for one call, which asks for what ``Ask`` has."""
         [answer] = self.reserve_together(
-            Ask(hold_id, **asked), lines=lines, windows=windows, fewest=fewest, ends=ends, now=now
+            Ask(hold_id, **asked),
+            lines=lines,
+            windows=windows,
+            fewest=fewest,
+            ends=ends,
+            now=now,
+            org_id=org_id,
+            version=version,
         )
         # What it says of windows and of shadows, where there are any.
         return answer if answer[0] != 1 or windows or any(line.is_shadow for line in lines) else answer[:5]
@@ -134,13 +144,16 @@ class Till:
         fewest: int = 16,
         ends: int = NOW + LEASE,
         now: int = NOW,
+        org_id: str = "",
+        version: int = 0,
     ) -> list[list[Any]]:
         """Reserve.lua for calls of one path."""
         befores = [(place, line) for place, line in enumerate(lines, 1) if line.before]
-        numbers = [now, ends, len(lines), len(befores), fewest]
+        numbers = [now, ends, len(lines), len(befores), fewest, version, len(lines)]
         for line in lines:
             numbers += (line.limit, line.is_whole, FORGET_AT, line.is_shadow)
-        keys = [keyspace.epoch_key(self.shard), self.leases, *(line.key for line in lines)]
+        keys = [keyspace.epoch_key(self.shard), self.leases, keyspace.oldest_version_key(self.shard, org_id)]
+        keys += [*(line.key for line in lines)]
         for window in windows:
             keys += (window.log, window.total)
             numbers += (window.ms, window.requests, window.tokens, window.nanos, window.is_shadow)
@@ -177,22 +190,29 @@ class Till:
         """Settle.lua for several holds."""
         return cast("list[int]", self._run(SETTLE, *settle_command(self.shard, settles, now)))
 
-    def give_up(self, hold_id: str, *lines: Line, event: bytes = b"{}", now: int = NOW) -> int:
+    def turn(self, hold_id: str, cost: int, *, tokens: int = 0, now: int = NOW, model: str = "small") -> int:
+        """Turn.lua."""
+        arguments = [hold_id, cost, tokens, now, model]
+        return cast("int", self._run(TURN, [keyspace.hold_key(self.shard, hold_id)], arguments))
+
+    def give_up(self, hold_id: str, *, event: bytes = b"{}", now: int = NOW) -> int:
         """Give_up.lua."""
-        keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard), *(line.key for line in lines)]
+        keys = [*self.hold_keys(hold_id), keyspace.ledger_key(self.shard)]
         return cast("int", self._run(GIVE_UP, keys, [hold_id, event, KEPT, now]))
 
-    def late(self, hold_id: str, epoch: str, cost: int, *lines: Line, event: bytes = b"{}") -> bytes:
-        """Late.lua."""
+    def late(
+        self, hold_id: str, epoch: str, cost: int, *lines: Line, event: bytes = b"{}", costs: Sequence[int] = ()
+    ) -> bytes:
+        """Late.lua; with ``costs``, each counter is charged its own."""
         keys = [
             keyspace.closed_key(self.shard, hold_id),
             keyspace.epoch_key(self.shard),
             keyspace.ledger_key(self.shard),
             *(line.key for line in lines),
         ]
-        arguments: list[Any] = [epoch, cost, event, KEPT]
-        for line in lines:
-            arguments += (1 if line.is_whole else 0, FORGET_AT)
+        arguments: list[Any] = [epoch, event, KEPT]
+        for line, nanos in zip(lines, costs or [cost] * len(lines), strict=True):
+            arguments += (1 if line.is_whole else 0, FORGET_AT, nanos)
         return cast("bytes", self._run(LATE, keys, arguments))
 
     def correct(self, request_id: str, difference: int, *lines: Line, event: bytes = b"{}") -> int:
@@ -202,7 +222,7 @@ class Till:
             keyspace.ledger_key(self.shard),
             *(line.key for line in lines),
         ]
-        return cast("int", self._run(CORRECT, keys, [difference, event, KEPT]))
+        return cast("int", self._run(CORRECT, keys, [difference, event, KEPT, *(difference for _ in lines)]))
 
     def rebuild(
         self, *sums: tuple[Line, int], match: dict[str, Any] | None = None, since: str = "-", epoch: str = ""
@@ -212,7 +232,7 @@ class Till:
         arguments: list[Any] = [epoch, since]
         for line, settled in sums:
             keys.append(line.key)
-            arguments += (settled, 0, FORGET_AT, FORGET_AT, orjson.dumps(match or {}))
+            arguments += (settled, 0, FORGET_AT, FORGET_AT, orjson.dumps(match or {}), 1, "", 0)
         return cast("list[int]", self._run(REBUILD, keys, arguments))[0]
 
     def hold_keys(self, hold_id: str) -> list[str]:

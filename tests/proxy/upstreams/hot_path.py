@@ -6,11 +6,11 @@ from typing import Any, Final
 from costhub.lib.errors import AppError
 from costhub.lib.net import Gate
 from costhub.lib.origins import parse_origin
-from costhub.lib.secrets import make_data_key, seal
+from costhub.lib.secrets import MasterKeys, make_data_key, seal
 from proxy.upstreams.transport import NotTaken, Upstreams
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 
-MASTER_KEY: Final = b"m" * 32
+MASTER_KEY: Final = MasterKeys(b"m" * 32)
 ORG_ID: Final = "0197e9d4-0000-7000-8000-00000000000a"
 ORG: Final = OrgSnapshot(
     id=ORG_ID,

@@ -1,9 +1,10 @@
 """Servers that say exactly what a test tells them to, byte by byte, and see who hangs up on them."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -142,6 +143,14 @@ async def serve(
         for task in talks:
             task.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
+
+
+@contextmanager
+def dead_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that is taken, so that nobody else's server is found there, and refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def chunk(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ from tests.lib.certificates import Authority
 from tests.lib.net_canary import open_canary
 from tests.lib.resolving import Answers
 from tests.proxy.upstreams.hot_path import MASTER_KEY, ORG, make_upstream, post, seal_for
-from tests.proxy.upstreams.raw_server import OK, Caller, answer, answer_and_close, answer_and_stay, serve
+from tests.proxy.upstreams.raw_server import OK, Caller, answer, answer_and_close, answer_and_stay, dead_port, serve
 
 LOOPBACK: AllowedNetwork = (ipaddress.ip_network("127.0.0.0/8"), None)
 LOOPBACK_V6: AllowedNetwork = (ipaddress.ip_network("::1"), None)
@@ -152,6 +152,41 @@ class TestCredential:
             for credential in ("sk-old", "sk-new"):
                 await post(upstreams, make_upstream(url, credential=seal_for(url, credential)))
             assert [asked.header("authorization") for asked in server.asked] == [["Bearer sk-old"], ["Bearer sk-new"]]
+
+    @pytest.mark.parametrize("status", [200, 400, 500])
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"wrong key: {CREDENTIAL}",
+            f"wrong key: \\u0073{CREDENTIAL[1:]}",
+            "x" * 1_990 + CREDENTIAL,
+            f'{{"error": {{"code": "bad {CREDENTIAL[:-3]}", "param": "{CREDENTIAL}"}}}}',
+        ],
+    )
+    async def test_one_that_is_quoted_back_is_hidden_before_anything_is_read(self, status: int, said: str) -> None:
+        told = f"HTTP/1.1 {status} So\r\ncontent-length: {len(said)}\r\n\r\n{said}".encode()
+        async with serve(answer(told)) as server, opened() as upstreams:
+            url = f"http://127.0.0.1:{server.port}"
+            code, raw = await post(upstreams, make_upstream(url, credential=seal_for(url, CREDENTIAL)))
+        assert (code, b"[credential]" in raw) == (status, True)
+        assert CREDENTIAL[:12].encode() not in raw
+        assert CREDENTIAL[-12:].encode() not in raw
+
+    async def test_nor_does_it_come_in_two_parts_of_a_stream(self) -> None:
+        async def talk(caller: Caller) -> None:
+            await caller.ask()
+            await caller.say(b"HTTP/1.1 200 OK\r\n\r\ndata: my key is " + CREDENTIAL[:9].encode())
+            await asyncio.sleep(0)
+            await caller.say(CREDENTIAL[9:].encode() + b"\n\n")
+
+        async with serve(talk) as server, opened() as upstreams:
+            url = f"http://127.0.0.1:{server.port}"
+            upstream = make_upstream(url, credential=seal_for(url, CREDENTIAL))
+            parts = []
+            async with upstreams.post(upstream, ORG, "chat/completions", b"{}", "call:1") as exchange:
+                while (part := await exchange.read()) is not None:
+                    parts.append(part)
+        assert b"".join(parts) == b"data: my key is [credential]\n\n"
 
     async def test_a_cookie_never_comes_back(self) -> None:
         told = b"HTTP/1.1 200 OK\r\nset-cookie: tenant=acme\r\ncontent-length: 0\r\n\r\n"
@@ -320,8 +355,11 @@ class TestAnswer:
 class TestAddresses:
     async def test_the_next_one_is_taken_when_one_is_dead_by_however_many_callers_that_is_found(self) -> None:
         resolver = Answers(("127.0.0.1", "127.0.0.2"))
-        async with serve(answer(OK), host="127.0.0.2") as server, opened(Gate([LOOPBACK], resolver)) as upstreams:
-            upstream = make_upstream(f"http://{HOST}:{server.port}")
+        async with AsyncExitStack() as stack:
+            port = stack.enter_context(dead_port())
+            server = await stack.enter_async_context(serve(answer(OK), host="127.0.0.2", port=port))
+            upstreams = await stack.enter_async_context(opened(Gate([LOOPBACK], resolver)))
+            upstream = make_upstream(f"http://{HOST}:{port}")
             failures = await asyncio.gather(*(refusal(upstreams, upstream) for _ in range(4)))
             assert {failure.error.error_code for failure in failures} == {"upstream_unreachable"}
             assert [await post(upstreams, upstream) for _ in range(3)] == [(200, b"ok")] * 3
@@ -331,12 +369,13 @@ class TestAddresses:
     async def test_behind_the_last_comes_the_first(self) -> None:
         resolver = Answers(("127.0.0.1", "127.0.0.2"))
         async with opened(Gate([LOOPBACK], resolver)) as upstreams:
-            async with serve(answer(OK), host="127.0.0.2") as second:
-                upstream = make_upstream(f"http://{HOST}:{second.port}")
-                await refusal(upstreams, upstream)
-                assert await post(upstreams, upstream) == (200, b"ok")
+            with dead_port() as port:
+                async with serve(answer(OK), host="127.0.0.2", port=port):
+                    upstream = make_upstream(f"http://{HOST}:{port}")
+                    await refusal(upstreams, upstream)
+                    assert await post(upstreams, upstream) == (200, b"ok")
             # Its server is gone, and its resting connection with it.
-            async with serve(answer(OK), port=second.port) as first:
+            async with serve(answer(OK), port=port) as first:
                 await refusal(upstreams, upstream)
                 assert await post(upstreams, upstream) == (200, b"ok")
                 assert len(first.callers) == 1

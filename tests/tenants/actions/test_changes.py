@@ -17,7 +17,9 @@ from tenants.access import org_scope
 from tenants.actions.changes import publish, sync_versions
 from tenants.actions.keys import revoke_key
 from tenants.actions.orgs import update_organization
+from tenants.actions.projects import update_project
 from tenants.models import Organization
+from tenants.selectors import load_key_snapshot
 from tests.world import World
 
 
@@ -103,6 +105,20 @@ class TestPublish:
             assert heard(channel, acme.org_id) == {f"{acme.org_id} 3 {bytes(acme.key.digest).hex()}".encode()}
         assert client().get(key_snapshot_key(bytes(acme.key.digest))) is None
 
+    def test_a_projects_new_name_is_known_of_its_keys(self, committed_world: World) -> None:
+        """Callers are told it where a budget refuses them."""
+        acme = committed_world.acme
+        digest = bytes(acme.key.digest)
+        client().set(key_snapshot_key(digest), b"with the old name")
+        with listening() as channel:
+            with org_scope(acme.org.pk):
+                update_project(actor=acme.owner, project=acme.project, name="Search")
+            assert heard(channel, acme.org_id) == {f"{acme.org_id} 3 {digest.hex()}".encode()}
+        assert client().get(key_snapshot_key(digest)) is None
+        found = load_key_snapshot(digest)
+        assert found is not None
+        assert (found.name, found.project_name) == (acme.key.name, "Search")
+
     def test_without_valkey_the_change_stands_and_a_warning_is_left(
         self, committed_world: World, settings: Settings, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -128,7 +144,7 @@ class TestSync:
         client().set(org_snapshot_key(acme), b"old")
         with listening() as channel:
             assert sync_versions() == 3
-            assert heard(channel, acme, mallcorp) == {f"{acme} 2 *".encode(), f"{mallcorp} 2 *".encode()}
+            assert heard(channel, acme, mallcorp) == {f"{acme} 2 ! *".encode(), f"{mallcorp} 2 ! *".encode()}
         assert (announced(acme), announced(mallcorp), announced(gone)) == (2, 2, None)
         assert client().get(org_snapshot_key(acme)) is None
         assert sync_versions() == 0

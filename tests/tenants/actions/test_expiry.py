@@ -9,7 +9,7 @@ from django.contrib.sessions.models import Session
 from costhub.lib import clock
 from costhub.lib.keyspace import key_snapshot_key
 from costhub.lib.redis import client
-from costhub.tasks import clear_sessions
+from costhub.ops.tasks import clear_sessions
 from tenants.access import enter_org
 from tenants.actions.expiry import note_expired
 from tenants.actions.keys import create_key, revoke_key, rotate_key

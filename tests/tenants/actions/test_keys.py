@@ -1,6 +1,7 @@
 """Keys: shown once, stored as a digest, rotated with grace, revoked for ever."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -10,11 +11,14 @@ from django.db import connection
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from costhub.lib.secrets import API_KEY, digest_of, is_well_formed
+from proxy.core.budgets import find_scopes
+from proxy.core.rate_limits import find_rates
 from tenants.access import Actor, enter_org
 from tenants.actions.keys import MAX_GRACE_SECONDS, create_key, revoke_key, rotate_key, update_key
 from tenants.actions.projects import create_project, update_project
-from tenants.choices import BudgetScope, LimitUnit, Role
+from tenants.choices import BudgetScope, Role
 from tenants.models import ApiKey, AuditEntry, Budget, RateLimit
+from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 NOW = "2026-03-01T12:00:00+00:00"
@@ -100,38 +104,52 @@ class TestRotate:
             new = rotate_key(actor=world.ben_actor, key=key, grace_seconds=3600)
         assert (key.expires_at, new.key.expires_at) == (soon, soon)
 
-    def test_restrictions_and_budgets_come_along(self, world: World) -> None:
+    def test_restrictions_come_along(self, world: World) -> None:
         make_catalog(world.acme)
         key = create_key(actor=world.ben_actor, name="bound", end_user="u-1", models=["small"]).key
-        budget = make_budget(world.acme, "3.00", scope=BudgetScope.KEY, subject=str(key.pk))
-        ladder = [{"at": 90, "rung": "block"}]
-        Budget.objects.filter(pk=budget.pk).update(action="degrade", ladder=ladder, is_shadow=True)
-        limit = make_rate_limit(world.acme, 7, LimitUnit.TOKENS, subject=str(key.pk), is_shadow=True)
-        make_rate_limit(world.acme, 9)
         new = rotate_key(actor=world.ben_actor, key=key).key
-        assert (new.end_user, new.allowed_models) == ("u-1", ["small"])
-        copy = Budget.objects.get(subject=str(new.pk))
-        assert (copy.limit_nanos, copy.period, copy.action) == (3_000_000_000, budget.period, "degrade")
-        assert (copy.ladder, copy.is_shadow) == (ladder, True)
-        same = RateLimit.objects.get(subject=str(new.pk))
-        assert (same.unit, same.amount, same.window_seconds, same.is_shadow) == (
-            "tokens",
-            7,
-            limit.window_seconds,
-            True,
-        )
+        assert (new.end_user, new.allowed_models, new.project_id) == ("u-1", ["small"], key.project_id)
 
-    def test_what_is_within_a_key_is_within_its_successor(self, world: World) -> None:
-        key, place = world.acme.key, {"key": str(world.acme.key.pk)}
-        make_budget(world.acme, "3.00", scope=BudgetScope.END_USER, subject="ann", within=place)
-        make_rate_limit(world.acme, 7, scope=BudgetScope.TAG, within=place)
-        make_rate_limit(world.acme, 8, scope=BudgetScope.TAG, within={"project": str(world.acme.project.pk)})
-        new = rotate_key(actor=world.ben_actor, key=key).key
-        budget, limit = Budget.objects.get(within=str(new.pk)), RateLimit.objects.get(within=str(new.pk))
-        assert (budget.subject, budget.within_scope, budget.limit_nanos) == ("ann", "key", 3_000_000_000)
-        assert (limit.subject, limit.within_scope, limit.amount) == ("", "key", 7)
-        assert Budget.objects.count() == 2
-        assert RateLimit.objects.count() == 3
+    def test_limits_stay_where_they_are_and_hold_the_successor_too(self, world: World) -> None:
+        """Of its own, those within it, and those of each key: no room is taken, and nothing begins anew."""
+        key = world.acme.key
+        make_budget(world.acme, "3.00", scope=BudgetScope.KEY, subject=str(key.pk))
+        make_budget(world.acme, "4.00", scope=BudgetScope.KEY)
+        make_budget(world.acme, "5.00", scope=BudgetScope.END_USER, subject="ann", within={"key": str(key.pk)})
+        make_rate_limit(world.acme, 7, subject=str(key.pk))
+        make_rate_limit(world.acme, 8, scope=BudgetScope.TAG, within={"key": str(key.pk)})
+        first = rotate_key(actor=world.ben_actor, key=key)
+        second = rotate_key(actor=world.ben_actor, key=first.key)
+        held = [counters_of(world, bytes(one.digest)) for one in (key, first.key, second.key)]
+        assert len(held[0]) == 5
+        assert held == [held[0]] * 3
+        assert (Budget.objects.count(), RateLimit.objects.count()) == (3, 2)
+
+    @pytest.mark.parametrize("stranger", [True, False])
+    def test_another_key_has_counters_of_its_own(self, world: World, stranger: bool) -> None:
+        make_budget(world.acme, "4.00", scope=BudgetScope.KEY)
+        rotated = rotate_key(actor=world.ben_actor, key=world.acme.key).key
+        other = create_key(actor=world.ben_actor, name="other").key
+        other = other if stranger else rotate_key(actor=world.ben_actor, key=other).key
+        counters = [counters_of(world, bytes(one.digest)) for one in (rotated, other)]
+        assert not counters[0] & counters[1]
+
+    def test_a_limit_that_is_made_for_the_successor_is_the_lines(self, world: World) -> None:
+        new = rotate_key(actor=world.ben_actor, key=world.acme.key, grace_seconds=60).key
+        budget = make_budget(world.acme, "3.00", scope=BudgetScope.KEY, subject=str(new.pk))
+        assert budget.subject == str(world.acme.key.pk)
+
+    @pytest.mark.parametrize(("days", "is_kept"), [(0, True), (2, True), (40, False)])
+    def test_limits_of_a_line_end_a_day_after_its_last_key(self, world: World, days: int, is_kept: bool) -> None:
+        budget = make_budget(world.acme, "3.00", scope=BudgetScope.KEY, subject=str(world.acme.key.pk))
+        with time_machine.travel(clock.now() + timedelta(days=1), tick=False):
+            new = rotate_key(actor=world.ben_actor, key=world.acme.key).key
+        with time_machine.travel(clock.now() + timedelta(days=30), tick=False):
+            revoke_key(actor=world.ben_actor, key=new)
+        with time_machine.travel(clock.now() + timedelta(days=days), tick=False):
+            org = load_org_snapshot(world.acme.org_id)
+        assert org is not None
+        assert (str(budget.pk) in {one.id for one in org.budgets}) is is_kept
 
     def test_only_once(self, world: World) -> None:
         rotate_key(actor=world.ben_actor, key=world.acme.key, grace_seconds=60)
@@ -180,3 +198,13 @@ def test_a_key_may_be_renamed_and_narrowed(world: World) -> None:
         "name": ["first key", "main"],
         "allowed_models": [[], ["small"]],
     }
+
+
+def counters_of(world: World, digest: bytes) -> set[str]:
+    """The names of all counters and windows that hold a call of a key."""
+    org, key = load_org_snapshot(world.acme.org_id), load_key_snapshot(digest)
+    assert org is not None
+    assert key is not None
+    whom: dict[str, Any] = {"end_user": "ann", "model": "small", "tags": {"team": "search"}, "session": ""}
+    scopes = find_scopes(org, key, **whom, at_ms=clock.now_ms())
+    return {scope.counter for scope in scopes} | {rate.name for rate in find_rates(org, key, **whom)}

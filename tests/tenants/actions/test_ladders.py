@@ -81,7 +81,7 @@ def test_a_models_budget_goes_to_one_that_is_cheaper_than_it(
         ([BLOCK | {"at": at} for at in range(1, 12)], "Give 1 to 10 rungs"),
         (
             [{"at": 50, "rung": "pray"}],
-            "Rung 1: give one of cheaper_model, shorter_output, slower_lane, block as its rung.",
+            "Rung 1: give one of cheaper_model, shorter_output, slower_lane, cache_only, compress, route, block as its rung.",
         ),
         ([{"rung": "block"}], "Rung 1: at is a whole number of per cent from 1 to 200."),
         ([BLOCK | {"at": 0}], "Rung 1: at is a whole number of per cent from 1 to 200."),

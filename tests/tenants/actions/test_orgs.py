@@ -54,8 +54,8 @@ class TestCreate:
 
     def test_its_data_key_is_its_own(self, world: World) -> None:
         acme, mallcorp = world.acme.org, world.mallcorp.org
-        sealed = seal(settings.MASTER_KEY, bytes(acme.data_key), org_id=str(acme.pk), origin="o", text="secret")
-        opened = unseal(settings.MASTER_KEY, bytes(acme.data_key), org_id=str(acme.pk), origin="o", sealed=sealed)
+        sealed = seal(settings.MASTER_KEYS, bytes(acme.data_key), org_id=str(acme.pk), origin="o", text="secret")
+        opened = unseal(settings.MASTER_KEYS, bytes(acme.data_key), org_id=str(acme.pk), origin="o", sealed=sealed)
         assert opened == "secret"
         assert bytes(acme.data_key) != bytes(mallcorp.data_key)
 

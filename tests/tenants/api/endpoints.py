@@ -34,7 +34,7 @@ class Endpoint:
 
     def path_of(self, row_id: str) -> str:
         """The path with a row's id in it."""
-        return self.path.replace("{id}", row_id).replace("{pk}", row_id)
+        return self.path.replace("{id}", row_id).replace("{pk}", row_id).replace("{form}", "pdf")
 
 
 @cache

@@ -31,7 +31,7 @@ def test_a_person_gets_a_page(world: World, monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object, **__: object) -> None:
         raise OperationalError("no more slots")
 
-    monkeypatch.setattr("tenants.views.render", fail)
+    monkeypatch.setattr("costhub.console.sign_in.render", fail)
     answer = Client(raise_request_exception=False).get("/login")
     assert (answer.status_code, answer["Content-Type"]) == (500, "text/html; charset=utf-8")
     assert b"no more slots" not in answer.content

@@ -12,9 +12,14 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
+from costhub.lib.errors import Conflict
 from costhub.lib.secrets import ADMIN_TOKEN, API_KEY, is_well_formed
 from costhub.stack.ports import find_free_port
+from tenants.access import org_scope
+from tenants.actions import cache
+from tenants.actions.cache import purge_cache
 from tenants.actions.platform import create_platform_token
+from tenants.choices import Habit, PurgeKind
 from tenants.models import ListPrice
 from tests.tenants.api.endpoints import schema
 from tests.world import Api, World, make_catalog
@@ -46,7 +51,16 @@ class TestOrganizations:
         operator = Api(token=create_platform_token(email="operator@costhub.example"))
         body = made(operator.post("/organizations", {"name": "Globex", "owner_email": "hank@globex.example"}))
         token, key, project = (body.pop(name) for name in ("admin_token", "api_key", "project"))
-        assert body == {"name": "Globex", "slug": "globex", "time_zone": "UTC", "is_active": True, "is_stopped": False}
+        assert body == {
+            "name": "Globex",
+            "slug": "globex",
+            "time_zone": "UTC",
+            "is_active": True,
+            "is_stopped": False,
+            "visits_allowed_until": None,
+            "requires_second_factor": False,
+            "answers_kept_hours": 0,
+        }
         assert is_well_formed(token, ADMIN_TOKEN)
         assert is_well_formed(key, API_KEY)
         program = Api(token=token)
@@ -85,6 +99,9 @@ def test_members_come_change_and_go(ada: Api) -> None:
     assert made(ada.post("/members", {"email": "carol@acme.example", "role": "viewer"})) == {
         "email": "carol@acme.example",
         "role": "viewer",
+        "projects": [],
+        "suspended_at": None,
+        "visit_until": None,
     }
     carol = ada.get("/members").json()["data"][0]
     path = f"/members/{carol['id']}"
@@ -118,6 +135,8 @@ class TestKeys:
             "project_name": "default",
             "end_user": "u-1",
             "models": ["small"],
+            "addresses": [],
+            "endpoints": [],
             "expires_at": None,
             "is_expired": False,
             "revoked_at": None,
@@ -210,18 +229,48 @@ class TestUpstreams:
             "connect_timeout_ms": 5000,
             "timeout_ms": 600_000,
             "max_retries": 2,
+            "batch_concurrency": 8,
+            "batch_hours": "",
+            "habits": dict.fromkeys(Habit),
             "is_active": True,
         }
+
+    def test_habits_are_set_one_by_one_and_null_is_what_is_usual(self, ada: Api, world: World) -> None:
+        path = f"/upstreams/{make_catalog(world.acme).upstream.pk}"
+        ada.patch(path, {"habits": {"output_limit": "max_completion_tokens", "stream_false": False}})
+        changed = ada.patch(path, {"habits": {"stream_options": False, "stream_false": None}})
+        given = {"output_limit": "max_completion_tokens", "stream_options": False}
+        assert changed.json()["habits"] == dict.fromkeys(Habit) | given
+
+    @pytest.mark.parametrize(
+        ("habits", "field"),
+        [
+            ({"output_limit": "n_predict"}, "habits.output_limit"),
+            ({"output_limit": 5}, "habits.output_limit"),
+            ({"stream_options": "no"}, "habits.stream_options"),
+            ({"stream_false": 0}, "habits.stream_false"),
+            ({"tool_limits": "yes"}, "habits.tool_limits"),
+            ({"service_tier": "Priority!"}, "habits.service_tier"),
+            ({"service_tier": 7}, "habits.service_tier"),
+            ({"streams": True}, "habits.streams"),
+            ([], "habits"),
+            (None, "habits"),
+        ],
+    )
+    def test_habits_that_make_no_sense(self, ada: Api, world: World, habits: Any, field: str) -> None:
+        refused = ada.patch(f"/upstreams/{make_catalog(world.acme).upstream.pk}", {"habits": habits})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, field)
 
     def test_another_origin_asks_for_the_credential_again(self, ada: Api, world: World) -> None:
         upstream = make_catalog(world.acme).upstream
         refused = ada.patch(f"/upstreams/{upstream.pk}", {"base_url": "https://evil.example/v1"})
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "credential")
 
-    @pytest.mark.parametrize("kind", ["anthropic", "azure"])
+    @pytest.mark.parametrize("kind", ["azure", "gemini"])
     def test_kinds_that_are_not_there_yet_are_refused(self, ada: Api, kind: str) -> None:
         refused = ada.post("/upstreams", {"name": "x", "kind": kind, "base_url": "https://x.example"})
-        assert refused.json()["errors"] == [{"field": "kind", "message": "Give one of: openai, openai_compatible."}]
+        words = "Give one of: openai, openai_compatible, anthropic."
+        assert refused.json()["errors"] == [{"field": "kind", "message": words}]
 
     def make(self, ada: Api, port: int, credential: str) -> str:
         body = {
@@ -280,9 +329,18 @@ def test_models_and_prices(ada: Api, world: World) -> None:
         "context_window": 128_000,
         "max_output_tokens": 16_384,
         "tokenizer": "llama3",
+        "max_tool_calls": None,
+        "fallbacks": [],
+        "merge_window_ms": 0,
+        "ends_on": "",
+        "student_of": "",
         "is_active": True,
+        "assumed": ["context_window", "max_output_tokens"],
     }
     model = ada.get("/models").json()["data"][0]["id"]
+    assert ada.patch(f"/models/{model}", {"ends_on": "2027-01-31"}).json()["ends_on"] == "2027-01-31"
+    refused = ada.patch(f"/models/{model}", {"ends_on": "soon"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "ends_on")
     price = made(
         ada.post(
             "/prices",
@@ -302,9 +360,17 @@ def test_models_and_prices(ada: Api, world: World) -> None:
         "output_per_million": "0.6",
         "cached_input_per_million": "0.075",
         "cache_write_per_million": None,
+        "cache_write_1h_per_million": None,
         "audio_input_per_million": None,
+        "cached_audio_input_per_million": None,
+        "image_input_per_million": None,
+        "cached_image_input_per_million": None,
         "audio_output_per_million": None,
+        "image_output_per_million": None,
         "per_request": "0",
+        "fees": {},
+        "long_context": [],
+        "service_tiers": {},
         "effective_from": "2026-01-31T11:00:00Z",
         "source": "typed by a member",
         "created_by": f"token {world.acme.admin_token[:12]}",
@@ -312,6 +378,9 @@ def test_models_and_prices(ada: Api, world: World) -> None:
     assert [each["input_per_million"] for each in ada.get("/prices", model=model).json()["data"]] == ["0.15"]
     fallback = ada.post("/prices", {"model": None, "input_per_million": "5", "output_per_million": "10"}).json()
     assert (fallback["model"], fallback["model_id"]) == (None, None)
+    known = ada.post("/models", {"name": "gpt-4o", "upstream": upstream.name, "max_tool_calls": 3}).json()
+    assert (known["tokenizer"], known["context_window"], known["max_output_tokens"]) == ("o200k_base", 128_000, 16_384)
+    assert (known["max_tool_calls"], known["assumed"]) == (3, ["context_window", "max_output_tokens", "tokenizer"])
     moved = ada.patch(f"/models/{model}", {"upstream_model": "bigger", "is_active": False}).json()
     assert (moved["upstream_model"], moved["is_active"]) == ("bigger", False)
 
@@ -375,6 +444,83 @@ def test_list_prices_are_everybodys_to_read(ada: Api, world: World) -> None:
         assert (shown["model"], shown["input_per_million"], shown["source"]) == ("one", "1", "table 1")
         assert reader.get(f"/list-prices/{row.pk}").json() == shown
     assert ada.post("/list-prices", {}).status_code == 405
+
+
+def test_what_a_newer_table_would_change_is_shown_before(ada: Api, world: World) -> None:
+    preview = ada.get("/list-prices/preview", provider="mistral").json()
+    assert preview["provider"] == "mistral"
+    change = next(one for one in preview["changes"] if one["model"] == "mistral-large-latest")
+    assert change["changed"]["input_per_million"][0] is None
+    assert ada.get("/list-prices").json()["data"] == []
+    unknown = ada.get("/list-prices/preview", provider="nobody")
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (400, "provider")
+
+
+def test_discounts_are_made_and_shown(ada: Api, world: World) -> None:
+    catalog = make_catalog(world.acme)
+    found = made(ada.post("/price-adjustments", {"model": "small", "kind": "discount", "percent": "12.5"}))
+    del found["effective_from"]
+    assert found == {
+        "model": "small",
+        "upstream": None,
+        "kind": "discount",
+        "percent": "12.5",
+        "created_by": f"token {world.acme.admin_token[:12]}",
+    }
+    more = ada.post("/price-adjustments", {"upstream": catalog.upstream.name, "kind": "markup", "percent": 3}).json()
+    assert (more["kind"], more["percent"], more["model"]) == ("markup", "3", None)
+    assert len(ada.get("/price-adjustments").json()["data"]) == 2
+    for body, field in (
+        ({"model": "small", "kind": "discount", "percent": "-1"}, "percent"),
+        ({"model": "small", "kind": "discount", "percent": "100"}, "percent"),
+        ({"model": "nobody", "kind": "discount", "percent": "1"}, "model"),
+        ({"kind": "discount", "percent": "1"}, "model"),
+        ({"model": "small", "kind": "gift", "percent": "1"}, "kind"),
+    ):
+        refused = ada.post("/price-adjustments", body)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) in {(400, field), (404, field)}
+
+
+def test_a_whole_table_is_typed_and_shown(ada: Api, world: World) -> None:
+    make_catalog(world.acme, context_window=1_000_000)
+    row = {"input_per_million": "2", "output_per_million": "9"}
+    table = {
+        "model": "small",
+        "input_per_million": "1",
+        "output_per_million": "6",
+        "image_output_per_million": None,
+        "fees": {"web_search": "0.01", "minute": 0.006},
+        "long_context": [{"above": 272_000, **row}],
+        "service_tiers": {
+            "flex": {**row, "long_context": [{"above": 9, "applies_to": "tokens_above", "input_per_million": "3"}]}
+        },
+    }
+    answer = ada.post("/prices", table)
+    assert answer.status_code == 201, answer.json()
+    shown = answer.json()
+    assert shown["fees"] == {"web_search": "0.01", "minute": "0.006"}
+    assert shown["long_context"] == [{"above": 272_000, "applies_to": "call", **row}]
+    assert shown["service_tiers"]["flex"]["long_context"] == [
+        {"above": 9, "applies_to": "tokens_above", "input_per_million": "3"}
+    ]
+    for change, field in (
+        ({"long_context": [{"above": 2_000_000, **row}]}, "long_context[0].above"),
+        ({"long_context": [{"above": 9, **row}, {"above": 9, **row}]}, "long_context[1].above"),
+        ({"long_context": [{"above": "9", **row}]}, "long_context[0].above"),
+        ({"long_context": [{"above": 9, **row, "x": 1}]}, "long_context[0].x"),
+        ({"long_context": {"above": 9}}, "long_context"),
+        ({"service_tiers": {"default": row}}, "service_tiers.default"),
+        (
+            {"service_tiers": {"flex": {"input_per_million": "-1", "output_per_million": "1"}}},
+            "service_tiers.flex.input_per_million",
+        ),
+        ({"fees": {"web_search": "-1"}}, "fees.web_search"),
+        ({"fees": {"walk": "1"}}, "fees.walk"),
+        ({"fees": ["walk"]}, "fees"),
+    ):
+        refused = ada.post("/prices", {**table, **change})
+        assert refused.status_code == 400, change
+        assert refused.json()["errors"][0]["field"] == field
 
 
 class TestBudgets:
@@ -508,6 +654,92 @@ class TestIncreases:
         assert mallory.get(f"{path}/increases").status_code == 404
         assert Api(user=world.ben).delete(f"{path}/increases/{one}").status_code == 403
         assert ada.get(f"{path}/increases").json()["data"][0]["ended_at"] is None
+
+
+class TestCachePolicies:
+    def test_one_a_model_and_one_for_all_others(self, ada: Api, world: World) -> None:
+        make_catalog(world.acme)
+        whole = made(ada.post("/cache-policies", {"mode": "shadow"}))
+        assert whole == {
+            "model": "",
+            "mode": "shadow",
+            "semantic": "off",
+            "ttl_seconds": 3_600,
+            "max_temperature": "0.7",
+            "max_error_rate": "0.01",
+            "sharing": "key",
+            "marks_prompts": False,
+            "replay_ms": 0,
+        }
+        body = {
+            "model": "small",
+            "mode": "on",
+            "semantic": "shadow",
+            "ttl_seconds": 60,
+            "max_temperature": "1.25",
+            "max_error_rate": "0.005",
+            "sharing": "organization",
+            "marks_prompts": True,
+            "replay_ms": 20,
+        }
+        assert made(ada.post("/cache-policies", body)) == body
+        assert ada.post("/cache-policies", body).status_code == 409
+        own = ada.get("/cache-policies").json()["data"][0]
+        path = f"/cache-policies/{own['id']}"
+        assert ada.patch(path, {"semantic": "on", "sharing": "end_user"}).json() == own | {
+            "semantic": "on",
+            "sharing": "end_user",
+        }
+        assert ada.delete(path).status_code == 204
+        assert ada.get(path).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("model", "unknown"),
+            ("mode", "maybe"),
+            ("ttl_seconds", 0),
+            ("ttl_seconds", 2_592_001),
+            ("max_temperature", "2.01"),
+            ("max_temperature", "0.123"),
+            ("max_error_rate", "0.2"),
+            ("max_error_rate", "-1"),
+            ("sharing", "world"),
+            ("replay_ms", -1),
+            ("replay_ms", 1_001),
+        ],
+    )
+    def test_what_cannot_be_is_refused_by_its_field(self, ada: Api, field: str, value: object) -> None:
+        refused = ada.post("/cache-policies", {"mode": "on"} | {field: value})
+        assert refused.status_code == 400
+        assert field in refused.content.decode()
+
+    def test_a_purge_of_all_takes_the_place_of_earlier_ones(self, ada: Api) -> None:
+        one = made(ada.post("/cache-purges", {"kind": "tag", "subject": "team=search"}))
+        assert (one["kind"], one["subject"]) == ("tag", "team=search")
+        made(ada.post("/cache-purges", {"kind": "all"}))
+        assert [purge["kind"] for purge in ada.get("/cache-purges").json()["data"]] == ["all"]
+        for body, field in (
+            ({"kind": "all", "subject": "x"}, "subject"),
+            ({"kind": "model"}, "subject"),
+            ({"kind": "all", "before": "2100-01-01"}, "before"),
+            ({"kind": "planet"}, "kind"),
+        ):
+            refused = ada.post("/cache-purges", body)
+            assert (refused.status_code, field in refused.content.decode()) == (400, True)
+
+    def test_what_applications_give_up_leaves_room_for_what_people_do(
+        self, world: World, ada: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cache, "MAX_ENTRY_PURGES", 2)
+        with org_scope(world.acme.org.pk):
+            for subject in ("a", "b", "b", "b"):
+                # The same wrong answer, reported again, is the same purge.
+                purge_cache(actor=world.acme.owner, kind=PurgeKind.ENTRY, subject=subject)
+            with pytest.raises(Conflict, match="2 purges are in force"):
+                purge_cache(actor=world.acme.owner, kind=PurgeKind.ENTRY, subject="c")
+        made(ada.post("/cache-purges", {"kind": "model", "subject": "small"}))
+        assert sorted(purge["subject"] for purge in ada.get("/cache-purges").json()["data"]) == ["a", "b", "small"]
 
 
 class TestRateLimits:

@@ -1,0 +1,153 @@
+"""Short questions in one call against each by itself, through the whole proxy: what it saves, and what it spoils.
+
+python -m bench.packing --data DIR [--questions 160] [--model] [--most 8]
+
+Sentences of CLINC150 (``DIR/semantic_cache/clinc150``) are sorted by intent under one system prompt that lists the
+intents. Without ``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for:
+that measures the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and
+how often it is another one than alone, at a temperature of 0. A model so small sorts badly either way: only your
+own questions tell of yours.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from bench.rollups import servers
+
+INTENTS = 12
+CALLERS = 32
+LIMIT = 24
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.packing")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--questions", type=int, default=160)
+    parser.add_argument("--most", type=int, default=8)
+    parser.add_argument("--model", action="store_true")
+    options = parser.parse_args(arguments)
+    with servers(), tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
+        os.environ |= {
+            "DJANGO_SETTINGS_MODULE": "costhub.settings",
+            "COSTHUB_FILES_URL": (Path(folder) / "files").as_uri(),
+            "COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8",
+        }
+        import django  # noqa: PLC0415 - the settings read where the database is
+
+        django.setup()
+        _measure(Path(folder), options)
+    return 0
+
+
+def _measure(folder: Path, options: argparse.Namespace) -> None:
+    from django.core.management import call_command  # noqa: PLC0415
+    from django.db import connections  # noqa: PLC0415
+
+    from costhub.stack.model_server import MODEL, ModelServer  # noqa: PLC0415
+    from proxy.models import LedgerEntry  # noqa: PLC0415
+    from proxy.tasks import drain_ledger  # noqa: PLC0415
+    from tenants.access import org_scope  # noqa: PLC0415
+    from tenants.choices import RouteKind  # noqa: PLC0415
+    from tests.bank import Bank  # noqa: PLC0415
+    from tests.proxy.deployment import deploy  # noqa: PLC0415
+    from tests.tenants.route_examples import make_route  # noqa: PLC0415
+    from tests.world import make_budget, make_catalog, make_world  # noqa: PLC0415
+
+    call_command("migrate", database="owner", verbosity=0)
+    acme = make_world().acme
+    rows = _read(options.data, options.questions)
+    with ExitStack() as stack:
+        if options.model:
+            server = ModelServer(folder)
+            server.start()
+            stack.callback(server.stop)
+            server.wait_ready()
+            make_catalog(acme, base_url=server.url, upstream_model=MODEL, max_output_tokens=1_000)
+        else:
+            bank = Bank.start(folder, fsync=False)
+            stack.callback(bank.stop)
+            make_catalog(acme, base_url=bank.base_url, max_output_tokens=1_000)
+        make_route(acme, RouteKind.FIXED, ("small",), pack_window_ms=200, pack_most=options.most)
+        make_budget(acme, "1000.00")
+        connections.close_all()
+        with deploy(folder) as proxy:
+            answers = {}
+            for name in ("small", "smart"):
+                began = time.perf_counter()
+                answers[name] = asyncio.run(_ask_all(proxy.base_url, acme.api_key, name, rows))
+                print(f"{name}: {len(rows)} questions in {time.perf_counter() - began:.1f} s", flush=True)
+        drain_ledger()
+    with org_scope(acme.org_id):
+        ledger = list(LedgerEntry.objects.filter(org_id=acme.org_id))
+    alone = [row for row in ledger if row.request_model == "small"]
+    together = [row for row in ledger if row.request_model == "smart"]
+    packed = [row for row in together if any(attempt.get("packed") for attempt in row.attempts)]
+    again = [row for row in packed if len(row.attempts) > 1]
+    cost, paid = sum(row.effective_cost for row in alone), sum(row.effective_cost for row in together)
+    reckoned = sum(row.savings.get("batch", 0) for row in together)
+    print(f"each alone {cost:,} nano-USD, together {paid:,}: {1 - paid / cost:.1%} saved")
+    print(f"the ledger reckons {reckoned:,} saved ({reckoned / (paid + reckoned):.1%})")
+    print(f"{len(packed)} of {len(together)} were asked together; {len(again)} of them again alone")
+    same = sum(one == other for one, other in zip(answers["small"], answers["smart"], strict=True))
+    for name, said in answers.items():
+        right = sum(_sorts(text) == intent for text, (_, intent) in zip(said, rows, strict=True))
+        print(f"{name}: right {right} of {len(rows)}")
+    print(f"word for word the same answer: {same} of {len(rows)}")
+
+
+def _read(data: Path, count: int) -> list[tuple[str, str]]:
+    """Sentences with their intents, of the first so many intents, in turns: no pack is of one kind."""
+    held = json.loads((data / "semantic_cache" / "clinc150" / "data_full.json").read_text())
+    by_intent: dict[str, list[str]] = {}
+    for text, intent in held["test"]:
+        by_intent.setdefault(intent, []).append(text)
+    chosen = sorted(by_intent)[:INTENTS]
+    turns = zip(*([(text, intent) for text in by_intent[intent]] for intent in chosen), strict=False)
+    return [pair for turn in turns for pair in turn][:count]
+
+
+def _prompt(rows: Sequence[tuple[str, str]]) -> str:
+    names = ", ".join(sorted({intent for _, intent in rows}))
+    return (
+        "You sort what customers write to a desk that helps with many things. Each message belongs to exactly one of these intents: "
+        f"{names}. Read the message, think of what its writer wants to have done or to know, and answer with the name of"
+        " the intent alone: in small letters, with its underscores, without a full stop, and without any other word. Where"
+        " two would do, take the one that says more. Never answer the message itself, and never ask back."
+    )
+
+
+def _sorts(text: str) -> str:
+    return text.strip().strip(".\"'").lower()
+
+
+async def _ask_all(base_url: str, key: str, model: str, rows: Sequence[tuple[str, str]]) -> list[str]:
+    system, waiting = _prompt(rows), iter(enumerate(rows))
+    answers = [""] * len(rows)
+    async with httpx2.AsyncClient(trust_env=False, timeout=600, headers={"authorization": f"Bearer {key}"}) as http:
+
+        async def call() -> None:
+            for place, (text, _) in waiting:
+                messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+                body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": LIMIT, "temperature": 0}
+                got = await http.post(f"{base_url}/chat/completions", json=body)
+                assert got.status_code == 200, got.text
+                answers[place] = got.json()["choices"][0]["message"]["content"]
+
+        await asyncio.gather(*(call() for _ in range(CALLERS)))
+    return answers
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

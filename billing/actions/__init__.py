@@ -1,1 +1,0 @@
-"""Writes of billing: one verb a function."""

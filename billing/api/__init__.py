@@ -1,1 +1,0 @@
-"""The ledger and its sums on the management API."""

@@ -1,0 +1,1 @@
+"""What providers bill, fetched by the day and held against the ledger."""

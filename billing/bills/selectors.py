@@ -1,0 +1,29 @@
+"""Bills that were fetched, and how they compare with the ledger. The organisation is open."""
+
+from datetime import date
+
+from django.db.models import QuerySet
+
+from billing.bills.models import BilledDay, BillSource
+from billing.spend.core.upstream_bill import Bill, Reconciled, Used, reconcile_bill
+from billing.spend.selectors.upstream_bill import find_used
+from tenants.access import Actor
+from tenants.choices import Permission
+
+
+def list_sources(actor: Actor) -> QuerySet[BillSource]:
+    """Every upstream whose bill is fetched."""
+    return BillSource.objects.filter(org=actor.org)
+
+
+def find_billed(actor: Actor, source: BillSource, first: date, last: date) -> Bill:
+    """What is kept of a bill's days, both ends included."""
+    rows = BilledDay.objects.filter(org=actor.org, source=source, day__gte=first, day__lte=last)
+    return {(row.day, row.model): Used(row.cost_nanos, row.input_tokens, row.output_tokens) for row in rows}
+
+
+def compare(actor: Actor, source: BillSource, first: date, last: date) -> Reconciled:
+    """These days of a bill against the ledger's. Raises Forbidden if the actor may not see money, InvalidField for more
+    days than are compared at once."""
+    actor.check(Permission.READ_MONEY)
+    return reconcile_bill(find_billed(actor, source, first, last), find_used(actor, (first, last), source.upstream))

@@ -1,0 +1,185 @@
+"""Who pays, and under which plan."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from billing.invoices.actions.sellers import check_country, check_tax_id, check_text
+from billing.invoices.choices import Collection, PackTo
+from billing.invoices.core.terms import parse_coupon, parse_terms, show_coupon
+from billing.invoices.models import BillingAccount, LegalEntity, Plan, Subscription
+from billing.invoices.selectors.accounts import (
+    find_account,
+    find_billed_until,
+    find_last_subscription,
+    list_contracts,
+)
+from costhub.lib import clock
+from costhub.lib.errors import Conflict, InvalidField
+from tenants.access import Actor
+from tenants.actions.audit import record
+from tenants.actions.changes import store_changes
+from tenants.actions.values import check_name
+from tenants.choices import Permission
+from tenants.periods import period_bounds
+
+MAX_EMAILS: Final = 10
+
+
+def open_account(
+    *,
+    actor: Actor,
+    legal_entity: LegalEntity,
+    name: str,
+    country: str,
+    collection: Collection = Collection.MANUAL,
+    stripe_customer: str = "",
+    stripe_meter: str = "",
+    **address: Any,
+) -> BillingAccount:
+    """Make the organisation a customer of a legal entity. ``address`` as in ``update_account``. Raises Conflict where
+    it is one already, InvalidField for what cannot be."""
+    actor.check(Permission.WRITE_MONEY)
+    if find_account(actor) is not None:
+        raise Conflict("This organisation has a billing account already.")
+    account = BillingAccount(
+        org=actor.org,
+        legal_entity=legal_entity,
+        name=check_name(name),
+        country=check_country(country),
+        collection=collection.value,
+        stripe_customer=stripe_customer,
+        stripe_meter=stripe_meter,
+        metered_from=clock.now() if stripe_customer else None,
+    )
+    for field, value in _check_address(address, country).items():
+        setattr(account, field, value)
+    account.save(force_insert=True)
+    record(actor, "created", account, name=account.name, legal_entity=legal_entity.name)
+    return account
+
+
+def update_account(*, actor: Actor, account: BillingAccount, **changes: Any) -> BillingAccount:
+    """Change whom invoices are made out to: name, street, postcode, city, country, tax_id, po_number, emails; and
+    where the month's papers go (``pack_to``). Issued ones stay as they are. Raises InvalidField."""
+    actor.check(Permission.WRITE_MONEY)
+    country = check_country(changes.get("country", account.country))
+    pack_to: PackTo | None = changes.pop("pack_to", None)
+    new = _check_address({"tax_id": account.tax_id, **changes}, country)
+    if pack_to is not None:
+        new["pack_to"] = pack_to.value
+    if "name" in changes:
+        new["name"] = check_name(changes["name"])
+    if "country" in changes:
+        new["country"] = country
+    store_changes(actor, account, new)
+    return account
+
+
+def subscribe(
+    *,
+    actor: Actor,
+    plan: Plan,
+    at: datetime | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    coupon: Mapping[str, Any] | None = None,
+) -> Subscription:
+    """Put the organisation under a plan from now on, or from ``at``; the plan that it has ends there, and what of the
+    month is left is prorated. A trial comes with the first plan only.
+
+    Raises InvalidField for terms that cannot be, a moment before the present plan began, or another currency in
+    mid-month.
+    """
+    actor.check(Permission.WRITE_MONEY)
+    now = at or clock.now()
+    terms = parse_terms(overrides or {}, parse_terms(plan.terms))
+    with transaction.atomic():
+        account = BillingAccount.objects.select_for_update().filter(org=actor.org).first()
+        if account is None:
+            raise Conflict("Open a billing account first: a plan needs somebody who pays.")
+        _check_not_billed(actor, now)
+        _check_currency(actor, terms.currency, now)
+        present = find_last_subscription(actor, now)
+        if present is not None:
+            if now <= present.starts_at:
+                raise InvalidField("Give a moment after the present plan began.", field="at")
+            present.ends_at = now
+            present.save(update_fields=["ends_at"])
+        is_first = not Subscription.objects.filter(org=actor.org).exists()
+        subscription = Subscription.objects.create(
+            org=actor.org,
+            plan=plan,
+            overrides=dict(overrides or {}),
+            coupon=show_coupon(parse_coupon(coupon)) if coupon else {},
+            starts_at=now,
+            trial_until=now + timedelta(days=terms.trial_days) if is_first and terms.trial_days else None,
+            created_by=actor.name,
+        )
+        record(actor, "created", subscription, plan=plan.name, version=plan.version, overrides=dict(overrides or {}))
+    return subscription
+
+
+def end_subscription(*, actor: Actor, at: datetime | None = None) -> Subscription:
+    """The tenant leaves: the present plan ends, and the month's fee with it. Raises Conflict without one."""
+    actor.check(Permission.WRITE_MONEY)
+    now = at or clock.now()
+    with transaction.atomic():
+        present = find_last_subscription(actor, now)
+        if present is None:
+            raise Conflict("This organisation has no plan.")
+        present.ends_at = now
+        _check_not_billed(actor, present.ends_at)
+        if present.ends_at <= present.starts_at:
+            raise InvalidField("Give a moment after the present plan began.", field="at")
+        present.save(update_fields=["ends_at"])
+        record(actor, "ended", present, ends_at=present.ends_at)
+    return present
+
+
+def _check_not_billed(actor: Actor, at: datetime) -> None:
+    until = find_billed_until(actor)
+    if until and at < until:
+        raise InvalidField("Give a moment that is not in a month that was invoiced already.", field="at")
+
+
+def _check_currency(actor: Actor, currency: str, at: datetime) -> None:
+    """An invoice is in one currency: another one begins with a month."""
+    start, end = period_bounds("month", at, actor.org.time_zone)
+    before = list_contracts(actor, start, at) if start < at else []
+    if other := next((each.terms.currency for each in before if each.terms.currency != currency), None):
+        local = end.astimezone(ZoneInfo(actor.org.time_zone))
+        raise InvalidField(
+            f"This month is invoiced in {other}: a plan in {currency} can begin at {local.isoformat()} at the soonest.",
+            field="at",
+        )
+
+
+def _check_address(given: Mapping[str, Any], country: str) -> dict[str, Any]:
+    lengths = {"street": 200, "postcode": 20, "city": 100, "po_number": 60}
+    known = {*lengths, "tax_id", "emails", "name", "country"}
+    if unknown := [name for name in given if name not in known]:
+        raise InvalidField(f"There is no such field; there are: {', '.join(sorted(known))}.", field=unknown[0])
+    new: dict[str, Any] = {
+        field: check_text(given[field], field, most) for field, most in lengths.items() if field in given
+    }
+    if "tax_id" in given:
+        new["tax_id"] = check_tax_id(given["tax_id"], country)
+    if "emails" in given:
+        new["emails"] = _check_emails(given["emails"])
+    return new
+
+
+def _check_emails(emails: Sequence[str]) -> list[str]:
+    if len(emails) > MAX_EMAILS:
+        raise InvalidField(f"Give at most {MAX_EMAILS} addresses.", field="emails")
+    for email in emails:
+        try:
+            validate_email(email)
+        except ValidationError as error:
+            raise InvalidField("Give e-mail addresses.", field="emails") from error
+    return list(emails)

@@ -1,0 +1,164 @@
+"""The finance pack: a month's invoices and notes, FOCUS, the ledger by day, chargeback and whether all books agree, in
+one archive whose manifest is signed. Fetched by anybody who may see money, and mailed or put with the operator's files
+once a month where the account says so."""
+
+import asyncio
+import hashlib
+import json
+from base64 import b64encode
+from datetime import date, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.conf import settings
+from django.db import transaction
+
+from billing.invoices.actions.documents import FORMS, get_documents
+from billing.invoices.actions.mails import mail_pack
+from billing.invoices.choices import InvoiceKind, PackTo
+from billing.invoices.core.packs import describe_files, make_archive
+from billing.invoices.documents.pdf import NoLetters
+from billing.invoices.models import BillingAccount, FinancePack, Invoice
+from billing.invoices.selectors.packs import (
+    Agreement,
+    find_agreement,
+    list_documents,
+    write_chargeback,
+    write_focus,
+    write_ledger,
+)
+from costhub.lib import secrets
+from costhub.lib.errors import InvalidField
+from costhub.lib.money import format_usd
+from costhub.lib.objects import Objects
+from tenants.access import Actor, job_scope
+from tenants.actions.audit import record
+from tenants.choices import Permission
+from tenants.periods import period_bounds
+
+PURPOSE: Final = "finance packs"
+#: no mail server takes more
+_MOST_MAILED_BYTES: Final = 20 * 1024 * 1024
+
+
+def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str, Any]]:
+    """The archive of a month that is over, in the organisation's time zone, and digests of its files by name.
+
+    Made of the ledger and the invoices of now: as long as nothing comes late it is the same bytes. Raises Forbidden if
+    the actor may not see money, InvalidField for a month that is not over.
+    """
+    actor.check(Permission.READ_MONEY)
+    zone = actor.org.time_zone
+    start, end = period_bounds("month", datetime(month.year, month.month, 15, tzinfo=now.tzinfo), zone)
+    if end > now:
+        raise InvalidField("Give a month that is over, such as 2026-10.", field="month")
+    documents = list_documents(actor, start, end)
+    files = {
+        f"{'invoices' if document.kind == InvoiceKind.INVOICE else 'notes'}/{document.number}.{form}": content
+        for document in documents
+        for form, content in _get_documents(actor, document)
+    }
+    files["focus.csv"], focus = write_focus(actor, start, end)
+    files["ledger.csv"] = write_ledger(actor, start, end)
+    files["chargeback.csv"], chargeback = write_chargeback(actor, start, end, now)
+    agreement = find_agreement(actor, start, end, focus=focus, chargeback=chargeback)
+    files["reconciliation.json"] = json.dumps(show_agreement(agreement), indent=2).encode()
+    facts = {
+        "organization": str(actor.org.pk),
+        "name": actor.org.name,
+        "month": f"{month:%Y-%m}",
+        "from": start.isoformat(),
+        "to": end.isoformat(),
+        "usd": show_agreement(agreement),
+        "documents": [_show_document(document) for document in documents],
+        "public_key": show_public_key(),
+    }
+    archive = make_archive(files, facts, secrets.signing_key(settings.MASTER_KEYS, PURPOSE).sign)
+    return archive, describe_files(files)
+
+
+def show_public_key() -> str:
+    """The Ed25519 key that verifies manifests, its 32 bytes in base 64."""
+    key = secrets.signing_key(settings.MASTER_KEYS, PURPOSE).public_key()
+    return b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def show_agreement(found: Agreement) -> dict[str, Any]:
+    """The month's usage in every book, in USD."""
+    return {
+        "ledger": format_usd(found.ledger),
+        "billed": format_usd(found.billed),
+        "late": format_usd(found.late),
+        "focus": format_usd(found.focus),
+        "chargeback": format_usd(found.chargeback),
+        "metered": format_usd(found.metered) if found.metered is not None else None,
+        "agrees": found.is_whole,
+    }
+
+
+def deliver_pack(actor: Actor, now: datetime) -> int:
+    """Send the pack of the last month that was invoiced to where the account says, once. Gives how many went out.
+
+    Not within a transaction: a store of files is slow. Whoever dies after sending sends the same archive again, under
+    the same name, or as the same mail."""
+    with job_scope(actor.org.pk) as owner:
+        account = BillingAccount.objects.filter(org=actor.org).exclude(pack_to=PackTo.NOBODY.value).first()
+        issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
+        last = issued.order_by("-period_start").first()
+        if account is None or last is None:
+            return 0
+        if account.pack_to == PackTo.MAIL and not account.emails:
+            return 0  # until somebody gives an address
+        # An invoice after a change of the time zone does not begin with the month: its middle is in it.
+        middle = last.period_start + (last.period_end - last.period_start) / 2
+        month = middle.astimezone(ZoneInfo(actor.org.time_zone)).date().replace(day=1)
+        if FinancePack.objects.filter(org=actor.org, month=month).exclude(delivered_at=None).exists():
+            return 0
+        archive, files = make_pack(owner, month, now)
+        row, _ = FinancePack.objects.update_or_create(
+            org=actor.org, month=month, defaults={"digest": hashlib.sha256(archive).hexdigest(), "files": files}
+        )
+    to = _deliver(account, month, archive, str(row.pk))
+    if not to:
+        return 0
+    with job_scope(actor.org.pk) as owner, transaction.atomic():
+        FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300])
+        record(owner, "delivered", row, month=f"{month:%Y-%m}", to=account.pack_to, digest=row.digest)
+    return 1
+
+
+def _deliver(account: BillingAccount, month: date, archive: bytes, pack_id: str) -> str:
+    """Where it went; nothing where it could not."""
+    name = f"finance-{month:%Y-%m}.zip"
+    if account.pack_to == PackTo.MAIL and len(archive) <= _MOST_MAILED_BYTES:
+        return ", ".join(account.emails) if mail_pack(account, month, name, archive, pack_id) else ""
+    path = f"finance-packs/{account.org_id}/{name}"
+    asyncio.run(_store(path, archive))
+    return path
+
+
+async def _store(path: str, archive: bytes) -> None:
+    async with Objects(settings.FILES_URL).writer(path) as writer:
+        await writer.write(archive)
+
+
+def _get_documents(actor: Actor, document: Invoice) -> list[tuple[str, bytes]]:
+    """All forms with what they hold; without the page of one whose letters no font here has."""
+    try:
+        forms = [*FORMS]
+        return list(zip(forms, get_documents(actor, document, forms), strict=True))
+    except NoLetters:
+        forms = [form for form in FORMS if form != "pdf"]
+        return list(zip(forms, get_documents(actor, document, forms), strict=True))
+
+
+def _show_document(document: Invoice) -> dict[str, str]:
+    return {
+        "number": document.number,
+        "kind": document.kind,
+        "state": document.state,
+        "currency": document.currency,
+        "total_cents": str(document.total_cents),
+        "usage_usd": format_usd(document.usage_nanos),
+    }

@@ -1,0 +1,167 @@
+"""Re-rating from the preview to the notes.
+
+Previewed, then approved by the amount that was seen, then posted to the ledger batch by batch, then settled: a month
+that was invoiced has a note over the difference at once, unless the next invoice is to have it as late usage. Each step
+is one transaction and may be repeated; whoever dies anywhere is followed by the next run, and nothing is there twice.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+
+from billing.invoices.actions.notes import issue_note
+from billing.invoices.choices import InvoiceKind, InvoiceState, ReratingState
+from billing.invoices.core.calendar import find_stretches
+from billing.invoices.core.lines import Line, usage_lines
+from billing.invoices.core.rerated import flip, rerated_lines
+from billing.invoices.models import BillingAccount, Invoice, Rerating
+from billing.invoices.selectors.accounts import find_coupon, list_contracts
+from billing.invoices.selectors.usage import find_rerated, find_spans, list_billed
+from billing.spend.actions.rerating import MOST_CALLS, post_batch, preview
+from billing.spend.core.rerating import REASON
+from billing.spend.selectors.rerating import count_calls_of, count_rerated
+from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.money import format_usd
+from tenants.access import Actor
+from tenants.actions.audit import record
+from tenants.choices import Permission
+
+_MOST_REASON: Final = 200
+
+
+def preview_rerating(
+    *, actor: Actor, model: str, start: datetime, end: datetime, reason: str, makes_notes: bool = True
+) -> Rerating:
+    """Find out what the calls of a model would cost at the prices that are known now, and keep it to be approved.
+    Nothing else changes. Raises InvalidField for a model, dates or a reason that cannot be, or too many calls."""
+    actor.check(Permission.WRITE_MONEY)
+    if not reason.strip() or len(reason) > _MOST_REASON or not reason.isprintable():
+        raise InvalidField(f"Give a reason of 1 to {_MOST_REASON} visible characters.", field="reason")
+    if start >= end:
+        raise InvalidField("Give an end that is after the start.", field="to")
+    if count_calls_of(actor, model, start, end, MOST_CALLS + 1) > MOST_CALLS:
+        raise InvalidField(f"These are more than {MOST_CALLS:,} calls: give fewer days at once.", field="to")
+    found = preview(actor, model, start, end)
+    row = Rerating.objects.create(
+        org=actor.org,
+        model=model,
+        start=start,
+        end=end,
+        reason=reason,
+        makes_notes=makes_notes,
+        calls=found.calls,
+        changed=found.changed,
+        before_nanos=found.before,
+        after_nanos=found.after,
+        left_out=found.left_out,
+        created_by=actor.name,
+    )
+    record(actor, "created", row, model=model, start=start, end=end, change_nanos=row.change_nanos)
+    return row
+
+
+def approve_rerating(*, actor: Actor, rerating: Rerating, change_nanos: int) -> Rerating:
+    """Have a job apply what was previewed: ``change_nanos`` is the change that was seen. Again it changes nothing.
+    Raises Conflict for another change, or a re-rating that is stale."""
+    actor.check(Permission.WRITE_MONEY)
+    with transaction.atomic():
+        locked = Rerating.objects.select_for_update().get(pk=rerating.pk)
+        if locked.state == ReratingState.STALE:
+            raise Conflict("The calls have changed since this preview: make another one.")
+        if change_nanos != locked.change_nanos:
+            seen = format_usd(locked.change_nanos)
+            raise Conflict(f"This re-rating changes {seen} USD: look at it, and give that as the change.")
+        if locked.state == ReratingState.PREVIEWED:
+            locked.state = ReratingState.APPROVED.value
+            locked.save(update_fields=["state"])
+            record(actor, "approved", locked, change_nanos=change_nanos)
+    return locked
+
+
+def carry_on(actor: Actor, rerating: Rerating, now: datetime) -> bool:
+    """The next step of an approved re-rating, in the current transaction, which should be one of its own; says whether
+    there is another one. Raises Conflict where the ledger is too far behind."""
+    locked = Rerating.objects.select_for_update().get(pk=rerating.pk)
+    if locked.state == ReratingState.APPROVED:
+        return _begin(actor, locked)
+    if locked.state == ReratingState.POSTING:
+        return _post(actor, locked, now)
+    return False
+
+
+def _begin(actor: Actor, locked: Rerating) -> bool:
+    found = preview(actor, locked.model, locked.start, locked.end)
+    is_same = (found.before, found.after, found.changed) == (locked.before_nanos, locked.after_nanos, locked.changed)
+    locked.state = (ReratingState.POSTING if is_same else ReratingState.STALE).value
+    locked.problem = "" if is_same else "The calls have changed since the preview: make another one."
+    locked.save(update_fields=["state", "problem"])
+    return is_same
+
+
+def _post(actor: Actor, locked: Rerating, now: datetime) -> bool:
+    after = (locked.place_at, locked.place_id) if locked.place_at and locked.place_id else None
+    tally, place = post_batch(actor, locked.model, locked.start, locked.end, str(locked.pk), after)
+    if place is not None:
+        locked.place_at, locked.place_id = place
+        locked.posted += tally.changed
+        locked.posted_nanos += tally.change
+        locked.save(update_fields=["place_at", "place_id", "posted", "posted_nanos"])
+        return True
+    # Whoever died after a batch went out has not counted it: the ledger has.
+    reason = f"{REASON}{locked.pk}"
+    locked.posted, locked.posted_nanos = count_rerated(actor, locked.start, locked.end, reason)
+    if locked.makes_notes:
+        locked.notes = [note.pk for note in _make_notes(actor, locked, now)]
+    locked.state, locked.applied_at = ReratingState.APPLIED.value, now
+    locked.save(update_fields=["state", "applied_at", "notes", "posted", "posted_nanos"])
+    record(actor, "applied", locked, posted=locked.posted, posted_nanos=locked.posted_nanos)
+    return False
+
+
+def _make_notes(actor: Actor, rerating: Rerating, now: datetime) -> list[Invoice]:
+    """A note for each month that was invoiced and has calls of it. What prepaid credits paid for is taken into account
+    by the next invoice, which draws on them."""
+    account = BillingAccount.objects.select_related("legal_entity").filter(org=actor.org).first()
+    if account is None:
+        return []
+    invoices = Invoice.objects.select_for_update().filter(
+        org=actor.org,
+        kind=InvoiceKind.INVOICE.value,
+        period_start__lt=rerating.end,
+        period_end__gt=rerating.start,
+    )
+    owed = invoices.exclude(number="").exclude(state=InvoiceState.VOID.value).order_by("period_start")
+    notes = (_make_note(actor, rerating, invoice, account, now) for invoice in owed)
+    return [note for note in notes if note is not None]
+
+
+def _make_note(
+    actor: Actor, rerating: Rerating, invoice: Invoice, account: BillingAccount, now: datetime
+) -> Invoice | None:
+    start, end = invoice.period_start, invoice.period_end
+    stretches = find_stretches(list_contracts(actor, start, end), start, end)
+    spans = find_spans(actor, start, end, stretches)
+    if any(span.terms.prepaid for span in spans):
+        return None
+    changed: list[Line] = []
+    for span in spans:
+        found = find_rerated(actor, span.start, span.end, f"{REASON}{rerating.pk}")
+        changed += usage_lines(found, span.start, span.end)
+    if not changed:
+        return None
+    # What is taken out stands before what is put in.
+    changed.sort(key=lambda line: (line.group, line.token_class, line.nanos))
+    billed, coupon = list_billed(actor, spans), find_coupon(actor, start, end)
+    lines = rerated_lines(billed, changed, stretches, spans, coupon, start, end, invoice.seats)
+    is_debit = sum(line.nanos for line in lines) > 0
+    kind = InvoiceKind.DEBIT_NOTE if is_debit else InvoiceKind.CREDIT_NOTE
+    return issue_note(
+        actor,
+        invoice,
+        account,
+        lines if is_debit else flip(lines),
+        kind=kind,
+        reason=f"Re-rated: {rerating.reason}",
+        now=now,
+    )

@@ -1,0 +1,117 @@
+"""What the operator keeps: legal entities, plans, exchange rates. Whoever calls has checked that it is the operator."""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+
+from billing.invoices.core.tax import EU
+from billing.invoices.core.terms import CURRENCIES, parse_share, parse_terms, show_terms
+from billing.invoices.models import ExchangeRate, LegalEntity, Plan
+from costhub.lib.errors import Conflict, InvalidField
+from tenants.actions.values import check_name
+
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_PREFIX: Final = re.compile(r"[A-Z0-9]{1,8}-?")
+_TAX_ID: Final = re.compile(r"[A-Z0-9 .\-/]{4,40}")
+_MAX_RATE: Final = Decimal(1_000_000)
+
+
+def create_legal_entity(
+    *,
+    name: str,
+    street: str,
+    postcode: str,
+    city: str,
+    country: str,
+    prefix: str,
+    tax_id: str = "",
+    email: str = "",
+    bank_account: str = "",
+    tax_rates: Mapping[str, Any] | None = None,
+    uses_stripe_tax: bool = False,
+) -> LegalEntity:
+    """Somebody who issues invoices, with numbers of its own that begin with ``prefix``. ``tax_rates`` are per cents by
+    country; Stripe Tax may be asked in their place.
+
+    Raises InvalidField, or Conflict for a name or prefix that is taken."""
+    if not _PREFIX.fullmatch(prefix):
+        raise InvalidField("Give 1 to 8 capital letters and digits, such as INV-.", field="prefix")
+    entity = LegalEntity(
+        name=check_name(name),
+        street=check_name(street, "street"),
+        postcode=check_text(postcode, "postcode", 20),
+        city=check_name(city, "city"),
+        country=check_country(country),
+        tax_id=check_tax_id(tax_id, country),
+        email=check_text(email, "email", 254),
+        bank_account=check_text(bank_account, "bank_account", 60),
+        prefix=prefix,
+        uses_stripe_tax=uses_stripe_tax,
+        tax_rates={
+            check_country(each, "tax_rates"): parse_share("tax_rates", share)
+            for each, share in (tax_rates or {}).items()
+        },
+    )
+    try:
+        with transaction.atomic():
+            entity.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict("There is a legal entity of this name or prefix already.") from error
+    return entity
+
+
+def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False) -> Plan:
+    """The next version of the plan ``name``. Raises InvalidField for a term that cannot be."""
+    checked = show_terms(parse_terms(terms))
+    with transaction.atomic():
+        last = Plan.objects.filter(name=check_name(name)).order_by("-version").first()
+        plan = Plan(name=check_name(name), version=last.version + 1 if last else 1, terms=checked, is_public=is_public)
+        try:
+            with transaction.atomic():
+                plan.save(force_insert=True)
+        except IntegrityError as error:
+            raise Conflict("Somebody else is adding a version of this plan: try again.") from error
+    return plan
+
+
+def set_exchange_rate(*, currency: str, day: date, rate: Decimal, source: str) -> ExchangeRate:
+    """Units of ``currency`` for one USD, as ``source`` published it for ``day``. Given again, the first one stays:
+    invoices were made of it."""
+    if currency not in CURRENCIES or currency == "USD":
+        raise InvalidField(f"Give one of {', '.join(CURRENCIES[1:])}.", field="currency")
+    if not rate.is_finite() or not 0 < rate < _MAX_RATE:
+        raise InvalidField("Give a rate above zero.", field="rate")
+    found, _ = ExchangeRate.objects.get_or_create(
+        currency=currency, day=day, defaults={"rate": rate, "source": check_text(source, "source", 100)}
+    )
+    return found
+
+
+def check_country(text: str, field: str = "country") -> str:
+    """Two capital letters."""
+    if not _COUNTRY.fullmatch(text):
+        raise InvalidField("Give a country by its ISO 3166 code, such as DE.", field=field)
+    return text
+
+
+def check_tax_id(text: str, country: str, field: str = "tax_id") -> str:
+    """Empty, or the form of a tax id; in the EU it begins with its country's letters."""
+    if not text:
+        return ""
+    if not _TAX_ID.fullmatch(text):
+        raise InvalidField("Give a tax id in capital letters and digits, such as DE123456789.", field=field)
+    start = "EL" if country == "GR" else country
+    if country in EU and not text.startswith(start):
+        raise InvalidField(f"A VAT id of {country} begins with {start}.", field=field)
+    return text
+
+
+def check_text(text: str, field: str, most: int) -> str:
+    """One line of what can be seen, or nothing."""
+    if len(text) > most or not text.isprintable():
+        raise InvalidField(f"Give at most {most} visible characters.", field=field)
+    return text.strip()

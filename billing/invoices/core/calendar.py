@@ -1,0 +1,56 @@
+"""Months in parts: under which terms an organisation was when, and how much of a month that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from billing.invoices.core.lines import Span, Stretch
+from billing.invoices.core.terms import Terms
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """Terms from one moment until another, or until further notice. A trial is free of fee, minimum and included
+    usage."""
+
+    start: datetime
+    end: datetime | None
+    terms: Terms
+    plan: str
+    trial_until: datetime | None = None
+
+
+def find_stretches(contracts: Sequence[Contract], start: datetime, end: datetime) -> list[Stretch]:
+    """The parts of ``[start, end)`` under each contract, in order of time. Parts without a contract are left out."""
+    whole = (end - start) // _MICROSECOND
+    found = []
+    for contract in sorted(contracts, key=lambda each: each.start):
+        first, last = max(contract.start, start), min(contract.end or end, end)
+        if first >= last:
+            continue
+        billed_from = max(first, contract.trial_until) if contract.trial_until else first
+        billed = max(last - billed_from, timedelta()) // _MICROSECOND
+        found.append(Stretch(first, last, billed, whole, contract.terms, contract.plan))
+    return found
+
+
+def billed_spans(stretches: Sequence[Stretch], *, by_rule: bool = True) -> list[Span]:
+    """The stretches whose usage is billed, those that touch and bill it by the same rule as one: not those in which the
+    tenant pays its upstreams itself. Without ``by_rule`` all that touch are one, under the last one's terms, as
+    invoices had it once."""
+    spans: list[Span] = []
+    for stretch in stretches:
+        if stretch.terms.pass_through:
+            continue
+        last = spans[-1] if spans else None
+        if last and last.end == stretch.start and (not by_rule or _rule(last.terms) == _rule(stretch.terms)):
+            spans[-1] = Span(last.start, stretch.end, stretch.terms)
+        else:
+            spans.append(Span(stretch.start, stretch.end, stretch.terms))
+    return spans
+
+
+def _rule(terms: Terms) -> tuple[object, ...]:
+    return terms.markup, dict(terms.models), terms.tiers, terms.prepaid

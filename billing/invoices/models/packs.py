@@ -1,0 +1,23 @@
+"""A month's papers in one piece."""
+
+from django.db import models
+
+from tenants.models.base import TenantRow
+
+
+class FinancePack(TenantRow):
+    """That a month's pack was made, and what is in it: ``files`` has SHA-256 and size by name, ``digest`` is the
+    archive's own. Append-only but for when it was delivered, and where to."""
+
+    month = models.DateField()
+    digest = models.CharField(max_length=64)
+    files = models.JSONField(default=dict)
+    delivered_to = models.CharField(max_length=300, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "finance pack"
+        constraints = [models.UniqueConstraint(fields=["org", "month"], name="one_pack_a_month")]
+
+    def __str__(self) -> str:
+        return f"pack of {self.month:%Y-%m}"

@@ -1,0 +1,72 @@
+"""Stripe's meters against the ledger, every night: what an hour has there must be what was sent, and what was sent what
+the ledger has."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Sum
+
+from billing.alerts.actions.alerts import report
+from billing.alerts.core.kinds import Fact
+from billing.choices import AlertKind
+from billing.invoices.actions.outbox import OLDEST, fill_outbox, hourly_usage
+from billing.invoices.choices import Collection, OutboxState
+from billing.invoices.models import BillingAccount, MeterDelta
+from billing.invoices.stripe_client import Stripe
+from tenants.access import Actor
+
+_HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An hour in which Stripe's meter, what was sent and the ledger are not one; nano-USD."""
+
+    hour: datetime
+    ledger: int
+    sent: int
+    stripe: int
+
+
+def reconcile(actor: Actor, gateway: Stripe, now: datetime) -> list[Difference]:
+    """Compare every hour that a meter takes, and alert where they differ. What the ledger has and was not sent yet
+    (late rows) is put into the outbox first, and is no difference."""
+    account = BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value).first()
+    if account is None or not account.stripe_customer or not account.stripe_meter or account.metered_from is None:
+        return []
+    end = now.replace(minute=0, second=0, microsecond=0)
+    start = max(end - OLDEST + _HOUR, account.metered_from.replace(minute=0, second=0, microsecond=0))
+    if start >= end:
+        return []
+    fill_outbox(actor, now, since=start)
+    there = gateway.read_usage(meter=account.stripe_meter, customer=account.stripe_customer, start=start, end=end)
+    sent, waiting = (_sums(actor, account, start, end, state) for state in (OutboxState.SENT, OutboxState.PENDING))
+    ledger = hourly_usage(actor, start, end)
+    found = [
+        Difference(hour, ledger.get(hour, 0), sent.get(hour, 0), there.get(hour, 0))
+        for hour in sorted({*ledger, *sent, *there})
+        if there.get(hour, 0) != sent.get(hour, 0) or ledger.get(hour, 0) != sent.get(hour, 0) + waiting.get(hour, 0)
+    ]
+    _alert(actor, account, found, now)
+    return found
+
+
+def _alert(actor: Actor, account: BillingAccount, found: list[Difference], now: datetime) -> None:
+    details = {
+        "meter": account.stripe_meter,
+        "hours": len(found),
+        "ledger": sum(each.ledger for each in found),
+        "stripe": sum(each.stripe for each in found),
+    }
+    fact = Fact(AlertKind.METER, account.stripe_meter, len(found), details)
+    report(actor.org, AlertKind.METER, [fact], now=now, is_complete=True)
+
+
+def _sums(
+    actor: Actor, account: BillingAccount, start: datetime, end: datetime, state: OutboxState
+) -> dict[datetime, int]:
+    rows = MeterDelta.objects.filter(
+        org=actor.org, meter=account.stripe_meter, hour__gte=start, hour__lt=end, state=state.value
+    )
+    return {hour: int(total) for hour, total in rows.values_list("hour").annotate(total=Sum("value")).order_by()}

@@ -1,0 +1,118 @@
+"""Billing accounts and what was agreed with them. The organisation is open."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
+
+from billing.invoices.choices import InvoiceKind, InvoiceState
+from billing.invoices.core.calendar import Contract
+from billing.invoices.core.terms import Coupon, Terms, parse_coupon, parse_terms
+from billing.invoices.models import BillingAccount, ExchangeRate, Invoice, Plan, Subscription
+from costhub.lib import clock
+from tenants.access import Actor
+from tenants.models import Membership
+
+
+def find_account(actor: Actor) -> BillingAccount | None:
+    """The organisation's billing account, if it is a customer."""
+    return BillingAccount.objects.filter(org=actor.org).select_related("legal_entity").first()
+
+
+def find_subscription(actor: Actor) -> Subscription | None:
+    """The plan that holds now; where there is none yet, the one that is to begin."""
+    rows = Subscription.objects.filter(org=actor.org).filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
+    return rows.select_related("plan").order_by("starts_at").first()
+
+
+def find_last_subscription(actor: Actor, at: datetime) -> Subscription | None:
+    """The last plan that has not ended by a moment: the one that holds then, or one that is to follow it."""
+    rows = Subscription.objects.filter(org=actor.org).filter(Q(ends_at=None) | Q(ends_at__gt=at))
+    return rows.select_related("plan").order_by("-starts_at").first()
+
+
+def find_prepaid_since(actor: Actor) -> datetime | None:
+    """When the organisation's first prepaid plan began, if it ever had one."""
+    rows = Subscription.objects.filter(org=actor.org).select_related("plan").order_by("starts_at")
+    return next((row.starts_at for row in rows if terms_of(row).prepaid), None)
+
+
+def list_public_plans() -> QuerySet[Plan]:
+    """The newest version of each plan that anybody may choose."""
+    newest = Plan.objects.filter(name=OuterRef("name"), is_active=True, is_public=True).order_by("-version")
+    return Plan.objects.filter(pk=Subquery(newest.values("pk")[:1]))
+
+
+def terms_of(subscription: Subscription) -> Terms:
+    """The plan's terms with what was agreed beside them."""
+    return parse_terms(subscription.overrides, parse_terms(subscription.plan.terms))
+
+
+def list_contracts(actor: Actor, start: datetime, end: datetime) -> list[Contract]:
+    """The contracts that hold at any moment of ``[start, end)``."""
+    rows = Subscription.objects.filter(org=actor.org, starts_at__lt=end).filter(Q(ends_at=None) | Q(ends_at__gt=start))
+    return [
+        Contract(row.starts_at, row.ends_at, terms_of(row), row.plan.name, row.trial_until)
+        for row in rows.select_related("plan").order_by("starts_at")
+    ]
+
+
+def find_coupon(actor: Actor, start: datetime, end: datetime) -> Coupon | None:
+    """The coupon that holds in the period: of the newest subscription that has one, for so many months from its
+    start."""
+    rows = Subscription.objects.filter(org=actor.org, starts_at__lt=end).exclude(coupon={}).order_by("-starts_at")
+    for row in rows:
+        coupon = parse_coupon(row.coupon)
+        months = (start.year - row.starts_at.year) * 12 + start.month - row.starts_at.month
+        if months < coupon.months:
+            return coupon
+    return None
+
+
+def find_billed_until(actor: Actor) -> datetime | None:
+    """Where the organisation's last issued invoice ends: what was agreed for the time before does not change."""
+    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
+    return issued.aggregate(last=Max("period_end"))["last"]  # type: ignore[no-any-return]
+
+
+def find_carried(actor: Actor, currency: str) -> int:
+    """Cents that invoices below zero left over, less what later ones took of them."""
+    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value, currency=currency).exclude(number="")
+    below = issued.filter(total_cents__lt=0).exclude(state=InvoiceState.VOID.value)
+    left = -sum(below.values_list("total_cents", flat=True))
+    return max(left - sum(issued.values_list("carried_cents", flat=True)), 0)
+
+
+def list_unpaid(actor: Actor) -> list[tuple[Invoice, int]]:
+    """Invoices and debit notes that are owed, the longest due first, and how many cents of each are: what credit notes
+    took back is not."""
+    kinds = [InvoiceKind.INVOICE.value, InvoiceKind.DEBIT_NOTE.value]
+    rows = Invoice.objects.filter(org=actor.org, state=InvoiceState.ISSUED.value, kind__in=kinds)
+    unpaid = list(rows.order_by("due_at", "id"))
+    notes = Invoice.objects.filter(
+        org=actor.org, kind=InvoiceKind.CREDIT_NOTE.value, corrects__in=[row.pk for row in unpaid]
+    ).exclude(number="")
+    taken = dict(notes.values_list("corrects").annotate(cents=Sum("total_cents")).order_by())
+    return [(row, left) for row in unpaid if (left := row.due_cents - int(taken.get(row.pk, 0))) > 0]
+
+
+def count_seats(actor: Actor) -> int:
+    """The organisation's members: not those whom its directory has suspended, nor visits of the operator."""
+    return Membership.objects.filter(org=actor.org, suspended_at=None, visit_until=None).count()
+
+
+def find_rate(currency: str, day: date) -> tuple[Decimal, date, str] | None:
+    """Units of a currency for one USD: the newest rate that was published by ``day``; its day and source."""
+    if currency == "USD":
+        return Decimal(1), day, ""
+    row = ExchangeRate.objects.filter(currency=currency, day__lte=day).order_by("-day").first()
+    return (row.rate, row.day, row.source) if row else None
+
+
+def list_accounts() -> list[tuple[UUID, str, str]]:
+    """(organisation, collection, dunning) of every customer, for jobs; their rows stay closed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT org_id, collection, dunning FROM costhub_billing_accounts() ORDER BY org_id")
+        return list(cursor.fetchall())

@@ -1,0 +1,415 @@
+"""Stripe: the only module that imports its library. Calls go out through the gate, with an idempotency key each, and
+what comes back are our own values.
+
+Stripe collects and CostHub decides: an invoice is ours, and Stripe is told its total. What Stripe says of a payment is
+always asked for again, never taken from a webhook.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import local
+from typing import Any, Final
+
+import stripe
+from django.conf import settings
+
+from costhub.lib.errors import AppError
+from costhub.lib.net import Gate, gate_from_settings
+
+#: the library's own pin, said aloud: a newer library is read before it is used
+API_VERSION: Final = "2026-10-28.endive"
+SIGNATURE_HEADER: Final = "Stripe-Signature"
+#: how far a signature's moment may be from ours, either way
+TOLERANCE_SECONDS: Final = 300
+_TIMEOUT_SECONDS: Final = 20.0
+
+
+class StripeUnavailable(AppError):
+    """No answer came, or one that says to try again. What was asked for may have happened."""
+
+    code = "stripe_unavailable"
+    http_status = 503
+
+
+class StripeRefused(AppError):
+    """Stripe understood, and will not do it."""
+
+    code = "stripe_refused"
+    http_status = 409
+
+
+class BadSignature(AppError):
+    """A webhook that Stripe did not sign for us, now."""
+
+    code = "bad_signature"
+    http_status = 400
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEvent:
+    """A webhook whose signature is good. ``object_id`` is what it tells of; ``customer`` may be empty."""
+
+    id: str
+    kind: str
+    object_kind: str
+    object_id: str
+    customer: str
+
+
+@dataclass(frozen=True, slots=True)
+class StripeInvoice:
+    """An invoice as Stripe has it now. ``ours`` is the id of our invoice; ``paid_cents`` are what came through
+    Stripe, not what it was told of."""
+
+    id: str
+    status: str
+    customer: str
+    ours: str
+    paid_cents: int
+    subscription: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StripePayment:
+    """A checkout or payment as Stripe has it now. ``purpose`` and ``org`` are what we gave it to remember."""
+
+    id: str
+    is_paid: bool
+    customer: str
+    cents: int
+    currency: str
+    purpose: str
+    org: str
+
+
+class GateTransport(stripe.HTTPClient):
+    """The library's transport, through the gate: pinned addresses, no redirects, no proxies."""
+
+    name = "costhub"
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+        #: what this thread keeps open
+        self._own = local()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Until the block ends this thread's calls go over one connection."""
+        with self._gate.keep_open() as line:
+            self._own.line = line
+            try:
+                yield
+            finally:
+                del self._own.line
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        """One call. Raises APIConnectionError where no whole answer came."""
+        content = post_data.encode() if isinstance(post_data, str) else post_data
+        fetch_now = getattr(self._own, "line", self._gate).fetch_now
+        try:
+            answer = fetch_now(
+                method.upper(), url, headers=dict(headers or {}), content=content, timeout_seconds=_TIMEOUT_SECONDS
+            )
+        except AppError as error:
+            raise stripe.APIConnectionError(error.message, should_retry=False) from error  # type: ignore[no-untyped-call]
+        return answer.body.decode(), answer.status, answer.headers
+
+    def close(self) -> None:
+        """Nothing is kept open beyond ``kept_open``."""
+
+
+class Stripe:
+    """What CostHub asks of Stripe. Every method raises StripeUnavailable or StripeRefused."""
+
+    def __init__(self, *, api_key: str, url: str, transport: stripe.HTTPClient) -> None:
+        self.client = stripe.StripeClient(
+            api_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": url.rstrip("/"), "meter_events": url.rstrip("/")},
+            http_client=transport,
+            # Trying again is the outbox's: it knows what was asked for, and for how long that may be repeated.
+            max_network_retries=0,
+        )
+        self._transport = transport
+        # It tells of every call and every answer, and a month has many.
+        logging.getLogger("stripe").setLevel(logging.WARNING)
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """For many calls after each other: until the block ends this thread's share a connection, where there is
+        one."""
+        return self._transport.kept_open() if isinstance(self._transport, GateTransport) else nullcontext()
+
+    def ensure_customer(self, *, org_id: str, name: str, email: str) -> str:
+        """The id of the organisation's customer, made if it is not there. Stripe's search knows of a new one after a
+        minute; until then, and for a day, the key does."""
+        page = self.call(self.client.v1.customers.search, {"query": f"metadata['org']:'{org_id}'"})
+        for found in self.pages(page):
+            return str(found.id)
+        params = {"name": name, "metadata": {"org": org_id}} | ({"email": email} if email else {})
+        return str(self.call(self.client.v1.customers.create, params, key=f"customer:{org_id}").id)
+
+    def send_usage(self, *, identifier: str, meter: str, customer: str, value: int, at: datetime) -> None:
+        """Add ``value`` to a meter at a moment. Repeated under the same identifier it happens once."""
+        params = {
+            "event_name": meter,
+            "identifier": identifier,
+            "timestamp": int(at.timestamp()),
+            "payload": {"stripe_customer_id": customer, "value": str(value)},
+        }
+        try:
+            self.call(self.client.v1.billing.meter_events.create, params, key=identifier)
+        except StripeRefused as error:
+            # It is there already.
+            if "identifier" not in error.message or "already" not in error.message:
+                raise
+
+    def read_usage(self, *, meter: str, customer: str, start: datetime, end: datetime) -> dict[datetime, int]:
+        """What a meter holds of a customer, by the hour; ``start`` and ``end`` are whole hours."""
+        params = {
+            "customer": customer,
+            "start_time": int(start.timestamp()),
+            "end_time": int(end.timestamp()),
+            "value_grouping_window": "hour",
+            "limit": 100,
+        }
+        found: dict[datetime, int] = {}
+        page = self.call(self.client.v1.billing.meters.event_summaries.list, self.meter_id(meter), params)
+        for summary in self.pages(page):
+            found[datetime.fromtimestamp(summary.start_time, UTC)] = int(summary.aggregated_value)
+        return found
+
+    def push_invoice(self, *, customer: str, ours: str, number: str, cents: int, currency: str, due_days: int) -> str:
+        """Have Stripe collect an invoice of ours: one item over its total, finalized. Gives Stripe's id. Repeated for
+        the same invoice it is the same one, also when Stripe has forgotten the keys, after a day: it is looked for
+        first, and only what it lacks is done.
+
+        Raises StripeRefused, too, where a draft there is over another amount.
+        """
+        client = self.client.v1
+        invoice = self.find_ours(client.invoices, customer, "invoice", ours) or self.call(
+            client.invoices.create,
+            {
+                "customer": customer,
+                "collection_method": "send_invoice",
+                "days_until_due": max(due_days, 0),
+                "auto_advance": False,
+                "currency": currency.lower(),
+                "description": number,
+                "metadata": {"invoice": ours, "number": number},
+            },
+            key=f"invoice:{ours}",
+        )
+        if invoice.status == "draft":
+            # Not what is due: of that the customer's credit is taken off.
+            billed = int(invoice.total)
+            if not billed:
+                self.call(
+                    client.invoice_items.create,
+                    {
+                        "customer": customer,
+                        "invoice": invoice.id,
+                        "amount": cents,
+                        "currency": currency.lower(),
+                        "description": number,
+                    },
+                    key=f"item:{ours}",
+                )
+            elif billed != cents:
+                raise StripeRefused(
+                    f"Stripe's draft of {number} is over {billed} cents, not {cents}: look at it first."
+                )
+            self.call(client.invoices.finalize_invoice, invoice.id, {}, key=f"finalize:{ours}")
+        return str(invoice.id)
+
+    def read_invoice(self, invoice_id: str) -> StripeInvoice:
+        """An invoice as it is now."""
+        # Told to who asks for it alone: without it what was paid by hand would look as if it had come through Stripe.
+        found = self.call(self.client.v1.invoices.retrieve, invoice_id, {"expand": ["amount_paid_off_stripe"]})
+        return StripeInvoice(
+            id=str(found.id),
+            status=str(found.status),
+            customer=str(found.customer or ""),
+            ours=metadata(found, "invoice"),
+            paid_cents=max(int(found.amount_paid) - int(found.to_dict().get("amount_paid_off_stripe") or 0), 0),
+            subscription=subscription_of(found),
+        )
+
+    def open_checkout(
+        self, *, customer: str, org_id: str, cents: int, currency: str, back_to: str, key: str
+    ) -> tuple[str, str]:
+        """A page at which credits are paid for: its session's id and address."""
+        params = {
+            "mode": "payment",
+            "customer": customer,
+            "success_url": back_to,
+            "cancel_url": back_to,
+            "line_items": [
+                {
+                    "quantity": 1,
+                    "price_data": {
+                        "currency": currency.lower(),
+                        "unit_amount": cents,
+                        "product_data": {"name": "Prepaid credits"},
+                    },
+                }
+            ],
+            "metadata": {"purpose": "credits", "org": org_id},
+        }
+        session = self.call(self.client.v1.checkout.sessions.create, params, key=key)
+        return str(session.id), str(session.url)
+
+    def open_portal(self, *, customer: str, back_to: str) -> str:
+        """The address of a page at which a customer keeps its means of payment."""
+        params = {"customer": customer, "return_url": back_to}
+        return str(self.call(self.client.v1.billing_portal.sessions.create, params).url)
+
+    def charge(self, *, customer: str, org_id: str, cents: int, currency: str, key: str) -> StripePayment:
+        """Take a payment for credits with nobody present, by the customer's default means. Repeated under the same key
+        it is the same payment, also when Stripe has forgotten the key, after a day: one that was taken is looked for
+        first."""
+        known = self.find_ours(self.client.v1.payment_intents, customer, "key", key)
+        if known is not None and known.status in {"succeeded", "processing"}:
+            return self._payment(known, int(known.amount_received))
+        params = {
+            "amount": cents,
+            "currency": currency.lower(),
+            "customer": customer,
+            "confirm": True,
+            "off_session": True,
+            "metadata": {"purpose": "credits", "org": org_id, "key": key},
+        }
+        made = self.call(self.client.v1.payment_intents.create, params, key=key)
+        return self._payment(made, int(made.amount_received))
+
+    def read_payment(self, payment_id: str) -> StripePayment:
+        """A checkout session (``cs_``) or payment (``pi_``) as it is now."""
+        if payment_id.startswith("cs_"):
+            session = self.call(self.client.v1.checkout.sessions.retrieve, payment_id)
+            return self._payment(session, int(session.amount_total or 0), is_paid=session.payment_status == "paid")
+        intent = self.call(self.client.v1.payment_intents.retrieve, payment_id)
+        return self._payment(intent, int(intent.amount_received))
+
+    def _payment(self, found: Any, cents: int, is_paid: bool | None = None) -> StripePayment:
+        return StripePayment(
+            id=str(found.id),
+            is_paid=found.status == "succeeded" if is_paid is None else is_paid,
+            customer=str(found.customer or ""),
+            cents=cents,
+            currency=str(found.currency).upper(),
+            purpose=metadata(found, "purpose"),
+            org=metadata(found, "org"),
+        )
+
+    def find_ours(self, service: Any, customer: str, name: str, value: str) -> Any:
+        """What a customer has there with this in its metadata, the newest; None if there is nothing."""
+        page = self.call(service.list, {"customer": customer, "limit": 100})
+        return next((found for found in self.pages(page) if metadata(found, name) == value), None)
+
+    def meter_id(self, event_name: str) -> str:
+        """A meter's id by the name of its events. Raises StripeRefused where there is none."""
+        if found := self.find_meter(event_name):
+            return found
+        raise StripeRefused(f"Stripe has no meter for the event {event_name}: `manage.py stripe_setup` makes ours.")
+
+    def find_meter(self, event_name: str) -> str:
+        """The same; empty where there is none."""
+        page = self.call(self.client.v1.billing.meters.list, {"status": "active", "limit": 100})
+        return next((str(meter.id) for meter in self.pages(page) if meter.event_name == event_name), "")
+
+    def pages(self, page: Any) -> Any:
+        """Everything that a list has, page by page."""
+        try:
+            yield from page.auto_paging_iter()
+        except stripe.StripeError as error:
+            raise _translate(error) from error
+
+    def call(self, function: Any, *arguments: Any, key: str | None = None) -> Any:
+        """One call of the library's, under an idempotency key."""
+        try:
+            return function(*arguments, **({"options": {"idempotency_key": key}} if key else {}))
+        except stripe.StripeError as error:
+            raise _translate(error) from error
+
+
+def stripe_from_settings() -> Stripe | None:
+    """Stripe as the operator has set it up, or None: then everything is paid by hand."""
+    if not settings.STRIPE_API_KEY:
+        return None
+    transport = GateTransport(gate_from_settings())
+    return Stripe(api_key=settings.STRIPE_API_KEY, url=settings.STRIPE_API_URL, transport=transport)
+
+
+def read_signed(body: bytes, signature: str | None, *, secret: str, now: datetime, is_live: bool) -> SignedEvent:
+    """Read a webhook that Stripe signed.
+
+    Beside what the library checks (no, wrong or old signatures, an empty secret) refused are moments in the future,
+    which it lets pass; events of test mode in a live installation and the other way round; and those of other
+    accounts. Raises BadSignature, with nothing of the body in it.
+    """
+    try:
+        stripe.WebhookSignature.verify_header(body, signature, secret, TOLERANCE_SECONDS)
+        data = json.loads(body)
+        if not isinstance(data, dict) or not isinstance(data.get("id"), str) or not isinstance(data.get("type"), str):
+            raise ValueError("no event")
+        signed_at = int(next(part[2:] for part in (signature or "").split(",") if part.strip().startswith("t=")))
+    except (stripe.SignatureVerificationError, ValueError, TypeError, StopIteration) as error:
+        # TypeError: the library compares no signature that is not ASCII.
+        raise BadSignature("This webhook is not signed as Stripe signs.") from error
+    if signed_at > now.timestamp() + TOLERANCE_SECONDS:
+        raise BadSignature("This webhook is signed for a time to come.")
+    if bool(data.get("livemode")) != is_live:
+        raise BadSignature("This webhook is of the other mode, live or test, than this installation.")
+    if data.get("account"):
+        raise BadSignature("This webhook is of another account.")
+    return _event_of(data)
+
+
+def read_stored(body: bytes) -> SignedEvent:
+    """An event that was verified when it came."""
+    return _event_of(json.loads(body))
+
+
+def _event_of(data: Mapping[str, Any]) -> SignedEvent:
+    inside = data.get("data")
+    found = inside.get("object") if isinstance(inside, dict) else None
+    found = found if isinstance(found, dict) else {}
+    customer = found.get("customer")
+    return SignedEvent(
+        id=str(data["id"])[:255],
+        kind=str(data["type"])[:100],
+        object_kind=str(found.get("object", "")),
+        object_id=str(found.get("id", "")),
+        customer=customer if isinstance(customer, str) else "",
+    )
+
+
+def subscription_of(found: Any) -> str:
+    """The subscription that an invoice of Stripe's was made for, or nothing."""
+    parent = found.to_dict().get("parent") or {}
+    return str((parent.get("subscription_details") or {}).get("subscription") or "")
+
+
+def metadata(found: Any, name: str) -> str:
+    """What we gave an object to remember under a name, or nothing."""
+    metadata = found.to_dict().get("metadata") or {}
+    return str(metadata.get(name, ""))
+
+
+def _translate(error: stripe.StripeError) -> AppError:
+    status = error.http_status or 0
+    if isinstance(error, stripe.APIConnectionError) or status >= 500 or status in {0, 409, 429}:
+        return StripeUnavailable("Stripe gave no answer that can be used: it is asked again.")
+    return StripeRefused(f"Stripe refused: {(error.user_message or str(error))[:200]}")

@@ -1,0 +1,334 @@
+"""What routes and compression did, from the ledger; and what past calls would have cost otherwise."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, Final
+
+import orjson
+from django.db import connection
+from django.db.models import QuerySet
+
+from billing.routes.core.holdout import Arm, Effect, Quality, compare, compare_quality
+from billing.routes.core.thresholds import read_rungs, replay_call
+from billing.routes.core.what_if import Band, Calls, Policy, replay
+from billing.spend.filters import LedgerFilters
+from billing.spend.selectors.usage import UsageSums, add_up_usage
+from costhub.lib import clock
+from costhub.lib.errors import InvalidField
+from costhub.lib.moments import to_ms
+from costhub.lib.money import PICOS_PER_NANO, Picos
+from proxy.routing.model import LearnedRoute
+from tenants.access import Actor
+from tenants.choices import Permission, RouteKind
+from tenants.models import Route
+from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, Rates
+from tenants.route_snapshots import COMPARISON_TAG
+from tenants.selectors import load_org_snapshot
+from tenants.snapshots import OrgSnapshot
+
+#: the arms of a route, by the fourth word of the reason: ``route smart v3 router: ...`` or ``... v3 held out: ...``
+_BY_ARM: Final = """
+    SELECT CASE split_part(route_reason, ' ', 4)
+             WHEN 'held' THEN 'held out' WHEN 'shadow:' THEN 'shadow' WHEN 'off:' THEN 'off' ELSE 'routed' END AS arm,
+           coalesce(attempts->-1->>'model', '') AS served, count(*), coalesce(sum(effective_cost), 0)::bigint,
+           coalesce(sum(effective_cost::numeric * effective_cost), 0)::numeric, coalesce(sum(list_cost), 0)::bigint,
+           coalesce(sum((savings->>'routing')::bigint), 0)::bigint,
+           coalesce(sum(coalesce((savings->>'cascade')::bigint, 0)
+             + coalesce((savings->>'distillation')::bigint, 0)), 0)::bigint,
+           count(*) FILTER (WHERE jsonb_array_length(attempts) > 1), count(told), count(*) FILTER (WHERE is_right)
+    FROM proxy_ledgerentry
+    LEFT JOIN (SELECT org_id AS teller, request_id AS told, is_right FROM proxy_feedback) AS feedback
+      ON teller = org_id AND told = id
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND request_model = %s
+      AND route_reason LIKE 'route %%' AND status BETWEEN 200 AND 399
+    GROUP BY 1, 2 ORDER BY 1, 2"""
+#: a cascade's calls with what was thought of their answers
+_JUDGED: Final = """
+    SELECT attempts::text, effective_cost FROM proxy_ledgerentry
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND request_model = %s
+      AND route_reason LIKE 'route %% cascade: %%' AND status BETWEEN 200 AND 399 AND attempts <> '[]'
+    ORDER BY started_at DESC LIMIT %s"""
+#: more are not replayed at once
+MOST_REPLAYED: Final = 20_000
+#: what was asked beside a route's calls, and how often both said the same
+_COMPARED: Final = """
+    SELECT count(*), coalesce(sum(effective_cost), 0)::bigint,
+           count(*) FILTER (WHERE route_reason LIKE '%%: the same answer'),
+           count(*) FILTER (WHERE route_reason LIKE '%%: another answer')
+    FROM proxy_ledgerentry
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'comparison' AND tags @> %s::jsonb"""
+#: the arms of compression, by the end of the reason
+_COMPRESSED: Final = """
+    SELECT CASE WHEN route_reason LIKE '%%compression held out' THEN 'held out'
+                WHEN route_reason LIKE '%%compressed' THEN 'compressed' ELSE 'shadow' END AS arm,
+           count(*), coalesce(sum(effective_cost), 0)::bigint,
+           coalesce(sum(effective_cost::numeric * effective_cost), 0)::numeric,
+           count(told), count(*) FILTER (WHERE is_right),
+           coalesce(sum((savings->>'compression')::bigint), 0)::bigint,
+           coalesce(sum(nullif(substring(route_reason FROM 'compression shadow: ([0-9]+) tokens'), '')::bigint), 0)::bigint
+    FROM proxy_ledgerentry
+    LEFT JOIN (SELECT org_id AS teller, request_id AS told, is_right FROM proxy_feedback) AS feedback
+      ON teller = org_id AND told = id
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND status BETWEEN 200 AND 399
+      AND (route_reason LIKE '%%compress%%')
+    GROUP BY 1 ORDER BY 1"""
+
+
+#: what models were paid for saying which words could be guessed
+_SCORED: Final = """
+    SELECT coalesce(sum(effective_cost), 0)::bigint FROM proxy_ledgerentry
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'scoring'"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Calls of one arm that one model served last. Money is nano-USD; ``saved`` may be less than nothing."""
+
+    arm: str
+    model: str
+    calls: int
+    cost: int
+    saved: int
+    several: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """What a route did: by arm and model, what the ledger attributes to it, and what calls held out prove."""
+
+    shares: tuple[Share, ...]
+    routed: Arm
+    held_out: Arm
+    effect: Effect | None
+    quality: Quality | None
+
+    @property
+    def saved(self) -> int:
+        """Nano-USD, as the ledger attributes them."""
+        return sum(share.saved for share in self.shares)
+
+    @property
+    def calls(self) -> int:
+        """All of them."""
+        return sum(share.calls for share in self.shares)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What was asked beside a route's calls: how many answers and for how many nano-USD, and how many of them said the
+    same, and something else; the others did not come."""
+
+    calls: int
+    cost: int
+    same: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionReport:
+    """What compression did: calls that became shorter, that were held out, that were only watched; nano-USD saved,
+    before what ``scoring`` words has cost, and tokens that would have been."""
+
+    compressed: Arm
+    held_out: Arm
+    watched: int
+    saved: int
+    shadow_tokens: int
+    scoring: int
+    effect: Effect | None
+    quality: Quality | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What past calls of a model did cost and would have cost, in nano-USD, and what that rests on, in sentences."""
+
+    calls: int
+    cost: int
+    then: Band
+    assumptions: tuple[str, ...]
+
+    @property
+    def saved(self) -> Band:
+        """Less than nothing where it would have been dearer."""
+        return Band(self.cost - self.then.high, self.cost - self.then.low)
+
+
+def read_route_report(actor: Actor, route: Route, start: datetime, end: datetime) -> RouteReport:
+    """What a route did over ``[start, end)``. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    rows = _ask(_BY_ARM, actor, start, end, route.name)
+    shares = tuple(
+        Share(arm, served, calls, cost, routing + cascade, several)
+        for arm, served, calls, cost, _, _, routing, cascade, several, _, _ in rows
+    )
+    routed, held_out = (
+        _add_up([(*row[2:5], *row[9:11]) for row in rows if row[0] == arm]) for arm in ("routed", "held out")
+    )
+    return RouteReport(shares, routed, held_out, compare(routed, held_out), compare_quality(routed, held_out))
+
+
+def read_comparisons(actor: Actor, route: Route, start: datetime, end: datetime) -> Comparisons:
+    """What was asked beside a route's calls over ``[start, end)``. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    tag = orjson.dumps({COMPARISON_TAG: route.name}).decode()
+    (row,) = _ask(_COMPARED, actor, start, end, tag)
+    return Comparisons(*row)
+
+
+def read_compression_report(actor: Actor, start: datetime, end: datetime) -> CompressionReport:
+    """What compression did over ``[start, end)``. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    rows = {row[0]: row[1:] for row in _ask(_COMPRESSED, actor, start, end)}
+    compressed, held_out = (_add_up([rows[arm][:5]] if arm in rows else []) for arm in ("compressed", "held out"))
+    watched = rows.get("shadow", (0, 0, 0, 0, 0, 0, 0))
+    return CompressionReport(
+        compressed=compressed,
+        held_out=held_out,
+        watched=watched[0],
+        saved=sum(row[5] for row in rows.values()),
+        shadow_tokens=watched[6],
+        scoring=_ask(_SCORED, actor, start, end)[0][0],
+        effect=compare(compressed, held_out),
+        quality=compare_quality(compressed, held_out),
+    )
+
+
+def list_learned(actor: Actor, route: Route) -> QuerySet[LearnedRoute]:
+    """What a route has learned, the newest first."""
+    return LearnedRoute.objects.filter(org_id=actor.org.pk, route_id=route.pk).order_by("-made_at").defer("packed")
+
+
+def replay_calls(
+    actor: Actor,
+    start: datetime,
+    end: datetime,
+    *,
+    model: str,
+    to: str | None = None,
+    prices: tuple[Picos, Picos] | None = None,
+    share_percent: int = 100,
+    off_percent: tuple[int, int] = (0, 0),
+    is_batch: bool = False,
+) -> Replay:
+    """What the calls of a model or route over ``[start, end)`` would have cost under another policy: asked of another
+    model, or at other prices of a token of input and of output.
+
+    Raises InvalidField for a model that is not there or has no price now, or is given beside prices; Forbidden if the
+    actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    org = load_org_snapshot(str(actor.org.pk))
+    sums = add_up_usage(actor, start, end, ("response_model", "price_id"), LedgerFilters(model=model))
+    calls = _calls(sums)
+    rates, _ = _rates(org, model if org is None or model not in org.routes else org.routes[model].baseline, "model")
+    policy = Policy(
+        share=Fraction(share_percent, 100),
+        off_least=Fraction(off_percent[0], 100),
+        off_most=Fraction(off_percent[1], 100),
+        is_batch=is_batch,
+    )
+    others = None
+    if to is not None and prices is not None:
+        raise InvalidField("Give another model or other prices, and not both.", field="to")
+    if prices is not None:
+        into, out = prices
+        then = Rates(**dict.fromkeys(INPUT_CLASSES, into), **dict.fromkeys(OUTPUT_CLASSES, out))
+        policy = replace(policy, rates=then)
+    if to is not None:
+        then, fee = _rates(org, to, "to")
+        others = _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
+        policy = Policy(then, fee, policy.share, policy.off_least, policy.off_most, is_batch)
+    return Replay(
+        calls.calls,
+        calls.cost,
+        replay(calls, rates, policy, others),
+        _assumptions(policy, to, others, is_priced=prices is not None),
+    )
+
+
+def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str, confidence_percent: int) -> Replay:
+    """What the calls of a cascade over ``[start, end)``, the newest so many, would have cost had another confidence
+    been enough.
+
+    Raises InvalidField for a name that is no cascade's, Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    org = load_org_snapshot(str(actor.org.pk))
+    route = org.routes.get(name) if org is not None else None
+    if org is None or route is None or route.kind != RouteKind.CASCADE:
+        raise InvalidField("Give one of the organisation's cascades: it has a confidence.", field="model")
+    rows = _ask(_JUDGED, actor, start, end, name, MOST_REPLAYED)
+    calls = [(read_rungs(orjson.loads(attempts)), cost) for attempts, cost in rows]
+    order = tuple(target.model for target in route.targets)
+    prices = {model: _rates(org, model, "model") for model in order}
+    usual = {
+        model: sum(out) // len(out)
+        for model in order
+        if (out := [rung.tokens[1] for rungs, _ in calls for rung in rungs if rung.model == model])
+    }
+
+    def price(model: str, into: int, out: int) -> int:
+        rates, fee = prices[model]
+        return int(-(-(into * rates.input + out * rates.output + fee) // PICOS_PER_NANO))
+
+    floor = confidence_percent / 100
+    then = [replay_call(rungs, order, floor, price, usual) for rungs, _ in calls]
+    return Replay(
+        calls=len(calls),
+        cost=sum(cost for _, cost in calls),
+        then=Band(sum(one.low for one in then), sum(one.high for one in then)),
+        assumptions=(
+            "What was asked is known to the nano. What would have been asked further up is reckoned at the prices in"
+            " force now, from as long an answer as the one that was given to one as long as that model's are.",
+            "How sure the further rungs would have been is not known: at the least the next one is enough, at the most"
+            " all are asked.",
+            "Whether the answers would be as good is not in it: watch a route in shadow for that.",
+        ),
+    )
+
+
+def _assumptions(policy: Policy, to: str | None, others: Calls | None, *, is_priced: bool) -> tuple[str, ...]:
+    said = ["Tokens are those of the ledger, at the prices in force now."]
+    if to is not None and (others is None or not others.calls):
+        said.append(f"There are no calls of {to}: its answers are taken for as long as those that were given.")
+    elif to is not None:
+        said.append(f"Answers of {to} are between as long as those that were given and as long as its own are.")
+    if is_priced:
+        said.append(
+            "All tokens of input, cached ones too, are taken at the one price that you gave, and all of output."
+        )
+    if policy.off_most:
+        said.append("What compression takes off the input is what you said.")
+    if policy.is_batch:
+        said.append("A batch costs half of what the same calls do.")
+    said.append("Whether the answers would be as good is not in it: watch a route in shadow for that.")
+    return tuple(said)
+
+
+def _rates(org: OrgSnapshot | None, name: str, field: str) -> tuple[Any, int]:
+    model = org.models.get(name) if org is not None else None
+    price = model.find_price(to_ms(clock.now())) if model is not None else None
+    if price is None:
+        raise InvalidField("Give one of the organisation's models that has a price.", field=field)
+    return price.rates, price.per_request
+
+
+def _calls(sums: list[UsageSums]) -> Calls:
+    tokens: dict[str, int] = {}
+    for row in sums:
+        for name, count in row.tokens.items():
+            tokens[name] = tokens.get(name, 0) + count
+    return Calls(sum(row["billed"] for row in sums), tokens, sum(row["effective_cost"] for row in sums))
+
+
+def _add_up(rows: list[Any]) -> Arm:
+    """``rows``: calls, cost, squares, told, right."""
+    return Arm(*(sum(int(value) for value in column) for column in zip(*rows, strict=True))) if rows else Arm(0, 0, 0)
+
+
+def _ask(sql: str, actor: Actor, *values: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [actor.org.pk, *values])
+        return list(cursor.fetchall())

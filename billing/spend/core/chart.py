@@ -1,0 +1,233 @@
+"""A stacked bar chart as places in per cent of its area: all that a template needs to draw it. No float, no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from billing.spend.core.ranking import REST
+from costhub.lib.money import NANOS_PER_USD
+
+#: so many series have a colour of their own; the rest is one more, called "Other"
+TOP_SERIES: Final = 7
+OTHER: Final = "Other"
+#: the grid has at most so many lines above nothing
+_MAX_LINES: Final = 5
+_LABELS: Final = 7
+#: the share of its step that a bar fills, in per mille
+_FILL: Final = 720
+_STEPS: Final = (10, 20, 25, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One colour. ``total`` in nano-USD over the whole chart."""
+
+    place: int
+    name: str
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One series in one bar, in per cent from the top left."""
+
+    series: int
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bucket. The unfinished one is still growing."""
+
+    label: str
+    x: str
+    width: str
+    middle: str
+    left: str
+    step: str
+    top: str
+    height: str
+    total: int
+    parts: tuple[tuple[int, int], ...]
+    blocks: tuple[Block, ...]
+    is_unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A line of the grid and what it stands for."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word under the bars. Minor ones go first where it is narrow."""
+
+    x: str
+    text: str
+    is_minor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars in order of time, the dearest series at the bottom."""
+
+    series: tuple[Series, ...]
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+    labels: tuple[Label, ...]
+    total: int
+
+
+def make_chart(
+    buckets: Sequence[tuple[str, str]],
+    amounts: Mapping[tuple[str, str], int],
+    names: Mapping[str, str],
+    unfinished: str,
+) -> Chart:
+    """Draw ``amounts`` of nano-USD by (bucket, series) over ``buckets`` of (key, label), in order.
+
+    ``names`` are the labels of series; ``unfinished`` is the key of the bucket that is still growing. A negative
+    amount (a correction of a day without calls) is drawn as nothing and counted in full. What comes as ``REST`` is of
+    others already.
+    """
+    totals: dict[str, int] = {}
+    for (_, series), nanos in amounts.items():
+        totals[series] = totals.get(series, 0) + nanos
+    ranked = sorted(totals, key=lambda name: (name == REST, -totals[name], name))
+    place = {name: TOP_SERIES if name == REST else min(rank, TOP_SERIES) for rank, name in enumerate(ranked)}
+    stacks: dict[str, dict[int, int]] = {key: {} for key, _ in buckets}
+    for (bucket, series), nanos in amounts.items():
+        if bucket in stacks:
+            stacks[bucket][place[series]] = stacks[bucket].get(place[series], 0) + nanos
+    ceiling, ticks = _scale(max((_visible(stack) for stack in stacks.values()), default=0))
+    bars = [
+        _bar(index, len(buckets), label, stacks[key], ceiling, is_unfinished=key == unfinished)
+        for index, (key, label) in enumerate(buckets)
+    ]
+    shown = [name for name in ranked if place[name] < TOP_SERIES]
+    colours = [Series(rank, names.get(name, name), totals[name]) for rank, name in enumerate(shown)]
+    if len(ranked) > len(shown):
+        colours.append(Series(TOP_SERIES, OTHER, sum(totals[name] for name in ranked[len(shown) :])))
+    return Chart(tuple(colours), tuple(bars), ticks, _labels([label for _, label in buckets]), sum(totals.values()))
+
+
+def make_sparkline(values: Sequence[int]) -> str:
+    """The points of a polyline in a box of 100 by 24, two units of air above and below; none for a flat nothing."""
+    top = max(values, default=0)
+    if len(values) < 2 or top <= 0:
+        return ""
+    spots = []
+    for index, value in enumerate(values):
+        x = _hundredths(index * 10_000 // (len(values) - 1))
+        y = _hundredths(2200 - max(value, 0) * 2000 // top)
+        spots.append(f"{x},{y}")
+    return " ".join(spots)
+
+
+def make_gain_curve(values: Sequence[int]) -> tuple[str, str]:
+    """The points of a polyline in a box of 100 by 24 whose values may be less than nothing, and the height of zero in
+    it; two empty texts where there is nothing to draw."""
+    low, high = min(0, *values) if values else 0, max(0, *values) if values else 0
+    if len(values) < 2 or low == high:
+        return "", ""
+    spots = [
+        f"{_hundredths(place * 10_000 // (len(values) - 1))},{_hundredths(2200 - (value - low) * 2000 // (high - low))}"
+        for place, value in enumerate(values)
+    ]
+    return " ".join(spots), _hundredths(2200 + low * 2000 // (high - low))
+
+
+def per_cent(part: int, whole: int) -> str:
+    """``part`` of ``whole`` in per cent with two places, from 0 to 100, as an SVG attribute takes it."""
+    if whole <= 0:
+        return "0%"
+    return f"{_hundredths(max(0, min(10_000, part * 10_000 // whole)))}%"
+
+
+def _visible(stack: Mapping[int, int]) -> int:
+    return sum(nanos for nanos in stack.values() if nanos > 0)
+
+
+def _bar(index: int, count: int, label: str, stack: Mapping[int, int], ceiling: int, *, is_unfinished: bool) -> Bar:
+    step = 1_000_000 // count
+    left = index * 1_000_000 // count
+    width = step * _FILL // 1000
+    blocks, base = [], 0
+    for place in sorted(stack):
+        if stack[place] > 0:
+            bottom, base = base, base + stack[place]
+            blocks.append(Block(place, per_cent(ceiling - base, ceiling), _height(bottom, base, ceiling)))
+    visible = _visible(stack)
+    return Bar(
+        label=label,
+        x=_places(left + (step - width) // 2),
+        width=_places(width),
+        middle=_places(left + step // 2),
+        left=_places(left),
+        step=_places(step),
+        top=per_cent(ceiling - visible, ceiling),
+        height=_height(0, visible, ceiling),
+        total=sum(stack.values()),
+        parts=tuple((place, stack[place]) for place in sorted(stack) if stack[place]),
+        blocks=tuple(blocks),
+        is_unfinished=is_unfinished,
+    )
+
+
+def _height(bottom: int, top: int, ceiling: int) -> str:
+    # From the rounded edges, so that no hair of background shows between two blocks.
+    upper = (ceiling - top) * 10_000 // ceiling
+    lower = (ceiling - bottom) * 10_000 // ceiling
+    return f"{_hundredths(lower - upper)}%"
+
+
+def _scale(highest: int) -> tuple[int, tuple[Tick, ...]]:
+    """A round ceiling at or above the highest bar, and the lines of the grid from it down to nothing."""
+    wanted = max(highest, 1)
+    power = 1
+    while power * _MAX_LINES < wanted:
+        power *= 10
+    # From the finest: a tenth of the power when it is whole, then its quarter, half and all of it.
+    step = next(
+        power * part // 100 for part in _STEPS if power * part % 100 == 0 and power * part * _MAX_LINES >= wanted * 100
+    )
+    lines = -(-wanted // step)
+    ceiling = step * lines
+    return ceiling, tuple(
+        Tick(per_cent(ceiling - step * line, ceiling), _axis_text(step * line, _places_of(step)))
+        for line in range(lines + 1)
+    )
+
+
+def _axis_text(nanos: int, places: int) -> str:
+    whole, rest = divmod(nanos, NANOS_PER_USD)
+    return f"${whole:,}.{f'{rest:09d}'[:places]}" if places else f"${whole:,}"
+
+
+def _places_of(step: int) -> int:
+    """How many decimal places the multiples of a step need: none, or two and more."""
+    fraction = f"{step % NANOS_PER_USD:09d}".rstrip("0")
+    return max(len(fraction), 2) if fraction else 0
+
+
+def _labels(texts: Sequence[str]) -> tuple[Label, ...]:
+    stride = max(1, -(-len(texts) // _LABELS))
+    found = []
+    for order, index in enumerate(range(0, len(texts), stride)):
+        x = _places(index * 1_000_000 // len(texts) + 500_000 // len(texts))
+        found.append(Label(x, texts[index], order % 2 == 1))
+    return tuple(found)
+
+
+def _hundredths(value: int) -> str:
+    whole, rest = divmod(value, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+
+
+def _places(millionths: int) -> str:
+    whole, rest = divmod(millionths, 10_000)
+    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + "%"

@@ -1,0 +1,193 @@
+"""Calls with their corrections: the list, one page at a time, and one call's story."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from billing.spend.filters import LedgerFilters
+from billing.spend.selectors.names import find_names
+from costhub.lib import moments
+from costhub.lib.errors import InvalidField, NotFound
+from proxy.core.row import add_usage, read_usage
+from proxy.models import LedgerEntry
+from proxy.values.attempt import Usage
+from tenants.access import Actor
+from tenants.choices import Permission
+from tenants.price_histories import find_price_version
+from tenants.price_snapshots import PriceSnapshot
+
+MAX_PAGE: Final = 200
+
+_CALL: Final = Q(kind="call")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call with its corrections, oldest first. Its amounts are net: what the call was after every correction."""
+
+    entry: LedgerEntry
+    corrections: tuple[LedgerEntry, ...] = ()
+
+    def net(self, column: str) -> int:
+        """The sum of a column of tokens or money over the call and its corrections."""
+        return sum(getattr(row, column) for row in (self.entry, *self.corrections))
+
+    @property
+    def used(self) -> Usage:
+        """What it was billed for, in disjoint classes."""
+        return add_usage([read_usage(vars(row)) for row in (self.entry, *self.corrections)])
+
+    @property
+    def effective_cost(self) -> int:
+        """What the call did cost."""
+        return self.net("effective_cost")
+
+    @property
+    def list_cost(self) -> int:
+        """What it would have cost without CostHub."""
+        return self.net("list_cost")
+
+    @property
+    def input_tokens(self) -> int:
+        """Input tokens of every class."""
+        return self.net("input_tokens")
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of every class; reasoning is inside them."""
+        return self.net("output_tokens")
+
+    @property
+    def savings(self) -> dict[str, int]:
+        """By mechanism, without zeros. Together they are list cost minus effective cost."""
+        total: dict[str, int] = {}
+        for row in (self.entry, *self.corrections):
+            for name, nanos in row.savings.items():
+                total[name] = total.get(name, 0) + nanos
+        return {name: nanos for name, nanos in total.items() if nanos}
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the amounts still wait for the truth."""
+        return self.entry.is_estimated and not self.corrections
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Calls, newest first. ``next_cursor`` is empty on the last page."""
+
+    calls: tuple[Call, ...]
+    next_cursor: str
+    as_of: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStory:
+    """All that is known of one call, with the names that its ids have today."""
+
+    call: Call
+    project: str
+    key: str
+    upstream: str
+    price: PriceSnapshot | None
+
+
+def list_requests(actor: Actor, filters: LedgerFilters | None = None, *, cursor: str = "", limit: int = 50) -> Page:
+    """Calls with their net amounts, newest first; ``cursor`` is a page's ``next_cursor``.
+
+    Raises Forbidden if the actor may not see money, InvalidField for a bad filter or cursor.
+    """
+    actor.check(Permission.READ_MONEY)
+    rows = _rows(actor, filters or LedgerFilters()).filter(_CALL)
+    if cursor:
+        started_at, request_id = _read_cursor(cursor)
+        # The first condition alone can be searched in the index; the second settles calls of the same moment.
+        rows = rows.filter(started_at__lte=started_at).filter(Q(started_at__lt=started_at) | Q(id__lt=request_id))
+    size = max(1, min(limit, MAX_PAGE))
+    entries = list(rows.order_by("-started_at", "-id")[: size + 1])
+    shown = entries[:size]
+    corrections = _corrections_of(actor, shown)
+    return Page(
+        calls=tuple(Call(entry, corrections.get(entry.id, ())) for entry in shown),
+        next_cursor=_write_cursor(shown[-1]) if len(entries) > size else "",
+        as_of=max((entry.recorded_at for entry in shown), default=None),
+    )
+
+
+def find_request_story(actor: Actor, request_id: str | UUID) -> RequestStory | None:
+    """One call whole, by its request id, or None: for a malformed, unknown or foreign id alike.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    try:
+        wanted = UUID(str(request_id))
+        # The id carries the millisecond of admission, which says in which partition the row is.
+        admitted = moments.from_ms(wanted.int >> 80)
+    except (ValueError, OverflowError):
+        return None
+    entry = (
+        _rows(actor, LedgerFilters(start=admitted, end=admitted + timedelta(milliseconds=1)))
+        .filter(_CALL, id=wanted)
+        .first()
+    )
+    if entry is None:
+        return None
+    names = find_names(actor.org, [entry.project_id, entry.key_id, entry.upstream_id])
+    return RequestStory(
+        call=Call(entry, _corrections_of(actor, [entry]).get(entry.id, ())),
+        project=names.get(str(entry.project_id), ""),
+        key=names.get(str(entry.key_id), ""),
+        upstream=names.get(str(entry.upstream_id), ""),
+        price=find_price_version(str(actor.org.pk), entry.price_id, entry.adjustment_id) if entry.price_id else None,
+    )
+
+
+def get_request_story(actor: Actor, request_id: str | UUID) -> RequestStory:
+    """``find_request_story``, or NotFound."""
+    story = find_request_story(actor, request_id)
+    if story is None:
+        raise NotFound("There is no such request.")
+    return story
+
+
+def _rows(actor: Actor, filters: LedgerFilters) -> QuerySet[LedgerEntry]:
+    return LedgerEntry.objects.filter(org_id=actor.org.pk).filter(filters.condition())
+
+
+def _corrections_of(actor: Actor, entries: Sequence[LedgerEntry]) -> dict[UUID, tuple[LedgerEntry, ...]]:
+    if not entries:
+        return {}
+    admitted = [entry.started_at for entry in entries]
+    rows = LedgerEntry.objects.filter(
+        org_id=actor.org.pk,
+        kind="correction",
+        corrects__in=[entry.id for entry in entries],
+        # A correction stands under the moment of its call: the bounds spare every other partition.
+        started_at__gte=min(admitted),
+        started_at__lte=max(admitted),
+    )
+    found: dict[UUID, tuple[LedgerEntry, ...]] = {}
+    for row in rows.order_by("recorded_at", "id"):
+        if row.corrects:
+            found[row.corrects] = (*found.get(row.corrects, ()), row)
+    return found
+
+
+def _write_cursor(entry: LedgerEntry) -> str:
+    return f"{entry.started_at.isoformat().replace('+00:00', 'Z')}_{entry.id}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    moment, _, request_id = cursor.partition("_")
+    try:
+        started_at, found = datetime.fromisoformat(moment), UUID(request_id)
+    except ValueError:
+        started_at = None
+    if started_at is None or started_at.tzinfo is None:
+        raise InvalidField("cursor: give the next_cursor of the page before, unchanged.", field="cursor")
+    return started_at, found

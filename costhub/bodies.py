@@ -1,0 +1,119 @@
+"""Request bodies outside ``/v1``: whole in memory within bounds of size and time, before Django is asked.
+
+Django writes a body of any length to a temporary file, from anybody, for as long as it comes. What is sent to a form or
+to the management API is small: more than that is refused, in the words of whoever would have answered.
+"""
+
+import asyncio
+from collections.abc import Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from django.template.loader import render_to_string
+
+from costhub.lib.csp import POLICY
+from proxy.edges.shortcuts import Receive, Send
+from tenants.api.problems import CONTENT_TYPE, make_problem
+
+#: a body that is not whole by then never will be
+BODY_SECONDS: Final = 30
+#: what all that come at once may take of a process's memory
+MOST_WAITING_BYTES: Final = 128 * 1024 * 1024
+
+_CODES: Final = {408: "body_timeout", 413: "body_too_large", 503: "too_many_bodies"}
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class BoundedBodies:
+    """An ASGI application before ``app`` that reads each body of at most ``most_bytes``."""
+
+    def __init__(self, app: Any, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+        self._waiting_bytes = 0
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Read the body, then let the application answer; or refuse it."""
+        announced = _announced(scope["headers"])
+        if announced == 0:
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._read(announced, receive)
+        except _Refused as refused:
+            await _refuse(refused, scope["path"], send)
+            return
+        if body is None:
+            return  # nobody is there any more
+        waiting = [body]
+
+        async def receive_again() -> dict[str, Any]:
+            if waiting:
+                return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+            return await receive()
+
+        await self._app(scope, receive_again, send)
+
+    async def _read(self, announced: int | None, receive: Receive) -> bytes | None:
+        too_large = _Refused(413, f"The body is larger than {self._most_bytes} bytes, the most that is taken here.")
+        if announced is not None and announced > self._most_bytes:
+            raise too_large
+        if self._waiting_bytes > MOST_WAITING_BYTES:
+            raise _Refused(503, "Too many requests with a body come at once. Try again.")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    part = message.get("body", b"")
+                    self._waiting_bytes += len(part)
+                    body += part
+                    if len(body) > self._most_bytes:
+                        raise too_large
+                    if not message.get("more_body"):
+                        return bytes(body)
+        except TimeoutError as error:
+            raise _Refused(408, f"The body did not arrive within {BODY_SECONDS} s.") from error
+        finally:
+            self._waiting_bytes -= len(body)
+
+
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """How long the body says it is; None where only its end will tell."""
+    length = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = int(value)
+    return length
+
+
+async def _refuse(refused: _Refused, path: str, send: Send) -> None:
+    if path.startswith("/api/"):
+        content_type = CONTENT_TYPE
+        body = orjson.dumps(make_problem(refused.status, _CODES[refused.status], refused.sentence))
+    else:
+        content_type = "text/html; charset=utf-8"
+        title = HTTPStatus(refused.status).phrase
+        body = render_to_string("body_refused.html", {"title": title, "sentence": refused.sentence}).encode()
+    headers = {
+        "content-type": content_type,
+        "content-length": str(len(body)),
+        "content-security-policy": POLICY,
+        "x-content-type-options": "nosniff",
+    }
+    if refused.status == 503:
+        headers["retry-after"] = "1"
+    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refused.status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,208 @@
+"""The console's page of billing: the plan and others to choose, credits and how they are bought, a month's papers."""
+
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from billing.invoices.actions.accounts import subscribe
+from billing.invoices.actions.packs import make_pack
+from billing.invoices.actions.top_up import is_collected, open_checkout, open_portal, set_top_up
+from billing.invoices.actions.wallet import find_available
+from billing.invoices.choices import InvoiceKind
+from billing.invoices.core.terms import show_terms
+from billing.invoices.models import BillingAccount
+from billing.invoices.selectors.accounts import find_account, find_subscription, list_public_plans, terms_of
+from billing.invoices.selectors.invoices import list_invoices
+from billing.invoices.selectors.wallet import find_balance, list_transfers
+from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.budget_forms import plain_usd
+from costhub.console.forms import Field, Form
+from costhub.console.frame import frame
+from costhub.console.pages import show_form
+from costhub.console.plans import list_terms
+from costhub.console.sign_in import org_page, works_when_read_only
+from costhub.lib import clock
+from costhub.lib.errors import NotFound
+from tenants.access import Actor, find_uuid
+from tenants.choices import Permission
+
+#: so many of the newest months and transfers are shown
+_MONTHS: Final = 24
+_TRANSFERS: Final = 10
+_NO_CUSTOMER: Final = "This organisation is no customer yet: the operator of this installation makes it one, and then a plan can be chosen."
+
+
+@require_GET
+@org_page
+def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """What was agreed, what is left of prepaid money, and what can be done about either."""
+    actor.check(Permission.READ_MONEY)
+    account, subscription = find_account(actor), find_subscription(actor)
+    terms = terms_of(subscription) if subscription else None
+    more: dict[str, Any] = {
+        "lead": "" if account else _NO_CUSTOMER,
+        "account": account,
+        "subscription": subscription,
+        "terms": list_terms(show_terms(terms)) if terms else [],
+        "months": _list_months(actor),
+        "acts": _list_acts(actor, account, subscription.plan_id if subscription else None),
+        "links": _list_links(actor, account),
+    }
+    if account is not None and ((terms and terms.prepaid) or list_transfers(actor).exists()):
+        more |= {
+            "balance": find_balance(actor),
+            "available": find_available(actor),
+            "transfers": list_transfers(actor).order_by("-created_at", "-id")[:_TRANSFERS],
+        }
+    return show_form(
+        request, actor, "invoices", "Invoices & billing", None, "Billing", template="console/billing.html", **more
+    )
+
+
+@require_POST
+@org_page
+@works_when_read_only
+def choose_plan(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Put the organisation under another plan, from now on."""
+    actor.check(Permission.WRITE_MONEY)
+    wanted = find_uuid(request.POST.get("plan", ""))
+    plan = list_public_plans().filter(pk=wanted).first() if wanted else None
+    if plan is None:
+        raise NotFound("There is no such plan.")
+    done = f"The plan is {plan.name} from now on; what is left of the month is prorated."
+    try_to(request, actor, done, lambda: subscribe(actor=actor, plan=plan))
+    return redirect("billing", slug=actor.org.slug)
+
+
+@require_http_methods(["GET", "POST"])
+@org_page
+@works_when_read_only
+def buy_credits(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """How many credits, and then the way to Stripe's page at which they are paid for."""
+    actor.check(Permission.WRITE_MONEY)
+    form = Form([Field("amount", "Credits, in USD", is_required=True, placeholder="50.00", most=20)])
+    if request.method == "POST":
+        found = form.submit(request, actor, lambda form: _open_checkout(actor, form))
+        if found is not None:
+            return _lead_away(request, actor, f"Buy credits of {plain_usd(form.money('amount'))} USD", found)
+    return _show_form(
+        request, actor, form, "Buy credits", "Go on to pay", "They are paid for at Stripe, and are here within seconds."
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@org_page
+@works_when_read_only
+def change_top_up(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Credits that are bought by themselves when few are left."""
+    actor.check(Permission.WRITE_MONEY)
+    account = find_account(actor)
+    if account is None:
+        raise NotFound("This organisation is no customer.")
+    initial = {
+        name: "" if nanos is None else plain_usd(nanos)
+        for name, nanos in (("top_up_below", account.top_up_below_nanos), ("top_up_amount", account.top_up_nanos))
+    }
+    fields = [
+        Field("top_up_below", "When fewer USD are left than", placeholder="10.00", most=20),
+        Field("top_up_amount", "Buy credits of so many USD", placeholder="50.00", most=20),
+    ]
+    form = Form(fields, initial, is_edit=True)
+    if (
+        request.method == "POST"
+        and form.submit(request, actor, lambda form: _set_top_up(actor, account, form)) is not None
+    ):
+        return redirect("billing", slug=actor.org.slug)
+    lead = "The means of payment that Stripe has for you is charged. Leave both empty to buy nothing by itself."
+    return _show_form(request, actor, form, "Buy credits by themselves", "Save", lead)
+
+
+@require_POST
+@org_page
+@works_when_read_only
+def visit_portal(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The way to Stripe's page of one's means of payment."""
+    actor.check(Permission.WRITE_MONEY)
+    found: list[str] = []
+    if not try_to(request, actor, "", lambda: found.append(open_portal(actor=actor))):
+        return redirect("billing", slug=actor.org.slug)
+    return _lead_away(request, actor, "Means of payment", found[0])
+
+
+@require_GET
+@org_page
+def papers(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """A month's papers as one archive, made of what there is now."""
+    actor.check(Permission.READ_MONEY)
+    actor.check_fresh()
+    month = next((month for month in _list_months(actor) if f"{month:%Y-%m}" == request.GET.get("month")), None)
+    if month is None:
+        raise NotFound("No invoice is issued of such a month.")
+    content, _ = make_pack(actor, month, clock.now())
+    answer = HttpResponse(content, content_type="application/zip")
+    answer["Content-Disposition"] = f'attachment; filename="finance-{month:%Y-%m}.zip"'
+    return answer
+
+
+def _open_checkout(actor: Actor, form: Form) -> str:
+    return open_checkout(actor=actor, amount=form.money("amount"), key=form.once)
+
+
+def _set_top_up(actor: Actor, account: BillingAccount, form: Form) -> BillingAccount:
+    below, amount = (form.money(name) if form.text(name) else None for name in ("top_up_below", "top_up_amount"))
+    return set_top_up(actor=actor, account=account, below=below, amount=amount)
+
+
+def _show_form(request: HttpRequest, actor: Actor, form: Form, title: str, label: str, lead: str) -> HttpResponse:
+    back = reverse("billing", args=[actor.org.slug])
+    return show_form(request, actor, "invoices", "Billing", form, title, back=back, submit_label=label, lead=lead)
+
+
+def _lead_away(request: HttpRequest, actor: Actor, title: str, address: str) -> HttpResponse:
+    """A link to a page of Stripe's: no form of ours may lead there."""
+    context = {**frame(request, actor, "invoices"), "title": title, "address": address}
+    return render(request, "console/lead_away.html", context)
+
+
+def _list_months(actor: Actor) -> list[date]:
+    """The first days of the months that have an issued invoice, the newest first."""
+    issued = list_invoices(actor, [InvoiceKind.INVOICE]).exclude(number="").order_by("-period_start")[:_MONTHS]
+    # An invoice after a change of the time zone does not begin with the month: its middle is in it.
+    middles = (row.period_start + (row.period_end - row.period_start) / 2 for row in issued)
+    zone = ZoneInfo(actor.org.time_zone)
+    return list(dict.fromkeys(middle.astimezone(zone).date().replace(day=1) for middle in middles))
+
+
+def _list_acts(actor: Actor, account: BillingAccount | None, plan: UUID | None) -> list[Act]:
+    """Other plans, and the means of payment, for who may change money."""
+    if account is None or not actor.may(Permission.WRITE_MONEY):
+        return []
+    address = reverse("choose-plan", args=[actor.org.slug])
+    acts = [
+        Act(
+            f"Choose {row.name}",
+            address,
+            "Choose",
+            "; ".join(f"{name} {value}" for name, value in list_terms(row.terms)) or "Usage at cost, and nothing else.",
+            hidden=[("plan", str(row.pk))],
+        )
+        for row in list_public_plans().order_by("name")
+        if row.pk != plan
+    ]
+    if is_collected(account):
+        address = reverse("visit-portal", args=[actor.org.slug])
+        acts.append(Act("Means of payment", address, "Open", "Stripe's page with your cards and its receipts."))
+    return acts
+
+
+def _list_links(actor: Actor, account: BillingAccount | None) -> list[PageLink]:
+    if not is_collected(account) or not actor.may(Permission.WRITE_MONEY):
+        return []
+    pages = (("Buy credits", "buy-credits"), ("Buy by itself", "change-top-up"))
+    return [PageLink(label, reverse(name, args=[actor.org.slug])) for label, name in pages]

@@ -1,0 +1,121 @@
+"""The console's page of the cache: what it saved by level, what it may do, what is in it, and why a call was a hit."""
+
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from billing.cache.selectors import CacheStats, explain, list_entries, list_lookups, read_shadow_report, read_stats
+from billing.spend.core import ranges
+from billing.spend.core.ranges import read_range
+from costhub.console.frame import frame, make_link
+from costhub.console.sign_in import org_page
+from costhub.lib import clock
+from costhub.lib.errors import AppError, InvalidField, NotFound
+from proxy.cache.actions import forget_entry
+from proxy.cache.model import CacheEntry
+from tenants.access import Actor
+from tenants.actions.cache import purge_cache
+from tenants.choices import Permission, PurgeKind
+from tenants.selectors import list_cache_policies
+
+ROWS: Final = 20
+_NAMES: Final = {
+    "hit-l1": "Equal call, this process",
+    "hit-l2": "Equal call, Valkey",
+    "hit-semantic": "Like question",
+    "coalesced": "Same call under way",
+    "partial": "Some inputs known",
+    "shadow-hit-l1": "Shadow: equal call, this process",
+    "shadow-hit-l2": "Shadow: equal call, Valkey",
+    "shadow-hit-semantic": "Shadow: like question",
+    "miss": "Miss",
+    "recheck": "Hit, asked all the same",
+}
+
+
+@require_GET
+@org_page
+def cache(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The page. ``why`` in the address asks about one call."""
+    return _show(request, actor)
+
+
+@require_POST
+@org_page
+def purge(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The form that gives up what is kept: an entry by its button, or all, or a model, tag, scope or entry by name."""
+    actor.check(Permission.WRITE_SETTINGS)
+    kind, subject = request.POST.get("kind", ""), request.POST.get("subject", "").strip()
+    try:
+        if kind not in set(PurgeKind):
+            raise InvalidField(f"Give one of {', '.join(PurgeKind)}.", field="kind")
+        if kind == PurgeKind.ENTRY.value and request.POST.get("from") == "list":
+            forget_entry(actor=actor, entry_id=subject)
+        else:
+            purge_cache(actor=actor, kind=PurgeKind(kind), subject=subject)
+    except NotFound:
+        pass  # it is gone, as was asked
+    except AppError as error:
+        return _show(request, actor, error=error.message, status=error.http_status)
+    return redirect("cache", slug=actor.org.slug)
+
+
+def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 200) -> HttpResponse:
+    actor.check(Permission.READ_MONEY)
+    params = request.GET.dict()
+    try:
+        span = read_range(params, clock.now(), actor.org.time_zone)
+    except InvalidField as found:
+        error = found.message
+        span = read_range({}, clock.now(), actor.org.time_zone)
+    stats = read_stats(actor, span.start, span.end)
+    entries = list(list_entries(actor).order_by("-created_at")[:ROWS])
+    context = {
+        **frame(request, actor, "cache"),
+        "error": error,
+        "ranges": [
+            {"name": title, "link": make_link(request, {}, range=name), "is_current": name == span.name}
+            for name, title in ranges.NAMES.items()
+            if name != "custom"
+        ],
+        "stats": stats,
+        "levels": _levels(stats),
+        "report": read_shadow_report(actor),
+        "policies": list(list_cache_policies(actor).order_by("model")),
+        "entries": [_entry(entry) for entry in entries],
+        "lookups": list(list_lookups(actor).filter(was_served=True).order_by("-at")[:ROWS]),
+        "why": params.get("why", ""),
+        "answer": _explain(actor, params.get("why", "")),
+        "kinds": [kind.value for kind in PurgeKind],
+        "can_purge": actor.may(Permission.WRITE_SETTINGS),
+    }
+    return render(request, "console/cache.html", context, status=status)
+
+
+def _levels(stats: CacheStats) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": _NAMES[level.status],
+            "status": level.status,
+            "level": level,
+            "share": f"{level.requests * 100 / stats.looked_up:.1f} %",
+        }
+        for level in stats.levels
+    ]
+
+
+def _entry(entry: CacheEntry) -> dict[str, Any]:
+    return {"row": entry, "scope": bytes(entry.scope).hex()}
+
+
+def _explain(actor: Actor, request_id: str) -> dict[str, Any] | None:
+    if not request_id:
+        return None
+    try:
+        found = explain(actor, request_id.strip())
+    except NotFound:
+        return {"request": None}
+    looked = found["lookup"]
+    return found | {"distance": 1 - looked.similarity if looked else None}

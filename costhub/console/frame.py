@@ -1,0 +1,73 @@
+"""What the console's pages share: what stands around them, and how their addresses are read and written."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import urlencode
+
+from billing.spend.core.ranges import Range, read_range
+from billing.spend.filters import LedgerFilters, parse_filters
+from costhub.console.navigation import list_links
+from costhub.console.snippets import YOUR_KEY, Snippet, make_snippets
+from tenants.access import VISITOR, Actor, list_memberships
+from tenants.models import User
+from tenants.onboarding import find_callable_model
+
+
+def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
+    """What every page of an organisation shows around itself. What only some of its templates show is read when they
+    do."""
+    return {
+        "actor": actor,
+        "org": actor.org,
+        "section": section,
+        "nav": partial(list_links, actor),
+        "memberships": partial(list_memberships, cast(User, request.user)),
+        "visit_until": partial(_find_visit_end, request, actor),
+        "snippets": partial(list_snippets, request, actor),
+    }
+
+
+def render_page(
+    request: HttpRequest, page: str, fragment: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """The page for a browser, its fragment for htmx."""
+    is_fragment = bool(getattr(request, "htmx", False))
+    response = render(
+        request, fragment if is_fragment else page, {**context, "is_fragment": is_fragment}, status=status
+    )
+    response.headers["Vary"] = "HX-Request, Cookie"
+    return response
+
+
+def make_link(request: HttpRequest, params: Mapping[str, str], **changes: str) -> str:
+    """This page under other parameters; an empty one is left out."""
+    merged = {name: value for name, value in {**params, **changes}.items() if value}
+    return f"{request.path}?{urlencode(merged)}" if merged else request.path
+
+
+def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range, LedgerFilters]:
+    """The stretch of time and the filters of an address. Raises InvalidField naming the parameter that cannot be
+    read."""
+    span = read_range(params, now, actor.org.time_zone)
+    return span, parse_filters(params, start=span.start, end=span.end)
+
+
+def list_snippets(
+    request: HttpRequest, actor: Actor, key: str = YOUR_KEY, allowed: Collection[str] = ()
+) -> list[Snippet]:
+    """A first call of a model that answers, if one does. ``allowed``: the models of a key that has not all."""
+    model = find_callable_model(actor, allowed) or "gpt-4o-mini"
+    return make_snippets(request.build_absolute_uri("/v1"), model, key)
+
+
+def _find_visit_end(request: HttpRequest, actor: Actor) -> datetime | None:
+    """When an operator's visit ends; None for a member."""
+    if actor.narrowed is not VISITOR:
+        return None
+    here = [one.visit_until for one in list_memberships(cast(User, request.user)) if one.org_id == actor.org.pk]
+    return here[0] if here else None

@@ -1,0 +1,58 @@
+"""How pages of lists and forms are answered: an address that cannot be read says what to give, above the list as it
+is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from costhub.console.forms import Form
+from costhub.console.frame import frame
+from costhub.console.lists import Listing
+from costhub.lib.errors import InvalidField
+from tenants.access import Actor
+
+
+def show_list(
+    request: HttpRequest,
+    actor: Actor,
+    template: str,
+    section: str,
+    make: Callable[[Mapping[str, str]], Listing],
+    context: Mapping[str, Any],
+) -> HttpResponse:
+    """A page of a list. ``make`` gives the listing that the address asks for."""
+    params, error = request.GET.dict(), ""
+    try:
+        listing = make(params)
+    except InvalidField as found:
+        params, error = {}, found.message
+        listing = make(params)
+    shown = {**frame(request, actor, section), **context, "listing": listing, "params": params, "error": error}
+    return render(request, template, shown, status=400 if error else 200)
+
+
+def show_form(
+    request: HttpRequest,
+    actor: Actor,
+    section: str,
+    back_label: str,
+    form: Form | None,
+    title: str,
+    *,
+    template: str = "console/form.html",
+    back: str = "",
+    **more: Any,
+) -> HttpResponse:
+    """A page with a form of a section, which leads back to the section's list. ``more`` is for the template."""
+    context = {
+        **frame(request, actor, section),
+        "title": title,
+        "back": back or reverse(section, args=[actor.org.slug]),
+        "back_label": back_label,
+        "form": form,
+        **more,
+    }
+    return render(request, template, context, status=form.status if form else 200)

@@ -1,0 +1,156 @@
+"""Checks passwords, and bounds what that costs: how often somebody may try, and how many are checked at once.
+
+A hash is made to be slow. So no connection to PostgreSQL is held while one is made, few are made at the same time, and
+whoever guesses is soon told to wait:
+
+- of one account from one address, so that nobody is locked out of their account by a stranger elsewhere;
+- from one address whatever the account, so that a list of addresses with one password is no way round that;
+- of one account from everywhere, with much room: many addresses that guess together are one guesser.
+
+While Valkey cannot be asked nobody is refused for their tries: people need the console to see what is wrong. The bound
+on hashing holds nevertheless.
+"""
+
+import hashlib
+import ipaddress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+from typing import Final
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password, verify_password
+from django.db import connection
+from django.http import HttpRequest
+from redis.exceptions import RedisError
+
+from costhub.lib.addresses import find_caller
+from costhub.lib.errors import AppError
+from costhub.lib.keyspace import sign_ins_key
+from costhub.lib.redis import client
+from tenants.models import User
+
+_log = logging.getLogger(__name__)
+
+WINDOW_SECONDS: Final = 600
+MOST_OF_A_PAIR: Final = 10
+MOST_FROM_AN_ADDRESS: Final = 100
+MOST_OF_AN_ACCOUNT: Final = 100
+#: hashes at once in one process: each takes a core for as long as it lasts
+MOST_HASHES: Final = 2
+#: how many more may wait for that, and for how long
+MOST_WAITING: Final = 16
+WAIT_SECONDS: Final = 5.0
+
+_hashing: Final = BoundedSemaphore(MOST_HASHES)
+_waiting: Final = BoundedSemaphore(MOST_HASHES + MOST_WAITING)
+
+#: ARGV seconds to count for, from the first try on. Answers the tries, and the seconds that are left.
+_COUNT: Final = """
+local tries = redis.call('INCR', KEYS[1])
+if tries == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return {tries, redis.call('TTL', KEYS[1])}
+"""
+
+
+class TooManyTries(AppError):
+    """Somebody has tried too often, or too many sign in at once. ``seconds``: when to come again."""
+
+    code = "too_many_tries"
+    http_status = 429
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+def find_user(request: HttpRequest, email: str, password: str) -> User | None:
+    """The active account with this address and password. Call it outside a transaction.
+
+    Raises TooManyTries, before anything is looked at. An account that is not there takes as long as one that is.
+    """
+    counters = _counters_of(email, find_address(request))
+    _count(counters)
+    user = User.objects.filter(email=email).first()
+    encoded = user.password if user is not None else ""
+    if not connection.in_atomic_block:
+        # Somebody else's, for as long as the hash takes.
+        connection.close()
+    with hashing_turn():
+        if not encoded:
+            make_password(password)
+            is_right, must_update = False, False
+        else:
+            is_right, must_update = verify_password(password, encoded)
+        renewed = make_password(password) if is_right and must_update else ""
+    if user is None or not is_right or not user.is_active:
+        return None
+    if renewed:
+        User.objects.filter(pk=user.pk, password=encoded).update(password=renewed)
+        user.password = renewed
+    _forget(counters[0])
+    return user
+
+
+def find_address(request: HttpRequest) -> str:
+    """Where a request comes from: the peer, or what the nearest proxy of the operator's says of it. Of IPv6 the
+    network, because a house has more addresses than a counter could count."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    address = find_caller(request.META.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES)
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return str(address)[:64]
+    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+
+
+def _counters_of(email: str, address: str) -> tuple[str, str, str]:
+    account = hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()[:32]
+    return (
+        sign_ins_key("pair", f"{account}:{address}"),
+        sign_ins_key("address", address),
+        sign_ins_key("account", account),
+    )
+
+
+def _count(counters: tuple[str, str, str]) -> None:
+    try:
+        # One by one: on a cluster these keys live on different nodes.
+        answers = [client().eval(_COUNT, 1, counter, str(WINDOW_SECONDS)) for counter in counters]
+    except RedisError:
+        _log.warning("tries to sign in cannot be counted")
+        return
+    for (tries, seconds), most in zip(answers, (MOST_OF_A_PAIR, MOST_FROM_AN_ADDRESS, MOST_OF_AN_ACCOUNT), strict=True):
+        if tries > most:
+            raise TooManyTries(
+                f"There were too many tries to sign in. Wait {max(seconds // 60, 1)} min, then try again.",
+                max(seconds, 1),
+            )
+
+
+def _forget(counter: str) -> None:
+    try:
+        client().delete(counter)
+    except RedisError:
+        _log.warning("tries to sign in cannot be forgotten")
+
+
+@contextmanager
+def hashing_turn() -> Iterator[None]:
+    """One of the few that hash at the same time. Raises TooManyTries where too many wait already, or for too long."""
+    if not _waiting.acquire(blocking=False):
+        raise _busy()
+    try:
+        if not _hashing.acquire(timeout=WAIT_SECONDS):
+            raise _busy()
+        try:
+            yield
+        finally:
+            _hashing.release()
+    finally:
+        _waiting.release()
+
+
+def _busy() -> TooManyTries:
+    return TooManyTries("Too many people sign in at this moment. Try again in a few seconds.", 5)

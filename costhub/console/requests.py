@@ -1,0 +1,253 @@
+"""The console's list of calls, and one call's story."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET
+
+from billing.spend.core import ranges
+from billing.spend.core.price_lines import make_price_lines
+from billing.spend.core.ranges import read_range
+from billing.spend.exports import export_calls, name_refusal
+from billing.spend.filters import LedgerFilters
+from billing.spend.selectors import Call, Page, RequestStory, find_request_story, get_request_story, list_requests
+from billing.spend.selectors.names import find_names
+from costhub.console.frame import frame, make_link, read_params, render_page
+from costhub.console.lists import check_parameters
+from costhub.console.sign_in import org_page
+from costhub.console.views import views_context
+from costhub.lib import clock, moments
+from costhub.lib.errors import Forbidden, InvalidField, NotFound
+from proxy.learning.shortened import find_shortened
+from proxy.models import LedgerEntry
+from tenants.access import Actor, access_org, list_memberships
+from tenants.choices import Permission, ViewPage
+from tenants.selectors import list_keys, list_models, list_projects
+
+STATUSES: Final = {
+    "ok": "Answered",
+    "failed": "Failed",
+    "refused": "Refused",
+    "402": "402 over budget or unpriced",
+    "429": "429 rate limited",
+    "5xx": "5xx",
+}
+PAGE: Final = 50
+_AMOUNTS: Final = {
+    "limit": "Limit",
+    "spent": "Spent",
+    "held": "Held by calls under way",
+    "used": "Used",
+    "needed": "This call needed",
+    "requested": "This call asked for",
+}
+KNOWN: Final = frozenset(
+    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag:"}
+)
+
+
+@require_GET
+@org_page
+def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The ledger as a list of calls, newest first."""
+    now = clock.now()
+    actor.check(Permission.READ_MONEY)
+    params, error = request.GET.dict(), ""
+    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    try:
+        check_parameters(params, KNOWN)
+        span, filters = read_params(params, now, actor)
+        if story := _find_named(actor, filters):
+            return _go(request, reverse("request-story", args=[actor.org.slug, story.call.entry.id]))
+        page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE)
+    except InvalidField as found:
+        error = found.message
+        span, filters, page = read_range({}, now, actor.org.time_zone), LedgerFilters(), None
+    keys = list(list_keys(actor).order_by("name"))
+    key_names = {row.pk: row.name for row in keys}
+    context = {
+        **frame(request, actor, "requests"),
+        "span": span,
+        "ranges": [(name, label) for name, label in ranges.NAMES.items() if name != "custom"],
+        "error": error,
+        "params": params,
+        "model_names": _model_names(actor, filters),
+        "keys": keys,
+        "projects": list_projects(actor).order_by("name"),
+        "statuses": STATUSES.items(),
+        "page": page,
+        "lines": _lines(actor, page, key_names),
+        "csv_link": _csv_link(actor, params),
+        "tags": {name: value for name, value in params.items() if name.startswith("tag:")},
+        **views_context(actor, ViewPage.REQUESTS, request.GET.dict()),
+        "is_first": not params.get("cursor"),
+        "older_link": make_link(request, params, cursor=page.next_cursor) if page and page.next_cursor else "",
+        "newest_link": make_link(request, params, cursor=""),
+        "is_filtered": any(value for name, value in params.items() if name not in {"range", "from", "to", "cursor"}),
+        "as_of": page.as_of if page else None,
+    }
+    return render_page(
+        request, "console/requests.html", "console/_requests.html", context, status=400 if error else 200
+    )
+
+
+@require_GET
+@org_page
+def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The calls of an address as a table for a spreadsheet, with names and a column for each tag."""
+    actor.check(Permission.READ_MONEY)
+    actor.check_fresh()
+    params = {"range": "30d", **request.GET.dict()}
+    try:
+        check_parameters(params, KNOWN)
+        _, filters = read_params(params, clock.now(), actor)
+        text = export_calls(actor, filters)
+    except InvalidField as error:
+        return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
+    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = 'attachment; filename="requests.csv"'
+    return answer
+
+
+@require_GET
+@org_page
+def request_story(request: HttpRequest, actor: Actor, request_id: str) -> HttpResponse:
+    """One call's whole story: a drawer for htmx, a page for an address."""
+    story = get_request_story(actor, request_id)
+    context = {
+        **frame(request, actor, "requests"),
+        **_story_context(story),
+        "shortened": find_shortened(actor, story.call.entry.id) if story.call.savings.get("compression") else [],
+        "refusal": _refusal(actor, story.call.entry),
+        "permalink": request.build_absolute_uri(reverse("request", args=[story.call.entry.id])),
+    }
+    return render_page(request, "console/request.html", "console/_request.html", context)
+
+
+@require_GET
+def request_by_id(request: HttpRequest, request_id: str) -> HttpResponse:
+    """Where the ``x-request-id`` of an answer leads: to the call's story in whichever of one's organisations has it."""
+    if not request.user.is_authenticated:
+        return redirect(f"{reverse('sign-in')}?{urlencode({'next': request.path})}")
+    for membership in list_memberships(request.user):
+        try:
+            actor = access_org(request.user, membership.org.slug)
+            story = find_request_story(actor, request_id)
+        except (NotFound, Forbidden):
+            continue
+        if story is not None:
+            return redirect("request-story", slug=actor.org.slug, request_id=str(story.call.entry.id))
+    raise Http404
+
+
+def _lines(actor: Actor, page: Page | None, key_names: Mapping[Any, str]) -> list[tuple[Call, str, str]]:
+    """Each call with its key's name, and by what it was refused."""
+    if page is None:
+        return []
+    told = [call.entry.refused_by for call in page.calls]
+    names = find_names(actor.org, (one.get("subject") for one in told if one))
+    return [
+        (call, key_names.get(call.entry.key_id, ""), name_refusal(call.entry.refused_by, names)) for call in page.calls
+    ]
+
+
+def _refusal(actor: Actor, entry: LedgerEntry) -> dict[str, Any] | None:
+    """What refused the call: in words, its amounts, and when it resets."""
+    told = entry.refused_by
+    if not told:
+        return None
+    names = find_names(actor.org, [told.get("subject")])
+    is_money = told.get("kind") == "budget" or told.get("unit") == "usd"
+    amounts = [
+        (label, f"${told[name]}" if is_money else str(told[name]))
+        for name, label in _AMOUNTS.items()
+        if told.get(name) is not None
+    ]
+    resets_at = told.get("resets_at")
+    return {
+        "words": name_refusal(told, names),
+        "amounts": amounts,
+        "resets_at": datetime.fromisoformat(resets_at) if resets_at else None,
+        "budget_id": told.get("id") if told.get("kind") == "budget" else None,
+        "limit_id": told.get("id") if told.get("kind") == "limit" else None,
+        "window": told.get("window_seconds"),
+    }
+
+
+def _find_named(actor: Actor, filters: LedgerFilters) -> RequestStory | None:
+    """The call that a whole id names, whatever the other filters say."""
+    return find_request_story(actor, filters.request_id) if filters.request_id else None
+
+
+def _model_names(actor: Actor, filters: LedgerFilters) -> list[str]:
+    """The organisation's models, and the one that is asked for: callers also name models that there never were."""
+    names = set(list_models(actor).values_list("name", flat=True))
+    return sorted(names | ({filters.model} if filters.model else set()))
+
+
+def _go(request: HttpRequest, address: str) -> HttpResponse:
+    if getattr(request, "htmx", False):
+        return HttpResponse(status=204, headers={"HX-Redirect": address})
+    return redirect(address)
+
+
+def _story_context(story: RequestStory) -> dict[str, Any]:
+    call, entry = story.call, story.call.entry
+    billed = [attempt for attempt in entry.attempts if attempt.get("cost")]
+    # One price explains the tokens of one model only.
+    several = billed if len({attempt.get("model") for attempt in billed}) > 1 else []
+    lines = None
+    if story.price is not None and not several:
+        lines = make_price_lines(call.used, story.price, entry.service_tier)
+    return {
+        "story": story,
+        "call": call,
+        "entry": entry,
+        "lines": lines,
+        "is_hit": entry.cache_status.startswith("hit"),
+        "price_since": moments.from_ms(story.price.effective_from_ms) if story.price else None,
+        "several": several,
+        "difference": call.effective_cost - (lines.nanos if lines else sum(attempt["cost"] for attempt in several)),
+        "net_saving": call.list_cost - call.effective_cost,
+        "released": entry.held - call.effective_cost,
+        "attempts": [_attempt(attempt) for attempt in entry.attempts],
+        "is_judged": any("judged" in attempt for attempt in entry.attempts),
+        # A route's story has a part for each thing that it did.
+        "reasons": entry.route_reason.split("; ") if entry.route_reason.startswith("route ") else [],
+        "facts": _facts(story, call),
+    }
+
+
+def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
+    """An attempt with what it has saved, in nano-USD: less than nothing where its answer was given up."""
+    return {**attempt, "saved": sum(attempt.get("savings", {}).values())}
+
+
+def _facts(story: RequestStory, call: Call) -> Sequence[tuple[str, str]]:
+    entry = call.entry
+    facts = [
+        ("Key", story.key or str(entry.key_id)),
+        ("Project", story.project or str(entry.project_id)),
+        ("End user", entry.end_user),
+        ("Upstream", story.upstream),
+        ("Served model", entry.response_model),
+        ("Endpoint", f"/v1/{entry.endpoint}" if entry.endpoint else ""),
+        ("Streamed", "yes" if entry.is_stream else "no"),
+        ("Finish reason", entry.finish_reason),
+        ("Service tier", entry.service_tier),
+        ("Cache", entry.cache_status),
+        ("Route", entry.route_reason),
+        *((f"Tag {name}", str(value)) for name, value in sorted(entry.tags.items())),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _csv_link(actor: Actor, params: Mapping[str, str]) -> str:
+    given = {name: value for name, value in params.items() if value and name != "cursor"}
+    address = reverse("requests-csv", args=[actor.org.slug])
+    return f"{address}?{urlencode(given)}" if given else address

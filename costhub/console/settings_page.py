@@ -1,0 +1,138 @@
+"""The console's page of an organisation's settings, its emergency stop, and the end of demo data."""
+
+from typing import Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from billing.demo.seed import remove_demo
+from costhub.console.acts import Act, try_to
+from costhub.console.forms import Field, Form, check_confirmed
+from costhub.console.pages import show_form
+from costhub.console.sign_in import org_page
+from costhub.console.status_page import find_status_link, list_status_acts
+from costhub.lib import clock
+from tenants.access import Actor
+from tenants.actions.orgs import update_organization
+from tenants.actions.stops import set_stopped
+from tenants.actions.values import list_time_zones
+from tenants.actions.visits import allow_visits
+from tenants.choices import Permission
+from tenants.models import Organization
+
+#: for so long a click lets operators in
+VISIT_HOURS: Final = 24
+_ZONE_HELP: Final = "Days, weeks and months of budgets and reports begin at midnight there. By its IANA name."
+
+
+@require_http_methods(["GET", "POST"])
+@org_page
+def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The organisation's name and time zone, and what stops everything."""
+    actor.check(Permission.READ)
+    org = actor.org
+    form = None
+    if actor.may(Permission.WRITE_SETTINGS):
+        zones = [(name, name) for name in list_time_zones()]
+        fields = [
+            Field("name", "Name", is_required=True, most=120),
+            Field("time_zone", "Time zone", is_required=True, help=_ZONE_HELP, choices=zones, most=64),
+        ]
+        form = Form(fields, {"name": org.name, "time_zone": org.time_zone}, is_edit=True)
+        if request.method == "POST":
+            if form.submit(request, actor, lambda form: _update(actor, form)) is not None:
+                return redirect("settings", slug=org.slug)
+            org.refresh_from_db()
+    elif request.method == "POST":
+        actor.check(Permission.WRITE_SETTINGS)
+    more = {
+        "acts": _acts(actor),
+        "retention": settings.LEDGER_MONTHS,
+        "status_link": find_status_link(request, actor),
+        "sets_apart": settings.LEDGER_OLD_MONTHS == "detach",
+    }
+    back = reverse("settings", args=[org.slug])
+    return show_form(
+        request, actor, "settings", org.name, form, "Settings", template="console/settings.html", back=back, **more
+    )
+
+
+@require_POST
+@org_page
+def stop_all(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The emergency stop of all calls, or its end."""
+    actor.check(Permission.WRITE_MONEY)
+    is_stopped = not actor.org.is_stopped
+
+    def act() -> None:
+        if is_stopped:
+            check_confirmed(request, actor.org.name)
+        set_stopped(actor=actor, target=actor.org, is_stopped=is_stopped)
+
+    done = f"Calls of {actor.org.name} are {'stopped' if is_stopped else 'taken again'}."
+    try_to(request, actor, done, act)
+    return redirect("settings", slug=actor.org.slug)
+
+
+@require_POST
+@org_page
+def change_visits(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Let operators of the installation look in for a day, or no more."""
+    hours = 0 if actor.org.visits_allowed_until and actor.org.visits_allowed_until > clock.now() else VISIT_HOURS
+    done = "Operators may look in for a day." if hours else "Operators may not look in any more."
+    try_to(request, actor, done, lambda: allow_visits(actor=actor, hours=hours))
+    return redirect("settings", slug=actor.org.slug)
+
+
+@require_POST
+@org_page
+def remove_demo_data(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The one click by which demo data goes."""
+    if try_to(request, actor, "The demo data is gone.", lambda: remove_demo(actor=actor)):
+        return redirect("home")
+    return redirect("settings", slug=actor.org.slug)
+
+
+def _update(actor: Actor, form: Form) -> Organization:
+    return update_organization(actor=actor, name=form.text("name"), time_zone=form.text("time_zone"))
+
+
+def _acts(actor: Actor) -> list[Act]:
+    acts = []
+    if actor.org.is_demo and actor.may(Permission.WRITE_MEMBERS):
+        address = reverse("remove-demo", args=[actor.org.slug])
+        words = "This organisation and its made-up history go for good. Nothing else is touched."
+        acts.append(Act("Remove the demo data", address, "Remove", words, tone="bad"))
+    if actor.may(Permission.WRITE_MEMBERS):
+        address = reverse("change-visits", args=[actor.org.slug])
+        until = actor.org.visits_allowed_until
+        acts.append(
+            Act("End the operators' visits", address, "Allow none", f"They may look in until {until:%d %b, %H:%M} UTC.")
+            if until and until > clock.now()
+            else Act(
+                "Let an operator look in",
+                address,
+                "Allow for a day",
+                "To help you, operators of this installation see what you see, and change nothing. Each visit and its"
+                " reason stand in your audit log.",
+            )
+        )
+    acts += list_status_acts(actor)
+    if actor.may(Permission.WRITE_MONEY):
+        address = reverse("stop-all", args=[actor.org.slug])
+        acts.append(
+            Act("Take calls again", address, "Resume", "Everything is stopped: every call is refused.")
+            if actor.org.is_stopped
+            else Act(
+                "Emergency stop",
+                address,
+                "Stop all calls",
+                "Every call of every key is refused within a second, until somebody resumes.",
+                confirm=actor.org.name,
+                tone="bad",
+            )
+        )
+    return acts

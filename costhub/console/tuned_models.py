@@ -1,0 +1,117 @@
+"""The console's page of a tuned model: what it can, how far it is trusted, and where it is served."""
+
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from costhub.console.acts import Act, try_to
+from costhub.console.forms import Field, Form
+from costhub.console.pages import show_form
+from costhub.console.sign_in import org_page
+from costhub.lib.errors import InvalidField
+from proxy.learning.choices import Stage
+from proxy.learning.distilled_routes import name_route
+from proxy.learning.lora.deployment import deploy_tuned, retire_tuned
+from proxy.learning.lora.trials import set_stage
+from proxy.learning.models import TunedModel
+from tenants.access import Actor, access_row
+from tenants.choices import Permission
+from tenants.models import LanguageModel
+
+_STAGES: Final = {
+    Stage.SHADOW: "It is only compared with its teacher, which answers every call of its route.",
+    Stage.CANARY: "It answers its share of the calls of its route, where it is sure.",
+    Stage.PROMOTED: "It answers all calls of its route where it is sure, but for those that prove what it saves.",
+    Stage.ROLLED_BACK: "Its route asks its teacher alone.",
+}
+
+
+@require_http_methods(["GET", "POST"])
+@org_page
+def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponse:
+    """The page, with a form that serves it. Who may not change settings sees it without."""
+    actor.check(Permission.READ_MONEY)
+    row = _access(actor, tuned_id)
+    if request.method == "POST":
+        actor.check(Permission.WRITE_SETTINGS)
+    can_change = actor.may(Permission.WRITE_SETTINGS) and row.stage != Stage.WITHDRAWN.value
+    form = _make_form(row) if can_change else None
+    if request.method == "POST" and form and form.submit(request, actor, lambda form: _deploy(actor, row, form)):
+        return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
+    model = LanguageModel.objects.filter(org=actor.org, name=row.model).first() if row.model else None
+    more: dict[str, Any] = {
+        "tuned": row,
+        "teacher": row.job.version.dataset.teacher,
+        "is_served": model is not None and model.is_active,
+        "acts": _acts(actor, row, is_served=model is not None and model.is_active) if can_change else [],
+        "submit_label": "Serve it",
+    }
+    return show_form(
+        request, actor, "learning", "Learning", form, row.name, template="console/tuned_model.html", **more
+    )
+
+
+@require_POST
+@org_page
+def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponse:
+    """The buttons of the page: another stage, or served no longer."""
+    row = _access(actor, tuned_id)
+    stage = request.POST.get("stage", "")
+
+    def act() -> None:
+        if request.POST.get("retire"):
+            retire_tuned(actor=actor, tuned=row)
+        elif stage in set(_STAGES):
+            set_stage(actor=actor, tuned=row, stage=Stage(stage))
+        else:
+            raise InvalidField(f"Give one of {', '.join(_STAGES)}.", field="stage")
+
+    done = f"{row.name} is {stage.replace('_', ' ')} now." if stage else f"{row.name} answers no calls any more."
+    try_to(request, actor, done, act)
+    return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
+
+
+def _access(actor: Actor, tuned_id: str) -> TunedModel:
+    rows = TunedModel.objects.filter(org=actor.org).select_related("job__version__dataset")
+    return access_row(rows.defer("adapter", "served"), actor, tuned_id)
+
+
+def _make_form(row: TunedModel) -> Form:
+    fields = [
+        Field("input_per_million", "USD for a million tokens that it reads", is_required=True, most=20),
+        Field("output_per_million", "USD for a million tokens that it writes", is_required=True, most=20),
+        Field(
+            "route",
+            "Route that asks it first",
+            help="Calls of this name go to it as far as it is trusted, and to its teacher where it is not sure. It must"
+            " be cheaper than its teacher. Empty: the one that it has, or none; calls reach it by its own name too.",
+            most=200,
+        ),
+    ]
+    return Form(fields, {"route": name_route("", row.route, row.job.version.dataset.teacher)})
+
+
+def _deploy(actor: Actor, row: TunedModel, form: Form) -> TunedModel:
+    prices = {}
+    for name in ("input_per_million", "output_per_million"):
+        price = form.decimal(name)
+        if price is None:
+            raise InvalidField("Fill this in.", field=name)
+        prices[name] = price
+    return deploy_tuned(actor=actor, tuned=row, route=form.text("route"), **prices)
+
+
+def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
+    address = reverse("change-tuned", args=[actor.org.slug, row.pk])
+    acts = [
+        Act(f"Make it {stage.replace('_', ' ')}", address, "Move", text, hidden=[("stage", stage.value)])
+        for stage, text in _STAGES.items()
+        if stage.value != row.stage
+    ]
+    if is_served:
+        gone = "Calls to its model are refused, and its route goes, with the name that calls have for it."
+        acts.append(Act("Serve it no longer", address, "Retire", gone, tone="bad", hidden=[("retire", "yes")]))
+    return acts

@@ -1,0 +1,266 @@
+"""An organisation goes, and all that is known of it: its rows, what Valkey holds, files, people of no other one.
+
+First it is closed: no call and no page is answered for it any more, and its data key is overwritten, so that what is
+sealed stays closed wherever a copy of it lies. Whoever was killed begins again, and does the rest.
+
+What is not erased: backups and write-ahead logs, which run out, and lines of logs, which name ids alone.
+"""
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+from uuid import UUID
+
+import orjson
+import redis
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import connections, transaction
+
+from billing.invoices.actions.closing import issuing_turn
+from costhub.lib import keyspace
+from costhub.lib.database import turn_held
+from costhub.lib.errors import Conflict, NotFound
+from costhub.lib.objects import Objects
+from costhub.lib.redis import client, connect
+from costhub.lib.secrets import make_data_key
+from costhub.ops.tenant_tables import OWNER, list_tenant_tables
+from proxy.batches.ids import object_path
+from proxy.batches.model import StoredFile
+from proxy.cache.entries import unpack
+from proxy.tasks import drain_ledger
+from tenants.access import org_scope
+from tenants.actions.changes import publish
+from tenants.models import Organization, User
+from tenants.route_snapshots import name_comparison_budget
+
+_log = logging.getLogger(__name__)
+
+#: what is never changed, by triggers that hold for the owner too
+_GUARDED: Final = ("billing_invoice", "billing_invoiceline")
+#: they say who the people are, and which customer of Stripe's the organisation is
+_ASKED_LAST: Final = ("tenants_membership", "billing_billingaccount")
+#: an id or a digest in the name of a key
+_ID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{64}")
+_ASKED_AT_ONCE: Final = 1_000
+
+
+class CallsUnderWay(Conflict):
+    """Money is held for calls or batches that have not ended: what they cost would come when nobody pays it."""
+
+    code = "calls_under_way"
+
+
+class InvoicesRemain(Conflict):
+    """There are issued invoices, which the law wants kept for years, and nobody said that they are kept elsewhere."""
+
+    code = "invoices_remain"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How much went: rows by table, keys of Valkey, files, and people who belonged to no other organisation."""
+
+    rows: dict[str, int]
+    keys: int
+    files: int
+    people: int
+
+
+def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False) -> Erased:
+    """Erase the organisation called ``slug``.
+
+    Raises NotFound, InvoicesRemain before anything has happened, and CallsUnderWay once it is closed: no new call is
+    taken then, and the next try finds those under way ended.
+    """
+    org = Organization.objects.using(OWNER).filter(slug=slug).first()
+    if org is None:
+        raise NotFound("There is no such organisation.")
+    with turn_held(issuing_turn(org.pk), OWNER):
+        if not invoices_are_kept_elsewhere and _count_issued(org.pk):
+            raise InvoicesRemain(
+                f"{org.name} has issued invoices: export it first, and say that they are kept elsewhere."
+            )
+        return _erase(org)
+
+
+def _erase(org: Organization) -> Erased:
+    _close(org.pk)
+    drain_ledger()
+    if holds := _count_holds(org):
+        raise CallsUnderWay(
+            f"{org.name} is closed, and {holds} calls or batches are still under way: try again when they have ended."
+        )
+    files = asyncio.run(_delete_files(org.pk))
+    keys = _forget_keys(org)
+    rows, people = _delete_rows(org)
+    _log.warning("an organisation was erased", extra={"org": str(org.pk), "rows": sum(rows.values())})
+    return Erased(rows, keys, files, people)
+
+
+def _close(org_id: UUID) -> None:
+    with org_scope(org_id):
+        org = Organization.objects.select_for_update().get(pk=org_id)
+        Organization.objects.filter(pk=org_id).update(
+            is_active=False, data_key=make_data_key(settings.MASTER_KEYS, str(org_id))
+        )
+        publish(org, may_stop=True)
+
+
+def _count_issued(org_id: UUID) -> int:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM billing_invoice WHERE org_id = %s AND number <> ''", [org_id])
+        return int(cursor.fetchone()[0])
+
+
+def _count_holds(org: Organization) -> int:
+    store, found = client(), 0
+    for hold_id in cast("list[bytes]", store.zrange(keyspace.leases_key(org.shard), 0, -1)):
+        row = cast("bytes | None", store.hget(keyspace.hold_key(org.shard, hold_id.decode()), "row"))
+        found += row is not None and orjson.loads(row).get("org_id") == str(org.pk)
+    return found
+
+
+async def _delete_files(org_id: UUID) -> int:
+    objects = Objects(settings.FILES_URL)
+    ids = await asyncio.to_thread(_list_file_ids, org_id)
+    for file_id in ids:
+        await objects.delete(object_path(org_id, file_id))
+    return len(ids)
+
+
+def _list_file_ids(org_id: UUID) -> list[UUID]:
+    try:
+        return list(StoredFile.objects.using(OWNER).filter(org_id=org_id).values_list("pk", flat=True))
+    finally:
+        connections[OWNER].close()
+
+
+def _forget_keys(org: Organization) -> int:
+    """Every key of Valkey's that is named for the organisation or for a row of it, and its part of those of all."""
+    store = client()
+    names = {str(org.pk).encode(), *_list_names(org.pk)}
+    gone = sum(store.delete(key) for key in store.scan_iter(count=1_000) if names & set(_ID.findall(key)))
+    store.hdel(keyspace.VERSIONS, str(org.pk))
+    store.hdel(keyspace.STOPS, str(org.pk))
+    return gone + _forget_captured(store, org.pk) + _forget_answers(org.pk)
+
+
+def _list_names(org_id: UUID) -> Iterator[bytes]:
+    """By which keys are named: ids of budgets and keys, digests of keys, ids of responses in the background; the
+    budgets of routes' comparisons are no rows."""
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute("SELECT id, encode(digest, 'hex') FROM tenants_apikey WHERE org_id = %s", [org_id])
+        for row_id, digest in cursor.fetchall():
+            yield from (str(row_id).encode(), str(digest).encode())
+        cursor.execute("SELECT id FROM tenants_budget WHERE org_id = %s", [org_id])
+        yield from (str(row_id).encode() for (row_id,) in cursor.fetchall())
+        cursor.execute("SELECT custom_id FROM proxy_batchline WHERE org_id = %s AND is_background", [org_id])
+        yield from (name.encode() for (name,) in cursor.fetchall())
+        cursor.execute("SELECT id FROM tenants_route WHERE org_id = %s", [org_id])
+        yield from (name_comparison_budget(row_id).encode() for (row_id,) in cursor.fetchall())
+
+
+def _forget_captured(store: "redis.Redis", org_id: UUID) -> int:
+    gone = 0
+    for entry_id, fields in cast("list[Any]", store.xrange(keyspace.CAPTURED)):
+        if orjson.loads(fields[b"h"]).get("org") == str(org_id):
+            gone += store.xdel(keyspace.CAPTURED, entry_id)
+    return gone
+
+
+def _forget_answers(org_id: UUID) -> int:
+    """Kept answers say which request brought them, and are named by digests of which nobody can tell whose they are."""
+    store, waiting, gone = connect(settings.CACHE_URL, protocol=3), {}, 0
+    try:
+        for key in store.scan_iter(keyspace.cached_key(b"").replace("{}", "*"), count=1_000):
+            kept = unpack(cast("bytes | None", store.get(key)) or b"")
+            if kept is not None:
+                waiting[kept.id] = key
+            if len(waiting) >= _ASKED_AT_ONCE:
+                gone += _forget_those_of(store, waiting, org_id)
+                waiting = {}
+        return gone + _forget_those_of(store, waiting, org_id)
+    finally:
+        store.close()
+
+
+def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID) -> int:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])", [org_id, list(keys)]
+        )
+        return store.delete(*found) if (found := [keys[row[0]] for row in cursor.fetchall()]) else 0
+
+
+def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
+    gone: Counter[str] = Counter()
+    tables = list_tenant_tables()
+    # The large ones, each by itself: nobody waits for locks of theirs while the rest goes.
+    apart = [table.name for table in tables if not table.is_referred_to and table.name not in _GUARDED + _ASKED_LAST]
+    for name in apart:
+        with _as_owner() as cursor:
+            gone[name] = _delete(cursor, name, org.pk)
+    with _as_owner() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        for name in _GUARDED:
+            cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
+        people, customers = _list_people(cursor, org.pk), _list_customers(cursor, org.pk)
+        for name in [table.name for table in tables]:
+            gone[name] += _delete(cursor, name, org.pk)
+        cursor.execute("DELETE FROM proxy_deadletter WHERE position(%s in event) > 0", [str(org.pk)])
+        gone["proxy_deadletter"] = cursor.rowcount
+        for told in (str(org.pk), *customers):
+            cursor.execute("DELETE FROM billing_stripeevent WHERE position(%s::bytea in body) > 0", [told.encode()])
+            gone["billing_stripeevent"] += cursor.rowcount
+        cursor.execute("DELETE FROM tenants_organization WHERE id = %s", [org.pk])
+        gone["tenants_organization"] = cursor.rowcount
+        # A trigger is switched on again once nothing is waiting for the end of the transaction.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for name in _GUARDED:
+            cursor.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
+        forgotten = _forget_people(people)
+    return {name: rows for name, rows in gone.items() if rows}, forgotten
+
+
+@contextmanager
+def _as_owner() -> Iterator[Any]:
+    """A transaction of the tables' owner that takes as long as it takes."""
+    with transaction.atomic(using=OWNER), connections[OWNER].cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        yield cursor
+
+
+def _delete(cursor: Any, table: str, org_id: UUID) -> int:
+    cursor.execute(f'DELETE FROM "{table}" WHERE org_id = %s', [org_id])  # noqa: S608 - the database's own name
+    return int(cursor.rowcount)
+
+
+def _list_people(cursor: Any, org_id: UUID) -> list[int]:
+    cursor.execute("SELECT user_id FROM tenants_membership WHERE org_id = %s", [org_id])
+    return [user_id for (user_id,) in cursor.fetchall()]
+
+
+def _list_customers(cursor: Any, org_id: UUID) -> list[str]:
+    cursor.execute(
+        "SELECT stripe_customer FROM billing_billingaccount WHERE org_id = %s AND stripe_customer <> ''", [org_id]
+    )
+    return [str(customer) for (customer,) in cursor.fetchall()]
+
+
+def _forget_people(user_ids: Iterable[int]) -> int:
+    """Those who belong to no other organisation and operate nothing, with their sign-ins and second factors."""
+    alone = User.objects.using(OWNER).filter(
+        pk__in=list(user_ids), memberships=None, is_platform_operator=False, is_superuser=False
+    )
+    ids = list(alone.values_list("pk", flat=True))
+    sessions = UserSession.objects.using(OWNER).filter(user__in=ids).values_list("session_key", flat=True)
+    Session.objects.using(OWNER).filter(session_key__in=list(sessions)).delete()
+    User.objects.using(OWNER).filter(pk__in=ids).delete()
+    return len(ids)

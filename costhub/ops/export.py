@@ -1,0 +1,210 @@
+"""All of an organisation's data in one archive: each table as lines of JSON, its files, its people.
+
+Secrets stay behind: they open nowhere else. What was sealed because somebody said it in a call is opened.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import connections, transaction
+
+from costhub.lib import clock
+from costhub.lib.errors import NotFound
+from costhub.lib.objects import Objects
+from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
+from proxy.batches.ids import object_path
+from proxy.edges.capture import place_of
+from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
+from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
+from tenants.access import job_scope
+from tenants.actions.audit import record
+from tenants.models import Organization
+
+#: columns with people's words in them, and for which place each was sealed
+OPENED: Final[dict[str, Callable[[str], str]]] = {
+    "proxy_capturedcall.sealed": place_of,
+    "proxy_learnedexample.sealed": lambda row_id: f"{EXAMPLE} {row_id}",
+    "proxy_student.encoder": lambda row_id: place_of_file(row_id, ENCODER),
+    "proxy_teacherrun.prompts": lambda row_id: f"{PROMPTS} {row_id}",
+    "proxy_tunedmodel.adapter": lambda row_id: place_of_file(row_id, ADAPTER),
+    "proxy_tunedmodel.served": lambda row_id: place_of_file(row_id, SERVED),
+}
+#: of the people who are members
+_PEOPLE: Final = (
+    "SELECT jsonb_build_object('id', person.id, 'email', person.email, 'last_login', person.last_login, 'since',"
+    " member.created_at, 'role', member.role)::text FROM tenants_membership member"
+    " JOIN tenants_user person ON person.id = member.user_id WHERE member.org_id = %s ORDER BY person.id"
+)
+_NOTHING: Final = "\\x"
+_UNREADABLE: Final = "cannot be opened: it was sealed with another key"
+
+
+def export_organization(slug: str, target: Path) -> dict[str, int]:
+    """Write the archive; gives how many rows of each table are in it. All tables as they were at one moment.
+
+    It is written beside its place, and there when it is whole: one that was interrupted leaves nothing that could be
+    taken for an archive, or would be in the next one's way. Raises NotFound, and FileExistsError where there is
+    something already, or another export writes it at this moment.
+    """
+    _refuse_taken(target)
+    org = Organization.objects.using(OWNER).filter(slug=slug).first()
+    if org is None:
+        raise NotFound("There is no such organisation.")
+    with job_scope(org.pk) as owner:
+        record(owner, "exported", org)
+    manifest: dict[str, Any] = {"organization": slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}}
+    part = target.with_name(f".{target.name}.part")
+    with _alone(part, target) as file:
+        _write_archive(file, org, manifest)
+        _give_name(part, target)
+    return {name: int(told["rows"]) for name, told in manifest["tables"].items()}
+
+
+def _refuse_taken(target: Path) -> None:
+    if target.exists():
+        raise FileExistsError(f"{target} is there already.")
+
+
+@contextmanager
+def _alone(part: Path, target: Path) -> Iterator[BinaryIO]:
+    """A new file that nobody else writes or reads, and that goes when this ends; the lock on it ends with its process.
+    Raises FileExistsError where somebody writes it."""
+    file: BinaryIO
+    while True:
+        try:
+            file, is_left = part.open("xb"), False
+        except FileExistsError:
+            try:
+                file, is_left = os.fdopen(os.open(part, os.O_RDONLY | os.O_NOFOLLOW), "rb"), True
+            except FileNotFoundError:
+                continue
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FileExistsError(f"{target} is being written by another export.") from None
+            if not _is_named(file, part):
+                # Whoever had it has ended between our opening it and our locking it.
+                continue
+            try:
+                if is_left:
+                    # By one that was killed.
+                    continue
+                part.chmod(0o600)
+                _refuse_taken(target)
+                yield file
+            finally:
+                part.unlink(missing_ok=True)
+            return
+
+
+def _is_named(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _give_name(part: Path, target: Path) -> None:
+    """A name that somebody else has taken meanwhile stays theirs. Raises FileExistsError then."""
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links, as on a stick, keeps what took an hour to write all the same.
+        _refuse_taken(target)
+        part.rename(target)
+
+
+def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with transaction.atomic(using=OWNER):
+            with connections[OWNER].cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute("SET LOCAL statement_timeout = 0")
+            for table in list_tenant_tables():
+                manifest["tables"][table.name] = {
+                    **_write(archive, table.name, _read_rows(org, table)),
+                    "left_out": table.left_out,
+                }
+            people = _read("SELECT * FROM (" + _PEOPLE + ") people", org.pk)  # noqa: S608 - a constant
+            manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
+            organization = _read(
+                "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %s", org.pk
+            )
+            manifest["tables"]["tenants_organization"] = {
+                **_write(archive, "tenants_organization", organization),
+                "left_out": ["data_key"],
+            }
+            file_ids = [UUID(row) for row in _read("SELECT id::text FROM proxy_storedfile WHERE org_id = %s", org.pk)]
+        manifest["files"] = asyncio.run(_write_files(archive, org.pk, file_ids))
+        archive.writestr("manifest.json", json.dumps(manifest, indent=2))
+
+
+def _read(statement: str, org_id: UUID) -> Iterator[str]:
+    with connections[OWNER].chunked_cursor() as cursor:
+        cursor.execute(statement, [org_id])
+        while rows := cursor.fetchmany(500):
+            yield from (str(row[0]) for row in rows)
+
+
+def _read_rows(org: Organization, table: TenantTable) -> Iterator[str]:
+    places = {
+        column: OPENED[f"{table.name}.{column}"] for column in table.columns if f"{table.name}.{column}" in OPENED
+    }
+    left_out = "".join(f" - '{column}'" for column in table.left_out)
+    statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE org_id = %s'  # noqa: S608
+    for line in _read(statement, org.pk):
+        yield _open(org, line, places) if places else line
+
+
+def _open(org: Organization, line: str, places: dict[str, Callable[[str], str]]) -> str:
+    row = orjson.loads(line)
+    for column, place in places.items():
+        # Where something was withdrawn nothing is left to open.
+        if row[column] not in (None, _NOTHING):
+            try:
+                row[column] = unseal(org, place(row["id"]), bytes.fromhex(row[column].removeprefix("\\x")))
+            except Unreadable:
+                row[column] = _UNREADABLE
+    return orjson.dumps(row).decode()
+
+
+def _write(archive: zipfile.ZipFile, name: str, lines: Iterator[str]) -> dict[str, Any]:
+    digest, rows = hashlib.sha256(), 0
+    with archive.open(f"tables/{name}.jsonl", "w", force_zip64=True) as file:
+        for line in lines:
+            written = line.encode() + b"\n"
+            file.write(written)
+            digest.update(written)
+            rows += 1
+    return {"rows": rows, "sha256": digest.hexdigest()}
+
+
+async def _write_files(archive: zipfile.ZipFile, org_id: UUID, file_ids: list[UUID]) -> dict[str, str]:
+    """Each file's digest. One whose bytes are gone, because it was deleted meanwhile, is named as that."""
+    objects, told = Objects(settings.FILES_URL), {}
+    for file_id in file_ids:
+        digest = hashlib.sha256()
+        with archive.open(f"files/{file_id.hex}", "w", force_zip64=True) as file:
+            try:
+                async for part in objects.stream(object_path(org_id, file_id)):
+                    file.write(part)
+                    digest.update(part)
+            except FileNotFoundError:
+                told[file_id.hex] = "gone"
+                continue
+        told[file_id.hex] = digest.hexdigest()
+    return told

@@ -1,0 +1,1 @@
+"""What is asked of upstreams for one call, and what becomes of their answers."""

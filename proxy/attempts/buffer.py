@@ -1,0 +1,53 @@
+"""An answer that nobody waits for at a socket: kept whole, to be looked at first."""
+
+from collections.abc import Callable, Sequence
+
+from proxy.values.answer import Sink
+
+
+class Buffer:
+    """Keeps what comes. Nothing of it has gone anywhere, so that a try that breaks off in the middle can be followed by
+    another."""
+
+    __slots__ = ("_closing", "_content_type", "_kept")
+
+    has_begun = False
+
+    def __init__(self) -> None:
+        self._kept: list[bytes] = []
+        self._content_type = ""
+        self._closing = b""
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """What has come so far."""
+        return tuple(self._kept)
+
+    async def begin(self) -> None:
+        """A stream begins: what a try before left behind goes."""
+        self._kept.clear()
+
+    async def chunk(self, events: bytes) -> None:
+        """Keep events of a stream."""
+        self._kept.append(events)
+
+    async def end_stream(self, closing: bytes) -> None:
+        """All of it is there."""
+        self._closing = closing
+
+    async def whole(self, content_type: str, body: bytes) -> None:
+        """Keep an answer that is no stream."""
+        self._content_type = content_type
+        self._kept[:] = [body]
+
+    async def pour(self, sink: Sink, change: Callable[[tuple[bytes, ...]], Sequence[bytes]] = tuple) -> None:
+        """Hand on what is kept, as it came or changed."""
+        parts = change(self.parts)
+        if self._content_type:
+            await sink.whole(self._content_type, b"".join(parts))
+            return
+        await sink.begin()
+        for part in parts:
+            await sink.chunk(part)
+        # Of Responses the last event has the whole answer once more.
+        await sink.end_stream(b"".join(change((self._closing,))))

@@ -1,0 +1,210 @@
+"""Performs a cascade: rung by rung, each answer but the last kept back and judged before anybody gets it.
+
+Money is set aside rung by rung: what the rungs so far have cost stays held, and the next one is asked only when its own
+bound fits beside it. Where it does not fit, or the next rung does not answer, the caller gets the best that there is.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from costhub.lib import clock, metrics
+from proxy.attempts.buffer import Buffer
+from proxy.attempts.loop import Means, run_attempts
+from proxy.core.routes.agreement import agrees, is_decided
+from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
+from proxy.core.routes.said import Said, drop_logprobs, read_answer
+from proxy.core.routes.scoring import TASK_TAG
+from proxy.core.row import add_verdict
+from proxy.core.savings import give_up
+from proxy.edges.entry import Entry
+from proxy.errors import ApiError, BrokenStream, UpstreamError
+from proxy.values.answer import Answer, Sink
+from proxy.values.attempt import Attempt, Mechanism
+from proxy.values.plan import Candidate, Hold, Plan
+from proxy.values.request import Unsaid, Wire, wants_logprobs
+from tenants.route_snapshots import RouteSnapshot
+
+#: what was learned about rungs' answers, by model
+Known = Mapping[str, Learned]
+NOTHING_KNOWN: Final[Known] = MappingProxyType({})
+
+
+class Rung(NamedTuple):
+    """A rung that has answered, for whoever learns from it."""
+
+    candidate: Candidate
+    said: Said
+    verdict: Verdict
+
+
+class _Kept(NamedTuple):
+    """An answer that can still be given, with the attempts as they count if it is."""
+
+    candidate: Candidate
+    answer: Answer
+    buffer: Buffer
+    verdict: Verdict
+    attempts: tuple[Attempt, ...]
+    #: in which form it came, and what of the request its upstream was not told
+    wire: tuple[Wire, Unsaid]
+
+
+async def run_cascade(
+    plan: Plan,
+    hold: Hold,
+    means: Means,
+    sink: Sink,
+    entry: Entry,
+    known: Known = NOTHING_KNOWN,
+    note: Callable[[Rung], None] = lambda _: None,
+) -> Answer:
+    """Bring the first answer that does into ``sink``, or the last one. Every attempt is in ``entry.attempts`` when this
+    returns or raises.
+
+    ``note`` is told of each rung that was judged. Raises what ``run_attempts`` raises where no rung brings an answer.
+    """
+    assert plan.routing is not None
+    route = plan.routing.route
+    kept: _Kept | None = None
+    failed: UpstreamError | None = None
+    last = len(plan.candidates) - 1
+    for place, candidate in enumerate(plan.candidates):
+        rung = _plan_rung(plan, place)
+        buffer = Buffer()
+        try:
+            into = buffer if place < last else sink
+            answer = await run_attempts(rung, hold, means, into, entry, is_followed=place < last)
+        except BrokenStream:
+            raise
+        except UpstreamError as error:
+            why, failed = f"does not answer ({error.error_code})", error
+            if place == last:
+                if kept is None:
+                    raise
+                return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
+        else:
+            if place == last:
+                return answer
+            said = read_answer(answer.body, is_stream=answer.is_stream)
+            wire, given = (entry.wire, entry.unsaid), len(entry.attempts) - 1
+            learned = known.get(candidate.model.name)
+            if learned is not None:
+                learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
+            agreement = None
+            if wants_samples(plan.request, answer, said, route, learned):
+                agreement = await _sample(plan, rung, said, means, entry)
+            verdict = judge(plan.request, answer, said, route, plan.candidates[place + 1], learned, agreement)
+            entry.attempts[given] = entry.attempts[given]._replace(
+                judged=verdict.why, confidence="" if verdict.confidence is None else f"{verdict.confidence:.3f}"
+            )
+            note(Rung(candidate, said, verdict))
+            kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
+            if verdict.is_good:
+                return await _give(kept, sink, entry, plan, verdict.why)
+            if _is_late(route, entry):
+                return await _give(kept, sink, entry, plan, f"{verdict.why}, given at the latency cap")
+            why = verdict.why
+        # As if nobody got an answer yet: whichever is given in the end counts again.
+        entry.attempts[:] = _give_up(entry.attempts, plan)
+        moved = await _climb(plan, plan.candidates[place + 1], means, entry)
+        if isinstance(moved, ApiError):
+            if kept is None:
+                raise failed or moved
+            return await _give(
+                kept, sink, entry, plan, f"{why}, given because the next cannot be paid: {moved.error_code}"
+            )
+        entry.note_escalation(candidate, why, plan.candidates[place + 1])
+        metrics.ESCALATIONS.inc()
+        hold = moved
+    raise AssertionError("the last rung returns or raises")
+
+
+async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry) -> Agreement | None:
+    """Ask a rung the same again, sample by sample, until more could not change what is decided. None where none could
+    be asked: there is no money for it, or the upstream does not answer."""
+    assert plan.routing is not None
+    route, candidate, before = plan.routing.route, rung.first, len(entry.attempts)
+    again = rung._replace(request=ask_again(plan.request), delay_ms=0)
+    agreed, asked, wanted = 0, 0, route.agreement_samples
+    # With a worth of answers every share means something else; without, only the one that is enough.
+    floor = route.confidence_permille / 1000
+    while asked < wanted and (route.answer_worth or not is_decided(agreed, asked, wanted, floor)):
+        if _is_late(route, entry):
+            break
+        try:
+            own, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
+            sampled = await run_attempts(
+                again._replace(candidates=(own,)), hold, means, Buffer(), entry, is_followed=True
+            )
+        except ApiError:
+            break
+        finally:
+            entry.attempts[before:] = [one._replace(is_sample=True) for one in _give_up(entry.attempts[before:], plan)]
+        asked += 1
+        agreed += agrees(said.text, read_answer(sampled.body, is_stream=sampled.is_stream).text)
+    if not asked:
+        return None
+    # Samples that were wanted and could not be had have not agreed.
+    is_enough = asked == wanted or (not route.answer_worth and is_decided(agreed, asked, wanted, floor))
+    return Agreement(agreed, asked if is_enough else wanted)
+
+
+def _plan_rung(plan: Plan, place: int) -> Plan:
+    """The plan of one rung alone: it has waited already, and all but the last are judged."""
+    is_last = place == len(plan.candidates) - 1
+    return plan._replace(
+        request=plan.request if is_last else plan.request._replace(is_judged=True),
+        candidates=(plan.candidates[place],),
+        delay_ms=plan.delay_ms if place == 0 else 0,
+    )
+
+
+def _give_up(attempts: Sequence[Attempt], plan: Plan) -> list[Attempt]:
+    """Attempts whose answers nobody got, a loss of what had their model asked."""
+    mechanisms = {candidate.model.name: candidate.mechanism for candidate in plan.candidates}
+    return [give_up(attempt, mechanisms.get(attempt.model, Mechanism.CASCADE)) for attempt in attempts]
+
+
+def _better(before: _Kept | None, now: _Kept) -> _Kept:
+    """Of two answers that do not do, the one that is surer; the later one where nothing tells."""
+    if before is None or now.verdict.is_good:
+        return now
+    return before if (before.verdict.confidence or 0) > (now.verdict.confidence or 0) else now
+
+
+def _is_late(route: RouteSnapshot, entry: Entry) -> bool:
+    if not route.latency_cap_ms:
+        return False
+    return clock.monotonic_ns() - entry.started_ns >= route.latency_cap_ms * 1_000_000
+
+
+async def _climb(plan: Plan, after: Candidate, means: Means, entry: Entry) -> Hold | ApiError:
+    """The money for the next rung, or why there is none."""
+    means.reservations.turn(entry)
+    try:
+        _, hold = await means.reservations.readmit(plan, entry, after, means.replan)
+    except ApiError as error:
+        return error
+    return hold
+
+
+async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> Answer:
+    """Hand a kept answer to the caller. Its attempts count as what was asked for, later ones as given up."""
+    later = entry.attempts[len(kept.attempts) :]
+    entry.attempts[:] = [*kept.attempts, *_give_up(later, plan)]
+    if kept.verdict.confidence is not None:
+        entry.confidence = f"{kept.verdict.confidence:.3f}"
+    entry.served = kept.candidate
+    entry.note_wire(*kept.wire)
+    add_verdict(entry.row, kept.candidate, why)
+    asked = kept.answer.is_stream
+    wanted = entry.plan is not None and wants_logprobs(entry.plan.request, kept.wire[0])
+    entry.first_byte_ns = clock.monotonic_ns()
+    if wanted:
+        await kept.buffer.pour(sink)
+    else:
+        await kept.buffer.pour(sink, lambda parts: drop_logprobs(parts, is_stream=asked))
+    # What is only the best that was to be had is given once, and to nobody else.
+    is_complete = kept.answer.is_complete and kept.verdict.is_good
+    return kept.answer._replace(parts=sink.parts, is_complete=is_complete)

@@ -1,0 +1,285 @@
+"""Calls of one tenant that come within a few milliseconds, asked as one.
+
+Every call has its own hold, row and answer, and what the one call cost is shared out among them to the nano. It is
+asked under the id of the first of them. Where it fails, each is asked alone. What may go together, how it is written as
+one and how the answer is taken apart is each kind's own: ``merges`` for embeddings, ``packs`` for short questions.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from costhub.lib import clock, metrics
+from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.core.weigh import is_refused, is_unbilled, weigh
+from proxy.edges.counting import Counting
+from proxy.edges.entry import Entry
+from proxy.edges.reserve import Replan, Reservations
+from proxy.upstreams.health import UpstreamHealth
+from proxy.upstreams.transport import AnswerTooLong, BrokenOff, NotTaken, Upstreams
+from proxy.upstreams.vendors import vendor_of
+from proxy.values.answer import Answer, Sink
+from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
+from proxy.values.plan import Candidate, Hold, Plan
+from proxy.values.request import ALL_SAID, Request
+from proxy.values.vendor import AnswerReader, NotAnAnswer
+from tenants.snapshots import OrgSnapshot
+
+_log = logging.getLogger(__name__)
+
+_JSON: Final = "application/json"
+
+
+class NotTakenApart(Exception):
+    """The answer is none, or has not what each of the calls asked for."""
+
+
+class Signed(NamedTuple):
+    """A call that may go together with others. ``name``: what they must have alike; ``inputs``: what it asks. They wait
+    ``window_ms`` for each other, and go with ``most`` inputs and ``most_bytes`` at most."""
+
+    name: Hashable
+    inputs: list[Any]
+    window_ms: int
+    most: int
+    most_bytes: int
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """One call of a group."""
+
+    plan: Plan
+    hold: Hold
+    entry: Entry
+    inputs: list[Any]
+    done: "asyncio.Future[Part]"
+
+    @property
+    def request(self) -> Request:
+        """What it asks."""
+        return self.plan.request
+
+    @property
+    def candidate(self) -> Candidate:
+        """Who is asked."""
+        return self.plan.first
+
+
+@dataclass(slots=True)
+class Part:
+    """What comes to one call: its answer, and what its part cost; without an answer it is asked alone, and without an
+    attempt nothing was billed."""
+
+    attempt: Attempt | None = None
+    body: bytes | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Calls that go together."""
+
+    org: OrgSnapshot
+    members: list[Member] = field(default_factory=list)
+    inputs: int = 0
+    size: int = 0
+    is_sent: bool = False
+    timer: asyncio.TimerHandle | None = None
+    #: the one call, as far as it has come
+    asked: "Asked | None" = None
+
+
+@dataclass(slots=True)
+class Asked:
+    """How the one call came out: its reader, and the answer where there is one."""
+
+    reader: AnswerReader
+    status: int = 0
+    error_code: str = ""
+    certainty: Certainty = Certainty.COUNTED
+    body: bytes | None = None
+
+
+class Gathering(ABC):
+    """Gathers calls, and asks."""
+
+    def __init__(
+        self, upstreams: Upstreams, health: UpstreamHealth, reservations: Reservations, counting: Counting
+    ) -> None:
+        self._counting = counting
+        self._upstreams = upstreams
+        self._health = health
+        self._reservations = reservations
+        self._open: dict[tuple[str, Hashable], Group] = {}
+        self._asking: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    async def sign(self, plan: Plan, entry: Entry) -> Signed | None:
+        """What a call must have alike with others to be asked with them; None where it goes alone."""
+
+    @abstractmethod
+    async def ask_once(self, group: Group) -> list[Part]:
+        """Ask for the members of a group, two or more, and give each its part, in their order."""
+
+    async def run(
+        self,
+        plan: Plan,
+        hold: Hold,
+        entry: Entry,
+        sink: Sink,
+        signed: Signed,
+        alone: Callable[[Plan, Hold], Awaitable[Answer]],
+        replan: Replan,
+    ) -> Answer:
+        """Bring the call's answer into ``sink``, asked with others where some come in time. ``alone`` asks for this
+        call by itself, with the money in hand. Raises what that raises."""
+        member = Member(plan, hold, entry, signed.inputs, asyncio.get_running_loop().create_future())
+        group = self._join(entry.org, signed, member)
+        began = clock.monotonic_ns()
+        try:
+            with entry.waited:
+                part = await asyncio.shield(member.done)
+        except asyncio.CancelledError:
+            if not group.is_sent:
+                group.members.remove(member)
+                group.inputs -= len(member.inputs)
+                group.size -= member.request.body_bytes
+            else:
+                # Its part is billed, whoever waits for it, and if the server stops meanwhile.
+                while not member.done.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.shield(member.done)
+                part = member.done.result()
+                if part.attempt is not None:
+                    entry.attempts.append(part.attempt)
+            raise
+        if part.attempt is not None:
+            entry.attempts.append(part.attempt)
+            entry.timings.append((ATTEMPTED, part.attempt.number, began, clock.monotonic_ns()))
+        if part.body is None or part.attempt is None:
+            if part.attempt is not None and part.attempt.certainty is not Certainty.NOTHING:
+                first, hold = await self._reservations.readmit(plan, entry, plan.first, replan)
+                plan = plan._replace(candidates=(first, *plan.candidates[1:]))
+            return await alone(plan, hold)
+        entry.first_byte_ns = clock.monotonic_ns()
+        await sink.whole(_JSON, part.body)
+        return Answer(
+            content_type=_JSON,
+            is_stream=False,
+            parts=sink.parts,
+            model=part.attempt.response_model,
+            usage=part.attempt.usage,
+            certainty=part.attempt.certainty,
+            finish_reason=part.attempt.finish_reason,
+            is_complete=True,
+        )
+
+    async def ask_as_one(
+        self, group: Group, request: Request, candidate: Candidate, max_output: int | None = None
+    ) -> Asked:
+        """Ask what the members of a group ask together. Whatever comes of it is in what this gives."""
+        first, upstream, model = group.members[0], candidate.upstream, candidate.model.upstream_model
+        vendor = vendor_of(upstream.kind)
+        habits = vendor.find_habits(upstream, model, self._upstreams.learned.of(upstream.id, model))
+        body = vendor.encode_request(request, model, habits=habits, max_output=max_output)
+        wire = vendor.choose_wire(request, habits)
+        path = vendor.find_path(request.operation, wire)
+        assert path is not None, "a plan has only candidates that can be asked"
+        for member in group.members:
+            member.entry.note_wire(wire, ALL_SAID)
+        place = self._health.find_place(upstream)
+        exchange = self._upstreams.post(place, group.org, path, body, f"{first.entry.request_id}:1")
+        asked = group.asked = Asked(vendor.make_reader(request, wire, first.entry.started_at_ms))
+        try:
+            with self._health.busy(place):
+                async with exchange:
+                    asked.status = exchange.status
+                    if asked.status != 200:
+                        refusal = await read_refusal(exchange, vendor)
+                        raise explain_refusal(refusal, asked.status, exchange, vendor, upstream.name)
+                    try:
+                        asked.body = asked.reader.read_answer(await exchange.read_whole())
+                    except (AnswerTooLong, NotAnAnswer) as error:
+                        raise explain_no_answer(candidate, asked.reader, exchange, vendor) from error
+                    asked.certainty = asked.reader.certainty
+            self._health.note_success(place)
+        except NotTaken as error:
+            self._health.note_failure(place, at_once=bool(upstream.endpoints))
+            asked.status, asked.error_code, asked.certainty = 0, error.error.error_code, Certainty.NOTHING
+            return asked
+        except Failure as failure:
+            asked.error_code = failure.error.error_code
+            if is_unbilled(asked.status, candidate) or is_refused(asked.reader, candidate):
+                asked.certainty = Certainty.NOTHING
+        except BrokenOff as error:
+            asked.error_code = error.error.error_code
+        metrics.MERGED_CALLS.inc(len(group.members))
+        return asked
+
+    def _join(self, org: OrgSnapshot, signed: Signed, member: Member) -> Group:
+        name = (org.id, signed.name)
+        group = self._open.get(name)
+        if group is not None and (
+            group.inputs + len(member.inputs) > signed.most
+            or group.size + member.request.body_bytes > signed.most_bytes
+        ):
+            self._send(name)
+            group = None
+        if group is None:
+            group = self._open[name] = Group(org)
+            group.timer = asyncio.get_running_loop().call_later(signed.window_ms / 1000, self._send, name)
+        group.members.append(member)
+        group.inputs += len(member.inputs)
+        group.size += member.request.body_bytes
+        if group.inputs >= signed.most:
+            # Nobody else fits.
+            self._send(name)
+        return group
+
+    def _send(self, name: tuple[str, Hashable]) -> None:
+        group = self._open.pop(name)
+        group.is_sent = True
+        if group.timer is not None:
+            group.timer.cancel()
+        if len(group.members) == 1:
+            group.members[0].done.set_result(Part())
+        elif group.members:
+            task = asyncio.create_task(self._ask(group))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _ask(self, group: Group) -> None:
+        parts = [Part() for _ in group.members]
+        try:
+            parts = await self.ask_once(group)
+        except Exception:  # noqa: BLE001 - those who wait are asked alone
+            _log.exception("calls that went together were not taken apart, by our own fault")
+            if group.asked is not None and group.asked.certainty is not Certainty.NOTHING:
+                parts = [Part(_charge_hold(member, group.asked)) for member in group.members]
+        finally:
+            for member, part in zip(group.members, parts, strict=True):
+                if not member.done.done():
+                    member.done.set_result(part)
+
+
+def _charge_hold(member: Member, asked: Asked) -> Attempt:
+    """A call's part of one that was asked, and of which nobody knows what it cost."""
+    return weigh(
+        *(member.request, member.candidate, member.hold, 1, asked.reader, asked.status),
+        error_code="internal_error",
+        certainty=Certainty.BOUND,
+    )
+
+
+def read_json(body: bytes) -> Any:
+    """An answer that was read as one already. Raises NotTakenApart."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NotTakenApart from error

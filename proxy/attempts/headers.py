@@ -1,0 +1,66 @@
+"""What a caller is told of a call beside its answer."""
+
+from typing import Final
+
+from costhub.lib import clock
+from costhub.lib.money import format_usd
+from proxy.core.rate_limits import describe
+from proxy.edges.entry import Entry
+from proxy.values.request import ALL_SAID
+
+_NOTHING: Final = format_usd(0)
+#: fields whose names are a caller's own words
+_LONGEST_LIST: Final = 1_000
+
+
+def first_headers(entry: Entry) -> dict[str, str]:
+    """What is known before the first byte of an answer."""
+    row, candidate = entry.row, entry.candidate
+    served = entry.served or candidate
+    told = candidate.layout.told if candidate is not None else ()
+    headers = describe(told, entry.hold.used) if told and entry.hold else {}
+    headers["x-request-id"] = entry.request_id
+    headers["x-costhub-cache"] = row["cache_status"]
+    headers["x-costhub-model"] = served.model.name if served is not None else row["request_model"]
+    headers["x-costhub-route"] = row["route_reason"]
+    if entry.confidence:
+        headers["x-costhub-confidence"] = entry.confidence
+    if entry.compression:
+        headers["x-costhub-compression"] = entry.compression
+    headers["x-costhub-overhead-ms"] = _overhead_ms(entry)
+    if entry.unsaid is not ALL_SAID and any(entry.unsaid):
+        headers["x-costhub-dropped"] = _dropped(entry)
+    return headers
+
+
+def final_headers(entry: Entry) -> dict[str, str]:
+    """What is known when the whole answer is there."""
+    headers = first_headers(entry)
+    headers.update(cost_fields(entry))
+    return headers
+
+
+def cost_fields(entry: Entry) -> dict[str, str]:
+    """What the call cost, known at its end."""
+    cost, saved = entry.cost, entry.saved
+    told = format_usd(cost)
+    fields = {
+        "x-costhub-cost": told,
+        "x-costhub-list-cost": format_usd(cost + saved) if saved else told,
+        "x-costhub-savings": format_usd(saved) if saved else _NOTHING,
+    }
+    hold = entry.hold
+    if hold is not None and hold.remaining is not None:
+        fields["x-costhub-budget-remaining"] = format_usd(hold.remaining + hold.amount + entry.gone - cost)
+    return fields
+
+
+def _dropped(entry: Entry) -> str:
+    """What of the request the upstream was not told."""
+    names = ", ".join(dict.fromkeys((*entry.unsaid.fields, *entry.unsaid.hints)))
+    return names.encode("ascii", "replace").decode()[:_LONGEST_LIST]
+
+
+def _overhead_ms(entry: Entry) -> str:
+    micros = (clock.monotonic_ns() - entry.started_ns - entry.waited.total_ns) // 1000
+    return f"{micros // 1000}.{micros % 1000:03d}"

@@ -1,0 +1,88 @@
+"""An upstream's answer, read as it comes."""
+
+from costhub.lib import clock
+from proxy.attempts.failures import Failure, explain_no_answer
+from proxy.core import sse
+from proxy.edges.entry import Entry
+from proxy.errors import BrokenStream, UpstreamError
+from proxy.upstreams.transport import MAX_ANSWER_BYTES, AnswerTooLong, Exchange
+from proxy.values.answer import Sink
+from proxy.values.plan import Candidate
+from proxy.values.vendor import AnswerReader, NotAnAnswer, Vendor
+
+
+async def read_whole(
+    exchange: Exchange, candidate: Candidate, vendor: Vendor, reader: AnswerReader, entry: Entry
+) -> bytes:
+    """An answer that is no stream, in the form in which the caller's side takes it. Raises Failure for what is no
+    answer, and BrokenOff."""
+    try:
+        raw = await exchange.read_whole()
+        entry.first_byte_ns = clock.monotonic_ns()
+        return reader.read_answer(raw)
+    except (AnswerTooLong, NotAnAnswer) as error:
+        raise explain_no_answer(candidate, reader, exchange, vendor) from error
+
+
+async def read_stream(
+    exchange: Exchange,
+    candidate: Candidate,
+    vendor: Vendor,
+    reader: AnswerReader,
+    sink: Sink,
+    entry: Entry,
+    *,
+    wants_usage: bool,
+) -> None:
+    """Push a stream's events into ``sink`` as they come, but for what is said of its usage at the end.
+
+    Raises Failure for what is no answer before anything was handed on, BrokenStream after that, and BrokenOff.
+    """
+    splitter = sse.EventSplitter()
+    is_done, is_first, received = False, True, 0
+    try:
+        while not is_done:
+            part = await exchange.read()
+            if part is None:
+                outgoing, is_done = reader.read_rest(splitter.finish(), wants_usage=wants_usage)
+            else:
+                if received == 0 and not sse.is_stream(part):
+                    part = await _read_as_stream(part, exchange, vendor, reader)
+                received += len(part)
+                if received > MAX_ANSWER_BYTES:
+                    raise sse.EventTooLong
+                outgoing, is_done = reader.read_part(splitter.feed(part), wants_usage=wants_usage)
+            if outgoing:
+                if is_first:
+                    is_first = False
+                    entry.first_byte_ns = clock.monotonic_ns()
+                    await sink.begin()
+                await sink.chunk(outgoing)
+            if reader.refusal is not None:
+                raise NotAnAnswer
+            if part is None:
+                break
+    except (NotAnAnswer, AnswerTooLong, sse.EventTooLong) as error:
+        if sink.has_begun:
+            told = explain_no_answer(candidate, reader, exchange, vendor).error
+            raise BrokenStream(told.message, code=told.error_code) from error
+        raise explain_no_answer(candidate, reader, exchange, vendor) from error
+    if not reader.is_finished and not is_done:
+        too_early = UpstreamError(
+            f"The upstream {candidate.upstream.name} ended its answer too early.", code="upstream_broke_off"
+        )
+        if sink.has_begun:
+            raise BrokenStream(too_early.message, code=too_early.error_code)
+        raise Failure(too_early, is_transient=True)
+
+
+async def _read_as_stream(part: bytes, exchange: Exchange, vendor: Vendor, reader: AnswerReader) -> bytes:
+    """What begins like no stream: a refusal, or the whole answer of a server that does not stream, as a stream.
+
+    Raises NotAnAnswer, AnswerTooLong and BrokenOff.
+    """
+    raw = part + await exchange.read_whole()
+    reader.refusal = vendor.find_refusal(raw)
+    if reader.refusal is not None:
+        raise NotAnAnswer
+    return vendor.as_stream(raw)

@@ -1,0 +1,191 @@
+"""An answer to the caller: a stream event by event as it comes, anything else in one write."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from costhub.lib import failpoints
+from proxy.attempts.headers import cost_fields, final_headers, first_headers
+from proxy.core import sse
+from proxy.edges.entry import Entry
+from proxy.edges.reply import Reply
+from proxy.values.answer import Answer
+from proxy.values.attempt import Usage
+from proxy.values.dialect import Dialect, Translation
+from proxy.values.request import Wire
+
+_STREAM = "text/event-stream"
+#: what tells an event that only reports usage
+_EMPTY = b'"choices":[]'
+
+
+#: however many events a kept stream has
+_LONGEST_REPLAY_SECONDS: Final = 60
+
+
+class Relay:
+    """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came.
+
+    What comes in another form than the caller's is translated on its way out.
+    """
+
+    __slots__ = ("_archive", "_dialect", "_entry", "_kept", "_reply", "_told", "_translation")
+
+    def __init__(
+        self,
+        reply: Reply,
+        dialect: Dialect,
+        entry: Entry,
+        *,
+        keeps: bool = False,
+        archive: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> None:
+        self._reply = reply
+        self._dialect = dialect
+        self._entry = entry
+        self._kept: list[bytes] | None = [] if keeps else None
+        self._translation: Translation | None = None
+        # Before a caller has the last byte, what it is sent is where it may be asked for again.
+        self._archive = archive
+        self._told: list[bytes] = []
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the caller has a byte of it."""
+        return self._reply.has_begun
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """What is kept of the answer so far."""
+        return tuple(self._kept or ())
+
+    async def begin(self) -> None:
+        """Send the head of a stream."""
+        if failpoints.ARMED:
+            failpoints.reach("first_chunk_received")
+        self._begin_translation()
+        await self._reply.begin(200, first_headers(self._entry) | {"content-type": _STREAM})
+
+    async def chunk(self, events: bytes) -> None:
+        """Hand events on as they came."""
+        if self._kept is not None:
+            self._kept.append(events)
+        if self._translation is not None:
+            events = self._translation.events(events)
+            if not events:
+                return
+        if self._archive is not None:
+            self._told.append(events)
+        with self._entry.waited:
+            # A caller who reads slowly is no overhead of ours.
+            await self._reply.chunk(events)
+        if failpoints.ARMED:
+            failpoints.reach("chunk_sent")
+
+    async def end_stream(self, closing: bytes) -> None:
+        """Say our own last words, in the report of usage and behind it, and close the stream."""
+        if self._kept is not None and closing:
+            self._kept.append(closing)
+        if not self._reply.has_begun:
+            self._begin_translation()
+            await self._reply.begin(200, first_headers(self._entry) | {"content-type": _STREAM})
+        last = self._last_words(closing, self._usage())
+        await self._keep(last)
+        await self._reply.end(last)
+        if failpoints.ARMED:
+            failpoints.reach("answer_sent")
+
+    async def whole(self, content_type: str, body: bytes) -> None:
+        """Send an answer that is no stream."""
+        if self._kept is not None:
+            self._kept.append(body)
+        if failpoints.ARMED:
+            failpoints.reach("answer_received")
+        self._begin_translation()
+        if self._translation is not None:
+            body = self._translation.whole(body, self._usage())
+        if self._archive is not None:
+            await self._keep(body)
+        headers = final_headers(self._entry)
+        headers["content-type"] = content_type
+        await self._reply.send(200, headers, body)
+        if failpoints.ARMED:
+            failpoints.reach("answer_sent")
+
+    async def replay(
+        self, answer: Answer, more: Mapping[str, str] = MappingProxyType({}), *, pause_ms: int = 0
+    ) -> None:
+        """Send an answer that is there already, in the form in which it was, with ``more`` headers. A stream is sent in
+        one piece, or event by event with a pause between two of them."""
+        own = {"content-type": answer.content_type, **more}
+        self._begin_translation()
+        body = answer.body
+        if not answer.is_stream:
+            if self._translation is not None:
+                body = self._translation.whole(body, answer.usage)
+            await self._keep(body)
+            await self._reply.send(answer.status, final_headers(self._entry) | own, body)
+            return
+        await self._reply.begin(answer.status, first_headers(self._entry) | own)
+        newest = body.rfind(b"\n\n", 0, -2) + 2
+        # The report of usage, where the caller wanted one, says again what this call cost.
+        is_report = self._entry.wire is not Wire.CHAT or _EMPTY in body[newest:]
+        begins = newest if newest > 1 and is_report else len(body)
+        paced = _split(body[:begins]) if pause_ms else []
+        if paced:
+            await self._pace(paced, min(pause_ms / 1000, _LONGEST_REPLAY_SECONDS / len(paced)))
+            events = b""
+        elif self._translation is None:
+            events = body[:begins]
+        else:
+            events = self._translation.events(body[:begins])
+        last = events + self._last_words(body[begins:], answer.usage)
+        await self._keep(last)
+        await self._reply.end(last)
+
+    async def _pace(self, events: Sequence[bytes], pause: float) -> None:
+        for place, event in enumerate(events):
+            if place:
+                with self._entry.waited:
+                    # Waiting on purpose is no overhead.
+                    await asyncio.sleep(pause)
+            told = event if self._translation is None else self._translation.events(event)
+            if not told:
+                continue
+            if self._archive is not None:
+                self._told.append(told)
+            with self._entry.waited:
+                await self._reply.chunk(told)
+
+    def _usage(self) -> Usage:
+        """Of the attempt whose answer it is: a cascade may come back to an earlier one."""
+        entry = self._entry
+        name = entry.served.model.name if entry.served is not None else entry.attempts[-1].model
+        return next(one.usage for one in reversed(entry.attempts) if one.model == name)
+
+    async def _keep(self, last: bytes) -> None:
+        if self._archive is not None:
+            with self._entry.waited:
+                await self._archive(b"".join([*self._told, last]))
+
+    def _begin_translation(self) -> None:
+        """Who answers, and in which form, is known now."""
+        entry = self._entry
+        if entry.plan is None:
+            return
+        if entry.plan.request.wire is entry.wire and not entry.plan.request.is_compacting:
+            return
+        self._translation = self._dialect.make_translation(entry.plan.request, entry.request_id, entry.started_at_ms)
+        if self._translation is not None:
+            self._reply.render_error_event = self._translation.error_event
+
+    def _last_words(self, closing: bytes, usage: Usage) -> bytes:
+        if self._translation is not None:
+            return self._translation.end(cost_fields(self._entry), usage)
+        return self._dialect.end_stream(cost_fields(self._entry), closing)
+
+
+def _split(body: bytes) -> list[bytes]:
+    splitter = sse.EventSplitter()
+    return [event for event in (*splitter.feed(body), splitter.finish()) if event]

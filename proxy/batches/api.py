@@ -1,0 +1,127 @@
+"""``/v1/files`` and ``/v1/batches``: which path does what."""
+
+import re
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+
+from costhub.lib.objects import Objects
+from proxy.batches import files, store
+from proxy.batches.create import create_batch
+from proxy.batches.database import in_database, store_in_reach
+from proxy.batches.defer import show_deferred
+from proxy.batches.ids import BATCH, find_id
+from proxy.batches.show import show_batch
+from proxy.call import Call
+from proxy.edges.reply import Reply
+from proxy.errors import InvalidRequest, MethodNotAllowed, NotFound
+from proxy.wiring import Edges
+from tenants.snapshots import KeySnapshot
+
+Json = dict[str, Any]
+
+_PATH: Final = re.compile(r"/v1/(files|batches)(?:/([^/]+)(?:/(content|cancel))?)?")
+_DEFERRED: Final = "/v1/costhub/deferred/"
+
+
+def is_mine(path: str) -> bool:
+    """Whether a path is one of these."""
+    return path.startswith(_DEFERRED) or _PATH.fullmatch(path) is not None
+
+
+async def serve(path: str, method: str, query_string: bytes, call: Call, edges: Edges, reply: Reply) -> None:
+    """Answer a request to such a path. Raises ApiError."""
+    if path.startswith(_DEFERRED):
+        if method != "GET":
+            raise MethodNotAllowed("Use GET here.", headers={"allow": "GET"})
+        await show_deferred(call, edges, path.removeprefix(_DEFERRED), reply)
+        return
+    found = _PATH.fullmatch(path)
+    assert found is not None
+    what, name, verb = found.groups()
+    objects = edges.objects
+    if what == "batches" and name is None and method == "POST":
+        await create_batch(call, edges, objects, reply)
+        return
+    key, _ = await edges.auth.admit(call)
+    query = parse_qs(query_string.decode("latin-1"))
+    with store_in_reach():
+        if what == "files" and verb == "content" and method == "GET":
+            await files.send_content(call, key, name, objects, reply)
+            return
+        answer = await _answer(what, name, verb, method, query, call, key, objects)
+    headers = {"content-type": "application/json", "x-request-id": call.id}
+    await reply.send(200, headers, orjson.dumps(answer))
+
+
+async def _answer(
+    what: str,
+    name: str | None,
+    verb: str | None,
+    method: str,
+    query: dict[str, list[str]],
+    call: Call,
+    key: KeySnapshot,
+    objects: Objects,
+) -> Json:
+    match what, name, verb, method:
+        case "files", None, None, "POST":
+            return await files.upload_file(call, key, objects)
+        case "files", None, None, "GET":
+            return await files.list_files(key, query)
+        case "files", str(), None, "GET":
+            return files.show_file(await files.get_file(key, name))
+        case "files", str(), None, "DELETE":
+            return await files.delete_file(key, name, objects)
+        case "batches", None, None, "GET":
+            return await _list_batches(key, query)
+        case "batches", str(), None, "GET":
+            return await _get_batch(key, name)
+        case "batches", str(), "cancel", "POST":
+            return await _cancel_batch(key, name)
+    if (what, verb) in {("files", "cancel"), ("batches", "content")}:
+        raise NotFound(f"There is nothing at /v1/{what}/{str(name)[:100]}/{verb}.", code="unknown_url")
+    allowed = _METHODS[what, name is not None, verb]
+    raise MethodNotAllowed(f"Use {allowed} here.", headers={"allow": allowed.replace(" or ", ", ")})
+
+
+_METHODS: Final = {
+    ("files", False, None): "GET or POST",
+    ("files", True, None): "GET or DELETE",
+    ("files", True, "content"): "GET",
+    ("batches", False, None): "GET or POST",
+    ("batches", True, None): "GET",
+    ("batches", True, "cancel"): "POST",
+}
+
+
+async def _list_batches(key: KeySnapshot, query: dict[str, list[str]]) -> Json:
+    limit, after = files.read_limit(query, 20, 100), files.read_after(query, BATCH)
+    found = await in_database(store.list_batches, key, after=after, limit=limit + 1)
+    return files.show_page([show_batch(batch) for batch in found], limit)
+
+
+async def _get_batch(key: KeySnapshot, name: str) -> Json:
+    batch_id = find_id(BATCH, name)
+    batch = await in_database(store.find_batch, key, batch_id) if batch_id else None
+    if batch is None:
+        raise _no_such_batch(name)
+    return show_batch(batch)
+
+
+async def _cancel_batch(key: KeySnapshot, name: str) -> Json:
+    """Ask for its end: lines that run come to theirs, and are charged; the others never begin."""
+    batch_id = find_id(BATCH, name)
+    batch = await in_database(store.cancel, key, batch_id) if batch_id else None
+    if batch is None:
+        raise _no_such_batch(name)
+    if batch.status not in {store.CANCELLING, store.CANCELLED}:
+        raise InvalidRequest(
+            f"A batch that is {batch.status} cannot be cancelled.", code="batch_not_cancellable", status=409
+        )
+    return show_batch(batch)
+
+
+def _no_such_batch(name: str) -> NotFound:
+    return NotFound(f"No batch found with id '{name[:100]}'.", code="not_found")

@@ -1,0 +1,41 @@
+"""How files and batches are called outside: OpenAI's prefix and a UUIDv7 without its dashes."""
+
+from typing import Final
+from uuid import UUID
+
+FILE: Final = "file-"
+BATCH: Final = "batch_"
+#: of a response that runs in the background, before the digits of the call that has handed it in
+RESPONSE: Final = "resp_"
+_HEX_DIGITS: Final = 32
+
+
+def show_id(prefix: str, uuid: UUID) -> str:
+    """The name of a file or batch."""
+    return prefix + uuid.hex
+
+
+def find_id(prefix: str, text: str) -> UUID | None:
+    """The id that a name spells; None for what is no such name."""
+    digits = text.removeprefix(prefix)
+    if not text.startswith(prefix) or len(digits) != _HEX_DIGITS or not digits.isalnum() or not digits.isascii():
+        return None
+    try:
+        return UUID(digits)
+    except ValueError:
+        return None
+
+
+def object_path(org_id: str | UUID, file_id: UUID) -> str:
+    """Where a file's bytes lie in the store."""
+    return f"{org_id}/{file_id.hex}"
+
+
+def line_id(batch_id: UUID, number: int) -> str:
+    """The name of a line's call in output and error files."""
+    return f"batch_req_{batch_id.hex}_{number}"
+
+
+def name_response(call_id: str) -> str:
+    """The id by which a response is known that a call has handed in."""
+    return f"{RESPONSE}{call_id.replace('-', '')}"

@@ -1,0 +1,171 @@
+"""Pools of calls with deadlines, in PostgreSQL."""
+
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Min
+
+from costhub.lib import clock
+from proxy.batches.model import Batch, BatchLine
+from proxy.batches.store import (
+    CANCELLING,
+    COMPLETED,
+    DONE,
+    IN_PROGRESS,
+    LINE_FAILED,
+    POOLING,
+    RUNNING,
+    WAITING,
+    run_lines,
+    update_batch,
+)
+from proxy.values.request import Controls
+from tenants.access import org_scope
+from tenants.snapshots import KeySnapshot
+
+__all__ = ["CANCELLING", "DONE", "IN_PROGRESS", "POOLING", "WAITING"]
+
+#: a pool that has more is left alone, and the next call makes another
+MOST_LINES = 10_000
+#: in a pool's row, where its calls may cost so much each at most; in what is known of a file's batch, where all of its
+#: lines may
+MAX_COST: Final = "max_cost"
+#: there, where its calls have deadlines: of responses most do not, and run in the background
+HAS_DEADLINES: Final = "has_deadlines"
+#: what calls of a pool have alike
+_ALIKE = (
+    *("org_id", "project_id", "key_id", "end_user", "tags", "session", "endpoint", "model", "upstream_id"),
+    *("is_remote", "status", "spent", "row"),
+)
+
+
+def controls_of(batch: Batch, gone: int = 0) -> Controls:
+    """What a batch's calls asked for in headers. A pool's call keeps to its own ``x-costhub-max-cost`` however often it
+    is asked: what earlier tries cost, ``gone`` nano-USD, is off it. A batch's own bounds its lines together: see
+    ``store.find_room``."""
+    most = batch.row.get(MAX_COST) if batch.is_pool else None
+    return Controls(
+        tags=batch.tags,
+        end_user=batch.end_user,
+        session=batch.session,
+        max_cost=None if most is None else max(0, most - gone),
+    )
+
+
+def join(pool: Batch, line: BatchLine) -> None:
+    """Put a call into a pool of its like, or into ``pool``, which is new then."""
+    with org_scope(pool.org_id):
+        alike = {name: getattr(pool, name) for name in _ALIKE}
+        rows = Batch.objects.select_for_update().filter(is_pool=True, total__lt=MOST_LINES, **alike)
+        found = rows.order_by("pk").first()
+        if found is None:
+            pool.save(force_insert=True)
+            found = pool
+        assert line.deadline_at is not None
+        found.total += 1
+        first = min(found.first_deadline or line.deadline_at, line.deadline_at)
+        last = max(found.expires_at, line.deadline_at)
+        Batch.objects.filter(org_id=found.org_id, pk=found.pk).update(
+            total=found.total, first_deadline=first, expires_at=last
+        )
+        line.batch_id, line.number, line.state = found.pk, found.total, WAITING
+        line.save(force_insert=True)
+
+
+def count_waiting(org_id: str, upstream_id: UUID) -> int:
+    """Calls of pools that wait to be asked online at an upstream."""
+    with org_scope(org_id):
+        pools = Batch.objects.filter(
+            org_id=org_id, is_pool=True, is_remote=False, status=IN_PROGRESS, upstream_id=upstream_id
+        )
+        return BatchLine.objects.filter(batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING]).count()
+
+
+def find(key: KeySnapshot, name: UUID) -> BatchLine | None:
+    """A call that a key has deferred, or another one of its project."""
+    with org_scope(key.org_id):
+        lines = BatchLine.objects.defer("body").filter(org_id=key.org_id, deadline_at__isnull=False)
+        line = lines.filter(custom_id=str(name)).first()
+        if line is None:
+            return None
+        batch = Batch.objects.filter(pk=line.batch_id, project_id=key.project_id).first()
+        return line if batch is not None and key.end_user in {None, batch.end_user} else None
+
+
+def read_asked(line: BatchLine) -> tuple[bytes, str]:
+    """What a call asks, empty where it is out, and of which model."""
+    with org_scope(line.org_id):
+        found = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
+        body = found.values_list("body", flat=True).first()
+        model = Batch.objects.filter(pk=line.batch_id).values_list("model", flat=True).first()
+    return bytes(body or b""), model or ""
+
+
+def cancel(line: BatchLine) -> bool:
+    """Its caller does not want it any more: whoever has it leaves it, and who would ask it next does not. False where
+    it has its answer."""
+    with org_scope(line.org_id):
+        mine = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
+        mine.filter(answer__isnull=True, cancelled_at__isnull=True).update(cancelled_at=clock.now(), again_at=None)
+        line.cancelled_at = mine.values_list("cancelled_at", flat=True).first()
+    return line.cancelled_at is not None
+
+
+def list_cancelled(batch: Batch) -> list[int]:
+    """Calls that are under way and that nobody wants any more."""
+    with org_scope(batch.org_id):
+        rows = BatchLine.objects.filter(batch_id=batch.pk, state=RUNNING, cancelled_at__isnull=False)
+        return list(rows.values_list("number", flat=True))
+
+
+def forget_answer(line: BatchLine) -> None:
+    """Nobody can ask for a response any more that ran in the background."""
+    gone = b'{"response":null,"error":{"code":"deleted","message":"It was deleted."}}'
+    with org_scope(line.org_id):
+        mine = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
+        mine.update(is_background=False, state=LINE_FAILED, answer=gone)
+
+
+def find_first_deadline(batch: Batch) -> None:
+    """Bring the pool's ``first_deadline`` to that of the calls that have no answer."""
+    with org_scope(batch.org_id):
+        open_lines = BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING])
+        batch.first_deadline = open_lines.aggregate(first=Min("deadline_at"))["first"]
+
+
+def go_online(batch: Batch) -> None:
+    """What has no answer is asked line by line from now on."""
+    with org_scope(batch.org_id):
+        BatchLine.objects.filter(batch_id=batch.pk, state=RUNNING).update(state=WAITING)
+        update_batch(batch, is_remote=False, status=IN_PROGRESS)
+
+
+def end(batch: Batch) -> bool:
+    """The pool is over, unless a call has joined it meanwhile."""
+    with transaction.atomic(), org_scope(batch.org_id):
+        locked = Batch.objects.select_for_update().filter(pk=batch.pk, status=IN_PROGRESS).first()
+        if locked is None or BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING]).exists():
+            return False
+        update_batch(batch, status=COMPLETED, completed_at=clock.now())
+    return True
+
+
+def claim(batch: Batch, most: int, most_bytes: int) -> list[BatchLine]:
+    """The calls of a pool whose deadlines are next, and that are due: at most so many, and so many bytes but for one.
+    What they ask is read by itself (``store.read_body``)."""
+    with org_scope(batch.org_id):
+        rows = BatchLine.objects.select_for_update(skip_locked=True).filter(batch_id=batch.pk, state=WAITING)
+        due = rows.exclude(again_at__gt=clock.now()).defer("body").order_by("deadline_at", "number")
+        lines: list[BatchLine] = []
+        for line in due[:most]:
+            most_bytes -= line.length
+            if lines and most_bytes < 0:
+                break
+            if line.tries:
+                # Asked again it is a call of its own.
+                line.request_id = UUID(clock.new_id_of(clock.now_ms()))
+            line.tries += 1
+            lines.append(line)
+        run_lines(batch, lines)
+    return lines

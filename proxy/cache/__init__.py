@@ -1,0 +1,1 @@
+"""Answers that need no upstream, and what they are found by."""

@@ -1,0 +1,153 @@
+"""One upstream call for equal calls that are under way at once, in this worker and in others.
+
+The first of them leads: it asks Valkey for the answer, and where there is none and nobody else asks for it, the
+upstream. Those who come meanwhile follow it. A leader who ends without an answer (its caller left before the upstream
+was asked, or its worker died) hands over to one of its followers; one whose answer may not be given to others lets each
+of them ask for itself. Across workers a flight in Valkey says who leads: its owner renews it, and the leader of every
+other worker looks again until there is an answer, or nobody owns it any more.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Final, NamedTuple
+
+from proxy.cache.entries import Kept
+from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
+
+_RENEWAL_SECONDS: Final = LEASE_MS / 3000
+#: how long the leader of another worker waits before it looks again: first, and at most
+_FIRST_LOOK_SECONDS: Final = 0.01
+_LAST_LOOK_SECONDS: Final = 0.1
+
+
+class Origin(Enum):
+    """Where an answer that was waited for came from."""
+
+    UPSTREAM = "coalesced"
+    VALKEY = "hit-l2"
+    MEANING = "hit-semantic"
+
+
+class Shared(NamedTuple):
+    """An answer that somebody else brought."""
+
+    kept: Kept
+    origin: Origin
+
+
+class Flight:
+    """One call under way. Its leader ends it exactly once."""
+
+    def __init__(self, digest: bytes, leader: str, keep_going: Callable[[], None]) -> None:
+        self.digest = digest
+        self.leader = leader
+        # Whether Valkey says that it is ours.
+        self.is_claimed = False
+        self._keep_going = keep_going
+        # The answer; or whether one of the followers leads from now on, or each asks for itself.
+        self._ended: asyncio.Future[Shared | bool] = asyncio.get_running_loop().create_future()
+
+    def note_awaited(self) -> None:
+        """Somebody waits for it: it goes on, even if its own caller leaves."""
+        self._keep_going()
+
+    async def follow(self) -> Shared | bool:
+        """The leader's answer, or whether one of its followers is to lead now. Who leaves disturbs no other."""
+        self.note_awaited()
+        return await asyncio.shield(self._ended)
+
+    def end(self, shared: Shared | None, *, hands_over: bool) -> None:
+        """Tell the followers."""
+        if not self._ended.done():
+            self._ended.set_result(hands_over if shared is None else shared)
+
+
+class Flights:
+    """The calls under way in this process."""
+
+    def __init__(self, store: ValkeyCache) -> None:
+        self._store = store
+        self._open: dict[bytes, Flight] = {}
+        self._renewals: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin to renew."""
+        self._renewals = asyncio.create_task(self._renew())
+
+    async def close(self) -> None:
+        """Stop renewing: others take over."""
+        if self._renewals is not None:
+            self._renewals.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._renewals
+
+    async def join(
+        self, digest: bytes, asker: str, keep_going: Callable[[], None], is_usable: Callable[[Kept], bool]
+    ) -> Flight | Shared | None:
+        """Join the calls for one answer: gives the flight that this call leads now, which it must ``land``; or a usable
+        answer, from Valkey or from who led; or None where this call is to ask for itself alone."""
+        while True:
+            flight = self._open.get(digest)
+            if flight is None:
+                return await self._lead(digest, asker, keep_going, is_usable)
+            ended = await flight.follow()
+            if isinstance(ended, Shared):
+                return ended if is_usable(ended.kept) else None
+            if not ended:
+                return None
+
+    def land(self, flight: Flight, kept: Kept | None, seconds: int, *, hands_over: bool = False) -> None:
+        """The flight is over: its answer is kept, in Valkey too, and given to who waits."""
+        self._forget(flight)
+        if flight.is_claimed or kept is not None:
+            self._store.land(flight.digest, flight.leader, kept, seconds, hands_over=hands_over)
+        flight.end(Shared(kept, Origin.UPSTREAM) if kept is not None else None, hands_over=hands_over)
+
+    def give(self, flight: Flight, kept: Kept) -> None:
+        """The flight is over before the upstream was asked: there is an answer, which is kept elsewhere. Who waits in
+        this process gets it; other workers look for it themselves."""
+        self._forget(flight)
+        if flight.is_claimed:
+            self._store.land(flight.digest, flight.leader, None, 0)
+        flight.end(Shared(kept, Origin.MEANING), hands_over=False)
+
+    async def _lead(
+        self, digest: bytes, asker: str, keep_going: Callable[[], None], is_usable: Callable[[Kept], bool]
+    ) -> Flight | Shared:
+        flight = self._open[digest] = Flight(digest, asker, keep_going)
+        pause, has_waited = _FIRST_LOOK_SECONDS, False
+        try:
+            while True:
+                found = await self._store.look_up(digest, asker)
+                if found.kept is not None and is_usable(found.kept):
+                    # Who had to wait for another worker's call was not served from what was kept.
+                    shared = Shared(found.kept, Origin.UPSTREAM if has_waited else Origin.VALKEY)
+                    self._forget(flight)
+                    flight.end(shared, hands_over=False)
+                    return shared
+                if found.standing is not Standing.THEIRS:
+                    flight.is_claimed = found.standing is Standing.OURS
+                    return flight
+                has_waited = True
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
+        except BaseException:
+            self._forget(flight)
+            flight.end(None, hands_over=True)
+            raise
+
+    def _forget(self, flight: Flight) -> None:
+        if self._open.get(flight.digest) is flight:
+            del self._open[flight.digest]
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEWAL_SECONDS)
+            for flight in list(self._open.values()):
+                # Not one that has landed meanwhile: nobody would end it.
+                if flight.is_claimed and self._open.get(flight.digest) is flight:
+                    found = await self._store.look_up(flight.digest, flight.leader)
+                    if found.is_awaited:
+                        flight.note_awaited()

@@ -1,0 +1,134 @@
+"""The second level: answers in Valkey, for every worker, and who is asking an upstream for one at the moment.
+
+Whatever fails here is a miss: a call whose answer cannot be looked up is made, and one that cannot be kept is not kept.
+It has a connection of its own, because an answer of a megabyte must not stand before another call's reserve, and may
+have a server of its own, which may evict what it likes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from costhub.lib import keyspace, metrics
+from proxy.cache.entries import Kept, pack, unpack
+from proxy.edges.valkey import Answer, Script, Valkey, ValkeyUnavailable
+
+_log = logging.getLogger(__name__)
+
+LOOK_UP: Final = Script("look_up")
+LAND: Final = Script("land")
+#: a flight whose owner says nothing for so long is over, and says something three times in it
+LEASE_MS: Final = 1_500
+#: who waited for an answer that is not kept is told so for as long
+_TOLD_MS: Final = 500
+
+
+class Standing(IntEnum):
+    """What a look-up found; the script says what follows each."""
+
+    FOUND = 1
+    OURS = 2
+    THEIRS = 3
+    ALONE = 4
+
+
+class LookedUp(NamedTuple):
+    """What a look-up says: the answer, if there is one, and whether other workers wait for this one's."""
+
+    standing: Standing
+    kept: Kept | None = None
+    is_awaited: bool = False
+
+
+_ALONE: Final = LookedUp(Standing.ALONE)
+
+
+class ValkeyCache:
+    """Kept answers, and flights."""
+
+    def __init__(self, valkey: Valkey) -> None:
+        self._valkey = valkey
+
+    async def open(self) -> None:
+        """Connect, or begin to try."""
+        await self._valkey.open()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._valkey.close()
+
+    async def look_up(self, digest: bytes, asker: str) -> LookedUp:
+        """The answer to a call; where there is none, ``asker`` owns its flight from now on unless somebody does. Says
+        ALONE where that cannot be known."""
+        keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
+        answer = await _try(self._run(LOOK_UP, keys, [asker, LEASE_MS]))
+        if answer is None:
+            return _ALONE
+        standing = Standing(answer[0])
+        if standing is Standing.FOUND:
+            kept = unpack(answer[1])
+            return LookedUp(standing, kept) if kept is not None else _ALONE
+        return LookedUp(standing, is_awaited=standing is Standing.OURS and answer[1] == 1)
+
+    def land(self, digest: bytes, asker: str, kept: Kept | None, seconds: int, *, hands_over: bool = False) -> None:
+        """The flight of ``asker`` is over; its answer is kept, where there is one. Where there is none, others who wait
+        ask for themselves, or one of them takes over. Not awaited."""
+        keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
+        packed = b"" if kept is None else pack(kept)
+        answer = self._run(LAND, keys, [asker, packed, seconds * 1000, 0 if hands_over else _TOLD_MS])
+        if answer is not None:
+            answer.add_done_callback(_note_failure)
+
+    async def find(self, digests: Sequence[bytes]) -> list[Kept | None]:
+        """The answers of several digests, None for those that are not there."""
+        answers = []
+        for digest in digests:
+            try:
+                answers.append(self._valkey.send(b"GET", keyspace.cached_key(digest)))
+            except ValkeyUnavailable:
+                return [None] * len(digests)
+        found = [await _try(answer) for answer in answers]
+        return [unpack(raw) if raw is not None else None for raw in found]
+
+    def keep(self, digest: bytes, kept: Kept, seconds: int) -> None:
+        """Keep an answer that nobody waits for. Not awaited."""
+        try:
+            answer = self._valkey.send(b"SET", keyspace.cached_key(digest), pack(kept), b"EX", seconds)
+        except ValkeyUnavailable:
+            return
+        answer.add_done_callback(_note_failure)
+
+    def forget(self, digest: bytes) -> None:
+        """Give an answer up. Not awaited."""
+        try:
+            self._valkey.send(b"DEL", keyspace.cached_key(digest)).add_done_callback(_note_failure)
+        except ValkeyUnavailable:
+            return
+
+    def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> Answer | None:
+        try:
+            return self._valkey.run(script, keys, arguments)
+        except ValkeyUnavailable:
+            metrics.CACHE_FAILURES.labels("valkey").inc()
+            return None
+
+
+async def _try(answer: Awaitable[Any] | None) -> Any:
+    if answer is None:
+        return None
+    try:
+        return await answer
+    except (ValkeyUnavailable, hiredis.ReplyError) as error:
+        metrics.CACHE_FAILURES.labels("valkey").inc()
+        if isinstance(error, hiredis.ReplyError):
+            _log.warning("Valkey refused a look-up of the cache", extra={"reply": str(error)})
+        return None
+
+
+def _note_failure(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled() and done.exception() is not None:
+        metrics.CACHE_FAILURES.labels("valkey").inc()

@@ -1,0 +1,288 @@
+"""One call's visit to the cache: it may find an answer before money is set aside, and leaves its own behind.
+
+Nothing here fails a call. What cannot be looked up is a miss, and what cannot be kept is not kept.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Final
+
+from costhub.lib import clock, metrics
+from proxy.cache.coalesce import Flight, Flights, Origin, Shared
+from proxy.cache.entries import MAX_ENTRY_BYTES, Kept, is_usable, show_tags
+from proxy.cache.inputs import InputsVisit, digest_inputs
+from proxy.cache.key import CacheKey, is_cacheable, make_key
+from proxy.cache.process import ProcessCache
+from proxy.cache.semantic import LookUp, Semantic
+from proxy.cache.valkey_cache import ValkeyCache
+from proxy.cache.values import Found
+from proxy.call import Call
+from proxy.core.merging import find_inputs
+from proxy.edges.entry import Entry
+from proxy.errors import ApiError, UpstreamError
+from proxy.upstreams.fitting import wire_of
+from proxy.values.answer import Answer, Sink
+from proxy.values.attempt import Certainty
+from proxy.values.plan import Plan
+from proxy.values.request import Operation, Request, Wire
+from tenants.choices import CacheMode
+from tenants.snapshots import CachePolicySnapshot
+
+#: what a trace calls it
+LOOKED_UP: Final = "cache look-up"
+_WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
+#: reasons to end that make an answer nobody else's, as they stand in its bytes
+_CUT_SHORT: Final = (b'"length"', b'"content_filter"')
+
+
+class Visit:
+    """A block around a call. ``found`` is the answer that is to be given, if there is one."""
+
+    rest: Request | None = None
+    __slots__ = (
+        "_cache",
+        "_call",
+        "_entry",
+        "_flight",
+        "_key",
+        "_looked",
+        "_plan",
+        "_policy",
+        "_scope",
+        "answer",
+        "found",
+    )
+
+    def __init__(
+        self, cache: "Cache", key: CacheKey, policy: CachePolicySnapshot, plan: Plan, entry: Entry, call: Call
+    ) -> None:
+        self._cache = cache
+        self._key = key
+        self._scope = key.scope.hex()
+        self._policy = policy
+        self._plan = plan
+        self._entry = entry
+        self._call = call
+        self._flight: Flight | None = None
+        self._looked: LookUp | None = None
+        self.answer: Answer | None = None
+        self.found: Found | None = None
+
+    def sink(self, relay: Sink) -> Sink:
+        """Where the upstream's answer goes."""
+        return relay
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the upstream's answer is to be kept."""
+        return not self._plan.controls.cache.no_store
+
+    async def __aenter__(self) -> "Visit":
+        entry = self._entry
+        if self._plan.controls.cache.no_cache:
+            return self
+        began = clock.monotonic_ns()
+        try:
+            status = await self._find() or "miss"
+        except BaseException:
+            # A block that was not entered is not left either: whoever waits for this call's answer takes over.
+            if self._flight is not None:
+                self._cache.flights.land(self._flight, None, 0, hands_over=True)
+            raise
+        ended = clock.monotonic_ns()
+        if self.found is not None and self.found.status == Origin.UPSTREAM.value:
+            # Another call's upstream was waited for, which is no time of ours.
+            entry.waited.total_ns += ended - began
+        entry.timings.append((LOOKED_UP, 1, began, ended))
+        entry.row["cache_status"] = status
+        metrics.CACHE_LOOKUPS.labels(status).inc()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        kept = None if error is not None else self._read_answer()
+        seconds = self._policy.ttl_seconds
+        if kept is not None:
+            self._cache.process.keep(self._key.exact, kept, seconds)
+        if self._looked is not None and self._cache.semantic is not None and (kept or self._looked.hit) is not None:
+            self._cache.semantic.learn(
+                *(self._entry.org.id, self._entry.request_id, self._key, self._looked, kept, self._policy),
+                is_shadow=self._is_semantic_shadow,
+            )
+        if self.found is not None and self._flight is not None:
+            # Like questions have been answered: who asks the very same thing gets that answer too.
+            self._cache.flights.give(self._flight, self.found.kept)
+        elif self._flight is not None:
+            # A refusal of ours is about this caller; the next one may be taken.
+            hands_over = isinstance(error, asyncio.CancelledError) or (
+                isinstance(error, ApiError) and not isinstance(error, UpstreamError)
+            )
+            self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over)
+        elif kept is not None:
+            self._cache.valkey.keep(self._key.exact, kept, seconds)
+
+    async def _find(self) -> str:
+        """Look everywhere. Gives what the ledger says of it; empty where there is nothing."""
+        if self._policy.mode == CacheMode.ON.value:
+            self.found = await self._look_up()
+            status = self.found.status if self.found else ""
+        else:
+            would = await self._peek()
+            status = f"shadow-{would}" if would else ""
+        return status or await self._look_up_alike()
+
+    async def _look_up(self) -> Found | None:
+        kept = self._cache.process.find(self._key.exact)
+        if kept is not None and self._is_usable(kept):
+            return Found(kept, "hit-l1")
+        joined = await self._cache.flights.join(
+            self._key.exact, self._entry.request_id, self._call.keep_going, self._is_usable
+        )
+        if isinstance(joined, Shared):
+            if joined.origin is Origin.VALKEY:
+                self._promote(joined.kept)
+            return Found(joined.kept, joined.origin.value)
+        self._flight = joined
+        return None
+
+    @property
+    def _is_semantic_shadow(self) -> bool:
+        """What is found by meaning is only written down: one of both modes says so."""
+        return {self._policy.semantic, self._policy.mode} != {CacheMode.ON.value}
+
+    async def _look_up_alike(self) -> str:
+        """Look for an answer to a like question. Gives what the ledger says of it; empty where there is none."""
+        semantic, policy = self._cache.semantic, self._policy
+        if semantic is None or policy.semantic == CacheMode.OFF.value or self._plan.controls.cache.exact_only:
+            return ""
+        self._looked = await semantic.look_up(self._entry.org.id, self._key, policy.errors_per_mille, self._is_usable)
+        if self._looked is None or self._looked.hit is None:
+            return ""
+        if self._is_semantic_shadow:
+            return "shadow-hit-semantic"
+        if self._looked.is_recheck:
+            return "recheck"
+        self.found = Found(
+            self._looked.hit, "hit-semantic", f"{self._looked.similarity:.4f}", cost=semantic.lookup_cost
+        )
+        return self.found.status
+
+    async def _peek(self) -> str:
+        """Where an answer would have been found; empty where nowhere."""
+        kept = self._cache.process.find(self._key.exact)
+        if kept is not None and self._is_usable(kept):
+            return "hit-l1"
+        (kept,) = await self._cache.valkey.find([self._key.exact])
+        return "hit-l2" if kept is not None and self._is_usable(kept) else ""
+
+    def _promote(self, kept: Kept) -> None:
+        left = self._policy.ttl_seconds - (clock.now_ms() - kept.stored_ms) / 1000
+        if left > 0:
+            self._cache.process.keep(self._key.exact, kept, min(left, self._policy.ttl_seconds))
+
+    def _is_usable(self, kept: Kept) -> bool:
+        if kept.scope != self._scope or kept.model != self._plan.request.model:
+            return False  # whatever put it here, it was not written for calls like this one
+        most = self._policy.ttl_seconds
+        if (asked := self._plan.controls.cache.max_age_seconds) is not None:
+            most = min(most, asked)
+        return is_usable(kept, self._entry.org.cache_purges, clock.now_ms(), most * 1000)
+
+    def _read_answer(self) -> Kept | None:
+        """The upstream's answer, if it is whole and may be given to others."""
+        answer, request = self.answer, self._plan.request
+        if answer is None or not self.keeps or not answer.parts:
+            return None
+        last = self._entry.attempts[-1]
+        if last.model != self._plan.first.model.name:
+            return None  # another model stood in: the key is not about its answers
+        body = answer.body
+        if len(body) > MAX_ENTRY_BYTES or answer.certainty not in {Certainty.EXACT, Certainty.COUNTED}:
+            return None
+        if request.operation is not Operation.EMBEDDING:
+            if not answer.is_complete or answer.finish_reason not in _WHOLE:
+                return None
+            if request.choices > 1 and any(reason in body for reason in _CUT_SHORT):
+                return None
+        return Kept(
+            id=self._entry.request_id,
+            stored_ms=clock.now_ms(),
+            model=request.model,
+            scope=self._scope,
+            tags=show_tags(self._plan.controls.tags),
+            content_type=answer.content_type,
+            response_model=answer.model,
+            finish_reason=answer.finish_reason,
+            service_tier=last.service_tier,
+            usage=answer.usage,
+            certainty=answer.certainty.value,
+            body=body,
+        )
+
+
+class _NoVisit:
+    """The block of a call that has nothing to do with the cache."""
+
+    __slots__ = ("answer",)
+    keeps = False
+    found: Found | None = None
+    rest: Request | None = None
+    answer: Answer | None
+
+    def sink(self, relay: Sink) -> Sink:
+        """Where the upstream's answer goes."""
+        return relay
+
+    async def __aenter__(self) -> "_NoVisit":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+
+class Cache:
+    """The levels of the cache, as a process has them open."""
+
+    def __init__(self, valkey: ValkeyCache, process_bytes: int, semantic: Semantic | None = None) -> None:
+        self.valkey = valkey
+        self.semantic = semantic
+        self.process = ProcessCache(process_bytes)
+        self.flights = Flights(valkey)
+
+    async def open(self) -> None:
+        """Connect. Returns also when Valkey is away: every call is a miss until it is back."""
+        await self.valkey.open()
+        await self.flights.open()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self.semantic is not None:
+            await self.semantic.close()
+        await self.flights.close()
+        await self.valkey.close()
+
+    def visit(self, plan: Plan, entry: Entry, call: Call) -> "Visit | InputsVisit | _NoVisit":
+        """The block of one call, which does nothing where its organisation has no policy for it, or where the caller
+        does not want an answer that somebody else may get."""
+        if not entry.org.cache_policies:
+            return _NoVisit()
+        policy = entry.org.find_cache_policy(plan.request.model)
+        control = plan.controls.cache
+        # A response in its own form has its id in it, by which it may be asked for again.
+        if plan.request.wire is Wire.RESPONSES and wire_of(plan) is Wire.RESPONSES:
+            return _NoVisit()
+        if policy is None or policy.mode == CacheMode.OFF.value:
+            return _NoVisit()
+        if (control.no_cache and control.no_store) or not is_cacheable(plan.request, policy):
+            return _NoVisit()
+        if plan.request.operation is Operation.EMBEDDING and policy.mode == CacheMode.ON.value:
+            inputs = find_inputs(plan.request)
+            digests = digest_inputs(inputs, plan, entry, policy) if inputs else None
+            if inputs is None or digests is None:
+                return _NoVisit()
+            return InputsVisit(self.process, self.valkey, policy, plan, entry, inputs, digests)
+        key = make_key(plan, entry.key, policy)
+        return _NoVisit() if key is None else Visit(self, key, policy, plan, entry, call)

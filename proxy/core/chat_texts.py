@@ -1,0 +1,81 @@
+"""Runs of chunks of a streamed chat that each add a text and nothing else, found without reading each as an object.
+Pure.
+
+A server writes all of these alike: what differs is one JSON string. So where one of them has been read, a run of others
+is its beginning and its end around so many strings, which are cut out as they are.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+import orjson
+
+from proxy.core.chat_stream import read_text
+
+#: a chunk on one line whose delta is a text
+_ONE: Final = re.compile(rb'^data: \{[^\n]*?"delta": ?\{"content": ?("(?:[^"\\\n]|\\.)*")\}[^\n]*\n\n', re.MULTILINE)
+#: so many pieces of a stream are looked through for such a chunk, and so many bytes of each: what the expression takes
+#: grows with the square of a line that is nearly one
+_TRIES: Final = 8
+_LOOKED_THROUGH: Final = 4096
+
+
+class Run(NamedTuple):
+    """Of some events those ``before`` a run, the ``first`` of it, of the others their texts and how the server wrote
+    them, and what stands ``after``."""
+
+    before: bytes
+    first: bytes
+    texts: list[str]
+    raws: list[bytes]
+    after: bytes
+
+
+class TextRuns:
+    """Finds them in one stream."""
+
+    __slots__ = ("_begin", "_between", "_end", "_tries")
+
+    def __init__(self) -> None:
+        self._begin = self._between = self._end = b""
+        self._tries = _TRIES
+
+    def find(self, events: bytes) -> Run | None:
+        """The run in these whole events; None where they have none, or it is broken by something else."""
+        if not self._begin and not self._learn(events):
+            return None
+        begins, ends = events.find(self._begin), events.rfind(self._end)
+        if begins < 0 or ends < begins or (begins and events[begins - 2 : begins] != b"\n\n"):
+            return None
+        raws = events[begins + len(self._begin) : ends].split(self._between)
+        joined = b",".join(raws)
+        try:
+            texts = orjson.loads(b"[%b]" % joined)
+        except orjson.JSONDecodeError:
+            return None
+        # One string each: a quote within would have ended it, and been followed by something else.
+        if len(texts) != len(raws) or set(map(type, texts)) != {str} or b"\n" in joined:
+            return None
+        if not all(texts):
+            raws, texts = [raw for raw, text in zip(raws, texts, strict=True) if text], [text for text in texts if text]
+        if not raws:
+            return None
+        first = self._begin + raws[0] + self._end
+        return Run(events[:begins], first, texts[1:], raws[1:], events[ends + len(self._end) :])
+
+    def _learn(self, events: bytes) -> bool:
+        if not self._tries:
+            return False
+        self._tries -= 1
+        found = _ONE.search(events, 0, _LOOKED_THROUGH)
+        if found is None:
+            return False
+        begin, end = events[found.start() : found.start(1)], events[found.end(1) : found.end()]
+        try:
+            chunk = orjson.loads(b'%b"x"%b' % (begin[6:], end))
+        except orjson.JSONDecodeError:
+            return False
+        if type(chunk) is not dict or read_text(chunk) != "x":
+            return False
+        self._begin, self._between, self._end = begin, end + begin, end
+        return True

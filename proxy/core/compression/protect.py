@@ -1,0 +1,202 @@
+"""What compression must leave as it is, found by its form.
+
+*Blocks* are read by machines or by their layout: code, JSON, XML, CSV, tables. No method touches a byte of them.
+*Words* are what an answer hangs on: numbers with their units, dates, identifiers, addresses, quotations, negations,
+names. Methods that drop words keep each of these.
+"""
+
+import json
+import re
+from typing import Final, NamedTuple
+
+from proxy.core.words import STOP_WORDS
+
+
+class Span(NamedTuple):
+    """A part of a text, by its characters."""
+
+    start: int
+    end: int
+
+
+_FENCE: Final = re.compile(r"^(?P<fence>```+|~~~+).*?(?:^(?P=fence)[`~]*\s*$|\Z)", re.MULTILINE | re.DOTALL)
+_TAG: Final = re.compile(r"<(?P<tag>[A-Za-z][\w:.-]{0,60})(?:\s[^<>]{0,500})?(?P<empty>/)?>")
+_INLINE: Final = re.compile(r"`[^`\n]+`")
+_INDENTS: Final = ("    ", "\t")
+_INDENTED: Final = re.compile(r"(?:^(?: {4,}|\t)[^\n]*\n?)+", re.MULTILINE)
+#: lines that no prose has: statements, assignments, braces at the end, calls, prompts of a shell, diffs, log lines
+_CODE_LINE: Final = re.compile(
+    r"^\s*(?:(?:def|class|import|from|return|if|elif|else|for|while|try|except|with|function|const|let|var|public|"
+    r"private|static|void|int|fn|func|package|use|struct|enum|#include|SELECT|INSERT|UPDATE|DELETE|CREATE)\b.*"
+    r"[:;{}()=,]\s*$|[\w.\[\]\"']+\s*(?:[-+*/|&]?=|:=)\s*\S.*|.*[;{}]\s*$|[})\]]+[;,]?\s*$|\$ \S.*|>>> .*|[-+]{3} \S.*|@@ .*"
+    r"|[\w.]+\([^)]*\)\s*$|//.*|/\*.*|\*/.*|#!.*)$"
+)
+_TABLE_LINE: Final = re.compile(r"^\s*(?:\|.*\||[^\n]*\t[^\n]*|[-+|=: ]{5,})\s*$")
+_CSV_LINE: Final = re.compile(r"^(?:[^,;\n]{0,60}[,;]){2,}[^,;\n]{0,60}$")
+#: lines in a row that make a block of code or of a table
+_LINES_OF_A_BLOCK: Final = 2
+
+_WORDS: Final = re.compile(
+    r"`[^`\n]+`"
+    r"|https?://[^\s)>\]]+|\bwww\.\S+|(?<![\w.+-])[\w.+-]{1,80}@[\w-]+(?:\.[\w-]+)+"
+    r"|\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b|\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b"
+    r"|(?:[$€£¥#]\s?)?[-+±]?\d[\d.,:/_x×-]*\d(?:\s?%|\s?(?:[A-Za-zµ°Ω]{1,12}\b)(?:/[a-z]+)?)?|(?:[$€£¥#]\s?)?[-+±]?\d"
+    r"(?:\s?%|\s?[A-Za-zµ°Ω]{1,12}\b)?"
+    r"|\b(?:[Nn]ot|[Nn]o|[Nn]ever|[Nn]one|[Nn]or|[Nn]either|[Ww]ithout|[Cc]annot|[Nn]obody|[Nn]othing|[Uu]nless"
+    r"|[Ee]xcept|[Oo]nly|[Hh]ardly|[Bb]arely|[Aa]void|NOT|NO|NEVER|ONLY|MUST)\b|\b\w+n['’]t\b"
+    r"|\b(?:\w+_\w+|[a-z]+[A-Z]\w*|\w+\.\w+\([^)]*\)|\w+\(\))"
+    r"|[\"“«][^\"“”«»\n]{1,300}[\"”»]"
+)
+_NAME: Final = re.compile(
+    r"\b[^\W\d_a-z][\w’'.-]*(?:\s+(?:(?:of|the|de|von|van|la|al|bin|du)\s+)?[^\W\d_a-z][\w’'.-]*)*"
+)
+
+
+def find_blocks(text: str) -> list[Span]:
+    """Code, JSON, XML, CSV and tables, in order, without overlaps."""
+    stripped = text.strip()
+    if _is_json(stripped):
+        return [Span(0, len(text))]
+    # Whether there can be any is seen in a fraction of the time in which a pattern finds none.
+    spans: list[Span] = []
+    if "```" in text or "~~~" in text:
+        spans += [Span(*match.span()) for match in _FENCE.finditer(text)]
+    spans += _find_markup(text)
+    spans += [Span(*match.span()) for match in _INLINE.finditer(text)]
+    if text.startswith(_INDENTS) or any(f"\n{indent}" in text for indent in _INDENTS):
+        spans += [Span(*match.span()) for match in _INDENTED.finditer(text) if match[0].strip()]
+    spans += _find_json(text)
+    spans += _find_lines(text)
+    return merge(spans)
+
+
+def find_words(text: str, *, names: bool = True) -> list[Span]:
+    """Blocks, and the words that an answer hangs on, in order, without overlaps."""
+    spans = find_blocks(text)
+    spans += [Span(*match.span()) for match in _WORDS.finditer(text)]
+    if names:
+        spans += [_name(match) for match in _NAME.finditer(text)]
+    return merge(spans)
+
+
+def _name(match: re.Match[str]) -> Span:
+    """The name without a word of grammar before it, which has its capital from the sentence's start."""
+    first, _, _ = match[0].partition(" ")
+    return Span(match.start() + (len(first) if first.casefold() in STOP_WORDS else 0), match.end())
+
+
+def merge(spans: list[Span]) -> list[Span]:
+    """Spans in order, those that overlap as one."""
+    merged: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.start < merged[-1].end:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end))
+        elif span.start < span.end:
+            merged.append(span)
+    return merged
+
+
+def split(text: str, blocks: list[Span]) -> list[tuple[str, bool]]:
+    """The text in pieces: each with whether it is one of the blocks. Joined they are the text."""
+    pieces, place = [], 0
+    for block in blocks:
+        if place < block.start:
+            pieces.append((text[place : block.start], False))
+        pieces.append((text[block.start : block.end], True))
+        place = block.end
+    if place < len(text):
+        pieces.append((text[place:], False))
+    return pieces
+
+
+def survives(original: str, shorter: str, spans: list[Span]) -> bool:
+    """Whether every span's text stands in the shorter text, in the same order, byte for byte."""
+    place = 0
+    for span in spans:
+        part = original[span.start : span.end]
+        found = shorter.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
+
+
+def _is_json(text: str) -> bool:
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _find_markup(text: str) -> list[Span]:
+    """Elements of XML and HTML, from the opening tag to the closing one of the same name."""
+    spans: list[Span] = []
+    # Not closed once, not closed later: each name is looked for to the text's end only once.
+    unclosed: set[str] = set()
+    place = 0
+    for match in _TAG.finditer(text):
+        if match.start() < place or match["tag"] in unclosed:
+            continue
+        if match["empty"]:
+            spans.append(Span(*match.span()))
+            continue
+        close = text.find(f"</{match['tag']}", match.end())
+        end = text.find(">", close) if close >= 0 else -1
+        if end < 0:
+            unclosed.add(match["tag"])
+            continue
+        place = end + 1
+        spans.append(Span(match.start(), place))
+    return spans
+
+
+def _find_json(text: str) -> list[Span]:
+    """Objects and lists that stand in a text: from an opening bracket to the end of what can be read as JSON."""
+    spans: list[Span] = []
+    decoder = json.JSONDecoder()
+    place = 0
+    # A text of broken JSON must not be read to its end from each of its brackets.
+    left = 4 * len(text) + _FREE_READING
+    while left > 0 and (match := _JSON_START.search(text, place)) is not None:
+        try:
+            _, end = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError) as error:
+            left -= _FREE_READING + (error.pos - match.start() if isinstance(error, json.JSONDecodeError) else 0)
+            # What looked like JSON and is none, up to the line's end, is left alone too.
+            end = text.find("\n", match.start())
+            end = len(text) if end < 0 else end
+        spans.append(Span(match.start(), end))
+        place = end
+    return spans
+
+
+_JSON_START: Final = re.compile(r"[\[{]\s*[\"{\[\d]")
+#: what one more try costs, in characters
+_FREE_READING: Final = 200
+
+
+def _find_lines(text: str) -> list[Span]:
+    """Runs of lines that are code, a table or CSV."""
+    spans: list[Span] = []
+    start, lines, place = 0, 0, 0
+    for line in text.splitlines(keepends=True):
+        bare = line.rstrip("\n")
+        if len(bare) <= _LONGEST_LINE and (
+            _CODE_LINE.match(bare) or _TABLE_LINE.match(bare) or (_CSV_LINE.match(bare) and not bare.endswith("."))
+        ):
+            start, lines = (start, lines + 1) if lines else (place, 1)
+        elif bare.strip() or not lines:
+            if lines >= _LINES_OF_A_BLOCK:
+                spans.append(Span(start, place))
+            lines = 0
+        place += len(line)
+    if lines >= _LINES_OF_A_BLOCK:
+        spans.append(Span(start, place))
+    return spans
+
+
+#: longer lines are prose or data of another kind; the patterns are not tried on them
+_LONGEST_LINE: Final = 400

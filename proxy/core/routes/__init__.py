@@ -1,0 +1,1 @@
+"""Which model answers a call: each kind of route a small module of pure functions."""

@@ -1,0 +1,69 @@
+"""Routes that ask what was distilled first, and its teacher where that is not sure: made, changed and taken away."""
+
+import math
+from typing import Any, Final, NamedTuple
+
+from costhub.lib.errors import InvalidField
+from tenants.access import Actor
+from tenants.actions.routes import create_route, delete_route, update_route
+from tenants.choices import Mode, RouteKind
+from tenants.models import LanguageModel, Route
+
+#: conversations that the teacher answers all the same, which say how often the two agree
+HOLDOUT_PERCENT: Final = 5
+
+
+class Trust(NamedTuple):
+    """How a route asks: whether it does, how sure an answer must be, and how much of the calls is the teacher's
+    alone."""
+
+    threshold: float
+    holdout_percent: int = HOLDOUT_PERCENT
+    mode: Mode = Mode.ON
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As a cascade has them."""
+        confidence = min(99, max(1, math.ceil(self.threshold * 100)))
+        return {"mode": self.mode, "confidence_percent": confidence, "holdout_percent": self.holdout_percent}
+
+
+def name_route(given: str, before: str, teacher: str) -> str:
+    """What a route is called: as somebody has said, now or earlier, or by its teacher."""
+    return given or before or f"{teacher}-distilled"
+
+
+def put_route(actor: Actor, name: str, *, model: str, teacher: str, trust: Trust) -> None:
+    """Have calls of ``name`` asked of a model that is a student of this teacher, and then of the teacher. Raises
+    InvalidField where the route does something else, or it cannot be."""
+    policy = {"targets": [{"model": model}, {"model": teacher}], "baseline": teacher, **trust.settings}
+    there = Route.objects.filter(org=actor.org, name=name).first()
+    if there is None:
+        create_route(actor=actor, name=name, kind=RouteKind.CASCADE, **policy)
+    elif find_first(actor, there, teacher) is None:
+        raise InvalidField("This route does something else: give another name.", field="route")
+    else:
+        update_route(actor=actor, route=there, kind=RouteKind.CASCADE, **policy)
+
+
+def find_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) -> Route | None:
+    """The route of this name, as long as it asks this student before this teacher, and nobody has put something else
+    there."""
+    there = Route.objects.filter(org=actor.org, name=name).first() if name else None
+    first = find_first(actor, there, teacher) if there is not None else None
+    return there if first is not None and first.upstream_model == upstream_model else None
+
+
+def drop_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) -> None:
+    """The route goes, and with it the name that calls had for it; one that does something else stays."""
+    there = find_route(actor, name, upstream_model=upstream_model, teacher=teacher)
+    if there is not None:
+        delete_route(actor=actor, route=there)
+
+
+def find_first(actor: Actor, route: Route, teacher: str) -> LanguageModel | None:
+    """The student that a cascade asks before this teacher; None for any other route."""
+    names = [target.get("model") for target in route.policy.get("targets", [])]
+    if route.kind != RouteKind.CASCADE.value or names[1:] != [teacher]:
+        return None
+    return LanguageModel.objects.filter(org=actor.org, name=names[0], student_of=teacher).first()

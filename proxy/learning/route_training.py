@@ -1,0 +1,306 @@
+"""Trains routes from what their calls left behind, and takes back what has stopped being true.
+
+Where both models answered, a label is a gain: by how much the strong one was better. Where one did, which feedback
+called right or wrong, the other's answer is not known: the label is the doubly robust estimate of the gain (Robins,
+Rotnitzky and Zhao 1994), with each model's mean as the outcome's model and the share of calls that were sent there as
+the propensity, whose inverse is capped. That is why routes explore, and why the shares are kept.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from proxy.core.routes.answer_features import LOGPROB_FEATURES
+from proxy.core.routes.cascade import Confidence
+from proxy.core.routes.packing import LearnedCascade, LearnedRouter, pack_cascade, pack_router
+from proxy.core.routes.router import Router, solve_threshold
+from proxy.core.routes.text_features import PLACES, places_of_task
+from proxy.learning.cascade_training import Answers, calibrate_all, calibrate_tasks, score_all, train_and_rate
+from proxy.learning.route_proof import Proof, prove
+from proxy.learning.router_training import NothingToLearn, Prompts, mean_by_task, predict_all, train_router
+from proxy.routing.model import LearnedRoute, RouteLabel
+from proxy.values.routing import Arm
+from tenants.access import Actor
+from tenants.actions.routes import use_learned
+from tenants.choices import RouteKind
+from tenants.models import Route
+
+Array = NDArray[np.float64]
+
+#: fewer labels teach nothing
+FEWEST_LABELS: Final = 100
+#: it is trained again when there are so many more
+MORE_LABELS: Final = 50
+#: the newest so many are learned from
+MOST_LABELS: Final = 20_000
+#: the share of the strong model's quality that is kept, where nobody says what answers are worth
+QUALITY_FLOOR: Final = 0.95
+#: one label counts no more than so many
+MOST_WEIGHT: Final = 33.0
+#: what was learned has drifted when the newest labels are so many standard errors off what it says of them
+DRIFT_ERRORS: Final = 4.0
+#: in the report of labels that taught nothing: why
+REFUSED: Final = "refused"
+_FOLDS: Final = 5
+
+
+class Trained(NamedTuple):
+    """What was learned, and what people are told of it."""
+
+    kind: str
+    packed: bytes
+    labels: int
+    report: dict[str, Any]
+
+
+def train_route(actor: Actor, route: Route) -> Trained | None:
+    """Train a route from its newest labels, and have it decide by that. None where there is nothing new, or nothing to
+    be learned; what it has learned before stays then."""
+    rows = list_labels(route)
+    tried = LearnedRoute.objects.filter(org_id=actor.org.pk, route_id=route.pk).order_by("-made_at")
+    last = tried.first()
+    if len(rows) < FEWEST_LABELS or (last is not None and len(rows) < last.labels + MORE_LABELS):
+        return None
+    before = tried.exclude(report__has_key=REFUSED).first()
+    try:
+        trained = train_on(RouteKind(route.kind), rows)
+    except NothingToLearn as error:
+        # Kept, so that people see why nothing was learned, and it is not tried again before there are more labels.
+        _keep(actor, route, Trained(route.kind, b"", len(rows), {"labels": len(rows), REFUSED: str(error)}))
+        return None
+    learned = _keep(actor, route, trained)
+    # A route that was taken back by a person or by its drift is not put in force again by itself.
+    if before is None or route.learned == str(before.pk):
+        use_learned(actor=actor, route=route, learned=str(learned.pk))
+    return trained
+
+
+def _keep(actor: Actor, route: Route, trained: Trained) -> LearnedRoute:
+    return LearnedRoute.objects.create(
+        id=uuid.uuid4(),
+        org_id=actor.org.pk,
+        route_id=route.pk,
+        kind=trained.kind,
+        labels=trained.labels,
+        packed=trained.packed,
+        report=trained.report,
+    )
+
+
+def list_labels(route: Route) -> list[RouteLabel]:
+    """The route's newest labels of which something is known, oldest first."""
+    known = RouteLabel.objects.filter(org_id=route.org_id, route_id=route.pk).exclude(
+        features__contains={"arm": Arm.HELD_OUT.value}
+    )
+    known = known.exclude(right=None) if route.kind == RouteKind.CASCADE else known.exclude(right=None, gain=None)
+    return list(reversed(known.order_by("-at", "-id")[:MOST_LABELS]))
+
+
+def train_on(kind: RouteKind, rows: Sequence[RouteLabel]) -> Trained:
+    """Learn from labels. Raises NothingToLearn, saying why."""
+    return _train_cascade(rows) if kind is RouteKind.CASCADE else _train_router(rows)
+
+
+def estimate_gains(rows: Sequence[RouteLabel]) -> Array:
+    """The gain of each label; see the module. Raises NothingToLearn where only one of the models has any."""
+    one_armed = [row for row in rows if row.gain is None]
+    means = {}
+    for is_strong in (False, True):
+        rights = [float(bool(row.right)) for row in one_armed if row.is_strong is is_strong]
+        if one_armed and not rights:
+            which = "strong" if is_strong else "weak"
+            raise NothingToLearn(f"No answer of the {which} model has a label: nothing can be compared with it.")
+        means[is_strong] = sum(rights) / len(rights) if rights else 0.0
+    return np.array([row.gain if row.gain is not None else _estimate(row, means) for row in rows])
+
+
+def has_drifted(packed: LearnedRouter, rows: Sequence[RouteLabel]) -> bool:
+    """Whether the newest labels are far from what was learned: their mean gain and the expected one differ by more than
+    chance would explain."""
+    if len(rows) < FEWEST_LABELS:
+        return False
+    gains = estimate_gains(rows)
+    errors = gains - predict_all(packed.router, read_prompts(rows), float(gains.mean()))
+    spread = float(errors.std()) / len(errors) ** 0.5
+    return bool(abs(float(errors.mean())) > DRIFT_ERRORS * max(spread, 1e-9))
+
+
+def has_cascade_drifted(packed: LearnedCascade, rows: Sequence[RouteLabel]) -> bool:
+    """Whether the newest labelled answers of a rung are right much more, or less, often than their confidences say."""
+    usable = [row for row in rows if "answer" in row.features and not row.is_strong and row.right is not None]
+    for model, confidence in packed.confidences.items():
+        own = [row for row in usable if row.model == model]
+        if len(own) < FEWEST_LABELS:
+            continue
+        answers = _read_answers(own, has_logprobs=confidence.has_logprobs)
+        sure = calibrate_all(confidence, score_all(confidence, answers), [row.task for row in own])
+        errors = np.array([float(bool(row.right)) for row in own]) - sure
+        spread = float(errors.std()) / len(own) ** 0.5
+        if abs(float(errors.mean())) > DRIFT_ERRORS * max(spread, 1e-9):
+            return True
+    return False
+
+
+def read_prompts(rows: Sequence[RouteLabel]) -> Prompts:
+    """Labels' prompts as they are fitted."""
+    tasks = [row.task for row in rows]
+    has_tasks = len(set(tasks)) > 1
+    form = np.array([row.features["prompt"]["form"] for row in rows], np.float64)
+    return Prompts(
+        tasks, form, _words([row.features["prompt"] for row in rows], tasks if has_tasks else None), _none(rows)
+    )
+
+
+def _estimate(row: RouteLabel, means: dict[bool, float]) -> float:
+    weight = min(1 / max(row.share, 1e-6), MOST_WEIGHT)
+    surprise = weight * (float(bool(row.right)) - means[row.is_strong])
+    return means[True] - means[False] + (surprise if row.is_strong else -surprise)
+
+
+def _train_router(rows: Sequence[RouteLabel]) -> Trained:
+    gains, prompts = estimate_gains(rows), read_prompts(rows)
+    router = train_router(prompts, gains)
+    # The threshold is solved on predictions of prompts that were not fitted.
+    held = np.empty(len(rows))
+    folds = np.random.default_rng(0).permutation(len(rows)) % _FOLDS
+    for fold in range(_FOLDS):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        fitted = train_router(prompts.take(inside), gains[inside])
+        held[outside] = predict_all(fitted, prompts.take(outside), float(gains[inside].mean()))
+    by_task = mean_by_task(prompts.tasks, gains)
+    controls = {"length": prompts.form[:, 0], "task mean": np.array([by_task[task] for task in prompts.tasks])}
+    proof = prove(held, gains, controls if len(by_task) > 1 else {"length": controls["length"]})
+    if proof is not None and not proof.is_better_than_chance:
+        raise NothingToLearn(
+            f"Of {len(rows)} labels nothing was learned that tells better than chance which calls need the strong model:"
+            f" the area under its curve is {proof.area:.3f}, with 95 % above {proof.low:.3f}, and chance has 0.5."
+        )
+    threshold = solve_threshold(held, gains, QUALITY_FLOOR) if gains.sum() > 0 else float("inf")
+    threshold = float(np.clip(threshold, -10.0, 10.0))
+    report = {
+        "labels": len(rows),
+        "mean_gain": round(float(gains.mean()), 4),
+        "gain_by_task": {task: round(gain, 4) for task, gain in router.task_gains.items()},
+        "threshold": round(threshold, 4),
+        "sent_to_the_strong": round(float((held >= threshold).mean()), 4),
+        "correlation": round(_correlate(held, gains), 4),
+    }
+    if proof is not None:
+        report |= {"area": round(proof.area, 4), "area_at_least": round(proof.low, 4), "curves": proof.curves}
+    return Trained("router", pack_router(LearnedRouter(router, threshold)), len(rows), report)
+
+
+def _train_cascade(rows: Sequence[RouteLabel]) -> Trained:
+    confidences: dict[str, Confidence] = {}
+    models: dict[str, Any] = {}
+    curves: dict[str, list[float]] = {}
+    usable = [row for row in rows if "answer" in row.features and not row.is_strong]
+    for model in sorted({row.model for row in usable}):
+        own = [row for row in usable if row.model == model]
+        right, answers = np.array([bool(row.right) for row in own]), _read_answers(own)
+        try:
+            confidence, proof = _train_rung(answers, right, [row.task for row in own])
+        except NothingToLearn as error:
+            models[model] = {"labels": len(own), "learned": False, "why": str(error)}
+            continue
+        confidences[model] = confidence
+        sure = calibrate_all(confidence, score_all(confidence, answers), [row.task for row in own])
+        models[model] = {
+            "labels": len(own),
+            "learned": True,
+            "right": round(float(right.mean()), 4),
+            "mean_confidence": round(float(sure.mean()), 4),
+            "of_tasks": {task: round(shift, 4) for task, shift in confidence.of_tasks.items()},
+            "area": round(proof.area, 4),
+            "area_at_least": round(proof.low, 4),
+        }
+        curves = curves or proof.curves
+    if not confidences:
+        why = " ".join(f"{model}: {one['why']}" for model, one in models.items())
+        raise NothingToLearn(why or "No answer of a rung has a label: nothing can be learned from them.")
+    strong = [bool(row.right) for row in rows if row.is_strong]
+    strong_right = sum(strong) / len(strong) if len(strong) >= FEWEST_LABELS else 0.95
+    expects = _train_strong(rows)
+    packed = pack_cascade(LearnedCascade(confidences, strong_right, expects))
+    report = {
+        "labels": len(rows),
+        "models": models,
+        "strong_right": round(strong_right, 4),
+        "strong_by_prompt": expects is not None,
+        "curves": curves,
+    }
+    return Trained("cascade", packed, len(rows), report)
+
+
+def _train_strong(rows: Sequence[RouteLabel]) -> Router | None:
+    """What is expected of the strong model's answer to a prompt; None where too few are labelled, or where that would
+    be further off than their mean is."""
+    own = [row for row in rows if row.is_strong and row.right is not None and "prompt" in row.features]
+    if len(own) < FEWEST_LABELS:
+        return None
+    right, prompts = np.array([float(bool(row.right)) for row in own]), read_prompts(own)
+    folds = np.random.default_rng(0).permutation(len(own)) % _FOLDS
+    off_by, off_mean = 0.0, 0.0
+    try:
+        for fold in range(_FOLDS):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            mean = float(right[inside].mean())
+            expected = predict_all(train_router(prompts.take(inside), right[inside]), prompts.take(outside), mean)
+            off_by += float(((right[outside] - expected) ** 2).sum())
+            off_mean += float(((right[outside] - mean) ** 2).sum())
+        return train_router(prompts, right) if off_by < off_mean else None
+    except NothingToLearn:
+        return None
+
+
+def _train_rung(answers: Answers, right: NDArray[np.bool_], tasks: Sequence[str]) -> tuple[Confidence, Proof]:
+    """How sure one model's answers are, if that is told better than by chance. Raises NothingToLearn."""
+    confidence, scores = train_and_rate(answers, right)
+    # The least sure go up first; the next rung is better by every answer that was wrong.
+    proof = prove(-scores, (~right).astype(np.float64), {"length": answers.form[:, 0]})
+    if proof is None or not proof.is_better_than_chance:
+        low = f"{proof.low:.3f}" if proof is not None else "nothing"
+        raise NothingToLearn(
+            f"Of {len(right)} labels nothing was learned that tells right answers from wrong ones better than chance:"
+            f" the area under its curve is with 95 % above {low}, and chance has 0.5."
+        )
+    return calibrate_tasks(confidence, scores, right, tasks), proof
+
+
+def _read_answers(rows: Sequence[RouteLabel], *, has_logprobs: bool | None = None) -> Answers:
+    """Answers as they are fitted, with the tokens' probabilities where some have them, or as it is said."""
+    answers = [row.features["answer"] for row in rows]
+    form = np.array([answer["form"] for answer in answers], np.float64)
+    known = [answer["logprobs"] for answer in answers if answer["logprobs"] is not None]
+    is_wanted = bool(known) if has_logprobs is None else has_logprobs
+    if is_wanted:
+        mean = list(np.mean(known, axis=0)) if known else [0.0] * LOGPROB_FEATURES
+        form = np.hstack([form, np.array([answer["logprobs"] or mean for answer in answers])])
+    return Answers(form, _words(answers, None), _none(rows), is_wanted)
+
+
+def _words(described: Sequence[dict[str, Any]], tasks: Sequence[str] | None) -> csr_matrix:
+    indices: list[int] = []
+    values: list[float] = []
+    ends = [0]
+    for place, one in enumerate(described):
+        indices += one["places"]
+        values += one["weights"]
+        if tasks is not None:
+            indices += places_of_task(one["places"], tasks[place])
+            values += one["weights"]
+        ends.append(len(indices))
+    return csr_matrix((values, indices, ends), shape=(len(described), PLACES))
+
+
+def _none(rows: Sequence[RouteLabel]) -> Array:
+    """No vectors: making one takes longer than a route may think."""
+    return np.zeros((len(rows), 0))
+
+
+def _correlate(one: Array, other: Array) -> float:
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else 0.0

@@ -1,0 +1,171 @@
+"""The jobs of learning: every one may run twice, or on two workers at once, and die anywhere.
+
+What they stand on takes seconds to import (telephone numbers, scipy): who has nothing to do imports none of it.
+"""
+
+import logging
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
+
+from costhub.lib import clock
+from proxy.cache.embedder import load_model
+from proxy.learning import capture, consent
+from proxy.learning.choices import JobState, Stage, VersionState
+from proxy.learning.models import DatasetVersion, PaidReplay, ProviderTuning, Student, TeacherRun, TunedModel
+from proxy.learning.work import Work, list_orgs_with
+from tenants.access import org_scope
+from tenants.models import LanguageModel
+
+_log = logging.getLogger(__name__)
+
+#: one run of the job stores for so long while there is something to store
+_STORE_FOR_SECONDS: Final = 20
+#: the runs of teachers that are under way share so much of a turn of their job
+_ASK_FOR_SECONDS: Final = 60
+#: and comparisons of tuned models theirs: an answer takes seconds
+_COMPARE_FOR_SECONDS: Final = 30.0
+_UNTRUSTED: Final = (Stage.ROLLED_BACK.value, Stage.WITHDRAWN.value)
+_UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
+
+
+@shared_task
+def store_captured() -> int:
+    """Store captured calls until there are none."""
+    ends, stored = clock.ends_in(_STORE_FOR_SECONDS), 0
+    while clock.monotonic_ns() < ends:
+        batch = capture.store_captured()
+        stored += batch
+        if batch == 0:
+            break
+    return stored
+
+
+@shared_task
+def forget_uncovered() -> int:
+    """Erase what no consent covers any more, and what was learned from it."""
+    erased = sum(sum(consent.forget_uncovered(org_id)) for org_id in list_orgs_with(Work.KEPT))
+    trained = list_orgs_with(Work.TRAINED)
+    if trained:
+        from proxy.learning.unlearning import unlearn  # noqa: PLC0415
+
+        erased += sum(unlearn(org_id) for org_id in trained)
+    return erased
+
+
+@shared_task
+def build_versions() -> int:
+    """Make the versions of datasets that wait. Gives their number."""
+    waiting = _find(Work.VERSION, DatasetVersion.objects.filter(state=VersionState.WAITING.value))
+    if waiting:
+        from proxy.learning.datasets import build_version, embed_with  # noqa: PLC0415
+
+        embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
+        for org_id, version_id in waiting:
+            build_version(org_id, version_id, embed)
+    return len(waiting)
+
+
+@shared_task
+def continue_teacher_runs() -> int:
+    """Ask the next prompts of every run that is under way. Gives the number of runs that have more to do."""
+    under_way = _find(Work.TEACHER_RUN, TeacherRun.objects.filter(state__in=_UNDER_WAY))
+    if not under_way:
+        return 0
+    from proxy.learning.teacher import continue_run  # noqa: PLC0415
+
+    # One that is slow leaves the others their turn.
+    seconds = max(1.0, _ASK_FOR_SECONDS / len(under_way))
+    return sum(continue_run(org_id, run_id, seconds=seconds) for org_id, run_id in under_way)
+
+
+@shared_task
+def continue_paid_replays() -> int:
+    """Ask the next calls of every paid replay that is under way. Gives the number of those that have more to do."""
+    under_way = _find(Work.PAID_REPLAY, PaidReplay.objects.filter(state__in=_UNDER_WAY))
+    if not under_way:
+        return 0
+    from proxy.learning.replays import continue_replay  # noqa: PLC0415
+
+    seconds = max(1.0, _ASK_FOR_SECONDS / len(under_way))
+    return sum(continue_replay(org_id, replay_id, seconds=seconds) for org_id, replay_id in under_way)
+
+
+@shared_task
+def compare_students() -> int:
+    """Have students answer their teachers' newer calls on paper, and move them by what comes of it. Gives the number of
+    calls."""
+    students = _find(Work.STUDENT, Student.objects.exclude(stage__in=_UNTRUSTED))
+    if not students:
+        return 0
+    from proxy.learning.datasets import embed_with  # noqa: PLC0415
+    from proxy.learning.encoders.served import Encoders  # noqa: PLC0415
+    from proxy.learning.students import compare_with_calls  # noqa: PLC0415
+
+    embed, encoders = embed_with(partial(load_model, settings.CACHE_EMBEDDER)), Encoders()
+    return sum(compare_with_calls(org_id, student_id, embed, encoders) for org_id, student_id in students)
+
+
+@shared_task
+def compare_tuned() -> int:
+    """Have tuned models that are served answer their teachers' newer calls on paper, and move them by what comes of
+    it. Gives the number of calls."""
+    if not settings.TUNED_URL:
+        return 0
+    active = LanguageModel.objects.filter(org=OuterRef("org"), name=OuterRef("model"), is_active=True)
+    # Those that nobody can call would only keep others' processes away.
+    served = TunedModel.objects.exclude(stage__in=_UNTRUSTED).filter(Exists(active))
+    tuned = _find(Work.TUNED, served)
+    if not tuned:
+        return 0
+    from proxy.learning.asking import gate_to  # noqa: PLC0415
+    from proxy.learning.lora.trials import compare_with_calls  # noqa: PLC0415
+
+    gate, seconds = gate_to(settings.TUNED_URL), _COMPARE_FOR_SECONDS / len(tuned)
+    return sum(compare_with_calls(org_id, tuned_id, gate, seconds) for org_id, tuned_id in tuned)
+
+
+@shared_task
+def settle_training() -> int:
+    """Charge what workers used that died with a job that was cancelled, and have runs cost what the ledger says."""
+    from proxy.learning.leases import settle_cancelled  # noqa: PLC0415
+    from proxy.learning.settling import settle_runs  # noqa: PLC0415
+
+    charged = sum(settle_cancelled(org_id) for org_id in list_orgs_with(Work.TRAINING))
+    return charged + sum(settle_runs(org_id) for org_id in list_orgs_with(Work.PAID_RUN))
+
+
+@shared_task
+def continue_tunings() -> int:
+    """Make the next step of every training that a provider has, or is to have. Gives the number that have more to
+    do."""
+    under_way = _find(Work.PROVIDER_TUNING, ProviderTuning.objects.filter(state__in=_UNDER_WAY))
+    if not under_way:
+        return 0
+    from costhub.lib.net import gate_from_settings  # noqa: PLC0415
+    from proxy.learning.provider_tuning import continue_tuning  # noqa: PLC0415
+
+    gate, unfinished = gate_from_settings(), 0
+    for org_id, tuning_id in under_way:
+        try:
+            unfinished += continue_tuning(org_id, tuning_id, gate)
+        except Exception:  # noqa: BLE001 - whatever a provider says, the next organisation has done nothing wrong
+            _log.warning("tuning_failed", extra={"tuning": str(tuning_id)}, exc_info=True)
+    return unfinished
+
+
+def _find(
+    work: Work,
+    rows: "QuerySet[DatasetVersion] | QuerySet[PaidReplay] | QuerySet[ProviderTuning] | QuerySet[Student] | QuerySet[TeacherRun] | QuerySet[TunedModel]",
+) -> list[tuple[UUID, UUID]]:
+    """(organisation, row) of these rows in every organisation that has some, the oldest first."""
+    found: list[tuple[UUID, UUID]] = []
+    for org_id in list_orgs_with(work):
+        with org_scope(org_id):
+            mine = rows.filter(org_id=org_id).order_by("created_at", "id")
+            found += [(org_id, pk) for pk in mine.values_list("pk", flat=True)]
+    return found

@@ -1,0 +1,121 @@
+"""How a call is planned, and planned anew where money, its key, its organisation or its inputs have changed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from proxy.cache.marks import mark_prompt
+from proxy.core.bounds import Counter, exact_bound, loose_bound
+from proxy.core.plan import make_plan
+from proxy.core.sound import measure, measure_quickly
+from proxy.edges.counting import INLINE_BYTES, NotLoaded
+from proxy.edges.entry import Entry
+from proxy.edges.reserve import Replan
+from proxy.routing.compressor import Score
+from proxy.upstreams.fitting import fit
+from proxy.values.plan import Plan
+from proxy.values.request import LISTENING, Controls, Request
+from proxy.values.routing import NO_SCORES
+from proxy.wiring import Edges
+from tenants.choices import RungKind
+from tenants.snapshots import OrgSnapshot
+
+
+async def prepare(
+    request: Request, controls: Controls, edges: Edges, org: OrgSnapshot, score: Score | None = None
+) -> Request:
+    """The request as it is planned: shortened and marked for the provider's cache where a policy says so, and with how
+    long its files of sound may play, which is read beside the loop where they are long. Without a ``score`` no model is
+    asked how surprising its words are."""
+    if org.compression:
+        request = await edges.compressor.apply(request, controls, org, score)
+    if org.cache_policies:
+        request = mark_prompt(request, org)
+    if request.form is None or request.operation not in LISTENING:
+        return request
+    return await edges.counting.run(
+        request.form.file_bytes, partial(measure, request), partial(measure_quickly, request), whose=org.id
+    )
+
+
+class Planner:
+    """Plans one call. ``request`` is what is asked for, shortened where a policy says so; ``renew`` brings the entry's
+    key and organisation to at least a version; ``held_for`` names the model for which the call's money is held already,
+    if it is: then that one is asked first, whatever a route would choose by now. ``puts_off``: it is asked now, and
+    upstreams that do not answer at the moment are asked last."""
+
+    def __init__(
+        self,
+        edges: Edges,
+        entry: Entry,
+        *,
+        request: Request,
+        controls: Controls,
+        renew: Callable[[int], Awaitable[None]],
+        held_for: str = "",
+        puts_off: bool = True,
+    ) -> None:
+        self.request = request
+        self._edges = edges
+        self._entry = entry
+        self._controls = controls
+        #: brings key and organisation to at least a version; raises ApiError
+        self.renew = renew
+        self._held_for = held_for
+        self._puts_off = puts_off and not held_for
+        self._scores = edges.learned.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
+
+    @property
+    def replan(self) -> Replan:
+        """``decide`` and ``renew``, for those who find that the plan does not hold any more."""
+        # Made when it is asked for: kept, it would be a circle, and all that a call holds would wait for the collector.
+        return Replan(self.decide, self.renew)
+
+    async def decide(self, spent: Mapping[str, int]) -> Plan:
+        """The plan, given what is known of spend in nano-USD by counter. Raises ApiError."""
+        plan = await self._plan_for(self.request, spent)
+        if not plan.rungs or RungKind.COMPRESS not in plan.rungs:
+            return plan
+        shorter = await self._edges.compressor.by_ladder(self.request, self._controls, self._entry.org)
+        return plan if shorter is self.request else await self._plan_for(shorter, spent)
+
+    async def _plan_for(self, asked: Request, spent: Mapping[str, int]) -> Plan:
+        counting = self._edges.counting
+        make = self._make_held if self._held_for else self._make
+        while True:
+            try:
+                if asked.body_bytes <= INLINE_BYTES:
+                    made = make(asked, spent, counting.count)
+                else:
+                    exactly, loosely = (
+                        partial(make, asked, spent, exact_bound),
+                        partial(make, asked, spent, loose_bound),
+                    )
+                    made = await counting.run(asked.body_bytes, exactly, loosely, whose=self._entry.org.id)
+                break
+            except NotLoaded as missing:
+                await counting.load(missing.vocabulary)
+        if self._puts_off:
+            made = self._edges.health.choose(made)
+        return fit(made, self._edges.upstreams.learned)
+
+    def _make(self, asked: Request, spent: Mapping[str, int], count: Counter) -> Plan:
+        entry = self._entry
+        return make_plan(
+            asked,
+            self._controls,
+            entry.key,
+            entry.org,
+            entry.started_at_ms,
+            spent,
+            count,
+            call_id=entry.request_id,
+            scores=self._scores,
+        )
+
+    def _make_held(self, asked: Request, spent: Mapping[str, int], count: Counter) -> Plan:
+        made = self._make(asked, spent, count)
+        if made.first.model.name == self._held_for:
+            return made
+        made = self._make(asked._replace(model=self._held_for), spent, count)
+        # It may not take what was asked of another one.
+        return made._replace(candidates=(made.first._replace(is_capped=True), *made.candidates[1:]))

@@ -1,0 +1,85 @@
+"""The demo's second organisation: whole, quick, marked, and gone by one click."""
+
+import time
+from datetime import timedelta
+
+from django.db import connection
+
+from billing.demo.seed import NAME, seed_history
+from billing.invoices.actions.dunning import settle_standing
+from billing.invoices.models import Invoice, InvoiceLine
+from billing.models import Alert, Anomaly, Forecast
+from billing.spend.selectors import find_spend
+from costhub.lib import clock
+from proxy.models import LedgerEntry
+from tenants.access import Actor, org_scope
+from tenants.choices import Role
+from tenants.models import AuditEntry, Budget, Organization
+from tests.billing.ledger import record_call
+from tests.console.client import Visit, text_of
+from tests.world import World, close_scopes
+
+
+def test_it_is_seeded_shown_as_a_demo_and_removed_with_every_row(world: World) -> None:
+    started = time.process_time()
+    org = seed_history(owner=world.ada)
+    assert org is not None
+    assert time.process_time() - started < 10
+    assert seed_history(owner=world.ada) is None
+    with org_scope(org.pk):
+        assert Forecast.objects.filter(org=org, expected__isnull=False).exists()
+        assert Anomaly.objects.filter(org=org, scope="organization").count() == 1
+        assert set(Alert.objects.filter(org=org, ended_at=None).values_list("kind", flat=True)) >= {"anomaly"}
+    record_call(world.acme, clock.now(), cost=5)
+    ada = Visit(world.ada)
+    page = ada.get(f"/o/{org.slug}/?range=30d")
+    assert "Demo data. Nothing here was ever called or billed." in text_of(page)
+    assert "Support assistant" in text_of(ada.get(f"/o/{org.slug}/projects"))
+    assert "Demo data" not in text_of(ada.get("/o/acme/"))
+    with org_scope(org.pk):
+        now = clock.now()
+        spend = find_spend(Actor(org, Role.OWNER, "x"), start=now.replace(year=now.year - 1), end=now)
+        rows = LedgerEntry.objects.filter(org_id=org.pk)
+        assert spend.total.requests == rows.count() > 10_000
+        issued = [
+            (row.kind, row.state, row.number.startswith("DEMO-"))
+            for row in Invoice.objects.filter(org=org).order_by("issued_at")
+        ]
+        assert issued == [
+            ("invoice", "paid", True),
+            ("credit_note", "issued", True),
+            ("invoice", "issued", True),
+        ]
+        note, last = (Invoice.objects.get(org=org, kind=kind, state="issued") for kind in ("credit_note", "invoice"))
+        assert (note.total_cents, last.usage_nanos > 10**9) == (1_190, True)
+        org.refresh_from_db()
+        assert settle_standing(Actor(org, Role.OWNER, "x"), now + timedelta(days=90)) == "none"
+        assert not org.is_suspended
+    assert last.number in text_of(ada.get(f"/o/{org.slug}/invoices"))
+    # Somebody who may not, the wrong name, another organisation.
+    assert Visit(world.ben).post(f"/o/{org.slug}/settings/remove-demo").status_code == 404
+    ada.post("/o/acme/settings/remove-demo")
+    assert "Only demo data" in text_of(ada.get("/o/acme/settings"))
+    gone = ada.post(f"/o/{org.slug}/settings/remove-demo")
+    assert (gone.status_code, gone.headers["Location"]) == (302, "/")
+    assert ada.get(f"/o/{org.slug}/").status_code == 404
+    close_scopes()
+    with org_scope(org.pk, world.acme.org.pk):
+        for model in (LedgerEntry, Budget, AuditEntry, Invoice, InvoiceLine):
+            assert not model.objects.filter(org_id=org.pk).exists(), model
+        assert not Organization.objects.filter(name=NAME).exists()
+        assert LedgerEntry.objects.filter(org_id=world.acme.org.pk).count() == 1
+
+
+def test_the_function_removes_nothing_but_an_open_demo(world: World) -> None:
+    org = world.mallcorp.org
+    with connection.cursor() as cursor:
+        for is_demo in (False, True):
+            with org_scope(org.pk):
+                Organization.objects.filter(pk=org.pk).update(is_demo=is_demo)
+            close_scopes()
+            cursor.execute("SELECT costhub_remove_demo(%s)", [org.pk])
+            assert cursor.fetchone() == (False,)
+        with org_scope(world.acme.org.pk):
+            cursor.execute("SELECT costhub_remove_demo(%s)", [world.acme.org.pk])
+            assert cursor.fetchone() == (False,)

@@ -1,0 +1,190 @@
+"""Unpaid invoices: what comes when, and back at once."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from billing.invoices.actions.dunning import remind, settle_standing
+from billing.invoices.actions.mails import mail_invoice
+from billing.invoices.actions.notes import make_note, mark_paid, mark_uncollectible, void_invoice
+from billing.invoices.choices import DunningStage
+from billing.invoices.core.dunning import gravest, stage_of
+from billing.invoices.models import BillingAccount, Invoice
+from proxy.core.plan import check_running
+from proxy.errors import OrganizationSuspended
+from tenants.access import org_scope
+from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer
+from tests.billing.ledger import NOW, record_call
+from tests.mail import MailSink
+from tests.world import Tenant, World
+
+
+def issue(tenant: Tenant) -> Invoice:
+    make_customer(tenant, since=OCTOBER, fee="49.00")
+    record_call(tenant, OCTOBER, cost=1_000_000_000)
+    (invoice,) = close(tenant, NOVEMBER + DAY * 3)
+    return invoice
+
+
+@pytest.mark.parametrize(
+    ("days", "stage"),
+    [(-1, "none"), (0, "none"), (1, "reminded"), (6, "reminded"), (7, "warned"), (14, "read_only"), (21, "suspended")],
+)
+def test_what_an_invoice_comes_to(days: int, stage: str) -> None:
+    assert stage_of(NOW, NOW + timedelta(days=days)) == stage
+
+
+def test_the_gravest_counts() -> None:
+    assert gravest([]) is DunningStage.NONE
+    assert gravest([DunningStage.WARNED, DunningStage.READ_ONLY, DunningStage.NONE]) is DunningStage.READ_ONLY
+
+
+def test_from_due_to_suspended_and_back_with_the_payment(world: World) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+
+    def standing(days: int) -> tuple[str, bool, bool]:
+        assert invoice.due_at
+        with org_scope(acme.org.pk):
+            stage = settle_standing(acme.owner, invoice.due_at + DAY * days)
+        snapshot = load_org_snapshot(acme.org_id)
+        acme.org.refresh_from_db()
+        assert snapshot
+        return stage, acme.org.is_read_only, snapshot.is_suspended
+
+    with org_scope(acme.org.pk):
+        found = [standing(days) for days in (0, 7, 14, 21)]
+        assert found == [
+            ("none", False, False),
+            ("warned", False, False),
+            ("read_only", True, False),
+            ("suspended", True, True),
+        ]
+        mark_paid(actor=acme.owner, invoice=invoice, now=NOW)
+        assert standing(22) == ("none", False, False)
+
+
+@pytest.mark.parametrize("how", ["paid", "credit note", "void", "uncollectible"])
+def test_who_owes_nothing_any_more_is_let_in_in_the_same_moment(world: World, how: str) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    now = invoice.due_at + DAY * 22
+    with org_scope(acme.org.pk):
+        assert settle_standing(acme.owner, now) == "suspended"
+        if how == "paid":
+            mark_paid(actor=acme.owner, invoice=invoice, now=now)
+        elif how == "credit note":
+            make_note(actor=acme.owner, invoice=invoice, amounts=None, reason="All of it", now=now)
+        elif how == "void":
+            void_invoice(actor=acme.owner, invoice=invoice, reason="All of it", now=now)
+        else:
+            mark_uncollectible(actor=acme.owner, invoice=invoice, now=now)
+        acme.org.refresh_from_db()
+        assert BillingAccount.objects.get().dunning == "none"
+    snapshot = load_org_snapshot(acme.org_id)
+    assert snapshot
+    assert (acme.org.is_read_only, snapshot.is_suspended) == (False, False)
+
+
+def test_a_part_that_is_taken_back_leaves_the_rest_owed(world: World) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    now = invoice.due_at + DAY * 22
+    with org_scope(acme.org.pk):
+        settle_standing(acme.owner, now)
+        make_note(actor=acme.owner, invoice=invoice, amounts={1: 10**9}, reason="A part", now=now)
+        assert BillingAccount.objects.get().dunning == "suspended"
+
+
+def test_a_suspended_organisation_is_told_so(world: World) -> None:
+    acme = world.acme
+    key = load_key_snapshot(bytes(acme.key.digest))
+    with org_scope(acme.org.pk):
+        acme.org.is_suspended = True
+        acme.org.save()
+    org = load_org_snapshot(acme.org_id)
+    assert key
+    assert org
+    with pytest.raises(OrganizationSuspended) as raised:
+        check_running(key, org)
+    assert (raised.value.status, raised.value.error_code) == (402, "organization_suspended")
+    assert raised.value.headers == {"x-should-retry": "false"}
+
+
+def test_each_stage_is_mailed_once(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    with org_scope(acme.org.pk):
+        sent = [remind(acme.owner, invoice.due_at + DAY * days) for days in (0, 1, 2, 7, 8, 14, 21, 22)]
+    assert sent == [0, 1, 0, 1, 0, 1, 1, 0]
+    assert sink.subjects() == [f"Unpaid: invoice {invoice.number}"] * 4
+
+
+def test_what_credit_notes_took_back_is_not_dunned(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    late = invoice.due_at + DAY * 21
+
+    def take_back(nanos: int) -> None:
+        make_note(actor=acme.owner, invoice=invoice, amounts={1: nanos}, reason="Too much", now=NOW)
+
+    with org_scope(acme.org.pk):
+        take_back(39_000_000_000)
+        assert remind(acme.owner, invoice.due_at + DAY) == 1
+        make_note(actor=acme.owner, invoice=invoice, amounts={2: 10**9}, reason="Too much", now=NOW)
+        assert settle_standing(acme.owner, late) is DunningStage.SUSPENDED
+        take_back(10_000_000_000)
+        assert (settle_standing(acme.owner, late), remind(acme.owner, late)) == (DunningStage.NONE, 0)
+    body = sink.mails[0].get_body()
+    assert body
+    assert "over USD 50.00 is not paid.\nOf it USD 11.00 are owed." in body.get_content().replace("\r\n", "\n")
+
+
+def test_without_a_font_for_its_names_an_invoice_is_mailed_without_its_page(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00", account={"name": "株式会社 例"})
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    with org_scope(acme.org.pk):
+        assert mail_invoice(acme.owner, invoice, NOW)
+    (mail,) = sink.mails
+    assert [part.get_filename() for part in mail.iter_attachments()] == [
+        f"{invoice.number}.xml",
+        f"{invoice.number}.csv",
+    ]
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body
+        assert "It has no PDF, as no font here has all letters of its names" in body.get_content()
+
+
+def test_an_invoice_is_mailed_with_pdf_csv_and_the_reason_for_every_change(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    sink.refusals = ["451 later"]
+    with org_scope(acme.org.pk):
+        assert not mail_invoice(acme.owner, invoice, NOW)
+        assert mail_invoice(acme.owner, invoice, NOW)
+        assert mail_invoice(acme.owner, invoice, NOW)
+    (mail,) = sink.mails
+    assert (mail["To"], mail["Subject"]) == ("finance@acme.example", f"Invoice {invoice.number}")
+    body, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert body
+    assert page
+    text, shown = body.get_content(), page.get_content()
+    assert "USD 50.00" in text
+    assert "$1.00 more: $1.00 against $0.00." in text
+    assert "- Number of calls: +$1.00. 1 calls after 0." in text
+    # The bars of a mail are cells of a table: the bill before, what came to it, and the bill.
+    widths = re.findall(r'<td width="(\d+)%"[^>]*background:(#\w+)', shown)
+    assert widths == [("1", "#7b8496"), ("100", "#c2571f"), ("100", "#7b8496")]
+    assert "- Number of calls: +$1.00. 1 calls after 0." in shown
+    assert [name in shown for name in ("September", "October", "+$1.00")] == [True] * 3
+    names = [(part.get_filename(), part.get_content_type()) for part in mail.iter_attachments()]
+    assert names == [(f"{invoice.number}.pdf", "application/pdf"), (f"{invoice.number}.csv", "text/csv")]

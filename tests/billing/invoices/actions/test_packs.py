@@ -1,0 +1,132 @@
+"""The finance pack of a month: every book says the same, and it goes out once."""
+
+import io
+import json
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from billing.invoices.actions.packs import deliver_pack, make_pack
+from billing.invoices.choices import PackTo
+from billing.invoices.models import BillingAccount, FinancePack
+from costhub.lib.errors import InvalidField
+from tenants.access import org_scope
+from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, make_customer
+from tests.billing.ledger import record_call
+from tests.mail import MailSink
+from tests.world import Tenant, World
+
+OF_OCTOBER = date(2026, 10, 1)
+CLOSED = NOVEMBER + DAY * 3
+
+
+def close_october(tenant: Tenant, pack_to: PackTo = PackTo.NOBODY) -> str:
+    make_customer(tenant, since=OCTOBER, fee="49.00")
+    with org_scope(tenant.org.pk):
+        BillingAccount.objects.filter(org=tenant.org).update(pack_to=pack_to.value)
+    record_call(tenant, OCTOBER + DAY, cost=1_234_567_891, tags={"team": "=search"})
+    record_call(tenant, OCTOBER + DAY, cost=9)
+    (invoice,) = close(tenant, CLOSED)
+    return invoice.number
+
+
+def read(archive: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def test_a_page_that_no_font_can_write_is_left_out(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00", account={"name": "株式会社 例"})
+    (invoice,) = close(acme, CLOSED)
+    with org_scope(acme.org.pk):
+        archive, _ = make_pack(acme.owner, OF_OCTOBER, CLOSED)
+    papers = {name for name in read(archive) if name.startswith("invoices/")}
+    assert papers == {f"invoices/{invoice.number}.csv", f"invoices/{invoice.number}.xml"}
+
+
+def test_it_has_every_paper_and_all_books_agree(world: World) -> None:
+    acme = world.acme
+    number = close_october(acme)
+    with org_scope(acme.org.pk):
+        archive, files = make_pack(acme.owner, OF_OCTOBER, CLOSED)
+        again, _ = make_pack(acme.owner, OF_OCTOBER, CLOSED + DAY)
+    assert archive == again
+    found = read(archive)
+    assert sorted(found) == sorted([*files, "manifest.json", "manifest.sig"])
+    assert {f"invoices/{number}.{form}" for form in ("csv", "pdf", "xml")} < set(found)
+    assert json.loads(found["reconciliation.json"]) == {
+        "ledger": "1.234567900",
+        "billed": "1.234567900",
+        "late": "0.000000000",
+        "focus": "1.234567900",
+        "chargeback": "1.234567900",
+        "metered": None,
+        "agrees": True,
+    }
+    lines = found["chargeback.csv"].decode().splitlines()
+    assert lines[1] == "project,default,2,0,0,1.234567900,1.234567900,0.000000000"
+    assert "tag:team,'=search,1,0,0,1.234567891,1.234567891,0.000000000" in lines
+
+
+def test_what_came_late_is_told(world: World) -> None:
+    acme = world.acme
+    close_october(acme)
+    record_call(acme, OCTOBER + DAY, cost=100)
+    with org_scope(acme.org.pk):
+        archive, _ = make_pack(acme.owner, OF_OCTOBER, CLOSED)
+    found = json.loads(read(archive)["reconciliation.json"])
+    assert (found["late"], found["agrees"]) == ("0.000000100", False)
+    close(acme, DECEMBER + DAY * 3)
+    with org_scope(acme.org.pk):
+        archive, _ = make_pack(acme.owner, OF_OCTOBER, CLOSED)
+    assert json.loads(read(archive)["reconciliation.json"])["agrees"]
+
+
+def test_a_month_that_is_not_over_has_none(world: World) -> None:
+    with org_scope(world.acme.org.pk), pytest.raises(InvalidField, match="a month that is over"):
+        make_pack(world.acme.owner, date(2026, 11, 1), CLOSED)
+
+
+def test_it_is_mailed_once(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    close_october(acme, PackTo.MAIL)
+    sink.refusals = ["451 later"]
+    assert [deliver_pack(acme.owner, CLOSED) for _ in range(3)] == [0, 1, 0]
+    (mail,) = sink.mails
+    (attached,) = mail.iter_attachments()
+    assert (mail["Subject"], attached.get_filename()) == ("Finance pack of October 2026", "finance-2026-10.zip")
+    with org_scope(acme.org.pk):
+        row = FinancePack.objects.get()
+    assert (row.month, row.delivered_to, row.delivered_at) == (OF_OCTOBER, "finance@acme.example", CLOSED)
+
+
+def test_without_an_address_none_is_made_until_there_is_one(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    close_october(acme, PackTo.MAIL)
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(emails=[])
+    assert deliver_pack(acme.owner, CLOSED) == 0
+    with org_scope(acme.org.pk):
+        assert FinancePack.objects.count() == 0
+        BillingAccount.objects.update(emails=["late@acme.example"])
+    assert [deliver_pack(acme.owner, CLOSED) for _ in range(2)] == [1, 0]
+    assert sink.mails[0]["To"] == "late@acme.example"
+
+
+def test_or_it_lies_with_the_operators_files(world: World, settings: Settings, tmp_path: Path) -> None:
+    acme = world.acme
+    settings.FILES_URL = tmp_path.as_uri()
+    close_october(acme, PackTo.FILES)
+    assert [deliver_pack(acme.owner, CLOSED) for _ in range(2)] == [1, 0]
+    (stored,) = tmp_path.rglob("*.zip")
+    assert str(stored.relative_to(tmp_path)) == f"finance-packs/{acme.org_id}/finance-2026-10.zip"
+    assert "focus.csv" in read(stored.read_bytes())
+
+
+def test_nobody_is_sent_what_nobody_asked_for(world: World) -> None:
+    close_october(world.acme)
+    assert deliver_pack(world.acme.owner, CLOSED) == 0

@@ -1,0 +1,139 @@
+"""Of many customers those for whom there is something to do: nobody is left out for whom closing would do anything."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from billing.invoices.actions.accounts import end_subscription
+from billing.invoices.actions.packs import deliver_pack
+from billing.invoices.choices import InvoiceState, PackTo
+from billing.invoices.models import BillingAccount, FinancePack, Invoice
+from billing.invoices.selectors.due import list_to_close, list_to_mail, list_to_pack, list_to_tax
+from tenants.access import org_scope
+from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, make_customer, make_seller
+from tests.mail import MailSink
+from tests.world import Tenant, World
+
+CLOSED = NOVEMBER + DAY * 3
+
+
+def show(tenant: Tenant) -> list[tuple[str, str, str]]:
+    with org_scope(tenant.org.pk):
+        rows = Invoice.objects.filter(org=tenant.org).order_by("period_start", "created_at")
+        return [(f"{row.period_start:%m-%d}", row.state, row.number) for row in rows]
+
+
+def walk(tenant: Tenant, first: datetime, last: datetime) -> tuple[int, int]:
+    """Close every eight hours. Gives how often something was done, and how often the customer was said to be due:
+    whoever is not, has nothing to be done."""
+    done = due = 0
+    now = first
+    while now < last:
+        is_due = tenant.org.pk in list_to_close([tenant.org.pk], now)
+        before = show(tenant)
+        close(tenant, now)
+        has_changed = show(tenant) != before
+        assert is_due or not has_changed, now
+        done, due = done + has_changed, due + is_due
+        now += timedelta(hours=8)
+    return done, due
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+@pytest.mark.parametrize("grace_days", [0, 2])
+def test_a_customer_is_looked_at_where_there_is_something_to_do(world: World, zone: str, grace_days: int) -> None:
+    acme = world.acme
+    acme.org.time_zone = acme.owner.org.time_zone = zone
+    with org_scope(acme.org.pk):
+        acme.org.save(update_fields=["time_zone"])
+    make_customer(acme, since=OCTOBER + DAY, fee="1", grace_days=grace_days)
+    done, due = walk(acme, OCTOBER + DAY * 28, DECEMBER + DAY * 4)
+    # Two months, each a draft and an invoice, which are one step where nobody waits.
+    assert done == (4 if grace_days else 2)
+    assert due == done
+
+
+def test_an_earlier_month_is_issued_while_the_last_one_waits(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="1", grace_days=10)
+    assert walk(acme, CLOSED, CLOSED + DAY)[0] == 1
+    # Nobody closes until the next month is over.
+    late = DECEMBER + DAY
+    assert list_to_close([acme.org.pk], late) == [acme.org.pk]
+    close(acme, late)
+    assert [(state, bool(number)) for _, state, number in show(acme)] == [("issued", True), ("grace", False)]
+    assert list_to_close([acme.org.pk], late) == []
+    assert list_to_close([acme.org.pk], DECEMBER + DAY * 10) == [acme.org.pk]
+
+
+def test_a_draft_that_cannot_be_issued_is_tried_again_and_hides_nothing(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="1", currency="EUR", grace_days=2)
+    done, due = walk(acme, NOVEMBER, NOVEMBER + DAY * 4)
+    assert (done, due) == (1, 1 + 6), "without a rate it waits"
+    assert show(acme)[0][1] == InvoiceState.GRACE
+
+
+def test_whoever_has_left_is_closed_once_and_never_looked_at_again(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="1", grace_days=0)
+    with org_scope(acme.org.pk):
+        end_subscription(actor=acme.owner, at=OCTOBER + DAY * 9)
+    done, due = walk(acme, OCTOBER + DAY * 28, DECEMBER + DAY * 4)
+    assert (done, due) == (1, 1)
+
+
+def test_many_are_asked_for_in_a_few_statements(world: World) -> None:
+    tenants = [world.acme, world.mallcorp]
+    seller = make_seller()
+    for tenant in tenants:
+        make_customer(tenant, seller=seller, since=OCTOBER, fee="1", grace_days=0)
+    ids = [tenant.org.pk for tenant in tenants]
+
+    def count(org_ids: list[UUID]) -> int:
+        with CaptureQueriesContext(connection) as seen:
+            assert list_to_close(org_ids, CLOSED) == list(dict.fromkeys(org_ids))
+        return len(seen)
+
+    assert count([*ids, *ids]) == count(ids[:1])
+    assert list_to_close([], CLOSED) == []
+
+
+def test_what_is_issued_is_mailed_once(world: World) -> None:
+    acme, mallcorp = world.acme, world.mallcorp
+    ids = [mallcorp.org.pk, acme.org.pk]
+    make_customer(acme, since=OCTOBER, fee="1", grace_days=2)
+    close(acme, NOVEMBER + DAY)
+    assert list_to_mail(ids) == [], "a draft is not mailed"
+    close(acme, CLOSED)
+    assert list_to_mail(ids) == [acme.org.pk]
+    with org_scope(acme.org.pk):
+        Invoice.objects.update(mailed_at=CLOSED)
+    assert list_to_mail(ids) == []
+
+
+def test_packs_are_wanted_until_the_last_month_has_gone_out(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    ids = [world.mallcorp.org.pk, acme.org.pk]
+    make_customer(acme, since=OCTOBER, fee="1")
+    close(acme, CLOSED)
+    assert list_to_pack(ids) == []
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(pack_to=PackTo.MAIL.value)
+    for moment in (CLOSED, DECEMBER + DAY * 3):
+        close(acme, moment)
+        assert list_to_pack(ids) == [acme.org.pk]
+        assert deliver_pack(acme.owner, moment) == 1
+        assert list_to_pack(ids) == []
+    with org_scope(acme.org.pk):
+        assert FinancePack.objects.count() == 2
+
+
+def test_tax_is_asked_for_where_the_seller_has_it_asked(world: World) -> None:
+    ids = [world.acme.org.pk, world.mallcorp.org.pk]
+    make_customer(world.acme, seller=make_seller(uses_stripe_tax=True), fee="1")
+    make_customer(world.mallcorp, fee="1")
+    assert list_to_tax(ids) == [world.acme.org.pk]

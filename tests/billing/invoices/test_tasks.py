@@ -1,0 +1,185 @@
+"""The jobs of invoices as the worker runs them: usage of customers goes out side by side, and a run has one end."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import ip_network
+from threading import Barrier
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import override_settings
+
+from billing.invoices import tasks
+from billing.invoices.actions.mails import mail_invoice
+from billing.invoices.actions.outbox import fill_outbox
+from billing.invoices.models import Invoice
+from billing.invoices.stripe_client import Stripe, stripe_from_settings
+from costhub.lib import clock
+from tenants.access import org_scope
+from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer, make_seller
+from tests.billing.invoices.stripe_customer import make_stripe_customer
+from tests.billing.ledger import NOW, record_call
+from tests.stripe_double import ACCOUNT_KEY, StripeDouble
+from tests.stripe_double.server import serve
+from tests.world import Tenant, World
+
+HOUR = timedelta(hours=1)
+LATER = NOW + timedelta(minutes=5)
+
+
+class Together(StripeDouble):
+    """Answers the first event of each of two customers when both are there, and nobody before."""
+
+    barrier: Barrier
+    expected: set[str]
+
+    def call(self, method: str, url: str, headers: dict[str, str], body: str) -> tuple[int, dict[str, Any]]:
+        """One request."""
+        if url.endswith("meter_events") and (mine := next((name for name in self.expected if name in body), None)):
+            self.expected.discard(mine)
+            self.barrier.wait(timeout=20)
+        return super().call(method, url, headers, body)
+
+
+@pytest.fixture
+def together() -> Together:
+    made = Together(now=lambda: clock.now().timestamp())
+    made.add_meter("usage")
+    made.barrier, made.expected = Barrier(2), set()
+    return made
+
+
+@pytest.fixture
+def reached(together: Together) -> Iterator[None]:
+    """Stripe, as the settings have it, is the double."""
+    with (
+        serve(together) as url,
+        override_settings(
+            STRIPE_API_KEY=ACCOUNT_KEY,
+            STRIPE_API_URL=url,
+            ALLOWED_PRIVATE_NETWORKS=[(ip_network("127.0.0.1/32"), None)],
+        ),
+    ):
+        yield
+
+
+def spend(tenant: Tenant, gateway: Stripe, *costs: int) -> str:
+    """A customer of Stripe's with so much usage in the hours before now; Stripe's name for it."""
+    account = make_stripe_customer(tenant, gateway)
+    for place, cost in enumerate(costs, start=1):
+        record_call(tenant, NOW - HOUR * place, cost=cost)
+    with org_scope(tenant.org.pk):
+        fill_outbox(tenant.owner, LATER)
+    return account.stripe_customer
+
+
+@pytest.mark.usefixtures("reached")
+def test_usage_of_two_customers_goes_out_side_by_side_and_once(
+    committed_world: World, together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = stripe_from_settings()
+    assert gateway is not None
+    sent = {
+        spend(committed_world.acme, gateway, 5, 7): 12,
+        spend(committed_world.mallcorp, gateway, 11, 13): 24,
+    }
+    together.expected |= sent.keys()
+    ours = [committed_world.acme.org.pk, committed_world.mallcorp.org.pk]
+    monkeypatch.setattr(tasks, "_on_stripe", lambda: ours)
+    with time_machine.travel(LATER, tick=True):
+        assert tasks.send_usage() == 4
+        assert tasks.send_usage() == 0
+    found = {
+        customer: sum(value for (_, of, _), value in together.usage.items() if of == customer) for customer in sent
+    }
+    assert found == sent
+
+
+@pytest.mark.usefixtures("reached")
+def test_when_time_is_up_no_sender_takes_another_customer(
+    committed_world: World, together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = stripe_from_settings()
+    assert gateway is not None
+    spend(committed_world.acme, gateway, 5)
+    monkeypatch.setattr(tasks, "_on_stripe", lambda: [committed_world.acme.org.pk])
+    monkeypatch.setattr(tasks, "RUN_SECONDS", -1)
+    with time_machine.travel(LATER, tick=True):
+        assert tasks.send_usage() == 0
+    assert not together.usage
+
+
+def test_what_follows_closing_has_half_of_a_run_left(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seller, both = make_seller(), [committed_world.acme, committed_world.mallcorp]
+    for tenant in both:
+        make_customer(tenant, seller=seller, since=OCTOBER, fee="1.00", account={"emails": []})
+    monkeypatch.setattr(tasks, "list_accounts", lambda: [(tenant.org.pk, "manual", "none") for tenant in both])
+    close, began, closed = tasks._close, clock.monotonic_ns(), []
+
+    def close_for_long(actor: Any, now: Any) -> int:
+        closed.append(close(actor, now))
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: began + tasks.RUN_SECONDS * 600_000_000)
+        return closed[-1]
+
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: began)
+    monkeypatch.setattr(tasks, "_close", close_for_long)
+    with time_machine.travel(NOVEMBER + DAY * 3, tick=False):
+        assert tasks.close_months() == 1
+    assert closed == [1], "the second customer is the next run's"
+    with org_scope(*(tenant.org.pk for tenant in both)):
+        assert Invoice.objects.get().mailed_at is not None
+
+
+def test_all_steps_of_closing_share_the_time_of_a_run(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = committed_world.acme
+    make_customer(acme, since=OCTOBER, fee="1.00", account={"emails": []})
+    monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
+
+    def show() -> list[tuple[str, bool]]:
+        with org_scope(acme.org.pk):
+            return [(row.state, row.mailed_at is not None) for row in Invoice.objects.all()]
+
+    close = tasks._close
+
+    def close_for_long(actor: Any, now: Any) -> int:
+        found = close(actor, now)
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: 2**62)
+        return found
+
+    with time_machine.travel(NOVEMBER + DAY * 3, tick=False), monkeypatch.context() as patch:
+        patch.setattr(tasks, "_close", close_for_long)
+        assert tasks.close_months() == 1
+        # Its mail waits for the next run.
+        assert show() == [("issued", False)]
+    monkeypatch.undo()
+    monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
+    with time_machine.travel(NOVEMBER + DAY * 3, tick=False):
+        assert tasks.close_months() == 0
+        assert show() == [("issued", True)]
+
+
+def test_a_document_in_trouble_undoes_no_mail_of_another(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = committed_world.acme
+    make_customer(acme, since=SEPTEMBER, fee="1.00", account={"emails": []})
+    first, second = close(acme, NOVEMBER + DAY * 3)
+    monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
+
+    def fail(actor: Any, invoice: Invoice, now: Any) -> bool:
+        if invoice.pk == second.pk:
+            raise RuntimeError("it cannot be typeset")
+        return mail_invoice(actor, invoice, now)
+
+    def show() -> set[Any]:
+        with org_scope(acme.org.pk):
+            return set(Invoice.objects.exclude(mailed_at=None).values_list("pk", flat=True))
+
+    with time_machine.travel(NOVEMBER + DAY * 3, tick=False), monkeypatch.context() as patch:
+        patch.setattr(tasks, "mail_invoice", fail)
+        tasks.close_months()
+        assert show() == {first.pk}
+    with time_machine.travel(NOVEMBER + DAY * 3, tick=False):
+        tasks.close_months()
+        assert show() == {first.pk, second.pk}

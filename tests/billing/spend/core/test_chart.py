@@ -1,0 +1,91 @@
+"""The chart's places: whole, inside the area, and the amounts as they were."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.spend.core.chart import Label, Series, make_chart, make_gain_curve, make_sparkline, per_cent
+from billing.spend.core.ranking import REST
+
+CENT = 10_000_000
+
+
+def number(text: str) -> float:
+    return float(text.removesuffix("%"))
+
+
+def test_a_small_chart_whole() -> None:
+    chart = make_chart(
+        [("d1", "1 Nov"), ("d2", "2 Nov")],
+        {("d1", "a"): 30 * CENT, ("d1", "b"): 10 * CENT, ("d2", "a"): 20 * CENT},
+        {"a": "large", "b": "small"},
+        "d2",
+    )
+    assert [(series.name, series.total) for series in chart.series] == [("large", 50 * CENT), ("small", 10 * CENT)]
+    assert [(tick.y, tick.text) for tick in chart.ticks] == [
+        ("100%", "$0.00"),
+        ("75%", "$0.10"),
+        ("50%", "$0.20"),
+        ("25%", "$0.30"),
+        ("0%", "$0.40"),
+    ]
+    first, second = chart.bars
+    assert [(block.series, block.y, block.height) for block in first.blocks] == [(0, "25%", "75%"), (1, "0%", "25%")]
+    assert (first.x, first.width, first.left, first.step) == ("7%", "36%", "0%", "50%")
+    assert (second.top, second.height, second.total, second.is_unfinished) == ("50%", "50%", 20 * CENT, True)
+    assert chart.labels == (Label("25%", "1 Nov", False), Label("75%", "2 Nov", True))
+    assert chart.total == 60 * CENT
+
+
+def test_more_than_seven_series_share_the_eighth_colour() -> None:
+    amounts = {("d", str(place)): 100 - place for place in range(10)}
+    chart = make_chart([("d", "today")], amounts, {}, "")
+    assert [(series.name, series.total) for series in chart.series][6:] == [("6", 94), ("Other", 93 + 92 + 91)]
+    assert chart.bars[0].parts[-1] == (7, 93 + 92 + 91)
+
+
+def test_what_comes_as_others_together_is_no_series_of_its_own() -> None:
+    amounts = {("d", REST): 500, ("d", "a"): 3, ("d", "b"): 2, ("e", "a"): 4}
+    chart = make_chart([("d", "today"), ("e", "then")], amounts, {"a": "large"}, "")
+    assert [(series.place, series.name, series.total) for series in chart.series] == [
+        (0, "large", 7),
+        (1, "b", 2),
+        (7, "Other", 500),
+    ]
+    assert chart.bars[0].parts == ((0, 3), (1, 2), (7, 500))
+    many = {("d", str(place)): 100 - place for place in range(10)} | {("d", REST): 1_000}
+    assert make_chart([("d", "today")], many, {}, "").series[7:] == (Series(7, "Other", 93 + 92 + 91 + 1_000),)
+
+
+def test_a_negative_amount_is_counted_and_not_drawn() -> None:
+    chart = make_chart([("d", "today")], {("d", "a"): -5, ("d", "b"): 8}, {}, "")
+    assert ([block.series for block in chart.bars[0].blocks], chart.bars[0].total, chart.total) == ([0], 3, 3)
+
+
+@given(
+    amounts=st.dictionaries(
+        st.tuples(st.sampled_from(["d1", "d2", "d3"]), st.sampled_from("abcdefghij")),
+        st.integers(-(10**9), 9 * 10**15),
+    )
+)
+def test_nothing_leaves_the_area_and_nothing_is_lost(amounts: dict[tuple[str, str], int]) -> None:
+    chart = make_chart([("d1", ""), ("d2", ""), ("d3", "")], amounts, {}, "")
+    assert chart.total == sum(amounts.values()) == sum(bar.total for bar in chart.bars)
+    assert 2 <= len(chart.ticks) <= 6
+    for bar in chart.bars:
+        for block in bar.blocks:
+            assert 0 <= number(block.y) <= number(block.y) + number(block.height) <= 100.001
+
+
+def test_a_sparkline_spans_its_box_and_nothing_is_no_line() -> None:
+    assert make_sparkline([0, 5, 10]) == "0,22 50,12 100,2"
+    assert (make_sparkline([0, 0]), make_sparkline([7]), make_sparkline([])) == ("", "", "")
+
+
+def test_a_share_stays_between_nothing_and_all() -> None:
+    assert [per_cent(*pair) for pair in ((1, 3), (5, 3), (-1, 3), (1, 0))] == ["33.33%", "100%", "0%", "0%"]
+
+
+def test_a_gain_may_begin_below_zero() -> None:
+    assert make_gain_curve([-100, 0, 100]) == ("0,22 50,12 100,2", "12")
+    assert make_gain_curve([5, 10]) == ("0,12 100,2", "22")
+    assert make_gain_curve([]) == make_gain_curve([7]) == make_gain_curve([0, 0]) == ("", "")

@@ -1,0 +1,60 @@
+"""Ranges as addresses spell them, in the organisation's time zone."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from billing.spend.core.ranges import read_range
+from costhub.lib.errors import InvalidField
+from tests.billing.ledger import NOW
+
+END = NOW + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("params", "start", "end", "unit"),
+    [
+        ({}, datetime(2026, 10, 31, 23, tzinfo=UTC), END, "day"),
+        ({"range": "mtd"}, datetime(2026, 10, 31, 23, tzinfo=UTC), END, "day"),
+        ({"range": "24h"}, datetime(2026, 11, 21, 12, tzinfo=UTC), END, "hour"),
+        ({"range": "7d"}, datetime(2026, 11, 15, 23, tzinfo=UTC), END, "day"),
+        ({"range": "30d"}, datetime(2026, 10, 23, 22, tzinfo=UTC), END, "day"),
+        (
+            {"from": "2026-10-25", "to": "2026-10-25"},
+            datetime(2026, 10, 24, 22, tzinfo=UTC),
+            datetime(2026, 10, 25, 23, tzinfo=UTC),
+            "hour",
+        ),
+        (
+            {"range": "custom", "from": "2026-03-01", "to": "2026-03-31"},
+            datetime(2026, 2, 28, 23, tzinfo=UTC),
+            datetime(2026, 3, 31, 22, tzinfo=UTC),
+            "day",
+        ),
+    ],
+)
+def test_a_range_in_berlin(params: dict[str, str], start: datetime, end: datetime, unit: str) -> None:
+    span = read_range(params, NOW, "Europe/Berlin")
+    assert (span.start, span.end, span.unit) == (start, end, unit)
+
+
+def test_a_custom_range_without_days_is_today() -> None:
+    span = read_range({"range": "custom"}, NOW, "UTC")
+    assert (span.first, span.last, span.end - span.start) == (date(2026, 11, 22), date(2026, 11, 22), timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"range": "1y"}, "range"),
+        ({"from": "yesterday"}, "from"),
+        ({"from": "0001-01-01"}, "from"),
+        ({"to": "9999-12-31"}, "to"),
+        ({"from": "2026-11-02", "to": "2026-11-01"}, "to"),
+        ({"from": "2024-01-01", "to": "2026-11-01"}, "from"),
+    ],
+)
+def test_what_cannot_be_read_is_named(params: dict[str, str], field: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        read_range(params, NOW, "UTC")
+    assert caught.value.field == field

@@ -1,0 +1,88 @@
+"""The console as a browser without scripts uses it."""
+
+import re
+from html import unescape
+from typing import Any
+
+from django.http import HttpResponse
+
+from tenants.access import org_scope
+from tenants.models import User
+from tests.world import close_scopes, make_client
+
+
+class Visit:
+    """A signed-in person. Each request starts and ends with no organisation open, as in ``tests.world.Api``."""
+
+    def __init__(self, user: User | None) -> None:
+        self.client = make_client()
+        if user is not None:
+            self.client.force_login(user)
+
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        """GET."""
+        return self._send("get", path, headers=headers)
+
+    def post(self, path: str, values: dict[str, Any] | None = None) -> HttpResponse:
+        """POST a form."""
+        return self._send("post", path, values or {})
+
+    def submit(self, path: str, **values: Any) -> HttpResponse:
+        """Open a form and send it as it stands, with ``values`` typed over; None unticks a box."""
+        filled = read_form(self.get(path).content.decode())
+        return self.post(path, {name: value for name, value in {**filled, **values}.items() if value is not None})
+
+    def _send(self, method: str, *parts: Any, **options: Any) -> HttpResponse:
+        close_scopes()
+        try:
+            response: HttpResponse = getattr(self.client, method)(*parts, **options)
+        finally:
+            close_scopes()
+        return response
+
+
+def read_form(html: str) -> dict[str, Any]:
+    """What stands in the page's form of fields."""
+    found = re.search(r'<form class="card form"(.*?)</form>', html, re.DOTALL)
+    assert found is not None, "there is no form"
+    values: dict[str, Any] = {}
+    for tag in re.findall(r"<input\b[^>]*>", found[1], re.DOTALL):
+        attributes = {name: unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', tag)}
+        name = attributes.get("name", "")
+        if attributes.get("type") == "checkbox":
+            if re.search(r"\bchecked\b", tag):
+                values[name] = [*values.get(name, []), attributes["value"]]
+        elif name:
+            values[name] = attributes.get("value", "")
+    for name, body in re.findall(r'<select\b[^>]*name="(\w+)"[^>]*>(.*?)</select>', found[1], re.DOTALL):
+        options = re.findall(r'<option value="([^"]*)"( selected)?', body)
+        chosen = next((value for value, mark in options if mark), options[0][0] if options else "")
+        values[name] = unescape(chosen)
+    for name, body in re.findall(r'<textarea\b[^>]*name="(\w+)"[^>]*>(.*?)</textarea>', found[1], re.DOTALL):
+        values[name] = unescape(body)
+    values.pop("csrfmiddlewaretoken", None)
+    return values
+
+
+def text_of(response: HttpResponse) -> str:
+    """The words of a page, one space between them."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
+
+
+def rows_of(response: HttpResponse) -> list[str]:
+    """The words of each row of the page's first list."""
+    body = re.search(r"<tbody>(.*?)</tbody>", response.content.decode(), re.DOTALL)
+    parts = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL) if body else []
+    return [" ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split()) for part in parts]
+
+
+def refresh(row: Any) -> None:
+    """Read a tenant's row again: a visit leaves no organisation open."""
+    with org_scope(row.org_id if hasattr(row, "org_id") else row.pk):
+        row.refresh_from_db()
+
+
+def error_of(response: HttpResponse) -> str:
+    """What the page says is wrong."""
+    found = re.findall(r'role="alert"[^>]*>(.*?)</p>', response.content.decode(), re.DOTALL)
+    return " ".join(unescape(" ".join(found)).split())

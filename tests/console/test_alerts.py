@@ -1,0 +1,149 @@
+"""The page of alerts, and the link that stops mails without a sign-in."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from billing.alerts.actions.alerts import report
+from billing.alerts.actions.mutes import make_mute_token
+from billing.alerts.core.kinds import Fact
+from billing.alerts.models import Alert, Mute
+from billing.alerts.selectors import list_alerts, list_gravest
+from billing.choices import AlertKind
+from costhub.lib import clock
+from tenants.access import Actor, org_scope
+from tenants.actions.orgs import add_member, find_or_create_user
+from tenants.choices import Role
+from tests.world import World, close_scopes, make_client
+
+
+@pytest.fixture
+def alert(world: World) -> Alert:
+    fact = Fact(AlertKind.UNPRICED, "new", 1, {"model": "<b>new</b>", "refused": 3, "answered": 0}, clock.now())
+    with org_scope(world.acme.org.pk):
+        (made,) = report(world.acme.org, AlertKind.UNPRICED, [fact], now=clock.now(), is_complete=True)
+    return made
+
+
+def sign_in(user: Any) -> Client:
+    client = make_client()
+    client.force_login(user)
+    close_scopes()
+    return client
+
+
+def test_the_page_shows_what_stands_and_somebody_takes_care_of_it(world: World, alert: Alert) -> None:
+    ben = sign_in(world.ben)
+    page = ben.get("/o/acme/alerts").content.decode()
+    assert "The model &lt;b&gt;new&lt;/b&gt; has no price" in page
+    assert "1 open" in page
+    assert 'href="/o/acme/requests?model=%3Cb%3Enew%3C%2Fb%3E&amp;status=refused"' in page
+    close_scopes()
+    assert ben.post(f"/o/acme/alerts/{alert.pk}/acknowledge").status_code == 302
+    close_scopes()
+    assert f"{world.ben.email} takes care of it" in ben.get("/o/acme/alerts").content.decode()
+
+
+def test_an_anomaly_leads_to_the_calls_of_its_day(world: World) -> None:
+    day = datetime(2026, 11, 21, tzinfo=UTC)
+    details = {
+        "who": "Model small",
+        "unit": "day",
+        "starts": day.isoformat(),
+        "actual": 12 * 10**9,
+        "expected": 10**9,
+        "low": 10**8,
+        "high": 2 * 10**9,
+        "is_drop": False,
+        "driver": "more calls",
+    }
+    for scope, subject in (("model", "a:b"), ("organization", "")):
+        fact = Fact(AlertKind.ANOMALY, f"{scope}:{subject}:day", 1_100, details, window_start=day)
+        with org_scope(world.acme.org.pk):
+            report(world.acme.org, AlertKind.ANOMALY, [fact], now=clock.now(), is_complete=False)
+    page = sign_in(world.ada).get("/o/acme/alerts").content.decode()
+    for query in ("from=2026-11-21&amp;to=2026-11-21", "from=2026-11-21&amp;to=2026-11-21&amp;model=a%3Ab"):
+        assert f'href="/o/acme/requests?{query}">Its calls</a>' in page, query
+
+
+def test_of_several_thresholds_the_gravest_is_shown(world: World) -> None:
+    acme, now = world.acme, clock.now()
+    details = {"name": "web", "prefix": "chk_", "expires": now.isoformat()}
+    facts = [Fact(AlertKind.KEY_EXPIRING, "k", 2, details, now), Fact(AlertKind.KEY_EXPIRING, "j", 9, details, now)]
+    with org_scope(acme.org.pk):
+        report(acme.org, AlertKind.KEY_EXPIRING, facts, now=now, is_complete=True)
+        shown = {(alert.subject, alert.threshold) for alert in list_gravest(acme.owner)}
+    assert shown == {("k", 3), ("j", 14)}
+    assert "2 open" in sign_in(world.ada).get("/o/acme/alerts").content.decode()
+
+
+def test_a_viewer_sees_no_money_and_takes_care_of_nothing(world: World, alert: Alert) -> None:
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email="vic@acme.example", role=Role.VIEWER)
+    vic = sign_in(find_or_create_user("vic@acme.example"))
+    page = vic.get("/o/acme/alerts").content.decode()
+    assert "has no price" not in page
+    assert "Acknowledge" not in page
+    close_scopes()
+    assert vic.post(f"/o/acme/alerts/{alert.pk}/acknowledge").status_code == 404
+
+
+def test_nor_in_alerts_of_drift(world: World) -> None:
+    fact = Fact(AlertKind.DRIFT, "b", 1, {"who": "Acme", "counted": 123, "ledger": 456, "counters": 1})
+    with org_scope(world.acme.org.pk):
+        report(world.acme.org, AlertKind.DRIFT, [fact], now=clock.now(), is_complete=True)
+        assert list(list_alerts(Actor(world.acme.org, Role.VIEWER, "vic"))) == []
+        assert len(list_alerts(Actor(world.acme.org, Role.ADMIN, "al"))) == 1
+
+
+def test_mallory_finds_neither_page_nor_alert(world: World, alert: Alert) -> None:
+    mallory = sign_in(world.mallory)
+    assert mallory.get("/o/acme/alerts").status_code == 404
+    close_scopes()
+    assert mallory.post(f"/o/mallcorp/alerts/{alert.pk}/acknowledge").status_code == 404
+
+
+def test_one_chooses_ones_own_mails(world: World) -> None:
+    ada = sign_in(world.ada)
+    kept = [kind.value for kind in AlertKind if kind is not AlertKind.ANOMALY]
+    assert ada.post("/o/acme/alerts/mails", {"kind": [*kept, "nonsense"]}).status_code == 302
+    with org_scope(world.acme.org.pk):
+        assert [(mute.user_id, mute.kind) for mute in Mute.objects.all()] == [(world.ada.pk, "anomaly")]
+    ada.post("/o/acme/alerts/mails", {"kind": list(AlertKind)})
+    with org_scope(world.acme.org.pk):
+        assert not Mute.objects.exists()
+
+
+class TestUnsubscribing:
+    def mutes(self, world: World) -> list[str]:
+        with org_scope(world.acme.org.pk):
+            return sorted(Mute.objects.filter(user=world.ada).values_list("kind", flat=True))
+
+    def test_a_link_asks_first_and_a_mail_program_does_not(self, world: World) -> None:
+        link = f"/unsubscribe/{make_mute_token(world.acme.org_id, world.ada.pk, AlertKind.BUDGET)}"
+        client = Client(enforce_csrf_checks=True)
+        close_scopes()
+        page = client.get(link).content.decode()
+        assert re.search(r"gets mails of Acme about: Budgets", page)
+        assert self.mutes(world) == []
+        assert client.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+        assert self.mutes(world) == ["budget"]
+        client.post(link, {"again": "1"})
+        assert self.mutes(world) == []
+
+    def test_of_a_digest_it_stops_all(self, world: World) -> None:
+        close_scopes()
+        make_client().post(f"/unsubscribe/{make_mute_token(world.acme.org_id, world.ada.pk, None)}")
+        assert self.mutes(world) == sorted(AlertKind)
+
+    @pytest.mark.parametrize("token", ["x", "WzFd:1abc:x", "%00", "a" * 3000])
+    def test_a_link_that_we_did_not_make_does_nothing(self, world: World, token: str) -> None:
+        assert make_client().post(f"/unsubscribe/{token}").status_code == 404
+
+    def test_nor_does_one_of_somebody_who_is_no_member(self, world: World) -> None:
+        close_scopes()
+        token = make_mute_token(world.acme.org_id, world.mallory.pk, AlertKind.BUDGET)
+        assert make_client().post(f"/unsubscribe/{token}").status_code == 404

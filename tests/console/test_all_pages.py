@@ -1,0 +1,157 @@
+"""What holds for every page: who may open it, hostile names, no inline script, addresses that cannot be read."""
+
+import re
+from typing import Any
+
+import pytest
+import time_machine
+
+from costhub.console.navigation import ENTRIES
+from costhub.console.urls import urlpatterns
+from tenants.access import org_scope
+from tenants.actions.orgs import add_member
+from tenants.choices import PERMISSIONS, BudgetScope, Role
+from tenants.models import Membership, User
+from tests.billing.ledger import NOW, record_call
+from tests.console.client import Visit, error_of, text_of
+from tests.world import World, make_budget, make_catalog, make_rate_limit
+
+SCRIPT = "<script>alert(1)</script>"
+MADE = (
+    "budgets",
+    "limits",
+    "keys",
+    "projects",
+    "end-users",
+    "models",
+    "prices",
+    "upstreams",
+    "members",
+    "channels",
+    "rules",
+    "cache/policies",
+    "compression",
+    "routes",
+    "datasets",
+    "learning/trainings",
+    "learning/consents",
+)
+LISTS = ("budgets", "keys", "projects", "end-users", "models", "upstreams", "invoices", "members", "audit-log")
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Any:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def member(world: World, role: Role) -> User:
+    email = f"{role.value}@acme.example"
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email=email, role=role)
+    return User.objects.get(email=email)
+
+
+def addresses(world: World) -> dict[str, str]:
+    """A page of each kind that a GET opens, by its name."""
+    catalog = make_catalog(world.acme)
+    budget = make_budget(world.acme, "10.00", scope=BudgetScope.PROJECT, name=SCRIPT)
+    limit = make_rate_limit(world.acme, 5)
+    record_call(world.acme, NOW, cost=10**9, end_user=SCRIPT, request_model="small")
+    with org_scope(world.acme.org.pk):
+        someone = Membership.objects.get(org=world.acme.org, user=world.ben)
+    parts = {
+        "budget": budget.pk,
+        "limit": limit.pk,
+        "key": world.acme.key.pk,
+        "project": world.acme.project.pk,
+        "model": catalog.model.pk,
+        "new-adjustment": f"{catalog.model.pk}/adjust",
+        "upstream": catalog.upstream.pk,
+        "member": someone.pk,
+    }
+    rooms = {"new-adjustment": "models"}
+    names = {entry.section: "" if entry.section == "overview" else entry.section for entry in ENTRIES}
+    names |= {name: f"{rooms.get(name, f'{name}s')}/{part}" for name, part in parts.items()}
+    names["billing"] = "billing"
+    for room in MADE:
+        names[f"new-{room}"] = f"{room}/new"
+    return {name: f"/o/acme/{path}" for name, path in names.items()}
+
+
+def test_every_page_opens_for_an_owner_and_has_nothing_inline(world: World) -> None:
+    ada = Visit(world.ada)
+    for name, path in addresses(world).items():
+        page = ada.get(path)
+        html = page.content.decode()
+        assert page.status_code == 200, (name, page.status_code)
+        assert SCRIPT not in html, name
+        assert re.findall(r"\sstyle=|<style|<script(?![^>]*\ssrc=)|\son\w+=|javascript:", html) == [], name
+        assert html.count("<h1") == 1, name
+        assert page.headers["Cache-Control"] == "private, no-store", name
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.FINANCE, Role.DEVELOPER, Role.VIEWER])
+def test_each_role_opens_the_pages_that_its_navigation_shows_and_no_others(world: World, role: Role) -> None:
+    visit = Visit(member(world, role))
+    for entry in ENTRIES:
+        path = "/o/acme/" if entry.section == "overview" else f"/o/acme/{entry.section}"
+        page = visit.get(path)
+        is_allowed = entry.permission in PERMISSIONS[role]
+        assert page.status_code == (200 if is_allowed else 403), (role, entry.section)
+        if is_allowed:
+            assert f'href="{path}"' in page.content.decode()
+
+
+def test_the_palette_finds_pages_and_rows_that_one_may_open(world: World) -> None:
+    make_catalog(world.acme, model="small")
+    ada, viewer = Visit(world.ada), Visit(member(world, Role.VIEWER))
+    assert text_of(ada.get("/o/acme/find?q=small")) == "small Model for small Upstream"
+    assert "Budgets & limits Page" in text_of(ada.get("/o/acme/find?q=bud"))
+    assert "Budgets" not in text_of(viewer.get("/o/acme/find?q=bud"))
+    assert text_of(ada.get("/o/acme/find?q=%00%F0%9F%92%A9")) == "Nothing of this name."
+    assert Visit(world.mallory).get("/o/acme/find?q=small").status_code == 404
+
+
+BAD_QUERIES = {
+    "colour=red": "There is no such parameter here",
+    "sort=colour": "sort: give one of",
+    "page=0": "page: give a whole number",
+    "page=9999999999999": "page: give a whole number",
+    "q=%00": "remove the character NUL",
+    f"q={'x' * 201}": "at most 200 characters",
+}
+
+
+def test_an_address_that_cannot_be_read_says_what_to_give(world: World) -> None:
+    ada = Visit(world.ada)
+    for room in LISTS:
+        for query, words in BAD_QUERIES.items():
+            page = ada.get(f"/o/acme/{room}?{query}")
+            assert (page.status_code, words in error_of(page)) == (400, True), (room, query)
+
+
+def test_lists_take_hostile_searches(world: World) -> None:
+    ada = Visit(world.ada)
+    for room in LISTS:
+        for text in ("%25%27--", "\u202eمرحبا", "💸" * 50, SCRIPT):
+            page = ada.get(f"/o/acme/{room}?q={text}&page=2")
+            assert page.status_code == 200, room
+            assert SCRIPT not in page.content.decode(), room
+
+
+def test_nobody_else_comes_in(world: World) -> None:
+    """A foreign organisation's pages and rows are unknown ones, also for POST."""
+    mallory, nobody = Visit(world.mallory), Visit(None)
+    for name, path in addresses(world).items():
+        assert mallory.get(path).status_code == 404, name
+        assert mallory.get(path.replace("/o/acme/", "/o/mallcorp/")).status_code in (
+            {404} if re.search(r"[0-9a-f]{8}-", path) else {200}
+        ), name
+        assert nobody.get(path).status_code == 302, name
+    for pattern in urlpatterns:
+        route = str(pattern.pattern)
+        if not route.startswith("o/<slug:slug>/"):
+            continue
+        path = "/" + re.sub(r"<[^>]+>", "x", route.replace("<slug:slug>", "acme"))
+        assert mallory.post(path).status_code in {404, 405}, path

@@ -1,0 +1,200 @@
+"""Invoices call by call, and the page of billing: plans, credits, means of payment and a month's papers."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import time_machine
+from pytest_django import Settings
+
+from billing.invoices.actions import top_up
+from billing.invoices.models import BillingAccount, InvoiceLine, Subscription
+from tenants.access import org_scope
+from tenants.actions.orgs import add_member
+from tenants.choices import Role
+from tenants.models import User
+from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer, make_plan
+from tests.billing.invoices.stripe_customer import make_stripe_customer
+from tests.billing.ledger import NOW, record_call, record_correction
+from tests.console.client import Visit, error_of, rows_of, text_of
+from tests.stripe_double import StripeDouble
+from tests.stripe_double.in_process import make_stripe
+from tests.world import World, make_catalog
+
+USD = 10**9
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Iterator[None]:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> StripeDouble:
+    """A Stripe that the console asks."""
+    made = StripeDouble(now=NOW.timestamp)
+    made.add_meter("usage")
+    settings.STRIPE_API_KEY = "sk_test_1"
+    monkeypatch.setattr(top_up, "stripe_from_settings", lambda: make_stripe(made))
+    return made
+
+
+def test_from_a_line_to_the_very_calls(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00", markup="12.5")
+    made = make_catalog(acme, input_per_million="0.15", output_per_million="2", effective_from=SEPTEMBER)
+    assert made.price
+    common: dict[str, Any] = {"price_id": made.price.pk, "input_tokens": 2_000_000}
+    call = record_call(
+        acme, OCTOBER + DAY, cost=300_000_000, list_cost=7_300_000_000, savings={"cache": 7 * USD}, **common
+    )
+    record_correction(acme, call, -1)
+    other = record_call(acme, OCTOBER + DAY, cost=1, request_model="large")
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    ada, address = Visit(world.ada), f"/o/acme/invoices/{invoice.pk}"
+    page = ada.get(address)
+    rows = rows_of(page)
+    assert rows[0].endswith("fee $49.00 0000000")
+    assert "small: input tokens usage · default 2,000,000 $0.15 a million $0.3 00000000" in rows
+    assert "small: markup on usage markup · default 12.5 % $0.0375 00000" in rows
+    # What was saved is said, and not billed.
+    assert "small: saved by cache savings · default saved $7.00 0000000" in rows
+    with org_scope(acme.org.pk):
+        line = InvoiceLine.objects.get(invoice=invoice, model="small", token_class="input")
+    link = f"{address}/lines/{line.position}"
+    assert f'href="{link}"' in page.content.decode()
+    calls = ada.get(link)
+    assert [str(call.id) in row for row in rows_of(calls)] == [True]
+    assert str(other.id) not in calls.content.decode()
+    assert f'href="/o/acme/requests/{call.id}"' in calls.content.decode()
+    assert ada.get(f"/o/acme/requests/{call.id}").status_code == 200
+    # A correction leads to the call that it corrects.
+    with org_scope(acme.org.pk):
+        rest = InvoiceLine.objects.get(invoice=invoice, model="small", token_class="other")
+        fee = InvoiceLine.objects.get(invoice=invoice, kind="fee")
+    both = ada.get(f"{address}/lines/{rest.position}")
+    assert [f"correction of {call.id}" in row for row in rows_of(both)].count(True) == 1
+    assert both.content.decode().count(f'href="/o/acme/requests/{call.id}"') == 2
+    for nothing in (fee.position, 0, 99, "x"):
+        assert ada.get(f"{address}/lines/{nothing}").status_code == 404
+    refused = ada.get(f"{link}?cursor=x")
+    assert (refused.status_code, error_of(refused) != "") == (400, True)
+
+
+def test_many_calls_are_pages(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER)
+    price = uuid4()
+    moments = [OCTOBER + timedelta(minutes=number) for number in range(60)]
+    ids = {str(record_call(acme, moment, cost=1, price_id=price).id) for moment in moments}
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    with org_scope(acme.org.pk):
+        line = InvoiceLine.objects.get(invoice=invoice, kind="usage")
+    ada, link = Visit(world.ada), f"/o/acme/invoices/{invoice.pk}/lines/{line.position}"
+    first = ada.get(link)
+    older = first.content.decode().split('class="button" href="?cursor=')[1].split('"')[0]
+    second = ada.get(f"{link}?cursor={older}")
+    shown = [
+        found for page in (first, second) for found in re.findall(r'/requests/([0-9a-f-]{36})"', page.content.decode())
+    ]
+    assert (len(rows_of(first)), sorted(shown) == sorted(ids)) == (50, True)
+
+
+def test_who_is_no_customer_is_told_whom_to_ask(world: World) -> None:
+    make_plan(fee="1")
+    page = Visit(world.ada).get("/o/acme/billing")
+    assert "the operator of this installation makes it one" in text_of(page)
+    assert "Choose Plan" not in text_of(page)
+    assert Visit(world.ada).get("/o/acme/billing/top-up").status_code == 404
+
+
+def test_another_plan_is_chosen(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00")
+    plan = make_plan(fee="99.00", markup="5", models={"small": "0"})
+    with org_scope(acme.org.pk):
+        # Who owes may still choose, and pay.
+        acme.org.is_read_only = True
+        acme.org.save()
+    ada = Visit(world.ada)
+    page = text_of(ada.get("/o/acme/billing"))
+    assert "Fee 49.000000000" in page
+    assert f"Choose {plan.name} fee 99.000000000; markup 5; models small 0" in page
+    assert ada.post("/o/acme/billing/plan", {"plan": str(plan.pk)}).status_code == 302
+    assert f"The plan is {plan.name} from now on" in text_of(ada.get("/o/acme/billing"))
+    with org_scope(acme.org.pk):
+        assert Subscription.objects.get(ends_at=None).plan_id == plan.pk
+    assert ada.post("/o/acme/billing/plan", {"plan": "x"}).status_code == 404
+    assert ada.submit("/o/acme/billing/top-up", top_up_below="10", top_up_amount="50").status_code != 402
+    euros = make_plan(currency="EUR")
+    ada.post("/o/acme/billing/plan", {"plan": str(euros.pk)})
+    assert "This month is invoiced in USD" in text_of(ada.get("/o/acme/billing"))
+
+
+def test_without_stripe_nothing_is_offered_that_needs_it(world: World, settings: Settings) -> None:
+    settings.STRIPE_API_KEY = ""
+    make_customer(world.acme, since=OCTOBER)
+    page = text_of(Visit(world.ada).get("/o/acme/billing"))
+    assert "by hand: each invoice says how to pay" in page
+    assert "Buy credits" not in page
+    assert "Means of payment" not in page
+
+
+def test_credits_are_bought_at_stripe_and_by_themselves(world: World, double: StripeDouble) -> None:
+    acme = world.acme
+    make_stripe_customer(acme, make_stripe(double), since=OCTOBER, prepaid=True)
+    ada = Visit(world.ada)
+    assert "Prepaid credits $0.00 to be spent" in text_of(ada.get("/o/acme/billing"))
+    page = ada.submit("/o/acme/billing/credits", amount="25")
+    (session,) = double.sessions.values()
+    assert session["amount_total"] == 2_500
+    # A link, as no form of ours may lead to another site.
+    assert f'href="{session["url"]}"' in page.content.decode()
+    refused = ada.submit("/o/acme/billing/credits", amount="1")
+    assert (refused.status_code, "from 5.00" in error_of(refused)) == (400, True)
+    assert ada.submit("/o/acme/billing/top-up", top_up_below="10", top_up_amount="50.00").status_code == 302
+    with org_scope(acme.org.pk):
+        account = BillingAccount.objects.get()
+    assert (account.top_up_below_nanos, account.top_up_nanos) == (10 * USD, 50 * USD)
+    assert "$50.00 when fewer than $10.00 are left" in text_of(ada.get("/o/acme/billing"))
+    assert ada.submit("/o/acme/billing/top-up", top_up_below="").status_code == 400
+    assert ada.submit("/o/acme/billing/top-up", top_up_below="", top_up_amount="").status_code == 302
+    with org_scope(acme.org.pk):
+        assert BillingAccount.objects.get().top_up_nanos is None
+    portal = ada.post("/o/acme/billing/portal")
+    assert 'href="https://billing.stripe.example/' in portal.content.decode()
+    double.troubles = ["500"]
+    assert ada.post("/o/acme/billing/portal").status_code == 302
+    assert "Stripe gave no answer" in text_of(ada.get("/o/acme/billing"))
+
+
+def test_a_months_papers_are_one_archive(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00")
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    ada = Visit(world.ada)
+    assert '<option value="2026-10">October 2026</option>' in ada.get("/o/acme/billing").content.decode()
+    answer = ada.get("/o/acme/billing/papers?month=2026-10")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="finance-2026-10.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert f"invoices/{invoice.number}.pdf" in archive.namelist()
+    for month in ("2026-09", "2026-11", "x", ""):
+        assert ada.get(f"/o/acme/billing/papers?month={month}").status_code == 404
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.FINANCE, 200), (Role.VIEWER, 403)])
+def test_who_may_see_money_opens_it(world: World, role: Role, status: int) -> None:
+    make_customer(world.acme, since=OCTOBER)
+    make_plan(fee="1")
+    email = f"{role.value}@acme.example"
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email=email, role=role)
+    visit = Visit(User.objects.get(email=email))
+    assert visit.get("/o/acme/billing").status_code == status
+    assert Visit(world.mallory).get("/o/acme/billing").status_code == 404

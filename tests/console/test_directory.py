@@ -1,0 +1,145 @@
+"""The pages of projects, end users, members, the audit log and settings."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from tenants.access import org_scope
+from tenants.actions.orgs import set_role
+from tenants.choices import Role
+from tenants.models import EndUser, Membership, Organization, Project
+from tests.billing.ledger import NOW, record_call
+from tests.console.client import Visit, error_of, refresh, rows_of, text_of
+from tests.world import World, make_budget
+
+
+@pytest.fixture(autouse=True)
+def _at_noon() -> Iterator[None]:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+def is_stopped(org: Organization) -> bool:
+    """As the database has it."""
+    refresh(org)
+    return org.is_stopped
+
+
+def test_projects_with_what_they_spent(world: World) -> None:
+    ada = Visit(world.ada)
+    record_call(world.acme, NOW - timedelta(days=1), cost=2 * 10**9)
+    assert ada.submit("/o/acme/projects/new", name="Search").status_code == 302
+    assert rows_of(ada.get("/o/acme/projects")) == [
+        "default 1 $2.00 1 22 Nov 2026 open",
+        "Search 0 $0.00 – 22 Nov 2026 open",
+    ]
+    taken = ada.submit("/o/acme/projects/new", name="Search")
+    assert (taken.status_code, error_of(taken)) == (409, "There is a project of this name already.")
+
+
+def test_a_project_is_renamed_stopped_and_put_away_when_its_keys_are_gone(world: World) -> None:
+    ada, project = Visit(world.ada), world.acme.project
+    page = f"/o/acme/projects/{project.pk}"
+    assert ada.submit(page, name="Main").status_code == 302
+    ada.post(f"{page}/stop")
+    ada.post(f"{page}/archive")
+    refresh(project)
+    assert (project.name, project.is_stopped, project.is_archived) == ("Main", True, False)
+    assert "revoke them first" in text_of(ada.get(page))
+    assert Visit(world.ben).post(f"{page}/archive").status_code == 403
+    with org_scope(world.acme.org.pk):
+        assert Project.objects.get(pk=project.pk).is_stopped
+
+
+def test_end_users_that_calls_named_and_that_are_known(world: World) -> None:
+    ben = Visit(world.ben)
+    record_call(world.acme, NOW - timedelta(hours=1), cost=10**9, end_user="mia", input_tokens=900, output_tokens=100)
+    assert ben.submit("/o/acme/end-users/new", external_id="tom", name="Tom T.").status_code == 302
+    assert rows_of(ben.get("/o/acme/end-users")) == ["mia $1.00 1 1,000 Block", "tom Tom T. $0.00 0 0 Block"]
+    ben.post("/o/acme/end-users/block", {"external_id": "mia"})
+    with org_scope(world.acme.org.pk):
+        assert EndUser.objects.get(external_id="mia").is_blocked
+    assert "blocked Admit" in rows_of(ben.get("/o/acme/end-users?q=mia"))[0]
+    ben.post("/o/acme/end-users/block", {"external_id": "mia"})
+    with org_scope(world.acme.org.pk):
+        assert not EndUser.objects.get(external_id="mia").is_blocked
+    bad = ben.submit("/o/acme/end-users/new", external_id="two words")
+    assert (bad.status_code, "without blanks" in error_of(bad)) == (400, True)
+
+
+def test_members_are_added_given_roles_and_removed(world: World) -> None:
+    ada = Visit(world.ada)
+    assert ada.submit("/o/acme/members/new", email="Cleo@acme.example", role="finance").status_code == 302
+    assert "cleo@acme.example finance 22 Nov 2026" in rows_of(ada.get("/o/acme/members"))
+    with org_scope(world.acme.org.pk):
+        cleo = Membership.objects.get(user__email="cleo@acme.example")
+        last_owner = Membership.objects.get(org=world.acme.org, user=world.ada)
+    assert ada.submit(f"/o/acme/members/{cleo.pk}", role="admin").status_code == 302
+    ada.post(f"/o/acme/members/{cleo.pk}/remove", {"confirm": "cleo"})
+    with org_scope(world.acme.org.pk):
+        assert Membership.objects.get(pk=cleo.pk).role == "admin"
+    ada.post(f"/o/acme/members/{cleo.pk}/remove", {"confirm": "cleo@acme.example"})
+    with org_scope(world.acme.org.pk):
+        assert not Membership.objects.filter(pk=cleo.pk).exists()
+    refused = ada.submit(f"/o/acme/members/{last_owner.pk}", role="viewer")
+    assert (refused.status_code, "last owner" in error_of(refused)) == (409, True)
+    for email in ("nobody", "a@b", "<script>@x.example", ""):
+        assert ada.submit("/o/acme/members/new", email=email, role="viewer").status_code == 400, email
+
+
+def test_nobody_makes_themselves_more_than_they_are(world: World) -> None:
+    with org_scope(world.acme.org.pk):
+        ben = Membership.objects.get(org=world.acme.org, user=world.ben)
+        ada = Membership.objects.get(org=world.acme.org, user=world.ada)
+    visit = Visit(world.ben)
+    assert visit.post(f"/o/acme/members/{ben.pk}", {"role": "owner"}).status_code == 403
+    assert visit.post("/o/acme/members/new", {"email": "x@y.example", "role": "owner"}).status_code == 403
+    assert visit.post(f"/o/acme/members/{ada.pk}/remove", {"confirm": world.ada.email}).status_code == 403
+    with org_scope(world.acme.org.pk):
+        set_role(actor=world.acme.owner, membership=ben, role=Role.ADMIN)
+    # An admin manages members, and makes no owner.
+    assert visit.submit(f"/o/acme/members/{ben.pk}", role="owner").status_code == 403
+    refresh(ben)
+    assert ben.role == "admin"
+    # Anybody may leave.
+    visit.post(f"/o/acme/members/{ben.pk}/remove", {"confirm": world.ben.email})
+    assert visit.get("/o/acme/keys").status_code == 404
+
+
+def test_the_page_of_roles_says_what_the_table_says(world: World) -> None:
+    shown = text_of(Visit(world.ben).get("/o/acme/members"))
+    assert "Make, rotate and revoke keys; name end users ✓ ✓ – ✓ –" in shown
+    assert "Add members and change their roles ✓ ✓ – – –" in shown
+
+
+def test_the_audit_log_tells_who_changed_what(world: World) -> None:
+    budget = make_budget(world.acme, "10.00")
+    ada = Visit(world.ada)
+    ada.submit(f"/o/acme/budgets/{budget.pk}", limit="20")
+    page = ada.get("/o/acme/audit-log?q=budget.updated")
+    assert len(rows_of(page)) == 1
+    assert "limit $10.00 $20.00" in rows_of(page)[0]
+    assert world.ada.email in rows_of(page)[0]
+    kinds = rows_of(ada.get("/o/acme/audit-log?kind=budget"))
+    assert [("budget.updated" in row, "budget.created" in row) for row in kinds] in (
+        [(True, False), (False, True)],
+        [(False, True), (True, False)],
+    )
+
+
+def test_settings_move_the_organisation(world: World) -> None:
+    ada = Visit(world.ada)
+    assert ada.submit("/o/acme/settings", name="Acme & Söhne", time_zone="Asia/Kolkata").status_code == 302
+    org = world.acme.org
+    refresh(org)
+    assert (org.name, org.time_zone) == ("Acme & Söhne", "Asia/Kolkata")
+    bad = ada.submit("/o/acme/settings", time_zone="Moon/Base")
+    assert (bad.status_code, "IANA name" in error_of(bad)) == (400, True)
+    ada.post("/o/acme/settings/stop", {"confirm": "Acme"})
+    assert not is_stopped(org)
+    ada.post("/o/acme/settings/stop", {"confirm": "Acme & Söhne"})
+    assert is_stopped(org)
+    assert "stopped by somebody" in text_of(Visit(world.ben).get("/o/acme/settings"))
+    assert Visit(world.ben).post("/o/acme/settings/stop").status_code == 403

@@ -1,0 +1,212 @@
+"""Forms that a page does not show, sent by hand: each action of the console, by everybody who may not do it."""
+
+import re
+from typing import Final
+
+import pytest
+
+from costhub.console.urls import urlpatterns
+from tenants.access import org_scope
+from tenants.actions.orgs import add_member
+from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.models import AuditEntry, Membership, User
+from tests.billing.alerts.examples import make_alerts
+from tests.console.client import Visit
+from tests.tenants.accounts.rows import make_account_rows
+from tests.world import World, make_budget, make_catalog, make_rate_limit
+
+_KEYS, _MONEY = Permission.WRITE_KEYS, Permission.WRITE_MONEY
+_SETTINGS, _MEMBERS = Permission.WRITE_SETTINGS, Permission.WRITE_MEMBERS
+#: the permission that each page's form asks for, by the address's name. A new page with a form belongs in here.
+NEEDS: Final = {
+    "acknowledge": Permission.READ_MONEY,
+    "archive-project": _SETTINGS,
+    "block-end-user": _KEYS,
+    "budget": _MONEY,
+    "buy-credits": _MONEY,
+    "budget-request": _MONEY,
+    "change-student": _SETTINGS,
+    "change-tuned": _SETTINGS,
+    "change-top-up": _MONEY,
+    "change-visits": _MEMBERS,
+    "choose-plan": _MONEY,
+    "claim-domain": _MEMBERS,
+    "cache-policy": _SETTINGS,
+    "cancel-replay": _SETTINGS,
+    "cancel-training": _SETTINGS,
+    "change-compression": _SETTINGS,
+    "change-route": _SETTINGS,
+    "channel": _SETTINGS,
+    "compression-policy": _SETTINGS,
+    "consent": _SETTINGS,
+    "dataset": _SETTINGS,
+    "decide-prompt": _SETTINGS,
+    "edit-route": _SETTINGS,
+    "end-user": _KEYS,
+    "freeze-dataset": _SETTINGS,
+    "increase-budget": _MONEY,
+    "key": _KEYS,
+    "limit": _MONEY,
+    "member": _MEMBERS,
+    "model": _SETTINGS,
+    "new-adjustment": _MONEY,
+    "new-budget": _MONEY,
+    "new-budget-request": Permission.ASK_MONEY,
+    "new-cache-policy": _SETTINGS,
+    "new-channel": _SETTINGS,
+    "new-compression-policy": _SETTINGS,
+    "new-consent": _SETTINGS,
+    "new-dataset": _SETTINGS,
+    "new-end-user": _KEYS,
+    "new-invitation": _MEMBERS,
+    "new-key": _KEYS,
+    "new-limit": _MONEY,
+    "new-member": _MEMBERS,
+    "new-model": _SETTINGS,
+    "new-price": _MONEY,
+    "new-project": _SETTINGS,
+    "new-route": _SETTINGS,
+    "new-rule": _MONEY,
+    "new-service-account": _MEMBERS,
+    "new-sign-on": _MEMBERS,
+    "new-token": _MEMBERS,
+    "new-training": _SETTINGS,
+    "new-upstream": _SETTINGS,
+    "project": _SETTINGS,
+    "publish-status": _SETTINGS,
+    "purge-cache": _SETTINGS,
+    "release-domain": _MEMBERS,
+    "remove-cache-policy": _SETTINGS,
+    "remove-compression-policy": _SETTINGS,
+    "remove-dataset": _SETTINGS,
+    "remove-demo": _MEMBERS,
+    "remove-member": _MEMBERS,
+    "remove-route": _SETTINGS,
+    "remove-sign-on": _MEMBERS,
+    "remove-view": Permission.READ_MONEY,
+    "revoke-key": _KEYS,
+    "rotate-channel": _SETTINGS,
+    "rotate-key": _KEYS,
+    "rule": _MONEY,
+    "save-view": Permission.READ_MONEY,
+    "shorten-prompt": _SETTINGS,
+    "service-account": _MEMBERS,
+    "settings": _SETTINGS,
+    "sign-on-provider": _MEMBERS,
+    "start-replay": _SETTINGS,
+    "stop-all": _MONEY,
+    "stop-key": _MONEY,
+    "stop-project": _MONEY,
+    "switch-budget": _MONEY,
+    "switch-channel": _SETTINGS,
+    "switch-limit": _MONEY,
+    "switch-model": _SETTINGS,
+    "switch-rule": _MONEY,
+    "switch-service-account": _MEMBERS,
+    "switch-upstream": _SETTINGS,
+    "test-channel": _SETTINGS,
+    "test-upstream": _SETTINGS,
+    "take-back-consent": _SETTINGS,
+    "take-out-version": _SETTINGS,
+    "token": _MEMBERS,
+    "tuned-model": _SETTINGS,
+    "upstream": _SETTINGS,
+    "verify-domain": _MEMBERS,
+    "visit-portal": _MONEY,
+    "withdraw-budget-request": Permission.ASK_MONEY,
+    "withdraw-invitation": _MEMBERS,
+}
+#: everybody's own business, or nothing is changed by it
+OPEN: Final = {"choose-mails", "try-route"}
+#: read as far as somebody who may not do it is refused
+TYPED: Final = {
+    "name": "x",
+    "email": "x@acme.example",
+    "kind": "all",
+    "role": "owner",
+    "decision": "yes",
+    "confirm": "Acme",
+    "time_zone": "UTC",
+    "mode": "on",
+}
+
+
+def addresses(world: World) -> dict[str, str]:
+    """Every address below an organisation, with a row that is there."""
+    catalog, budget = make_catalog(world.acme), make_budget(world.acme, "10.00")
+    limit = make_rate_limit(world.acme, 5)
+    made, alerts = make_account_rows(world.acme), make_alerts(world.acme)
+    with org_scope(world.acme.org.pk):
+        member = Membership.objects.get(org=world.acme.org, user=world.ada)
+    ids = {
+        "budget_id": budget.pk,
+        "limit_id": limit.pk,
+        "key_id": world.acme.key.pk,
+        "project_id": world.acme.project.pk,
+        "model_id": catalog.model.pk,
+        "upstream_id": catalog.upstream.pk,
+        "member_id": member.pk,
+        "request_id": made["budget-requests"][0],
+        "alert_id": alerts["alerts"][0],
+        "channel_id": alerts["channels"][0],
+        "rule_id": alerts["alert-rules"][0],
+        "account_id": made["service-accounts"][0],
+        "token_id": made["admin-tokens"][0],
+        "invitation_id": made["invitations"][0],
+        "domain_id": made["domains"][0],
+        "sign_on_id": made["sign-ons"][0],
+        "view_id": made["saved-views"][0],
+        "kind": "oidc",
+    }
+    found = {}
+    for pattern in urlpatterns:
+        route = str(pattern.pattern).replace("<slug:slug>", "acme")
+        if route.startswith("o/acme/"):
+            found[str(getattr(pattern, "name", ""))] = "/" + re.sub(
+                r"<str:(\w+)>", lambda part: str(ids.get(part[1], "x")), route
+            )
+    return found
+
+
+def count_entries(world: World) -> int:
+    with org_scope(world.acme.org.pk):
+        return AuditEntry.objects.filter(org=world.acme.org).count()
+
+
+@pytest.mark.parametrize("role", [*(role for role in Role if role is not Role.OWNER), None])
+def test_nobody_does_what_their_role_may_not(world: World, role: Role | None) -> None:
+    """``None``: a developer of one project, who does nothing that is the whole organisation's."""
+    email, paths = "eve@acme.example", addresses(world)
+    with org_scope(world.acme.org.pk):
+        where = [world.acme.project.name] if role is None else []
+        add_member(actor=world.acme.owner, email=email, role=role or Role.DEVELOPER, projects=where)
+    visit = Visit(User.objects.get(email=email))
+    before = count_entries(world)
+    done = {}
+    for name, path in paths.items():
+        if role is not None and NEEDS.get(name) in PERMISSIONS[role]:
+            continue
+        answer = visit.post(path, TYPED)
+        if answer.status_code not in {403, 404, 405} and name not in OPEN:
+            done[name] = (answer.status_code, answer.headers.get("Location", ""))
+    assert done == {}
+    assert count_entries(world) == before
+
+
+def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
+    paths, ada = addresses(world), Visit(world.ada)
+    world.acme.org.is_read_only = True
+    with org_scope(world.acme.org.pk):
+        world.acme.org.save(update_fields=["is_read_only"])
+    before = count_entries(world)
+    answers = {name: ada.post(path, TYPED).status_code for name, path in paths.items()}
+    # What is one's own may be taken out, an upstream's health asked for, and whoever owes may pay.
+    working = {"take-out-version", "test-upstream", "choose-plan", "buy-credits", "change-top-up", "visit-portal"}
+    assert {name for name, code in answers.items() if code == 402} == set(NEEDS) - working
+    assert count_entries(world) == before
+
+
+def test_every_form_is_in_the_table(world: World) -> None:
+    ada = Visit(world.ada)
+    takes_forms = {name for name, path in addresses(world).items() if ada.post(path, {}).status_code != 405}
+    assert takes_forms - OPEN == set(NEEDS)

@@ -1,0 +1,217 @@
+"""Batches on an upstream that knows none: lines asked one by one, each with a row of its own; what they may cost is
+held from the start."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import time_machine
+
+from costhub.lib import clock
+from costhub.lib.money import format_usd
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tenants.actions.changes import apply_changes
+from tenants.actions.stops import set_stopped
+from tenants.choices import BudgetScope
+from tests.bank import Bank
+from tests.proxy.batches.desk import held_of, ids_of, line, open_desk, read, run_worker
+from tests.proxy.books import assert_balanced
+from tests.world import Tenant, make_budget
+
+LINES = 40
+Json = dict[str, Any]
+#: nano-USD that 10 lines of one figure and 30 of two may cost: 79 and 80 bytes and 64 of a template at 0.15 USD a
+#: million, 20 tokens at 0.60
+BOUND = 10 * 33_450 + 30 * 33_600
+#: the same with the texts counted: "user" and "Hi 1", 8 for a message, 3 for the answer's beginning, 64 for the rest
+COUNTED = 10 * 24_450 + 30 * 24_600
+
+
+def test_every_line_is_answered_once_and_charged_what_the_bank_bills(acme: Tenant, bank: Bank) -> None:
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([line(number) for number in range(LINES)], x_costhub_tags="job=night"))
+
+    batch = asyncio.run(hand_in())
+    assert batch["status"] == "in_progress"
+    assert batch["request_counts"] == {"total": LINES, "completed": 0, "failed": 0}
+    assert held_of(acme, batch) == BOUND, "what it may cost is held"
+
+    assert run_worker(acme) == 1
+    assert run_worker(acme) == 0, "there is nothing more to do"
+
+    async def collect() -> tuple[Json, list[Json]]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            return over, await desk.read_lines(over["output_file_id"])
+
+    over, answers = asyncio.run(collect())
+    assert over["status"] == "completed"
+    assert over["request_counts"] == {"total": LINES, "completed": LINES, "failed": 0}
+    assert over["error_file_id"] is None
+    assert [answer["custom_id"] for answer in answers] == [f"line-{number}" for number in range(LINES)]
+    assert all(answer["response"]["status_code"] == 200 for answer in answers)
+    assert len(ids_of(bank)) == LINES
+
+    assert_balanced(acme, bank)
+    with org_scope(acme.org_id):
+        rows = list(LedgerEntry.objects.filter(org_id=acme.org_id))
+    assert {row.endpoint for row in rows} == {"chat/completions", "batches"}
+    (own,) = (row for row in rows if row.endpoint == "batches")
+    assert (own.effective_cost, own.status, own.held) == (0, 200, BOUND)
+    assert {row.tags["job"] for row in rows} == {"night"}
+    assert {row.started_at for row in rows} == {own.started_at}, "a line came with its batch"
+
+
+def test_a_budget_that_cannot_take_the_file_refuses_it_with_the_sum(acme: Tenant, bank: Bank) -> None:
+    make_budget(acme, "0.0009", scope=BudgetScope.PROJECT)
+
+    async def hand_in() -> tuple[int, Json, Json]:
+        async with open_desk(acme) as desk:
+            refused = await desk.hand_in([line(number) for number in range(LINES)])
+            return refused.status, read(refused)["error"], read(await desk.ask("GET", "/v1/batches"))
+
+    status, error, batches = asyncio.run(hand_in())
+    assert (status, error["code"]) == (402, "budget_exceeded")
+    assert error["budget"]["needed"] == format_usd(COUNTED)
+    assert f"${format_usd(COUNTED)} or more" in error["message"]
+    assert batches["data"] == []
+    assert_balanced(acme, bank)
+
+
+def test_a_file_that_fits_when_its_tokens_are_counted_is_taken(acme: Tenant, bank: Bank) -> None:
+    make_budget(acme, format_usd(COUNTED), scope=BudgetScope.PROJECT)
+
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([line(number) for number in range(LINES)]))
+
+    batch = asyncio.run(hand_in())
+    assert held_of(acme, batch) == COUNTED
+    run_worker(acme)
+    assert_balanced(acme, bank)
+
+
+def test_an_upstream_that_stumbles_is_asked_again_and_one_that_refuses_is_told_of(acme: Tenant, bank: Bank) -> None:
+    wrong = line(2)
+    wrong["body"]["bank"] = {"fault": "http_error", "status": 422}
+    lines = [line(0), line(1), wrong]
+
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in(lines))
+
+    batch = asyncio.run(hand_in())
+    # Three tries of a call, and the line with it: it waits, and is asked again as a call of its own.
+    bank.queue(count=3, fault="http_error", status=503)
+    assert run_worker(acme, 0.5) == 1
+    with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
+        run_worker(acme)
+
+    async def collect() -> tuple[Json, list[Json], list[Json]]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            files = over["output_file_id"], over["error_file_id"]
+            return over, await desk.read_lines(files[0]), await desk.read_lines(files[1])
+
+    over, answers, errors = asyncio.run(collect())
+    assert over["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
+    assert [answer["custom_id"] for answer in answers] == ["line-0", "line-1"]
+    assert [(error["custom_id"], error["response"]["status_code"]) for error in errors] == [("line-2", 422)]
+    assert errors[0]["response"]["body"]["error"]["message"]
+    assert_balanced(acme, bank)
+
+
+def test_a_batch_that_is_cancelled_ends_with_what_it_has(acme: Tenant, bank: Bank) -> None:
+    async def hand_in() -> tuple[Json, Json, int]:
+        async with open_desk(acme) as desk:
+            batch = read(await desk.hand_in([line(number) for number in range(LINES)]))
+            early = await desk.look(batch)
+            assert early["output_file_id"] is None
+            cancelling = read(await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel"))
+            again = await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel")
+            return batch, cancelling, again.status
+
+    batch, cancelling, again = asyncio.run(hand_in())
+    assert (cancelling["status"], again) == ("cancelling", 200)
+    run_worker(acme)
+
+    async def collect() -> tuple[Json, list[Json], int]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            late = await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel")
+            return over, await desk.read_lines(over["error_file_id"]), late.status
+
+    over, errors, late = asyncio.run(collect())
+    assert (over["status"], over["output_file_id"], late) == ("cancelled", None, 200)
+    assert {error["error"]["code"] for error in errors} == {"batch_cancelled"}
+    assert len(errors) == LINES
+    assert held_of(acme, batch) is None
+    assert_balanced(acme, bank)
+    assert bank.bill() == []
+
+
+def test_a_batch_whose_window_is_over_ends_as_expired(acme: Tenant, bank: Bank) -> None:
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([line(0)]))
+
+    batch = asyncio.run(hand_in())
+    with time_machine.travel(clock.now() + timedelta(hours=24, seconds=1), tick=True):
+        run_worker(acme)
+
+    async def collect() -> tuple[Json, list[Json]]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            return over, await desk.read_lines(over["error_file_id"])
+
+    over, errors = asyncio.run(collect())
+    assert over["status"] == "expired"
+    assert [error["error"]["code"] for error in errors] == ["batch_expired"]
+    assert held_of(acme, batch) is None
+    assert bank.bill() == []
+
+
+def test_calls_that_are_stopped_wait_and_go_on(acme: Tenant, bank: Bank) -> None:
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([line(0), line(1)]))
+
+    batch = asyncio.run(hand_in())
+    with org_scope(acme.org_id):
+        set_stopped(actor=acme.owner, target=acme.project, is_stopped=True)
+    assert run_worker(acme, 0.5) == 1
+    assert bank.bill() == []
+    with org_scope(acme.org_id):
+        set_stopped(actor=acme.owner, target=acme.project, is_stopped=False)
+    run_worker(acme)
+
+    async def look() -> Json:
+        async with open_desk(acme) as desk:
+            return await desk.look(batch)
+
+    assert asyncio.run(look())["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    assert_balanced(acme, bank)
+
+
+def test_calls_of_an_organisation_that_is_closed_wait_and_go_on(acme: Tenant, bank: Bank) -> None:
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([line(0), line(1)]))
+
+    batch = asyncio.run(hand_in())
+    with org_scope(acme.org_id):
+        apply_changes(acme.owner, acme.org, {"is_active": False})
+    run_worker(acme, 0.5)
+    assert bank.bill() == []
+    with org_scope(acme.org_id):
+        apply_changes(acme.owner, acme.org, {"is_active": True})
+    run_worker(acme)
+
+    async def look() -> Json:
+        async with open_desk(acme) as desk:
+            return await desk.look(batch)
+
+    assert asyncio.run(look())["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    assert_balanced(acme, bank)

@@ -1,0 +1,360 @@
+"""Calls with deadlines: taken at once, answered by then, as part of a batch where there is time."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+import time_machine
+
+from costhub.lib import clock
+from costhub.lib.moments import from_ms
+from proxy.batches.pools import controls_of
+from proxy.models import Batch, BatchLine
+from proxy.tasks import reap_reservations
+from tenants.access import org_scope
+from tenants.actions.routes import update_route
+from tenants.actions.stops import set_stopped
+from tenants.actions.upstreams import update_upstream
+from tenants.choices import Mode, RouteKind, UpstreamKind
+from tenants.models import Upstream
+from tests.bank import Bank
+from tests.bank.answers import answer_text
+from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
+from tests.proxy.batches.test_remote import IN_BATCH, USUAL
+from tests.proxy.batches.test_remote import acme as account
+from tests.proxy.books import assert_balanced
+from tests.proxy.in_process import events_of
+from tests.tenants.route_examples import make_route, targets_of
+from tests.world import Tenant, make_catalog
+
+__all__ = ["account"]
+
+Json = dict[str, Any]
+CALLS = 6
+
+
+def defer(acme: Tenant, seconds: int, calls: int = CALLS, max_cost: str = "", **fields: Any) -> list[str]:
+    """Make calls whose answers are wanted in so many seconds; gives their ids."""
+    headers = {"x_costhub_deadline": str(seconds)} | ({"x_costhub_max_cost": max_cost} if max_cost else {})
+
+    async def call() -> list[str]:
+        async with open_desk(acme) as desk:
+            taken = []
+            for number in range(calls):
+                body = orjson.dumps(line(number, **fields)["body"])
+                answer = await desk.ask("POST", CHAT, body, **headers)
+                assert answer.status == 202, answer.body
+                taken.append(read(answer)["id"])
+                waiting = await desk.ask("GET", f"/v1/costhub/deferred/{taken[-1]}")
+                assert (waiting.status, read(waiting)["status"]) == (202, "waiting")
+            return taken
+
+    return asyncio.run(call())
+
+
+def collect(acme: Tenant, ids: list[str]) -> list[tuple[int, Json]]:
+    """What is known of them now."""
+
+    async def look() -> list[tuple[int, Json]]:
+        async with open_desk(acme) as desk:
+            found = [await desk.ask("GET", f"/v1/costhub/deferred/{one}") for one in ids]
+            return [(one.status, read(one)) for one in found]
+
+    return asyncio.run(look())
+
+
+def test_near_ones_are_asked_online(acme: Tenant, bank: Bank) -> None:
+    ids = defer(acme, 600)
+    run_worker(acme)
+    for number, (status, answer) in enumerate(collect(acme, ids)):
+        assert (status, answer["status"], answer["id"]) == (200, "completed", ids[number])
+        assert answer["response"]["status_code"] == 200
+        assert answer["response"]["body"]["choices"]
+    books = assert_balanced(acme, bank)
+    assert {str(row.id) for row in books.rows} == set(ids)
+
+
+SAID = [{"role": "user", "content": "one two three"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body", "kind"),
+    [
+        ("/v1/responses", "small", {"input": "one two three", "max_output_tokens": 50}, "response"),
+        ("/v1/responses", "native", {"input": "one two three", "max_output_tokens": 50}, "response"),
+        ("/v1/messages", "small", {"messages": SAID, "max_tokens": 50}, "message"),
+        ("/v1/messages", "claude", {"messages": SAID, "max_tokens": 50}, "message"),
+    ],
+)
+def test_responses_and_messages_are_answered_in_their_own_form(
+    acme: Tenant, bank: Bank, path: str, model: str, body: Json, kind: str
+) -> None:
+    make_catalog(acme, base_url=bank.base_url, kind=UpstreamKind.OPENAI, model="native")
+    make_catalog(acme, base_url=bank.base_url, kind=UpstreamKind.ANTHROPIC, model="claude")
+
+    async def call() -> str:
+        async with open_desk(acme) as desk:
+            taken = await desk.ask("POST", path, orjson.dumps({"model": model, **body}), x_costhub_deadline="600")
+            assert taken.status == 202, taken.body
+            return str(read(taken)["id"])
+
+    name = asyncio.run(call())
+    run_worker(acme)
+    ((status, answer),) = collect(acme, [name])
+    assert (status, answer["status"], answer["response"]["status_code"]) == (200, "completed", 200)
+    told = answer["response"]["body"]
+    part = (told["output"][-1] if kind == "response" else told)["content"][0]
+    assert ((told.get("object") or told["type"]), part["text"]) == (kind, answer_text())
+    books = assert_balanced(acme, bank)
+    assert [(str(row.id), row.endpoint, row.status) for row in books.rows] == [(name, path.removeprefix("/v1/"), 200)]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/responses", {"input": "Hi", "stream": True}, "stream"),
+        ("/v1/responses", {"input": "Hi", "background": True}, "background"),
+        ("/v1/messages", {"messages": SAID, "max_tokens": 5, "stream": True}, "stream"),
+        ("/v1/moderations", {"input": "Hi"}, "x-costhub-deadline"),
+    ],
+)
+def test_what_has_no_deadline_is_refused_in_words(acme: Tenant, path: str, body: Json, param: str) -> None:
+    async def call() -> tuple[int, Json]:
+        async with open_desk(acme) as desk:
+            sent = orjson.dumps({"model": "small", **body})
+            refused = await desk.ask("POST", path, sent, x_costhub_deadline="600")
+            return refused.status, read(refused)["error"]
+
+    status, error = asyncio.run(call())
+    assert (status, error["param"]) == (400, param)
+    assert "leave" in error["message"].lower()
+
+
+def test_far_ones_go_together_and_cost_half(account: Tenant, bank: Bank) -> None:
+    ids = defer(account, 6 * 3600)
+    run_worker(account, 1)
+    assert bank.bill() == [], "they gather"
+    for minutes in (6, 8, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, 1)
+    assert [status for status, _ in collect(account, ids)] == [200] * CALLS
+    assert {call.request_id for call in bank.bill()} == set(ids)
+    books = assert_balanced(account, bank, input_price="0.075", output_price="0.30")
+    assert {(row.effective_cost, row.list_cost) for row in books.rows} == {(IN_BATCH, USUAL)}
+
+
+def test_a_batch_that_is_late_is_ended_and_its_calls_are_asked_online(account: Tenant, bank: Bank) -> None:
+    bank.order_batches(stall=True)
+    ids = defer(account, 6 * 3600)
+    for minutes in (6, 8, 5 * 60 + 35, 5 * 60 + 36):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, 2)
+    assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
+    books = assert_balanced(account, bank)
+    assert {row.effective_cost for row in books.rows} == {USUAL}
+
+
+def test_what_nobody_was_asked_for_costs_nothing_however_long_it_waits(acme: Tenant, bank: Bank) -> None:
+    ids = defer(acme, 600, 2)
+    with org_scope(acme.org_id):
+        set_stopped(actor=acme.owner, target=acme.org, is_stopped=True)
+    run_worker(acme, 0.5)
+    with time_machine.travel(clock.now() + timedelta(hours=2), tick=True):
+        reap_reservations()
+        with org_scope(acme.org_id):
+            set_stopped(actor=acme.owner, target=acme.org, is_stopped=False)
+        run_worker(acme, 5)
+    for status, answer in collect(acme, ids):
+        assert (status, answer["status"], answer["response"]["status_code"]) == (200, "failed", 504)
+        assert answer["response"]["body"]["error"]["code"] == "deadline_missed"
+    books = assert_balanced(acme, bank)
+    assert [(row.status, row.error_code, row.effective_cost) for row in books.rows] == [(504, "deadline_missed", 0)] * 2
+
+
+def test_a_deferred_call_that_lost_its_hold_before_it_was_asked_is_charged_once(acme: Tenant, bank: Bank) -> None:
+    """As when its process was killed between promising the answer and prolonging the lease."""
+    ids = defer(acme, 600, 1)
+    with time_machine.travel(clock.now() + timedelta(hours=30), tick=True):
+        reap_reservations()
+    run_worker(acme, 1)
+    with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
+        run_worker(acme)
+    assert [(status, answer["status"]) for status, answer in collect(acme, ids)] == [(200, "completed")]
+    books = assert_balanced(acme, bank)
+    assert sum(row.effective_cost for row in books.rows) == USUAL
+
+
+def test_a_deferred_call_keeps_to_its_most_however_often_it_is_asked(acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        # Without a bill a refusal costs nothing, so that the next try has all of it.
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), bill_path="")
+    [capped] = defer(acme, 900, 1, max_cost="0.00003", max_tokens=100, bank={"output_tokens": 100})
+    [free] = defer(acme, 900, 1, max_tokens=100, bank={"output_tokens": 100})
+    bank.queue(count=6, fault="http_error", status=503)
+    run_worker(acme, 1)
+    with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
+        run_worker(acme)
+    (_, held), (_, whole) = collect(acme, [capped, free])
+    used = [answer["response"]["body"]["usage"]["completion_tokens"] for answer in (held, whole)]
+    assert 0 < used[0] < 50
+    assert used[1] == 100
+    costs = [event["effective_cost"] for event in events_of(acme) if event["status"] == 200]
+    assert len(costs) == 2
+    assert min(costs) <= 30_000 < max(costs)
+
+
+@pytest.mark.parametrize(
+    ("is_pool", "row", "gone", "most"),
+    [
+        (True, {}, 9, None),
+        (True, {"max_cost": 100}, 30, 70),
+        (True, {"max_cost": 100}, 130, 0),
+        (False, {"max_cost": 1}, 0, None),
+    ],
+)
+def test_what_earlier_tries_cost_is_off_a_deferred_calls_most(
+    is_pool: bool, row: Json, gone: int, most: int | None
+) -> None:
+    assert controls_of(Batch(is_pool=is_pool, row=row), gone).max_cost == most
+
+
+def test_a_deferred_call_goes_to_the_model_that_its_route_chose_when_it_came(acme: Tenant, bank: Bank) -> None:
+    make_catalog(acme, base_url=bank.base_url, model="large", input_per_million="3.00", output_per_million="12.00")
+    route = make_route(acme, RouteKind.FIXED, ("small",))
+    ids = defer(acme, 600, 2, model="smart")
+    with org_scope(acme.org_id):
+        update_route(actor=acme.owner, route=route, targets=targets_of("large"))
+    run_worker(acme)
+    assert [answer["status"] for _, answer in collect(acme, ids)] == ["completed"] * 2
+    books = assert_balanced(acme, bank)
+    assert [(row.request_model, row.is_overrun) for row in books.rows] == [("smart", False)] * 2
+
+
+def test_a_route_has_its_calls_wait_that_can(acme: Tenant, bank: Bank) -> None:
+    route = make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=3600)
+    texts: list[Json] = [{"role": "user", "content": "Where is my parcel?"}]
+    asked = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    step = [
+        *texts,
+        {"role": "assistant", "tool_calls": [asked]},
+        {"role": "tool", "tool_call_id": "c", "content": "No."},
+    ]
+
+    async def come(**fields: Any) -> tuple[int, bytes]:
+        async with open_desk(acme) as desk:
+            body = {"model": "later", "max_tokens": 9, "messages": texts} | fields
+            answer = await desk.ask("POST", CHAT, orjson.dumps(body))
+            return answer.status, answer.body
+
+    status, body = asyncio.run(come())
+    told = orjson.loads(body)
+    assert (status, told["status"], told["object"]) == (202, "waiting", "costhub.deferred")
+    with org_scope(acme.org_id):
+        (waiting,) = BatchLine.objects.filter(org_id=acme.org.pk)
+        assert waiting.request_id is not None
+        assert waiting.deadline_at == from_ms((waiting.request_id.int >> 80) + 3_600_000)
+    # A stream and an agent's step wait for nobody, nor does anything while the route only watches.
+    assert asyncio.run(come(stream=True))[0] == 200
+    assert asyncio.run(come(messages=step))[0] == 200
+    more = {"role": "user", "content": "Go on."}
+    assert asyncio.run(come(messages=[*step, more]))[0] == 200
+    with org_scope(acme.org_id):
+        update_route(actor=acme.owner, route=route, mode=Mode.SHADOW)
+    assert asyncio.run(come())[0] == 200
+
+
+def test_a_call_that_its_route_has_wait_is_taken_once_for_an_idempotency_key(acme: Tenant) -> None:
+    make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=3600)
+
+    async def come_twice() -> list[tuple[int, bytes]]:
+        async with open_desk(acme) as desk:
+            body = orjson.dumps({"model": "later", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]})
+            answers = [await desk.ask("POST", CHAT, body, idempotency_key="once") for _ in range(2)]
+            return [(answer.status, answer.body) for answer in answers]
+
+    first, second = asyncio.run(come_twice())
+    assert first == second
+    assert first[0] == 202
+    with org_scope(acme.org_id):
+        assert BatchLine.objects.filter(org_id=acme.org.pk).count() == 1
+
+
+@pytest.mark.parametrize("named", [{}, {"idempotency_key": "each"}], ids=["", "with keys"])
+def test_calls_for_which_a_routes_deadline_cannot_be_promised_are_answered_at_once(
+    acme: Tenant, bank: Bank, named: dict[str, str]
+) -> None:
+    make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=60)
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), batch_concurrency=1)
+
+    async def come() -> list[int]:
+        async with open_desk(acme) as desk:
+            body = orjson.dumps({"model": "later", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]})
+            keys = [{name: f"{key} {number}" for name, key in named.items()} for number in range(7)]
+            return [(await desk.ask("POST", CHAT, body, **key)).status for key in keys]
+
+    # One at a time, of ten seconds each.
+    assert asyncio.run(come()) == [202] * 5 + [200] * 2
+    run_worker(acme)
+    books = assert_balanced(acme, bank)
+    assert [row.status for row in books.rows] == [200] * 7
+
+
+def test_an_agents_step_has_no_deadline(acme: Tenant) -> None:
+    messages = [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "Sunny."}]}]
+    body = orjson.dumps({"model": "small", "max_tokens": 9, "messages": messages})
+
+    async def come() -> bytes:
+        async with open_desk(acme) as desk:
+            answer = await desk.ask("POST", "/v1/messages", body, x_costhub_deadline="3600")
+            assert answer.status == 400
+            return answer.body
+
+    assert b"an agent waits for its next step" in asyncio.run(come())
+
+
+def test_a_cascade_is_not_deferred(acme: Tenant) -> None:
+    make_catalog(acme, model="large", input_per_million="3.00", output_per_million="12.00")
+    make_route(acme, RouteKind.CASCADE)
+
+    async def call() -> tuple[int, str]:
+        async with open_desk(acme) as desk:
+            body = orjson.dumps(line(0, model="smart")["body"])
+            answer = await desk.ask("POST", CHAT, body, x_costhub_deadline="600")
+            return answer.status, read(answer)["error"]["code"]
+
+    assert asyncio.run(call()) == (400, "unsupported_operation")
+
+
+def test_what_was_asked_is_kept_no_longer_than_it_is_needed(acme: Tenant) -> None:
+    defer(acme, 600, 1)
+    run_worker(acme)
+    with org_scope(acme.org_id):
+        (kept,) = BatchLine.objects.filter(org_id=acme.org_id)
+    assert (kept.body, kept.state) == (None, "done")
+
+
+def test_what_cannot_be_promised_is_refused_and_holds_nothing(acme: Tenant, bank: Bank) -> None:
+    async def call() -> list[tuple[int, str]]:
+        async with open_desk(acme) as desk:
+            refused = []
+            for deadline, is_stream in (("0", False), ("30", False), ("90000", False), ("soon", False), ("600", True)):
+                body = orjson.dumps(line(0, stream=is_stream)["body"])
+                answer = await desk.ask("POST", CHAT, body, x_costhub_deadline=deadline)
+                refused.append((answer.status, read(answer)["error"]["code"]))
+            unknown = await desk.ask("GET", "/v1/costhub/deferred/0197e9d4-0000-7000-8000-000000000003")
+            refused.append((unknown.status, read(unknown)["error"]["code"]))
+            return refused
+
+    assert asyncio.run(call()) == [
+        (400, "deadline_passed"),
+        (400, "deadline_too_near"),
+        (400, "deadline_too_far"),
+        (400, "deadline_unreadable"),
+        (400, "invalid_request"),
+        (404, "not_found"),
+    ]
+    assert_balanced(acme, bank)
+    assert bank.bill() == []

@@ -1,0 +1,35 @@
+"""Lines in PostgreSQL: read in parts of a size that a worker can hold."""
+
+from datetime import timedelta
+
+from costhub.lib import clock
+from proxy.batches import store
+from proxy.batches.line import find_next_try
+from proxy.batches.results import Result, read_answers, save_results
+from proxy.errors import GovernanceUnavailable
+from tests.proxy.batches.desk import run_worker
+from tests.proxy.batches.test_two_workers import hand_in
+from tests.world import Tenant
+
+
+def test_answers_are_read_so_many_bytes_at_a_time(acme: Tenant) -> None:
+    batch = hand_in(acme, 5)
+    lines = store.claim_lines(batch, 5, 10**6)
+    sizes = [10, 60, 30, 200, 5]
+    results = [
+        Result(one.number, one.request_id, store.DONE, b"%d" % one.number * size)
+        for one, size in zip(lines, sizes, strict=True)
+    ]
+    save_results(batch, results)
+    parts, after = [], 0
+    while part := read_answers(batch, store.DONE, after, 3, 100):
+        parts.append(part)
+        after = part[0]
+    assert parts == [(3, b"1" * 10 + b"2" * 60 + b"3" * 30), (4, b"4" * 200), (5, b"5" * 5)]
+    run_worker(acme)
+
+
+def test_a_line_that_waits_for_hours_is_asked_every_five_minutes() -> None:
+    for tries, seconds in ((1, 5), (2, 10), (6, 160), (7, 300), (5_000, 300)):
+        pause = find_next_try(GovernanceUnavailable("Valkey is away."), tries) - clock.now()
+        assert timedelta(seconds=seconds - 1) < pause <= timedelta(seconds=seconds)

@@ -1,0 +1,180 @@
+"""Batches on an upstream that runs them itself: handed on whole, settled line by line at the price of its tier."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+
+from costhub.lib import clock
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tenants.actions.models import update_model
+from tenants.actions.pricing import create_price
+from tenants.actions.stops import set_stopped
+from tenants.choices import UpstreamKind
+from tenants.models import LanguageModel
+from tests.bank import Bank
+from tests.proxy.batches.desk import held_of, line, open_desk, read, run_worker
+from tests.proxy.books import assert_balanced
+from tests.world import Tenant, World, make_budget, make_catalog
+
+Json = dict[str, Any]
+LINES = 20
+#: nano-USD of a line's answer, by the call and in the batch: 12 tokens out at 0.60 and 0.30 USD a million, and those in
+USUAL, IN_BATCH = 8_400, 4_200
+
+
+@pytest.fixture
+def acme(committed_world: World, bank: Bank) -> Tenant:
+    """Acme with an account at the bank, as if that were OpenAI, whose batches cost half."""
+    acme = committed_world.acme
+    catalog = make_catalog(
+        acme, base_url=bank.base_url, kind=UpstreamKind.OPENAI, max_output_tokens=100, input_per_million=None
+    )
+    with org_scope(acme.org_id):
+        create_price(
+            actor=acme.owner,
+            model=catalog.model,
+            input_per_million=Decimal("0.15"),
+            output_per_million=Decimal("0.60"),
+            service_tiers={"batch": {"input_per_million": Decimal("0.075"), "output_per_million": Decimal("0.30")}},
+        )
+    make_budget(acme, "100.00")
+    return acme
+
+
+def run(
+    acme: Tenant, lines: list[Json], *, cancel: bool = False, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[Json, list[Json], list[Json]]:
+    """Hand in, have it worked on until it is over; gives the batch, its answers and its errors. ``meanwhile`` happens
+    while its upstream has it."""
+
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            batch = read(await desk.hand_in(lines))
+            assert batch["status"] == "in_progress", batch
+            return batch
+
+    async def collect() -> tuple[Json, list[Json], list[Json]]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            files = over["output_file_id"], over["error_file_id"]
+            return over, await desk.read_lines(files[0]), await desk.read_lines(files[1])
+
+    async def ask_for_its_end() -> None:
+        async with open_desk(acme) as desk:
+            await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel")
+
+    batch = asyncio.run(hand_in())
+    run_worker(acme, 1)
+    if cancel:
+        asyncio.run(ask_for_its_end())
+    meanwhile()
+    for minutes in (5, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(acme, 1)
+    over = asyncio.run(collect())
+    assert held_of(acme, batch) is None
+    return over
+
+
+def balance(acme: Tenant, bank: Bank) -> list[LedgerEntry]:
+    """The books at the tier's price; gives the rows of lines."""
+    books = assert_balanced(acme, bank, input_price="0.075", output_price="0.30")
+    return [row for row in books.rows if row.endpoint != "batches"]
+
+
+def test_a_batch_is_handed_on_and_costs_half(acme: Tenant, bank: Bank) -> None:
+    over, answers, errors = run(acme, [line(number) for number in range(LINES)])
+    assert over["status"] == "completed"
+    assert over["request_counts"] == {"total": LINES, "completed": LINES, "failed": 0}
+    assert [answer["custom_id"] for answer in answers] == [f"line-{number}" for number in range(LINES)]
+    assert errors == []
+    rows = balance(acme, bank)
+    assert len(rows) == LINES
+    assert {(row.effective_cost, row.list_cost) for row in rows} == {(IN_BATCH, USUAL)}
+    assert {row.savings["batch"] for row in rows} == {USUAL - IN_BATCH}
+    assert {(row.service_tier, row.is_estimated) for row in rows} == {("batch", False)}
+
+
+def test_half_of_it_expires_and_some_is_refused(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(answer=LINES // 2, fail=3)
+    over, answers, errors = run(acme, [line(number) for number in range(LINES)])
+    assert over["request_counts"] == {"total": LINES, "completed": 7, "failed": 13}
+    assert [answer["custom_id"] for answer in answers] == [f"line-{number}" for number in range(3, 10)]
+    assert [error["response"]["status_code"] for error in errors[:3]] == [400] * 3
+    assert [error["error"]["code"] for error in errors[3:]] == ["batch_expired"] * 10
+    rows = balance(acme, bank)
+    assert sorted((row.status, row.effective_cost) for row in rows) == [(200, IN_BATCH)] * 7 + [(400, 0)] * 3
+
+
+def test_one_that_the_upstream_will_not_run_fails_in_its_words(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(refuse=True)
+    _, answers, errors = run(acme, [line(0), line(1)])
+    assert answers == []
+    assert {error["error"]["code"] for error in errors} == {"batch_failed"}
+    assert "told not to run" in errors[0]["error"]["message"]
+    assert balance(acme, bank) == []
+
+
+def test_one_that_was_made_without_an_answer_is_found_again(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(hang_up=True)
+    over, answers, _ = run(acme, [line(0), line(1)])
+    assert (over["status"], len(answers), len(bank.bill())) == ("completed", 2, 2)
+    balance(acme, bank)
+
+
+def test_one_that_is_cancelled_keeps_what_was_answered(acme: Tenant, bank: Bank) -> None:
+    over, answers, _ = run(acme, [line(0), line(1)], cancel=True)
+    assert (over["status"], len(answers)) == ("cancelled", 2)
+    balance(acme, bank)
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_one_that_was_over_before_its_end_was_asked_for_is_settled(acme: Tenant, bank: Bank, status: int) -> None:
+    bank.order_batches(too_late=status)
+    over, answers, errors = run(acme, [line(0), line(1)], cancel=True)
+    assert (over["status"], len(answers), errors) == ("cancelled", 2, [])
+    assert [row.effective_cost for row in balance(acme, bank)] == [IN_BATCH] * 2
+
+
+def test_what_was_answered_is_accounted_for_whatever_was_forbidden_since(acme: Tenant, bank: Bank) -> None:
+    def forbid() -> None:
+        with org_scope(acme.org_id):
+            update_model(actor=acme.owner, model=LanguageModel.objects.get(org=acme.org), is_active=False)
+            set_stopped(actor=acme.owner, target=acme.org, is_stopped=True)
+
+    over, answers, errors = run(acme, [line(0), line(1)], meanwhile=forbid)
+    assert (over["status"], len(answers), errors) == ("completed", 2, [])
+    assert [row.effective_cost for row in balance(acme, bank)] == [IN_BATCH] * 2
+
+
+def test_a_credential_that_an_upstream_repeats_comes_to_nobody(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(echo=True)
+    _, answers, errors = run(acme, [line(0)])
+    assert answers == []
+    message = errors[0]["error"]["message"]
+    assert "I do not like your Bearer" in message
+    assert "sk-acme" not in message
+
+
+def test_an_upstream_in_trouble_is_left_alone_for_longer_and_longer(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(trouble=503)
+
+    async def hand_in() -> None:
+        async with open_desk(acme) as desk:
+            await desk.hand_in([line(0)])
+
+    asyncio.run(hand_in())
+    run_worker(acme, 3)
+    asked = [request for request in bank.requests() if request.target.startswith("/v1/files")]
+    assert len(asked) <= 2, "it is asked again after two seconds, and then after four"
+    bank.order_batches()
+    for minutes in (5, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(acme, 1)
+    assert len(balance(acme, bank)) == 1

@@ -1,0 +1,351 @@
+"""Which models serve a call of a route: every kind, every condition, and what holds whatever they say."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.core.plan import make_plan, put_off
+from proxy.core.plan_detail import describe_plan
+from proxy.core.row import route_of
+from proxy.errors import ApiError, InvalidRequest, ModelNotFound
+from proxy.values.attempt import Mechanism
+from proxy.values.plan import Plan
+from proxy.values.request import Controls, Endpoint, Request
+from proxy.values.routing import NO_SCORES, Arm, Scores
+from tenants.choices import RouteKind
+from tenants.route_snapshots import ConditionSnapshot, RouteSnapshot, TargetSnapshot
+from tenants.snapshots import KeySnapshot, RungSnapshot
+from tests.proxy.core.examples import KEY, NO_CONTROLS, NOON_MS, make_budget, make_chat, make_request
+from tests.proxy.core.routes.examples import MODELS, WIDE_ORG, make_route, with_routes
+
+HARD = "Explain why the sky is blue, compare it with Mars, and prove each step of your reasoning from first principles."
+
+
+def plan_of(
+    route: RouteSnapshot,
+    request: Request | None = None,
+    *,
+    controls: Controls = NO_CONTROLS,
+    key: KeySnapshot = KEY,
+    call_id: str = "call",
+    scores: Scores = NO_SCORES,
+    **org: Any,
+) -> Plan:
+    asked = request or make_chat(model="smart")
+    return make_plan(asked, controls, key, with_routes(route, **org), NOON_MS, call_id=call_id, scores=scores)
+
+
+def models_of(plan: Plan) -> list[str]:
+    return [candidate.model.name for candidate in plan.candidates]
+
+
+def ask(text: str, **fields: Any) -> Request:
+    return make_chat(model="smart", messages=[{"role": "user", "content": text}], **fields)
+
+
+def test_a_fixed_route_takes_the_first_target_whose_conditions_hold() -> None:
+    search = TargetSnapshot("middle", when=ConditionSnapshot(tags=(("team", "search"),)))
+    route = make_route("fixed", (search, "small"))
+    assert models_of(plan_of(route)) == ["small"]
+    assert models_of(plan_of(route, controls=Controls(tags={"team": "search"}))) == ["middle"]
+    assert route_of(plan_of(route)) == "route smart v3 fixed: small, target 2 of 2"
+
+
+@pytest.mark.parametrize(
+    ("when", "holds", "fails"),
+    [
+        ({"end_users": ("ben",)}, {"user": "ben"}, {"user": "ada"}),
+        ({"min_tokens": 100}, {"messages": [{"role": "user", "content": "x" * 800}]}, {}),
+        ({"max_tokens": 100}, {}, {"messages": [{"role": "user", "content": "x" * 800}]}),
+        ({"has_tools": True}, {"tools": [{"type": "function", "function": {"name": "f"}}]}, {}),
+        ({"has_tools": False}, {}, {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+    ],
+)
+def test_each_condition(when: dict[str, Any], holds: dict[str, Any], fails: dict[str, Any]) -> None:
+    route = make_route("fixed", (TargetSnapshot("middle", when=ConditionSnapshot(**when)), "small"))
+    assert models_of(plan_of(route, make_chat(**{"model": "smart"} | holds))) == ["middle"]
+    assert models_of(plan_of(route, make_chat(**{"model": "smart"} | fails))) == ["small"]
+
+
+def test_a_condition_on_a_budget_is_whether_its_ladder_has_the_call_on_a_rung() -> None:
+    thrifty = TargetSnapshot("small", when=ConditionSnapshot(is_degraded=True))
+    ladder = (RungSnapshot(at=80, rung="shorter_output", max_tokens=100),)
+    org = with_routes(make_route("fixed", (thrifty, "large")), budgets=(make_budget(action="degrade", ladder=ladder),))
+    before = make_plan(make_chat(model="smart"), NO_CONTROLS, KEY, org, NOON_MS)
+    (counter,) = {scope.counter for scope in before.first.scopes}
+    after = make_plan(make_chat(model="smart"), NO_CONTROLS, KEY, org, NOON_MS, {counter: 8_000_000_000})
+    assert (models_of(before), models_of(after)) == (["large"], ["small"])
+    assert after.rungs == ("shorter_output",)
+
+
+def test_fallbacks_are_asked_in_their_order() -> None:
+    plan = plan_of(make_route("fallbacks", ("middle", "small", "large")))
+    assert models_of(plan) == ["middle", "small", "large"]
+    assert not plan.is_cascade
+
+
+def test_weights_are_kept_within_a_few_per_cent_and_one_call_goes_one_way() -> None:
+    targets = (TargetSnapshot("small", 70), TargetSnapshot("middle", 20), TargetSnapshot("large", 10))
+    route = make_route("weighted", targets, sticky="request")
+    firsts = Counter(plan_of(route, call_id=f"call {number}").first.model.name for number in range(3_000))
+    assert firsts["small"] == pytest.approx(2_100, abs=90)
+    assert firsts["middle"] == pytest.approx(600, abs=70)
+    assert firsts["large"] == pytest.approx(300, abs=60)
+    assert {tuple(models_of(plan_of(route, call_id="one"))) for _ in range(20)} == {
+        tuple(models_of(plan_of(route, call_id="one")))
+    }
+
+
+def test_a_conversation_stays_with_its_model() -> None:
+    route = make_route("weighted", ("small", "large"))
+    first = {"role": "user", "content": "What is a falcon?"}
+    turns = [first, {"role": "assistant", "content": "A bird."}, {"role": "user", "content": "And a hawk?"}]
+    for number in range(30):
+        begun = [first | {"content": f"Question {number}"}]
+        asked = [
+            plan_of(route, make_chat(model="smart", messages=begun + turns[1:][:more]), call_id=f"{number} {more}")
+            for more in range(3)
+        ]
+        assert len({plan.first.model.name for plan in asked}) == 1
+    sessions = {
+        plan_of(route, ask(f"{number}"), controls=Controls(session="s-1")).first.model.name for number in range(30)
+    }
+    assert len(sessions) == 1
+
+
+def test_a_canary_gets_its_share() -> None:
+    route = make_route("canary", ("large", "small"), sticky="request", share_permille=100)
+    firsts = Counter(plan_of(route, call_id=f"{number}").first.model.name for number in range(2_000))
+    assert firsts["small"] == pytest.approx(200, abs=45)
+    told = {route_of(plan_of(route, call_id=f"{number}")) for number in range(100)}
+    assert told == {
+        "route smart v3 canary: small, one of the 10 % for the canary",
+        "route smart v3 canary: large, beside the canary",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "hard_from", "model", "why"),
+    [
+        ("What is 2 + 2?", "medium", "small", "it looks simple"),
+        ("Explain rain.", "medium", "large", "it looks medium"),
+        ("Explain rain.", "complex", "small", "it looks medium"),
+        ("Write a poem.", "complex", "large", "it looks complex"),
+        ("", "medium", "small", "it looks simple"),
+    ],
+)
+def test_a_router_begins_with_how_hard_a_prompt_looks(text: str, hard_from: str, model: str, why: str) -> None:
+    plan = plan_of(make_route("router", hard_from=hard_from), ask(text))
+    assert models_of(plan)[0] == model
+    assert route_of(plan) == f"route smart v3 router: {model}, {why}"
+    assert plan.first.list_price == MODELS["large"].prices[0]
+
+
+def test_a_router_follows_what_was_learned_and_says_so() -> None:
+    learned = make_route("router", learned="l-1")
+    low, high = Scores("l-1", 0.02, 0.05), Scores("l-1", 0.30, 0.05)
+    assert route_of(plan_of(learned, ask(HARD), scores=low)) == (
+        "route smart v3 router: small, a gain of +0.020 is expected of large, the strong model from +0.050 on"
+    )
+    assert plan_of(learned, ask("Hi"), scores=high).first.model.name == "large"
+    # In dollars: about 300 tokens at 12 instead of 0.6 millionths cost 0.0035 dollars more.
+    worth = replace(learned, answer_worth=20_000_000)
+    assert route_of(plan_of(worth, ask("Hi"), scores=high)).endswith("worth its price")
+    assert plan_of(worth, ask("Hi"), scores=high).first.model.name == "large"
+    assert plan_of(replace(worth, answer_worth=10_000_000), ask("Hi"), scores=high).first.model.name == "small"
+
+
+def test_a_router_that_cannot_tell_falls_back_and_says_why() -> None:
+    learned = make_route("router", learned="l-2")
+    for scores, before in (
+        (Scores("l-2", None, why="the task x is new"), "the task x is new: "),
+        (NO_SCORES, ""),
+        # of another version: what was learned since is not loaded yet
+        (Scores("l-1", 0.9, 0.1), ""),
+    ):
+        assert route_of(plan_of(learned, ask("Hi"), scores=scores)) == (
+            f"route smart v3 router: small, {before}it looks simple"
+        )
+
+
+def test_a_router_explores_a_share_and_knows_how_often() -> None:
+    route = make_route("router", sticky="request", learned="l-1", explore_permille=50)
+    plans = [plan_of(route, ask("Hi"), call_id=f"{number}", scores=Scores("l-1", 0.0, 0.5)) for number in range(2_000)]
+    arms = Counter(plan.routing.arm for plan in plans if plan.routing)
+    assert arms[Arm.EXPLORED] == pytest.approx(100, abs=32)
+    assert {(plan.first.model.name, plan.routing.permille) for plan in plans if plan.routing} == {
+        ("small", 950),
+        ("large", 50),
+    }
+    # who learns nothing has nothing to explore
+    assert plan_of(replace(route, learned=""), ask("Hi"), call_id="0").first.model.name == "small"
+
+
+def test_a_cascade_asks_the_cheapest_first_and_is_attributed_so() -> None:
+    plan = plan_of(make_route("cascade", ("small", "middle", "large")))
+    assert models_of(plan) == ["small", "middle", "large"]
+    assert plan.is_cascade
+    assert {candidate.mechanism for candidate in plan.candidates} == {Mechanism.CASCADE}
+    assert {candidate.list_price for candidate in plan.candidates} == {MODELS["large"].prices[0]}
+
+
+def test_rungs_whose_upstream_does_not_answer_are_left_out_and_the_others_keep_their_order() -> None:
+    plan = plan_of(make_route("cascade", ("small", "middle", "large")))
+    without = put_off(plan, lambda upstream: upstream.name == "at small")
+    assert (models_of(without), without.put_off) == (["middle", "large"], ("small",))
+    alone = put_off(plan, lambda upstream: upstream.name != "at large")
+    assert (models_of(alone), alone.is_cascade) == (["large"], False)
+
+
+def test_what_is_off_or_watched_or_held_out_goes_to_the_baseline() -> None:
+    route = make_route("router")
+    off = plan_of(replace(route, mode="off"), ask("Hi"))
+    assert (models_of(off), route_of(off)) == (["large"], "route smart v3 off: large")
+    shadow = plan_of(replace(route, mode="shadow"), ask("Hi"))
+    assert models_of(shadow) == ["large"]
+    assert route_of(shadow) == "route smart v3 shadow: large, would be small, it looks simple"
+    held = plan_of(replace(route, holdout_permille=1000), ask("Hi"))
+    assert (models_of(held), route_of(held)) == (["large"], "route smart v3 held out: large")
+
+
+def test_a_hold_out_is_its_share() -> None:
+    route = make_route("fixed", ("small",), baseline="large", sticky="request", holdout_permille=20)
+    firsts = Counter(plan_of(route, call_id=f"{number}").first.model.name for number in range(5_000))
+    assert firsts["large"] == pytest.approx(100, abs=35)
+
+
+def test_a_key_gets_only_models_that_it_may_use() -> None:
+    key = replace(KEY, models=frozenset({"small", "middle"}))
+    assert models_of(plan_of(make_route("cascade", ("small", "middle", "large")), key=key)) == ["small", "middle"]
+    assert models_of(plan_of(make_route("router"), ask(HARD), key=key)) == ["small"]
+    # also where the route is off: the dearest that it may use
+    assert models_of(plan_of(make_route("router", mode="off"), key=key)) == ["small"]
+    with pytest.raises(ModelNotFound, match="The route `smart` has no model that this call may use"):
+        plan_of(make_route("router"), key=replace(KEY, models=frozenset({"other"})))
+
+
+def test_models_that_are_gone_or_have_no_price_any_more_are_passed_over() -> None:
+    gone = {name: model for name, model in MODELS.items() if name != "large"}
+    plan = plan_of(make_route("fallbacks", ("large", "middle", "small"), baseline="large"), models=gone)
+    assert (models_of(plan), plan.first.list_price) == (["middle", "small"], MODELS["middle"].prices[0])
+    unpriced = MODELS | {"small": replace(MODELS["small"], prices=())}
+    assert models_of(plan_of(make_route("router"), ask("Hi"), models=unpriced)) == ["large"]
+    with pytest.raises(ModelNotFound):
+        plan_of(make_route("fixed", ("small",)), models=unpriced)
+
+
+def test_embeddings_of_several_models_cannot_be_compared() -> None:
+    request = make_request(Endpoint.EMBEDDINGS, {"model": "smart", "input": "Hi"})
+    assert models_of(plan_of(make_route("fixed", ("small",)), request)) == ["small"]
+    with pytest.raises(InvalidRequest, match="embeddings of different models cannot be compared"):
+        plan_of(make_route("weighted"), request)
+
+
+def test_a_models_budget_counts_whatever_comes_to_it_by_a_route() -> None:
+    budgets = (make_budget(), make_budget("model", subject="small"), make_budget("model", subject="large"))
+    plan = plan_of(make_route("fallbacks"), budgets=budgets)
+    assert [
+        [scope.subject for scope in candidate.scopes if scope.kind == "model"] for candidate in plan.candidates
+    ] == [
+        ["small"],
+        ["large"],
+    ]
+
+
+def test_the_ladder_of_the_chosen_model_holds() -> None:
+    ladder = (RungSnapshot(at=50, rung="cheaper_model", model="small"),)
+    budget = make_budget("model", subject="large", action="degrade", ladder=ladder)
+    org = with_routes(make_route("router"), budgets=(budget,))
+    before = make_plan(ask(HARD), NO_CONTROLS, KEY, org, NOON_MS)
+    assert before.first.model.name == "large"
+    (counter,) = {scope.counter for scope in before.first.scopes}
+    after = make_plan(ask(HARD), NO_CONTROLS, KEY, org, NOON_MS, {counter: 9_000_000_000})
+    assert (after.first.model.name, after.rungs) == ("small", ("cheaper_model",))
+
+
+def test_under_a_ladder_that_wants_a_cheaper_model_a_cascade_does_not_go_up() -> None:
+    ladder = (RungSnapshot(at=50, rung="cheaper_model", model="small"),)
+    org = with_routes(
+        make_route("cascade", ("middle", "large")), budgets=(make_budget(action="degrade", ladder=ladder),)
+    )
+    (counter,) = {scope.counter for scope in make_plan(ask("Hi"), NO_CONTROLS, KEY, org, NOON_MS).first.scopes}
+    plan = make_plan(ask("Hi"), NO_CONTROLS, KEY, org, NOON_MS, {counter: 9_000_000_000})
+    assert (models_of(plan), plan.is_cascade) == (["small"], False)
+
+
+def test_a_ladders_route_chooses_for_a_call_that_asked_for_a_model() -> None:
+    ladder = (RungSnapshot(at=50, rung="route", route="smart"),)
+    budget = make_budget(action="degrade", ladder=ladder)
+    org = with_routes(make_route("router"), budgets=(budget,))
+    (counter,) = {
+        scope.counter for scope in make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS).first.scopes
+    }
+    spent = {counter: 6_000_000_000}
+    plan = make_plan(make_chat(model="large"), NO_CONTROLS, KEY, org, NOON_MS, spent)
+    assert (models_of(plan)[0], plan.rungs) == ("small", ("route",))
+    assert route_of(plan) == "route smart v3 router: small, it looks simple; degraded: route"
+    assert plan.first.list_price == MODELS["large"].prices[0]
+    # what is asked is cheap already
+    cheap = make_plan(ask(HARD)._replace(model="small"), NO_CONTROLS, KEY, org, NOON_MS, spent)
+    assert (models_of(cheap), cheap.rungs, route_of(cheap)) == (["small"], (), "direct")
+
+
+def test_the_plan_is_shown_without_a_call() -> None:
+    shown = describe_plan(plan_of(make_route("cascade")))
+    assert shown["route"] == {
+        "name": "smart",
+        "version": 3,
+        "kind": "cascade",
+        "arm": "routed",
+        "model": "small",
+        "would_be": "",
+        "why": "rung 1 of 2",
+        "permille": 1000,
+    }
+    assert [candidate["model"] for candidate in shown["candidates"]] == ["small", "large"]
+    assert shown["is_cascade"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(list(RouteKind)),
+    mode=st.sampled_from(["off", "shadow", "on"]),
+    names=st.lists(st.sampled_from(list(MODELS)), min_size=1, max_size=3, unique=True),
+    allowed=st.none() | st.frozensets(st.sampled_from(list(MODELS))),
+    text=st.text(max_size=200),
+    holdout=st.integers(0, 1000),
+    gain=st.none() | st.floats(allow_nan=True),
+    sticky=st.sampled_from(["conversation", "request"]),
+)
+def test_a_plan_is_a_function_of_its_inputs(
+    kind: RouteKind,
+    mode: str,
+    names: list[str],
+    allowed: frozenset[str] | None,
+    text: str,
+    holdout: int,
+    gain: float | None,
+    sticky: str,
+) -> None:
+    """The same inputs give the same plan; whom it asks, the key may use; and every candidate has a price."""
+    ordered = sorted(names, key=list(MODELS).index)
+    route = make_route(
+        kind, ordered, mode=mode, holdout_permille=holdout, learned="l-1", sticky=sticky, share_permille=500
+    )
+    key = replace(KEY, models=allowed)
+    plans: list[Plan | str] = []
+    for _ in range(2):
+        try:
+            plans.append(plan_of(route, ask(text), key=key, scores=Scores("l-1", gain, 0.1)))
+        except ApiError as error:
+            plans.append(error.message)
+    assert plans[0] == plans[1]
+    if isinstance(plans[0], Plan):
+        assert plans[0].candidates
+        for candidate in plans[0].candidates:
+            assert allowed is None or candidate.model.name in allowed
+            assert candidate.price in WIDE_ORG.models[candidate.model.name].prices

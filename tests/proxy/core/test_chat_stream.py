@@ -1,0 +1,52 @@
+"""Chunks of a chat, read and put together."""
+
+from proxy.core.chat_stream import assemble, read_chunks, read_whole
+
+
+def test_events_in_any_style_are_read() -> None:
+    plain = b'data: {"a":1}\n\ndata: {"b":2}\n\n'
+    assert read_chunks(plain) == [{"a": 1}, {"b": 2}]
+    assert read_chunks(b'event: x\ndata: {"a":1}\r\n\r\n: comment\ndata: {"b":\ndata: 2}\n\n') == [{"a": 1}, {"b": 2}]
+    assert read_chunks(b'data: {"a":1}\n\ndata: {broken}\n\ndata: [1]\n\ndata: [DONE]\n\n') == [{"a": 1}]
+    assert read_chunks(b"") == []
+
+
+def test_what_no_answer_can_carry_becomes_what_it_can_be() -> None:
+    assert read_chunks(b'data: {"a":"\\ud83c","b":NaN}\n\n') == [{"a": "?", "b": None}]
+    assert read_whole(b'{"a":"\\ud83c"}') == {"a": "?"}
+    assert read_whole(b"[1]") == read_whole(b"no JSON") == {}
+
+
+def test_a_stream_becomes_the_whole_that_it_would_have_been() -> None:
+    def chunk(delta: object, reason: str | None = None, index: int = 0) -> dict[str, object]:
+        choice = {"index": index, "delta": delta, "finish_reason": reason}
+        return {"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+
+    call = {"index": 0, "id": "t", "type": "function", "function": {"name": "find", "arguments": "{"}}
+    whole = assemble(
+        [
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"content": "Hel"}),
+            chunk({"content": "lo"}),
+            chunk({"content": "Other"}, "stop", 1),
+            chunk({"tool_calls": [call]}),
+            chunk({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}, "tool_calls"),
+            {"id": "c", "choices": [], "usage": {"total_tokens": 3}, "costhub": {"cost": "0"}},
+        ]
+    )
+    function = {"name": "find", "arguments": "{}"}
+    assert whole == {
+        "id": "c",
+        "object": "chat.completion",
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello", "tool_calls": [{**call, "function": function}]},
+                "finish_reason": "tool_calls",
+            },
+            {"index": 1, "message": {"role": "assistant", "content": "Other"}, "finish_reason": "stop"},
+        ],
+        "usage": {"total_tokens": 3},
+    }
+    assert assemble([]) is None

@@ -1,0 +1,188 @@
+"""Students after their training: compared with their teacher on its calls, moved by what comes of it, and what they
+save."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from costhub.lib import clock
+from costhub.lib.errors import Conflict, Forbidden, InvalidField
+from proxy.learning.checkpoints import open_store
+from proxy.learning.choices import Stage
+from proxy.learning.evaluation import price_success
+from proxy.learning.gpu_worker import GpuWorker
+from proxy.learning.interruptions import Interruption
+from proxy.learning.jobs import create_training_job
+from proxy.learning.models import Student, TeacherRun
+from proxy.learning.students import Economy, answer, compare_with_calls, read_economy, set_stage
+from tenants.access import org_scope
+from tenants.models import AuditEntry
+from tests.billing.ledger import record_call
+from tests.proxy.learning.examples import make_support
+from tests.proxy.learning.rows import capture, consent, embed_words, fill, make_dataset, make_version
+from tests.world import Api, Tenant, World
+
+
+@pytest.fixture
+def student(world: World, tmp_path: Path) -> Student:
+    """Of 135 questions to a shop; sure of nearly all."""
+    acme = world.acme
+    consent(acme)
+    dataset = make_dataset(acme)
+    fill(acme, dataset, 135)
+    version = make_version(acme, dataset)
+    with org_scope(acme.org.pk):
+        job = create_training_job(
+            actor=acme.owner,
+            version=version,
+            project=acme.project,
+            name="topics",
+            epochs=20,
+            batch_rows=16,
+            floor_per_mille=700,
+            per_hour_nanos=3_600_000_000_000,
+        )
+    store = open_store(f"file://{tmp_path}")
+    assert GpuWorker(store, embed_words, Interruption()).run(is_once=True) == 1
+    with org_scope(acme.org.pk):
+        return Student.objects.get(job=job)
+
+
+def call_teacher(tenant: Tenant, count: int, *, wrong: bool = False, start: int = 0) -> None:
+    """Calls that the teacher answers, each a moment after the one before; ``wrong``: as nobody learned it."""
+    now = clock.now()
+    for place, example in enumerate(make_support(count)):
+        said = "something else" if wrong else example.answer
+        capture(tenant, example.question, said, at=now + timedelta(milliseconds=start + place))
+
+
+def compare(student: Student) -> Student:
+    while compare_with_calls(student.org_id, student.pk, embed_words):
+        pass
+    with org_scope(student.org_id):
+        return Student.objects.get(pk=student.pk)
+
+
+def test_it_answers_what_it_is_sure_of(student: Student) -> None:
+    said = answer(student, embed_words(["please refund my order of tent", "when will drone be delivered", "hm"]))
+    assert [one.label for one in said[:2]] == ["refund", "delivery"]
+    assert [one.is_sure for one in said] == [True, True, said[2].likelihood >= student.threshold]
+
+
+def test_from_the_shadow_to_earnest_and_back_when_the_world_changes(world: World, student: Student) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        Student.objects.filter(pk=student.pk).update(threshold=0)
+    call_teacher(acme, 110)
+    canary = compare(student)
+    assert (canary.stage, canary.compared, canary.answered, canary.agreed) == ("canary", 110, 110, 110)
+    assert canary.reason == (
+        "It agreed with the teacher in 110 of 110 answers: at least 95.3%, and 70.0% is the floor."
+    )
+    assert canary.recent == ""
+    call_teacher(acme, 135, start=1_000)
+    call_teacher(acme, 135, start=2_000)
+    assert compare(student).stage == "canary"
+    call_teacher(acme, 45, start=3_000)
+    assert compare(student).stage == "promoted"
+    # The teacher speaks otherwise now.
+    call_teacher(acme, 40, wrong=True, start=4_000)
+    back = compare(student)
+    assert (back.stage, back.agreed, back.answered) == ("rolled_back", 425, 465)
+    assert back.reason.startswith("It agreed with the teacher in 0 of its last 40 answers: at most 8.8%")
+    call_teacher(acme, 10, start=5_000)
+    assert compare(student).compared == 465
+    with org_scope(acme.org.pk):
+        moves = AuditEntry.objects.filter(org=acme.org, action="student.moved").order_by("created_at")
+        assert [move.changes["stage"] for move in moves] == [
+            ["shadow", "canary"],
+            ["canary", "promoted"],
+            ["promoted", "rolled_back"],
+        ]
+
+
+def test_only_calls_of_its_teacher_that_are_consented_to_are_compared(world: World, student: Student) -> None:
+    later = clock.now() + timedelta(seconds=1)
+    capture(world.acme, "Where is my parcel with shoes", "delivery", at=later, model="large")
+    capture(world.acme, "No answer", " ", at=later)
+    before = clock.now() - timedelta(days=2)
+    capture(world.acme, "Where is my parcel with lamp", "delivery", at=before)
+    # Under instructions that it has not learned under it answers nothing, on paper neither.
+    with org_scope(world.acme.org.pk):
+        Student.objects.filter(pk=student.pk).update(frames=["another one"])
+    capture(world.acme, "Where is my parcel with tent", "delivery", at=later)
+    assert compare(student).compared == 0
+
+
+def test_moved_by_hand(world: World, student: Student) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        moved = set_stage(actor=acme.owner, student=student, stage=Stage.PROMOTED, floor_per_mille=800)
+        assert (moved.stage, moved.floor_per_mille, moved.reason) == ("promoted", 800, f"By {acme.owner.name}.")
+        with pytest.raises(InvalidField):
+            set_stage(actor=acme.owner, student=student, stage=Stage.SHADOW, floor_per_mille=1_000)
+        with pytest.raises(Forbidden):
+            set_stage(actor=world.ben_actor, student=student, stage=Stage.SHADOW)
+        Student.objects.filter(pk=student.pk).update(threshold=1.01)
+        student.refresh_from_db()
+        with pytest.raises(Conflict, match="sure of no answer"):
+            set_stage(actor=acme.owner, student=student, stage=Stage.CANARY)
+        assert set_stage(actor=acme.owner, student=student, stage=Stage.ROLLED_BACK).stage == "rolled_back"
+
+
+def test_what_it_saves(world: World, student: Student) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        spent = student.job.spent_nanos
+        assert spent > 0
+        assert read_economy(acme.owner, student)[0] is None
+        assert read_economy(acme.owner, student).break_even_calls is None
+        for _ in range(2):
+            record_call(acme, clock.now(), cost=1_000_000, request_model="small")
+        record_call(acme, clock.now(), cost=9_000_000, request_model="other")
+        economy = read_economy(acme.owner, student)
+        tested = student.evaluation["answered"]
+        share = tested["found"] * 1_000_000 // tested["of"]
+        success = price_success(tested["of"], tested["found"], student.evaluation["right"]["found"])
+        break_even = -(-spent * 1_000_000 // (share * 1_000_000))
+        assert economy == Economy(1_000_000, share, spent, 0, break_even, 71_428, success)
+        dataset = student.job.version.dataset
+        made = student.job.version.created_at
+        for cost, seconds in ((500_000, -1), (70_000, 1)):
+            run = TeacherRun.objects.create(
+                org=acme.org, dataset=dataset, state="done", prompts=b"", total=1, cost_nanos=cost
+            )
+            TeacherRun.objects.filter(pk=run.pk).update(created_at=made + timedelta(seconds=seconds))
+        economy = read_economy(acme.owner, student)
+        assert (economy.bought_nanos, economy.spent_nanos) == (500_000, spent + 500_000)
+        assert economy.break_even_calls == -(-(spent + 500_000) * 1_000_000 // (share * 1_000_000))
+        student.compared, student.answered, student.agreed = 100, 70, 68
+        assert read_economy(acme.owner, student).per_success == (306_122, 201_876, 449_232)
+
+
+def test_the_api_tells_of_jobs_and_students(world: World, student: Student) -> None:
+    ada = Api(token=world.acme.admin_token)
+    shown = ada.get("/students").json()["data"][0]
+    assert (shown["name"], shown["stage"], shown["labels"]) == ("topics", "shadow", ["delivery", "invoice", "refund"])
+    assert shown["economy"]["teacher_call"] is None
+    assert shown["economy"]["per_success"] is None
+    assert shown["evaluation"]["success"]["calls"] <= shown["evaluation"]["success"]["high"]
+    assert "weights" not in shown
+    job = ada.get(f"/training-jobs/{shown['job']}").json()
+    assert (job["state"], job["step"], job["seconds_left"]) == ("done", job["steps"], None)
+    assert job["losses"][0][1] > job["losses"][-1][1]
+    moved = ada.patch(f"/students/{shown['id']}", {"stage": "canary"})
+    assert (moved.status_code, moved.json()["stage"]) == (200, "canary")
+    body = {"version": job["version"], "project": "Default", "name": "again", "per_hour": "1.5", "most": "2"}
+    body["project"] = str(world.acme.project.pk)
+    made = ada.post("/training-jobs", body)
+    assert made.status_code == 201, made.content
+    assert (made.json()["per_hour"], made.json()["most"], made.json()["state"]) == (
+        "1.500000000",
+        "2.000000000",
+        "waiting",
+    )
+    assert ada.delete(f"/training-jobs/{made.json()['id']}").status_code == 204
+    assert ada.get(f"/training-jobs/{made.json()['id']}").json()["state"] == "cancelled"
+    assert Api(user=world.ben, org=world.acme.org.slug).post("/training-jobs", body).status_code == 403

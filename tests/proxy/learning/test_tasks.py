@@ -1,0 +1,68 @@
+"""The jobs of learning, as the schedule runs them."""
+
+import numpy as np
+import pytest
+
+from costhub.lib import clock
+from costhub.ops import schedule
+from proxy.learning import tasks
+from proxy.learning.models import DatasetVersion, LearnedExample, TeacherRun, TunedModel
+from proxy.learning.work import Work, list_orgs_with
+from tenants.access import org_scope
+from tenants.models import CapturePolicy
+from tests.proxy.learning.rows import embed_words, fill_learning
+from tests.world import World
+
+
+def test_every_job_is_on_the_schedule() -> None:
+    due = {job.name for job in schedule.JOBS if job.task.startswith("proxy.learning.tasks.")}
+    assert due == {
+        *("store_captured", "forget_uncovered", "build_versions"),
+        *("continue_teacher_runs", "compare_students", "settle_training"),
+        *("continue_paid_replays", "continue_tunings", "compare_tuned"),
+    }
+
+
+def test_only_organisations_with_something_to_do_are_opened(world: World) -> None:
+    acme, mallcorp = world.acme.org.pk, world.mallcorp.org.pk
+    fill_learning(world.acme)
+    with org_scope(acme):
+        DatasetVersion.objects.filter(org=world.acme.org).update(state="waiting")
+    assert not {acme, mallcorp} & {*list_orgs_with(Work.TUNED), *list_orgs_with(Work.PAID_RUN)}
+    with org_scope(acme):
+        TunedModel.objects.filter(org=world.acme.org).update(model="tuned")
+        TeacherRun.objects.filter(org=world.acme.org).update(settle_at=clock.now())
+    for work in set(Work) - {Work.TRAINING, Work.PROVIDER_TUNING}:
+        found = list_orgs_with(work)
+        assert acme in found
+        assert mallcorp not in found
+    assert acme not in list_orgs_with(Work.TRAINING)
+    assert acme not in list_orgs_with(Work.PROVIDER_TUNING)
+
+
+class _Words:
+    """In place of MiniLM, which takes a second to load."""
+
+    def embed(self, texts: list[str]) -> "np.typing.NDArray[np.float32]":
+        return embed_words(texts)
+
+
+def test_versions_are_made_and_what_has_no_consent_goes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "load_model", lambda name: _Words())
+    acme = world.acme
+    fill_learning(acme)
+    with org_scope(acme.org.pk):
+        version = DatasetVersion.objects.get(org=acme.org)
+        version.state = "waiting"
+        version.save()
+        TeacherRun.objects.filter(org=acme.org).update(state="cancelled")
+    assert tasks.build_versions() >= 1
+    with org_scope(acme.org.pk):
+        version.refresh_from_db()
+        assert version.state == "ready"
+        assert LearnedExample.objects.filter(org=acme.org, kind="call").count() == 1
+        CapturePolicy.objects.filter(org=acme.org).delete()
+    assert tasks.forget_uncovered() >= 2
+    with org_scope(acme.org.pk):
+        assert not LearnedExample.objects.filter(org=acme.org, kind="call", withdrawn_at=None).exists()
+    assert tasks.settle_training() == 0

@@ -1,0 +1,390 @@
+"""A cascade over three upstreams: the cheapest answer that does is given, every rung is paid and shown, and whatever
+breaks, the ledger is the three banks' bills to the nano."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+
+from proxy.core.routes.agreement import TEMPERATURE
+from proxy.ledger import recount
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tenants.actions.routes import update_route
+from tenants.actions.upstreams import update_upstream
+from tenants.choices import BudgetScope, Mode, RouteKind
+from tenants.models import Route
+from tests.bank import Bank
+from tests.proxy.books import close_the_day, open_holds
+from tests.proxy.deployment import NO_TLS, Deployment, deploy
+from tests.proxy.load import Outcome, call_all
+from tests.tenants.route_examples import PRICES, make_route
+from tests.world import Catalog, Tenant, World, make_budget, make_catalog
+
+CALLS = 9
+BILL_PATH = "/costhub/bill"
+#: exp(-0.05) is 0.951, exp(-0.6) is 0.549; 0.80 is enough
+SURE, UNSURE = -0.05, -0.6
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Deployment]:
+    with deploy(tmp_path_factory.mktemp("cascades")) as proxy:
+        yield proxy
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Acme's route ``smart`` goes from ``small`` over ``middle`` to ``large``, each at a bank of its own."""
+
+    acme: Tenant
+    banks: dict[str, Bank]
+    catalogs: dict[str, Catalog]
+    route: Route
+    proxy: Deployment
+
+    def call(self, calls: int = CALLS, **fields: Any) -> list[Outcome]:
+        """Calls of the route, every other one a stream."""
+        bodies = [
+            {
+                "model": "smart",
+                "messages": [{"role": "user", "content": f"{number}"}],
+                "max_tokens": 20,
+                "stream": number % 2 == 1,
+            }
+            | fields
+            for number in range(calls)
+        ]
+        return asyncio.run(call_all(self.proxy.base_url, self.acme.api_key, iter(bodies), clients=4))
+
+    def ask(self, more: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
+        body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
+        headers = {"authorization": f"Bearer {self.acme.api_key}"} | (more or {})
+        with httpx2.Client(
+            base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=30
+        ) as http:
+            return http.post("/chat/completions", json=body)
+
+    def respond(self, path: str, **fields: Any) -> httpx2.Response:
+        """A call in another format."""
+        headers = {"authorization": f"Bearer {self.acme.api_key}"}
+        with httpx2.Client(base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS) as http:
+            return http.post(path, json={"model": "smart"} | fields, timeout=30)
+
+    def sample(self, samples: int) -> None:
+        """The first rung gives no probabilities, and is asked so often again."""
+        self.banks["small"].set_default(refuses_logprobs=True)
+        with org_scope(self.acme.org_id):
+            update_route(actor=self.acme.owner, route=self.route, agreement_samples=samples)
+
+    def balance(self) -> list[LedgerEntry]:
+        """The rows of calls, after it was seen that they are the banks' bills, call by call."""
+        billed: dict[str, int] = defaultdict(int)
+        for name, bank in self.banks.items():
+            bank.wait_quiet()
+            prices = [Decimal(price) for price in PRICES[name]]
+            for call in bank.bill():
+                billed[call.request_id.partition(":")[0]] += call.cost_nanos(*prices)
+        close_the_day(self.acme)
+        with org_scope(self.acme.org_id):
+            rows = list(LedgerEntry.objects.filter(org_id=self.acme.org_id).order_by("started_at"))
+        charged: dict[str, int] = defaultdict(int)
+        for row in rows:
+            charged[str(row.corrects or row.id)] += row.effective_cost
+            assert row.list_cost - row.effective_cost == sum(row.savings.values())
+        assert {call: nanos for call, nanos in charged.items() if nanos} == {
+            call: nanos for call, nanos in billed.items() if nanos
+        }
+        assert open_holds(self.acme.org) == []
+        assert recount.find_drift(self.acme.org.shard) == []
+        return [row for row in rows if row.kind == "call"]
+
+
+@pytest.fixture
+def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator[Scene]:
+    acme = committed_world.acme
+    banks, catalogs = {}, {}
+    for name, (input_price, output_price) in PRICES.items():
+        (tmp_path / name).mkdir()
+        banks[name] = Bank.start(tmp_path / name)
+        catalogs[name] = make_catalog(
+            acme,
+            base_url=banks[name].base_url,
+            model=name,
+            input_per_million=input_price,
+            output_per_million=output_price,
+        )
+        with org_scope(acme.org_id):
+            update_upstream(
+                actor=acme.owner, upstream=catalogs[name].upstream, bill_path=BILL_PATH, timeout_ms=2_000, max_retries=1
+            )
+        banks[name].set_default(logprob=SURE)
+    make_budget(acme, "100.00")
+    make_budget(acme, "100.00", scope=BudgetScope.MODEL)
+    route = make_route(acme, RouteKind.CASCADE, list(PRICES))
+    yield Scene(acme, banks, catalogs, route, proxy)
+    for bank in banks.values():
+        bank.stop()
+
+
+def models_of(row: LedgerEntry) -> list[str]:
+    return [attempt["model"] for attempt in row.attempts]
+
+
+def test_what_does_is_given_and_costs_one_rung(scene: Scene) -> None:
+    outcomes = scene.call()
+    assert {(outcome.status, outcome.is_whole) for outcome in outcomes} == {(200, True)}
+    answer = scene.ask()
+    assert answer.headers["x-costhub-model"] == "small"
+    assert answer.headers["x-costhub-confidence"] == "0.951"
+    assert answer.headers["x-costhub-route"] == (
+        "route smart v1 cascade: small, rung 1 of 3; small 0.951 sure, uncalibrated, 0.80 is enough"
+    )
+    # only we had asked for them
+    assert answer.json()["choices"][0]["logprobs"] is None
+    for row in scene.balance():
+        assert models_of(row) == ["small"]
+        assert set(row.savings) == {"cascade"}
+        # twenty times cheaper than the baseline
+        assert row.list_cost == pytest.approx(row.effective_cost * 20, abs=20)
+
+
+def test_what_does_not_is_paid_and_followed_and_both_are_shown(scene: Scene) -> None:
+    scene.banks["small"].set_default(logprob=UNSURE)
+    outcomes = scene.call()
+    assert {(outcome.status, outcome.is_whole) for outcome in outcomes} == {(200, True)}
+    answer = scene.ask()
+    assert answer.headers["x-costhub-model"] == "middle"
+    assert answer.headers["x-costhub-route"] == (
+        "route smart v1 cascade: small, rung 1 of 3; small 0.549 sure, uncalibrated, below 0.80, so middle;"
+        " middle 0.951 sure, uncalibrated, 0.80 is enough"
+    )
+    for row in scene.balance():
+        small, middle = row.attempts
+        assert (small["model"], small["list_cost"]) == ("small", 0)
+        assert small["savings"] == {"cascade": -small["cost"]}
+        assert row.list_cost == middle["list_cost"]
+        assert row.savings["cascade"] == middle["list_cost"] - middle["cost"] - small["cost"]
+
+
+def test_at_the_latency_cap_the_best_that_there_is_is_given(scene: Scene) -> None:
+    scene.banks["small"].set_default(logprob=UNSURE)
+    with org_scope(scene.acme.org_id):
+        # No upstream answers within that.
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1)
+    answer = scene.ask()
+    assert answer.headers["x-costhub-route"].endswith(
+        "small 0.549 sure, uncalibrated, below 0.80, given at the latency cap"
+    )
+    assert [models_of(row) for row in scene.balance()] == [["small"]]
+
+
+def test_the_last_rung_is_given_as_it_comes(scene: Scene) -> None:
+    for name in ("small", "middle"):
+        scene.banks[name].set_default(logprob=UNSURE)
+    assert {(outcome.status, outcome.is_whole) for outcome in scene.call()} == {(200, True)}
+    for row in scene.balance():
+        assert models_of(row) == ["small", "middle", "large"]
+        assert row.savings["cascade"] == -sum(attempt["cost"] for attempt in row.attempts[:2]) < 0
+        assert row.route_reason.endswith("middle 0.549 sure, uncalibrated, below 0.80, so large")
+
+
+def test_an_upstream_that_gives_no_probabilities_is_escalated_and_not_asked_for_them_again(scene: Scene) -> None:
+    scene.banks["small"].set_default(refuses_logprobs=True)
+    assert {outcome.status for outcome in scene.call(4)} == {200}
+    rows = scene.balance()
+    assert {row.attempts[-1]["model"] for row in rows} == {"middle"}
+    assert all("nothing tells how sure it is" in row.route_reason for row in rows)
+    refused = [attempt for row in rows for attempt in row.attempts if attempt["status"] == 400]
+    assert 1 <= len(refused) <= 4
+    assert {attempt["cost"] for attempt in refused} == {0}
+
+
+def test_where_no_probabilities_are_given_samples_that_agree_do(scene: Scene) -> None:
+    """Three of three say the same: the answer is given, and all four tries are paid and shown."""
+    scene.sample(3)
+    answer = scene.ask()
+    assert answer.headers["x-costhub-model"] == "small"
+    assert answer.headers["x-costhub-confidence"] == "1.000"
+    assert answer.headers["x-costhub-route"].endswith("small 1.000 sure, 3 of 3 samples agree, 0.80 is enough")
+    (row,) = scene.balance()
+    refused, given, *samples = row.attempts
+    assert (refused["status"], refused["cost"]) == (400, 0)
+    assert (given["judged"], given["confidence"]) == ("1.000 sure, 3 of 3 samples agree, 0.80 is enough", "1.000")
+    assert [(sample["is_sample"], sample["list_cost"]) for sample in samples] == [(True, 0)] * 3
+    assert all(sample["cost"] > 0 for sample in samples)
+    assert row.list_cost == given["list_cost"]
+    assert row.savings == {"cascade": given["list_cost"] - sum(attempt["cost"] for attempt in row.attempts)}
+
+
+def test_a_sample_that_says_something_else_ends_the_asking_and_the_next_rung_is_asked(scene: Scene) -> None:
+    scene.sample(3)
+    # The one that is refused, the answer, a sample like it, and one that is not.
+    scene.banks["small"].queue(3)
+    scene.banks["small"].queue(1, refuses_logprobs=True, wide=True)
+    answer = scene.ask(stream=True)
+    assert answer.headers["x-costhub-model"] == "middle"
+    (row,) = scene.balance()
+    assert [attempt.get("is_sample", False) for attempt in row.attempts] == [False, False, True, True, False]
+    assert "small 0.500 sure, 1 of 2 samples agree, below 0.80, so middle" in row.route_reason
+    assert row.savings["cascade"] == row.attempts[-1]["list_cost"] - row.effective_cost
+
+
+def test_samples_that_cannot_be_paid_or_had_have_not_agreed(scene: Scene) -> None:
+    scene.sample(2)
+    scene.banks["small"].queue(3)
+    scene.banks["small"].queue(5, fault="http_503")
+    answer = scene.ask()
+    assert answer.headers["x-costhub-model"] == "middle"
+    (row,) = scene.balance()
+    assert "small 0.500 sure, 1 of 2 samples agree, below 0.80, so middle" in row.route_reason
+    assert row.status == 200
+
+
+def test_probabilities_that_the_caller_wants_are_the_callers(scene: Scene) -> None:
+    answer = scene.ask(logprobs=True)
+    assert answer.json()["choices"][0]["logprobs"]["content"][0]["logprob"] == SURE
+    streamed = scene.ask(stream=True)
+    events = [orjson.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+    assert {choice["logprobs"] for event in events for choice in event["choices"]} == {None}
+
+
+@pytest.mark.parametrize("habits", [{}, {"responses": True}], ids=["as-chats", "as-responses"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_responses_are_judged_by_the_same_probabilities(scene: Scene, habits: dict[str, bool], is_stream: bool) -> None:
+    with org_scope(scene.acme.org_id):
+        for catalog in scene.catalogs.values():
+            update_upstream(actor=scene.acme.owner, upstream=catalog.upstream, habits=habits)
+    for certain, models in ((SURE, ["small"]), (UNSURE, ["small", "middle"])):
+        scene.banks["small"].set_default(logprob=certain)
+        answer = scene.respond("/responses", input="Hi", max_output_tokens=20, stream=is_stream)
+        assert answer.status_code == 200, answer.text
+        # only we had asked for them
+        assert '"logprob"' not in answer.text
+        assert ("event: response.completed" in answer.text) is is_stream
+        assert models_of(scene.balance()[-1]) == models
+
+
+def test_messages_are_judged_by_the_same_probabilities(scene: Scene) -> None:
+    for certain, models in ((SURE, ["small"]), (UNSURE, ["small", "middle"])):
+        scene.banks["small"].set_default(logprob=certain)
+        answer = scene.respond("/messages", messages=[{"role": "user", "content": "Hi"}], max_tokens=20)
+        assert answer.json()["content"][0]["text"]
+        assert models_of(scene.balance()[-1]) == models
+
+
+@pytest.mark.parametrize("path", ["/responses", "/messages"])
+def test_other_formats_are_sampled_too(scene: Scene, path: str) -> None:
+    scene.sample(3)
+    body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20}
+    answer = scene.respond(path, **(body if path == "/messages" else {"input": "Hi", "max_output_tokens": 20}))
+    assert answer.status_code == 200, answer.text
+    # One that refused the probabilities, the answer, and three that say the same.
+    assert models_of(scene.balance()[-1]) == ["small"] * 5
+    refused, given, *samples = (call.json for call in scene.banks["small"].calls_received())
+    assert ("logprobs" in refused, "logprobs" in given, "temperature" in given) == (True, False, False)
+    assert [sample["temperature"] for sample in samples] == [TEMPERATURE] * 3
+
+
+def test_a_dear_mistake_decides_by_what_it_costs(scene: Scene) -> None:
+    """0.549 sure is fine where a wrong answer costs next to nothing, 0.951 is not where it costs a fortune."""
+    scene.banks["small"].set_default(logprob=UNSURE)
+    with org_scope(scene.acme.org_id):
+        update_route(actor=scene.acme.owner, route=scene.route, answer_worth=10)
+    answer = scene.ask()
+    assert answer.headers["x-costhub-route"].endswith("small 0.549 sure, uncalibrated, and middle not worth its price")
+    assert [models_of(row) for row in scene.balance()] == [["small"]]
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ("small", {"fault": "http_503"}),
+        ("small", {"fault": "reset", "at": 3}),
+        ("small", {"fault": "eof", "at": 2}),
+        ("small", {"fault": "error_after_tokens", "at": 4}),
+        ("small", {"fault": "no_usage"}),
+        ("small", {"fault": "garbage"}),
+        ("small", {"fault": "not_json"}),
+        ("middle", {"fault": "hang_up"}),
+        ("middle", {"fault": "error_event", "at": 2}),
+    ],
+    ids=lambda value: str(value["fault"]) if isinstance(value, dict) else value,
+)
+def test_a_rung_that_breaks_is_followed_by_the_next(scene: Scene, where: str, fault: dict[str, Any]) -> None:
+    scene.banks["small"].set_default(logprob=UNSURE)
+    scene.banks[where].set_default(logprob=UNSURE, **fault)
+    outcomes = scene.call()
+    assert {(outcome.status, outcome.is_whole) for outcome in outcomes} == {(200, True)}
+    rows = scene.balance()
+    assert len(rows) == CALLS
+    assert {row.status for row in rows} == {200}
+
+
+def test_where_the_last_rung_does_not_answer_the_best_that_there_is_is_given(scene: Scene) -> None:
+    scene.banks["small"].set_default(logprob=UNSURE)
+    scene.banks["middle"].set_default(logprob=UNSURE * 2)
+    scene.banks["large"].set_default(fault="http_503")
+    answer = scene.ask()
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "small")
+    # A worker that has met it often enough knows that the last one is away: there the one before is the last.
+    assert scene.ask(stream=True).status_code == 200
+    first, second = scene.balance()
+    assert first.response_model == "small"
+    assert str(first.upstream_id) == str(scene.catalogs["small"].upstream.pk)
+    assert "small given, because large does not answer" in first.route_reason
+    assert models_of(first)[:2] == models_of(second)[:2] == ["small", "middle"]
+    assert second.response_model == ("small" if "large" in models_of(second) else "middle")
+
+
+def test_a_rung_that_a_call_cannot_afford_is_left_out(scene: Scene) -> None:
+    """The caller pays 30 µ$ at most: enough for the first rung, not for the second beside it."""
+    scene.banks["small"].set_default(logprob=UNSURE)
+    answer = scene.ask({"x-costhub-max-cost": "0.00003"}, max_tokens=16)
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "small")
+    assert answer.headers["x-costhub-route"].endswith("given because the next cannot be paid: max_cost_exceeded")
+    (row,) = scene.balance()
+    assert models_of(row) == ["small"]
+
+
+def test_a_worker_that_dies_between_rungs_leaves_books_that_balance(scene: Scene, tmp_path: Path) -> None:
+    scene.banks["small"].set_default(logprob=UNSURE)
+    with deploy(tmp_path, workers=2) as proxy:
+        own = Scene(scene.acme, scene.banks, scene.catalogs, scene.route, proxy)
+        bodies = [
+            {
+                "model": "smart",
+                "messages": [{"role": "user", "content": f"{number}"}],
+                "max_tokens": 20,
+                "stream": number % 2 == 1,
+                "bank": {"pace_ms": 10},
+            }
+            for number in range(40)
+        ]
+        killed = []
+
+        def kill(ended: int) -> None:
+            if ended == 10:
+                killed.append(proxy.kill_worker())
+
+        asyncio.run(call_all(proxy.base_url, scene.acme.api_key, iter(bodies), clients=12, on_end=kill))
+        rows = own.balance()
+    assert killed
+    assert any(row.error_code == "worker_died" for row in rows)
+
+
+def test_off_and_shadow_go_to_the_baseline(scene: Scene) -> None:
+    with org_scope(scene.acme.org_id):
+        update_route(actor=scene.acme.owner, route=scene.route, mode=Mode.SHADOW)
+    answer = scene.ask()
+    assert answer.headers["x-costhub-model"] == "large"
+    assert answer.headers["x-costhub-route"] == ("route smart v2 shadow: large, would be small, rung 1 of 3")
+    (row,) = scene.balance()
+    assert row.savings == {}

@@ -1,0 +1,251 @@
+"""Hours of load on a proxy with everything switched on: what it holds at the end is what it held when it was warm.
+
+The load is 70 % of what the same processes can do, measured first. ``make soak`` runs it for ``COSTHUB_SOAK_MINUTES``
+(30), and for as long again with a worker killed each minute; the suite for some seconds.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import psutil
+import pytest
+from django.db import connections
+
+from proxy.ledger import drain, recount
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
+from tenants.actions.upstreams import update_upstream
+from tenants.choices import BudgetScope, CacheMode, LimitUnit, RouteKind
+from tests.bank import Bank
+from tests.proxy.books import close_the_day, open_holds
+from tests.proxy.cache.calls import make_policy
+from tests.proxy.deployment import NO_TLS, Deployment, deploy
+from tests.proxy.load import CHAT, Body, Outcome, call_once
+from tests.proxy.scene import BILL_PATH, Scene, acme
+from tests.proxy.test_cascades import SURE, UNSURE
+from tests.tenants.route_examples import make_route
+from tests.world import Tenant, make_catalog, make_rate_limit
+
+__all__ = ["acme"]
+
+MINUTES: Final = float(os.environ.get("COSTHUB_SOAK_MINUTES", "30"))
+SHARE: Final = 0.7
+CLIENTS: Final = 16
+#: a run is looked at so many times; in the first of them caches, pools and the allocator's arenas fill
+LOOKS: Final = 10
+WARM_UP: Final = 3
+#: threads of both workers' pools, which start when they are first needed: asyncio's own has as many as cores and four
+POOLED: Final = 2 * ((os.cpu_count() or 1) + 4)
+#: dollars a million tokens, in and out
+PRICES: Final = {"small": (Decimal("0.15"), Decimal("0.60")), "large": (Decimal("0.30"), Decimal("1.20"))}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the workers hold: resident bytes of each, descriptors and threads of all."""
+
+    each: tuple[int, ...]
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def by(cls, proxy: Deployment) -> "Held":
+        """Over all workers, at this moment."""
+        found = [psutil.Process(pid) for pid in proxy.worker_pids]
+        return cls(
+            tuple(each.memory_info().rss for each in found),
+            sum(each.num_fds() for each in found),
+            sum(each.num_threads() for each in found),
+        )
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes of all of them."""
+        return sum(self.each)
+
+
+def make_mixture(seconds: float, seed: int) -> Iterator[Body]:
+    """Calls of every kind until the time is over: of a model and of a cascade, streams and not, again and new."""
+    chance, ends = random.Random(seed), time.monotonic() + seconds
+    while time.monotonic() < ends:
+        again = chance.random() < 0.3
+        text = f"question {chance.randint(1, 50)}" if again else f"{chance.getrandbits(64):x} " * chance.randint(1, 40)
+        kind = chance.choice(["small", "small", "cascade", "none", "broken"])
+        body: Body = {
+            "model": "small" if kind == "broken" else kind,
+            "messages": [{"role": "user", "content": text}],
+            "stream": chance.random() < 0.5,
+            "max_tokens": chance.randint(5, 60),
+        }
+        orders: dict[str, Any] = {"output_tokens": chance.randint(1, 60)}
+        if kind == "cascade":
+            orders["logprob"] = chance.choice([SURE, UNSURE])
+        if kind == "broken":
+            orders |= {"fault": "http_error", "status": 400}
+        yield body | {"bank": orders}
+
+
+async def load(
+    scene: Scene,
+    seconds: float,
+    pause: float = 0.0,
+    *,
+    seed: int = 1,
+    every: float = 1.0,
+    act: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """Calls for so long, each caller at most one each ``pause`` seconds; ``act`` at each ``every``. Gives how each
+    ended."""
+    bodies, chance = make_mixture(seconds, seed), random.Random(seed)
+    outcomes: list[Outcome] = []
+    headers = {"authorization": f"Bearer {scene.acme.api_key}", "x-costhub-tags": "team=search"}
+    limits = httpx2.Limits(max_connections=CLIENTS)
+    next_act = time.monotonic() + every
+    async with httpx2.AsyncClient(
+        base_url=scene.proxy.base_url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=NO_TLS
+    ) as http:
+
+        async def work() -> None:
+            nonlocal next_act
+            for body in bodies:
+                began = time.monotonic()
+                leaves_after = chance.randint(1, 3_000) if chance.random() < 0.02 else None
+                outcomes.append(await call_once(http, body, leaves_after, CHAT))
+                if began >= next_act:
+                    next_act = began + every
+                    await asyncio.to_thread(act)
+                await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))
+
+        await asyncio.gather(*(work() for _ in range(CLIENTS)))
+    return outcomes
+
+
+def empty_stream(tenant: Tenant) -> None:
+    """What a worker's beat does: what has ended goes into the ledger."""
+    try:
+        while drain.drain(tenant.org.shard):
+            pass
+    finally:
+        connections.close_all()
+
+
+@pytest.fixture
+def scene(acme: Tenant, bank: Bank, tmp_path: Path) -> Iterator[Scene]:
+    """Everything on: a cache, exact and by meaning, a cascade, budgets, windows of requests, tokens and dollars."""
+    into, out = PRICES["large"]
+    large = make_catalog(
+        acme, base_url=bank.base_url, model="large", input_per_million=str(into), output_per_million=str(out)
+    )
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=large.upstream, bill_path=BILL_PATH, timeout_ms=20_000)
+    make_route(acme, RouteKind.CASCADE, ["small", "large"], name="cascade")
+    make_policy(acme, semantic=CacheMode.SHADOW)
+    for unit in (LimitUnit.REQUESTS, LimitUnit.TOKENS, LimitUnit.USD):
+        make_rate_limit(acme, 10**9, unit, scope=BudgetScope.ORGANIZATION)
+    make_rate_limit(acme, 1_000, LimitUnit.CONCURRENT)
+    # Answers in the memory of a worker have a bound, which is reached while it warms up: else they are what grows.
+    with deploy(tmp_path, workers=2, COSTHUB_CACHE_PROCESS_BYTES=str(1024 * 1024)) as proxy:
+        yield Scene(acme, bank, proxy)
+
+
+def balance(scene: Scene) -> set[str]:
+    """The ledger is the bank's bill, call by call, and no money is held. Gives the ids of the calls that have a row."""
+    scene.bank.wait_quiet()
+    close_the_day(scene.acme)
+    billed: dict[str, int] = defaultdict(int)
+    for call in scene.bank.bill():
+        billed[call.request_id.partition(":")[0]] += call.cost_nanos(*PRICES[call.model])
+    charged: dict[str, int] = defaultdict(int)
+    rows: list[str] = []
+    with org_scope(scene.acme.org_id):
+        for row in LedgerEntry.objects.filter(org_id=scene.acme.org_id).iterator():
+            charged[str(row.corrects or row.id)] += row.effective_cost
+            if row.kind == "call":
+                rows.append(str(row.id))
+    assert {call: nanos for call, nanos in charged.items() if nanos} == {call: n for call, n in billed.items() if n}
+    assert sorted(charged) == sorted(rows)
+    assert open_holds(scene.acme.org) == []
+    assert recount.find_drift(scene.acme.org.shard) == []
+    return set(rows)
+
+
+def soak(scene: Scene, seconds: float) -> tuple[list[Held], int]:
+    """What is held from the moment at which all is warm to the end, look by look; and how many calls there were."""
+    tenant = scene.acme
+    most = len(asyncio.run(load(scene, max(3.0, seconds / 20))))
+    rate = SHARE * most / max(3.0, seconds / 20)
+    pause = CLIENTS / rate
+    made, looks = most, []
+    for seed in range(LOOKS):
+        part = load(scene, seconds / LOOKS, pause, seed=seed, act=lambda: empty_stream(tenant))
+        made += len(asyncio.run(part))
+        scene.bank.wait_quiet()
+        looks.append(Held.by(scene.proxy))
+    return looks[WARM_UP - 1 :], made
+
+
+def report(what: str, looks: list[Held], made: int) -> None:
+    """For who runs it with ``-s``."""
+    warm, end = looks[0], looks[-1]
+    grown = 100 * (end.memory / warm.memory - 1)
+    print(f"\n{what}: {made} calls; memory {warm.memory >> 20} -> {end.memory >> 20} MiB ({grown:+.2f} %);", end=" ")
+    for number, worker in enumerate(zip(*(look.each for look in looks), strict=True), 1):
+        print(f"worker {number}, KiB: {' '.join(str(held >> 10) for held in worker)};", end=" ")
+    print(f"descriptors {warm.descriptors} -> {end.descriptors}, threads {warm.threads} -> {end.threads}")
+
+
+def test_some_seconds_leave_no_descriptor_and_no_hold(scene: Scene) -> None:
+    looks, made = soak(scene, 12)
+    report("12 s", looks, made)
+    warm, end = looks[0], looks[-1]
+    assert made >= 100
+    # Connections to the upstream, one a caller of a moment: as many as there are callers, and not with the calls.
+    assert end.descriptors <= warm.descriptors + 2 * CLIENTS
+    assert end.threads <= warm.threads + POOLED
+    assert len(balance(scene)) <= made
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(MINUTES * 60 * 2 + 600)
+def test_memory_is_flat(scene: Scene) -> None:
+    looks, made = soak(scene, MINUTES * 60)
+    report(f"{MINUTES:g} min", looks, made)
+    warm, end = looks[0], looks[-1]
+    assert end.memory < warm.memory * 1.02
+    assert end.descriptors <= warm.descriptors + 2 * CLIENTS
+    assert end.threads <= warm.threads + POOLED
+    assert len(balance(scene)) <= made
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(MINUTES * 60 * 2 + 600)
+def test_a_worker_dies_each_minute(scene: Scene) -> None:
+    killed: list[int] = []
+    held: set[str] = set()
+
+    def act() -> None:
+        empty_stream(scene.acme)
+        killed.append(scene.proxy.kill_worker())
+        held.update(open_holds(scene.acme.org))
+
+    outcomes = asyncio.run(load(scene, MINUTES * 60, 0.05, every=60, act=act))
+    assert len(killed) >= int(MINUTES) - 1
+    rows = balance(scene)
+    # What was under way when a worker died has a row if money was held for it. What has none was never held, is not on
+    # the bank's bill (the books balance), and its caller was told nothing.
+    assert held <= rows
+    untold = [outcome for outcome in outcomes if not outcome.status]
+    assert {outcome.request_id for outcome in outcomes if outcome.status} <= rows
+    without = len(outcomes) - len(rows)
+    assert 0 <= without <= len(untold)
+    print(f"\n{MINUTES:g} min: {len(outcomes)} calls, {len(killed)} workers killed, {len(rows)} rows,", end=" ")
+    print(f"{len(untold)} callers told nothing, {without} of their calls never held")

@@ -1,0 +1,251 @@
+"""Moderations, images and sound: passed through, and billed by tokens or by the piece."""
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any, Final
+
+import pytest
+
+from tenants.access import org_scope
+from tenants.actions.pricing import create_price
+from tenants.choices import UpstreamKind
+from tests.proxy.in_process import Conversation, converse, events_of, make_known, running, send_to, serve
+from tests.proxy.scripted_upstream import ScriptedUpstream, whole
+from tests.world import Tenant, World, make_catalog
+
+Json = dict[str, Any]
+
+IMAGES: Final = {"created": 1, "data": [{"b64_json": "AAAA"}, {"b64_json": "BBBB"}]}
+FORM: Final = (
+    b"--xyz\r\n"
+    b'Content-Disposition: form-data; name="model"\r\n\r\nsmall\r\n'
+    b"--xyz\r\n"
+    b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    + b"R" * 5_000
+    + b"\r\n--xyz--\r\n"
+)
+
+
+def price(world: World, *, fees: Json | None = None, **amounts: str) -> Tenant:
+    """Acme, whose one model costs so much."""
+    acme = world.acme
+    catalog = make_catalog(
+        acme,
+        base_url="http://127.0.0.1:9/v1",
+        kind=UpstreamKind.OPENAI,
+        input_per_million=None,
+        upstream_model="theirs",
+    )
+    with org_scope(acme.org_id):
+        usual = {"input_per_million": "0", "output_per_million": "0"}
+        prices: dict[str, Any] = {name: Decimal(usd) for name, usd in (usual | amounts).items()}
+        create_price(
+            actor=acme.owner,
+            model=catalog.model,
+            fees={name: Decimal(usd) for name, usd in (fees or {}).items()},
+            **prices,
+        )
+    make_known(acme)
+    return acme
+
+
+async def ask(acme: Tenant, answer: list[bytes], conversation: Conversation) -> tuple[Conversation, Json, list[bytes]]:
+    """What a caller gets, the call's ledger event, and what the upstream got."""
+    upstream = RawUpstream(lambda _: answer)
+    try:
+        send_to(acme, upstream.base_url)
+        async with running() as app:
+            got = await serve(app, conversation)
+        (row,) = events_of(acme)
+        return got, row, upstream.raw_bodies
+    finally:
+        upstream.close()
+
+
+async def serve_all(*conversations: Conversation) -> list[Conversation]:
+    """What callers get, one after the other."""
+    async with running() as app:
+        return [await serve(app, conversation) for conversation in conversations]
+
+
+class RawUpstream(ScriptedUpstream):
+    """One whose requests need not be JSON."""
+
+    def read_json(self, raw: bytes) -> Json:
+        """Nothing is read of a form."""
+        return super().read_json(raw) if raw.startswith(b"{") else {}
+
+
+def send_form(
+    acme: Tenant, path: str, raw: bytes, content_type: str = "multipart/form-data; boundary=xyz"
+) -> Conversation:
+    conversation = converse(acme.api_key, path=path, content_type=content_type)
+    conversation.incoming.get_nowait()
+    conversation.incoming.put_nowait({"type": "http.request", "body": raw, "more_body": False})
+    return conversation
+
+
+def test_a_moderation_that_costs_nothing_is_no_estimate(committed_world: World) -> None:
+    acme = price(committed_world)
+    said = {"id": "modr-1", "model": "theirs", "results": [{"flagged": False}]}
+    got, row, (sent,) = asyncio.run(
+        ask(acme, whole(said), converse(acme.api_key, {"model": "small", "input": "Hi"}, path="/v1/moderations"))
+    )
+    assert json.loads(got.body) == said
+    assert json.loads(sent) == {"model": "theirs", "input": "Hi"}
+    assert (row["endpoint"], row["effective_cost"], row["is_estimated"]) == ("moderations", 0, False)
+
+
+@pytest.mark.parametrize(
+    ("fees", "amounts", "usage", "cost"),
+    [
+        ({"image": "0.04"}, {}, None, 80_000_000),
+        ({}, {"input_per_million": "5", "image_output_per_million": "40"}, (10, 300), 50_000 + 12_000_000),
+        # by the piece, and its tokens for nothing
+        ({"image": "0.04"}, {}, (10, 300), 80_000_000),
+    ],
+)
+def test_images_are_billed_by_the_piece_or_by_their_tokens(
+    committed_world: World, fees: Json, amounts: Json, usage: tuple[int, int] | None, cost: int
+) -> None:
+    acme = price(committed_world, fees=fees, **amounts)
+    said: Json = dict(IMAGES)
+    if usage is not None:
+        said["usage"] = {"input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)}
+    body = {"model": "small", "prompt": "A cat", "n": 2}
+    got, row, _ = asyncio.run(ask(acme, whole(said), converse(acme.api_key, body, path="/v1/images/generations")))
+    assert got.status == 200
+    assert (row["effective_cost"], row["is_overrun"]) == (cost, False)
+    assert row["held"] >= cost
+
+
+def test_speech_is_billed_by_its_characters_and_comes_as_sound(committed_world: World) -> None:
+    acme = price(committed_world, fees={"million_characters": "15"})
+    body = {"model": "small", "input": "Grüße", "voice": "alloy"}
+    got, row, _ = asyncio.run(
+        ask(acme, whole(b"ID3sound", 200, "audio/mpeg"), converse(acme.api_key, body, path="/v1/audio/speech"))
+    )
+    assert (got.body, got.headers["content-type"]) == (b"ID3sound", "audio/mpeg")
+    assert (row["effective_cost"], row["usage"], row["is_estimated"]) == (75_000, {"characters": 5}, False)
+
+
+@pytest.mark.parametrize(
+    ("said", "cost", "is_estimated"),
+    [
+        ({"text": "Hi", "usage": {"type": "duration", "seconds": 9}}, 900_000, False),
+        ({"text": "Hi", "duration": 8.47}, 900_000, False),
+        # nobody says how long it was: as long as a file of these bytes can be
+        ({"text": "Hi"}, 10_000_000, True),
+    ],
+)
+def test_what_is_heard_is_billed_by_its_seconds(
+    committed_world: World, said: Json, cost: int, *, is_estimated: bool
+) -> None:
+    acme = price(committed_world, fees={"minute": "0.006"})
+    got, row, (sent,) = asyncio.run(ask(acme, whole(said), send_form(acme, "/v1/audio/transcriptions", FORM)))
+    assert json.loads(got.body) == said
+    assert sent == FORM.replace(b"\r\n\r\nsmall\r\n", b"\r\n\r\ntheirs\r\n")
+    assert (row["effective_cost"], row["is_estimated"]) == (cost, is_estimated)
+    assert (row["endpoint"], row["held"]) == ("audio/transcriptions", 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/images/generations", {"prompt": "A cat"}),
+        ("/v1/audio/speech", {"input": "Hi", "voice": "alloy"}),
+    ],
+)
+def test_without_a_price_for_a_piece_it_is_refused_in_words(committed_world: World, path: str, body: Json) -> None:
+    acme = price(committed_world, input_per_million="1")
+    got, row, sent = asyncio.run(ask(acme, whole({}), converse(acme.api_key, {"model": "small", **body}, path=path)))
+    told = json.loads(got.body)["error"]
+    assert (got.status, told["code"], sent, row["effective_cost"]) == (402, "feature_not_priced", [], 0)
+    assert "has no price for a" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/moderations", {"input": []}, "input"),
+        ("/v1/moderations", {"input": 7}, "input"),
+        ("/v1/images/generations", {"prompt": None}, "prompt"),
+        ("/v1/images/generations", {"prompt": "A cat", "n": 0}, "n"),
+        ("/v1/images/generations", {"prompt": "A cat", "n": 1.5}, "n"),
+        ("/v1/images/generations", {"prompt": "A cat", "stream": True}, "stream"),
+        ("/v1/images/generations", {"prompt": "A cat", "N": 9}, "N"),
+        ("/v1/audio/speech", {"input": ""}, "input"),
+        ("/v1/audio/speech", {"input": "Hi", "stream_format": "sse"}, "stream_format"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(committed_world: World, path: str, body: Json, param: str) -> None:
+    acme = price(committed_world, fees={"image": "1", "million_characters": "1"})
+    got, _, sent = asyncio.run(ask(acme, whole({}), converse(acme.api_key, {"model": "small", **body}, path=path)))
+    assert (got.status, json.loads(got.body)["error"]["param"], sent) == (400, param, [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"", "invalid_form"),
+        (b"{}", "invalid_form"),
+        (FORM[:-9], "invalid_form"),
+        (b"preamble\r\n" + FORM, "invalid_form"),
+        (FORM.replace(b'name="model"', b"name=model"), "invalid_form"),
+        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n--xyz\r\n', 1), "model"),
+        (FORM.replace(b'name="model"', b'name="Model"'), "Model"),
+        (FORM.replace(b"R" * 5_000, b""), "file"),
+        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n--xyz\r\n', 1), "stream"),
+        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="response_format"\r\n\r\nsrt\r\n--xyz\r\n', 1), "response_format"),
+    ],
+)  # fmt: skip
+def test_a_form_that_is_wrong_is_refused(committed_world: World, raw: bytes, what: str) -> None:
+    acme = price(committed_world, fees={"minute": "1"})
+    got, _, sent = asyncio.run(ask(acme, whole({}), send_form(acme, "/v1/audio/transcriptions", raw)))
+    told = json.loads(got.body)["error"]
+    assert (got.status, sent) == (400, [])
+    assert what in {told["code"], told["param"]}
+
+
+def test_json_is_no_form(committed_world: World) -> None:
+    acme = price(committed_world, fees={"minute": "1"})
+    got, _, _ = asyncio.run(ask(acme, whole({}), send_form(acme, "/v1/audio/transcriptions", FORM, "application/json")))
+    assert (got.status, json.loads(got.body)["error"]["code"]) == (400, "unsupported_content_type")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/realtime"), ("POST", "/v1/realtime/sessions")])
+def test_realtime_is_not_there_and_says_so(committed_world: World, method: str, path: str) -> None:
+    acme = price(committed_world)
+    (got,) = asyncio.run(serve_all(converse(acme.api_key, {}, path=path, method=method)))
+    told = json.loads(got.body)["error"]
+    assert (got.status, told["code"]) == (404, "realtime_not_served")
+
+
+def test_models_tell_their_prices_and_sizes(committed_world: World) -> None:
+    acme = price(committed_world, input_per_million="0.15", output_per_million="0.6", fees={"image": "0.04"})
+    (got,) = asyncio.run(serve_all(converse(acme.api_key, path="/v1/models", method="GET")))
+    (model,) = json.loads(got.body)["data"]
+    assert (model["id"], model["object"], model["type"]) == ("small", "model", "model")
+    assert (model["context_window"], model["max_output_tokens"]) == (128_000, 16_384)
+    pricing = model["pricing"]
+    assert (pricing["input_per_million"], pricing["output_per_million"], pricing["per_images"]) == (
+        "0.15",
+        "0.6",
+        "0.04",
+    )
+
+
+def test_the_same_idempotency_key_gets_the_same_sound(committed_world: World) -> None:
+    acme = price(committed_world, fees={"million_characters": "15"})
+    upstream = RawUpstream(lambda _: whole(b"ID3sound", 200, "audio/mpeg"))
+    try:
+        send_to(acme, upstream.base_url)
+        body = {"model": "small", "input": "Hi", "voice": "alloy"}
+        asked = [converse(acme.api_key, body, path="/v1/audio/speech", idempotency_key="k") for _ in range(2)]
+        for got in asyncio.run(serve_all(*asked)):
+            assert (got.body, got.headers["content-type"]) == (b"ID3sound", "audio/mpeg")
+    finally:
+        upstream.close()
+    assert [row["effective_cost"] for row in events_of(acme)] == [30_000, 0]
+    assert len(upstream.bodies) == 1

@@ -1,0 +1,165 @@
+"""The official clients for JavaScript over every kind of stream that we write. Node and its registry are no part of the
+suite's needs, so that this is one of the long runs."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from tenants.choices import UpstreamKind
+from tests.bank import Bank, answer_text
+from tests.proxy.cache.calls import make_policy
+from tests.proxy.deployment import Deployment, deploy
+from tests.world import Tenant, World, make_catalog
+
+pytestmark = pytest.mark.soak
+
+Json = dict[str, Any]
+
+HERE: Final = Path(__file__).resolve().parent / "npm"
+#: 3 + 3 + 2 words in at 0.15, 12 out at 0.60 USD a million
+COST: Final = "0.000008400"
+USAGE: Final = {"stream_options": {"include_usage": True}}
+TOOL: Final = {"type": "function", "function": {"name": "find", "parameters": {"type": "object", "properties": {}}}}
+#: which model's upstream speaks what
+KINDS: Final = {
+    "local": UpstreamKind.OPENAI_COMPATIBLE,
+    "gpt": UpstreamKind.OPENAI,
+    "claude": UpstreamKind.ANTHROPIC,
+}
+QUESTION: Final = [{"role": "user", "content": "Hi there"}]
+CALLS: Final[dict[str, Json]] = {
+    "chat": {"messages": QUESTION},
+    "responses": {"input": "Hi there"},
+    "messages": {"messages": QUESTION, "max_tokens": 50},
+}
+ENDS: Final = {"chat": "stop", "responses": "completed", "messages": "end_turn"}
+TOOLS: Final[dict[str, Json]] = {
+    "chat": TOOL,
+    "responses": {"type": "function", "name": "find", "parameters": {"type": "object", "properties": {}}},
+    "messages": {"name": "find", "input_schema": {"type": "object", "properties": {}}},
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The script beside the clients that it imports, installed at the versions that package.json names."""
+    folder = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "streams.mjs"):
+        shutil.copy(HERE / name, folder / name)
+    subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True, timeout=300
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Deployment]:
+    with deploy(tmp_path_factory.mktemp("npm-proxy")) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def acme(committed_world: World, bank: Bank) -> Tenant:
+    """With a model at an upstream of each kind, and one more."""
+    for model, kind in {"small": UpstreamKind.OPENAI_COMPATIBLE, **KINDS}.items():
+        make_catalog(committed_world.acme, base_url=bank.base_url, kind=kind, model=model)
+    return committed_world.acme
+
+
+def ask(client: Path, proxy: Deployment, acme: Tenant, *calls: Json) -> list[Json]:
+    """What the clients make of the streams of these calls."""
+    asked = {"base_url": proxy.base_url, "root_url": proxy.root_url, "api_key": acme.api_key, "calls": calls}
+    ran = subprocess.run(
+        ["node", "streams.mjs"], cwd=client, input=orjson.dumps(asked), capture_output=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    told: list[Json] = orjson.loads(ran.stdout)
+    return told
+
+
+def read(client: Path, proxy: Deployment, acme: Tenant, *bodies: Json) -> list[Json]:
+    """The same of chats of the model small."""
+    call = {"model": "small", **CALLS["chat"]}
+    return ask(client, proxy, acme, *({"api": "chat", "body": call | body} for body in bodies))
+
+
+def list_calls(**more: Json) -> list[Json]:
+    """A call in each form, to an upstream of each kind; with what ``more`` has for the form."""
+    return [
+        {"api": api, "body": {"model": model, **body, **more.get(api, {})}}
+        for api, body in CALLS.items()
+        for model in KINDS
+    ]
+
+
+def test_every_stream_is_read_to_its_end_fresh_and_from_the_cache(
+    client: Path, proxy: Deployment, acme: Tenant
+) -> None:
+    make_policy(acme)
+    calls = list_calls()
+    fresh = ask(client, proxy, acme, *calls)
+    again = ask(client, proxy, acme, *calls)
+    for call, first, second in zip(calls, fresh, again, strict=True):
+        assert (first["error"], second["error"]) == (None, None), call
+        assert (first["text"], first["finish"]) == (answer_text(), ENDS[call["api"]]), call
+        assert (second["text"], second["finish"], second["usage"]) == (first["text"], first["finish"], first["usage"])
+        is_own = (call["api"], call["body"]["model"]) == ("responses", "gpt")
+        # Where the upstream speaks it, a response has an id of its own to be asked for by, and is nobody else's.
+        assert (first["cache"], second["cache"]) == (("bypass",) * 2 if is_own else ("miss", "hit-l1")), call
+        if call["api"] != "chat" and not is_own:
+            # A chat says what it cost in a comment, or beside the usage that was asked for.
+            assert (first["costhub"]["cost"], second["costhub"]["cost"]) == (COST, "0.000000000"), call
+
+
+def test_a_tools_arguments_are_put_together(client: Path, proxy: Deployment, acme: Tenant) -> None:
+    calls = list_calls(**{api: {"tools": [tool], "bank": {"tool_call": True}} for api, tool in TOOLS.items()})
+    seen = ask(client, proxy, acme, *calls)
+    assert [one["error"] for one in seen] == [None] * len(calls)
+    assert all(isinstance(orjson.loads(one["arguments"]), dict) for one in seen)
+
+
+def test_however_the_upstream_writes_its_events_the_client_reads_the_answer(
+    client: Path, proxy: Deployment, acme: Tenant
+) -> None:
+    ways: list[Json] = [
+        {},
+        *({"bank": {"fault": fault}} for fault in ("crlf", "cr", "multi_line", "no_done", "duplicate_final")),
+        {"bank": {"wide": True}},
+        {"n": 2, "bank": {"output_tokens": 1}},
+    ]
+    plain = read(client, proxy, acme, *ways)
+    assert [seen["error"] for seen in plain] == [None] * len(ways)
+    assert [(seen["text"], seen["finish"], seen["usage"]) for seen in plain[:6]] == [(answer_text(), "stop", None)] * 6
+    reported = read(client, proxy, acme, *(way | USAGE for way in ways[:6]))
+    assert {seen["costhub"]["cost"] for seen in reported} == {COST}
+    assert {(seen["usage"]["prompt_tokens"], seen["usage"]["completion_tokens"]) for seen in reported} == {(8, 12)}
+
+
+@pytest.mark.parametrize("fault", ["reset", "eof", "error_event"])
+def test_a_stream_that_breaks_off_is_an_error_of_the_clients_own_kind(
+    client: Path, proxy: Deployment, acme: Tenant, fault: str
+) -> None:
+    broken = {"bank": {"fault": fault, "at": 3}}
+    for call, seen in zip(
+        list_calls(),
+        ask(client, proxy, acme, *list_calls(**dict.fromkeys(CALLS, broken))),
+        strict=True,
+    ):
+        assert seen["error"] is not None, call
+        assert seen["error"]["is_api_error"], (call, seen)
+        if call["api"] == "chat" and fault != "error_event":
+            assert seen["error"]["code"] == "upstream_broke_off"
+
+
+def test_a_refusal_before_the_first_byte_has_its_status(client: Path, proxy: Deployment, acme: Tenant) -> None:
+    calls = [{"api": api, "body": {"model": "nobody's", **body}} for api, body in CALLS.items()]
+    unknown = ask(client, proxy, acme, *calls)
+    assert [(seen["error"]["status"], seen["error"]["code"]) for seen in unknown] == [(404, "model_not_found")] * 3
+    refused = {"bank": {"fault": "http_error", "status": 400}}
+    refusing = list_calls(**dict.fromkeys(CALLS, refused))
+    assert {seen["error"]["status"] for seen in ask(client, proxy, acme, *refusing)} == {400}

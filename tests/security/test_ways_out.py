@@ -1,0 +1,260 @@
+"""No tenant's word leads anywhere but to the open internet: by no field that takes an address, in no spelling.
+
+``tests/lib/test_net.py`` proves the gate; here it is proved that there is no way past it: which modules may open a
+connection at all is a table, and every field that takes an address is given every hostile one.
+"""
+
+import ast
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from django.db import transaction
+
+from billing.alerts.actions.channels import create_channel
+from billing.choices import ChannelKind
+from costhub.lib.errors import AppError
+from costhub.lib.net import gate_from_settings
+from tenants.access import org_scope
+from tenants.accounts.outbound import make_session
+from tenants.actions.endpoints import register_endpoint
+from tenants.actions.sign_on import claim_domain, create_sign_on, verify_domain
+from tenants.actions.upstreams import create_upstream, update_upstream
+from tenants.choices import Role, SignOnKind, UpstreamKind
+from tenants.models import Upstream
+from tests.lib.net_canary import Canary, open_canary
+from tests.lib.net_hostile import HOSTILE, resolve_hostile
+from tests.proxy.upstreams.hot_path import call_once
+from tests.sampling import part
+from tests.world import Tenant, World, make_catalog
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+#: libraries that speak to others. PostgreSQL's, Valkey's and Celery's know the operator's servers alone
+LIBRARIES: Final = frozenset(
+    "aiohttp boto3 botocore dns ftplib http.client httpx httpx2 imaplib obstore paramiko poplib pycurl requests smtplib"
+    " socket ssl stripe telnetlib urllib.request urllib3 websocket websockets xmlrpc".split()
+)
+#: methods that open a connection or ask for an address, whoever has them
+METHODS: Final = frozenset(
+    "create_connection create_datagram_endpoint getaddrinfo gethostbyname open_connection urlopen".split()
+)
+
+GATE: Final = "through the gate"
+OPERATOR: Final = "an address of the operator's, in which no tenant has a word"
+NAMES: Final = "its exceptions and constants"
+#: every module that may, and by which right
+MAY: Final = {
+    "billing.alerts.channels.mail": NAMES,
+    "billing.invoices.actions.mails": NAMES,
+    "billing.invoices.stripe_client": GATE,
+    "costhub.client.admin": OPERATOR,
+    "costhub.client.serving_worker": OPERATOR,
+    "costhub.console.single_sign_on": NAMES,
+    "costhub.eval.distil": OPERATOR,
+    "costhub.lib.blocking_http": GATE,
+    "costhub.lib.broker": NAMES,
+    "costhub.lib.instance_metadata": OPERATOR,
+    "costhub.lib.net": GATE,
+    "costhub.lib.objects": OPERATOR,
+    "costhub.lib.text_records": OPERATOR,
+    "costhub.lib.valkey_url": NAMES,
+    "costhub.ops.watch": NAMES,
+    "costhub.serve.runner": OPERATOR,
+    "costhub.stack.backup.store": OPERATOR,
+    "costhub.stack.model_server": OPERATOR,
+    "costhub.stack.ports": OPERATOR,
+    "proxy.batches.remote_api": GATE,
+    "proxy.edges.valkey_dial": OPERATOR,
+    "proxy.learning.checkpoints": OPERATOR,
+    "proxy.learning.gpu_worker": NAMES,
+    "proxy.learning.lora.serving": OPERATOR,
+    "proxy.learning.lora.tuned_server": NAMES,
+    "proxy.telemetry.export": OPERATOR,
+    "proxy.upstreams.http1": GATE,
+    "tenants.accounts.outbound": GATE,
+    "tenants.accounts.sign_on": NAMES,
+    "tenants.mails": NAMES,
+}
+
+
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
+    """Every module of ours, read; generated ones are checked where they are generated."""
+    return tuple(_read_modules())
+
+
+def _read_modules() -> Iterator[tuple[str, ast.Module]]:
+    for app in ("costhub", "tenants", "proxy", "billing"):
+        for path in sorted((ROOT / app).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            if "generated" not in name:
+                yield name, ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """The names of modules, and of what is taken out of them."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def opens(tree: ast.Module) -> bool:
+    """Whether a module could reach somebody."""
+    names = imported(tree)
+    has_library = any(name == library or name.startswith(f"{library}.") for name in names for library in LIBRARIES)
+    return has_library or any(isinstance(node, ast.Attribute) and node.attr in METHODS for node in ast.walk(tree))
+
+
+def test_no_other_module_can_reach_anybody() -> None:
+    """A new one belongs in the table, with the right by which it may."""
+    assert {name for name, tree in modules() if opens(tree)} == set(MAY)
+
+
+def test_the_search_finds_what_would_be_new() -> None:
+    for text in (
+        "import socket",
+        "from urllib.request import urlopen",
+        "import httpx2 as x",
+        "loop.create_connection(1)",
+    ):
+        assert opens(ast.parse(text)), text
+    assert not opens(ast.parse("from http import HTTPStatus\nfrom urllib.parse import quote"))
+
+
+@pytest.fixture(scope="module")
+def canaries() -> Iterator[list[Canary]]:
+    """Where a hostile address of this machine could come out."""
+    with ExitStack() as opened:
+        first = opened.enter_context(open_canary("0.0.0.0"))
+        yield [first, opened.enter_context(open_canary("::1", first.port))]
+
+
+@pytest.fixture
+def strange_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's resolver is that of somebody who means harm."""
+
+    def answer(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        return [(0, 0, 0, "", (address, port)) for address in resolve_hostile(host, port)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+Way = Callable[[Tenant, Upstream, str], object]
+
+
+def _call(url: str) -> None:
+    """A call of the hot path: a name is vetted whenever it is called, not when it is typed."""
+    asyncio.run(call_once(gate_from_settings(), url))
+
+
+def _discover(url: str) -> None:
+    with make_session() as session:
+        session.get(url, timeout=5, allow_redirects=True)
+
+
+def _create(acme: Tenant, _: Upstream, url: str) -> None:
+    create_upstream(
+        actor=acme.owner, name="x", kind=UpstreamKind.OPENAI_COMPATIBLE, base_url=url, credential="sk-0123456789"
+    )
+    _call(url)
+
+
+def _move(acme: Tenant, upstream: Upstream, url: str) -> None:
+    update_upstream(actor=acme.owner, upstream=upstream, base_url=url, credential="sk-0123456789")
+    _call(url)
+
+
+def _register(acme: Tenant, upstream: Upstream, url: str) -> None:
+    register_endpoint(actor=acme.owner, upstream=upstream, base_url=url)
+    _call(url)
+
+
+def _sign_on(acme: Tenant, _: Upstream, url: str) -> None:
+    made = create_sign_on(
+        actor=acme.owner,
+        name="x",
+        kind=SignOnKind.OIDC,
+        role=Role.VIEWER,
+        issuer=url,
+        client_id="costhub",
+        client_secret="secret",
+    )
+    _discover(f"{made.issuer}/.well-known/openid-configuration")
+
+
+def _hook(kind: ChannelKind) -> Way:
+    """A channel's address is vetted when it is typed, and whenever it is called."""
+    return lambda acme, _, url: create_channel(actor=acme.owner, kind=kind, name="x", url=url)
+
+
+WAYS: Final[dict[str, Way]] = {
+    "a new upstream": _create,
+    "an upstream that moves": _move,
+    "an endpoint": _register,
+    "a webhook": _hook(ChannelKind.WEBHOOK),
+    "Slack": _hook(ChannelKind.SLACK),
+    "an identity provider": _sign_on,
+    "what a provider's document names": lambda acme, _, url: _discover(url),
+    "Stripe": lambda acme, _, url: gate_from_settings().fetch_now("POST", url, content=b"a=b", timeout_seconds=5),
+}
+
+
+@pytest.mark.sampled
+@pytest.mark.parametrize("way", WAYS)
+def test_no_field_leads_inside(world: World, canaries: list[Canary], strange_names: None, way: str) -> None:
+    upstream, reached = _make_upstream(world), []
+    with org_scope(world.acme.org.pk):
+        for url, _ in part(HOSTILE, list(WAYS).index(way)):
+            address = url.replace("{port}", str(canaries[0].port))
+            try:
+                with transaction.atomic():
+                    WAYS[way](world.acme, upstream, address)
+                    reached.append(address)
+                    transaction.set_rollback(True)
+            except (AppError, OSError, ValueError):  # what `requests` raises is one of the latter two
+                continue
+    # A webhook or a provider's address may have a query, which a base URL may not.
+    assert [url for url in reached if "?" not in url] == []
+    assert [canary.arrivals() for canary in canaries] == [0, 0]
+
+
+def _make_upstream(world: World) -> Upstream:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", lambda host, port, **_: [(0, 0, 0, "", ("1.1.1.1", port))])
+        return make_catalog(world.acme).upstream
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "localhost",
+        "loopback.test",
+        "metadata.test",
+        "mixed.test",
+        "127.0.0.1",
+        "2130706433",
+        "[::1]",
+        "a.test/x",
+        "a@b",
+    ],
+)
+def test_a_domain_that_is_claimed_leads_nowhere_inside(
+    world: World, canaries: list[Canary], strange_names: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("tenants.actions.sign_on.find_text_records", lambda name: [])
+    with org_scope(world.acme.org.pk), pytest.raises(AppError):
+        verify_domain(actor=world.acme.owner, claim=claim_domain(actor=world.acme.owner, name=name))
+    assert [canary.arrivals() for canary in canaries] == [0, 0]
+
+
+def test_there_are_as_many_spellings_as_we_say() -> None:
+    assert len({url for url, _ in HOSTILE}) == len(HOSTILE) >= 300

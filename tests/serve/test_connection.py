@@ -1,0 +1,255 @@
+"""One connection: its limits of time, its paths, and the shortcuts past ASGI."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from costhub.serve.exchange import Scope
+from proxy.edges.shortcuts import Receive, Send
+from tests.proxy.raw_http import connect
+from tests.serve.server import answer, ask, read_body, serve, shortcuts_of
+
+
+async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("costhub.serve.connection.HEAD_SECONDS", 0.05)
+    async with serve(_nothing_is_served) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost:")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_connection_at_rest_is_closed() -> None:
+    async with serve(_answer_all, keep_alive_seconds=0.05) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_rest_that_ended_long_ago_closes_nothing() -> None:
+    """The timer of one rest serves the next ones too: it looks while a call is served, and while a rest is young."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        server.connections[0]._close_rested()
+        await answer(send)
+
+    async with serve(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        for _ in range(3):
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            server.connections[0]._close_rested()
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["/a%20b?q=%20", "/%E2%82%AC", "http://other/a%20b?q=%20"])
+async def test_paths_are_decoded_once_and_queries_not(path: str) -> None:
+    seen: list[tuple[str, bytes, bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope["path"], scope["raw_path"], scope["query_string"]))
+        await answer(send)
+
+    async with serve(app) as server:
+        await ask(server.port, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    assert seen == [("/\u20ac", b"/%E2%82%AC", b"") if "%E2" in path else ("/a b", b"/a%20b", b"q=%20")]
+
+
+async def test_a_caller_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Money is held for it: it may be slow, and not asleep."""
+    monkeypatch.setattr("costhub.serve.connection.SLOW_READER_SECONDS", 0.05)
+    has_left = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        shortcuts_of(scope).watch(receive, has_left.set)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not has_left.is_set():
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+
+    async with serve(app) as server:
+        with connect(server.port) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.wait_for(has_left.wait(), 20)
+
+
+class TestShortcuts:
+    async def test_a_body_that_came_with_its_head_is_there_at_once(self) -> None:
+        bodies: list[bytes | None] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            bodies.append(shortcuts_of(scope).take_body(receive))
+            await answer(send)
+
+        async with serve(app) as server:
+            await ask(server.port, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        assert bodies == [b"{}"]
+
+    @pytest.mark.parametrize("has_begun", [True, False], ids=["a part of it came", "the caller waits to be asked"])
+    async def test_a_body_that_is_not_whole_is_not_taken(self, has_begun: bool) -> None:
+        seen: list[object] = []
+        has_looked = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(shortcuts_of(scope).take_body(receive))
+            has_looked.set()
+            body = b""
+            while len(body) < 2:
+                body += (await receive())["body"]
+            seen.append(body)
+            await answer(send)
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n"
+            writer.write(head + (b"\r\n{" if has_begun else b"expect: 100-continue\r\n\r\n"))
+            await has_looked.wait()
+            writer.write(b"}" if has_begun else b"{}")
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert seen == [None, b"{}"]
+
+    async def test_who_watches_is_told_that_the_caller_has_left(self) -> None:
+        has_left, is_watched = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            shortcuts_of(scope).watch(receive, has_left.set)
+            is_watched.set()
+            await has_left.wait()
+
+        async with serve(app) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await is_watched.wait()
+            assert not has_left.is_set()
+            writer.close()
+            await asyncio.wait_for(has_left.wait(), 5)
+
+    @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "no longer watched"])
+    async def test_who_leaves_afterwards_has_not_left(self, is_answered: bool) -> None:
+        left: list[str] = []
+        is_over = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            shortcuts = shortcuts_of(scope)
+            shortcuts.watch(receive, lambda: left.append("left"))
+            if is_answered:
+                await answer(send)
+            else:
+                shortcuts.watch(receive, None)
+            is_over.set()
+            await server.has_lost_one.wait()
+
+        async with serve(app) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await is_over.wait()
+            writer.close()
+            await server.has_lost_one.wait()
+        assert left == []
+
+    async def test_a_header_cannot_end_its_line(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = {"x-model": "a\r\nx-evil: 1\0", "connection": "close"}
+            assert shortcuts_of(scope).send_whole(send, 200, headers, b"ok")
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+        assert b"\r\nx-model: a  x-evil: 1 \r\n" in head
+
+
+async def _answer_all(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send)
+
+
+async def _nothing_is_served(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("no request is whole")
+
+
+class TestWrapped:
+    """Whoever wraps ``receive`` or ``send`` wants to see what goes through: the shortcuts stand back."""
+
+    async def test_a_wrapped_receive_brings_the_body_and_tells_who_leaves(self) -> None:
+        seen: list[object] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            async def wrapped() -> dict[str, Any]:
+                return await receive()
+
+            shortcuts = shortcuts_of(scope)
+            seen.append(shortcuts.take_body(wrapped))
+            seen.append(shortcuts.watch(wrapped, lambda: seen.append("told")))
+            seen.append((await wrapped())["body"])
+            await answer(send)
+
+        async with serve(app) as server:
+            await ask(server.port, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        assert seen == [None, False, b"{}"]
+
+    async def test_a_wrapped_send_gets_the_answer_in_messages(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            async def wrapped(message: dict[str, Any]) -> None:
+                await send(message)
+
+            assert not shortcuts_of(scope).send_whole(wrapped, 200, {}, b"")
+            await answer(wrapped, b"ok")
+
+        async with serve(app) as server:
+            said = await ask(server.port, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+
+    @pytest.mark.parametrize("what", ["receive", "send"])
+    async def test_another_requests_callables_are_not_this_ones(self, what: str) -> None:
+        calls: list[tuple[Scope, Receive, Send]] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            calls.append((scope, receive, send))
+            if len(calls) == 2:
+                shortcuts = shortcuts_of(scope)
+                if what == "receive":
+                    assert shortcuts.take_body(calls[0][1]) is None
+                else:
+                    assert not shortcuts.send_whole(calls[0][2], 200, {}, b"")
+            await answer(send)
+
+        async with serve(app) as server:
+            one = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            said = await ask(server.port, one + one.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        assert said.count(b"HTTP/1.1 200 OK") == 2
+
+
+class TestStopping:
+    async def test_what_is_being_answered_is_answered(self) -> None:
+        """With the rest of its body, though nothing else is read any more."""
+        has_begun = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["path"] == "/a"
+            has_begun.set()
+            await answer(send, await read_body(receive) or b"left")
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nab")
+            await has_begun.wait()
+            server.connections[0].shutdown()
+            writer.write(b"cd" + b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n")
+            said = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nabcd"
+
+    @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost:"])
+    async def test_who_waits_for_nothing_is_closed(self, sent: bytes) -> None:
+        async with serve(_nothing_is_served) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(sent)
+            while not server.connections:
+                await asyncio.sleep(0)
+            server.connections[0].shutdown()
+            await asyncio.wait_for(server.has_lost_one.wait(), 5)
+            writer.close()

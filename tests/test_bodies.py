@@ -1,0 +1,133 @@
+"""Bodies outside ``/v1``: bounded in length and time, and refused in the shape of the page or the problem."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from costhub import bodies
+from costhub.bodies import BoundedBodies
+
+Message = dict[str, Any]
+MOST = 1_000
+
+
+class Application:
+    """Reads its body as Django does, and then waits to hear that the caller has left."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.next_messages: list[Message] = []
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        message = await receive()
+        assert message["more_body"] is False
+        self.bodies.append(message["body"])
+        self.next_messages.append(await receive())
+
+
+async def call(
+    *messages: Message, headers: dict[str, str], path: str = "/login", app: BoundedBodies | None = None
+) -> tuple[Application, int, dict[str, str], bytes]:
+    """What comes of a request whose body is these messages, and then nothing for ever."""
+    inner, waiting, sent = Application(), list(messages), []
+
+    async def receive() -> Message:
+        if not waiting:
+            await asyncio.Future()
+        return waiting.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "path": path,
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    app = app or BoundedBodies(inner, MOST)
+    app._app = inner
+    await app(scope, receive, send)
+    if not sent:
+        return inner, 0, {}, b""
+    lines = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return inner, sent[0]["status"], lines, sent[1]["body"]
+
+
+def piece(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+GONE = {"type": "http.disconnect"}
+CHUNKED = {"transfer-encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "messages", "body"),
+    [
+        ({}, [piece(b"", more=False)], b""),
+        ({"content-length": "0"}, [piece(b"", more=False)], b""),
+        ({"content-length": "2"}, [piece(b"{}", more=False)], b"{}"),
+        ({"content-length": "3"}, [piece(b"{"), piece(b""), piece(b"} ", more=False)], b"{} "),
+        ({"content-length": "1000"}, [piece(b"x" * 1_000), piece(b"", more=False)], b"x" * 1_000),
+        (CHUNKED, [piece(b"x" * 1_000), piece(b"", more=False)], b"x" * 1_000),
+    ],
+)
+async def test_a_body_within_the_bound_is_handed_on_whole(
+    headers: dict[str, str], messages: list[Message], body: bytes
+) -> None:
+    inner, status, _, _ = await call(*messages, GONE, headers=headers)
+    assert (inner.bodies, inner.next_messages, status) == ([body], [GONE], 0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "messages"),
+    [
+        ({"content-length": "1001"}, []),
+        ({"content-length": "99999999999999"}, []),
+        (CHUNKED, [piece(b"x" * 1_001)]),
+        (CHUNKED, [piece(b"x" * 600), piece(b"x" * 600)]),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/keys", "/login"])
+async def test_a_longer_one_is_refused_at_once(headers: dict[str, str], messages: list[Message], path: str) -> None:
+    inner, status, lines, said = await call(*messages, headers=headers, path=path)
+    assert (inner.bodies, status) == ([], 413)
+    sentence = "The body is larger than 1000 bytes, the most that is taken here."
+    if path == "/login":
+        assert lines["content-type"] == "text/html; charset=utf-8"
+        assert f"<p>{sentence}</p>".encode() in said
+    else:
+        assert lines["content-type"] == "application/problem+json"
+        assert (json.loads(said)["code"], json.loads(said)["detail"]) == ("body_too_large", sentence)
+    assert lines["content-length"] == str(len(said))
+    assert lines["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("messages", [[], [piece(b"x")]])
+async def test_one_that_does_not_come_is_not_waited_for(
+    messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
+    inner, status, _, said = await call(*messages, headers={"content-length": "5"}, path="/api/v1/keys")
+    assert (inner.bodies, status, json.loads(said)["code"]) == ([], 408, "body_timeout")
+
+
+async def test_who_leaves_in_its_body_is_not_answered() -> None:
+    inner, status, _, _ = await call(piece(b"x"), GONE, headers={"content-length": "5"})
+    assert (inner.bodies, status) == ([], 0)
+
+
+async def test_all_that_come_at_once_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_WAITING_BYTES", 900)
+    app = BoundedBodies(None, MOST)
+    slow = asyncio.create_task(call(piece(b"x" * 901), headers=CHUNKED, app=app))
+    while app._waiting_bytes == 0:
+        await asyncio.sleep(0)
+    _, status, lines, said = await call(headers=CHUNKED, path="/api/v1/keys", app=app)
+    assert (status, lines["retry-after"], json.loads(said)["code"]) == (503, "1", "too_many_bodies")
+    slow.cancel()
+    await asyncio.wait([slow])
+    inner, status, _, _ = await call(piece(b"y", more=False), GONE, headers=CHUNKED, app=app)
+    assert (inner.bodies, status) == ([b"y"], 0)
