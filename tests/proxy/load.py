@@ -59,7 +59,7 @@ async def call_all(
     limits = httpx2.Limits(max_connections=clients)
     headers = {"authorization": f"Bearer {api_key}"}
     async with httpx2.AsyncClient(
-        base_url=base_url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=NO_TLS
+        base_url=base_url, headers=headers, limits=limits, timeout=240, trust_env=False, verify=NO_TLS
     ) as http:
 
         async def work() -> None:
