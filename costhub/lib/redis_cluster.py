@@ -3,12 +3,16 @@ the hot path catch RedisError."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio.cluster import RedisCluster as AsyncRedisCluster
 from redis.cluster import RedisCluster
 from redis.exceptions import ConnectionError as AwayError
 from redis.exceptions import RedisClusterException
+
+# With asyncio, whoever finds the cluster changed closes all connections, those too on which another task is about to
+# write: that one meets a writer that is None, or the event loop's word for a closed transport.
+_CLOSED_BY_ANOTHER: Final = (RedisClusterException, AttributeError, RuntimeError)
 
 
 class Cluster(RedisCluster):
@@ -45,7 +49,7 @@ class AsyncCluster(AsyncRedisCluster):
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         try:
             return await super().execute_command(*arguments, **options)
-        except RedisClusterException as error:
+        except _CLOSED_BY_ANOTHER as error:
             raise AwayError(str(error)) from error
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> Any:
@@ -55,7 +59,7 @@ class AsyncCluster(AsyncRedisCluster):
         async def guarded(*arguments: Any, **options: Any) -> Any:
             try:
                 return await execute(*arguments, **options)
-            except RedisClusterException as error:
+            except _CLOSED_BY_ANOTHER as error:
                 raise AwayError(str(error)) from error
 
         pipe.execute = guarded

@@ -1,5 +1,6 @@
 """What jobs, pages and the subscription ask of Valkey, on a real cluster."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,3 +98,25 @@ def test_a_slot_that_nobody_has_is_an_error_of_redis(store: Any) -> None:
         subscription(store, keyspace.VERSIONS)
     with pytest.raises(redis.RedisError):
         publish(store, keyspace.CHANGES, "acme 7", beside=keyspace.VERSIONS)
+
+
+def test_connections_that_another_task_closes_are_out_of_reach(nodes: ClusterOfNodes) -> None:
+    """As when a master is lost: the first to notice closes them all, and others write at that moment."""
+
+    async def ask(store: Any) -> int:
+        refused = 0
+        for number in range(50):
+            try:
+                await store.get(f"key-{number}")
+            except redis.RedisError:
+                refused += 1
+            if number % 10 == 0:
+                for node in store.get_nodes():
+                    await node.disconnect()
+        return refused
+
+    async def all_at_once() -> list[int]:
+        async with connect_async(nodes.url, seconds=5) as store:
+            return await asyncio.gather(*(ask(store) for _ in range(20)))
+
+    assert len(asyncio.run(all_at_once())) == 20

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 from collections.abc import Iterator
-from http.client import HTTPResponse
 
 import psutil
 import pytest
@@ -111,15 +110,11 @@ def test_a_closing_caller_is_closed(proxy: Deployment) -> None:
 def test_the_head_of_an_answer_has_no_body(proxy: Deployment) -> None:
     with connect(proxy.port) as connection:
         connection.sendall(make_request("HEAD", "/v1/models", []) + make_request("GET", "/healthz", []))
-        response = HTTPResponse(connection, method="HEAD")
-        response.begin()
-        assert response.status == 405
-        assert response.read() == b""
-        response.close()
+        assert _next_status(connection, has_body=False) == 405
         assert _next_status(connection) == 200
 
 
-def _next_status(connection: socket.socket) -> int:
+def _next_status(connection: socket.socket, *, has_body: bool = True) -> int:
     """Read exactly one response, so that what follows stays on the socket."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
@@ -127,6 +122,6 @@ def _next_status(connection: socket.socket) -> int:
     lines = head.lower().split(b"\r\n")
     length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
     received = 0
-    while received < length:
+    while has_body and received < length:
         received += len(connection.recv(length - received))
     return int(lines[0].split()[1])
