@@ -190,16 +190,36 @@ def test_what_does_not_is_paid_and_followed_and_both_are_shown(scene: Scene) -> 
         assert row.savings["cascade"] == middle["list_cost"] - middle["cost"] - small["cost"]
 
 
-def test_at_the_latency_cap_the_best_that_there_is_is_given(scene: Scene) -> None:
-    scene.banks["small"].set_default(logprob=UNSURE)
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: Scene, is_stream: bool) -> None:
+    """The surest answer that has come by then is given."""
+    scene.make_unsure()
+    scene.banks["middle"].set_default(fault="stall", at=2)
     with org_scope(scene.acme.org_id):
-        # No upstream answers within that.
-        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1)
-    answer = scene.ask()
-    assert answer.headers["x-costhub-route"].endswith(
-        "small 0.549 sure, uncalibrated, below 0.80, given at the latency cap"
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=600)
+    answer = scene.ask(stream=is_stream)
+    assert (answer.status_code, scene.banks["large"].calls_received()) == (200, [])
+    (row,) = scene.balance()
+    assert row.route_reason.endswith(
+        "small 0.549 sure, uncalibrated, below 0.80, so middle;"
+        " small given, because middle is too slow for the latency cap"
     )
-    assert [models_of(row) for row in scene.balance()] == [["small"]]
+    small, middle = row.attempts
+    assert (small["model"], small["error"], small["list_cost"]) == ("small", "", row.list_cost)
+    assert (middle["model"], middle["error"], middle["list_cost"]) == ("middle", "latency_cap", 0)
+    assert middle["cost"] > 0
+    assert 600_000 <= row.duration_us < 2_000_000
+
+
+def test_where_nobody_has_answered_by_the_latency_cap_the_last_rung_is_asked(scene: Scene) -> None:
+    scene.banks["small"].set_default(fault="stall", at=2)
+    with org_scope(scene.acme.org_id):
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=300)
+    answer = scene.ask()
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
+    assert answer.headers["x-costhub-route"].endswith("small is too slow for the latency cap, so large")
+    # Nobody else's calls are kept from an upstream that was only too slow for this route.
+    assert [models_of(row) for row in scene.balance()] == [["small", "large"]]
 
 
 def test_the_last_rung_is_given_as_it_comes(scene: Scene) -> None:
