@@ -4,6 +4,7 @@ Money is set aside rung by rung: what the rungs so far have cost stays held, and
 bound fits beside it. Where it does not fit, or the next rung does not answer, the caller gets the best that there is.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -12,6 +13,7 @@ from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
 from proxy.attempts.loop import Means, run_attempts
 from proxy.core.routes.agreement import agrees, is_decided
+from proxy.core.routes.answer_schema import breaks_schema, find_schema
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
 from proxy.core.routes.said import Said, drop_logprobs, read_answer
 from proxy.core.routes.scoring import TASK_TAG
@@ -68,6 +70,7 @@ async def run_cascade(
     route = plan.routing.route
     kept: _Kept | None = None
     failed: UpstreamError | None = None
+    schema = find_schema(plan.request)
     place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
     while True:
         candidate = plan.candidates[place]
@@ -94,10 +97,12 @@ async def run_cascade(
             learned = known.get(candidate.model.name)
             if learned is not None:
                 learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
+            breaks = schema is not None and await asyncio.to_thread(breaks_schema, said.text, schema)
             agreement = None
-            if wants_samples(plan.request, answer, said, route, learned):
+            if wants_samples(plan.request, answer, said, route, learned, breaks_schema=breaks):
                 agreement = await _sample(plan, rung, said, means, entry, until_ns)
-            verdict = judge(plan.request, answer, said, route, plan.candidates[place + 1], learned, agreement)
+            after = plan.candidates[place + 1]
+            verdict = judge(plan.request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
             entry.attempts[given] = entry.attempts[given]._replace(
                 judged=verdict.why, confidence="" if verdict.confidence is None else f"{verdict.confidence:.3f}"
             )

@@ -232,6 +232,25 @@ def test_the_last_rung_is_given_as_it_comes(scene: Scene) -> None:
         assert row.route_reason.endswith("middle 0.549 sure, uncalibrated, below 0.80, so large")
 
 
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_json_that_does_not_fit_its_schema_goes_up(scene: Scene, path: str, is_stream: bool) -> None:
+    """However sure the model is. The last rung's is given as it comes."""
+    reasons = []
+    for word in ({"type": "string"}, {"type": "string", "enum": ["yes", "no"]}):
+        schema = {"type": "object", "properties": {"said": word, "why": {"type": "string"}}, "required": ["said"]}
+        if path == "/responses":
+            form = {"type": "json_schema", "name": "verdict", "schema": schema}
+            answer = scene.respond(path, input="Is it?", text={"format": form}, stream=is_stream)
+        else:
+            format_ = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
+            answer = scene.ask(response_format=format_, max_tokens=None, stream=is_stream)
+        assert answer.status_code == 200, answer.text
+        row = scene.balance()[-1]
+        reasons.append((models_of(row), "small failed: breaks schema, so middle" in row.route_reason))
+    assert reasons == [(["small"], False), (["small", "middle", "large"], True)]
+
+
 def test_an_upstream_that_gives_no_probabilities_is_escalated_and_not_asked_for_them_again(scene: Scene) -> None:
     scene.banks["small"].set_default(refuses_logprobs=True)
     assert {outcome.status for outcome in scene.call(4)} == {200}
