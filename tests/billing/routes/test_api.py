@@ -110,6 +110,21 @@ def test_what_compression_saved(api: Api, acme: Tenant) -> None:
     assert found["effect"]["low"] == "0.000000010"
 
 
+def test_a_pasted_request_may_be_of_any_format(api: Api, acme: Tenant) -> None:
+    make_route(acme, RouteKind.ROUTER)
+    asked = [{"role": "user", "content": "Explain why the sky is blue and compare it with the sky of Mars."}]
+    for pasted in (
+        {"body": {"model": "smart", "messages": asked, "system": "Be brief.", "max_tokens": 20}},
+        {"body": {"model": "smart", "input": asked, "instructions": "Be brief.", "max_output_tokens": 20}},
+        {"body": {"model": "smart", "input": asked[0]["content"]}, "endpoint": "responses"},
+        {"body": {"model": "small", "messages": asked}, "headers": {"X-CostHub-Route": "smart"}},
+    ):
+        shown = api.post("/route-playground", pasted).json()
+        assert shown["reason"].startswith("route smart v1 router: large, it looks "), shown
+    refused = api.post("/route-playground", {"body": {"model": "smart", "messages": asked}, "endpoint": "nowhere"})
+    assert (refused.status_code, "chat/completions, responses" in refused.content.decode()) == (400, True)
+
+
 def test_a_pasted_request_is_planned_and_not_sent(api: Api, acme: Tenant) -> None:
     make_route(acme, RouteKind.CASCADE, ("small", "middle", "large"))
     body = {"model": "smart", "messages": [{"role": "user", "content": "Hi   there,  how is the weather   in   Oslo?"}]}
