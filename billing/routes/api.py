@@ -168,7 +168,8 @@ class PlaygroundAnswer(serializers.Serializer[Any]):
 
 
 class WhatIfBody(Body):
-    """Past calls of a model or route, and the policy that they are replayed under. Only what is given changes; the two
+    """Past calls of a model or route, and the policy that they are replayed under. ``to`` is another model, or a route
+    of a kind that reads no prompts: fixed, fallbacks, weighted or canary. Only what is given changes; the two
     prices, in USD for a million tokens, go together, and without ``to``.
     ``confidence_percent`` is of a cascade, and goes with none of the others."""
 
