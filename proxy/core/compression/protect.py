@@ -1,6 +1,7 @@
 """What compression must leave as it is, found by its form.
 
-*Blocks* are read by machines or by their layout: code, JSON, XML, CSV, tables. No method touches a byte of them.
+*Blocks* are read by machines or by their layout: code, JSON, XML, CSV, tables; so are examples of what is wanted, each
+a question with its answer. No method touches a byte of them.
 *Words* are what an answer hangs on: numbers with their units, dates, identifiers, addresses, quotations, negations,
 names. Methods that drop words keep each of these.
 """
@@ -33,6 +34,30 @@ _CODE_LINE: Final = re.compile(
 )
 _TABLE_LINE: Final = re.compile(r"^\s*(?:\|.*\||[^\n]*\t[^\n]*|[-+|=: ]{5,})\s*$")
 _CSV_LINE: Final = re.compile(r"^(?:[^,;\n]{0,60}[,;]){2,}[^,;\n]{0,60}$")
+#: two in a row are examples: what is given, and what is to come of it
+_ARROW_LINE: Final = re.compile(r"^\s*\S[^\n]{0,200}?\s(?:->|=>|→)\s\S")
+#: a line that begins with what it is, such as "Review 2:"
+_LABEL: Final = re.compile(
+    r"\s*(?:[-*#>]+\s*)?(?:\*\*)?([^\W\d_][^:\n]{0,40}?)(?:\*\*)?\s*#?\d{0,3}\s*:(?:\*\*)?(?=\s|$)"
+)
+_ANSWERS: Final = (
+    r"a|answer|output|label|sentiment|class|classification|category|translation|response|reply|result|target|completion"
+    r"|summary|intent|solution|correct|corrected|rewritten|expected|assistant|ai|bot"
+)
+_IS_ANSWER: Final = re.compile(rf"(?:{_ANSWERS})(?:\s\w+)?", re.IGNORECASE)
+_LONGEST_LABEL: Final = 100
+#: speakers' letters are answers' too
+_ASKED_BY: Final = {
+    "a": ("q", "question"),
+    "assistant": ("user", "human"),
+    "ai": ("user", "human"),
+    "bot": ("user", "human"),
+}
+_EXAMPLE: Final = re.compile(r"(?:for )?examples?\s*#?\d{0,3}\s*:|e\.g\.", re.IGNORECASE)
+#: a text without any has no example; looking for one costs a fraction of looking through its lines
+_MAY_HAVE_EXAMPLES: Final = re.compile(
+    rf"^[^\w\n]{{0,20}}(?:(?:{_ANSWERS})\b[^:\n]{{0,40}}:|{_EXAMPLE.pattern})", re.IGNORECASE | re.MULTILINE
+)
 #: lines in a row that make a block of code or of a table
 _LINES_OF_A_BLOCK: Final = 2
 
@@ -53,7 +78,7 @@ _NAME: Final = re.compile(
 
 
 def find_blocks(text: str) -> list[Span]:
-    """Code, JSON, XML, CSV and tables, in order, without overlaps."""
+    """Code, JSON, XML, CSV, tables and examples, in order, without overlaps."""
     stripped = text.strip()
     if _is_json(stripped):
         return [Span(0, len(text))]
@@ -67,6 +92,8 @@ def find_blocks(text: str) -> list[Span]:
         spans += [Span(*match.span()) for match in _INDENTED.finditer(text) if match[0].strip()]
     spans += _find_json(text)
     spans += _find_lines(text)
+    if _MAY_HAVE_EXAMPLES.search(text):
+        spans += _find_examples(text)
     return merge(spans)
 
 
@@ -179,13 +206,16 @@ _FREE_READING: Final = 200
 
 
 def _find_lines(text: str) -> list[Span]:
-    """Runs of lines that are code, a table or CSV."""
+    """Runs of lines that are code, a table, CSV or examples with arrows."""
     spans: list[Span] = []
     start, lines, place = 0, 0, 0
     for line in text.splitlines(keepends=True):
         bare = line.rstrip("\n")
         if len(bare) <= _LONGEST_LINE and (
-            _CODE_LINE.match(bare) or _TABLE_LINE.match(bare) or (_CSV_LINE.match(bare) and not bare.endswith("."))
+            _CODE_LINE.match(bare)
+            or _TABLE_LINE.match(bare)
+            or (_CSV_LINE.match(bare) and not bare.endswith("."))
+            or _ARROW_LINE.match(bare)
         ):
             start, lines = (start, lines + 1) if lines else (place, 1)
         elif bare.strip() or not lines:
@@ -194,6 +224,34 @@ def _find_lines(text: str) -> list[Span]:
             lines = 0
         place += len(line)
     if lines >= _LINES_OF_A_BLOCK:
+        spans.append(Span(start, place))
+    return spans
+
+
+def _find_examples(text: str) -> list[Span]:
+    """Questions with their answers, each from the line that asks to the end of what answers, and paragraphs that say
+    that they are examples. What asks last, with no answer yet, is none."""
+    spans: list[Span] = []
+    # Where the example began that the line is in, if it is in one; what asked; whether its answer has begun.
+    start, asked, is_answered, place = -1, "", False, 0
+    for line in text.splitlines(keepends=True):
+        label = _LABEL.match(line, 0, _LONGEST_LABEL)
+        name = label[1].casefold() if label is not None else ""
+        is_answer = label is not None and _IS_ANSWER.fullmatch(name) is not None
+        if is_answered and (not line.strip() or (label is not None and not is_answer)):
+            spans.append(Span(start, place))
+            start, asked, is_answered = -1, "", False
+        if not line.strip():
+            start, asked = -1, ""
+        elif start < 0 and _EXAMPLE.match(line.lstrip()):
+            # To the paragraph's end, whatever it says.
+            start, asked, is_answered = place, "", True
+        elif is_answer and label is not None and start >= 0 and line[label.end() :].strip():
+            is_answered = is_answered or asked in _ASKED_BY.get(name, (asked,))
+        elif label is not None and not is_answer and start < 0:
+            start, asked = place, name
+        place += len(line)
+    if is_answered:
         spans.append(Span(start, place))
     return spans
 
