@@ -431,7 +431,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="measure what caching, routing and compression save, and what they spoil",
         description="Measure quality on public data, with controls and intervals. docs/quality.md says where it is from.",
     )
-    measure.add_argument("subject", choices=("routing", "cascade", "compression", "cache", "distillation"))
+    measure.add_argument("subject", choices=("all", "routing", "cascade", "compression", "cache", "distillation"))
     measure.add_argument("--data", type=Path, required=True, help="the folder of data")
     measure.add_argument("--vectors", type=Path, help="a folder that keeps the texts' vectors for the next run")
     measure.add_argument("--json", action="store_true", help="for programs")
