@@ -113,8 +113,10 @@ def find_words(text: str, *, names: bool = True) -> list[Span]:
 
 def _name(match: re.Match[str]) -> Span:
     """The name without a word of grammar before it, which has its capital from the sentence's start."""
-    first, _, _ = match[0].partition(" ")
-    return Span(match.start() + (len(first) if first.casefold() in STOP_WORDS else 0), match.end())
+    first, _, rest = match[0].partition(" ")
+    is_grammar = first.casefold() in STOP_WORDS
+    # Nor the blanks behind that: they go with it.
+    return Span(match.end() - len(rest.lstrip()) if is_grammar else match.start(), match.end())
 
 
 def merge(spans: list[Span]) -> list[Span]:

@@ -179,3 +179,12 @@ def test_spans_that_overlap_are_one() -> None:
 def test_a_text_of_brackets_is_read_in_time() -> None:
     text = "".join(random.Random(1).choices('[{"1 }]\n', k=30_000))
     assert tidy(tidy(text)) == tidy(text)
+
+
+def test_a_name_behind_a_word_of_grammar_stands_without_it() -> None:
+    """The blank between goes with the word: a text that begins so is pruned as any other."""
+    text = "With the North Sea Council it was the case that the harbour of Oslo had been of use."
+    assert [text[span.start : span.end] for span in find_words(text)] == ["the North Sea Council", "Oslo"]
+    pruned = prune_words(text)
+    assert pruned == "the North Sea Council case harbour Oslo use."
+    assert survives(text, pruned, find_words(text))
