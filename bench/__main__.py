@@ -18,6 +18,7 @@ from typing import Final
 from bench.cached import measure_cache
 from bench.figures import Figures, Results
 from bench.machine import QUIET_SHARE, Cores, Program, describe_machine, share_out_cores
+from bench.methods import measure_methods
 from bench.peers import all_peers
 from bench.peers.base import Peer, Unavailable
 from bench.peers.costhub import CostHub
@@ -54,11 +55,12 @@ SHARED: Final[dict[str, Callable[[Bench], dict[str, Figures]]]] = {
     "first-event": lambda bench: measure_one_caller(bench, Kind.PACED),
     "memory": measure_memory,
 }
-OWN: Final = {
+OWN: Final[dict[str, Callable[[Bench, Ready, Upstream], dict[str, Figures]]]] = {
     "ledger": measure_ledger,
     "growth": measure_growth,
     "limits": measure_limits,
     "routes": measure_routes,
+    "methods": lambda bench, ready, upstream: measure_methods(),
     "cache": measure_cache,
     "idle": measure_idle_stack,
 }

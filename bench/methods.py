@@ -1,16 +1,18 @@
 """What a decision costs: routing, rules of compression, extraction with cached vectors, guards. CPU time of one core.
 
+    python -m bench --only costhub --scenario methods
     python -m bench.methods
 
 Every figure is the median of five rounds; a text of our own stands for a prompt.
 """
 
-import statistics
 import time
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
+from bench.figures import Figures, span
 from proxy.cache.guards import find_veto, read
 from proxy.core.compression import extract
 from proxy.core.compression.bm25 import Bm25
@@ -26,8 +28,18 @@ SENTENCE = "The committee of the harbour met in Oslo on 3 May 2021 and did not a
 QUESTION = "How many ships did the harbour of Oslo refuse in May, and why did the committee not agree on their fees?"
 
 
+ROUNDS: Final = 5
+
+
 def main() -> None:
     """Measure and print."""
+    for name, figures in measure_methods().items():
+        found = span(figures.rounds)
+        print(f"{name}: {found.middle:.3f} ({found.low:.3f} to {found.high:.3f})")
+
+
+def measure_methods() -> dict[str, Figures]:
+    """Milliseconds of one core for each method, a kilotoken or a decision."""
     draw = np.random.default_rng(1)
     tidy_text = "\n\n".join(f"{number}. {SENTENCE * 8}".strip() for number in range(12))
     untidy_text = tidy_text.replace("met in", "met   in") + "Could you please explain this? Thank you."
@@ -51,7 +63,7 @@ def main() -> None:
         scores = extract.score_turns(QUESTION, Bm25(turns), windows, asked, vectors, lengths)
         extract.keep_mass(scores, lengths, 0.8, extract.TURN_TEMPERATURE)
 
-    for name, run, unit in (
+    methods: tuple[tuple[str, Callable[[], object], float], ...] = (
         ("lossless, nothing to tidy: ms a kilotoken", lambda: tidy(tidy_text), thousands),
         ("lossless, to tidy: ms a kilotoken", lambda: tidy(untidy_text), thousands),
         ("filler: ms a kilotoken", lambda: drop_filler(untidy_text), thousands),
@@ -60,21 +72,21 @@ def main() -> None:
         ("routing decision: ms", lambda: predict(router, QUESTION, "a", asked), 1.0),
         ("guards, a text read: ms", lambda: read(QUESTION), 1.0),
         ("guards, two readings compared: ms", lambda: find_veto(first, second), 1.0),
-    ):
-        print(f"{name}: {_measure(run) / unit:.3f}")
+    )
+    return {name: Figures([spent / unit for spent in _measure(run)]) for name, run, unit in methods}
 
 
-def _measure(run: Callable[[], object]) -> float:
-    """Milliseconds of CPU for one call."""
+def _measure(run: Callable[[], object]) -> list[float]:
+    """Milliseconds of CPU for one call, round by round."""
     times = []
-    for _ in range(5):
+    for _ in range(ROUNDS):
         calls = 0
         start = time.process_time()
         while (spent := time.process_time() - start) < 0.05 or not calls:
             run()
             calls += 1
         times.append(spent / calls * 1_000)
-    return statistics.median(times)
+    return times
 
 
 if __name__ == "__main__":

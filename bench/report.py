@@ -54,6 +54,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "limits": Section("CostHub with limits on, 32 connections", "calls/s", is_ours_alone=True),
     "routes": Section("CostHub's routes and compression, 32 connections", "calls/s", is_ours_alone=True),
+    "methods": Section("What CostHub's methods take", "ms of a core", is_ours_alone=True),
     "cache": Section("CostHub's cache, 32 connections", "calls/s", is_ours_alone=True),
     "ledger": Section("CostHub's ledger at full speed", "", is_ours_alone=True),
     "idle": Section("CostHub's whole stack at rest", "MB", is_ours_alone=True),

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _distil(options)
     if options.command == "student-server":
         return _serve_students(options.data_dir.absolute(), host=options.host, port=options.port)
+    if options.command == "scorer-server":
+        return _serve_scorer(options.data_dir.absolute(), name=options.model, host=options.host, port=options.port)
     if options.command == "tuned-server":
         return _serve_tuned(options.data_dir.absolute(), host=options.host, port=options.port, threads=options.threads)
     if options.command == "serving-worker":
@@ -144,6 +146,30 @@ def _serve_tuned(data_dir: Path, *, host: str, port: int, threads: int) -> int:
     from proxy.learning.lora.server_process import run_tuned_server
 
     run_tuned_server(host, port, threads=threads)
+    return 0
+
+
+def _serve_scorer(data_dir: Path, *, name: str, host: str, port: int) -> int:
+    """Say how likely the tokens of prompts are until a signal comes. Gives 1 where there is no such model, or nothing
+    that could run it."""
+    if not _join_stack(data_dir):
+        return 1
+    from django.conf import settings
+
+    from proxy.learning.lora.bases import UnknownBase, find_base
+
+    try:
+        base = find_base(name, settings.BASE_MODELS_DIR)
+        from proxy.learning.lora.prompt_scorer import PromptScorer
+        from proxy.learning.lora.scorer_server import run_scorer_server
+    except UnknownBase as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"This needs the learning extra, of which {error.name} is not there.", file=sys.stderr)
+        return 1
+    credential = os.environ.get("COSTHUB_SCORER_CREDENTIAL", "")
+    run_scorer_server(host, port, scorer=PromptScorer(base), name=name, credential=credential)
     return 0
 
 
@@ -402,6 +428,17 @@ def _make_parser() -> argparse.ArgumentParser:
     tuned.add_argument("--port", type=_port, default=8021, help="(default: %(default)s)")
     tuned.add_argument("--threads", type=_count, default=2, help="of the processor, for each model (default: 2)")
 
+    scorer = commands.add_parser(
+        "scorer-server",
+        help="say how likely the tokens of prompts are, as an upstream does",
+        description="Serve a small language model as the scorer of a compression policy: completions that echo a prompt "
+        "with its log probabilities, in OpenAI's form. Needs the learning extra. COSTHUB_SCORER_CREDENTIAL is what "
+        "callers give as their bearer.",
+    )
+    scorer.add_argument("--model", default="smollm2-135m-instruct", help="(default: %(default)s)")
+    scorer.add_argument("--host", default=HOST, help="where it listens (default: %(default)s)")
+    scorer.add_argument("--port", type=_port, default=8022, help="(default: %(default)s)")
+
     serve = commands.add_parser(
         "serving-worker",
         help="one server of an upstream, on a machine that may be taken away",
@@ -431,7 +468,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="measure what caching, routing and compression save, and what they spoil",
         description="Measure quality on public data, with controls and intervals. docs/quality.md says where it is from.",
     )
-    measure.add_argument("subject", choices=("routing", "cascade", "compression", "cache", "distillation"))
+    measure.add_argument("subject", choices=("all", "routing", "cascade", "compression", "cache", "distillation"))
     measure.add_argument("--data", type=Path, required=True, help="the folder of data")
     measure.add_argument("--vectors", type=Path, help="a folder that keeps the texts' vectors for the next run")
     measure.add_argument("--json", action="store_true", help="for programs")

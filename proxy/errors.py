@@ -162,6 +162,13 @@ class UpstreamError(ApiError):
     type = "upstream_error"
 
 
+class TooLate(UpstreamError):
+    """The upstream was left before its own time was over: its answer is not wanted any later."""
+
+    code = "latency_cap"
+    http_status = 504
+
+
 class BrokenStream(UpstreamError):
     """The answer had begun, and then the upstream broke off or made no sense."""
 

@@ -39,7 +39,7 @@ async def _get_model(call: Call, edges: Edges, name: str, query: Query) -> Json:
 
 
 async def _estimate(call: Call, edges: Edges, name: str, query: Query) -> Json:
-    return await queries.estimate(call, edges)
+    return await queries.estimate(call, edges, query.get("endpoint", [""])[0])
 
 
 async def _show_budget(call: Call, edges: Edges, name: str, query: Query) -> Json:

@@ -10,7 +10,7 @@ from proxy.attempts.relay import Relay
 from proxy.cache.serve import admit_found, serve_found
 from proxy.call import Call
 from proxy.comparing import compare_beside, may_compare
-from proxy.core.controls import parse_controls
+from proxy.core.controls import ROUTE, aim, parse_controls
 from proxy.core.deadlines import find_wait
 from proxy.core.refusals import check_may_ask
 from proxy.dialects import dialect_of
@@ -44,6 +44,9 @@ async def complete(call: Call, edges: Edges, reply: Reply, given: bytes | None =
             await _look_again(call, edges, entry, bearer)
         request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
         entry.note_request(request)
+        if ROUTE in call.headers:
+            request = aim(request, call.headers, entry.org)
+            entry.note_request(request)
         if given is None and (
             request.is_background or (entry.org.routes and find_wait(request, call.endpoint, entry.org))
         ):

@@ -13,12 +13,12 @@ from proxy.cache.marks import mark_prompt
 from proxy.call import Call
 from proxy.core.bounds import exact_bound, loose_bound
 from proxy.core.budgets import find_scopes, limit_with, rolled_over, show_parts, show_within
-from proxy.core.controls import parse_controls
+from proxy.core.controls import aim, parse_controls
 from proxy.core.plan import make_plan
 from proxy.core.plan_detail import describe_plan
 from proxy.core.pricing import bound_cost
 from proxy.core.rate_limits import UNITS, find_rates, read_total, sum_window
-from proxy.dialects import dialect_of
+from proxy.dialects import read_unsent
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, ModelNotFound
 from proxy.values.windows import NO_LIMIT, Rate, Scope
@@ -57,15 +57,16 @@ async def get_model(call: Call, edges: Edges, name: str) -> Json:
     return _model(model, call.started_ms)
 
 
-async def estimate(call: Call, edges: Edges) -> Json:
+async def estimate(call: Call, edges: Edges, path: str = "") -> Json:
     """What a body would cost, without sending it: its input counted exactly, unless that takes seconds, its output at
     least none and at most all.
 
-    The body is that of whichever endpoint it looks like: one with messages is a chat, one with an input an embedding.
+    The body is that of the endpoint at ``path``, or of the one that it looks like: one with messages is a chat, unless
+    it has fields of Messages, and one with an input an embedding, unless it has fields of Responses.
     """
     key, org = await edges.auth.admit(call)
     raw = await call.body()
-    request = mark_prompt(dialect_of(None).parse_request(None, raw), org)
+    request = mark_prompt(aim(read_unsent(raw, path), call.headers, org), org)
     controls = parse_controls(call.headers, call.repeated)
     plan = make_plan(request, controls, key, org, call.started_ms, count=loose_bound, call_id=call.id)
     candidate = plan.first

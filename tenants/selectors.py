@@ -477,6 +477,7 @@ def _cache_policy(row: CachePolicy) -> CachePolicySnapshot:
         sharing=row.sharing,
         marks_prompts=row.marks_prompts,
         replay_ms=row.replay_ms,
+        holdout_permille=row.holdout_percent * 10,
     )
 
 

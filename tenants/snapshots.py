@@ -151,7 +151,8 @@ class RateLimitSnapshot:
 class CachePolicySnapshot:
     """What the cache may do for calls of a model, or of every model that has no policy of its own where ``model`` is
     empty. ``mode`` is that of equal calls, ``semantic`` that of like ones; ``marks_prompts`` is about the caches of
-    providers, ``replay_ms`` the pause between the events of a kept stream."""
+    providers, ``replay_ms`` the pause between the events of a kept stream. So many of a thousand calls are asked all
+    the same, as ``holdout_permille`` says."""
 
     model: str
     mode: str
@@ -162,6 +163,7 @@ class CachePolicySnapshot:
     sharing: str
     marks_prompts: bool = False
     replay_ms: int = 0
+    holdout_permille: int = 0
 
 
 @dataclass(frozen=True, slots=True)

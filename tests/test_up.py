@@ -156,7 +156,7 @@ def questions_kept(stack: dict[str, Any]) -> list[str]:
 def test_the_levels_of_the_cache_one_after_the_other(data_dir: Path) -> None:
     with up(data_dir, find_free_port(), COSTHUB_CACHE_SEMANTIC_DEADLINE_MS="10000") as stack:
         root = stack["base_url"].removesuffix("/v1")
-        policy = {"mode": "on", "semantic": "on"}
+        policy = {"mode": "on", "semantic": "on", "holdout_percent": 0}
         made = httpx2.post(
             f"{root}/api/v1/cache-policies", json=policy, headers={"authorization": f"Bearer {stack['admin_token']}"}
         )

@@ -8,7 +8,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.cache.selectors import access_entry, explain, list_entries, read_shadow_report, read_stats
+from billing.cache.selectors import (
+    access_entry,
+    explain,
+    list_entries,
+    prove_savings,
+    read_shadow_report,
+    read_stats,
+)
+from billing.routes.api import ArmAnswer, EffectAnswer, QualityAnswer
 from billing.spend.core.ranges import NAMES, read_range
 from costhub.lib import clock
 from proxy.cache.actions import forget_entry
@@ -43,7 +51,9 @@ class ProviderCacheAnswer(serializers.Serializer[Any]):
 
 
 class CacheStatsAnswer(serializers.Serializer[Any]):
-    """What the cache did in a stretch of time, from the ledger."""
+    """What the cache did in a stretch of time, from the ledger: ``saved`` is what the ledger attributes to it,
+    ``effect`` and ``proven`` what calls held out prove, a call and over all that were ``treated``; null while no model
+    has thirty calls in each arm. ``quality`` compares what applications said of the answers."""
 
     looked_up = serializers.IntegerField()
     hits = serializers.IntegerField()
@@ -51,6 +61,11 @@ class CacheStatsAnswer(serializers.Serializer[Any]):
     saved = Usd()
     levels = LevelAnswer(many=True)
     provider = ProviderCacheAnswer()
+    treated = ArmAnswer()
+    held_out = ArmAnswer()
+    effect = EffectAnswer(allow_null=True)
+    proven = EffectAnswer(allow_null=True)
+    quality = QualityAnswer(allow_null=True)
 
 
 class CacheShadowAnswer(serializers.Serializer[Any]):
@@ -116,7 +131,12 @@ class CacheStatsView(ManagementView):
     def get(self, request: Request) -> Response:
         """What the cache did in the current month, or in a stretch of time."""
         span = read_range(request.query_params, clock.now(), self.actor.org.time_zone)
-        return Response(CacheStatsAnswer(read_stats(self.actor, span.start, span.end)).data)
+        stats = read_stats(self.actor, span.start, span.end)
+        proof = prove_savings(self.actor, span.start, span.end)
+        names = ("looked_up", "hits", "hit_rate_per_mille", "saved", "levels", "provider")
+        told: dict[str, Any] = {name: getattr(stats, name) for name in names}
+        told |= {name: getattr(proof, name) for name in ("treated", "held_out", "effect", "proven", "quality")}
+        return Response(CacheStatsAnswer(told).data)
 
 
 class CacheShadowView(ManagementView):

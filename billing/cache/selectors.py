@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, Sum, Value, When
 
+from billing.routes.core.holdout import FEWEST_CALLS, Arm, Effect, Quality, compare_quality, compare_strata
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors.sums import Question, add_up
 from costhub.lib.errors import NotFound
@@ -21,9 +23,21 @@ from tenants.price_histories import find_price_version
 #: how the ledger names answers that were there already
 HITS: Final = ("hit-l1", "hit-l2", "hit-semantic", "coalesced")
 _SHADOWS: Final = ("shadow-hit-l1", "shadow-hit-l2", "shadow-hit-semantic")
+#: by model and arm: calls, their costs and squares of costs, and what applications said of the answers
+_ARMS: Final = """
+    SELECT request_model, cache_status = 'held-out', count(*), coalesce(sum(effective_cost), 0)::bigint,
+           coalesce(sum(effective_cost::numeric * effective_cost), 0)::numeric,
+           count(told), count(*) FILTER (WHERE is_right)
+    FROM proxy_ledgerentry
+    LEFT JOIN (SELECT org_id AS teller, request_id AS told, is_right FROM proxy_feedback) AS feedback
+      ON teller = org_id AND told = id
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND status BETWEEN 200 AND 399
+      AND cache_status IN ('held-out', 'hit-l1', 'hit-l2', 'hit-semantic', 'coalesced', 'partial', 'miss', 'recheck')
+    GROUP BY 1, 2"""
 #: calls that were looked up
 LOOKED_UP: Final = (*HITS, "partial", *_SHADOWS, "miss", "recheck")
 
+_NOBODY: Final = Arm(0, 0, 0)
 _MEASURES: Final = (
     "requests",
     "list_cost",
@@ -85,6 +99,22 @@ class CacheStats:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheProof:
+    """What calls that were asked although they might have been hits prove of those that were looked up, over models
+    with enough of both; all zeros where there are none."""
+
+    treated: Arm
+    held_out: Arm
+    effect: Effect | None
+    quality: Quality | None
+
+    @property
+    def proven(self) -> Effect | None:
+        """Over all calls that were looked up."""
+        return self.effect.times(self.treated.calls) if self.effect else None
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowReport:
     """What is known of look-ups by meaning: how many would have been hits, how many of these were asked all the same,
     and how many of those whose truth is known would have been wrong."""
@@ -114,6 +144,27 @@ def read_stats(actor: Actor, start: datetime, end: datetime) -> CacheStats:
     return CacheStats(
         tuple(level for level in levels.values() if level.requests), _sum_provider(str(actor.org.pk), tokens)
     )
+
+
+def prove_savings(actor: Actor, start: datetime, end: datetime) -> CacheProof:
+    """What the cache saves a call in ``[start, end)``, by comparison with calls that chance has kept from it, model by
+    model. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    arms: dict[str, list[Arm]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ARMS, [actor.org.pk, start, end])
+        for model, is_held_out, *sums in cursor.fetchall():
+            arms.setdefault(model, [_NOBODY, _NOBODY])[is_held_out] = Arm(*map(int, sums))
+    pairs = [(treated, held) for treated, held in arms.values() if min(treated.calls, held.calls) >= FEWEST_CALLS]
+    treated, held_out = (
+        (sum(of_models, start=_NOBODY) for of_models in zip(*pairs, strict=True))
+        if pairs
+        else (
+            _NOBODY,
+            _NOBODY,
+        )
+    )
+    return CacheProof(treated, held_out, compare_strata(pairs), compare_quality(treated, held_out))
 
 
 def _add(level: Level, status: str, amounts: Mapping[str, int]) -> Level:

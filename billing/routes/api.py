@@ -147,12 +147,13 @@ class UnlearnAnswer(serializers.Serializer[Any]):
 
 
 class PlaygroundBody(Body):
-    """A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every
-    model."""
+    """A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every model.
+    ``endpoint`` is the path below /v1 that it would be sent to; without one, what the body looks like."""
 
     body = serializers.DictField()
     headers = serializers.DictField(child=Text(), required=False)
     key = Text(required=False, allow_blank=True)
+    endpoint = Text(required=False, allow_blank=True)
 
 
 class PlaygroundAnswer(serializers.Serializer[Any]):
@@ -167,7 +168,8 @@ class PlaygroundAnswer(serializers.Serializer[Any]):
 
 
 class WhatIfBody(Body):
-    """Past calls of a model or route, and the policy that they are replayed under. Only what is given changes; the two
+    """Past calls of a model or route, and the policy that they are replayed under. ``to`` is another model, or a route
+    of a kind that reads no prompts: fixed, fallbacks, weighted or canary. Only what is given changes; the two
     prices, in USD for a million tokens, go together, and without ``to``.
     ``confidence_percent`` is of a cascade, and goes with none of the others."""
 
@@ -308,7 +310,7 @@ class PlaygroundView(ManagementView):
             raw = json.dumps(given["body"], default=float).encode()
         except RecursionError as error:
             raise InvalidField("The body is nested too deeply.", field="body") from error
-        return Response(plan_request(self.actor, raw, headers, given.get("key", "")))
+        return Response(plan_request(self.actor, raw, headers, given.get("key", ""), given.get("endpoint", "")))
 
 
 class DistilView(ManagementView):

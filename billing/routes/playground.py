@@ -13,13 +13,13 @@ from costhub.lib.moments import to_ms
 from proxy.core.bounds import loose_bound
 from proxy.core.compression.apply import shorten, shorten_and_count
 from proxy.core.compression.saved import show_saved
-from proxy.core.controls import parse_controls
+from proxy.core.controls import aim, parse_controls
 from proxy.core.plan import make_plan
 from proxy.core.plan_detail import describe_plan
 from proxy.core.routes.packing import LearnedRouter, Unreadable, unpack_router
 from proxy.core.routes.scoring import score
 from proxy.core.tokens import count_text
-from proxy.dialects.openai_chat import parse_request
+from proxy.dialects import read_unsent
 from proxy.routing.model import LearnedRoute
 from proxy.values.request import Controls, Request
 from proxy.values.routing import NO_SCORES, Scores
@@ -33,9 +33,12 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 _ANYBODY: Final = "00000000-0000-0000-0000-000000000000"
 
 
-def plan_request(actor: Actor, raw: bytes, headers: Mapping[str, str], key_id: str = "") -> dict[str, Any]:
+def plan_request(
+    actor: Actor, raw: bytes, headers: Mapping[str, str], key_id: str = "", endpoint: str = ""
+) -> dict[str, Any]:
     """The plan of a request's body, sent with ``headers`` of ours and by a key of the organisation, or by one that may
-    use every model: as if nothing were spent yet, and by what is known of the route now.
+    use every model: as if nothing were spent yet, and by what is known of the route now. Without an ``endpoint``, such
+    as "responses", the body is that of the one that it looks like.
 
     Raises what a call raises that is refused before it is sent, and NotFound for a key that is not there.
     """
@@ -44,7 +47,7 @@ def plan_request(actor: Actor, raw: bytes, headers: Mapping[str, str], key_id: s
     if org is None:
         raise NotFound("There is no such organisation.")
     key = _find_key(actor, key_id)
-    request, controls = parse_request(None, raw), parse_controls(headers)
+    request, controls = aim(read_unsent(raw, endpoint), headers, org), parse_controls(headers)
     policy = None if controls.is_uncompressed else org.find_compression(request.model)
     shorter = shorten_and_count(request, policy, org) if policy is not None else request
     at_ms = to_ms(clock.now())
@@ -66,7 +69,7 @@ class Shortened:
 def shorten_text(policy: CompressionPolicy, text: str) -> Shortened:
     """A user's message as a policy would have it sent, whether that is on or not, by what needs nobody to be asked."""
     body = {"model": policy.model or "any", "messages": [{"role": "user", "content": text}]}
-    sent = shorten(parse_request(None, orjson.dumps(body)), show_compression(policy)).body["messages"][0]["content"]
+    sent = shorten(read_unsent(orjson.dumps(body)), show_compression(policy)).body["messages"][0]["content"]
     return Shortened(sent, count_text(text, Tokenizer.O200K), count_text(sent, Tokenizer.O200K))
 
 

@@ -1,5 +1,6 @@
 """What routes and compression did, from the ledger; and what past calls would have cost otherwise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -10,6 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from billing.routes.core.holdout import Arm, Effect, Quality, compare, compare_quality
+from billing.routes.core.route_replay import REPLAYED, Terms, read_call, replay_route
 from billing.routes.core.thresholds import read_rungs, replay_call
 from billing.routes.core.what_if import Band, Calls, Policy, replay
 from billing.spend.filters import LedgerFilters
@@ -17,13 +19,17 @@ from billing.spend.selectors.usage import UsageSums, add_up_usage
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from costhub.lib.moments import to_ms
-from costhub.lib.money import PICOS_PER_NANO, Picos
+from costhub.lib.money import Picos
+from proxy.core.batch_cost import TIER as _BATCH
+from proxy.core.pricing import cost as cost_of
+from proxy.core.pricing import find_tier
 from proxy.routing.model import LearnedRoute
+from proxy.values.attempt import Usage
 from tenants.access import Actor
-from tenants.choices import Permission, RouteKind
+from tenants.choices import Mode, Permission, RouteKind
 from tenants.models import Route
-from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, Rates
-from tenants.route_snapshots import COMPARISON_TAG
+from tenants.price_snapshots import DEFAULT_TIER, INPUT_CLASSES, OUTPUT_CLASSES, PriceSnapshot, Rates
+from tenants.route_snapshots import COMPARISON_TAG, RouteSnapshot, TargetSnapshot
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import OrgSnapshot
 
@@ -49,6 +55,12 @@ _JUDGED: Final = """
     WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND request_model = %s
       AND route_reason LIKE 'route %% cascade: %%' AND status BETWEEN 200 AND 399 AND attempts <> '[]'
     ORDER BY started_at DESC LIMIT %s"""
+#: answered calls of a model or route, the newest first
+_PAST: Final = """
+    SELECT tags::text, end_user, effective_cost, attempts::text FROM proxy_ledgerentry
+    WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND request_model = %s
+      AND status BETWEEN 200 AND 399
+    ORDER BY started_at DESC, id DESC LIMIT %s"""
 #: more are not replayed at once
 MOST_REPLAYED: Final = 20_000
 #: what was asked beside a route's calls, and how often both said the same
@@ -213,39 +225,95 @@ def replay_calls(
     is_batch: bool = False,
 ) -> Replay:
     """What the calls of a model or route over ``[start, end)`` would have cost under another policy: asked of another
-    model, or at other prices of a token of input and of output.
+    model, by another route, or at other prices of a token of input and of output.
 
-    Raises InvalidField for a model that is not there or has no price now, or is given beside prices; Forbidden if the
-    actor may not see money.
+    Raises InvalidField for a model that is not there or has no price now, a route that chooses by what the ledger does
+    not say, or either of them beside prices; Forbidden if the actor may not see money.
     """
     actor.check(Permission.READ_MONEY)
     org = load_org_snapshot(str(actor.org.pk))
+    if to is not None and prices is not None:
+        raise InvalidField("Give another model or other prices, and not both.", field="to")
+    if org is not None and to is not None and (to in org.routes or model in org.routes):
+        off = Fraction(off_percent[0], 100), Fraction(off_percent[1], 100)
+        terms = Terms(Fraction(share_percent, 100), off, _BATCH if is_batch else DEFAULT_TIER)
+        return _replay_by_route(actor, org, start, end, model, to, terms)
     sums = add_up_usage(actor, start, end, ("response_model", "price_id"), LedgerFilters(model=model))
     calls = _calls(sums)
-    rates, _ = _rates(org, model if org is None or model not in org.routes else org.routes[model].baseline, "model")
+    name = model if org is None or model not in org.routes else org.routes[model].baseline
+    price = _price(org, name, "model")
+    tier = _BATCH if is_batch else DEFAULT_TIER
     policy = Policy(
         share=Fraction(share_percent, 100),
         off_least=Fraction(off_percent[0], 100),
         off_most=Fraction(off_percent[1], 100),
-        is_batch=is_batch,
+        kept=find_tier(price, tier).rates,
     )
-    others = None
-    if to is not None and prices is not None:
-        raise InvalidField("Give another model or other prices, and not both.", field="to")
+    others, asked = None, {name: price}
     if prices is not None:
         into, out = prices
         then = Rates(**dict.fromkeys(INPUT_CLASSES, into), **dict.fromkeys(OUTPUT_CLASSES, out))
         policy = replace(policy, rates=then)
     if to is not None:
-        then, fee = _rates(org, to, "to")
+        asked[to] = _price(org, to, "to")
         others = _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
-        policy = Policy(then, fee, policy.share, policy.off_least, policy.off_most, is_batch)
+        policy = replace(policy, rates=find_tier(asked[to], tier).rates, per_request=asked[to].per_request)
     return Replay(
         calls.calls,
         calls.cost,
-        replay(calls, rates, policy, others),
-        _assumptions(policy, to, others, is_priced=prices is not None),
+        replay(calls, price.rates, policy, others),
+        _assumptions(policy, to, others, is_priced=prices is not None) + _about_batches(asked, is_batch=is_batch),
     )
+
+
+def _replay_by_route(
+    actor: Actor, org: OrgSnapshot, start: datetime, end: datetime, model: str, to: str, terms: Terms
+) -> Replay:
+    """The newest calls of a model or route by another route, or of a route by another model."""
+    if model not in org.routes:
+        _price(org, model, "model")
+    route = org.routes.get(to) or RouteSnapshot("", to, RouteKind.FIXED, Mode.ON, 1, (TargetSnapshot(to),), to)
+    if route.kind not in REPLAYED:
+        raise InvalidField(
+            f"A {route.kind} reads prompts, which the ledger does not have: give a route of another kind, or watch this"
+            " one in shadow.",
+            field="to",
+        )
+    if any(target.when.has_tools is not None or target.when.is_degraded is not None for target in route.targets):
+        raise InvalidField(
+            "The ledger does not say whether a call had tools or was on a rung: give a route without such conditions.",
+            field="to",
+        )
+    names = {target.model for target in route.targets} | {route.baseline}
+    at_ms = to_ms(clock.now())
+    priced = {name: found.find_price(at_ms) for name in names if (found := org.models.get(name)) is not None}
+    prices = {name: price for name, price in priced.items() if price is not None}
+    if not prices:
+        raise InvalidField("Give one of the organisation's models or routes that has a price.", field="to")
+    rows = _ask(_PAST, actor, start, end, model, MOST_REPLAYED)
+    calls = [read_call(orjson.loads(tags), user, paid, orjson.loads(attempts)) for tags, user, paid, attempts in rows]
+    usual = {
+        name: length
+        for name in prices
+        if (length := _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=name))).output_a_call)
+    }
+    said = [
+        "Tokens are those of the ledger, at the prices in force now; a call that would have gone where it went costs"
+        " what it did.",
+        "Chance is taken by its shares, and what is asked beside calls is left out.",
+        "Another model's answers are between as long as those that were given and, where it has any, as long as its own"
+        " are.",
+    ]
+    if any(target.when.min_tokens or target.when.max_tokens for target in route.targets):
+        said.append("For the length of a body, which conditions ask for, the tokens that were billed are taken.")
+    if len(rows) == MOST_REPLAYED:
+        said.append(f"These are the newest {MOST_REPLAYED:,} calls.")
+    if terms.off[1]:
+        said.append("What compression takes off the input is what you said.")
+    said += _about_batches(prices, is_batch=terms.tier == _BATCH)
+    said.append("Whether the answers would be as good is not in it: watch a route in shadow for that.")
+    cost = sum(paid for _, _, paid, _ in rows)
+    return Replay(len(rows), cost, replay_route(calls, route, prices, usual, terms), tuple(said))
 
 
 def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str, confidence_percent: int) -> Replay:
@@ -262,7 +330,7 @@ def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str,
     rows = _ask(_JUDGED, actor, start, end, name, MOST_REPLAYED)
     calls = [(read_rungs(orjson.loads(attempts)), cost) for attempts, cost in rows]
     order = tuple(target.model for target in route.targets)
-    prices = {model: _rates(org, model, "model") for model in order}
+    prices = {model: _price(org, model, "model") for model in order}
     usual = {
         model: sum(out) // len(out)
         for model in order
@@ -270,8 +338,7 @@ def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str,
     }
 
     def price(model: str, into: int, out: int) -> int:
-        rates, fee = prices[model]
-        return int(-(-(into * rates.input + out * rates.output + fee) // PICOS_PER_NANO))
+        return cost_of(Usage(input=into, output=out), prices[model])
 
     floor = confidence_percent / 100
     then = [replay_call(rungs, order, floor, price, usual) for rungs, _ in calls]
@@ -301,18 +368,27 @@ def _assumptions(policy: Policy, to: str | None, others: Calls | None, *, is_pri
         )
     if policy.off_most:
         said.append("What compression takes off the input is what you said.")
-    if policy.is_batch:
-        said.append("A batch costs half of what the same calls do.")
     said.append("Whether the answers would be as good is not in it: watch a route in shadow for that.")
     return tuple(said)
 
 
-def _rates(org: OrgSnapshot | None, name: str, field: str) -> tuple[Any, int]:
+def _about_batches(prices: Mapping[str, PriceSnapshot], *, is_batch: bool) -> tuple[str, ...]:
+    """At which prices calls are taken that are made as a batch."""
+    if not is_batch:
+        return ()
+    without = sorted(name for name, price in prices.items() if price.find_tier(_BATCH) is None)
+    said = ("A batch is taken at the price of the service tier batch.",)
+    if without:
+        said += (f"There is none of {', '.join(without)}, whose calls cost in a batch what they do alone.",)
+    return said
+
+
+def _price(org: OrgSnapshot | None, name: str, field: str) -> PriceSnapshot:
     model = org.models.get(name) if org is not None else None
     price = model.find_price(to_ms(clock.now())) if model is not None else None
     if price is None:
         raise InvalidField("Give one of the organisation's models that has a price.", field=field)
-    return price.rates, price.per_request
+    return price
 
 
 def _calls(sums: list[UsageSums]) -> Calls:

@@ -6,7 +6,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from billing.cache.selectors import CacheStats, explain, list_entries, list_lookups, read_shadow_report, read_stats
+from billing.cache.selectors import (
+    CacheStats,
+    explain,
+    list_entries,
+    list_lookups,
+    prove_savings,
+    read_shadow_report,
+    read_stats,
+)
 from billing.spend.core import ranges
 from billing.spend.core.ranges import read_range
 from costhub.console.frame import frame, make_link
@@ -82,6 +90,7 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
         ],
         "stats": stats,
         "levels": _levels(stats),
+        "proof": prove_savings(actor, span.start, span.end),
         "report": read_shadow_report(actor),
         "policies": list(list_cache_policies(actor).order_by("model")),
         "entries": [_entry(entry) for entry in entries],

@@ -31,6 +31,7 @@ _FIRST: Final = {
     "max_error_rate": "0.01",
     "sharing": "key",
     "replay_ms": "0",
+    "holdout_percent": "2",
 }
 
 
@@ -112,6 +113,13 @@ def _fields() -> list[Field]:
         Field(
             "replay_ms", "Pause between the events of a kept stream, ms", help="0 to 1,000.", is_required=True, most=5
         ),
+        Field(
+            "holdout_percent",
+            "Calls held out, %",
+            help="Asked all the same, to compare with: what the cache saves is proven by them. 0 to 50.",
+            is_required=True,
+            most=2,
+        ),
     ]
 
 
@@ -125,6 +133,7 @@ def _initial(row: CachePolicy) -> dict[str, Any]:
         "sharing": row.sharing,
         "marks_prompts": row.marks_prompts,
         "replay_ms": str(row.replay_ms),
+        "holdout_percent": str(row.holdout_percent),
     }
 
 
@@ -138,6 +147,7 @@ def _read(form: Form) -> dict[str, Any]:
         "sharing": form.choice("sharing", CacheSharing),
         "marks_prompts": form.flag("marks_prompts"),
         "replay_ms": form.whole("replay_ms"),
+        "holdout_percent": form.whole("holdout_percent"),
     }
 
 

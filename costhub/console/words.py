@@ -616,6 +616,8 @@ PROPERTIES: Final[dict[str, str]] = {
     "type": "which problem it is, as a URN",
     # --- what came with pacing, comparisons, packs and approved prompts
     "replay_ms": "a kept stream is given again with so many milliseconds between its events; 0: at once",
+    "treated": "calls that were looked up, of models of which enough were held out",
+    "CacheStats.held_out": "calls that were asked although they might have been hits",
     "gets_calls": "whether this webhook is told of calls with deadlines, and of responses in the background, when they "
     "are out",
     "Delivery.call": "the call that it tells of; null for an alert",

@@ -15,24 +15,30 @@ from costhub.eval.near_misses import make_pairs, measure_near_misses
 from costhub.eval.report import Report
 from costhub.eval.vectors import Vectors
 
-#: sets whose prompts are too alike for words to tell apart; elsewhere a vector brings less than it costs
+#: every subject, one after the other
+ALL: Final = "all"
 
 
 def evaluate(subject: str, folder: Path, *, vectors: Path | None, as_json: bool, document: Path | None) -> int:
-    """Measure one subject on a folder of data. Gives 0, or 1 when a file is not there (a sentence on stderr)."""
-    try:
-        # A core that waits for another core's part of a small product is slower than one alone.
-        with threadpool_limits(1):
-            made = SUBJECTS[subject](folder, Vectors(vectors))
-    except DataMissing as error:
-        print(f"costhub eval: {error}", file=sys.stderr)
-        return 1
+    """Measure one subject on a folder of data, or all of them. Gives 0, or 1 when a file is not there (a sentence on
+    stderr); what was measured before that is written all the same."""
+    wanted = list(SUBJECTS) if subject == ALL else [subject]
+    figures = {}
+    for name in wanted:
+        try:
+            # A core that waits for another core's part of a small product is slower than one alone.
+            with threadpool_limits(1):
+                made = SUBJECTS[name](folder, Vectors(vectors))
+        except DataMissing as error:
+            print(f"costhub eval: {error}", file=sys.stderr)
+            return 1
+        figures[name] = made.figures
+        if not as_json:
+            print(made.text)
+        if document is not None:
+            _write(made, name, document)
     if as_json:
-        print(json.dumps(made.figures, indent=2))
-    else:
-        print(made.text)
-    if document is not None:
-        _write(made, subject, document)
+        print(json.dumps(figures if subject == ALL else figures[subject], indent=2))
     return 0
 
 
@@ -50,6 +56,7 @@ def _measure_compression(folder: Path, vectors: Vectors) -> Report:
         compression.measure_meetings(folder, vectors),
         compression.measure_words(folder),
         compression.measure_key_values(folder),
+        compression.measure_protected(folder),
     )
 
 

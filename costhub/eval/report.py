@@ -64,6 +64,7 @@ def report_routing(results: Mapping[str, RoutingResult]) -> Report:
             "controls": result.controls,
             "few_labels": {str(labels): list(found) for labels, found in result.few.items()},
             "unseen_tasks": list(result.unseen) if result.unseen is not None else None,
+            "ends": asdict(result.ends),
         }
         for name, result in results.items()
     }
@@ -82,7 +83,23 @@ def report_routing(results: Mapping[str, RoutingResult]) -> Report:
         "unseen task: APGR of the heuristic",
         "of the length",
     ]
-    return Report(figures, f"{_table(heads, rows)}\n{_table(heads_of_more, more)}", pictures)
+    ends = [
+        [
+            name,
+            f"{result.ends.weak:.3f}",
+            f"{result.ends.strong:.3f}",
+            f"{result.ends.oracle:.3f}",
+            f"{result.ends.oracle_share:.1%}",
+            f"{result.ends.oracle_saved:.1%}",
+        ]
+        for name, result in results.items()
+    ]
+    heads_of_ends = [
+        *("set", "right, always weak", "always strong", "oracle"),
+        *("of its calls to the strong model", "dollars saved by it against always strong"),
+    ]
+    tables = (_table(heads, rows), _table(heads_of_ends, ends), _table(heads_of_more, more))
+    return Report(figures, "\n".join(tables), pictures)
 
 
 def _few(found: tuple[float, float] | None) -> str:
@@ -146,6 +163,7 @@ def report_compression(
     meetings: Mapping[str, Sequence[Point]],
     words: Sequence[Point],
     key_values: tuple[int, int],
+    survived: tuple[int, int],
 ) -> Report:
     """What each method keeps at the ratio that it reached."""
     parts = {"passages": passages, "meetings": meetings, "words": {"words by rule": words}}
@@ -157,11 +175,16 @@ def report_compression(
     ]
     text = _table(["text", "method", "reached", "kept", "95 % interval"], rows)
     text += f"\nJSON prompts equal byte for byte: {key_values[0]} of {key_values[1]}.\n"
+    text += (
+        f"\nProtected spans (code, tables, numbers, names, quotations, negations) that stand after pruning to 2x as they"
+        f" did, in their order: {survived[0]:,} of {survived[1]:,}.\n"
+    )
     best = {"nq": next(iter(passages.values())), "qmsum": next(iter(meetings.values())), "words": words}
     figures: dict[str, Any] = {
         name: {f"{point.aimed:g}": point.kept for point in points} for name, points in best.items()
     }
     figures["kv"] = {"byte_equal": key_values[0], "prompts": key_values[1]}
+    figures["protected"] = {"survived": survived[0], "spans": survived[1]}
     pictures = {
         f"quality-compression-{kind}.svg": draw_curves(
             {method: [(point.achieved, point.kept) for point in points] for method, points in methods.items()},

@@ -32,6 +32,20 @@ FEWEST_OF_A_TASK: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Between what a router lies: how right answers are on average, from 0 to 1, when all calls go to the weak model,
+    all to the strong one, and each to the better one, the weak where both are alike; and the share of calls that the
+    last, an oracle, sends to the strong model."""
+
+    weak: float
+    strong: float
+    oracle: float
+    oracle_share: float
+    #: dollars that the oracle saves, as a share of always strong
+    oracle_saved: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingResult:
     """A set's figures."""
 
@@ -51,6 +65,7 @@ class RoutingResult:
     few: dict[int, tuple[float, float]]
     #: on tasks that no label is of, the mean APGR of the heuristic that the route falls back to, and of the length
     unseen: tuple[float, float] | None
+    ends: Ends
 
 
 SETS: Final[dict[str, Callable[[Path], RoutingSet]]] = {
@@ -83,6 +98,19 @@ def measure_routing(rows: RoutingSet) -> RoutingResult:
         control_curve=_points(controls[best], gains),
         few={labels: measure_few(prompts, gains, labels) for labels in FEW_LABELS if 2 * labels <= len(gains)},
         unseen=measure_unseen(rows, controls["heuristic"], controls["length"], gains),
+        ends=measure_ends(rows),
+    )
+
+
+def measure_ends(rows: RoutingSet) -> Ends:
+    """What nobody can be worse or better than who sends each call to one of the two."""
+    share = float((rows.strong > rows.weak).mean())
+    return Ends(
+        weak=float(rows.weak.mean()),
+        strong=float(rows.strong.mean()),
+        oracle=float(np.maximum(rows.weak, rows.strong).mean()),
+        oracle_share=share,
+        oracle_saved=1 - (share * rows.strong_price + (1 - share) * rows.weak_price) / rows.strong_price,
     )
 
 

@@ -4,6 +4,7 @@ Money is set aside rung by rung: what the rungs so far have cost stays held, and
 bound fits beside it. Where it does not fit, or the next rung does not answer, the caller gets the best that there is.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -12,13 +13,14 @@ from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
 from proxy.attempts.loop import Means, run_attempts
 from proxy.core.routes.agreement import agrees, is_decided
+from proxy.core.routes.answer_schema import breaks_schema, find_schema
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
 from proxy.core.routes.said import Said, drop_logprobs, read_answer
 from proxy.core.routes.scoring import TASK_TAG
 from proxy.core.row import add_verdict
 from proxy.core.savings import give_up
 from proxy.edges.entry import Entry
-from proxy.errors import ApiError, BrokenStream, UpstreamError
+from proxy.errors import ApiError, BrokenStream, TooLate, UpstreamError
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Attempt, Mechanism
 from proxy.values.plan import Candidate, Hold, Plan
@@ -68,20 +70,24 @@ async def run_cascade(
     route = plan.routing.route
     kept: _Kept | None = None
     failed: UpstreamError | None = None
-    last = len(plan.candidates) - 1
-    for place, candidate in enumerate(plan.candidates):
+    schema = find_schema(plan.request)
+    place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
+    while True:
+        candidate = plan.candidates[place]
         rung = _plan_rung(plan, place)
         buffer = Buffer()
         try:
-            into = buffer if place < last else sink
-            answer = await run_attempts(rung, hold, means, into, entry, is_followed=place < last)
+            if place == last:
+                answer = await run_attempts(rung, hold, means, sink, entry)
+            else:
+                answer = await run_attempts(rung, hold, means, buffer, entry, is_followed=True, until_ns=until_ns)
         except BrokenStream:
             raise
         except UpstreamError as error:
-            why, failed = f"does not answer ({error.error_code})", error
-            if place == last:
-                if kept is None:
-                    raise
+            why, failed = _explain(error), error
+            if kept is None and place == last:
+                raise
+            if kept is not None and (place == last or _is_late(until_ns)):
                 return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
         else:
             if place == last:
@@ -91,10 +97,12 @@ async def run_cascade(
             learned = known.get(candidate.model.name)
             if learned is not None:
                 learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
+            breaks = schema is not None and await asyncio.to_thread(breaks_schema, said.text, schema)
             agreement = None
-            if wants_samples(plan.request, answer, said, route, learned):
-                agreement = await _sample(plan, rung, said, means, entry)
-            verdict = judge(plan.request, answer, said, route, plan.candidates[place + 1], learned, agreement)
+            if wants_samples(plan.request, answer, said, route, learned, breaks_schema=breaks):
+                agreement = await _sample(plan, rung, said, means, entry, until_ns)
+            after = plan.candidates[place + 1]
+            verdict = judge(plan.request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
             entry.attempts[given] = entry.attempts[given]._replace(
                 judged=verdict.why, confidence="" if verdict.confidence is None else f"{verdict.confidence:.3f}"
             )
@@ -102,27 +110,28 @@ async def run_cascade(
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
                 return await _give(kept, sink, entry, plan, verdict.why)
-            if _is_late(route, entry):
+            if _is_late(until_ns):
                 return await _give(kept, sink, entry, plan, f"{verdict.why}, given at the latency cap")
             why = verdict.why
+        # Where nobody has answered in time, the last rung is asked: its answer goes out as it comes.
+        place = last if _is_late(until_ns) else place + 1
         # As if nobody got an answer yet: whichever is given in the end counts again.
         entry.attempts[:] = _give_up(entry.attempts, plan)
-        moved = await _climb(plan, plan.candidates[place + 1], means, entry)
+        moved = await _climb(plan, plan.candidates[place], means, entry)
         if isinstance(moved, ApiError):
             if kept is None:
                 raise failed or moved
             return await _give(
                 kept, sink, entry, plan, f"{why}, given because the next cannot be paid: {moved.error_code}"
             )
-        entry.note_escalation(candidate, why, plan.candidates[place + 1])
+        entry.note_escalation(candidate, why, plan.candidates[place])
         metrics.ESCALATIONS.inc()
         hold = moved
-    raise AssertionError("the last rung returns or raises")
 
 
-async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry) -> Agreement | None:
+async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry, until_ns: int) -> Agreement | None:
     """Ask a rung the same again, sample by sample, until more could not change what is decided. None where none could
-    be asked: there is no money for it, or the upstream does not answer."""
+    be asked: there is no money or no time for it, or the upstream does not answer."""
     assert plan.routing is not None
     route, candidate, before = plan.routing.route, rung.first, len(entry.attempts)
     again = rung._replace(request=ask_again(plan.request), delay_ms=0)
@@ -130,12 +139,18 @@ async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry
     # With a worth of answers every share means something else; without, only the one that is enough.
     floor = route.confidence_permille / 1000
     while asked < wanted and (route.answer_worth or not is_decided(agreed, asked, wanted, floor)):
-        if _is_late(route, entry):
+        if _is_late(until_ns):
             break
         try:
             own, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
             sampled = await run_attempts(
-                again._replace(candidates=(own,)), hold, means, Buffer(), entry, is_followed=True
+                again._replace(candidates=(own,)),
+                hold,
+                means,
+                Buffer(),
+                entry,
+                is_followed=True,
+                until_ns=until_ns,
             )
         except ApiError:
             break
@@ -173,10 +188,17 @@ def _better(before: _Kept | None, now: _Kept) -> _Kept:
     return before if (before.verdict.confidence or 0) > (now.verdict.confidence or 0) else now
 
 
-def _is_late(route: RouteSnapshot, entry: Entry) -> bool:
-    if not route.latency_cap_ms:
-        return False
-    return clock.monotonic_ns() - entry.started_ns >= route.latency_cap_ms * 1_000_000
+def _find_end(route: RouteSnapshot, entry: Entry) -> int:
+    """Until when a rung's answer is waited for, on the clock of durations; 0 where there is no cap."""
+    return entry.started_ns + route.latency_cap_ms * 1_000_000 if route.latency_cap_ms else 0
+
+
+def _is_late(until_ns: int) -> bool:
+    return until_ns != 0 and clock.monotonic_ns() >= until_ns
+
+
+def _explain(error: UpstreamError) -> str:
+    return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.error_code})"
 
 
 async def _climb(plan: Plan, after: Candidate, means: Means, entry: Entry) -> Hold | ApiError:

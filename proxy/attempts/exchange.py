@@ -47,9 +47,10 @@ async def ask(
     counting: Counting,
     sink: Sink,
     entry: Entry,
+    until_ns: int = 0,
 ) -> Answer:
     """Ask a candidate once, at ``place``: its upstream, or one of its endpoints. The attempt is in ``entry.attempts``
-    when this returns or raises.
+    when this returns or raises. Past ``until_ns``, where that is given, its answer is not wanted.
 
     Raises Failure when nothing of an answer was handed on, and BrokenStream when it ended in the middle.
     """
@@ -66,7 +67,9 @@ async def ask(
     body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
     entry.wire, entry.unsaid = wire, vendor.find_unsaid(request, wire)
     kind = _JSON if request.form is None else request.form.content_type
-    exchange = upstreams.post(place, entry.org, path, body, f"{entry.request_id}:{number}", entry.waited, kind)
+    exchange = upstreams.post(
+        place, entry.org, path, body, f"{entry.request_id}:{number}", entry.waited, kind, until_ns
+    )
     began = clock.monotonic_ns()
     try:
         async with exchange:

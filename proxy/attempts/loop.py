@@ -4,7 +4,7 @@ import random
 from asyncio import sleep
 from typing import Final, NamedTuple
 
-from costhub.lib import metrics
+from costhub.lib import clock, metrics
 from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
 from proxy.core.endpoints import MOST_SERVERS
@@ -12,7 +12,7 @@ from proxy.core.retries import longest_pause
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
 from proxy.edges.reserve import Replan, Reservations
-from proxy.errors import ApiError, GovernanceUnavailable
+from proxy.errors import ApiError, GovernanceUnavailable, TooLate
 from proxy.upstreams.health import UpstreamHealth
 from proxy.upstreams.transport import Upstreams
 from proxy.values.answer import Answer, Sink
@@ -35,11 +35,12 @@ class Means(NamedTuple):
 
 
 async def run_attempts(
-    plan: Plan, hold: Hold, means: Means, sink: Sink, entry: Entry, *, is_followed: bool = False
+    plan: Plan, hold: Hold, means: Means, sink: Sink, entry: Entry, *, is_followed: bool = False, until_ns: int = 0
 ) -> Answer:
     """Bring the plan's answer into ``sink``. Every attempt is in ``entry.attempts`` when this returns or raises.
 
-    ``is_followed``: somebody else is asked where this plan brings none.
+    ``is_followed``: somebody else is asked where this plan brings none. ``until_ns``: later than that its answer is not
+    wanted, which raises TooLate; 0 is no end.
 
     A candidate that does not answer is followed by the next one, where its money can be set aside. Raises
     UpstreamError, with the upstream's status, when no attempt brings an answer, and BrokenStream when one ends in the
@@ -55,10 +56,12 @@ async def run_attempts(
     place = health.find_place(candidate.upstream)
     failed: set[str] = set()
     while True:
+        if until_ns and clock.monotonic_ns() >= until_ns:
+            raise TooLate(f"The upstream {place.name} would answer behind the latency cap.")
         health.note_asked(place)
         number = len(entry.attempts) + 1
         try:
-            asking = ask(plan.request, candidate, place, hold, number, upstreams, counting, sink, entry)
+            asking = ask(plan.request, candidate, place, hold, number, upstreams, counting, sink, entry, until_ns)
             # An upstream with one server alone has no choice to make by how many calls each of its servers has.
             answer = await (health.count(place, asking) if candidate.upstream.endpoints else asking)
         except Failure as failure:
@@ -67,6 +70,9 @@ async def run_attempts(
                 # may have learned the same meanwhile.
                 _learn(failure.learned, candidate, upstreams)
                 continue
+            if isinstance(failure.error, TooLate):
+                # Others would have waited longer for it.
+                raise failure.hand_over() from failure
             if not failure.is_about_upstream:
                 health.note_success(place)
                 raise failure.hand_over() from failure
@@ -86,7 +92,7 @@ async def run_attempts(
             if is_elsewhere or _is_tried_again(failure, tries, candidate, has_others=has_others):
                 if not is_elsewhere:
                     with entry.waited:
-                        await _pause(failure, tries)
+                        await _pause(failure, tries, until_ns)
                 place, before = elsewhere, candidate.upstream
                 if _may_be_billed(entry):
                     # So that this one needs money of its own.
@@ -120,11 +126,13 @@ def _may_be_billed(entry: Entry) -> bool:
     return entry.attempts[-1].certainty is not Certainty.NOTHING
 
 
-async def _pause(failure: Failure, tries: int) -> None:
+async def _pause(failure: Failure, tries: int, until_ns: int) -> None:
     pause = failure.pause_seconds
     if pause is None:
         # Full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
         pause = random.uniform(0, longest_pause(tries))  # noqa: S311 - spreads retries, hides nothing
+    if until_ns:
+        pause = min(pause, max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
     await sleep(pause)
 
 

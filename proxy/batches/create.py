@@ -27,7 +27,7 @@ from proxy.batches.show import show_batch
 from proxy.batches.survey import survey
 from proxy.call import Call
 from proxy.core.batch_lines import LineError
-from proxy.core.controls import parse_controls
+from proxy.core.controls import parse_controls, refuse_route
 from proxy.core.rate_limits import without_rate_limits
 from proxy.core.refusals import check_may_ask
 from proxy.core.row import BATCHES, held_row
@@ -83,6 +83,7 @@ async def create_batch(call: Call, edges: Edges, objects: Objects, reply: Reply)
         asked = read_batch_request(raw)
         # Its lines are calls of that path.
         edges.auth.check_origin(key, call, asked.endpoint)
+        refuse_route(call.headers)
         controls = parse_controls(call.headers, call.repeated)
         controls = controls._replace(end_user=key.end_user or controls.end_user)
         entry.row |= {"end_user": controls.end_user, "tags": controls.tags, "session": controls.session}

@@ -24,7 +24,7 @@ from proxy.batches.ids import name_response
 from proxy.batches.model import Batch, BatchLine
 from proxy.call import Call
 from proxy.core.batch_cost import runs_batches
-from proxy.core.controls import parse_controls
+from proxy.core.controls import parse_controls, refuse_route
 from proxy.core.deadlines import (
     HEADER,
     LEAST_MS,
@@ -91,6 +91,7 @@ async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = No
         raw = await call.body() if given is None else given
         request = dialect.parse_request(call.endpoint, raw)
         entry.note_request(request)
+        refuse_route(call.headers)
         controls = parse_controls(call.headers, call.repeated)
         asked = raw
         is_background = given is not None and request.is_background

@@ -39,6 +39,8 @@ class InputsVisit:
         entry: Entry,
         inputs: Sequence[Any],
         digests: Sequence[bytes],
+        *,
+        is_held_out: bool = False,
     ) -> None:
         self._process = process
         self._valkey = valkey
@@ -47,6 +49,7 @@ class InputsVisit:
         self._entry = entry
         self._inputs = inputs
         self._digests = digests
+        self._is_held_out = is_held_out
         self._known: dict[int, Kept] = {}
         self.answer: Answer | None = None
         self.found: Found | None = None
@@ -58,7 +61,7 @@ class InputsVisit:
 
     async def __aenter__(self) -> "InputsVisit":
         status = "hit-l1"
-        if not self._plan.controls.cache.no_cache:
+        if not self._plan.controls.cache.no_cache and not self._is_held_out:
             for place, digest in enumerate(self._digests):
                 self._note(place, self._process.find(digest))
             missing = [place for place in range(len(self._inputs)) if place not in self._known]
@@ -76,7 +79,7 @@ class InputsVisit:
             request = self._plan.request
             self.rest = request._replace(body=request.body | {"input": asked})
         else:
-            status = "miss"
+            status = "held-out" if self._is_held_out else "miss"
         self._entry.row["cache_status"] = status
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self

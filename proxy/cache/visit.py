@@ -18,6 +18,7 @@ from proxy.cache.valkey_cache import ValkeyCache
 from proxy.cache.values import Found
 from proxy.call import Call
 from proxy.core.merging import find_inputs
+from proxy.core.routes.draw import is_drawn
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError, UpstreamError
 from proxy.upstreams.fitting import wire_of
@@ -25,9 +26,11 @@ from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
 from proxy.values.plan import Plan
 from proxy.values.request import Operation, Request, Wire
-from tenants.choices import CacheMode
+from tenants.choices import CacheMode, RungKind
 from tenants.snapshots import CachePolicySnapshot
 
+#: what the ledger says of a call that chance has kept from it, to compare with
+HELD_OUT: Final = "held-out"
 #: what a trace calls it
 LOOKED_UP: Final = "cache look-up"
 _WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
@@ -44,6 +47,7 @@ class Visit:
         "_call",
         "_entry",
         "_flight",
+        "_is_held_out",
         "_key",
         "_looked",
         "_plan",
@@ -54,7 +58,15 @@ class Visit:
     )
 
     def __init__(
-        self, cache: "Cache", key: CacheKey, policy: CachePolicySnapshot, plan: Plan, entry: Entry, call: Call
+        self,
+        cache: "Cache",
+        key: CacheKey,
+        policy: CachePolicySnapshot,
+        plan: Plan,
+        entry: Entry,
+        call: Call,
+        *,
+        is_held_out: bool,
     ) -> None:
         self._cache = cache
         self._key = key
@@ -63,6 +75,7 @@ class Visit:
         self._plan = plan
         self._entry = entry
         self._call = call
+        self._is_held_out = is_held_out
         self._flight: Flight | None = None
         self._looked: LookUp | None = None
         self.answer: Answer | None = None
@@ -80,6 +93,11 @@ class Visit:
     async def __aenter__(self) -> "Visit":
         entry = self._entry
         if self._plan.controls.cache.no_cache:
+            return self
+        if self._is_held_out:
+            # Its answer is kept as any: what others find is what they would have found without a hold-out.
+            entry.row["cache_status"] = HELD_OUT
+            metrics.CACHE_LOOKUPS.labels(HELD_OUT).inc()
             return self
         began = clock.monotonic_ns()
         try:
@@ -283,6 +301,16 @@ class Cache:
             digests = digest_inputs(inputs, plan, entry, policy) if inputs else None
             if inputs is None or digests is None:
                 return _NoVisit()
-            return InputsVisit(self.process, self.valkey, policy, plan, entry, inputs, digests)
+            is_held_out = _is_held_out(policy, plan, entry)
+            return InputsVisit(self.process, self.valkey, policy, plan, entry, inputs, digests, is_held_out=is_held_out)
         key = make_key(plan, entry.key, policy)
-        return _NoVisit() if key is None else Visit(self, key, policy, plan, entry, call)
+        if key is None:
+            return _NoVisit()
+        return Visit(self, key, policy, plan, entry, call, is_held_out=_is_held_out(policy, plan, entry))
+
+
+def _is_held_out(policy: CachePolicySnapshot, plan: Plan, entry: Entry) -> bool:
+    """Whether chance keeps the call from the cache. Not where nothing else would answer it, or nothing is served."""
+    if not policy.holdout_permille or policy.mode != CacheMode.ON.value or RungKind.CACHE_ONLY in plan.rungs:
+        return False
+    return is_drawn(policy.holdout_permille, policy.model, "hold out of the cache", entry.request_id)

@@ -5,8 +5,9 @@ from typing import Final
 
 from costhub.lib.money import MAX_LIMIT_NANOS, NANOS_PER_USD, parse_usd
 from proxy.errors import InvalidRequest
-from proxy.values.request import CacheControl, Controls
+from proxy.values.request import CacheControl, Controls, Request
 from tenants.route_snapshots import OWN_TAGS
+from tenants.snapshots import OrgSnapshot
 
 MAX_TAGS: Final = 16
 MAX_TAG_CHARACTERS: Final = 64
@@ -16,8 +17,10 @@ MAX_SESSION_CHARACTERS: Final = 200
 MAX_AGE_DIGITS: Final = 10
 
 _TAGS: Final = "x-costhub-tags"
+#: the route that a call is for, in place of its body's model; in an answer, why it went where it went
+ROUTE: Final = "x-costhub-route"
 #: of which a call has one each
-_SINGLE: Final = ("x-costhub-user", "x-costhub-max-cost", "idempotency-key", "x-costhub-session")
+_SINGLE: Final = ("x-costhub-user", "x-costhub-max-cost", "idempotency-key", "x-costhub-session", ROUTE)
 #: every header that is read here
 _OWN: Final = frozenset({_TAGS, *_SINGLE, "x-costhub-cache-control", "x-costhub-compression"})
 _NONE: Final = Controls()
@@ -64,6 +67,25 @@ def parse_controls(headers: Mapping[str, str], repeated: Mapping[str, Sequence[s
         cache=_parse_cache_control(cache) if cache else CacheControl(),
         is_uncompressed=bool(compression) and _parse_compression(compression or ""),
     )
+
+
+def aim(request: Request, headers: Mapping[str, str], org: OrgSnapshot) -> Request:
+    """The request as one for the route that a header names, whatever model its body names: as if the route stood there.
+    Raises InvalidRequest where there is no such route."""
+    name = headers.get(ROUTE)
+    if name is None:
+        return request
+    if name not in org.routes:
+        raise InvalidRequest(f"{ROUTE} must name one of the organisation's routes.", param=ROUTE)
+    return request._replace(model=name)
+
+
+def refuse_route(headers: Mapping[str, str]) -> None:
+    """Raise InvalidRequest where a header names a route for what is not asked at once: it would be lost on the way."""
+    if ROUTE in headers:
+        raise InvalidRequest(
+            f"{ROUTE} is for calls that are answered at once: give the route as the body's model.", param=ROUTE
+        )
 
 
 def _check_single(repeated: Mapping[str, Sequence[str]]) -> None:

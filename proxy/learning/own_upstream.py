@@ -140,7 +140,7 @@ class OwnUpstream(ABC, Generic[Known]):
         what = self._what.capitalize()
         if route != ("POST", "/v1/chat/completions"):
             return refuse(404, f"{what} answer /v1/chat/completions and /v1/models.", "not_found")
-        raw = await _read(receive, self._most_bytes)
+        raw = await read_body(receive, self._most_bytes)
         if raw is None:
             return refuse(413, f"{what} read at most {self._most_bytes:,} bytes.", "body_too_large")
         try:
@@ -197,7 +197,8 @@ def _in_scope(work: Callable[..., Any], org_id: UUID, *arguments: Any) -> Any:
         return work(org_id, *arguments)
 
 
-async def _read(receive: Receive, most_bytes: int) -> bytes | None:
+async def read_body(receive: Receive, most_bytes: int) -> bytes | None:
+    """A request's body; None where it is longer."""
     parts, size = [], 0
     while True:
         message = await receive()

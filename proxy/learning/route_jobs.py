@@ -1,15 +1,26 @@
 """The job that trains routes, and takes back what has drifted."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from costhub.lib import clock
 from proxy.core.routes.packing import Unreadable, unpack_cascade, unpack_router
-from proxy.learning.route_training import MORE_LABELS, has_cascade_drifted, has_drifted, list_labels, train_route
+from proxy.learning.route_training import (
+    FEWEST_LABELS,
+    find_labels,
+    find_versions,
+    has_drifted,
+    has_rung_drifted,
+    list_newest,
+    train_route,
+)
 from proxy.learning.router_training import NothingToLearn
-from proxy.routing.model import Feedback, LearnedRoute, RouteLabel
+from proxy.routing.model import DRIFTED_SINCE, REFUSED, Feedback, LearnedRoute, RouteLabel
 from tenants.access import Actor, job_scope, list_org_ids
 from tenants.actions.routes import use_learned
 from tenants.choices import RouteKind
@@ -42,8 +53,9 @@ def _train_org(org_id: UUID) -> int:
         for route in Route.objects.filter(org=actor.org, kind__in=_KINDS):
             if not route.policy.get("is_learning"):
                 continue
-            take_back_if_drifted(actor, route)
-            trained += train_route(actor, route) is not None
+            # What has just drifted is trained anew the next time: until then people are told of it.
+            if not take_back_if_drifted(actor, route):
+                trained += train_route(actor, route) is not None
     return trained
 
 
@@ -56,30 +68,59 @@ def _forget(actor: Actor) -> None:
 
 
 def take_back_if_drifted(actor: Actor, route: Route) -> bool:
-    """Have a route decide by nothing learned where its newest labels say something else than it expects of them: of
+    """Have a route decide by nothing learned where its newest labels say something else than was expected of them: of
     the gain, a router; of how often answers are right, a cascade."""
     if not route.learned:
         return False
-    learned = LearnedRoute.objects.filter(org_id=actor.org.pk, pk=route.learned).first()
-    newest = [row for row in list_labels(route) if learned is not None and row.at > learned.made_at]
-    if learned is None or len(newest) < MORE_LABELS:
+    in_force = LearnedRoute.objects.filter(org_id=actor.org.pk, pk=route.learned).first()
+    since = _find_drift(route, in_force) if in_force is not None else None
+    if in_force is None or since is None:
         return False
-    try:
-        packed = bytes(learned.packed)
-        is_off = (
-            has_drifted(unpack_router(packed), newest)
-            if route.kind == RouteKind.ROUTER
-            else has_cascade_drifted(unpack_cascade(packed), newest)
-        )
-    except NothingToLearn:
-        # The newest labels are of one model alone: there is nothing to compare.
-        return False
-    except (Unreadable, ValueError):
-        # ValueError: it was learned of answers that are described otherwise by now.
-        is_off = True
-    if is_off:
-        _log.warning("what a route has learned has drifted", extra={"org": str(actor.org.pk), "route": str(route.pk)})
-        learned.report = {**learned.report, "drifted": True}
-        learned.save(update_fields=["report"])
-        use_learned(actor=actor, route=route, learned="")
-    return is_off
+    _log.warning("what a route has learned has drifted", extra={"org": str(actor.org.pk), "route": str(route.pk)})
+    in_force.report = {**in_force.report, DRIFTED_SINCE: since.isoformat()}
+    in_force.save(update_fields=["report"])
+    use_learned(actor=actor, route=route, learned="")
+    return True
+
+
+def _find_drift(route: Route, in_force: LearnedRoute) -> datetime | None:
+    """From when on labels are far from what was expected of them; None where they are not."""
+    for labels, version in _pair_with_versions(route, in_force):
+        rows = list_newest(labels.filter(at__gt=version.made_at))
+        packed = bytes(version.packed)
+        try:
+            if route.kind == RouteKind.ROUTER:
+                is_off = has_drifted(unpack_router(packed), rows)
+            else:
+                is_off = has_rung_drifted(unpack_cascade(packed), rows)
+        except NothingToLearn:
+            # They are of one model alone: there is nothing to compare.
+            continue
+        except (Unreadable, ValueError):
+            # It was learned of answers that are described otherwise by now, and so is of use for nothing.
+            is_off = version == in_force
+        if is_off:
+            return rows[0].at
+    return None
+
+
+def _pair_with_versions(route: Route, in_force: LearnedRoute) -> Iterator[tuple[QuerySet[RouteLabel], LearnedRoute]]:
+    """The route's labels, of a cascade each rung's own, with the version that they are held against: the last one after
+    which enough of them came.
+
+    It is seldom the one in force. Fifty labels have a route trained anew, from the very ones that would tell that
+    something has changed: held against that version alone, they would never be enough.
+    """
+    versions = find_versions(route).filter(made_at__lte=in_force.made_at).exclude(report__has_key=REFUSED)
+    drifted = versions.filter(report__has_key=DRIFTED_SINCE).first()
+    if drifted is not None:
+        versions = versions.filter(made_at__gt=drifted.made_at)
+    labels = find_labels(route)
+    of_rungs = labels.filter(is_strong=False, features__has_key="answer")
+    models = of_rungs.values_list("model", flat=True).distinct()
+    each = [labels] if route.kind == RouteKind.ROUTER else [of_rungs.filter(model=model) for model in models]
+    for own in each:
+        newest = list(own.order_by("-at").values_list("at", flat=True)[:FEWEST_LABELS])
+        version = versions.filter(made_at__lt=newest[-1]).first() if len(newest) == FEWEST_LABELS else None
+        if version is not None:
+            yield own, version

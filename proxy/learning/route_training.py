@@ -8,9 +8,11 @@ the propensity, whose inverse is capped. That is why routes explore, and why the
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -22,7 +24,7 @@ from proxy.core.routes.text_features import PLACES, places_of_task
 from proxy.learning.cascade_training import Answers, calibrate_all, calibrate_tasks, score_all, train_and_rate
 from proxy.learning.route_proof import Proof, prove
 from proxy.learning.router_training import NothingToLearn, Prompts, mean_by_task, predict_all, train_router
-from proxy.routing.model import LearnedRoute, RouteLabel
+from proxy.routing.model import DRIFTED_SINCE, REFUSED, Feedback, LearnedRoute, RouteLabel
 from proxy.values.routing import Arm
 from tenants.access import Actor
 from tenants.actions.routes import use_learned
@@ -43,8 +45,6 @@ QUALITY_FLOOR: Final = 0.95
 MOST_WEIGHT: Final = 33.0
 #: what was learned has drifted when the newest labels are so many standard errors off what it says of them
 DRIFT_ERRORS: Final = 4.0
-#: in the report of labels that taught nothing: why
-REFUSED: Final = "refused"
 _FOLDS: Final = 5
 
 
@@ -59,11 +59,15 @@ class Trained(NamedTuple):
 
 def train_route(actor: Actor, route: Route) -> Trained | None:
     """Train a route from its newest labels, and have it decide by that. None where there is nothing new, or nothing to
-    be learned; what it has learned before stays then."""
-    rows = list_labels(route)
-    tried = LearnedRoute.objects.filter(org_id=actor.org.pk, route_id=route.pk).order_by("-made_at")
+    be learned; what it has learned before stays then. What has drifted is followed by what labels since then teach."""
+    tried = find_versions(route)
     last = tried.first()
-    if len(rows) < FEWEST_LABELS or (last is not None and len(rows) < last.labels + MORE_LABELS):
+    if last is not None and _count_new(route, last.made_at) < MORE_LABELS:
+        return None
+    drifted = tried.filter(report__has_key=DRIFTED_SINCE).first()
+    labels = find_labels(route)
+    rows = list_newest(labels if drifted is None else labels.filter(at__gte=drifted.report[DRIFTED_SINCE]))
+    if len(rows) < FEWEST_LABELS:
         return None
     before = tried.exclude(report__has_key=REFUSED).first()
     try:
@@ -73,8 +77,8 @@ def train_route(actor: Actor, route: Route) -> Trained | None:
         _keep(actor, route, Trained(route.kind, b"", len(rows), {"labels": len(rows), REFUSED: str(error)}))
         return None
     learned = _keep(actor, route, trained)
-    # A route that was taken back by a person or by its drift is not put in force again by itself.
-    if before is None or route.learned == str(before.pk):
+    # What a person has taken back is not put in force again by itself.
+    if before is None or route.learned == str(before.pk) or before == drifted:
         use_learned(actor=actor, route=route, learned=str(learned.pk))
     return trained
 
@@ -91,13 +95,32 @@ def _keep(actor: Actor, route: Route, trained: Trained) -> LearnedRoute:
     )
 
 
-def list_labels(route: Route) -> list[RouteLabel]:
-    """The route's newest labels of which something is known, oldest first."""
+def find_versions(route: Route) -> QuerySet[LearnedRoute]:
+    """All that a route has learned, or tried to, the newest first."""
+    return LearnedRoute.objects.filter(org_id=route.org_id, route_id=route.pk).order_by("-made_at")
+
+
+def find_labels(route: Route) -> QuerySet[RouteLabel]:
+    """The route's labels of which something is known."""
     known = RouteLabel.objects.filter(org_id=route.org_id, route_id=route.pk).exclude(
         features__contains={"arm": Arm.HELD_OUT.value}
     )
-    known = known.exclude(right=None) if route.kind == RouteKind.CASCADE else known.exclude(right=None, gain=None)
-    return list(reversed(known.order_by("-at", "-id")[:MOST_LABELS]))
+    return known.exclude(right=None) if route.kind == RouteKind.CASCADE else known.exclude(right=None, gain=None)
+
+
+def list_newest(labels: QuerySet[RouteLabel]) -> list[RouteLabel]:
+    """As many of these labels as are learned from, the newest ones, oldest first."""
+    return list(reversed(labels.order_by("-at", "-id")[:MOST_LABELS]))
+
+
+def _count_new(route: Route, since: datetime) -> int:
+    """How many labels have come since then, and how many older ones somebody has said something of since.
+
+    Those that there are now say nothing of it: old ones go while new ones come.
+    """
+    labels = find_labels(route)
+    told = Feedback.objects.filter(org=route.org_id, created_at__gt=since).values("request_id")
+    return labels.filter(at__gt=since).count() + labels.filter(at__lte=since, request_id__in=told).count()
 
 
 def train_on(kind: RouteKind, rows: Sequence[RouteLabel]) -> Trained:
@@ -119,30 +142,26 @@ def estimate_gains(rows: Sequence[RouteLabel]) -> Array:
 
 
 def has_drifted(packed: LearnedRouter, rows: Sequence[RouteLabel]) -> bool:
-    """Whether the newest labels are far from what was learned: their mean gain and the expected one differ by more than
-    chance would explain."""
-    if len(rows) < FEWEST_LABELS:
-        return False
+    """Whether labels are far from what was learned before they came: their mean gain and the expected one differ by
+    more than chance would explain. Raises NothingToLearn where they are of one model alone."""
     gains = estimate_gains(rows)
-    errors = gains - predict_all(packed.router, read_prompts(rows), float(gains.mean()))
+    return _is_off(gains - predict_all(packed.router, read_prompts(rows), float(gains.mean())))
+
+
+def has_rung_drifted(packed: LearnedCascade, rows: Sequence[RouteLabel]) -> bool:
+    """Whether one rung's answers are right much more, or less, often than their confidences say."""
+    confidence = packed.confidences.get(rows[0].model)
+    if confidence is None:
+        return False
+    answers = _read_answers(rows, has_logprobs=confidence.has_logprobs)
+    sure = calibrate_all(confidence, score_all(confidence, answers), [row.task for row in rows])
+    return _is_off(np.array([float(bool(row.right)) for row in rows]) - sure)
+
+
+def _is_off(errors: Array) -> bool:
+    """Whether errors are on one side by more than chance would explain."""
     spread = float(errors.std()) / len(errors) ** 0.5
     return bool(abs(float(errors.mean())) > DRIFT_ERRORS * max(spread, 1e-9))
-
-
-def has_cascade_drifted(packed: LearnedCascade, rows: Sequence[RouteLabel]) -> bool:
-    """Whether the newest labelled answers of a rung are right much more, or less, often than their confidences say."""
-    usable = [row for row in rows if "answer" in row.features and not row.is_strong and row.right is not None]
-    for model, confidence in packed.confidences.items():
-        own = [row for row in usable if row.model == model]
-        if len(own) < FEWEST_LABELS:
-            continue
-        answers = _read_answers(own, has_logprobs=confidence.has_logprobs)
-        sure = calibrate_all(confidence, score_all(confidence, answers), [row.task for row in own])
-        errors = np.array([float(bool(row.right)) for row in own]) - sure
-        spread = float(errors.std()) / len(own) ** 0.5
-        if abs(float(errors.mean())) > DRIFT_ERRORS * max(spread, 1e-9):
-            return True
-    return False
 
 
 def read_prompts(rows: Sequence[RouteLabel]) -> Prompts:

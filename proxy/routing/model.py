@@ -1,11 +1,16 @@
 """What calls of routes leave behind to learn from, and what was learned. No text is kept: numbers that describe it."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 
 from costhub.lib import clock
 from tenants.models.base import TenantRow
+
+#: in a report: why labels taught nothing
+REFUSED: Final = "refused"
+#: in a report: from when on labels have said something else
+DRIFTED_SINCE: Final = "drifted_since"
 
 #: features, gains and shares of calls
 _Number = models.FloatField  # noqa: TID251 - none of them is money

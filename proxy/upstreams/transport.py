@@ -14,7 +14,7 @@ from costhub.lib.clock import Stopwatch
 from costhub.lib.errors import AppError
 from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_origin
 from proxy.core.redaction import RedactedStream, Redaction
-from proxy.errors import Carrier, UpstreamError
+from proxy.errors import Carrier, TooLate, UpstreamError
 from proxy.upstreams.http1 import Broken, ConnectFailed, Line, Pool, TimedOut
 from proxy.upstreams.learned import Learned
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
@@ -86,13 +86,15 @@ class Upstreams:
         request_id: str,
         waited: Stopwatch | None = None,
         content_type: str = JSON,
+        until_ns: int = 0,
     ) -> "Exchange":
         """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done. ``waited``
-        runs while the upstream is waited for.
+        runs while the upstream is waited for; past ``until_ns``, on the clock of durations, nobody wants its answer,
+        where that is given.
 
         Entering and reading raise NotTaken or BrokenOff.
         """
-        return Exchange(self, upstream, org, path, body, request_id, waited or Stopwatch(), content_type)
+        return Exchange(self, upstream, org, path, body, request_id, waited or Stopwatch(), content_type, until_ns)
 
     def known_origin(self, upstream: UpstreamSnapshot) -> _Origin | None:
         """The upstream's vetted origin, if that was done lately."""
@@ -190,6 +192,7 @@ class Exchange:
         "_redacted",
         "_redaction",
         "_request_id",
+        "_until_ns",
         "_upstream",
         "_upstreams",
         "_waited",
@@ -207,8 +210,10 @@ class Exchange:
         request_id: str,
         waited: Stopwatch,
         content_type: str,
+        until_ns: int,
     ) -> None:
         self._content_type = content_type
+        self._until_ns = until_ns
         self._waited = waited
         self._upstreams = upstreams
         self._upstream = upstream
@@ -234,7 +239,7 @@ class Exchange:
             try:
                 self.was_sent = True
                 self._redaction = origin.redaction
-                line.send(self._request(origin), self._upstream.timeout_ms / 1000)
+                line.send(self._request(origin), self._seconds_left())
                 if failpoints.ARMED:
                     failpoints.reach("upstream_connected")
                 self.status = await line.head()
@@ -244,6 +249,17 @@ class Exchange:
                     raise self._explain(error) from error
                 raise
         return self
+
+    def _seconds_left(self) -> float:
+        """How long the answer may take: as long as the upstream's time-out says, or less."""
+        seconds = self._upstream.timeout_ms / 1000
+        if not self._until_ns:
+            return seconds
+        left = (self._until_ns - clock.monotonic_ns()) / _NANOS_PER_SECOND
+        if left < seconds:
+            return max(left, 0.0)
+        self._until_ns = 0
+        return seconds
 
     async def _connect(self, origin: _Origin) -> Line:
         pool = origin.pool
@@ -325,6 +341,8 @@ class Exchange:
 
     def _explain(self, error: Broken) -> BrokenOff:
         name = self._upstream.name
+        if isinstance(error, TimedOut) and self._until_ns:
+            return BrokenOff(TooLate(f"The upstream {name} did not answer before the latency cap."))
         if isinstance(error, TimedOut):
             return BrokenOff(
                 UpstreamError(f"The upstream {name} did not answer in time.", code="upstream_timeout", status=504)

@@ -24,6 +24,7 @@ MAX_PURGES: Final = 1_000
 MAX_ENTRY_PURGES: Final = 900
 MAX_SUBJECT_CHARACTERS: Final = 200
 MAX_REPLAY_MS: Final = 1_000
+MAX_HOLDOUT_PERCENT: Final = 50
 
 
 def create_cache_policy(
@@ -38,6 +39,7 @@ def create_cache_policy(
     sharing: CacheSharing = CacheSharing.KEY,
     marks_prompts: bool = False,
     replay_ms: int = 0,
+    holdout_percent: int = 2,
 ) -> CachePolicy:
     """Say what the cache may do for one of the organisation's models, or for every model without a policy of its own.
 
@@ -57,6 +59,7 @@ def create_cache_policy(
         sharing=sharing.value,
         marks_prompts=marks_prompts,
         replay_ms=_check_pace(replay_ms),
+        holdout_percent=_check_holdout(holdout_percent),
     )
     try:
         with transaction.atomic():
@@ -80,6 +83,7 @@ def update_cache_policy(
     sharing: CacheSharing | None = None,
     marks_prompts: bool | None = None,
     replay_ms: int | None = None,
+    holdout_percent: int | None = None,
 ) -> CachePolicy:
     """Change what the cache may do. Raises InvalidField for what cannot be."""
     actor.check(Permission.WRITE_SETTINGS)
@@ -100,6 +104,8 @@ def update_cache_policy(
         new["marks_prompts"] = marks_prompts
     if replay_ms is not None:
         new["replay_ms"] = _check_pace(replay_ms)
+    if holdout_percent is not None:
+        new["holdout_percent"] = _check_holdout(holdout_percent)
     apply_changes(actor, policy, new)
     return policy
 
@@ -158,6 +164,12 @@ def _check_pace(pause_ms: int) -> int:
     if not 0 <= pause_ms <= MAX_REPLAY_MS:
         raise InvalidField(f"Give 0 to {MAX_REPLAY_MS} milliseconds between two events.", field="replay_ms")
     return pause_ms
+
+
+def _check_holdout(percent: int) -> int:
+    if not 0 <= percent <= MAX_HOLDOUT_PERCENT:
+        raise InvalidField(f"Give 0 to {MAX_HOLDOUT_PERCENT} percent of the calls.", field="holdout_percent")
+    return percent
 
 
 def _check_share(field: str, value: Decimal, most: Decimal, *, places: int) -> Decimal:

@@ -34,6 +34,7 @@ class CachePolicyAnswer(Answer):
             "sharing",
             "marks_prompts",
             "replay_ms",
+            "holdout_percent",
             "created_at",
         ]
 
@@ -49,6 +50,7 @@ class CachePolicyChanges(Body):
     sharing = Choice(CacheSharing, required=False)
     marks_prompts = Flag(required=False)
     replay_ms = Whole(required=False)
+    holdout_percent = Whole(required=False)
 
 
 class NewCachePolicy(CachePolicyChanges):

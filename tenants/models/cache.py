@@ -20,6 +20,7 @@ class CachePolicy(TenantRow):
     ``max_temperature``: calls that ask for more are not cached. ``max_error_rate``: the share of requests that may get
     a wrong answer from the semantic level. ``marks_prompts``: whether prompts get the mark behind which a provider that
     wants one keeps them in a cache of its own. ``replay_ms``: the pause between the events of a kept stream.
+    ``holdout_percent``: of the calls, asked all the same to compare with.
     """
 
     model = models.CharField(max_length=200, blank=True)
@@ -37,6 +38,8 @@ class CachePolicy(TenantRow):
     )
     marks_prompts = models.BooleanField(default=False)
     replay_ms = models.PositiveSmallIntegerField(default=0)
+    # Policies that were made before there was one have none.
+    holdout_percent = models.PositiveSmallIntegerField(default=2, db_default=0)
 
     class Meta:
         verbose_name = "cache policy"

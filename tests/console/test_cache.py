@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
+from billing.routes.core.holdout import Effect
 from costhub.lib import clock
 from proxy.cache import semantic_store
 from proxy.cache.model import CacheEntry
@@ -15,7 +16,7 @@ from tenants.choices import CacheMode
 from tenants.models import CachePurge
 from tests.billing.ledger import record_call
 from tests.proxy.cache.rows import keep_question
-from tests.world import World
+from tests.world import Api, World
 
 
 @pytest.fixture
@@ -124,3 +125,26 @@ def test_why_shows_both_questions_and_how_far_apart_they_are(ada: Client, world:
     assert "0.9850, served from 0.8300 on" in page
     assert "right, asked all the same" in page
     assert "1 asked all the same (100 % of look-ups)" in page
+
+
+def test_what_calls_held_out_prove_stands_beside_what_the_ledger_attributes(ada: Client, world: World) -> None:
+    """Of two models one has enough calls of both arms: sixty looked up, half of them hits, and thirty held out."""
+    now = clock.now() - timedelta(minutes=1)
+    for number in range(30):
+        record_call(world.acme, now, cache_status="hit-l1", list_cost=8_000, savings={"cache": 8_000})
+        record_call(world.acme, now, cache_status="miss", cost=8_000)
+        record_call(world.acme, now, cache_status="held-out", cost=7_900 + 200 * (number % 2))
+        record_call(world.acme, now, cache_status="miss", cost=90_000, request_model="large")
+    record_call(world.acme, now, cache_status="held-out", cost=90_000, request_model="large")
+    answer = ada.get("/o/acme/cache?range=24h")
+    proof = answer.context["proof"]
+    assert (proof.treated.calls, proof.held_out.calls) == (60, 30)
+    # 8,000 less a mean of 4,000, whose error is 4,000 / sqrt(59)
+    assert proof.effect == Effect(4_000, 2_979, 5_021)
+    page = answer.content.decode()
+    assert 'data-tile="proven"' in page
+    found = Api(user=world.ada).get("/cache/stats", range="24h").json()
+    assert (found["looked_up"], found["hits"], found["saved"]) == (90, 30, "0.000240000")
+    assert found["effect"] == {"a_call": "0.000004000", "low": "0.000002979", "high": "0.000005021"}
+    assert found["proven"]["a_call"] == "0.000240000"
+    assert found["quality"] is None

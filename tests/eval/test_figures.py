@@ -1,5 +1,6 @@
 """Areas, shares, bounds and pictures, by hand."""
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -7,12 +8,15 @@ import numpy as np
 import pytest
 
 from costhub.cli import main
+from costhub.eval import command
 from costhub.eval.cascade import HEADS, _run_head, calibration_error, draw_correlated
 from costhub.eval.command import _write
+from costhub.eval.data import DataMissing, RoutingSet
 from costhub.eval.picture import draw_curves
 from costhub.eval.report import Report
-from costhub.eval.routing import area, compare, curve, saved_at_equal, share_for, split_folds
+from costhub.eval.routing import Ends, area, compare, curve, measure_ends, saved_at_equal, share_for, split_folds
 from costhub.eval.statistics import bound_share, resample
+from costhub.eval.vectors import Vectors
 
 GAINS = np.array([1.0, 0.0, 1.0, 0.0])
 
@@ -89,6 +93,39 @@ def test_a_picture_is_xml_with_its_names_escaped() -> None:
     assert {"a < b", "flat", "share", "kept & shown"} <= set(texts)
     with pytest.raises(ValueError, match="no point"):
         draw_curves({}, x="", y="")
+
+
+def test_nobody_is_better_than_who_knows_or_worse_than_the_ends() -> None:
+    """Of four prompts the weak model is right on one, the strong one on two others, and nobody on the last."""
+    rows = RoutingSet(
+        prompts=["p"] * 4,
+        tasks=["t"] * 4,
+        weak=np.array([1.0, 0.0, 0.0, 0.0]),
+        strong=np.array([0.0, 1.0, 1.0, 0.0]),
+        weak_price=1.0,
+        strong_price=10.0,
+        weak_answers=[],
+    )
+    # Half of the calls at 10 and half at 1, against all at 10.
+    assert measure_ends(rows) == Ends(0.25, 0.5, 0.75, 0.5, pytest.approx(0.45))
+
+
+def test_all_subjects_are_measured_by_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(folder: Path, vectors: Vectors) -> Report:
+        raise DataMissing("there is no data")
+
+    monkeypatch.setattr(command, "SUBJECTS", {name: lambda *_: Report({"n": 1}, "| t |\n") for name in ("a", "b")})
+    document = tmp_path / "quality.md"
+    assert main(["eval", "all", "--data", str(tmp_path), "--json", "--write", str(document)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"a": {"n": 1}, "b": {"n": 1}}
+    assert document.read_text() == "<!-- a -->\n| t |\n<!-- /a -->\n\n<!-- b -->\n| t |\n<!-- /b -->\n"
+    # What comes before a missing file is kept.
+    monkeypatch.setattr(command, "SUBJECTS", {"a": lambda *_: Report({}, "| u |\n"), "b": missing})
+    assert main(["eval", "all", "--data", str(tmp_path), "--write", str(document)]) == 1
+    assert "| u |" in document.read_text()
+    assert capsys.readouterr().err == "costhub eval: there is no data\n"
 
 
 def test_a_folder_without_the_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

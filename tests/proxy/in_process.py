@@ -55,13 +55,14 @@ class Conversation:
 
 def converse(key: str, body: Any = None, *, path: str = CHAT, method: str = "POST", **headers: str) -> Conversation:
     """A request whose body is there; the caller stays until told otherwise."""
+    path, _, query = path.partition("?")
     raw = body if isinstance(body, bytes) else orjson.dumps(body) if body is not None else b""
     sent = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
         "type": "http",
         "path": path,
         "method": method,
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
     }
     conversation = Conversation(scope)

@@ -2,8 +2,9 @@
 breaks, the ledger is the three banks' bills to the nano."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterator
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +25,8 @@ from tenants.models import Route
 from tests.bank import Bank
 from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
-from tests.proxy.load import Outcome, call_all
+from tests.proxy.faults import EVERY_FAULT
+from tests.proxy.load import Body, Outcome, call_all, call_once
 from tests.tenants.route_examples import PRICES, make_route
 from tests.world import Catalog, Tenant, World, make_budget, make_catalog
 
@@ -40,6 +42,20 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
         yield proxy
 
 
+def make_bodies(calls: int, **fields: Any) -> list[Body]:
+    """Calls of the route, every other one a stream."""
+    return [
+        {
+            "model": "smart",
+            "messages": [{"role": "user", "content": f"{number}"}],
+            "max_tokens": 20,
+            "stream": number % 2 == 1,
+        }
+        | fields
+        for number in range(calls)
+    ]
+
+
 @dataclass(frozen=True)
 class Scene:
     """Acme's route ``smart`` goes from ``small`` over ``middle`` to ``large``, each at a bank of its own."""
@@ -50,19 +66,19 @@ class Scene:
     route: Route
     proxy: Deployment
 
-    def call(self, calls: int = CALLS, **fields: Any) -> list[Outcome]:
+    def call(
+        self, calls: int = CALLS, leave_after: Callable[[int], int | None] = lambda _: None, **fields: Any
+    ) -> list[Outcome]:
         """Calls of the route, every other one a stream."""
-        bodies = [
-            {
-                "model": "smart",
-                "messages": [{"role": "user", "content": f"{number}"}],
-                "max_tokens": 20,
-                "stream": number % 2 == 1,
-            }
-            | fields
-            for number in range(calls)
-        ]
-        return asyncio.run(call_all(self.proxy.base_url, self.acme.api_key, iter(bodies), clients=4))
+        bodies = make_bodies(calls, **fields)
+        return asyncio.run(
+            call_all(self.proxy.base_url, self.acme.api_key, iter(bodies), clients=4, leave_after=leave_after)
+        )
+
+    def make_unsure(self, **fields: Any) -> None:
+        """Every call climbs to the last rung."""
+        for name in ("small", "middle"):
+            self.banks[name].set_default(logprob=UNSURE, **fields)
 
     def ask(self, more: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
         body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
@@ -174,16 +190,36 @@ def test_what_does_not_is_paid_and_followed_and_both_are_shown(scene: Scene) -> 
         assert row.savings["cascade"] == middle["list_cost"] - middle["cost"] - small["cost"]
 
 
-def test_at_the_latency_cap_the_best_that_there_is_is_given(scene: Scene) -> None:
-    scene.banks["small"].set_default(logprob=UNSURE)
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: Scene, is_stream: bool) -> None:
+    """The surest answer that has come by then is given."""
+    scene.make_unsure()
+    scene.banks["middle"].set_default(fault="stall", at=2)
     with org_scope(scene.acme.org_id):
-        # No upstream answers within that.
-        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1)
-    answer = scene.ask()
-    assert answer.headers["x-costhub-route"].endswith(
-        "small 0.549 sure, uncalibrated, below 0.80, given at the latency cap"
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=600)
+    answer = scene.ask(stream=is_stream)
+    assert (answer.status_code, scene.banks["large"].calls_received()) == (200, [])
+    (row,) = scene.balance()
+    assert row.route_reason.endswith(
+        "small 0.549 sure, uncalibrated, below 0.80, so middle;"
+        " small given, because middle is too slow for the latency cap"
     )
-    assert [models_of(row) for row in scene.balance()] == [["small"]]
+    small, middle = row.attempts
+    assert (small["model"], small["error"], small["list_cost"]) == ("small", "", row.list_cost)
+    assert (middle["model"], middle["error"], middle["list_cost"]) == ("middle", "latency_cap", 0)
+    assert middle["cost"] > 0
+    assert 600_000 <= row.duration_us < 2_000_000
+
+
+def test_where_nobody_has_answered_by_the_latency_cap_the_last_rung_is_asked(scene: Scene) -> None:
+    scene.banks["small"].set_default(fault="stall", at=2)
+    with org_scope(scene.acme.org_id):
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=300)
+    answer = scene.ask()
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
+    assert answer.headers["x-costhub-route"].endswith("small is too slow for the latency cap, so large")
+    # Nobody else's calls are kept from an upstream that was only too slow for this route.
+    assert [models_of(row) for row in scene.balance()] == [["small", "large"]]
 
 
 def test_the_last_rung_is_given_as_it_comes(scene: Scene) -> None:
@@ -194,6 +230,25 @@ def test_the_last_rung_is_given_as_it_comes(scene: Scene) -> None:
         assert models_of(row) == ["small", "middle", "large"]
         assert row.savings["cascade"] == -sum(attempt["cost"] for attempt in row.attempts[:2]) < 0
         assert row.route_reason.endswith("middle 0.549 sure, uncalibrated, below 0.80, so large")
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_json_that_does_not_fit_its_schema_goes_up(scene: Scene, path: str, is_stream: bool) -> None:
+    """However sure the model is. The last rung's is given as it comes."""
+    reasons = []
+    for word in ({"type": "string"}, {"type": "string", "enum": ["yes", "no"]}):
+        schema = {"type": "object", "properties": {"said": word, "why": {"type": "string"}}, "required": ["said"]}
+        if path == "/responses":
+            form = {"type": "json_schema", "name": "verdict", "schema": schema}
+            answer = scene.respond(path, input="Is it?", text={"format": form}, stream=is_stream)
+        else:
+            format_ = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
+            answer = scene.ask(response_format=format_, max_tokens=None, stream=is_stream)
+        assert answer.status_code == 200, answer.text
+        row = scene.balance()[-1]
+        reasons.append((models_of(row), "small failed: breaks schema, so middle" in row.route_reason))
+    assert reasons == [(["small"], False), (["small", "middle", "large"], True)]
 
 
 def test_an_upstream_that_gives_no_probabilities_is_escalated_and_not_asked_for_them_again(scene: Scene) -> None:
@@ -303,29 +358,89 @@ def test_a_dear_mistake_decides_by_what_it_costs(scene: Scene) -> None:
     assert [models_of(row) for row in scene.balance()] == [["small"]]
 
 
+@EVERY_FAULT
+def test_every_rung_misbehaves_every_third_time(scene: Scene, fault: dict[str, Any]) -> None:
+    """Whole answers and streams, on all three rungs: each call has one row, and the row is what the three billed."""
+    scene.make_unsure()
+    for bank in scene.banks.values():
+        for _ in range(2 * CALLS):
+            bank.queue(2)
+            bank.queue(**fault)
+    outcomes = scene.call(2 * CALLS)
+    rows = scene.balance()
+    assert Counter(outcome.request_id for outcome in outcomes) == Counter(str(row.id) for row in rows)
+
+
+@pytest.mark.parametrize("where", ["small", "middle"])
 @pytest.mark.parametrize(
-    ("where", "fault"),
-    [
-        ("small", {"fault": "http_503"}),
-        ("small", {"fault": "reset", "at": 3}),
-        ("small", {"fault": "eof", "at": 2}),
-        ("small", {"fault": "error_after_tokens", "at": 4}),
-        ("small", {"fault": "no_usage"}),
-        ("small", {"fault": "garbage"}),
-        ("small", {"fault": "not_json"}),
-        ("middle", {"fault": "hang_up"}),
-        ("middle", {"fault": "error_event", "at": 2}),
-    ],
-    ids=lambda value: str(value["fault"]) if isinstance(value, dict) else value,
+    "fault",
+    [{"fault": "http_503"}, {"fault": "eof", "at": 2}, {"fault": "hang_up"}, {"fault": "error_event", "at": 2}],
+    ids=lambda fault: str(fault["fault"]),
 )
 def test_a_rung_that_breaks_is_followed_by_the_next(scene: Scene, where: str, fault: dict[str, Any]) -> None:
-    scene.banks["small"].set_default(logprob=UNSURE)
+    scene.make_unsure()
     scene.banks[where].set_default(logprob=UNSURE, **fault)
     outcomes = scene.call()
     assert {(outcome.status, outcome.is_whole) for outcome in outcomes} == {(200, True)}
     rows = scene.balance()
     assert len(rows) == CALLS
     assert {row.status for row in rows} == {200}
+
+
+@pytest.mark.parametrize("where", ["small", "middle", "large"])
+def test_a_rung_that_stalls_is_followed_by_the_next_and_the_last_one_by_an_error(scene: Scene, where: str) -> None:
+    scene.make_unsure()
+    with org_scope(scene.acme.org_id):
+        for catalog in scene.catalogs.values():
+            update_upstream(actor=scene.acme.owner, upstream=catalog.upstream, timeout_ms=500)
+    # One stream and one whole answer stall.
+    scene.banks[where].queue(2, fault="stall", at=2)
+    outcomes = [scene.ask(stream=is_stream) for is_stream in (True, False)]
+    rows = scene.balance()
+    assert [str(row.id) for row in rows] == [outcome.headers["x-request-id"] for outcome in outcomes]
+    if where == "large":
+        # A stream that has begun cannot become another answer; in place of one that has not, the best is given.
+        assert '"code":"upstream_timeout"' in outcomes[0].text
+        assert [row.response_model for row in rows] == ["large", "middle"]
+    else:
+        assert {row.response_model for row in rows} == {"large"}
+    stalled = [attempt for row in rows for attempt in row.attempts if attempt["error"] == "upstream_timeout"]
+    assert {attempt["model"] for attempt in stalled} == {where}
+    assert all(attempt["cost"] > 0 for attempt in stalled)
+
+
+@pytest.mark.parametrize("where", ["small", "middle", "large"])
+def test_callers_that_leave_while_a_rung_is_asked_pay_what_the_rungs_billed(scene: Scene, where: str) -> None:
+    scene.make_unsure()
+    scene.banks[where].set_default(logprob=UNSURE, fault="stall", at=2)
+
+    async def leave() -> None:
+        headers = {"authorization": f"Bearer {scene.acme.api_key}"}
+        async with httpx2.AsyncClient(
+            base_url=scene.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS
+        ) as http:
+            calls = [asyncio.create_task(call_once(http, body)) for body in make_bodies(CALLS)]
+            while len(await asyncio.to_thread(scene.banks[where].calls_received)) < CALLS:
+                assert not any(call.done() for call in calls)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+    asyncio.run(leave())
+    rows = scene.balance()
+    assert [(row.status, row.error_code) for row in rows] == [(499, "client_disconnected")] * CALLS
+    assert {row.attempts[-1]["model"] for row in rows} == {where}
+
+
+def test_callers_leave_at_a_random_byte_of_the_answer(scene: Scene) -> None:
+    scene.make_unsure()
+    scene.banks["large"].set_default(pace_ms=1)
+    chance = random.Random(7)
+    leaving = {number: chance.randint(1, 2_000) for number in range(0, 4 * CALLS, 2)}
+    outcomes = scene.call(4 * CALLS, leaving.get)
+    rows = scene.balance()
+    assert Counter(outcome.request_id for outcome in outcomes) == Counter(str(row.id) for row in rows)
+    assert "left" in {outcome.error_code for outcome in outcomes}
 
 
 def test_where_the_last_rung_does_not_answer_the_best_that_there_is_is_given(scene: Scene) -> None:
@@ -358,16 +473,7 @@ def test_a_worker_that_dies_between_rungs_leaves_books_that_balance(scene: Scene
     scene.banks["small"].set_default(logprob=UNSURE)
     with deploy(tmp_path, workers=2) as proxy:
         own = Scene(scene.acme, scene.banks, scene.catalogs, scene.route, proxy)
-        bodies = [
-            {
-                "model": "smart",
-                "messages": [{"role": "user", "content": f"{number}"}],
-                "max_tokens": 20,
-                "stream": number % 2 == 1,
-                "bank": {"pace_ms": 10},
-            }
-            for number in range(40)
-        ]
+        bodies = make_bodies(40, bank={"pace_ms": 10})
         killed = []
 
         def kill(ended: int) -> None:

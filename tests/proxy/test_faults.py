@@ -15,6 +15,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.models import Upstream
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.faults import EVERY_FAULT
 from tests.proxy.load import call_all, make_bodies
 from tests.proxy.scene import CALLS, Scene, acme
 from tests.world import Tenant
@@ -42,39 +43,7 @@ def test_nothing_breaks(scene: Scene) -> None:
     assert not any(row.is_estimated for row in books.rows)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"fault": "reset", "at": 3},
-        {"fault": "reset", "at_byte": 700},
-        {"fault": "eof", "at": 2},
-        {"fault": "error_after_tokens", "at": 4},
-        {"fault": "http_500"},
-        {"fault": "http_503"},
-        {"fault": "rate_limited"},
-        {"fault": "error_event", "at": 2},
-        {"fault": "hang_up"},
-        {"fault": "no_usage"},
-        {"fault": "zero_usage"},
-        {"fault": "cumulative_usage"},
-        {"fault": "usage_before_finish"},
-        {"fault": "duplicate_final"},
-        {"fault": "no_done"},
-        {"fault": "crlf"},
-        {"fault": "multi_line"},
-        {"fault": "comments"},
-        {"fault": "split_utf8", "wide": True},
-        {"fault": "nul"},
-        {"fault": "garbage"},
-        {"fault": "wrong_content_length", "by": 10},
-        {"fault": "wrong_content_length", "by": -10},
-        {"fault": "wrong_model"},
-        {"fault": "not_json"},
-        {"fault": "redirect", "url": "http://127.0.0.1:1/"},
-        {"cached_tokens": 2, "reasoning_tokens": 7},
-    ],
-    ids=lambda fault: "-".join(str(value) for value in fault.values()),
-)
+@EVERY_FAULT
 def test_the_upstream_misbehaves_every_third_time(scene: Scene, fault: dict[str, object]) -> None:
     bodies = list(make_bodies(60, "small"))
     for body in bodies[::3]:

@@ -9,7 +9,7 @@ from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import KINDS, Fact
 from billing.alerts.models import Channel
 from billing.choices import AlertKind
-from proxy.routing.model import LearnedRoute
+from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
 from tenants.access import job_scope
 from tenants.models import ApiKey, Organization, Route
 
@@ -55,9 +55,10 @@ def _find_dead_channels(org: Organization) -> list[Fact]:
 
 def _find_drifted(org: Organization) -> list[Fact]:
     """Routes of which the last that was learned has drifted, as long as they decide by nothing else."""
-    made = LearnedRoute.objects.filter(org_id=org.pk).order_by("route_id", "-made_at").distinct("route_id")
+    made = LearnedRoute.objects.filter(org_id=org.pk).exclude(report__has_key=REFUSED)
+    made = made.order_by("route_id", "-made_at").distinct("route_id")
     newest = {learned.route_id: learned for learned in made.defer("packed")}
-    drifted = {route_id for route_id, learned in newest.items() if learned.report.get("drifted")}
+    drifted = {route_id for route_id, learned in newest.items() if learned.report.get(DRIFTED_SINCE)}
     routes = Route.objects.filter(org=org, pk__in=drifted, learned="").order_by("name")
     return [
         Fact(

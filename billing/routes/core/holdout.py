@@ -3,7 +3,8 @@ it: the difference of two means, with its 95 % interval (Welch 1947), and of two
 
 Exact integers in; whole nano-USD out, and hundredths of a percentage point."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from decimal import Context, Decimal
 from typing import Final
 
@@ -24,6 +25,9 @@ class Arm:
     squares: int
     told: int = 0
     right: int = 0
+
+    def __add__(self, other: "Arm") -> "Arm":
+        return Arm(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def mean(self) -> int:
@@ -68,10 +72,26 @@ def compare_quality(treated: Arm, held_out: Arm) -> Quality | None:
 
 def compare(treated: Arm, held_out: Arm) -> Effect | None:
     """What the policy saves a call; None while an arm has fewer than thirty."""
-    if min(treated.calls, held_out.calls) < FEWEST_CALLS:
+    return compare_strata([(treated, held_out)])
+
+
+def compare_strata(pairs: Iterable[tuple[Arm, Arm]]) -> Effect | None:
+    """What policies save a call of each kind, on average over the calls that were treated. ``pairs``: by kind, those
+    and the ones held out; kinds of which an arm has fewer than thirty say nothing, and None is said where all are such.
+
+    Costs of a kind are compared among themselves: where more of one kind are held out than of another, both arms'
+    calls taken together would be of different kinds, and differ in cost by that alone.
+    """
+    usable = [pair for pair in pairs if min(arm.calls for arm in pair) >= FEWEST_CALLS]
+    total = sum(treated.calls for treated, _ in usable)
+    difference, variance = Decimal(0), Decimal(0)
+    for treated, held_out in usable:
+        share = _ratio(treated.calls, total)
+        difference += share * (_ratio(held_out.cost, held_out.calls) - _ratio(treated.cost, treated.calls))
+        variance += share * share * (_variance_of_mean(treated) + _variance_of_mean(held_out))
+    if not usable:
         return None
-    difference = _ratio(held_out.cost, held_out.calls) - _ratio(treated.cost, treated.calls)
-    error = _CONTEXT.sqrt(_variance_of_mean(treated) + _variance_of_mean(held_out))
+    error = _CONTEXT.sqrt(variance)
     return Effect(_whole(difference), _whole(difference - _Z * error), _whole(difference + _Z * error))
 
 

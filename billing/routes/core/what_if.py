@@ -15,8 +15,6 @@ from costhub.lib.money import PICOS_PER_NANO
 from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, Rates
 
 ONE: Final = Fraction(1)
-#: a batch costs half of what the same calls do, at every provider that sells them
-BATCH_SHARE: Final = Fraction(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,8 @@ class Calls:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Another way: the share of the calls that goes to another model, at that model's rates and fee a call in pico-USD;
-    shares of the input that compression takes off, at least and at most; whether they are sent as a batch.
+    shares of the input that compression takes off, at least and at most; ``kept``, the rates of the other calls, where
+    those change, such as to a batch's.
 
     ``rates`` None leaves the calls where they were.
     """
@@ -46,7 +45,7 @@ class Policy:
     share: Fraction = ONE
     off_least: Fraction = Fraction(0)
     off_most: Fraction = Fraction(0)
-    is_batch: bool = False
+    kept: Rates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,14 @@ def replay(calls: Calls, now: Rates, policy: Policy, others: Calls | None = None
     ends = []
     for off in (policy.off_least, policy.off_most):
         for length in _lengths(calls, policy, others):
-            kept = (1 - policy.share) * _reprice(calls, now, now, off, ONE)
+            stays = policy.kept or now
+            kept = (1 - policy.share) * _reprice(calls, now, stays, off, ONE)
             moved = Fraction(0)
             if policy.share:
-                rates = policy.rates or now
+                rates = policy.rates or stays
                 moved = policy.share * _reprice(calls, now, rates, off, length)
                 moved += policy.share * calls.calls * Fraction(policy.per_request, PICOS_PER_NANO)
-            whole = kept + moved
-            ends.append(whole * BATCH_SHARE if policy.is_batch else whole)
+            ends.append(kept + moved)
     return Band(int(min(ends)), -int(-max(ends) // 1))
 
 

@@ -2,8 +2,9 @@
 
 Touched are plain texts of users, and by what loses nothing those of assistants. Instructions (system, developer) are
 only ever replaced as a whole, by the words that a person has approved for just them. Never touched: results and
-arguments of tools, what the caller has marked to be cached and all that stands before it; and by what loses something,
-a message's last paragraph, which asks.
+arguments of tools, examples, what the caller has marked to be cached and all that stands before it; and by what loses
+something, a message's last paragraph, which asks, and texts of less than four hundred characters, as examples that
+stand in messages of their own mostly are.
 
 What becomes of a message hangs on that message alone. So it is sent in the same words in every turn of a conversation,
 and the prefix that a provider caches stays one: reading that costs a tenth of what other words would.
@@ -33,6 +34,9 @@ from tenants.snapshots import OrgSnapshot
 MOST_CHARACTERS: Final = 1_000_000
 #: shorter ones have nothing to spare
 FEWEST_CHARACTERS: Final = 40
+#: what loses something leaves shorter texts alone: they have little to spare, and many are examples, whose words are
+#: all meant. Which turns are examples no conversation says; how long one is it says itself, and in every turn the same
+FEWEST_TO_LOSE: Final = 400
 #: so often what loses nothing is done again, until nothing more changes
 _MOST_ROUNDS: Final = 4
 
@@ -128,7 +132,8 @@ def list_texts(request: Request) -> list[str]:
         if message.get("role") == "user":
             content = message.get("content")
             parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-            texts += [text for part in parts if (text := _text_of(part)) is not None]
+            found = (_text_of(part) for part in parts)
+            texts += [text for text in found if text is not None and len(text) >= FEWEST_TO_LOSE]
     return texts
 
 
@@ -193,7 +198,7 @@ def _shorten_text(text: str, steps: _Steps) -> str:
     if not FEWEST_CHARACTERS <= len(text) <= MOST_CHARACTERS:
         return text
     # Extraction has seen the whole text, and speaks of it.
-    for act in steps.lossy:
+    for act in steps.lossy if len(text) >= FEWEST_TO_LOSE else ():
         text = _only_if_shorter(text, act(text))
     for _ in range(_MOST_ROUNDS):
         before = text

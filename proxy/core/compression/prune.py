@@ -6,21 +6,20 @@ between names ("Bank of England"). A model reads the rest as telegrams are read.
 
 import re
 from collections import Counter
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final
 
 from proxy.core.compression.protect import Span, find_words
 from proxy.core.words import STOP_WORDS
 
-_TOKEN: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]+|_+|\s+")
+_TOKEN: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[^\w\s]+|_+")
+_NOWHERE: Final = Span(2**62, 2**62)
 #: how much a word of grammar counts beside one of content
 _STOP_WORD: Final = 0.0
 _PUNCTUATION: Final = 0.5
 
-
-class _Word(NamedTuple):
-    start: int
-    end: int
-    worth: float
+#: where it begins and ends, and what it is worth: a tuple, since a text has thousands
+_Word = tuple[int, int, float]
 
 
 def prune_words(text: str, keep: float = 0.0, *, counts: Counter[str] | None = None) -> str:
@@ -31,29 +30,34 @@ def prune_words(text: str, keep: float = 0.0, *, counts: Counter[str] | None = N
     """
     protected = find_words(text)
     words = _weigh(text, protected, counts)
-    total = len(words) + sum(len(text[span.start : span.end].split()) for span in protected)
-    stops = [word for word in words if word.worth <= _STOP_WORD]
     if keep <= 0:
-        dropped = stops
-    else:
-        spare = max(0, int(total * (1 - keep)))
-        dropped = sorted(words, key=lambda word: word.worth)[:spare]
-    return _without(text, sorted(dropped))
+        # As they stand: words of grammar.
+        return _without(text, [word for word in words if word[2] <= _STOP_WORD])
+    total = len(words) + sum(len(text[span.start : span.end].split()) for span in protected)
+    spare = max(0, int(total * (1 - keep)))
+    return _without(text, sorted(sorted(words, key=itemgetter(2))[:spare]))
 
 
 def _weigh(text: str, protected: list[Span], counts: Counter[str] | None) -> list[_Word]:
     """The unprotected words with what each is worth: a rare and long word tells more than a common and short one."""
     spans = iter(protected)
-    span = next(spans, None)
-    found: list[tuple[int, int, str]] = []
+    start, end = next(spans, _NOWHERE)
+    places: list[tuple[int, int]] = []
+    said: list[str] = []
+    folded = text.casefold()
+    # Folding may change how long a text is ("ß"): then each word is folded alone.
+    is_aligned = len(folded) == len(text)
     for match in _TOKEN.finditer(text):
-        while span is not None and span.end <= match.start():
-            span = next(spans, None)
-        if match[0].isspace() or (span is not None and match.end() > span.start):
+        first, last = match.span()
+        while end <= first:
+            start, end = next(spans, _NOWHERE)
+        if last > start:
             continue
-        found.append((match.start(), match.end(), match[0].casefold()))
-    seen = counts or Counter(word for _, _, word in found)
-    return [_Word(start, end, _worth(word, seen)) for start, end, word in found]
+        places.append((first, last))
+        said.append(folded[first:last] if is_aligned else match[0].casefold())
+    seen = counts or Counter(said)
+    worth = {word: _worth(word, seen) for word in set(said)}
+    return [(first, last, worth[word]) for (first, last), word in zip(places, said, strict=True)]
 
 
 def _worth(word: str, seen: Counter[str]) -> float:
@@ -68,9 +72,9 @@ def _without(text: str, dropped: list[_Word]) -> str:
     """The text without some words, and without the space before each."""
     pieces: list[str] = []
     place = 0
-    for word in dropped:
-        pieces.append(text[place : word.start])
-        place = word.end
+    for first, last, _ in dropped:
+        pieces.append(text[place:first])
+        place = last
         if text[place : place + 1] in (" ", ""):
             _strip_space(pieces)
     pieces.append(text[place:])

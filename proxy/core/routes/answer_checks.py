@@ -15,6 +15,7 @@ class Failure(StrEnum):
     FILTERED = "filtered"
     REFUSED = "refused"
     NOT_JSON = "not_json"
+    BREAKS_SCHEMA = "breaks_schema"
     BAD_TOOL_CALL = "bad_tool_call"
 
 
@@ -41,11 +42,17 @@ _MOST_CHARACTERS: Final = 40_000
 
 
 def find_failure(
-    text: str, finish_reason: str | None, *, wants_json: bool = False, tool_arguments: tuple[str, ...] = ()
+    text: str,
+    finish_reason: str | None,
+    *,
+    wants_json: bool = False,
+    breaks_schema: bool = False,
+    tool_arguments: tuple[str, ...] = (),
 ) -> Failure | None:
     """The first hard check that an answer fails, None when it passes them all.
 
-    ``tool_arguments``: those of the answer's tool calls, as the model wrote them.
+    ``tool_arguments``: those of the answer's tool calls, as the model wrote them; ``breaks_schema``: what
+    ``answer_schema`` found.
     """
     if finish_reason in ("length", "max_tokens"):
         return Failure.CUT_OFF
@@ -59,6 +66,8 @@ def find_failure(
         return Failure.REFUSED
     if wants_json and not _is_json(text):
         return Failure.NOT_JSON
+    if breaks_schema:
+        return Failure.BREAKS_SCHEMA
     return None
 
 
@@ -119,10 +128,14 @@ def _is_object(text: str) -> bool:
         return False
 
 
+def bare_json(text: str) -> str:
+    """What models write into a fence, without it."""
+    return text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+
+
 def _is_json(text: str) -> bool:
-    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
-        json.loads(bare)
+        json.loads(bare_json(text))
     except (ValueError, RecursionError):
         return False
     return True

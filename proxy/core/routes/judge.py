@@ -61,10 +61,12 @@ def judge(
     after: Candidate,
     learned: Learned | None,
     agreement: Agreement | None = None,
+    *,
+    breaks_schema: bool = False,
 ) -> Verdict:
     """Judge a rung's answer. ``after``: who is asked next where it does not do; ``agreement``: what samples said, where
-    nothing else tells."""
-    failure = _find_failure(request, answer, said)
+    nothing else tells; ``breaks_schema``: it is not what the request's schema wants."""
+    failure = _find_failure(request, answer, said, breaks_schema)
     if failure is not None:
         return Verdict(False, 0.0, f"failed: {failure.value.replace('_', ' ')}")
     confidence, how = rate(request, said, learned)
@@ -95,12 +97,20 @@ def expect_strong(request: Request, learned: Learned | None) -> float:
     return min(max(found.value, 0.0), 1.0)
 
 
-def wants_samples(request: Request, answer: Answer, said: Said, route: RouteSnapshot, learned: Learned | None) -> bool:
+def wants_samples(
+    request: Request,
+    answer: Answer,
+    said: Said,
+    route: RouteSnapshot,
+    learned: Learned | None,
+    *,
+    breaks_schema: bool = False,
+) -> bool:
     """Whether the same model is asked again to see how sure its answer is: where the route pays for that, and only
     where nothing else tells and no hard check has failed."""
     if not route.agreement_samples or not can_be_sampled(said):
         return False
-    return rate(request, said, learned)[0] is None and _find_failure(request, answer, said) is None
+    return rate(request, said, learned)[0] is None and _find_failure(request, answer, said, breaks_schema) is None
 
 
 def ask_again(request: Request) -> Request:
@@ -115,11 +125,12 @@ def ask_again(request: Request) -> Request:
     return request._replace(body=body | said, original=original, is_judged=False)
 
 
-def _find_failure(request: Request, answer: Answer, said: Said) -> Failure | None:
+def _find_failure(request: Request, answer: Answer, said: Said, breaks_schema: bool) -> Failure | None:
     return find_failure(
         said.text,
         _reason_to_end(request, answer),
         wants_json=_wants_json(request),
+        breaks_schema=breaks_schema,
         tool_arguments=said.tool_arguments,
     )
 

@@ -27,7 +27,7 @@ class UnusableBase(Exception):
 
 
 class Prepared(NamedTuple):
-    """A model that only its adapter's weights learn in, and its tokenizer."""
+    """A model, and its tokenizer; of ``prepare``, one that only its adapter's weights learn in."""
 
     model: Any
     tokenizer: Any
@@ -42,8 +42,8 @@ def choose_device() -> tuple[torch.device, torch.dtype]:
     return torch.device("cuda"), torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
 
 
-def prepare(base: Base, *, rank: int, seed: int) -> Prepared:
-    """Load a model and put an adapter into it, the same for the same seed. Raises UnusableBase and MemoryError."""
+def load_base(base: Base) -> Prepared:
+    """Load a model as it lies there. Raises UnusableBase and MemoryError."""
     device, dtype = choose_device()
     source: dict[str, Any] = (
         {"gguf_file": base.gguf} if base.gguf and not (base.folder / "config.json").exists() else {}
@@ -60,18 +60,36 @@ def prepare(base: Base, *, rank: int, seed: int) -> Prepared:
             tokenizer = AutoTokenizer.from_pretrained(base.folder, **source)
             model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=dtype, **safe, **source)
             model.config.use_cache = False
-            torch.manual_seed(seed)
-            adapted = _adapt(model.to(device), rank)
+            model = model.to(device)
     except MemoryError:
         raise
     except Exception as error:
-        raise UnusableBase(f"The model cannot be read: {str(error).partition(chr(10))[0][:300]}") from error
+        raise _explain(error) from error
+    _log.info("a language model is loaded", extra={"device": str(device), "dtype": str(dtype)})
+    return Prepared(model, tokenizer, device)
+
+
+def prepare(base: Base, *, rank: int, seed: int) -> Prepared:
+    """Load a model and put an adapter into it, the same for the same seed. Raises UnusableBase and MemoryError."""
+    loaded = load_base(base)
+    try:
+        with warnings.catch_warnings(), room():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(seed)
+            adapted = _adapt(loaded.model, rank)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _explain(error) from error
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             # Steps are smaller than bfloat16's grains.
             parameter.data = parameter.data.float()
-    _log.info("a language model is loaded", extra={"device": str(device), "dtype": str(dtype)})
-    return Prepared(adapted, tokenizer, device)
+    return loaded._replace(model=adapted)
+
+
+def _explain(error: Exception) -> UnusableBase:
+    return UnusableBase(f"The model cannot be read: {str(error).partition(chr(10))[0][:300]}")
 
 
 @contextmanager

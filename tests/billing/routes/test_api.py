@@ -110,6 +110,21 @@ def test_what_compression_saved(api: Api, acme: Tenant) -> None:
     assert found["effect"]["low"] == "0.000000010"
 
 
+def test_a_pasted_request_may_be_of_any_format(api: Api, acme: Tenant) -> None:
+    make_route(acme, RouteKind.ROUTER)
+    asked = [{"role": "user", "content": "Explain why the sky is blue and compare it with the sky of Mars."}]
+    for pasted in (
+        {"body": {"model": "smart", "messages": asked, "system": "Be brief.", "max_tokens": 20}},
+        {"body": {"model": "smart", "input": asked, "instructions": "Be brief.", "max_output_tokens": 20}},
+        {"body": {"model": "smart", "input": asked[0]["content"]}, "endpoint": "responses"},
+        {"body": {"model": "small", "messages": asked}, "headers": {"X-CostHub-Route": "smart"}},
+    ):
+        shown = api.post("/route-playground", pasted).json()
+        assert shown["reason"].startswith("route smart v1 router: large, it looks "), shown
+    refused = api.post("/route-playground", {"body": {"model": "smart", "messages": asked}, "endpoint": "nowhere"})
+    assert (refused.status_code, "chat/completions, responses" in refused.content.decode()) == (400, True)
+
+
 def test_a_pasted_request_is_planned_and_not_sent(api: Api, acme: Tenant) -> None:
     make_route(acme, RouteKind.CASCADE, ("small", "middle", "large"))
     body = {"model": "smart", "messages": [{"role": "user", "content": "Hi   there,  how is the weather   in   Oslo?"}]}
@@ -170,7 +185,9 @@ def test_past_calls_under_another_policy(api: Api, acme: Tenant) -> None:
     )
     record(acme, "direct", "small", 500_000, request_model="small", input_tokens=10, output_tokens=200)
     found = api.post("/what-if", body | {"compression_percent": [0, 10], "is_batch": True}).json()
-    assert found["then"] == {"low": "0.000975000", "high": "0.001350000"}
+    # Nobody has typed what a batch costs: it costs the same.
+    assert found["then"] == {"low": "0.001950000", "high": "0.002700000"}
+    assert "There is none of large, small, whose calls cost in a batch what they do alone." in found["assumptions"]
     # As if the large model cost a hundredth: 1,000 times $0.05 and 100 times $0.10 a million.
     prices = {"model": "large", "range": "24h", "input_per_million": "0.05", "output_per_million": "0.10"}
     found = api.post("/what-if", prices).json()
@@ -185,6 +202,44 @@ def test_past_calls_under_another_policy(api: Api, acme: Tenant) -> None:
     for bad in ({"model": "nowhere"}, {"to": "nowhere"}, {"share_percent": 0}, {"compression_percent": [9, 3]}):
         answer = api.post("/what-if", body | bad)
         assert answer.status_code in {400, 422}
+
+
+def test_past_calls_by_a_route_that_reads_no_prompts(api: Api, acme: Tenant) -> None:
+    tokens = {"input_tokens": 1_000, "output_tokens": 100}
+    for team in ("search", "search", "chat"):
+        record(
+            acme,
+            "direct",
+            "large",
+            4_200_000,
+            request_model="large",
+            tags={"team": team},
+            attempts=[{"number": 1, "status": 200, "error": "", "model": "large", "cost": 4_200_000, **tokens}],
+        )
+    searches = {"model": "small", "when": {"tags": {"team": "search"}}}
+    make_route(acme, RouteKind.FIXED, name="by-team", targets=[searches, {"model": "large"}])
+    make_route(acme, RouteKind.ROUTER, name="reads")
+    make_route(acme, RouteKind.FIXED, name="tools", targets=[{"model": "small", "when": {"has_tools": False}}])
+    body = {"model": "large", "to": "by-team", "range": "24h"}
+    found = api.post("/what-if", body).json()
+    # Two at the small model's 210,000 nanos, and one where it was.
+    assert (found["calls"], found["cost"]) == (3, "0.012600000")
+    assert found["then"] == {"low": "0.004620000", "high": "0.004620000"}
+    assert found["saved"] == {"low": "0.007980000", "high": "0.007980000"}
+    for bad in ("reads", "tools", "nowhere"):
+        refused = api.post("/what-if", body | {"to": bad})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "to")
+    # And a route's calls by a model.
+    record(
+        acme,
+        "route by-team v1 fixed: small, target 1 of 2",
+        "small",
+        210_000,
+        request_model="by-team",
+        attempts=[{"number": 1, "status": 200, "error": "", "model": "small", "cost": 210_000, **tokens}],
+    )
+    found = api.post("/what-if", {"model": "by-team", "to": "large", "range": "24h"}).json()
+    assert (found["cost"], found["then"]["low"]) == ("0.000210000", "0.004200000")
 
 
 def test_a_cascade_is_replayed_with_another_confidence(api: Api, acme: Tenant) -> None:

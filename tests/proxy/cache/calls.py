@@ -18,7 +18,7 @@ Body = dict[str, Any]
 def make_policy(tenant: Tenant, mode: CacheMode = CacheMode.ON, **fields: Any) -> CachePolicy:
     """A policy of every model, whose answers all of the organisation may get."""
     with org_scope(tenant.org.pk):
-        fields = {"sharing": CacheSharing.ORGANIZATION} | fields
+        fields = {"sharing": CacheSharing.ORGANIZATION, "holdout_percent": 0} | fields
         return create_cache_policy(actor=tenant.owner, mode=mode, **fields)
 
 

@@ -1,14 +1,18 @@
 """Embeddings, kept input by input."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from proxy.app import App
+from tenants.access import org_scope
+from tenants.actions.cache import update_cache_policy
+from tenants.models import CachePolicy
 from tests.bank import Bank
-from tests.proxy.cache.calls import make_policy, written
+from tests.proxy.cache.calls import make_policy, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.world import Tenant, World, make_catalog
@@ -84,6 +88,18 @@ async def test_spellings_of_one_input(app: App, acme: Tenant) -> None:
         )
     ]
     assert statuses == ["miss", "hit-l1", "hit-l1", "miss", "miss", "miss", "partial"]
+
+
+async def test_a_call_that_chance_holds_out_has_all_of_its_inputs_asked(app: App, acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        policy = CachePolicy.objects.get(org=acme.org)
+        update_cache_policy(actor=acme.owner, policy=policy, holdout_percent=50)
+    await told(app, acme)
+    found = Counter([(await embed(app, acme, ["one", "two"])).headers["x-costhub-cache"] for _ in range(40)])
+    assert found.keys() <= {"held-out", "hit-l1", "miss"}
+    assert 0 < found["held-out"] < 40
+    asked = [request.json["input"] for request in await in_thread(bank.calls_received)]
+    assert asked == [["one", "two"]] * (found["held-out"] + found["miss"])
 
 
 async def test_a_failure_keeps_nothing(app: App, acme: Tenant) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.app import App
-from tenants.choices import CacheMode, CacheSharing, PurgeKind
+from tenants.choices import BudgetAction, CacheMode, CacheSharing, PurgeKind
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, purge, told, until, written
 from tests.proxy.edges.threads import in_thread
@@ -94,6 +95,35 @@ async def test_a_miss_then_this_worker_then_another(app: App, other_app: App, ca
     ]
     hit = rows[1]
     assert (hit["status"], hit["finish_reason"], hit["attempts"], hit["input_tokens"]) == (200, "stop", [], 0)
+
+
+async def test_calls_that_chance_holds_out_are_made_and_kept(app: App, acme: Tenant, bank: Bank) -> None:
+    """Half of forty equal calls: each of them is paid, and those that were not held out find an answer."""
+    await in_thread(lambda: make_policy(acme, holdout_percent=50))
+    found = Counter(await statuses(app, acme, *[chat()] * 40))
+    assert found.keys() <= {"held-out", "hit-l1", "miss"}
+    assert found["miss"] <= 1
+    assert 0 < found["held-out"] < 40
+    assert len(await in_thread(bank.calls_received)) == found["held-out"] + found["miss"]
+    await written(app)
+    for row in events_of(acme):
+        hit = row["cache_status"] == "hit-l1"
+        assert (row["effective_cost"], row["savings"]) == ((0, {"cache": COST}) if hit else (COST, {}))
+
+
+async def test_a_watching_policy_holds_nothing_out(app: App, acme: Tenant) -> None:
+    await in_thread(lambda: make_policy(acme, CacheMode.SHADOW, holdout_percent=50))
+    assert set(await statuses(app, acme, *[chat()] * 20)) == {"miss", "shadow-hit-l1"}
+
+
+async def test_on_the_rung_of_cached_answers_nothing_is_held_out(app: App, acme: Tenant) -> None:
+    """Else a call that the cache can answer would be refused."""
+    await in_thread(lambda: make_policy(acme, holdout_percent=50))
+    ladder = [{"at": 1, "rung": "cache_only"}]
+    await in_thread(lambda: make_budget(acme, "0.0001", action=BudgetAction.DEGRADE, ladder=ladder))
+    # Missed or held out, its answer is kept, and what it costs is more than a hundredth of the budget.
+    await statuses(app, acme, chat())
+    assert await statuses(app, acme, *[chat()] * 20) == ["hit-l1"] * 20
 
 
 async def test_a_stream_is_replayed_as_a_stream(app: App, cached: Tenant) -> None:

@@ -71,6 +71,59 @@ async def test_routes_are_listed_beside_models(app: App, acme: Tenant) -> None:
     assert (plan["route"]["kind"], [one["model"] for one in plan["candidates"]]) == ("router", ["small", "large"])
 
 
+async def test_a_header_names_the_route_in_place_of_the_model(app: App, acme: Tenant) -> None:
+    """As if it stood in the body: price, budgets and row are those of the route's call."""
+    asked = {"model": "large", "messages": [{"role": "user", "content": "Hi there"}]}
+    answer = await answered(app, acme, asked, x_costhub_route="smart")
+    assert answer.headers["x-costhub-model"] == "small"
+    assert answer.headers["x-costhub-route"] == "route smart v1 router: small, it looks simple"
+    (row,) = events_of(acme)
+    assert (row["request_model"], row["list_cost"]) == ("smart", row["effective_cost"] * 20)
+    messages = {"model": "nowhere", "max_tokens": 20, "messages": [{"role": "user", "content": HARD}]}
+    answer = await call(app, acme, messages, path="/v1/messages", x_costhub_route="smart")
+    assert (answer.status, answer.headers["x-costhub-model"]) == (200, "large")
+    for name in ("nowhere", "large", ""):
+        refused = await call(app, acme, asked, x_costhub_route=name)
+        assert (refused.status, orjson.loads(refused.body)["error"]["param"]) == (400, "x-costhub-route")
+    estimate = await call(app, acme, asked, path="/v1/costhub/estimate", x_costhub_route="smart")
+    assert orjson.loads(estimate.body)["model"] == "small"
+
+
+async def test_a_header_that_would_be_lost_on_the_way_is_refused(app: App, acme: Tenant) -> None:
+    batch = {"input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    late = {"x_costhub_route": "smart", "x_costhub_deadline": "2h"}
+    for answer in (
+        await call(app, acme, batch, path="/v1/batches", x_costhub_route="smart"),
+        await call(app, acme, chat(model="small"), **late),
+    ):
+        assert (answer.status, orjson.loads(answer.body)["error"]["param"]) == (400, "x-costhub-route")
+
+
+async def test_bodies_of_every_format_are_priced_before_they_are_sent(app: App, acme: Tenant) -> None:
+    async def estimate(query: str = "", **body: Any) -> dict[str, Any]:
+        answer = await call(app, acme, {"model": "small"} | body, path=f"/v1/costhub/estimate{query}")
+        found: dict[str, Any] = orjson.loads(answer.body)
+        return found
+
+    system = {"role": "system", "content": "Be brief."}
+    asked = [{"role": "user", "content": HARD}]
+    chat_ = await estimate(messages=[system, *asked], max_tokens=20)
+    assert (chat_["max_output_tokens"], chat_["input_tokens"] > 15) == (20, True)
+    items = [{"role": "user", "content": [{"type": "input_text", "text": HARD}]}]
+    for same in (
+        await estimate(messages=asked, system="Be brief.", max_tokens=20),
+        await estimate(input=HARD, instructions="Be brief.", max_output_tokens=20),
+        await estimate(input=items, instructions="Be brief.", max_output_tokens=20),
+    ):
+        assert same == chat_
+    # A bare input is an embedding's, unless somebody says what it is.
+    assert (await estimate(input=HARD))["max_output_tokens"] == 0
+    assert (await estimate("?endpoint=responses", input=HARD))["max_output_tokens"] > 0
+    refused = await estimate(input=HARD, previous_response_id="resp_1")
+    assert refused["error"]["param"] == "previous_response_id"
+    assert (await estimate("?endpoint=images/edits", input=HARD))["error"]["param"] == "endpoint"
+
+
 async def test_a_models_budget_and_a_keys_models_hold_what_a_route_chooses(app: App, acme: Tenant) -> None:
     def narrow() -> str:
         make_budget(acme, "0.000001", scope=BudgetScope.MODEL, subject="small")

@@ -181,7 +181,7 @@ async def test_vectors_have_a_bound_also_where_each_deadline_is_missed(monkeypat
     counting = Counting()
     compressor = Compressor(counting, cast("Embedder", Stuck()), 50)
     org = replace(ORG, compression=(CompressionSnapshot("", Mode.ON.value, (Compression.EXTRACT.value,)),))
-    said = ["Answer.", *(f"Passage {place} has five words." for place in range(10)), "Which one is it?"]
+    said = ["Answer.", *(f"Passage {place} has five words." for place in range(20)), "Which one is it?"]
     request = make_request(Endpoint.CHAT, ask("\n\n".join(said)))
     try:
         assert await compressor.apply(request, Controls(), org) is request

@@ -18,11 +18,21 @@ from proxy.app import App
 from proxy.core.routes.packing import LearnedRouter, Unreadable, pack_router, unpack_cascade, unpack_router
 from proxy.core.routes.router import Router, predict
 from proxy.core.routes.said import Said
-from proxy.learning.route_training import FEWEST_LABELS, estimate_gains, list_labels, train_on
+from proxy.learning import route_training
+from proxy.learning.route_jobs import LABELS_KEPT
+from proxy.learning.route_training import (
+    FEWEST_LABELS,
+    MORE_LABELS,
+    estimate_gains,
+    find_labels,
+    list_newest,
+    train_on,
+)
 from proxy.learning.router_training import NothingToLearn
 from proxy.routing.labels import describe_prompt, describe_said
-from proxy.routing.model import LearnedRoute, RouteLabel
+from proxy.routing.model import Feedback, LearnedRoute, RouteLabel
 from tenants.access import org_scope
+from tenants.actions.routes import use_learned
 from tenants.choices import RouteKind
 from tenants.models import Route
 from tests.bank import Bank
@@ -158,29 +168,133 @@ def test_what_is_learned_decides_and_says_why(acme: Tenant) -> None:
     assert "the task new is new: it looks simple" in why[2]
 
 
-def test_what_has_drifted_is_taken_back_and_stays_so(acme: Tenant) -> None:
+def add_gains(tenant: Tenant, route: Route, count: int, hard: str = "integral", **fields: Any) -> None:
+    with org_scope(tenant.org_id):
+        RouteLabel.objects.bulk_create(make_gains(tenant, route, count, hard, **fields))
+
+
+def versions_of(route: Route) -> list[LearnedRoute]:
+    with org_scope(route.org_id):
+        return list(LearnedRoute.objects.filter(org_id=route.org_id, route_id=route.pk).order_by("made_at"))
+
+
+def learned_of(route: Route) -> str:
+    with org_scope(route.org_id):
+        return Route.objects.get(pk=route.pk).learned
+
+
+def test_labels_that_come_sixty_at_a_time_are_learned_and_drift_is_noticed_all_the_same(acme: Tenant) -> None:
+    """Each run of the job has enough new labels to train anew, so that none ever waits for the next version."""
     route = make_route(acme, is_learning=True)
-    with org_scope(acme.org_id):
-        RouteLabel.objects.bulk_create(make_gains(acme, route, 300))
+    add_gains(acme, route, 240)
     assert tasks.train_routes() >= 1
-    later = clock.now() + timedelta(hours=1)
+    for count in (60, 61, 62):
+        add_gains(acme, route, count)
+        assert tasks.train_routes() >= 1
+    # As many versions, and nothing is taken back where nothing has changed.
+    before = versions_of(route)
+    assert [version.labels for version in before] == [240, 300, 361, 423]
+    assert learned_of(route) == str(before[-1].pk)
+    # From here on it is the other prompts that the strong model answers better.
+    runs = 0
+    while learned_of(route):
+        runs += 1
+        draw = np.random.default_rng(runs)
+        with org_scope(acme.org_id):
+            texts = [str(draw.choice(["wheat margin of rice", "oats margin of rice"])) for _ in range(60)]
+            RouteLabel.objects.bulk_create([make_label(acme, route, text, gain=1.0) for text in texts])
+        tasks.train_routes()
+        assert runs <= 3
+    drifted = [version for version in versions_of(route) if "drifted_since" in version.report]
+    assert [version.pk for version in drifted] == [versions_of(route)[-1].pk]
+
+
+def test_what_has_drifted_is_taken_back_and_followed_by_what_newer_labels_teach(acme: Tenant) -> None:
+    route = make_route(acme, is_learning=True)
+    add_gains(acme, route, 300)
+    assert tasks.train_routes() >= 1
     with org_scope(acme.org_id):
         # The strong model has become no better than the weak one.
         RouteLabel.objects.bulk_create(
-            [make_label(acme, route, f"wheat integral of rice {number}", gain=0.0, at=later) for number in range(200)]
+            [make_label(acme, route, f"wheat integral of rice {number}", gain=0.0) for number in range(200)]
         )
     tasks.train_routes()
+    (first,) = versions_of(route)
+    assert first.report["drifted_since"] > first.made_at.isoformat()
+    assert learned_of(route) == ""
+    # What is told of stands until there is something to follow it.
+    tasks.train_routes()
+    _, refused = versions_of(route)
+    assert (refused.labels, "refused" in refused.report, learned_of(route)) == (200, True, "")
+    watch_standing(acme.org.pk, clock.now())
     with org_scope(acme.org_id):
-        assert Route.objects.get(pk=route.pk).learned == ""
-        reports = [one.report for one in LearnedRoute.objects.filter(org_id=acme.org.pk).order_by("made_at")]
-    assert reports[0]["drifted"] is True
-    assert len(reports) == 2
+        alert = Alert.objects.get(org=acme.org, kind="learned")
+    assert (alert.facts["labels"], alert.ended_at) == (300, None)
+    # Another word tells hard from easy: of labels since the drift that is learned, and decides.
+    add_gains(acme, route, 301, hard="tensor")
+    assert tasks.train_routes() >= 1
+    newest = versions_of(route)[-1]
+    assert (newest.labels, learned_of(route)) == (501, str(newest.pk))
+    watch_standing(acme.org.pk, clock.now())
+    with org_scope(acme.org_id):
+        assert Alert.objects.get(pk=alert.pk).ended_at is not None
+
+
+def test_what_a_person_has_taken_back_stays_so(acme: Tenant) -> None:
+    route = make_route(acme, is_learning=True)
+    add_gains(acme, route, 300)
+    assert tasks.train_routes() >= 1
+    with org_scope(acme.org_id):
+        use_learned(actor=acme.owner, route=Route.objects.get(pk=route.pk), learned="")
+    add_gains(acme, route, 60)
+    assert tasks.train_routes() >= 1
+    assert [version.labels for version in versions_of(route)] == [300, 360]
+    assert learned_of(route) == ""
+
+
+def test_a_route_goes_on_learning_when_old_labels_go_as_fast_as_new_ones_come(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(route_training, "MOST_LABELS", 300)
+    route = make_route(acme, is_learning=True)
+    add_gains(acme, route, 320)
+    assert tasks.train_routes() >= 1
+    # No more of them than before are learned from, and they are others.
+    add_gains(acme, route, MORE_LABELS)
+    assert tasks.train_routes() >= 1
+    with org_scope(acme.org_id):
+        # Ninety days later there are fewer than there were.
+        oldest = RouteLabel.objects.filter(org_id=acme.org.pk).order_by("at").values("pk")[:200]
+        RouteLabel.objects.filter(pk__in=oldest).update(at=clock.now() - LABELS_KEPT - timedelta(days=1))
+    add_gains(acme, route, MORE_LABELS + 1)
+    assert tasks.train_routes() >= 1
+    assert [version.labels for version in versions_of(route)] == [300, 300, 221]
+    # One fewer is not enough.
+    add_gains(acme, route, MORE_LABELS - 1)
+    assert tasks.train_routes() == 0
+
+
+def test_a_word_on_an_old_call_is_a_new_label(acme: Tenant) -> None:
+    route = make_route(acme, is_learning=True)
+    add_gains(acme, route, 300)
+    with org_scope(acme.org_id):
+        unjudged = [make_label(acme, route, "wheat margin of rice") for _ in range(MORE_LABELS)]
+        RouteLabel.objects.bulk_create(unjudged)
+    assert tasks.train_routes() >= 1
+    assert tasks.train_routes() == 0
+    with org_scope(acme.org_id):
+        for label in unjudged:
+            Feedback(org=acme.org, request_id=label.request_id, is_right=True).save(force_insert=True)
+        # Both models were asked: the gain of each is known without a model of the other's answers.
+        RouteLabel.objects.filter(pk__in=[label.pk for label in unjudged]).update(right=True, gain=0.0)
+    assert tasks.train_routes() >= 1
+    assert [version.labels for version in versions_of(route)] == [300, 350]
 
 
 def test_people_are_told_of_what_has_drifted_until_the_route_learns_anew(acme: Tenant) -> None:
     route = make_route(acme, is_learning=True)
     fields = {"org_id": acme.org.pk, "route_id": route.pk, "kind": "router", "packed": b""}
-    first = LearnedRoute(id=uuid.uuid4(), labels=240, report={"drifted": True}, **fields)
+    first = LearnedRoute(id=uuid.uuid4(), labels=240, report={"drifted_since": "2026-07-01T00:00:00+00:00"}, **fields)
     with org_scope(acme.org_id):
         first.save(force_insert=True)
     watch_standing(acme.org.pk, clock.now())
@@ -236,7 +350,7 @@ def test_without_labels_nothing_happens(acme: Tenant) -> None:
         # one class: nothing can be learned, and nothing breaks
         RouteLabel.objects.filter(org_id=acme.org.pk).update(gain=1.0)
         RouteLabel.objects.bulk_create([make_label(acme, route, "Hi", gain=1.0)])
-        assert len(list_labels(route)) == FEWEST_LABELS
+        assert len(list_newest(find_labels(route))) == FEWEST_LABELS
     assert tasks.train_routes() == 0
     with org_scope(acme.org_id):
         refused = LearnedRoute.objects.get(org_id=acme.org.pk)
@@ -308,7 +422,7 @@ def test_a_cascade_whose_answers_are_right_less_often_than_it_says_is_taken_back
     tasks.train_routes()
     with org_scope(acme.org_id):
         assert Route.objects.get(pk=route.pk).learned == ""
-        drifted = [one for one in LearnedRoute.objects.filter(org_id=acme.org.pk) if one.report.get("drifted")]
+        drifted = [one for one in LearnedRoute.objects.filter(org_id=acme.org.pk) if "drifted_since" in one.report]
         assert len(drifted) == 1
 
 

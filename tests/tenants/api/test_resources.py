@@ -670,6 +670,7 @@ class TestCachePolicies:
             "sharing": "key",
             "marks_prompts": False,
             "replay_ms": 0,
+            "holdout_percent": 2,
         }
         body = {
             "model": "small",
@@ -681,6 +682,7 @@ class TestCachePolicies:
             "sharing": "organization",
             "marks_prompts": True,
             "replay_ms": 20,
+            "holdout_percent": 5,
         }
         assert made(ada.post("/cache-policies", body)) == body
         assert ada.post("/cache-policies", body).status_code == 409
@@ -707,6 +709,8 @@ class TestCachePolicies:
             ("sharing", "world"),
             ("replay_ms", -1),
             ("replay_ms", 1_001),
+            ("holdout_percent", -1),
+            ("holdout_percent", 51),
         ],
     )
     def test_what_cannot_be_is_refused_by_its_field(self, ada: Api, field: str, value: object) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.routes.core.holdout import Arm, Effect, Quality, compare, compare_quality
+from billing.routes.core.holdout import Arm, Effect, Quality, compare, compare_quality, compare_strata
 
 
 def arm_of(costs: list[int]) -> Arm:
@@ -33,6 +33,19 @@ def test_the_difference_of_two_shares_with_its_interval() -> None:
 @pytest.mark.parametrize(("calls", "others"), [(29, 100), (100, 29), (0, 0)])
 def test_few_calls_prove_nothing(calls: int, others: int) -> None:
     assert compare(arm_of([5] * calls), arm_of([9] * others)) is None
+
+
+def test_kinds_of_calls_are_compared_among_themselves() -> None:
+    """Of dear calls half are held out, of cheap ones a tenth: taken together, the policy would seem to save 252 a call.
+    It saves 10 of each cheap one and 20 of each dear one, at 90 and 50 calls that were treated: 13.57 on average."""
+    cheap = arm_of([90, 110] * 45), arm_of([100, 120] * 15)
+    dear = arm_of([970, 990] * 25), arm_of([990, 1_010] * 25)
+    few = arm_of([1] * 29), arm_of([10**9] * 500)
+    effect = compare_strata([cheap, dear, few])
+    assert effect == Effect(14, 11, 17)
+    assert compare_strata([few]) is None
+    assert compare_strata([]) is None
+    assert compare_strata([dear]) == compare(*dear)
 
 
 @given(

@@ -98,9 +98,11 @@ def test_a_message_becomes_the_same_in_every_turn() -> None:
 
 
 def test_the_last_paragraph_asks_and_is_not_pruned() -> None:
-    head = "It is the case that the committee of the city had met in the hall and that it was not of one mind."
+    one = "It is the case that the committee of the city had met in the hall and that it was not of one mind."
+    head = " ".join([one] * 4)
     (short,) = contents(shorten(chat(("user", f"{head}\n\nWhat is it that the committee of the city did?")), ALL))
-    assert short == "case committee city met hall not one mind.\n\nWhat is it that the committee of the city did?"
+    told = " ".join(["case committee city met hall not one mind."] * 4)
+    assert short == f"{told}\n\nWhat is it that the committee of the city did?"
     alone = chat(("user", head))
     assert shorten(alone, CompressionSnapshot("", "on", ("prune",))) is alone
 
@@ -122,8 +124,25 @@ def test_lossless_is_deterministic_idempotent_and_spares_what_is_protected(said:
 @settings(max_examples=100, deadline=None)
 def test_pruning_spares_every_protected_word(text: str, keep: int) -> None:
     policy = CompressionSnapshot("", "on", ("prune",), keep_permille=keep)
-    (sent,) = contents(shorten(chat(("user", text)), policy))
-    assert survives(text, sent, find_words(text))
+    long = f"{text}\n\n" * (1 + 400 // max(len(text), 1)) + "What is it?"
+    (sent,) = contents(shorten(chat(("user", long)), policy))
+    assert survives(long, sent, find_words(long))
+
+
+def test_examples_lose_nothing_in_a_text_or_in_turns_of_their_own() -> None:
+    review = "It was the case that the film was of the kind that is not for me, and that the end of it was in the dark."
+    shots = "".join(f"Review: {review}\nSentiment: {word}\n\n" for word in ("negative", "mixed"))
+    told = f"{review}\n\n" * 4
+    policy = CompressionSnapshot("", "on", ("prune",))
+    (sent,) = contents(shorten(chat(("user", f"{told}{shots}Review: {review}\nSentiment:")), policy))
+    pruned = "case film kind not , end dark."
+    left = "\n\n ".join([pruned] * 4)
+    assert sent == f"{left}\n\n{shots}Review: {review}\nSentiment:"
+    pairs = [("user", f"{review}\n\nSay in a word what is thought of it."), ("assistant", "negative")] * 3
+    asked = chat(*pairs, ("user", f"{told}Say in a word what is thought of it."))
+    *examples, last = contents(shorten(asked, policy))
+    assert examples == [content for _, content in pairs]
+    assert last == f"{left}\n\nSay in a word what is thought of it."
 
 
 def test_json_is_sent_byte_for_byte() -> None:

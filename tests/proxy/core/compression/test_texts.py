@@ -92,6 +92,28 @@ def test_code_stays_as_it_is() -> None:
         assert prune_words(tidy(text)).endswith(tidy(text)[-len(CODE) + 1 :])
 
 
+@pytest.mark.parametrize(
+    ("text", "examples"),
+    [
+        ("Review: So so.\nSentiment: mixed\n\nReview: Fine.\nSentiment:", ["Review: So so.\nSentiment: mixed\n"]),
+        ("Q: Two and two?\nA: Four.\nQ: And now?\nA:", ["Q: Two and two?\nA: Four.\n"]),
+        ("**Input 1:** abc\n**Output 1:** def\n", ["**Input 1:** abc\n**Output 1:** def\n"]),
+        ("User: Hi.\nAssistant: Hello.\nHow are you?\n\nUser: Well.", ["User: Hi.\nAssistant: Hello.\nHow are you?\n"]),
+        (
+            "great movie -> positive\nawful plot -> negative\n\nAnd this?",
+            ["great movie -> positive\nawful plot -> negative\n\n"],
+        ),
+        ("In French.\nExample 1: red is rouge.\nSo it is.\n\nGo on.", ["Example 1: red is rouge.\nSo it is.\n"]),
+        # A dialogue has no answers, and what asks has none yet.
+        ("Ada: Shall we go?\nBob: No.\nA: Why?\nB: It rains.", []),
+        ("Context: They met.\nQuestion: Who came?\nAnswer:", []),
+        ("The answer: nobody knows it.", []),
+    ],
+)
+def test_what_is_an_example(text: str, examples: list[str]) -> None:
+    assert [text[span.start : span.end] for span in find_blocks(text)] == examples
+
+
 def test_white_space_that_nobody_reads_goes() -> None:
     assert tidy("One   two \n\n\n\n\nthree\t \n") == "One two\n\nthree"
     assert tidy("- a\n    code   here\n") == "- a\n    code   here\n"
@@ -157,3 +179,12 @@ def test_spans_that_overlap_are_one() -> None:
 def test_a_text_of_brackets_is_read_in_time() -> None:
     text = "".join(random.Random(1).choices('[{"1 }]\n', k=30_000))
     assert tidy(tidy(text)) == tidy(text)
+
+
+def test_a_name_behind_a_word_of_grammar_stands_without_it() -> None:
+    """The blank between goes with the word: a text that begins so is pruned as any other."""
+    text = "With the North Sea Council it was the case that the harbour of Oslo had been of use."
+    assert [text[span.start : span.end] for span in find_words(text)] == ["the North Sea Council", "Oslo"]
+    pruned = prune_words(text)
+    assert pruned == "the North Sea Council case harbour Oslo use."
+    assert survives(text, pruned, find_words(text))

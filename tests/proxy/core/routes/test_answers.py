@@ -23,6 +23,7 @@ from proxy.core.routes.text_features import describe
         ('{"a": 1}', "stop", {"wants_json": True}, None),
         ('```json\n{"a": 1}\n```', "stop", {"wants_json": True}, None),
         ("{a: 1}", "stop", {"wants_json": True}, Failure.NOT_JSON),
+        ('{"a": 1}', "stop", {"wants_json": True, "breaks_schema": True}, Failure.BREAKS_SCHEMA),
         ("[" * 100_000, "stop", {"wants_json": True}, Failure.NOT_JSON),
         ("", "tool_calls", {"tool_arguments": ('{"city": "Oslo"}',)}, None),
         ("", "tool_calls", {"tool_arguments": ('{"city": ',)}, Failure.BAD_TOOL_CALL),

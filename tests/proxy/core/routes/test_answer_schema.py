@@ -1,0 +1,103 @@
+"""Whether an answer fits the schema that was asked for: what does not is told, and no schema takes for ever."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.core.routes import answer_schema
+from proxy.core.routes.answer_schema import MOST_CHARACTERS, breaks_schema, find_schema
+from tests.proxy.core.examples import make_chat
+
+WEATHER: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "degrees": {"type": "integer", "minimum": -90}},
+    "required": ["city", "degrees"],
+    "additionalProperties": False,
+}
+TREE = {"$defs": {"node": {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}}}, "$ref": "#/$defs/node"}
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """Each level asks twice for the next."""
+    parts: dict[str, Any] = {f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}] * 2} for level in range(levels)}
+    return {"$defs": parts | {f"d{levels}": {"type": "integer"}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "breaks"),
+    [
+        ('{"city": "Oslo", "degrees": -3}', WEATHER, False),
+        ('```json\n{"city": "Oslo", "degrees": -3}\n```', WEATHER, False),
+        ('{"city": "Oslo"}', WEATHER, True),
+        ('{"city": "Oslo", "degrees": "cold"}', WEATHER, True),
+        ('{"city": "Oslo", "degrees": -91}', WEATHER, True),
+        ('{"city": "Oslo", "degrees": 3, "wind": 4}', WEATHER, True),
+        ('["Oslo", 3]', WEATHER, True),
+        ('{"a": {"b": {}}}', TREE, False),
+        ('{"a": {"b": 1}}', TREE, True),
+        ("3", doubling(5), False),
+        ('"three"', doubling(5), True),
+    ],
+)
+def test_what_does_not_fit_is_told(text: str, schema: dict[str, Any], breaks: bool) -> None:
+    assert breaks_schema(text, schema) is breaks
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("no JSON", WEATHER),
+        ('"three"', {"type": 7}),
+        ('"three"', {"$ref": "#"}),
+        ('"three"', {"$ref": "#/nowhere"}),
+        # Nothing is fetched: the tests' own sockets would say so.
+        ('"three"', {"$ref": "http://192.0.2.1/schema.json"}),
+        ("3", doubling(60)),
+        ("[" * 5_000 + "]" * 5_000, {"items": {"$ref": "#"}}),
+        (json.dumps(list(range(30_000))), {"items": {"enum": list(range(20_000, 0, -1))}}),
+        (f'"{"a" * 40}!"', {"type": "string", "pattern": "^(a+)+$"}),
+        ('{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!": 1}', {"patternProperties": {"^(a+)+$": {"type": "string"}}}),
+        (json.dumps([{"a": number} for number in range(15_000)]), {"uniqueItems": True}),
+        (json.dumps("a" * MOST_CHARACTERS), {"type": "integer"}),
+        ("3", {"type": "string", "description": "a" * MOST_CHARACTERS}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_told_or_would_take_too_long_is_let_pass(text: str, schema: dict[str, Any]) -> None:
+    assert breaks_schema(text, schema) is False
+
+
+def test_steps_are_what_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = json.dumps([{"city": "Oslo", "degrees": 3}] * 50 + [{}])
+    schema = {"type": "array", "items": WEATHER}
+    assert breaks_schema(answer, schema) is True
+    monkeypatch.setattr(answer_schema, "MOST_STEPS", 500)
+    assert breaks_schema(answer, schema) is False
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_whatever_is_given_for_a_schema_breaks_nothing(value: Any) -> None:
+    schema = value if isinstance(value, dict) else {"properties": value, "items": value, "anyOf": value, "$ref": value}
+    assert breaks_schema('{"a": [1]}', schema) in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("fields", "schema"),
+    [
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}}}, WEATHER),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": WEATHER}}, "n": 2}, None),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "w"}}}, None),
+        ({"response_format": {"type": "json_object"}}, None),
+        ({}, None),
+    ],
+)
+def test_which_schema_is_asked_for(fields: dict[str, Any], schema: dict[str, Any] | None) -> None:
+    assert find_schema(make_chat(**fields)) == schema
