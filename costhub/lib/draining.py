@@ -1,4 +1,4 @@
-"""How long calls that are under way may still take when their server stops: said once, for who stops and who is told."""
+"""How long calls that are under way may still take when their server stops: said once, for all who must know."""
 
 from typing import Final
 

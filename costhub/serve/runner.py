@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.nice:
         os.nice(options.nice)
-    # Not before: a worker says what it serves before it reads the settings, and imports this module, too.
-    from costhub.settings import DRAIN_SECONDS
+    # Not above: a worker imports this module, too, and says what it serves before it reads the settings.
+    from costhub.settings import DRAIN_SECONDS  # noqa: PLC0415
 
     protocol: Any = make_connection
     config = uvicorn.Config(

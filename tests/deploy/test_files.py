@@ -181,7 +181,9 @@ def test_what_is_stopped_may_end_its_calls() -> None:
     for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text()):
         if manifest["metadata"]["name"] == "costhub-proxy" and manifest["kind"] == "Deployment":
             pod = manifest["spec"]["template"]["spec"]
-            (left_alone,) = [one["lifecycle"]["preStop"]["exec"]["command"] for one in pod["containers"] if "ports" in one]
+            (left_alone,) = [
+                one["lifecycle"]["preStop"]["exec"]["command"] for one in pod["containers"] if "ports" in one
+            ]
             assert left_alone == ["sleep", "5"]
             drain = environment_of_pods()[draining.DRAIN]
             found["pod"] = pod["terminationGracePeriodSeconds"] - 5, int(drain)

@@ -20,13 +20,14 @@ import pytest
 from costhub.lib import clock
 from costhub.stack.ports import HOST, find_free_port
 from tests.bank import Bank
+from tests.proxy.conftest import _reach_loopback, bank
 from tests.proxy.deployment import deploy
 from tests.proxy.load import Outcome, call_once, make_bodies
 from tests.proxy.scene import CALLS, CLIENTS, Scene, acme
 from tests.valkeys import Certificates
 from tests.world import Tenant
 
-__all__ = ["acme"]
+__all__ = ["_reach_loopback", "acme", "bank"]
 
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

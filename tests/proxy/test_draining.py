@@ -1,5 +1,5 @@
-"""A server that is told to stop: what is under way ends, for as long as COSTHUB_DRAIN_SECONDS says, and nobody new comes
-in."""
+"""A server that is told to stop: what is under way ends, for as long as COSTHUB_DRAIN_SECONDS says, and nobody new
+comes in."""
 
 import socket
 import threading
