@@ -59,7 +59,17 @@ def test_what_kustomize_would_render() -> None:
     (image,) = said["images"]
     pods = [each["spec"]["template"]["spec"] for each in manifests if each["kind"] in {"Deployment", "Job"}]
     assert {one["image"] for pod in pods for one in pod["containers"]} == {image["name"]}
-    assert image["newTag"] == tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    version = image["newTag"]
+    assert version == tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    # Each release migrates by a job of its own, before its jobs run, and these before its proxies.
+    steps: dict[str, list[str]] = {}
+    for each in manifests:
+        steps.setdefault(each["metadata"]["labels"]["step"], []).append(f"{each['kind']} {each['metadata']['name']}")
+    assert steps == {
+        "migrate": ["ConfigMap costhub", f"Job costhub-migrate-{version.replace('.', '-')}"],
+        "calls": ["Deployment costhub-proxy", "Service costhub", "PodDisruptionBudget costhub-proxy"],
+        "jobs": [f"Deployment costhub-{name}" for name in ("worker", "slow-worker", "batch-worker", "beat")],
+    }
     # What pods need of their surroundings is made here, or said at the top of the file.
     made = {(each["kind"], each["metadata"]["name"]) for each in manifests}
     needed = {
