@@ -82,8 +82,8 @@ class CheckpointsUnknown(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How much went: rows by table, keys of Valkey, objects in stores (files, finance packs, checkpoints), and people who
-    belonged to no other organisation."""
+    """How much went: rows by table, keys of Valkey, objects in stores (files, finance packs, checkpoints), and people
+    who belonged to no other organisation."""
 
     rows: dict[str, int]
     keys: int
