@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     if options.command == "rotate-master-key":
         return _rotate_master_key(options.data_dir.absolute())
-    if options.command in {"export-org", "erase-org"}:
+    if options.command in {"export-org", "erase-org", "erase-end-user"}:
         return _let_go(options)
     if options.command in {"backup", "restore"}:
         return _keep_or_bring_back(options)
@@ -260,13 +260,15 @@ def _rotate_master_key(data_dir: Path) -> int:
 
 
 def _let_go(options: argparse.Namespace) -> int:
-    """Write an organisation's data down, or erase it. Gives 1 after a sentence that says why not."""
+    """Write the data of an organisation, or of one end user of it, down, or erase it. Gives 1 after a sentence that
+    says why not."""
     # Where a training worker of this folder's has them unless it is told otherwise.
     near = options.data_dir.absolute() / "checkpoints"
     usual = {"COSTHUB_CHECKPOINTS_URL": near.as_uri()} if near.is_dir() else {}
     if not _join_stack(options.data_dir.absolute(), **usual):
         return 1
     from costhub.lib.errors import AppError
+    from costhub.ops.end_users import erase_end_user
     from costhub.ops.erasure import erase_organization
     from costhub.ops.export import export_organization
     from costhub.stack.backup.store import BackupFailed
@@ -274,8 +276,18 @@ def _let_go(options: argparse.Namespace) -> int:
 
     try:
         if options.command == "export-org":
-            rows = export_organization(options.org, options.to)
+            rows = export_organization(options.org, options.to, end_user=options.end_user)
             print(f"{options.to} has {sum(rows.values()):,} rows of {len(rows)} tables.")
+            return 0
+        if options.command == "erase-end-user":
+            if options.confirm != options.end_user:
+                print(f"Nothing was erased: repeat the id, --confirm {options.end_user}.", file=sys.stderr)
+                return 1
+            forgotten = erase_end_user(options.org, options.end_user)
+            print(
+                f"Erased: {sum(forgotten.rows.values()):,} rows of {len(forgotten.rows)} tables, {forgotten.answers} "
+                f"answers in Valkey, {forgotten.files} files. What was paid for these calls stays."
+            )
             return 0
         if options.confirm != options.org:
             print(f"Nothing was erased: repeat the name, --confirm {options.org}.", file=sys.stderr)
@@ -534,6 +546,16 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("org", metavar="SLUG", help="as it stands in the console's addresses")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="must not be there yet")
+    export.add_argument("--end-user", default="", metavar="ID", help="only what is kept of this person's calls")
+    person = commands.add_parser(
+        "erase-end-user",
+        help="erase what is kept of one end user's calls",
+        description="Erase what one end user of an organisation said and was told: kept answers, the cache, files, "
+        "batches, what was captured and learned. What was paid stays. There is no way back.",
+    )
+    person.add_argument("org", metavar="SLUG", help="as it stands in the console's addresses")
+    person.add_argument("end_user", metavar="ID", help="as the organisation's applications give it with calls")
+    person.add_argument("--confirm", default="", metavar="ID", help="the same once more")
     erase = commands.add_parser(
         "erase-org",
         help="erase an organisation and all that is known of it",
@@ -559,7 +581,22 @@ def _make_parser() -> argparse.ArgumentParser:
 
     add_parser(commands)
 
-    for command in (up, run, doctor, worker, learns, students, tuned, backup, back, rotate, export, erase, again):
+    for command in (
+        up,
+        run,
+        doctor,
+        worker,
+        learns,
+        students,
+        tuned,
+        backup,
+        back,
+        rotate,
+        export,
+        person,
+        erase,
+        again,
+    ):
         command.add_argument(
             "--data-dir", type=Path, default=Path("var"), help="where everything is kept (default: var)"
         )

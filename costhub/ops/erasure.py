@@ -205,7 +205,7 @@ def _forget_keys(org: Organization) -> int:
     gone = sum(store.delete(key) for key in store.scan_iter(count=1_000) if names & set(_ID.findall(key)))
     store.hdel(keyspace.VERSIONS, str(org.pk))
     store.hdel(keyspace.STOPS, str(org.pk))
-    return gone + _forget_captured(store, org.pk) + _forget_answers(org.pk)
+    return gone + _forget_captured(store, org.pk) + forget_answers(org.pk)
 
 
 def _list_names(org_id: UUID) -> Iterator[bytes]:
@@ -231,8 +231,9 @@ def _forget_captured(store: "redis.Redis", org_id: UUID) -> int:
     return gone
 
 
-def _forget_answers(org_id: UUID) -> int:
-    """Kept answers say which request brought them, and are named by digests of which nobody can tell whose they are."""
+def forget_answers(org_id: UUID, end_user: str | None = None) -> int:
+    """Forget the answers in Valkey that calls of an organisation, or of one end user of it, have brought. They say
+    which call it was, and are named by digests of which nobody can tell whose they are."""
     store, waiting, gone = connect(settings.CACHE_URL, protocol=3), {}, 0
     try:
         for key in store.scan_iter(keyspace.cached_key(b"").replace("{}", "*"), count=1_000):
@@ -240,17 +241,19 @@ def _forget_answers(org_id: UUID) -> int:
             if kept is not None:
                 waiting[kept.id] = key
             if len(waiting) >= _ASKED_AT_ONCE:
-                gone += _forget_those_of(store, waiting, org_id)
+                gone += _forget_those_of(store, waiting, org_id, end_user)
                 waiting = {}
-        return gone + _forget_those_of(store, waiting, org_id)
+        return gone + _forget_those_of(store, waiting, org_id, end_user)
     finally:
         store.close()
 
 
-def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID) -> int:
+def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID, end_user: str | None) -> int:
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
-            "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])", [org_id, list(keys)]
+            "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])"
+            " AND (%s::text IS NULL OR end_user = %s)",
+            [org_id, list(keys), end_user, end_user],
         )
         return store.delete(*found) if (found := [keys[row[0]] for row in cursor.fetchall()]) else 0
 
@@ -261,9 +264,9 @@ def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
     # The large ones, each by itself: nobody waits for locks of theirs while the rest goes.
     apart = [table.name for table in tables if not table.is_referred_to and table.name not in _GUARDED + _ASKED_LAST]
     for name in apart:
-        with _as_owner() as cursor:
+        with as_owner() as cursor:
             gone[name] = _delete(cursor, name, org.pk)
-    with _as_owner() as cursor:
+    with as_owner() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
         for name in _GUARDED:
             cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
@@ -286,7 +289,7 @@ def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
 
 
 @contextmanager
-def _as_owner() -> Iterator[Any]:
+def as_owner() -> Iterator[Any]:
     """A transaction of the tables' owner that takes as long as it takes."""
     with transaction.atomic(using=OWNER), connections[OWNER].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")

@@ -57,7 +57,6 @@ PLAIN_BYTES = {
     "proxy_cacheentry.packed",
     "proxy_cacheentry.scope",
     "proxy_learnedroute.packed",
-    "proxy_storedanswer.packed",
     "proxy_student.weights",
     "tenants_auditentry.hash",
 }
