@@ -3,8 +3,8 @@
 Every address of the URLconf that takes a method that is no look (the management API, the console's forms, a directory's
 SCIM, an operator's pages, a person's account, and what lies below ``/v1`` beside calls) is followed through the
 functions that it names, down to the one that appends entries. A new one that does not get there fails here, unless the
-table says why it need not. What a directory and an operator do is also done, and its entries counted. That entry and change are of one transaction is ``ATOMIC_REQUESTS``, from which the views below
-are excepted by name.
+table says why it need not. What a directory and an operator do is also done, and its entries counted. That entry and
+change are of one transaction is ``ATOMIC_REQUESTS``, from which the views below are excepted by name.
 """
 
 import inspect
