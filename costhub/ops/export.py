@@ -27,12 +27,14 @@ from costhub.ops.end_users import WHOSE
 from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
 from proxy.answers.store import open_packed
 from proxy.batches.ids import object_path
+from proxy.batches.sealed_lines import ANSWER, BODY, place_of_line
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
 from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
 from tenants.access import job_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
+from tenants.sealed_rows import Sealer
 
 #: what opens a column of a row
 Open = Callable[[Organization, dict[str, Any], bytes], str]
@@ -43,11 +45,23 @@ def _sealed_for(place: Callable[[str], str]) -> Open:
 
 
 def _open_answer(org: Organization, row: dict[str, Any], packed: bytes) -> str:
-    return open_packed(bytes(org.data_key), str(org.pk), row["kind"], row["answer_id"], packed).decode()
+    return open_packed(_sealer_of(org), row["kind"], row["answer_id"], packed).decode()
+
+
+def _open_line(what: str) -> Open:
+    return lambda org, row, content: (
+        _sealer_of(org).open(place_of_line(row["batch_id"], row["number"], what), content).decode("utf-8", "replace")
+    )
+
+
+def _sealer_of(org: Organization) -> Sealer:
+    return Sealer(str(org.pk), bytes(org.data_key))
 
 
 #: columns with people's words in them, and what opens each
 OPENED: Final[dict[str, Open]] = {
+    "proxy_batchline.answer": _open_line(ANSWER),
+    "proxy_batchline.body": _open_line(BODY),
     "proxy_capturedcall.sealed": _sealed_for(place_of),
     "proxy_learnedexample.sealed": _sealed_for(lambda row_id: f"{EXAMPLE} {row_id}"),
     "proxy_storedanswer.packed": _open_answer,

@@ -14,15 +14,15 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from costhub.lib import clock, secrets
+from costhub.lib import clock
 from costhub.lib.secrets import UnusableCredential
 from proxy.answers.model import StoredAnswer
 from proxy.core import exact_json
 from tenants.access import org_scope
+from tenants.sealed_rows import Sealer, find_sealer
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
@@ -31,8 +31,6 @@ Json = dict[str, Any]
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_PACKED_BYTES: Final = 4 * 1024 * 1024
 #: whose an answer is, and what another of the same id makes anew
-#: what a sealed answer begins with; a compressed one, as it was kept once, begins with another byte
-_SEALED: Final = b"\x01"
 _CALLERS: Final = ("org_id", "project_id", "answer_id", "kind", "end_user")
 _ANEW: Final = ("model", "metadata", "packed", "created_at", "expires_at")
 
@@ -73,7 +71,7 @@ def keep(key: KeySnapshot, kind: Kind, stored: Stored, *, model: str, end_user: 
         return False
     now = clock.now()
     with org_scope(key.org_id):
-        data_key = _read_data_key(key.org_id)
+        sealer = find_sealer(key.org_id)
     row = StoredAnswer(
         org_id=key.org_id,
         project_id=key.project_id,
@@ -82,10 +80,7 @@ def keep(key: KeySnapshot, kind: Kind, stored: Stored, *, model: str, end_user: 
         answer_id=stored.id,
         model=model,
         metadata=stored.metadata,
-        packed=_SEALED
-        + secrets.seal_content(
-            settings.MASTER_KEYS, data_key, org_id=key.org_id, origin=_place_of(kind, stored.id), content=packed
-        ),
+        packed=sealer.seal(_place_of(kind, stored.id), packed),
         created_at=now,
         expires_at=now + timedelta(hours=hours),
     )
@@ -99,7 +94,7 @@ def find(key: KeySnapshot, kind: Kind, answer_id: str) -> Stored | None:
     """An answer that this key may see: of several end users' the last."""
     with org_scope(key.org_id):
         row = _latest(key, kind).filter(answer_id=answer_id).first()
-        return None if row is None else _read(row, _read_data_key(key.org_id))
+        return None if row is None else _read(row, find_sealer(key.org_id))
 
 
 def list_answers(key: KeySnapshot, kind: Kind, wanted: Wanted) -> tuple[list[Stored], bool]:
@@ -116,8 +111,8 @@ def list_answers(key: KeySnapshot, kind: Kind, wanted: Wanted) -> tuple[list[Sto
                 return [], False
             rows = rows.filter(Q(id__lt=last) if wanted.is_newest_first else Q(id__gt=last))
         found = list(rows.order_by("-id" if wanted.is_newest_first else "id")[: wanted.limit + 1])
-        data_key = _read_data_key(key.org_id)
-    answers = [_read(row, data_key) for row in found[: wanted.limit]]
+        sealer = find_sealer(key.org_id)
+    answers = [_read(row, sealer) for row in found[: wanted.limit]]
     return [answer for answer in answers if answer is not None], len(found) > wanted.limit
 
 
@@ -129,7 +124,7 @@ def set_metadata(key: KeySnapshot, kind: Kind, answer_id: str, metadata: Json) -
             return None
         row.metadata = metadata
         row.save(update_fields=["metadata"])
-        return _read(row, _read_data_key(key.org_id))
+        return _read(row, find_sealer(key.org_id))
 
 
 def delete(key: KeySnapshot, kind: Kind, answer_id: str) -> bool:
@@ -166,14 +161,10 @@ def _latest(key: KeySnapshot, kind: Kind) -> "QuerySet[StoredAnswer]":
     return rows.exclude(Exists(rows.filter(answer_id=OuterRef("answer_id"), id__gt=OuterRef("id"))))
 
 
-def open_packed(data_key: bytes, org_id: str, kind: str, answer_id: str, packed: bytes) -> bytes:
+def open_packed(sealer: Sealer, kind: str, answer_id: str, packed: bytes) -> bytes:
     """What ``packed`` of a row holds, as JSON: an answer and what it was asked. Raises UnusableCredential where it was
     sealed with another key, or for another row."""
-    if packed.startswith(_SEALED):
-        packed = secrets.open_content(
-            settings.MASTER_KEYS, data_key, org_id=org_id, origin=_place_of(kind, answer_id), sealed=packed[1:]
-        )
-    return zlib.decompress(packed)
+    return zlib.decompress(sealer.open(_place_of(kind, answer_id), packed))
 
 
 def _place_of(kind: str, answer_id: str) -> str:
@@ -181,16 +172,9 @@ def _place_of(kind: str, answer_id: str) -> str:
     return f"kept {kind} {answer_id}"
 
 
-def _read_data_key(org_id: str) -> bytes:
-    """An organisation's own key, sealed. Inside an open organisation."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT data_key FROM tenants_organization WHERE id = %s", [org_id])
-        return bytes(cursor.fetchone()[0])
-
-
-def _read(row: StoredAnswer, data_key: bytes) -> Stored | None:
+def _read(row: StoredAnswer, sealer: Sealer) -> Stored | None:
     try:
-        raw = open_packed(data_key, str(row.org_id), row.kind, row.answer_id, bytes(row.packed))
+        raw = open_packed(sealer, row.kind, row.answer_id, bytes(row.packed))
     except UnusableCredential:
         return None  # what cannot be opened is not there
     answer, asked = exact_json.loads(raw)

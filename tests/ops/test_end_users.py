@@ -122,9 +122,8 @@ def export(acme: Tenant, folder: Path, name: str) -> tuple[dict[str, int], str]:
 def test_all_that_is_kept_of_one_person_is_taken_along(acme: Tenant, una: Person, bob: Person, tmp_path: Path) -> None:
     rows, words = export(acme, tmp_path, "una")
     assert rows == dict.fromkeys(WHOSE, 1) | {"proxy_learnedexample": 0}
-    for said in ("dear una", "I am una", "Who is una?", "Where does una live?", "Where is una?", "mine"):
+    for said in ("dear una", "I am una", "Who is una?", "Where does una live?", "Where is una?", "mine", "una asks"):
         assert said in words, said
-    assert b"una asks".hex() in words, "bytes, as PostgreSQL writes them"
     assert "bob" not in words.lower()
     assert json.loads(zipfile.ZipFile(tmp_path / "una.zip").read("manifest.json"))["end_user"] == "una"
 
