@@ -98,5 +98,5 @@ def test_one_that_takes_too_long_is_cut_off_and_paid_for(acme: Tenant, tmp_path:
         with pytest.raises(httpx2.RemoteProtocolError):
             list(lines)
     row = read_row(acme)
-    assert (row.error_code, row.is_estimated) == ("client_left", True)
+    assert (row.error_code, row.is_estimated) == ("client_disconnected", True)
     assert row.effective_cost > 0
