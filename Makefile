@@ -53,9 +53,9 @@ client: $(VENV)/.dev
 	PATH=$(CURDIR)/$(BIN):$$PATH DJANGO_SETTINGS_MODULE=costhub.settings $(BIN)/python -m costhub.client.generate
 
 #: make sbom     a CycloneDX bill of materials of what is installed, in build/sbom.json
-sbom: $(VENV)/.run
+sbom: $(VENV)/.dev
 	mkdir -p build
-	$(BIN)/uv tool run --from 'cyclonedx-bom==7.5.0' cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file build/sbom.json
+	$(BIN)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --output-file build/sbom.json
 
 #: make audit    known vulnerabilities of what is pinned, by the snapshot in tests/security; a part of make check
 audit: $(VENV)/.dev

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import django
+from django.core.management import call_command
+from django.db import connections
 
 from costhub.client.admin import add_parser, run
 from costhub.stack.environment import FORMER_KEYS, MASTER_KEY, begin_rotation, end_rotation
 from costhub.stack.launch import DEFAULT_PORT, UpOptions, run_stack
 from costhub.stack.part import PartFailed
 from costhub.stack.ports import HOST
+from costhub.stack.postgres import Postgres
 from costhub.stack.private_files import read_json
 from costhub.stack.run import PARTS, find_part, run_part
 
@@ -51,10 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     if options.command == "rotate-master-key":
         return _rotate_master_key(options.data_dir.absolute())
-    if options.command in {"export-org", "erase-org"}:
+    if options.command in {"export-org", "erase-org", "erase-end-user"}:
         return _let_go(options)
     if options.command in {"backup", "restore"}:
         return _keep_or_bring_back(options)
+    if options.command == "erase-again":
+        return _erase_again(options)
     return run_stack(
         UpOptions(
             data_dir=options.data_dir.absolute(),
@@ -84,8 +90,7 @@ def _examine(data_dir: Path, *, as_json: bool) -> int:
 
 def _train(data_dir: Path, *, is_once: bool, name: str, threads: int) -> int:
     """Work on training jobs until a notice comes. Gives 1 where there is no stack or no place for checkpoints."""
-    os.environ.setdefault("COSTHUB_CHECKPOINTS_URL", (data_dir / "checkpoints").as_uri())
-    if not _join_stack(data_dir):
+    if not _join_stack(data_dir, COSTHUB_CHECKPOINTS_URL=(data_dir / "checkpoints").as_uri()):
         return 1
     from proxy.learning.checkpoints import StoreFailed
     from proxy.learning.worker_process import run_worker
@@ -211,9 +216,10 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _join_stack(data_dir: Path) -> bool:
-    """Read the settings of the stack in a folder, or of the environment. Says, on stderr too, where there are none."""
-    for name, value in read_json(data_dir / "environment.json").items():
+def _join_stack(data_dir: Path, **usual: str) -> bool:
+    """Read the settings of the environment, of the stack in a folder, and those that are usual where neither has one.
+    Says, on stderr too, where there are none."""
+    for name, value in (usual | read_json(data_dir / "environment.json")).items():
         os.environ.setdefault(name, str(value))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
     if not {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"} <= os.environ.keys():
@@ -280,30 +286,88 @@ def _rotate_master_key(data_dir: Path) -> int:
 
 
 def _let_go(options: argparse.Namespace) -> int:
-    """Write an organisation's data down, or erase it. Gives 1 after a sentence that says why not."""
-    if not _join_stack(options.data_dir.absolute()):
+    """Write the data of an organisation, or of one end user of it, down, or erase it. Gives 1 after a sentence that
+    says why not."""
+    # Where a training worker of this folder's has them unless it is told otherwise.
+    near = options.data_dir.absolute() / "checkpoints"
+    usual = {"COSTHUB_CHECKPOINTS_URL": near.as_uri()} if near.is_dir() else {}
+    if not _join_stack(options.data_dir.absolute(), **usual):
         return 1
     from costhub.lib.errors import AppError
+    from costhub.ops.end_users import erase_end_user
     from costhub.ops.erasure import erase_organization
     from costhub.ops.export import export_organization
+    from costhub.stack.backup.store import BackupFailed
+    from proxy.learning.checkpoints import StoreFailed
 
     try:
         if options.command == "export-org":
-            rows = export_organization(options.org, options.to)
+            rows = export_organization(options.org, options.to, end_user=options.end_user)
             print(f"{options.to} has {sum(rows.values()):,} rows of {len(rows)} tables.")
+            return 0
+        if options.command == "erase-end-user":
+            if options.confirm != options.end_user:
+                print(f"Nothing was erased: repeat the id, --confirm {options.end_user}.", file=sys.stderr)
+                return 1
+            forgotten = erase_end_user(options.org, options.end_user)
+            print(
+                f"Erased: {sum(forgotten.rows.values()):,} rows of {len(forgotten.rows)} tables, {forgotten.answers} "
+                f"answers in Valkey, {forgotten.files} files. What was paid for these calls stays."
+            )
             return 0
         if options.confirm != options.org:
             print(f"Nothing was erased: repeat the name, --confirm {options.org}.", file=sys.stderr)
             return 1
-        gone = erase_organization(options.org, invoices_are_kept_elsewhere=options.invoices_are_kept_elsewhere)
+        gone = erase_organization(
+            options.org,
+            invoices_are_kept_elsewhere=options.invoices_are_kept_elsewhere,
+            files_are_gone=options.files_are_gone,
+        )
         print(
             f"Erased: {sum(gone.rows.values()):,} rows of {len(gone.rows)} tables, {gone.keys} keys, {gone.files} files, "
             f"{gone.people} people."
         )
-    except (AppError, OSError) as error:
+    except (AppError, BackupFailed, StoreFailed, OSError) as error:
         print(f"costhub {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _erase_again(options: argparse.Namespace) -> int:
+    """Erase in a database that was brought back who had been erased. Gives 1 after a sentence that says why not."""
+    if not _join_stack(options.data_dir.absolute()):
+        return 1
+    from costhub.ops.erasure import erase_again
+    from costhub.stack.backup.store import BackupFailed, BackupStore
+
+    try:
+        again = erase_again(BackupStore(options.url).list_erased())
+    except (BackupFailed, OSError) as error:
+        print(f"costhub erase-again: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(again)} organisations were there again, and are erased.")
+    return 0
+
+
+def _erase_in_restored(data_dir: Path, org_ids: Sequence[UUID]) -> int:
+    """Start the database that was restored, bring its tables to this version, and erase who was erased since. Gives how
+    many organisations were there again. Raises PartFailed."""
+    postgres = Postgres(data_dir)
+    try:
+        postgres.start()
+        postgres.wait_ready()
+        # Nothing is sealed or opened here, and keys come with the stack's start.
+        os.environ |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "costhub.settings", "COSTHUB_PRODUCTION": "0"}
+        django.setup()
+        from costhub.ops.erasure import erase_again
+
+        call_command("migrate", database="owner", interactive=False, verbosity=0)
+        again = erase_again(org_ids)
+        connections.close_all()
+        return len(again)
+    finally:
+        postgres.stop()
 
 
 def _keep_or_bring_back(options: argparse.Namespace) -> int:
@@ -323,11 +387,15 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
             )
         else:
             backup = restore(store, data_dir, options.secrets, options.to)
+            erased = store.list_erased()
+            again = _erase_in_restored(data_dir, erased) if erased else 0
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"
             print(
                 f"{data_dir} holds the database {until}, from backup {backup.name}. Start it with `costhub up "
                 "--no-demo`: counters are then counted anew from the ledger."
             )
+            if again:
+                print(f"Erased again: {again} organisations that had been erased since.")
     except (BackupFailed, PartFailed, OSError) as error:
         print(f"costhub {options.command}: {error}", file=sys.stderr)
         return 1
@@ -497,14 +565,8 @@ def _make_parser() -> argparse.ArgumentParser:
         help="the secrets.json of the stack that was; without it set COSTHUB_SECRET_KEY, COSTHUB_KEY_PEPPER and "
         "COSTHUB_MASTER_KEY before the stack starts",
     )
-    for command in (backup, back):
-        url = os.environ.get("COSTHUB_BACKUP_URL", "")
-        command.add_argument(
-            "--url",
-            default=url,
-            required=not url,
-            help="file:///a/folder or s3://bucket/prefix (default: COSTHUB_BACKUP_URL)",
-        )
+    _take_backup_url(backup)
+    _take_backup_url(back)
 
     rotate = commands.add_parser(
         "rotate-master-key",
@@ -521,6 +583,16 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("org", metavar="SLUG", help="as it stands in the console's addresses")
     export.add_argument("--to", type=Path, required=True, metavar="FILE", help="must not be there yet")
+    export.add_argument("--end-user", default="", metavar="ID", help="only what is kept of this person's calls")
+    person = commands.add_parser(
+        "erase-end-user",
+        help="erase what is kept of one end user's calls",
+        description="Erase what one end user of an organisation said and was told: kept answers, the cache, files, "
+        "batches, what was captured and learned. What was paid stays. There is no way back.",
+    )
+    person.add_argument("org", metavar="SLUG", help="as it stands in the console's addresses")
+    person.add_argument("end_user", metavar="ID", help="as the organisation's applications give it with calls")
+    person.add_argument("--confirm", default="", metavar="ID", help="the same once more")
     erase = commands.add_parser(
         "erase-org",
         help="erase an organisation and all that is known of it",
@@ -533,13 +605,49 @@ def _make_parser() -> argparse.ArgumentParser:
         "--invoices-are-kept-elsewhere", action="store_true", help="erase issued invoices too, which the law wants kept"
     )
 
+    erase.add_argument(
+        "--files-are-gone", action="store_true", help="erase although none of its files is in the store of files"
+    )
+    again = commands.add_parser(
+        "erase-again",
+        help="erase who had been erased, after a database was brought back by its own tools",
+        description="Erase the organisations that were erased since the moment of a backup: `costhub restore` does so "
+        "itself, a database that somebody else brings back needs it before anything is started on it.",
+    )
+    _take_backup_url(again)
+
     add_parser(commands)
 
-    for command in (up, run, doctor, worker, learns, students, tuned, backup, back, rotate, export, erase):
+    for command in (
+        up,
+        run,
+        doctor,
+        worker,
+        learns,
+        students,
+        tuned,
+        backup,
+        back,
+        rotate,
+        export,
+        person,
+        erase,
+        again,
+    ):
         command.add_argument(
             "--data-dir", type=Path, default=Path("var"), help="where everything is kept (default: var)"
         )
     return parser
+
+
+def _take_backup_url(command: argparse.ArgumentParser) -> None:
+    url = os.environ.get("COSTHUB_BACKUP_URL", "")
+    command.add_argument(
+        "--url",
+        default=url,
+        required=not url,
+        help="file:///a/folder or s3://bucket/prefix (default: COSTHUB_BACKUP_URL)",
+    )
 
 
 def _default_workers() -> int:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from costhub.lib import draining
 from costhub.lib.keyspace import PAGES_PREFIX
 from costhub.lib.secrets import MasterKeys
 from costhub.lib.valkey_url import Kind, parse_valkey_url
@@ -258,6 +259,8 @@ CSRF_TRUSTED_ORIGINS = [origin for origin in _text("COSTHUB_TRUSTED_ORIGINS", ""
 ALLOWED_PRIVATE_NETWORKS: Final = _networks("COSTHUB_ALLOWED_NETWORKS")
 #: how many proxies of the operator's stand before this, each adding to X-Forwarded-For where a request came from
 TRUSTED_PROXIES: Final = _whole("COSTHUB_TRUSTED_PROXIES", 0, 0, 10)
+#: how long calls that are under way may still take when the server stops
+DRAIN_SECONDS: Final = _whole(draining.DRAIN, draining.DRAIN_SECONDS, 1, 3_600)
 MAX_BODY_BYTES: Final = _whole("COSTHUB_MAX_BODY_BYTES", 20 * 1024 * 1024, 1024, 1024**3)
 #: the same outside of /v1: forms and the management API
 MAX_PAGE_BODY_BYTES: Final = _whole("COSTHUB_MAX_PAGE_BODY_BYTES", 2_621_440, 1024, 1024**3)
@@ -330,6 +333,8 @@ CACHE_EMBEDDER: Final = _choice("COSTHUB_CACHE_EMBEDDER", "onnx", ("onnx", "sent
 CACHE_LOOKUP_NANOS: Final = _whole("COSTHUB_CACHE_LOOKUP_NANOS", 0, 0, 1_000_000_000)
 #: where uploaded files, and the answers of batches, lie
 FILES_URL: Final = _files_url("COSTHUB_FILES_URL")
+#: where the embedded PostgreSQL is backed up, and where it is noted who was erased since
+BACKUP_URL: Final = _text("COSTHUB_BACKUP_URL", "")
 #: the largest file that is taken, and the most that an organisation may keep
 MAX_FILE_BYTES: Final = _whole("COSTHUB_MAX_FILE_BYTES", 200 * 1024 * 1024, 1024, 1024**4)
 MAX_FILES_BYTES: Final = _whole("COSTHUB_MAX_FILES_BYTES", 10 * 1024**3, 1024, 1024**5)
@@ -391,7 +396,7 @@ MIDDLEWARE = [
     "costhub.lib.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "costhub.lib.hosts.HostsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "costhub.lib.session_limits.SessionLimitsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

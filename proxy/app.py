@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 PREFIX: Final = "/v1/"
 #: how long a stopping worker waits for its last entries to be written
 CLOSING_SECONDS: Final = 10.0
-#: how long a stopping worker lets calls in flight come to their end
-DRAINING_SECONDS: Final = 20.0
+#: the server has let calls come to their end (COSTHUB_DRAIN_SECONDS): those that it cut off have so long to be settled
+SETTLING_SECONDS: Final = 5.0
 
 #: how long a call may still take whose caller has left
 LEAVE_AFTER_SECONDS: Final = 0.02
@@ -70,9 +70,9 @@ class App:
         self._edges.counting.read(settings.VOCABULARIES)
 
     async def close(self) -> None:
-        """Let calls in flight end, cut off what does not, write every entry."""
+        """Let what was cut off be settled, and write every entry."""
         if self._in_flight:
-            _, late = await asyncio.wait(self._in_flight, timeout=DRAINING_SECONDS)
+            _, late = await asyncio.wait(self._in_flight, timeout=SETTLING_SECONDS)
             for task in late:
                 task.cancel()
             if late:

@@ -94,6 +94,12 @@ class Objects:
         with _in_reach():
             return bytes(await obstore.get_range_async(self._store, path, start=start, length=length))
 
+    async def list_below(self, folder: str) -> list[str]:
+        """The path of every object in a folder, and in those below it."""
+        with _in_reach():
+            found = [entry["path"] async for part in obstore.list(self._store, folder) for entry in part]
+        return sorted(found)
+
     async def delete(self, path: str) -> None:
         """Forget an object; one that is not there is as good as forgotten."""
         with _in_reach(), suppress(FileNotFoundError):

@@ -98,12 +98,22 @@ def reseal_data_key(master_keys: MasterKeys, data_key: bytes, org_id: str) -> by
 
 def seal(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, text: str) -> bytes:
     """Seal a credential for one organisation and one origin."""
-    return _seal(_open_data_key(master_keys, data_key, org_id), text.encode(), _bound_to(org_id, origin))
+    return seal_content(master_keys, data_key, org_id=org_id, origin=origin, content=text.encode())
 
 
 def unseal(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, sealed: bytes) -> str:
     """Open what ``seal`` made. Raises UnusableCredential if the organisation, the origin or a byte differs."""
-    return _open(_open_data_key(master_keys, data_key, org_id), sealed, _bound_to(org_id, origin)).decode()
+    return open_content(master_keys, data_key, org_id=org_id, origin=origin, sealed=sealed).decode()
+
+
+def seal_content(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, content: bytes) -> bytes:
+    """``seal`` for bytes."""
+    return _seal(_open_data_key(master_keys, data_key, org_id), content, _bound_to(org_id, origin))
+
+
+def open_content(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origin: str, sealed: bytes) -> bytes:
+    """Open what ``seal_content`` made. Raises what ``unseal`` does."""
+    return _open(_open_data_key(master_keys, data_key, org_id), sealed, _bound_to(org_id, origin))
 
 
 def seal_own(master_keys: MasterKeys, origin: str, text: str) -> str:

@@ -3,6 +3,8 @@
 First it is closed: no call and no page is answered for it any more, and its data key is overwritten, so that what is
 sealed stays closed wherever a copy of it lies. Whoever was killed begins again, and does the rest.
 
+Where backups are kept is noted who was erased, outside of them all: whoever brings one back erases them again.
+
 What is not erased: backups and write-ahead logs, which run out, and lines of logs, which name ids alone.
 """
 
@@ -24,16 +26,19 @@ from django.contrib.sessions.models import Session
 from django.db import connections, transaction
 
 from billing.invoices.actions.closing import issuing_turn
-from costhub.lib import keyspace
+from billing.invoices.actions.packs import packs_folder
+from costhub.lib import clock, keyspace
 from costhub.lib.database import turn_held
 from costhub.lib.errors import Conflict, NotFound
 from costhub.lib.objects import Objects
 from costhub.lib.redis import client, connect
 from costhub.lib.secrets import make_data_key
 from costhub.ops.tenant_tables import OWNER, list_tenant_tables
-from proxy.batches.ids import object_path
+from costhub.stack.backup.store import BackupStore
 from proxy.batches.model import StoredFile
 from proxy.cache.entries import unpack
+from proxy.learning.checkpoints import Checkpoints, open_store
+from proxy.learning.models import TrainingJob
 from proxy.tasks import drain_ledger
 from tenants.access import org_scope
 from tenants.actions.changes import publish
@@ -63,9 +68,22 @@ class InvoicesRemain(Conflict):
     code = "invoices_remain"
 
 
+class FilesMissing(Conflict):
+    """Files are known and none of them is in the store: it is another one than the files were written to."""
+
+    code = "files_missing"
+
+
+class CheckpointsUnknown(Conflict):
+    """Training has kept checkpoints, made of what people said, and nobody says where."""
+
+    code = "checkpoints_unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How much went: rows by table, keys of Valkey, files, and people who belonged to no other organisation."""
+    """How much went: rows by table, keys of Valkey, objects in stores (files, finance packs, checkpoints), and people
+    who belonged to no other organisation."""
 
     rows: dict[str, int]
     keys: int
@@ -73,11 +91,11 @@ class Erased:
     people: int
 
 
-def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False) -> Erased:
+def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False, files_are_gone: bool = False) -> Erased:
     """Erase the organisation called ``slug``.
 
-    Raises NotFound, InvoicesRemain before anything has happened, and CallsUnderWay once it is closed: no new call is
-    taken then, and the next try finds those under way ended.
+    Raises NotFound, InvoicesRemain, FilesMissing, CheckpointsUnknown and StoreUnavailable before anything has happened,
+    and CallsUnderWay once it is closed: no new call is taken then, and the next try finds those under way ended.
     """
     org = Organization.objects.using(OWNER).filter(slug=slug).first()
     if org is None:
@@ -87,19 +105,35 @@ def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False) 
             raise InvoicesRemain(
                 f"{org.name} has issued invoices: export it first, and say that they are kept elsewhere."
             )
-        return _erase(org)
+        if not files_are_gone:
+            _check_files(org)
+        jobs = _list_training_jobs(org)
+        return _erase(org, jobs)
 
 
-def _erase(org: Organization) -> Erased:
+def erase_again(org_ids: Iterable[UUID]) -> list[UUID]:
+    """Erase the rows of organisations that a restored database knows again. Gives those that were there."""
+    found = []
+    for org in Organization.objects.using(OWNER).filter(pk__in=list(org_ids)):
+        _delete_rows(org)
+        found.append(org.pk)
+    return found
+
+
+def _erase(org: Organization, jobs: list[UUID]) -> Erased:
     _close(org.pk)
     drain_ledger()
     if holds := _count_holds(org):
         raise CallsUnderWay(
             f"{org.name} is closed, and {holds} calls or batches are still under way: try again when they have ended."
         )
-    files = asyncio.run(_delete_files(org.pk))
+    if settings.BACKUP_URL:
+        BackupStore(settings.BACKUP_URL).note_erased(org.pk, clock.now())
+    files = asyncio.run(_delete_files(org.pk)) + _forget_checkpoints(jobs)
     keys = _forget_keys(org)
     rows, people = _delete_rows(org)
+    # A worker that was training wrote on until its job was gone.
+    files += _forget_checkpoints(jobs)
     _log.warning("an organisation was erased", extra={"org": str(org.pk), "rows": sum(rows.values())})
     return Erased(rows, keys, files, people)
 
@@ -127,19 +161,41 @@ def _count_holds(org: Organization) -> int:
     return found
 
 
+def _check_files(org: Organization) -> None:
+    """Who has forgotten to say where files are would be told that they are erased."""
+    known = StoredFile.objects.using(OWNER).filter(org_id=org.pk).count()
+    if known and not asyncio.run(Objects(settings.FILES_URL).list_below(str(org.pk))):
+        raise FilesMissing(
+            f"{org.name} has {known} files, and none of them is in {settings.FILES_URL}. Set COSTHUB_FILES_URL to what "
+            "the proxies and workers have, or say that the files are gone."
+        )
+
+
 async def _delete_files(org_id: UUID) -> int:
-    objects = Objects(settings.FILES_URL)
-    ids = await asyncio.to_thread(_list_file_ids, org_id)
-    for file_id in ids:
-        await objects.delete(object_path(org_id, file_id))
-    return len(ids)
+    objects, gone = Objects(settings.FILES_URL), 0
+    for folder in (str(org_id), packs_folder(org_id)):
+        for path in await objects.list_below(folder):
+            await objects.delete(path)
+            gone += 1
+    return gone
 
 
-def _list_file_ids(org_id: UUID) -> list[UUID]:
-    try:
-        return list(StoredFile.objects.using(OWNER).filter(org_id=org_id).values_list("pk", flat=True))
-    finally:
-        connections[OWNER].close()
+def _list_training_jobs(org: Organization) -> list[UUID]:
+    """Those that a worker has begun."""
+    jobs = list(TrainingJob.objects.using(OWNER).filter(org=org, fence__gt=0).values_list("pk", flat=True))
+    if jobs and not settings.CHECKPOINTS_URL:
+        raise CheckpointsUnknown(
+            f"{org.name} has had {len(jobs)} trainings, which may have left checkpoints: set COSTHUB_CHECKPOINTS_URL to "
+            "what the training workers have."
+        )
+    return jobs
+
+
+def _forget_checkpoints(jobs: Iterable[UUID]) -> int:
+    gone = 0
+    for job in jobs:
+        gone += Checkpoints(open_store(settings.CHECKPOINTS_URL), str(job), fence=0).forget()
+    return gone
 
 
 def _forget_keys(org: Organization) -> int:
@@ -149,7 +205,7 @@ def _forget_keys(org: Organization) -> int:
     gone = sum(store.delete(key) for key in store.scan_iter(count=1_000) if names & set(_ID.findall(key)))
     store.hdel(keyspace.VERSIONS, str(org.pk))
     store.hdel(keyspace.STOPS, str(org.pk))
-    return gone + _forget_captured(store, org.pk) + _forget_answers(org.pk)
+    return gone + _forget_captured(store, org.pk) + forget_answers(org.pk)
 
 
 def _list_names(org_id: UUID) -> Iterator[bytes]:
@@ -175,8 +231,9 @@ def _forget_captured(store: "redis.Redis", org_id: UUID) -> int:
     return gone
 
 
-def _forget_answers(org_id: UUID) -> int:
-    """Kept answers say which request brought them, and are named by digests of which nobody can tell whose they are."""
+def forget_answers(org_id: UUID, end_user: str | None = None) -> int:
+    """Forget the answers in Valkey that calls of an organisation, or of one end user of it, have brought. They say
+    which call it was, and are named by digests of which nobody can tell whose they are."""
     store, waiting, gone = connect(settings.CACHE_URL, protocol=3), {}, 0
     try:
         for key in store.scan_iter(keyspace.cached_key(b"").replace("{}", "*"), count=1_000):
@@ -184,17 +241,19 @@ def _forget_answers(org_id: UUID) -> int:
             if kept is not None:
                 waiting[kept.id] = key
             if len(waiting) >= _ASKED_AT_ONCE:
-                gone += _forget_those_of(store, waiting, org_id)
+                gone += _forget_those_of(store, waiting, org_id, end_user)
                 waiting = {}
-        return gone + _forget_those_of(store, waiting, org_id)
+        return gone + _forget_those_of(store, waiting, org_id, end_user)
     finally:
         store.close()
 
 
-def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID) -> int:
+def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID, end_user: str | None) -> int:
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
-            "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])", [org_id, list(keys)]
+            "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])"
+            " AND (%s::text IS NULL OR end_user = %s)",
+            [org_id, list(keys), end_user, end_user],
         )
         return store.delete(*found) if (found := [keys[row[0]] for row in cursor.fetchall()]) else 0
 
@@ -205,9 +264,9 @@ def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
     # The large ones, each by itself: nobody waits for locks of theirs while the rest goes.
     apart = [table.name for table in tables if not table.is_referred_to and table.name not in _GUARDED + _ASKED_LAST]
     for name in apart:
-        with _as_owner() as cursor:
+        with as_owner() as cursor:
             gone[name] = _delete(cursor, name, org.pk)
-    with _as_owner() as cursor:
+    with as_owner() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
         for name in _GUARDED:
             cursor.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
@@ -230,7 +289,7 @@ def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
 
 
 @contextmanager
-def _as_owner() -> Iterator[Any]:
+def as_owner() -> Iterator[Any]:
     """A transaction of the tables' owner that takes as long as it takes."""
     with transaction.atomic(using=OWNER), connections[OWNER].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")

@@ -22,36 +22,67 @@ from django.db import connections, transaction
 from costhub.lib import clock
 from costhub.lib.errors import NotFound
 from costhub.lib.objects import Objects
+from costhub.lib.secrets import UnusableCredential
+from costhub.ops.end_users import WHOSE
 from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
+from proxy.answers.store import open_packed
 from proxy.batches.ids import object_path
+from proxy.batches.sealed_lines import ANSWER, BODY, place_of_line
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
 from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
 from tenants.access import job_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
+from tenants.sealed_rows import Sealer
 
-#: columns with people's words in them, and for which place each was sealed
-OPENED: Final[dict[str, Callable[[str], str]]] = {
-    "proxy_capturedcall.sealed": place_of,
-    "proxy_learnedexample.sealed": lambda row_id: f"{EXAMPLE} {row_id}",
-    "proxy_student.encoder": lambda row_id: place_of_file(row_id, ENCODER),
-    "proxy_teacherrun.prompts": lambda row_id: f"{PROMPTS} {row_id}",
-    "proxy_tunedmodel.adapter": lambda row_id: place_of_file(row_id, ADAPTER),
-    "proxy_tunedmodel.served": lambda row_id: place_of_file(row_id, SERVED),
+#: what opens a column of a row
+Open = Callable[[Organization, dict[str, Any], bytes], str]
+
+
+def _sealed_for(place: Callable[[str], str]) -> Open:
+    return lambda org, row, sealed: unseal(org, place(row["id"]), sealed)
+
+
+def _open_answer(org: Organization, row: dict[str, Any], packed: bytes) -> str:
+    return open_packed(_sealer_of(org), row["kind"], row["answer_id"], packed).decode()
+
+
+def _open_line(what: str) -> Open:
+    return lambda org, row, content: (
+        _sealer_of(org).open(place_of_line(row["batch_id"], row["number"], what), content).decode("utf-8", "replace")
+    )
+
+
+def _sealer_of(org: Organization) -> Sealer:
+    return Sealer(str(org.pk), bytes(org.data_key))
+
+
+#: columns with people's words in them, and what opens each
+OPENED: Final[dict[str, Open]] = {
+    "proxy_batchline.answer": _open_line(ANSWER),
+    "proxy_batchline.body": _open_line(BODY),
+    "proxy_capturedcall.sealed": _sealed_for(place_of),
+    "proxy_learnedexample.sealed": _sealed_for(lambda row_id: f"{EXAMPLE} {row_id}"),
+    "proxy_storedanswer.packed": _open_answer,
+    "proxy_student.encoder": _sealed_for(lambda row_id: place_of_file(row_id, ENCODER)),
+    "proxy_teacherrun.prompts": _sealed_for(lambda row_id: f"{PROMPTS} {row_id}"),
+    "proxy_tunedmodel.adapter": _sealed_for(lambda row_id: place_of_file(row_id, ADAPTER)),
+    "proxy_tunedmodel.served": _sealed_for(lambda row_id: place_of_file(row_id, SERVED)),
 }
 #: of the people who are members
 _PEOPLE: Final = (
     "SELECT jsonb_build_object('id', person.id, 'email', person.email, 'last_login', person.last_login, 'since',"
     " member.created_at, 'role', member.role)::text FROM tenants_membership member"
-    " JOIN tenants_user person ON person.id = member.user_id WHERE member.org_id = %s ORDER BY person.id"
+    " JOIN tenants_user person ON person.id = member.user_id WHERE member.org_id = %(org)s ORDER BY person.id"
 )
 _NOTHING: Final = "\\x"
 _UNREADABLE: Final = "cannot be opened: it was sealed with another key"
 
 
-def export_organization(slug: str, target: Path) -> dict[str, int]:
-    """Write the archive; gives how many rows of each table are in it. All tables as they were at one moment.
+def export_organization(slug: str, target: Path, *, end_user: str = "") -> dict[str, int]:
+    """Write the archive, with ``end_user`` of what is kept of one person's calls; gives how many rows of each table are
+    in it. All tables as they were at one moment.
 
     It is written beside its place, and there when it is whole: one that was interrupted leaves nothing that could be
     taken for an archive, or would be in the next one's way. Raises NotFound, and FileExistsError where there is
@@ -62,11 +93,13 @@ def export_organization(slug: str, target: Path) -> dict[str, int]:
     if org is None:
         raise NotFound("There is no such organisation.")
     with job_scope(org.pk) as owner:
-        record(owner, "exported", org)
+        record(owner, "exported", org, **({"end_user": end_user} if end_user else {}))
     manifest: dict[str, Any] = {"organization": slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}}
+    if end_user:
+        manifest["end_user"] = end_user
     part = target.with_name(f".{target.name}.part")
     with _alone(part, target) as file:
-        _write_archive(file, org, manifest)
+        _write_archive(file, org, manifest, end_user)
         _give_name(part, target)
     return {name: int(told["rows"]) for name, told in manifest["tables"].items()}
 
@@ -128,56 +161,72 @@ def _give_name(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any]) -> None:
+def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any], end_user: str) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         with transaction.atomic(using=OWNER):
             with connections[OWNER].cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 cursor.execute("SET LOCAL statement_timeout = 0")
+            who = {"org": org.pk, "end_user": end_user}
             for table in list_tenant_tables():
+                if end_user and table.name not in WHOSE:
+                    continue
                 manifest["tables"][table.name] = {
-                    **_write(archive, table.name, _read_rows(org, table)),
+                    **_write(archive, table.name, _read_rows(org, table, who)),
                     "left_out": table.left_out,
                 }
-            people = _read("SELECT * FROM (" + _PEOPLE + ") people", org.pk)  # noqa: S608 - a constant
-            manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
-            organization = _read(
-                "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %s", org.pk
-            )
-            manifest["tables"]["tenants_organization"] = {
-                **_write(archive, "tenants_organization", organization),
-                "left_out": ["data_key"],
-            }
-            file_ids = [UUID(row) for row in _read("SELECT id::text FROM proxy_storedfile WHERE org_id = %s", org.pk)]
+            if not end_user:
+                _write_people(archive, org, manifest)
+            statement = f"SELECT id::text FROM proxy_storedfile WHERE {_rows_of('proxy_storedfile', who)}"  # noqa: S608
+            file_ids = [UUID(row) for row in _read(statement, who)]
         manifest["files"] = asyncio.run(_write_files(archive, org.pk, file_ids))
         archive.writestr("manifest.json", json.dumps(manifest, indent=2))
 
 
-def _read(statement: str, org_id: UUID) -> Iterator[str]:
+def _write_people(archive: zipfile.ZipFile, org: Organization, manifest: dict[str, Any]) -> None:
+    """The members, and the organisation itself."""
+    who = {"org": org.pk}
+    people = _read("SELECT * FROM (" + _PEOPLE + ") people", who)  # noqa: S608 - a constant
+    manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
+    organization = _read(
+        "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %(org)s", who
+    )
+    manifest["tables"]["tenants_organization"] = {
+        **_write(archive, "tenants_organization", organization),
+        "left_out": ["data_key"],
+    }
+
+
+def _rows_of(table: str, who: dict[str, Any]) -> str:
+    return f"org_id = %(org)s AND {WHOSE[table]}" if who["end_user"] else "org_id = %(org)s"
+
+
+def _read(statement: str, who: dict[str, Any]) -> Iterator[str]:
     with connections[OWNER].chunked_cursor() as cursor:
-        cursor.execute(statement, [org_id])
+        cursor.execute(statement, who)
         while rows := cursor.fetchmany(500):
             yield from (str(row[0]) for row in rows)
 
 
-def _read_rows(org: Organization, table: TenantTable) -> Iterator[str]:
-    places = {
+def _read_rows(org: Organization, table: TenantTable, who: dict[str, Any]) -> Iterator[str]:
+    opened = {
         column: OPENED[f"{table.name}.{column}"] for column in table.columns if f"{table.name}.{column}" in OPENED
     }
     left_out = "".join(f" - '{column}'" for column in table.left_out)
-    statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE org_id = %s'  # noqa: S608
-    for line in _read(statement, org.pk):
-        yield _open(org, line, places) if places else line
+    of_whom = _rows_of(table.name, who)
+    statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE {of_whom}'  # noqa: S608
+    for line in _read(statement, who):
+        yield _open(org, line, opened) if opened else line
 
 
-def _open(org: Organization, line: str, places: dict[str, Callable[[str], str]]) -> str:
+def _open(org: Organization, line: str, opened: dict[str, Open]) -> str:
     row = orjson.loads(line)
-    for column, place in places.items():
+    for column, opens in opened.items():
         # Where something was withdrawn nothing is left to open.
         if row[column] not in (None, _NOTHING):
             try:
-                row[column] = unseal(org, place(row["id"]), bytes.fromhex(row[column].removeprefix("\\x")))
-            except Unreadable:
+                row[column] = opens(org, row, bytes.fromhex(row[column].removeprefix(_NOTHING)))
+            except (Unreadable, UnusableCredential):
                 row[column] = _UNREADABLE
     return orjson.dumps(row).decode()
 

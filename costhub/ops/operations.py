@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
@@ -33,7 +33,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @transaction.non_atomic_requests
 def show_metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus's text format, summed over this machine's proxy processes; whatever is away, what is here is told."""
+    """Prometheus's text format, summed over this machine's proxy processes; whatever is away, what is here is told.
+
+    Figures of all tenants: what came by way of the proxy that callers come by is none of Prometheus's, and finds
+    nothing here.
+    """
+    if settings.TRUSTED_PROXIES and "X-Forwarded-For" in request.headers:
+        raise Http404
     _read_valkey()
     registry = REGISTRY
     if settings.METRICS_DIR:

@@ -31,6 +31,8 @@ HEAD_SECONDS: Final = 20
 SLOW_READER_SECONDS: Final = 60
 #: longer than the clients and load balancers in front keep theirs, so that it is they who close
 KEEP_ALIVE_SECONDS: Final = 90
+#: when the server stops, a request may be on its way on a connection at rest: for so long it is still answered
+LAST_REQUEST_SECONDS: Final = 1.0
 #: a caller that still sends when its answer is out may read that first; closing at once would take it away
 LINGER_SECONDS: Final = 10
 LINGER_BYTES: Final = 32 * 1024 * 1024
@@ -79,6 +81,8 @@ class Connection(asyncio.Protocol):
         self._has_body_come = False
         # nothing more is parsed: the last request has come, or one that cannot be trusted
         self._is_deaf = False
+        # the server stops: the next request is the last one
+        self._is_stopping = False
         self._refusal: Refusal | None = None
         self._is_lingering = False
         self._lingers_for = 0
@@ -156,14 +160,15 @@ class Connection(asyncio.Protocol):
             self._reader_timer = None
 
     def shutdown(self) -> None:
-        """The server stops: what is being answered is answered."""
+        """The server stops: what is being answered is answered, and so is a request that is on its way."""
         self._queue.clear()
         self._held.clear()
-        # of one that is being answered the rest of its body is still wanted
-        self._is_deaf = self._reading is not self._current
+        self._is_stopping = True
         if self._current is None:
-            self._transport.close()
+            self._loop.call_later(LAST_REQUEST_SECONDS, self._close_unasked)
         else:
+            # of one that is being answered the rest of its body is still wanted
+            self._is_deaf = self._reading is not self._current
             self._current.keeps_alive = False
 
     # Bytes.
@@ -289,7 +294,7 @@ class Connection(asyncio.Protocol):
             is_modern=is_modern,
             is_head=method == "HEAD",
             expects_continue=expects_continue,
-            keeps_alive=is_modern and parser.should_keep_alive(),
+            keeps_alive=is_modern and parser.should_keep_alive() and not self._is_stopping,
         )
         shortcuts: Shortcuts = exchange
         scope: Scope = {
@@ -412,6 +417,10 @@ class Connection(asyncio.Protocol):
     def _give_up_head(self) -> None:
         self._head_timer = None
         if not self._transport.is_closing():
+            self._transport.close()
+
+    def _close_unasked(self) -> None:
+        if self._current is None and not self._transport.is_closing():
             self._transport.close()
 
     def _close_rested(self) -> None:

@@ -14,11 +14,21 @@ from uvicorn.supervisors import Multiprocess
 
 from costhub.serve.connection import KEEP_ALIVE_SECONDS, Connection
 
-#: calls in flight when the server stops have so long to end
-DRAIN_SECONDS: Final = 20
 BACKLOG: Final = 2048
 #: a worker that gives no sign of life for so long hangs; on a busy machine one that works may be silent for seconds
 HANGS_SECONDS: Final = 30
+
+
+class Workers(Multiprocess):
+    """uvicorn's supervisor, which leaves its port before it tells its workers to: as long as somebody has it open, the
+    kernel takes connections that nobody will answer, and whoever balances over several servers does not go to another.
+    """
+
+    def terminate_all(self) -> None:
+        """Tell the workers to end what they have."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
 
 def make_connection(
@@ -46,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.nice:
         os.nice(options.nice)
+    # Not above: a worker imports this module, too, and says what it serves before it reads the settings.
+    from costhub.settings import DRAIN_SECONDS  # noqa: PLC0415
+
     protocol: Any = make_connection
     config = uvicorn.Config(
         options.app,
@@ -66,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     # One worker too: a supervisor above it replaces it when it is killed, and keeps the port open meanwhile.
     listener = listen_at(options.socket) if options.socket else config.bind_socket()
-    Multiprocess(config, sockets=[listener]).run()
+    Workers(config, sockets=[listener]).run()
 
 
 def listen_at(path: str) -> socket.socket:

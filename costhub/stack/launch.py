@@ -32,6 +32,8 @@ from costhub.stack.valkey import Valkey
 DEFAULT_PORT: Final = 8000
 #: what `seed_demo --json` prints and stack.json repeats
 DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "org")
+#: where data lies beside the database: a command that did not know it would look for it, or erase it, somewhere else
+STORES: Final = ("COSTHUB_FILES_URL", "COSTHUB_CHECKPOINTS_URL", "COSTHUB_BACKUP_URL")
 LOG_TAIL_LINES: Final = 12
 
 
@@ -210,7 +212,8 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     if model:
         environment["COSTHUB_ALLOWED_NETWORKS"] = allow_network(f"{HOST}:{model.port}")
     # For `costhub doctor`, and for whoever wants to run a management command against this stack.
-    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    ours = {name: environment[name] for name in STORES if name in environment}
+    ours |= {name: value for name, value in environment.items() if os.environ.get(name) != value}
     write_json(options.data_dir / "environment.json", ours)
     return environment, model
 

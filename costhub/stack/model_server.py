@@ -24,7 +24,7 @@ class ModelServer(Part):
 
     name: ClassVar[str] = "model"
     # It keeps nothing: there is nothing to finish.
-    stop_signals: ClassVar = ()
+    stop_signals = ()
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir)

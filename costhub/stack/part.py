@@ -36,7 +36,7 @@ class Part(ABC):
 
     name: ClassVar[str]
     #: the signals that ask the part to stop, each with the seconds it is given, before it is killed
-    stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]] = ((signal.SIGTERM, 10.0),)
+    stop_signals: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 10.0),)
     #: what the kernel sends when the supervisor dies without a word
     orphan_signal: ClassVar[signal.Signals] = signal.SIGTERM
 

@@ -75,7 +75,7 @@ class Postgres(Part):
 
     name: ClassVar[str] = "postgres"
     # Fast shutdown, then immediate: a client that stays connected must not hold the stack up.
-    stop_signals: ClassVar = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
+    stop_signals = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
     orphan_signal: ClassVar = signal.SIGINT
 
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:

@@ -13,6 +13,8 @@ from costhub.stack.services import BatchWorker, Beat, Pages, Proxy, Service, Slo
 REQUIRED: Final = (
     *("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"),
     *("COSTHUB_SECRET_KEY", "COSTHUB_KEY_PEPPER", "COSTHUB_MASTER_KEY"),
+    # Who has another one than the rest, such as a command that erases, looks for files where none are.
+    "COSTHUB_FILES_URL",
 )
 Make = Callable[[Path, dict[str, str]], Service]
 WORKERS: Final[Mapping[str, Make]] = {

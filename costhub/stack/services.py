@@ -13,6 +13,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from costhub.lib import draining
 from costhub.lib.broker import broker_options
 from costhub.lib.keyspace import BATCH_QUEUE, QUICK_QUEUE, SLOW_QUEUE
 from costhub.lib.redis import connect
@@ -23,8 +24,6 @@ from costhub.stack.private_files import make_passable
 
 Answer = TypeVar("Answer")
 
-#: how long the web server lets calls in flight end, and then its own last entries be written
-DRAIN_SECONDS: Final = 30
 #: pages leave the cores to calls first, as far as the kernel's scheduler goes
 GIVES_WAY: Final = 10
 #: a Unix socket's path has no more bytes than this
@@ -51,7 +50,6 @@ class Proxy(Service):
     """The web server with the ASGI app: the LLM API, the management API and the console on one port."""
 
     name: ClassVar[str] = "proxy"
-    stop_signals: ClassVar = ((signal.SIGTERM, DRAIN_SECONDS + 5.0),)
 
     def __init__(
         self,
@@ -64,6 +62,7 @@ class Proxy(Service):
         app: str = "costhub.asgi:application",
     ) -> None:
         super().__init__(data_dir, environment)
+        self.stop_signals = ((signal.SIGTERM, _drain_seconds(environment)),)
         self.host = host
         self.port = port
         self.workers = workers
@@ -95,10 +94,10 @@ class Pages(Service):
     """The processes that answer pages and the management API, behind the web server and apart from calls."""
 
     name: ClassVar[str] = "pages"
-    stop_signals: ClassVar = ((signal.SIGTERM, DRAIN_SECONDS + 5.0),)
 
     def __init__(self, data_dir: Path, environment: dict[str, str], *, workers: int = 1) -> None:
         super().__init__(data_dir, environment)
+        self.stop_signals = ((signal.SIGTERM, _drain_seconds(environment)),)
         self.workers = workers
         self._socket = environment["COSTHUB_PAGES_SOCKET"]
 
@@ -123,7 +122,7 @@ class Worker(Service):
     queue: ClassVar[str] = QUICK_QUEUE
     concurrency: ClassVar[int] = 2
     # Warm: finish the tasks in hand; then cold: leave them in the queue.
-    stop_signals: ClassVar = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
+    stop_signals = ((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0))
     # When the supervisor dies so does Valkey: a worker that is merely asked would wait for it for ever.
     orphan_signal: ClassVar = signal.SIGKILL
 
@@ -173,7 +172,7 @@ class Beat(Service):
     """Celery beat: it puts what is due into the queue, together with every other beat on the same Valkey."""
 
     name: ClassVar[str] = "beat"
-    stop_signals: ClassVar = ((signal.SIGTERM, 5.0),)
+    stop_signals = ((signal.SIGTERM, 5.0),)
     orphan_signal: ClassVar = signal.SIGKILL
 
     def __init__(self, data_dir: Path, environment: dict[str, str], *, app: str = "costhub.celery") -> None:
@@ -197,6 +196,12 @@ class Beat(Service):
     @property
     def _pid_path(self) -> Path:
         return self.data_dir / "beat.pid"
+
+
+def _drain_seconds(environment: dict[str, str]) -> float:
+    """How long a web server may take to stop. A bad value is told by the settings, which it reads itself."""
+    said = environment.get(draining.DRAIN, "")
+    return (int(said) if said.isdecimal() else draining.DRAIN_SECONDS) + draining.GRACE_SECONDS
 
 
 def choose_pages_socket(data_dir: Path) -> str:

@@ -8,7 +8,8 @@ from costhub.lib import clock
 
 
 class StoredAnswer(models.Model):
-    """One answer: ``kind`` is ``response`` or ``completion``, ``packed`` what it was and was asked, compressed JSON.
+    """One answer: ``kind`` is ``response`` or ``completion``, ``packed`` what it was and was asked, compressed JSON,
+    sealed.
 
     ``answer_id`` is the id that its caller knows it by.
     """

@@ -1,5 +1,8 @@
 """Kept answers in PostgreSQL. Every function blocks.
 
+An answer is sealed with its organisation's data key: whoever has the database, or a backup of it, and not the master
+key reads none, and nobody reads one of an organisation that was erased.
+
 An answer is its project's: keys of other projects do not learn that there is one, nor do keys that are bound to another
 end user. One that is replayed from a cache is kept by each caller for whom it was asked, under the same id.
 """
@@ -15,9 +18,11 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from costhub.lib import clock
+from costhub.lib.secrets import UnusableCredential
 from proxy.answers.model import StoredAnswer
 from proxy.core import exact_json
 from tenants.access import org_scope
+from tenants.sealed_rows import Sealer, find_sealer
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
@@ -65,6 +70,8 @@ def keep(key: KeySnapshot, kind: Kind, stored: Stored, *, model: str, end_user: 
     if len(packed) > MAX_PACKED_BYTES:
         return False
     now = clock.now()
+    with org_scope(key.org_id):
+        sealer = find_sealer(key.org_id)
     row = StoredAnswer(
         org_id=key.org_id,
         project_id=key.project_id,
@@ -73,7 +80,7 @@ def keep(key: KeySnapshot, kind: Kind, stored: Stored, *, model: str, end_user: 
         answer_id=stored.id,
         model=model,
         metadata=stored.metadata,
-        packed=packed,
+        packed=sealer.seal(_place_of(kind, stored.id), packed),
         created_at=now,
         expires_at=now + timedelta(hours=hours),
     )
@@ -87,7 +94,7 @@ def find(key: KeySnapshot, kind: Kind, answer_id: str) -> Stored | None:
     """An answer that this key may see: of several end users' the last."""
     with org_scope(key.org_id):
         row = _latest(key, kind).filter(answer_id=answer_id).first()
-    return None if row is None else _read(row)
+        return None if row is None else _read(row, find_sealer(key.org_id))
 
 
 def list_answers(key: KeySnapshot, kind: Kind, wanted: Wanted) -> tuple[list[Stored], bool]:
@@ -104,7 +111,9 @@ def list_answers(key: KeySnapshot, kind: Kind, wanted: Wanted) -> tuple[list[Sto
                 return [], False
             rows = rows.filter(Q(id__lt=last) if wanted.is_newest_first else Q(id__gt=last))
         found = list(rows.order_by("-id" if wanted.is_newest_first else "id")[: wanted.limit + 1])
-    return [_read(row) for row in found[: wanted.limit]], len(found) > wanted.limit
+        sealer = find_sealer(key.org_id)
+    answers = [_read(row, sealer) for row in found[: wanted.limit]]
+    return [answer for answer in answers if answer is not None], len(found) > wanted.limit
 
 
 def set_metadata(key: KeySnapshot, kind: Kind, answer_id: str, metadata: Json) -> Stored | None:
@@ -115,7 +124,7 @@ def set_metadata(key: KeySnapshot, kind: Kind, answer_id: str, metadata: Json) -
             return None
         row.metadata = metadata
         row.save(update_fields=["metadata"])
-    return _read(row)
+        return _read(row, find_sealer(key.org_id))
 
 
 def delete(key: KeySnapshot, kind: Kind, answer_id: str) -> bool:
@@ -152,8 +161,23 @@ def _latest(key: KeySnapshot, kind: Kind) -> "QuerySet[StoredAnswer]":
     return rows.exclude(Exists(rows.filter(answer_id=OuterRef("answer_id"), id__gt=OuterRef("id"))))
 
 
-def _read(row: StoredAnswer) -> Stored:
-    answer, asked = exact_json.loads(zlib.decompress(bytes(row.packed)))
+def open_packed(sealer: Sealer, kind: str, answer_id: str, packed: bytes) -> bytes:
+    """What ``packed`` of a row holds, as JSON: an answer and what it was asked. Raises UnusableCredential where it was
+    sealed with another key, or for another row."""
+    return zlib.decompress(sealer.open(_place_of(kind, answer_id), packed))
+
+
+def _place_of(kind: str, answer_id: str) -> str:
+    """What an answer is sealed for: moved into another one's row it does not open."""
+    return f"kept {kind} {answer_id}"
+
+
+def _read(row: StoredAnswer, sealer: Sealer) -> Stored | None:
+    try:
+        raw = open_packed(sealer, row.kind, row.answer_id, bytes(row.packed))
+    except UnusableCredential:
+        return None  # what cannot be opened is not there
+    answer, asked = exact_json.loads(raw)
     return Stored(row.answer_id, answer, _list(asked), row.metadata)
 
 

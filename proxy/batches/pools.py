@@ -8,6 +8,7 @@ from django.db.models import Min
 
 from costhub.lib import clock
 from proxy.batches.model import Batch, BatchLine
+from proxy.batches.sealed_lines import BODY, open_answer, open_body, place_of_line
 from proxy.batches.store import (
     CANCELLING,
     COMPLETED,
@@ -22,6 +23,7 @@ from proxy.batches.store import (
 )
 from proxy.values.request import Controls
 from tenants.access import org_scope
+from tenants.sealed_rows import find_sealer
 from tenants.snapshots import KeySnapshot
 
 __all__ = ["CANCELLING", "DONE", "IN_PROGRESS", "POOLING", "WAITING"]
@@ -70,6 +72,8 @@ def join(pool: Batch, line: BatchLine) -> None:
             total=found.total, first_deadline=first, expires_at=last
         )
         line.batch_id, line.number, line.state = found.pk, found.total, WAITING
+        sealer = find_sealer(pool.org_id)
+        line.body = sealer.seal(place_of_line(line.batch_id, line.number, BODY), bytes(line.body or b""))
         line.save(force_insert=True)
 
 
@@ -90,16 +94,22 @@ def find(key: KeySnapshot, name: UUID) -> BatchLine | None:
         if line is None:
             return None
         batch = Batch.objects.filter(pk=line.batch_id, project_id=key.project_id).first()
-        return line if batch is not None and key.end_user in {None, batch.end_user} else None
+        if batch is None or key.end_user not in {None, batch.end_user}:
+            return None
+        if line.answer is not None:
+            line.answer = open_answer(find_sealer(key.org_id), line.batch_id, line.number, bytes(line.answer))
+        return line
 
 
 def read_asked(line: BatchLine) -> tuple[bytes, str]:
     """What a call asks, empty where it is out, and of which model."""
     with org_scope(line.org_id):
         found = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
-        body = found.values_list("body", flat=True).first()
+        body = bytes(found.values_list("body", flat=True).first() or b"")
+        if body:
+            body = open_body(find_sealer(line.org_id), line.batch_id, line.number, body)
         model = Batch.objects.filter(pk=line.batch_id).values_list("model", flat=True).first()
-    return bytes(body or b""), model or ""
+    return body, model or ""
 
 
 def cancel(line: BatchLine) -> bool:

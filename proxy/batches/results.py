@@ -8,8 +8,10 @@ from uuid import UUID
 import orjson
 
 from proxy.batches.model import Batch, BatchLine
+from proxy.batches.sealed_lines import ANSWER, place_of_line
 from proxy.batches.store import OPEN
 from tenants.access import org_scope, run_in_org
+from tenants.sealed_rows import find_sealer
 
 
 class Result(NamedTuple):
@@ -30,8 +32,14 @@ def save_results(batch: Batch, results: Sequence[Result]) -> None:
     """Note how lines came out, and how many have by now, in one statement. What is out already, or is asked anew as
     another call, stays as it is. What a deferred call asked is not needed any more when it is out."""
     rows, texts, begins = [], list[bytes](), 1
+    sealer = None
+    if batch.is_pool and any(result.answer is not None for result in results):
+        with org_scope(batch.org_id):
+            sealer = find_sealer(batch.org_id)
     for result in results:
         row: dict[str, Any] = result._asdict()
+        if sealer is not None and result.answer is not None:
+            row["answer"] = sealer.seal(place_of_line(batch.pk, result.number, ANSWER), result.answer)
         for name in ("answer", "event"):
             if (text := row.pop(name)) is not None:
                 row |= {f"{name}_from": begins, f"{name}_length": len(text)}

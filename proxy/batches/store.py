@@ -11,7 +11,9 @@ from django.db.models import F, Value
 
 from costhub.lib import clock
 from proxy.batches.model import Batch, BatchLine, StoredFile
+from proxy.batches.sealed_lines import open_body
 from tenants.access import org_scope
+from tenants.sealed_rows import find_sealer
 from tenants.snapshots import KeySnapshot
 
 #: what a batch may be in
@@ -250,7 +252,8 @@ def read_body(line: BatchLine) -> bytes:
     """What a deferred call asks: megabytes, perhaps, so that lines are read without it."""
     with org_scope(line.org_id):
         rows = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
-        return bytes(rows.values_list("body", flat=True).first() or b"")
+        body = bytes(rows.values_list("body", flat=True).first() or b"")
+        return open_body(find_sealer(line.org_id), line.batch_id, line.number, body) if body else b""
 
 
 def find_unanswered(batch: Batch, request_ids: Sequence[UUID]) -> list[BatchLine]:

@@ -132,9 +132,11 @@ class Checkpoints:
             return None
         return raw[32:]
 
-    def forget(self) -> None:
-        """Delete all of the job's. Raises StoreFailed."""
-        self._delete(self._list(self._root))
+    def forget(self) -> int:
+        """Delete all of the job's; gives how many objects there were. Raises StoreFailed."""
+        keys = self._list(self._root)
+        self._delete(keys)
+        return len(keys)
 
     def _append(self, step: int, parts: tuple[Part, ...]) -> None:
         """Write the next manifest, behind whatever is there."""

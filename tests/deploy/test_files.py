@@ -1,5 +1,7 @@
 """What deploy/ holds is read by those whose formats it has, and starts what there is to start."""
 
+import json
+import os
 import re
 import shlex
 import shutil
@@ -14,11 +16,14 @@ import crossplane
 import psycopg
 import pytest
 import yaml
+from django.conf import settings
 
 from costhub.cli import main
+from costhub.lib import draining
 from costhub.stack.part import PartFailed
 from costhub.stack.postgres import Postgres
 from costhub.stack.run import PARTS, REQUIRED, find_part
+from proxy.batches.upload import MAX_FIELD_BYTES, MAX_FIELDS
 from tests.stack_fixtures import make_data_dir
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -54,7 +59,17 @@ def test_what_kustomize_would_render() -> None:
     (image,) = said["images"]
     pods = [each["spec"]["template"]["spec"] for each in manifests if each["kind"] in {"Deployment", "Job"}]
     assert {one["image"] for pod in pods for one in pod["containers"]} == {image["name"]}
-    assert image["newTag"] == tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    version = image["newTag"]
+    assert version == tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    # Each release migrates by a job of its own, before its jobs run, and these before its proxies.
+    steps: dict[str, list[str]] = {}
+    for each in manifests:
+        steps.setdefault(each["metadata"]["labels"]["step"], []).append(f"{each['kind']} {each['metadata']['name']}")
+    assert steps == {
+        "migrate": ["ConfigMap costhub", f"Job costhub-migrate-{version.replace('.', '-')}"],
+        "calls": ["Deployment costhub-proxy", "Service costhub", "PodDisruptionBudget costhub-proxy"],
+        "jobs": [f"Deployment costhub-{name}" for name in ("worker", "slow-worker", "batch-worker", "beat")],
+    }
     # What pods need of their surroundings is made here, or said at the top of the file.
     made = {(each["kind"], each["metadata"]["name"]) for each in manifests}
     needed = {
@@ -84,6 +99,114 @@ def test_what_kustomize_renders(tmp_path: Path) -> None:
     assert images == {f"registry.example.org/costhub:{version}"}
 
 
+def environment_of_pods() -> dict[str, str]:
+    manifests = yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
+    (config,) = [each for each in manifests if each["kind"] == "ConfigMap"]
+    return dict(config["data"])
+
+
+def environment_of_compose() -> dict[str, str]:
+    service = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]["proxy"]
+    said = {"COSTHUB_HOST": "costhub.example.org", "COSTHUB_SMTP_URL": "smtp://mail.example.org"}
+    key = "QSBrZXkgb2YgMzIgYnl0ZXMsIGZvciB0aGlzIHRlc3Q="
+    return {
+        name: re.sub(r"\$\{(\w+):[?-]\}", lambda found: said.get(found[1], key), value)
+        for name, value in service["environment"].items()
+        if name != "COSTHUB_FORMER_MASTER_KEYS"
+    }
+
+
+def probes_of_pods() -> list[tuple[str, str]]:
+    """(path, Host) of each probe: without a header of the manifest's own, the kubelet names the pod's address."""
+    proxies = [
+        one
+        for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
+        if manifest["kind"] == "Deployment"
+        for one in manifest["spec"]["template"]["spec"]["containers"]
+    ]
+    asked = [one[kind]["httpGet"] for one in proxies for kind in ("readinessProbe", "livenessProbe") if kind in one]
+    assert all(ask["port"] == "http" and not ask.get("httpHeaders") for ask in asked)
+    return [(ask["path"], "10.1.2.3:8000") for ask in asked]
+
+
+def probes_of_compose() -> list[tuple[str, str]]:
+    """What the health check asks."""
+    service = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]["proxy"]
+    asked = re.findall(r"http://([^/']+)(/[^']+)", service["healthcheck"]["test"][-1])
+    return [(path, host) for host, path in asked]
+
+
+#: asked of the settings that the files make, in a process of its own
+ASKS = """
+import django, json, sys
+django.setup()
+from django.test import Client
+print(json.dumps([Client(headers=headers).get(path).status_code for path, headers in json.loads(sys.argv[1])]))
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("environment", "probes"),
+    [(environment_of_pods(), probes_of_pods()), (environment_of_compose(), probes_of_compose())],
+    ids=["kubernetes", "compose"],
+)
+def test_probes_are_answered_with_what_the_files_set(
+    django_db_setup: None, environment: dict[str, str], probes: list[tuple[str, str]]
+) -> None:
+    """A pod that refuses its probe's Host header never takes a call. Figures are told inside, and to nobody who comes
+    by way of whatever ends TLS."""
+    assert {path for path, _ in probes} >= {"/readyz"}
+    here = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
+    keys = dict.fromkeys(("COSTHUB_SECRET_KEY", "COSTHUB_KEY_PEPPER", "COSTHUB_MASTER_KEY"), "QQ" * 21 + "Q=")
+    asked: list[tuple[str, dict[str, str]]] = [(path, {"host": host}) for path, host in probes]
+    asked += [
+        ("/metrics", {"host": "10.1.2.3:8000"}),
+        ("/metrics", {"host": "costhub.example.org", "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https"}),
+        ("/login", {"host": "10.1.2.3:8000", "x-forwarded-proto": "https"}),
+        ("/login", {"host": "costhub.example.org", "x-forwarded-proto": "https"}),
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-c", ASKS, json.dumps(asked)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ
+        | {name: value for name, value in environment.items() if name not in here}
+        | keys
+        | {"DJANGO_SETTINGS_MODULE": "costhub.settings"},
+    )
+    assert ran.returncode == 0, ran.stderr[-2_000:]
+    assert json.loads(ran.stdout.splitlines()[-1]) == [200] * len(probes) + [200, 404, 400, 200]
+
+
+def test_what_is_stopped_may_end_its_calls() -> None:
+    """Nothing is killed before its own drain, and what it takes to settle what it cuts off, is over."""
+    found = {}
+    for name in ("proxy", "pages"):
+        unit = read_unit(DEPLOY / "systemd" / f"costhub-{name}.service")["Service"]
+        drain = dict(word.split("=", 1) for word in unit["Environment"].split())[draining.DRAIN]
+        found[f"unit {name}"] = int(unit["TimeoutStopSec"]), int(drain)
+        assert unit["KillMode"] == "mixed", "workers are told by who leaves the port first"
+    for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text()):
+        if manifest["metadata"]["name"] == "costhub-proxy" and manifest["kind"] == "Deployment":
+            pod = manifest["spec"]["template"]["spec"]
+            (left_alone,) = [
+                one["lifecycle"]["preStop"]["exec"]["command"] for one in pod["containers"] if "ports" in one
+            ]
+            assert left_alone == ["sleep", "5"]
+            drain = environment_of_pods()[draining.DRAIN]
+            found["pod"] = pod["terminationGracePeriodSeconds"] - 5, int(drain)
+    services = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]
+    for name in ("proxy", "pages"):
+        assert draining.DRAIN not in services[name]["environment"]
+        found[f"compose {name}"] = int(services[name]["stop_grace_period"].removesuffix("s")), draining.DRAIN_SECONDS
+    assert len(found) == 5
+    assert {name: grace >= drain + draining.GRACE_SECONDS for name, (grace, drain) in found.items()} == dict.fromkeys(
+        found, True
+    )
+
+
 def test_nginx() -> None:
     found = crossplane.parse(str(DEPLOY / "nginx" / "costhub.conf"), strict=True, check_ctx=False)
     assert found["errors"] == []
@@ -94,6 +217,12 @@ def test_nginx() -> None:
     (secret,) = [block for block in server["block"] if "invitations" in " ".join(block["args"])]
     said = {block["directive"]: block["args"] for block in secret["block"]}
     assert (said["access_log"], said["error_log"][1:]) == (["off"], ["crit"]), "a path whose last part is a secret"
+    (calls,) = [block for block in server["block"] if block["args"] == ["/v1/"]]
+    said = {block["directive"]: block["args"] for block in calls["block"]}
+    # A form of a whole file's size has its boundaries and fields, too: no more than a field's bound for each.
+    (most,) = said["client_max_body_size"]
+    around = 2 * MAX_FIELDS * MAX_FIELD_BYTES
+    assert int(most.removesuffix("m")) * 1024**2 >= settings.MAX_FILE_BYTES + around
     assert ["Upgrade", ""] in [block["args"] for block in server["block"] if block["directive"] == "proxy_set_header"]
 
 

@@ -23,11 +23,20 @@ from costhub.lib.objects import Objects
 from costhub.lib.redis import client
 from costhub.lib.secrets import UnusableCredential, unseal
 from costhub.ops import erasure, export
-from costhub.ops.erasure import CallsUnderWay, InvoicesRemain, erase_organization
+from costhub.ops.erasure import (
+    CallsUnderWay,
+    CheckpointsUnknown,
+    FilesMissing,
+    InvoicesRemain,
+    erase_again,
+    erase_organization,
+)
 from costhub.ops.export import OPENED, export_organization
 from costhub.ops.tenant_tables import SECRETS, TenantTable, find_remains, list_tenant_tables
+from costhub.stack.backup.store import BackupStore
 from proxy.batches.ids import object_path
 from proxy.batches.model import StoredFile
+from proxy.learning.checkpoints import Checkpoints, open_store
 from tenants.access import org_scope
 from tenants.models import Organization, Route, Upstream, User
 from tenants.route_snapshots import COMPARISON_TAG, name_comparison_budget
@@ -41,14 +50,11 @@ from tests.world import Api, Tenant, World
 #: bytes that are no secret, and no sealed words: an export has them as PostgreSQL writes bytes
 PLAIN_BYTES = {
     "billing_invoicedocument.content",
-    "proxy_batchline.answer",
-    "proxy_batchline.body",
     "proxy_batchline.event",
     "proxy_cacheanswer.scope",
     "proxy_cacheentry.packed",
     "proxy_cacheentry.scope",
     "proxy_learnedroute.packed",
-    "proxy_storedanswer.packed",
     "proxy_student.weights",
     "tenants_auditentry.hash",
 }
@@ -152,7 +158,7 @@ def test_nothing_of_it_stays(acme: Tenant, committed_world: World) -> None:
     with pytest.raises(InvoicesRemain):
         erase_organization(acme.org.slug)
     assert Api(token=acme.admin_token).get("/keys").status_code == 200
-    gone = erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True)
+    gone = erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True, files_are_gone=True)
     assert find_remains(acme.org.pk) == {}
     assert find_remains(committed_world.mallcorp.org.pk) == before
     assert not [
@@ -265,6 +271,95 @@ def test_a_file_is_taken_along_and_erased(acme: Tenant, tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         asyncio.run(read())
+
+
+def test_packs_and_whatever_else_lies_in_its_folders_are_erased(
+    acme: Tenant, committed_world: World, settings: Any, tmp_path: Path
+) -> None:
+    """Not by the rows that know of them: an answer that a provider's batch left half read has none."""
+    settings.FILES_URL = tmp_path.as_uri()
+    other = committed_world.mallcorp.org_id
+    for path in (f"{acme.org_id}/x.upstream", f"finance-packs/{acme.org_id}/finance-2026-10.zip"):
+        for place in (path, path.replace(acme.org_id, other)):
+            asyncio.run(write(place))
+    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 2
+    left = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert left == [f"{other}/x.upstream", f"finance-packs/{other}/finance-2026-10.zip"]
+
+
+async def write(path: str) -> None:
+    async with Objects(settings.FILES_URL).writer(path) as writer:
+        await writer.write(b"PK")
+
+
+def make_job(acme: Tenant) -> str:
+    """A training that a worker has begun: its id."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("UPDATE proxy_trainingjob SET fence = 1 WHERE org_id = %s RETURNING id::text", [acme.org.pk])
+        return str(cursor.fetchall()[0][0])
+
+
+def test_checkpoints_are_erased(acme: Tenant, settings: Any, tmp_path: Path) -> None:
+    """They are made of what people said. Another organisation's stay."""
+    settings.CHECKPOINTS_URL = tmp_path.as_uri()
+    job = make_job(acme)
+    for name in (job, str(uuid4())):
+        checkpoints = Checkpoints(open_store(settings.CHECKPOINTS_URL), name, fence=1)
+        checkpoints.take_over()
+        checkpoints.save(1, {"weights": b"\x01"})
+    erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True, files_are_gone=True)
+    assert len(list((tmp_path / "jobs").iterdir())) == 1
+    assert not (tmp_path / "jobs" / job).exists()
+
+
+def test_who_does_not_say_where_checkpoints_are_erases_nothing(acme: Tenant, settings: Any) -> None:
+    settings.CHECKPOINTS_URL = ""
+    make_job(acme)
+    with pytest.raises(CheckpointsUnknown, match="set COSTHUB_CHECKPOINTS_URL"):
+        erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True, files_are_gone=True)
+    assert Api(token=acme.admin_token).get("/keys").status_code == 200
+
+
+def test_a_store_that_has_none_of_its_files_is_another_one(acme: Tenant, settings: Any, tmp_path: Path) -> None:
+    """As where a command's environment does not say where files are: nothing is told to be erased that is not."""
+    file_id = asyncio.run(keep_file(acme))
+    with org_scope(acme.org.pk):
+        StoredFile.objects.create(
+            id=file_id,
+            org_id=acme.org.pk,
+            project_id=acme.project.pk,
+            end_user="",
+            filename="a.jsonl",
+            purpose="batch",
+            bytes=11,
+        )
+    right, settings.FILES_URL = settings.FILES_URL, (tmp_path / "empty").as_uri()
+    with pytest.raises(
+        FilesMissing, match=r"has 1 files, and none of them is in file://.*/empty\. Set COSTHUB_FILES_URL"
+    ):
+        erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True)
+    assert Api(token=acme.admin_token).get("/keys").status_code == 200
+    settings.FILES_URL = right
+    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 1
+
+
+def test_who_was_erased_is_noted_beside_the_backups_and_erased_again(
+    acme: Tenant, committed_world: World, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that was brought back has the rows, and the data key that opens them. Here: one whose rows stayed."""
+    settings.BACKUP_URL = tmp_path.as_uri()
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure, "_delete_rows", lambda _: ({}, 0))
+        erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True)
+    store = BackupStore(settings.BACKUP_URL)
+    assert store.list_erased() == [acme.org.pk]
+    assert store.list_backups() == []
+    assert find_remains(acme.org.pk) != {}
+    before = find_remains(committed_world.mallcorp.org.pk)
+    assert erase_again(store.list_erased()) == [acme.org.pk]
+    assert find_remains(acme.org.pk) == {}
+    assert find_remains(committed_world.mallcorp.org.pk) == before
+    assert erase_again(store.list_erased()) == []
 
 
 def test_the_application_itself_can_do_none_of_it(acme: Tenant) -> None:

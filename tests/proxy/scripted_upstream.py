@@ -3,13 +3,13 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 Json = dict[str, Any]
 #: the pieces of an answer, head included, for the body of a request
-Script = Callable[[Json], Sequence[bytes]]
+Script = Callable[[Json], Iterable[bytes]]
 
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}

@@ -2,8 +2,10 @@
 
 import base64
 import logging
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -12,6 +14,12 @@ from costhub.lib.logs import JsonFormatter
 
 #: of one file at a time
 _CHUNK = 16 * 1024 * 1024
+#: how a compressed stream begins
+_ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
+_PIECE = 256
+#: so much of one is unpacked, and what is shorter holds no secret
+_UNPACKED = 1024 * 1024
+_SHORTEST = 30
 
 
 def make_canary() -> str:
@@ -30,6 +38,21 @@ def disguises(secret: str) -> list[bytes]:
     return found
 
 
+def unpack_all(data: bytes) -> Iterator[bytes]:
+    """Whatever zlib has compressed in the data, as far as it goes, unpacked."""
+    for start in _ZLIB.finditer(data):
+        unpacking = zlib.decompressobj()
+        unpacked = b""
+        at = start.start()
+        # Piece by piece: what is read before something turns out to be none is looked at, too.
+        with suppress(zlib.error):
+            while not unpacking.eof and at < len(data) and len(unpacked) < _UNPACKED:
+                unpacked += unpacking.decompress(data[at : at + _PIECE], _UNPACKED)
+                at += _PIECE
+        if len(unpacked) >= _SHORTEST:
+            yield unpacked
+
+
 class Canaries:
     """Secrets by what they are of."""
 
@@ -42,8 +65,11 @@ class Canaries:
         return self.known[name]
 
     def find(self, data: bytes) -> set[str]:
-        """The names of those that are in the data."""
-        return {name for name, secret in self.known.items() if any(each in data for each in disguises(secret))}
+        """The names of those that are in the data, or in what is compressed in it."""
+        found = {name for name, secret in self.known.items() if any(each in data for each in disguises(secret))}
+        for packed in unpack_all(data):
+            found |= {name for name, secret in self.known.items() if secret.encode() in packed}
+        return found
 
     def find_in_files(self, folder: Path) -> dict[str, set[str]]:
         """The names of those that are in files below a folder, by file."""

@@ -1,24 +1,38 @@
 """Whatever changes something of an organisation writes its entry into the audit log, in the transaction of the change.
 
-Every method of the management API that is not a look, and every form of the console, is followed through the functions
-that it names, down to the one that appends entries. A new one that does not get there fails here, unless the table
-says why it need not. That entry and change are of one transaction is ``ATOMIC_REQUESTS``, from which the views below
-are excepted by name.
+Every address of the URLconf that takes a method that is no look (the management API, the console's forms, a directory's
+SCIM, an operator's pages, a person's account, and what lies below ``/v1`` beside calls) is followed through the
+functions that it names, down to the one that appends entries. A new one that does not get there fails here, unless the
+table says why it need not. What a directory and an operator do is also done, and its entries counted. That entry and
+change are of one transaction is ``ATOMIC_REQUESTS``, from which the views below are excepted by name.
 """
 
 import inspect
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from costhub.console import urls as console
+from proxy import paths
+from proxy.batches import api as batches_api
+from tenants.access import org_scope
 from tenants.actions.audit import record
+from tenants.actions.tokens import create_token
+from tenants.choices import Role
+from tenants.models import AuditEntry
+from tests.console.client import Visit
 from tests.console.test_forged_posts import NEEDS
+from tests.console.test_staff import make_operator
 from tests.tenants.api.endpoints import Endpoint, endpoints
+from tests.tenants.api.test_scim import Directory
+from tests.world import World, close_scopes
 
 OURS: Final = ("billing.", "costhub.", "proxy.", "tenants.")
 LOOKS: Final = "it only looks and computes"
@@ -44,6 +58,56 @@ UNAUDITED_FORMS: Final = {
     "test-channel": TRIES,
     "test-upstream": TRIES,
     "visit-portal": STRIPES,
+}
+_SELF: Final = "somebody's own account, which is no organisation's: it is told by mail"
+_IN: Final = "signing in and out changes no organisation; who came in from where is the person's list of sessions"
+#: views outside of the API and of an organisation's forms that take more than looks and write no entry, and why. A name
+#: that ends in a dot is a package
+UNAUDITED_VIEWS: Final = {
+    "allauth.account.": _SELF,
+    "allauth.mfa.": _SELF,
+    "allauth.socialaccount.": _IN,
+    "allauth.usersessions.": _SELF,
+    "billing.invoices.api.webhooks.receive_stripe": "Stripe's own word, kept as it came; what it changes has entries",
+    "costhub.console.alerts.unsubscribe": "a person's own mails",
+    "costhub.console.alerts.choose_mails": "a person's own mails",
+    "costhub.console.hints.add_v1": "it says that /v1 was left out",
+    "costhub.console.learning.reckon": LOOKS,
+    "costhub.console.routes.try_route": LOOKS,
+    "costhub.console.sign_in.home": "it leads to somewhere else",
+    "costhub.console.sign_in.reauthenticate": _IN,
+    "costhub.console.sign_in.sign_in": _IN,
+    "costhub.console.sign_in.sign_out": _IN,
+    "costhub.console.sign_in.find_sign_on_page": _IN,
+    "costhub.console.sign_up.sign_up": "there is no organisation yet",
+    "costhub.console.single_sign_on.refuse_logout": _IN,
+    "costhub.console.single_sign_on.take_assertion": _IN,
+    "costhub.ops.operations.healthz": LOOKS,
+    "costhub.ops.operations.readyz": LOOKS,
+    "costhub.ops.operations.show_metrics": LOOKS,
+    "tenants.api.document.show_document": LOOKS,
+    "tenants.api.problems.answer_unknown_path": LOOKS,
+    "tenants.api.scim_groups.GroupsView.post": "roles are what groups there are: it refuses",
+    "tenants.api.scim_groups.GroupView.delete": "roles are what groups there are: it refuses",
+    "tenants.api.scim_groups.GroupView.post": "roles are what groups there are: it refuses",
+}
+_CALLS: Final = (
+    "a key's calls and what belongs to them: the ledger has a row of each, and its content is the caller's own"
+)
+#: below /v1, beside calls: no console's or API's change of an organisation
+UNAUDITED_CALLS: Final = {
+    "DELETE chat/completions/{}": _CALLS,
+    "DELETE responses/{}": _CALLS,
+    "POST chat/completions/{}": _CALLS,
+    "POST costhub/estimate": LOOKS,
+    "POST messages/count_tokens": LOOKS,
+    "POST realtime/*": LOOKS,
+    "POST responses/input_tokens": LOOKS,
+    "POST responses/{}/cancel": _CALLS,
+    "DELETE files/{}": _CALLS,
+    "POST batches": _CALLS,
+    "POST batches/{}/cancel": _CALLS,
+    "POST files": _CALLS,
 }
 #: outside of the request's transaction: they wait for others, and the one that writes has its own
 NOT_ATOMIC: Final = {
@@ -138,6 +202,120 @@ def test_a_method_of_the_api_writes_its_entry(endpoint: Endpoint) -> None:
 def test_a_form_of_the_console_writes_its_entry(name: str) -> None:
     view = FORMS[name].callback
     assert reaches(view, RECORD) != (name in UNAUDITED_FORMS)
+
+
+METHODS: Final = ("post", "put", "patch", "delete")
+
+
+def find_writers() -> Iterator[tuple[str, str, Any, Any]]:
+    """(address, name of what answers, function, class) of whatever outside of the API, and of an organisation's forms
+    above, may take a method that is no look. A page that a test of forms has found to take none is left out."""
+    for address, entry in walk_urls(get_resolver()):
+        if address.startswith("api/v1/") and address != "api/v1/stripe/webhook":
+            continue
+        view = entry.callback
+        owner = getattr(view, "cls", getattr(view, "view_class", None))
+        if owner is None:
+            plain = inspect.unwrap(view)
+            if entry.name not in NEEDS:
+                yield address, f"{plain.__module__}.{plain.__qualname__}", view, None
+            continue
+        for method in METHODS:
+            function = getattr(owner, getattr(view, "actions", {}).get(method, method), None)
+            if function is not None:
+                yield address, f"{owner.__module__}.{owner.__qualname__}.{method}", function, owner
+
+
+def walk_urls(resolver: URLResolver, before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Every pattern with its whole address."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from walk_urls(entry, before + str(entry.pattern))
+        else:
+            assert isinstance(entry, URLPattern)
+            yield before + str(entry.pattern), entry
+
+
+def reason_of(name: str) -> str:
+    """The key of the table that says why a view needs no entry; empty where none does."""
+    return next(
+        (known for known in UNAUDITED_VIEWS if name == known or (known.endswith(".") and name.startswith(known))), ""
+    )
+
+
+def test_whatever_takes_more_than_looks_writes_its_entry(world: World) -> None:
+    """The pages among them are asked: who answers 405 to each method takes looks alone."""
+    used, silent = set(), []
+    ada = Visit(world.ada).client
+    for address, name, function, owner in find_writers():
+        if reaches(function, RECORD, owner):
+            assert not reason_of(name), f"{name} does write one"
+        elif reason := reason_of(name):
+            used.add(reason)
+        elif owner is not None or not takes_looks_alone(ada, address):
+            silent.append(f"{name} at {address}")
+    assert silent == []
+    assert UNAUDITED_VIEWS.keys() - used == set()
+
+
+def takes_looks_alone(client: Client, address: str) -> bool:
+    path = re.sub(r"<(?:\w+:)?(\w+)>", lambda part: {"slug": "acme", "form": "pdf"}.get(part[1], "1"), address)
+    statuses = set()
+    for method in METHODS:
+        close_scopes()
+        statuses.add(client.generic(method.upper(), f"/{path}").status_code)
+    return statuses == {405}
+
+
+def test_what_lies_below_v1_beside_calls_is_said(world: World) -> None:
+    handlers = {f"{path.method} {'/'.join(path.parts)}": path.handler for path in paths._PATHS if path.method != "GET"}
+    written = {name for name, handler in handlers.items() if reaches(handler, RECORD)}
+    assert written == {"POST costhub/requests/{}/feedback"}
+    of_batches = {name for name in UNAUDITED_CALLS if name.split(" ")[1].split("/")[0] in {"files", "batches"}}
+    assert UNAUDITED_CALLS.keys() == (handlers.keys() - written) | of_batches
+    told = {
+        f"{method} {what}{'/{}' if has_name else ''}{f'/{verb}' if verb else ''}"
+        for (what, has_name, verb), methods in batches_api._METHODS.items()
+        for method in methods.split(" or ")
+        if method != "GET"
+    }
+    assert of_batches == told
+
+
+def count_entries(world: World) -> int:
+    with org_scope(world.acme.org.pk):
+        return AuditEntry.objects.filter(org=world.acme.org).count()
+
+
+def test_each_change_of_a_directory_has_its_entry(world: World) -> None:
+    with org_scope(world.acme.org.pk):
+        directory = Directory(create_token(actor=world.acme.owner, name="directory", role=Role.ADMIN).secret)
+    zoe = {"userName": "zoe@acme.example"}
+    counts, path = [count_entries(world)], ""
+
+    def send(method: str, where: str, body: Any = None) -> Any:
+        status, answer = directory.send(method, where, body)
+        assert status in {200, 201, 204}, answer
+        counts.append(count_entries(world))
+        return answer
+
+    path = f"/Users/{send('POST', '/Users', zoe)['id']}"
+    send("PUT", path, zoe | {"active": False})
+    send("PATCH", path, {"Operations": [{"op": "replace", "path": "active", "value": True}]})
+    members = [{"value": path.removeprefix("/Users/")}]
+    send("PATCH", "/Groups/developer", {"Operations": [{"op": "add", "path": "members", "value": members}]})
+    send("DELETE", path)
+    send("GET", "/Users")
+    assert [after - before for before, after in pairwise(counts)] == [1, 1, 1, 1, 1, 0]
+
+
+def test_each_act_of_an_operator_has_its_entry(world: World) -> None:
+    Visit(world.ada).post("/o/acme/settings/visits")
+    olga, counts = Visit(make_operator()), [count_entries(world)]
+    for act in ("close", "reopen", "visit", "leave"):
+        olga.post(f"/staff/{world.acme.org.pk}/{act}", {"reason": "They asked for it.", "confirm": "acme"})
+        counts.append(count_entries(world))
+    assert [after - before for before, after in pairwise(counts)] == [1, 1, 1, 1]
 
 
 def views(resolver: URLResolver) -> Iterator[Any]:

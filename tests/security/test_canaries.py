@@ -5,6 +5,7 @@ the management API, the pages and the jobs run in this process. Of PostgreSQL th
 log and server log alike; of Valkey the append-only file, and every value.
 """
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,23 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
 from django.core import mail
 from pytest_django.fixtures import Settings
 
 from billing.tasks import send_messages
+from costhub.lib.money import Nanos
 from costhub.lib.redis import client
+from proxy.learning.replays import start_paid_replay
 from proxy.learning.tasks import forget_uncovered, store_captured
 from proxy.tasks import correct_estimates, drain_ledger, reap_reservations, rebuild_counters
+from tenants.access import org_scope
+from tenants.actions.cache import create_cache_policy
+from tenants.actions.orgs import update_organization
 from tenants.actions.platform import create_platform_token
+from tenants.choices import CacheMode
 from tests.bank import Bank
 from tests.hooks import run_receiver
 from tests.plugin import STACK
@@ -143,6 +152,14 @@ def manage(world: World, evidence: Evidence, bank: Bank, hook: str) -> None:
     for name, secret in (("first key", world.acme.api_key), ("first token", world.acme.admin_token)):
         put(name, secret)
     catalog = make_catalog(world.acme, base_url=bank.base_url, credential=f"sk-{put('credential')}")
+    with org_scope(world.acme.org.pk):
+        # What is kept to be asked for again is sealed; of a call that the cache answers it knows a digest.
+        update_organization(actor=world.acme.owner, answers_kept_hours=24)
+        create_cache_policy(actor=world.acme.owner, mode=CacheMode.ON)
+        # What trains calls by a key of the organisation's, which is kept for as long.
+        start_paid_replay(
+            actor=world.acme.owner, model="small", to="small", cap_nanos=Nanos(10**9), api_key=world.acme.api_key
+        )
     path = f"/upstreams/{catalog.upstream.pk}"
     note("credential", ada.patch(path, {"credential": f"sk-{put('changed credential')}"}))
     note("credential of a form", ada.patch(path, {"credential": {"a": put("credential of a wrong type")}}))
@@ -213,6 +230,12 @@ def sign_in(world: World, evidence: Evidence) -> None:
     note("wrong", browser.post("/login", {"email": ada.email, "password": put("wrong password")}))
     note("nobody", browser.post("/login", {"email": "nobody@acme.example", "password": put("password of nobody")}))
     TOTP.activate(ada, put("secret of an app", "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU"))
+    put("seed of recovery codes", get_adapter().decrypt(RecoveryCodes.activate(ada).instance.data["seed"]))
+    answer = base64.b64encode(f"<Response>{put('assertion of a provider')}</Response>".encode()).decode()
+    note("assertion", browser.post("/account/sso/saml/acme/acs/", {"SAMLResponse": answer}))
+    note(
+        "code of a provider", browser.get("/account/sso/oidc/acme/login/callback/", {"code": put("code of a provider")})
+    )
     right = browser.post("/login", {"email": ada.email, "password": evidence.canaries.known["password"]})
     assert right.status_code == 302
     note("second factor", browser.post("/account/2fa/authenticate/", {"code": put("code")}))
@@ -247,6 +270,8 @@ def make_calls(world: World, evidence: Evidence, bank: Bank, root: str) -> int:
         ask("hung up", put("prompt that is hung up on"), bank={"fault": "hang_up"}, stream=True)
         ask("stranger", put("prompt of a stranger"), {"Authorization": f"Bearer chk_{put('key that is none')}"})
         ask("key elsewhere", put("prompt with a key elsewhere"), {"x-api-key": put("key in another header")})
+        ask("kept", put("prompt of a kept answer"), store=True, temperature=0)
+        ask("cached", put("prompt of a cached answer"), temperature=0)
         consent(world.acme)
         ask("captured", put("captured prompt"))
         broken = f'{{"model": "small", "messages": [{{"content": "{put("prompt in broken JSON")}'
@@ -267,6 +292,8 @@ def upload(world: World, evidence: Evidence, root: str) -> None:
         taken = http.post(f"{root}/v1/files", data={"purpose": "batch"}, files=file, headers=key)
         assert taken.status_code == 200, taken.content
         evidence.note("file", taken)
+        batch = {"input_file_id": taken.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        evidence.note("batch", http.post(f"{root}/v1/batches", json=batch, headers=key))
         listed = http.get(f"{root}/v1/files", headers=key)
         assert taken.json()["id"] in listed.text
         evidence.note("files", listed)

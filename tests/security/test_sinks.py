@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import zlib
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,17 @@ def test_a_secret_is_found_in_each_disguise(before: str) -> None:
     for data in (whole, whole.hex().encode(), base64.b64encode(whole)):
         assert canaries.find(data) == {"the one"}
     assert canaries.find(b"nothing of the kind") == set()
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_it_is_found_in_what_is_compressed(level: int) -> None:
+    canaries = Canaries()
+    secret = canaries.put("the one").encode()
+    packed = zlib.compress(b"much of something else " * 9 + secret, level)
+    assert secret not in packed
+    assert canaries.find(b"before x\x01y" + packed + b"and after") == {"the one"}
+    assert canaries.find(b"before" + packed[:-20]) == {"the one"}, "though its end is not there"
+    assert canaries.find(b"\x78\x9c" + bytes(4_000)) == set()
 
 
 def test_it_is_found_in_files_and_over_the_edge_of_what_is_read_at_a_time(

@@ -1,13 +1,18 @@
 """What comes with packages, and what our own code and templates may not do, where no linter looks."""
 
 import inspect
+import json
 import re
+import subprocess
+import sys
 import sysconfig
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
 import pytest
 from django.urls import get_resolver
+from packaging.utils import canonicalize_name
 from rest_framework.views import APIView
 
 from tests.security.test_audited import views
@@ -56,6 +61,24 @@ def test_every_package_is_pinned_with_its_digests(lock: str) -> None:
     assert lines
     loose = [line[:60] for line in lines if not re.match(r"[\w.\[\],-]+==\S+.*--hash=sha256:[0-9a-f]{64}", line)]
     assert loose == []
+
+
+@pytest.mark.processes
+def test_the_bill_of_materials_has_what_is_installed(tmp_path: Path) -> None:
+    """As `make sbom` makes it: each package once, with its version and where it is from, as CycloneDX 1.6 has it."""
+    target = tmp_path / "sbom.json"
+    made_by = [Path(sys.executable).parent / "cyclonedx-py", "environment", sys.executable, "--output-reproducible"]
+    subprocess.run([*made_by, "--no-validate", "--output-file", target], check=True, capture_output=True)
+    bill = json.loads(target.read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    listed = [(canonicalize_name(part["name"]), part["version"]) for part in bill["components"]]
+    installed = {(canonicalize_name(each.metadata["Name"]), each.version) for each in distributions()}
+    assert sorted(listed) == sorted(installed)
+    purls = {part["purl"].partition("@")[0] for part in bill["components"] if "purl" in part}
+    assert purls >= {f"pkg:pypi/{name}" for name in ("django", "httptools", "cryptography", "uvicorn")}
+    # What is pinned and used at run time is among it.
+    pinned = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert {(canonicalize_name(name), version) for name, version in pinned} <= set(listed)
 
 
 def test_templates_escape_everything() -> None:

@@ -7,19 +7,27 @@ connection at all is a table, and every field that takes an address is given eve
 import ast
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import date
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from django.db import transaction
+from dns.rdatatype import RdataType
+from dns.resolver import Resolver
+from pytest_django.fixtures import Settings
 
 from billing.alerts.actions.channels import create_channel
+from billing.bills.provider import Provider
 from billing.choices import ChannelKind
 from costhub.lib.errors import AppError
-from costhub.lib.net import gate_from_settings
+from costhub.lib.net import BlockedAddress, gate_from_settings
 from tenants.access import org_scope
 from tenants.accounts.outbound import make_session
 from tenants.actions.endpoints import register_endpoint
@@ -27,12 +35,14 @@ from tenants.actions.sign_on import claim_domain, create_sign_on, verify_domain
 from tenants.actions.upstreams import create_upstream, update_upstream
 from tenants.choices import Role, SignOnKind, UpstreamKind
 from tenants.models import Upstream
+from tests.lib.name_server import serve_names
 from tests.lib.net_canary import Canary, open_canary
 from tests.lib.net_hostile import HOSTILE, resolve_hostile
 from tests.proxy.upstreams.hot_path import call_once
 from tests.sampling import part
 from tests.world import Tenant, World, make_catalog
 
+DAY, NEXT_DAY = date(2026, 11, 1), date(2026, 11, 2)
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: libraries that speak to others. PostgreSQL's, Valkey's and Celery's know the operator's servers alone
 LIBRARIES: Final = frozenset(
@@ -204,8 +214,104 @@ WAYS: Final[dict[str, Way]] = {
     "Slack": _hook(ChannelKind.SLACK),
     "an identity provider": _sign_on,
     "what a provider's document names": lambda acme, _, url: _discover(url),
+    "a provider's bills": lambda acme, _, url: Provider(gate_from_settings(), url, "sk-admin").read_bill(DAY, NEXT_DAY),
     "Stripe": lambda acme, _, url: gate_from_settings().fetch_now("POST", url, content=b"a=b", timeout_seconds=5),
 }
+
+
+def test_the_operators_stores_are_named_by_no_tenant() -> None:
+    """S3, and folders: their addresses are settings, and go no other way than that."""
+    opened = {
+        ast.unparse(node.args[0])
+        for name, tree in modules()
+        if name != "costhub.lib.objects"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"Objects", "open_store"}
+    }
+    assert opened == {
+        "settings.FILES_URL",
+        "settings.CHECKPOINTS_URL",
+        "settings.CHECKPOINTS_URL or (data_dir / 'checkpoints').as_uri()",
+        # what these two are given is one of the settings, or what the operator typed
+        "url",
+    }
+
+
+class Rebinding:
+    """A name that is a harmless server when it is first asked for, and one of the inside from then on."""
+
+    def __init__(self, first: str, later: str) -> None:
+        self.first, self.later = first, later
+        self.asked = 0
+
+    def __call__(self, name: str, kind: RdataType) -> Sequence[str]:
+        if kind != RdataType.A:
+            return ()
+        self.asked += 1
+        return [self.first if self.asked == 1 else self.later]
+
+
+class Harmless(BaseHTTPRequestHandler):
+    """Answers everything with an empty object."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def harmless() -> Iterator[int]:
+    """The port of a server at 127.0.0.1, which the operator allows here: as good as one of the open internet."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Harmless)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_that_rebinds_leads_nobody_inside(
+    world: World, harmless: int, monkeypatch: pytest.MonkeyPatch, settings: Settings, way: str
+) -> None:
+    """By a name server of its owner's, whose answers are good for no longer than a moment: each connection goes to what
+    was vetted for it."""
+    upstream = _make_upstream(world)
+    settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.1"), None),)
+    names = Rebinding("127.0.0.1", "127.0.0.2")
+    with open_canary("127.0.0.2", harmless) as canary, serve_names(names) as (address, port):
+        resolver = Resolver(configure=False)
+        resolver.nameservers, resolver.port = [address], port
+
+        def resolve(host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+            if host[0].isdigit():
+                return [(0, 0, 0, "", (host, port))]
+            found = resolver.resolve(host, "A")
+            return [(0, 0, 0, "", (each.address, port)) for each in found]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        refused = 0
+        for _ in range(3):
+            try:
+                with org_scope(world.acme.org.pk), transaction.atomic():
+                    WAYS[way](world.acme, upstream, f"http://rebind.example:{harmless}/v1")
+                    transaction.set_rollback(True)
+            except (AppError, OSError, ValueError) as error:
+                refused += isinstance(error, BlockedAddress) or "BlockedAddress" in repr(error)
+        assert canary.arrivals() == 0
+    assert names.asked >= 3, "nothing is remembered of a name"
+    assert refused >= 2
 
 
 @pytest.mark.sampled

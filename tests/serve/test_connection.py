@@ -244,7 +244,8 @@ class TestStopping:
         assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nabcd"
 
     @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost:"])
-    async def test_who_waits_for_nothing_is_closed(self, sent: bytes) -> None:
+    async def test_who_waits_for_nothing_is_closed(self, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("costhub.serve.connection.LAST_REQUEST_SECONDS", 0.01)
         async with serve(_nothing_is_served) as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(sent)
@@ -253,3 +254,17 @@ class TestStopping:
             server.connections[0].shutdown()
             await asyncio.wait_for(server.has_lost_one.wait(), 5)
             writer.close()
+
+    async def test_a_request_that_was_on_its_way_is_answered_and_is_the_last(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await answer(send, scope["path"].encode())
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n")
+            await reader.readuntil(b"/a")
+            server.connections[0].shutdown()
+            writer.write(b"GET /b HTTP/1.1\r\nhost: x\r\n\r\nGET /c HTTP/1.1\r\nhost: x\r\n\r\n")
+            said = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n/b"

@@ -13,8 +13,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
 BEAT_SECONDS = 0.2
 django.setup()
 
-from django.db import DatabaseError, connection  # noqa: E402 - what follows wants Django's apps to be loaded
+from django.conf import settings  # noqa: E402 - what follows wants Django's apps to be loaded
+from django.db import DatabaseError, connection  # noqa: E402
 
+from costhub.ops.erasure import erase_organization  # noqa: E402
 from proxy import tasks  # noqa: E402
 from proxy.ledger import recount  # noqa: E402
 from tenants.access import list_shards  # noqa: E402
@@ -36,6 +38,17 @@ def furnish(base_url: str) -> dict[str, Any]:
         "key": str(acme.key.pk),
         "api_key": acme.api_key,
     }
+
+
+def furnish_another() -> dict[str, Any]:
+    """Another organisation, which has done nothing."""
+    return {"slug": make_tenant("Gone", find_or_create_user("gone@gone.example")).org.slug}
+
+
+def erase(slug: str, backup_url: str) -> dict[str, Any]:
+    """What `costhub erase-org` does on a machine that is backed up."""
+    settings.BACKUP_URL = backup_url
+    return {"rows": sum(erase_organization(slug).rows.values())}
 
 
 def settle() -> dict[str, Any]:
@@ -65,7 +78,7 @@ def rebuild() -> dict[str, Any]:
     return {"drift": [each for shard in list_shards() for each in recount.find_drift(shard)]}
 
 
-VERBS = {each.__name__: each for each in (furnish, settle, keep_draining, rebuild)}
+VERBS = {each.__name__: each for each in (furnish, furnish_another, erase, settle, keep_draining, rebuild)}
 
 if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]

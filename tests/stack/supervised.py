@@ -22,7 +22,7 @@ class Deaf(Part):
     """A part that ignores every request to stop and has a child that does so too."""
 
     name: ClassVar[str] = "deaf"
-    stop_signals: ClassVar = ((signal.SIGTERM, 0.2),)
+    stop_signals = ((signal.SIGTERM, 0.2),)
     orphan_signal: ClassVar = signal.SIGKILL
 
     def prepare(self) -> None:

@@ -1,8 +1,8 @@
 """The drill: a machine with its PostgreSQL and its Valkey is gone, and what a bucket has is enough to go on.
 
 A new cluster, an empty Valkey: the ledger is that of the moment, byte by byte, counters are counted anew from it, and
-the next call is held against what was spent before. ``COSTHUB_DRILL_ROWS`` sets how many calls of earlier there are;
-150,000 make a database of about 100 MB.
+the next call is held against what was spent before. In `make soak` there are 150,000 calls of earlier, a database of
+about 100 MB, and 20,000 in `make test`; ``COSTHUB_DRILL_ROWS`` sets another number.
 """
 
 import os
@@ -24,10 +24,11 @@ from costhub.stack.backup.take import open_running, take_backup
 from tests.bank import Bank
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.learning.s3 import S3, run_s3
+from tests.sampling import IS_WHOLE
 from tests.stack.machine import Machine, start_machine
 from tests.stack_fixtures import make_data_dir
 
-ROWS: Final = int(os.environ.get("COSTHUB_DRILL_ROWS", "20000"))
+ROWS: Final = int(os.environ.get("COSTHUB_DRILL_ROWS", "150000" if IS_WHOLE else "20000"))
 EARLIER: Final = """
     INSERT INTO proxy_ledgerentry
         (started_at, id, org_id, project_id, key_id, end_user, tags, kind, endpoint, request_model, response_model,
@@ -86,6 +87,7 @@ def call(machine: Machine, folder: Path, api_key: str, calls: int) -> list[httpx
     return answers
 
 
+@pytest.mark.sampled
 def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> None:
     url = s3.url("drill")
     with start_machine(folders[0]) as lost:
@@ -93,7 +95,7 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         archive.start()
         archive.wait_ready()
         lost.run("manage.py", "migrate", "--database", "owner", "--verbosity", "0")
-        acme = lost.do("furnish", bank.base_url)
+        acme, gone = lost.do("furnish", bank.base_url), lost.do("furnish_another")
         with psycopg.connect(lost.postgres.url_owner) as connection:
             connection.execute(EARLIER, {"rows": ROWS, **{name: acme[name] for name in ("org", "project", "key")}})
             [size] = connection.execute("SELECT pg_database_size(current_database())").fetchone() or [0]
@@ -102,8 +104,9 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         moment, ledger, counters = lost.now(), lost.ledger(), lost.counters()
         assert ledger[:2] == (ROWS + 20, ROWS * (ROWS + 1) // 2 + 20 * 8_400)
         assert sorted({settled for settled, _ in counters.values()}) == [20 * 8_400, ledger[1]]
-        # What comes after the moment is not wanted back.
+        # What comes after the moment is not wanted back, but for an erasure: that is for ever.
         call(lost, tmp_path, acme["api_key"], 5)
+        lost.do("erase", gone["slug"], url)
         archive.stop()
         lost.postgres.kill()
         lost.valkey.kill()
@@ -116,9 +119,12 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         [sys.executable, "-m", "costhub", "restore", *arguments], check=False, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.endswith("Erased again: 1 organisations that had been erased since.\n")
     with start_machine(folders[1]) as found:
         print(f"\n{ROWS} rows, {size >> 20} MiB: restored and up after {time.monotonic() - began:.1f} s")
         assert found.ledger() == ledger
+        with psycopg.connect(found.postgres.url_owner) as connection:
+            assert connection.execute("SELECT slug FROM tenants_organization").fetchall() == [("acme",)]
         assert found.counters() == {}
         assert found.do("rebuild")["drift"] == []
         assert found.counters() == counters

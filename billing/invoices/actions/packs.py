@@ -8,6 +8,7 @@ import json
 from base64 import b64encode
 from datetime import date, datetime
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -133,9 +134,14 @@ def _deliver(account: BillingAccount, month: date, archive: bytes, pack_id: str)
     name = f"finance-{month:%Y-%m}.zip"
     if account.pack_to == PackTo.MAIL and len(archive) <= _MOST_MAILED_BYTES:
         return ", ".join(account.emails) if mail_pack(account, month, name, archive, pack_id) else ""
-    path = f"finance-packs/{account.org_id}/{name}"
+    path = f"{packs_folder(account.org_id)}/{name}"
     asyncio.run(_store(path, archive))
     return path
+
+
+def packs_folder(org_id: UUID) -> str:
+    """Where an organisation's packs lie in the store of files."""
+    return f"finance-packs/{org_id}"
 
 
 async def _store(path: str, archive: bytes) -> None:

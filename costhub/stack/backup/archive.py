@@ -32,7 +32,7 @@ class Archive(Part):
     """The process that keeps the write-ahead log of an embedded PostgreSQL."""
 
     name: ClassVar[str] = "archive"
-    stop_signals: ClassVar = ((signal.SIGTERM, 20.0),)
+    stop_signals = ((signal.SIGTERM, 20.0),)
 
     def __init__(self, data_dir: Path, postgres: Postgres, url: str) -> None:
         super().__init__(data_dir)

@@ -21,7 +21,7 @@ class Recovering(Postgres):
     """The restored cluster while it replays the log: it listens on a socket in a private folder, and nowhere else."""
 
     name: ClassVar[str] = "recovery"
-    stop_signals: ClassVar = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
+    stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0))
 
     def __init__(self, data_dir: Path, backup: Backup, log: Path, moment: datetime | None) -> None:
         super().__init__(data_dir)

@@ -4,6 +4,7 @@ base/20261128T233800Z/backup.json   what the backup is; written last, so that a 
 base/20261128T233800Z/base.tar.gz   the database's files
 wal/000000010000000000000007.gz     a segment of the write-ahead log
 wal/000000010000000000000008.partial.gz  the one that is being filled, as it was some seconds ago
+erased/018f….json                   an organisation that was erased: whoever brings a backup back erases it again
 """
 
 import gzip
@@ -15,11 +16,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
+from uuid import UUID
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 
-from costhub.lib.objects import NoSuchStore, open_store
+from costhub.lib.objects import NoSuchStore, StoreUnavailable, open_store
 
 _READ_BYTES: Final = 1024 * 1024
 _SHORT: Final = "%Y%m%dT%H%M%SZ"
@@ -153,6 +155,22 @@ class BackupStore:
         for path in sorted(gone, key=lambda path: not path.endswith("backup.json")):
             obstore.delete(self._store, path)
         return len(gone)
+
+    # --- who was erased
+
+    def note_erased(self, org_id: UUID, at: datetime) -> None:
+        """Note, outside of every backup, that an organisation was erased. Its id says nothing of it. Raises
+        StoreUnavailable."""
+        try:
+            obstore.put(self._store, f"erased/{org_id}.json", json.dumps({"at": at.isoformat()}).encode())
+        except (BaseError, OSError) as error:
+            raise StoreUnavailable(
+                "The store of backups is in trouble: nothing is erased that a backup would bring back."
+            ) from error
+
+    def list_erased(self) -> list[UUID]:
+        """The organisations that were erased, whenever it was."""
+        return [UUID(name.removesuffix(".json")) for name in self._names("erased")]
 
     def _names(self, folder: str) -> list[str]:
         found: Iterable[Any] = (entry for entries in obstore.list(self._store, folder) for entry in entries)

@@ -1,16 +1,20 @@
 """Whose a kept answer is: one that a cache gives to several callers is each one's own."""
 
+import zlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from costhub.lib import clock
+from costhub.lib.secrets import make_data_key
 from proxy.answers import store
 from proxy.answers.model import StoredAnswer
 from proxy.answers.store import Kind, Stored, Wanted
 from tenants.access import org_scope
 from tenants.actions.projects import create_project
+from tenants.models import Organization
 from tenants.snapshots import KeySnapshot
 from tests.world import Tenant, World
 
@@ -93,3 +97,42 @@ def test_one_that_was_over_is_kept_anew(world: World, mine: KeySnapshot) -> None
     assert (found.answer["said"], found.asked[0]["content"], found.metadata) == ("again", "again", {"new": "yes"})
     with org_scope(world.acme.org_id):
         assert StoredAnswer.objects.count() == 1
+
+
+def read_row(key: KeySnapshot) -> StoredAnswer:
+    with org_scope(key.org_id):
+        return StoredAnswer.objects.get(org_id=key.org_id)
+
+
+def test_it_is_sealed_for_its_own_place(mine: KeySnapshot) -> None:
+    """Nothing of it is to be read in the database, and in another row it does not open."""
+    keep(mine, "the canary is called Tweety")
+    row = read_row(mine)
+    sealed = bytes(row.packed)
+    assert sealed[:1] == b"\x01"
+    for start in (0, 1, 13):
+        with pytest.raises(zlib.error):
+            zlib.decompress(sealed[start:])
+    with org_scope(mine.org_id):
+        StoredAnswer.objects.filter(pk=row.pk).update(answer_id="resp_2")
+    assert store.find(mine, Kind.RESPONSE, "resp_2") is None
+    assert store.list_answers(mine, Kind.RESPONSE, Wanted(limit=9)) == ([], False)
+    with org_scope(mine.org_id):
+        StoredAnswer.objects.filter(pk=row.pk).update(answer_id="resp_1")
+    assert read(mine) == "the canary is called Tweety"
+
+
+def test_one_of_before_answers_were_sealed_is_read(mine: KeySnapshot) -> None:
+    keep(mine, "to me")
+    with org_scope(mine.org_id):
+        packed = zlib.compress(b'[{"id":"resp_1","said":"once"},[]]', 1)
+        StoredAnswer.objects.filter(org_id=mine.org_id).update(packed=packed)
+    assert read(mine) == "once"
+
+
+def test_nobody_reads_one_whose_organisation_has_lost_its_key(world: World, mine: KeySnapshot) -> None:
+    """As an erasure overwrites it."""
+    keep(mine, "to me")
+    with org_scope(mine.org_id):
+        Organization.objects.filter(pk=mine.org_id).update(data_key=make_data_key(settings.MASTER_KEYS, mine.org_id))
+    assert read(mine) is None
