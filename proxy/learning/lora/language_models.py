@@ -45,9 +45,7 @@ def choose_device() -> tuple[torch.device, torch.dtype]:
 def prepare(base: Base, *, rank: int, seed: int) -> Prepared:
     """Load a model and put an adapter into it, the same for the same seed. Raises UnusableBase and MemoryError."""
     device, dtype = choose_device()
-    source: dict[str, Any] = (
-        {"gguf_file": base.gguf} if base.gguf and not (base.folder / "config.json").exists() else {}
-    )
+    source: dict[str, Any] = {} if base.is_folder else {"gguf_file": base.gguf}
     # Files of this machine alone, and no code that lies among them.
     source |= {"local_files_only": True, "trust_remote_code": False}
     # A file of pickles may run anything.
