@@ -142,10 +142,8 @@ def test_a_tuned_model_is_served_moved_and_retired(ada: Visit, world: World, set
         TrainingJob.objects.filter(name="labels").update(spent_nanos=90_000_000)
     record_call(acme, clock.now() - timedelta(minutes=1), cost=1_000_000, input_tokens=2_000)
     shown = text_of(ada.get(path))
-    assert (
-        "Break-even after 100 calls: it has cost $0.09 , a call of it $0.0001, and a call of the teacher's $0.001"
-        in shown
-    )
+    costs = "a call of it $0.000100000, and a call of the teacher's $0.001000000"
+    assert f"Break-even after 100 calls: it has cost $0.09 , {costs}" in shown
     assert "A success costs $0.000133333" in shown
     refused = ada.post(f"{path}/change", {"stage": "canary"})
     assert refused.headers["Location"] == path
