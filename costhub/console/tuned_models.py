@@ -14,7 +14,9 @@ from costhub.console.sign_in import org_page
 from costhub.lib.errors import InvalidField
 from proxy.learning.choices import Stage
 from proxy.learning.distilled_routes import name_route
+from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, retire_tuned
+from proxy.learning.lora.economy import read_agreement, read_economy
 from proxy.learning.lora.trials import set_stage
 from proxy.learning.models import TunedModel
 from tenants.access import Actor, access_row
@@ -45,6 +47,10 @@ def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespon
     more: dict[str, Any] = {
         "tuned": row,
         "teacher": row.job.version.dataset.teacher,
+        "agreement": (agreement := read_agreement(row)),
+        "interval": {"tuned": _tell_interval(agreement.tuned), "base": _tell_interval(agreement.base)},
+        "economy": (economy := read_economy(actor, row)),
+        "per_success": economy.per_success,
         "is_served": model is not None and model.is_active,
         "acts": _acts(actor, row, is_served=model is not None and model.is_active) if can_change else [],
         "submit_label": "Serve it",
@@ -77,6 +83,10 @@ def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
 def _access(actor: Actor, tuned_id: str) -> TunedModel:
     rows = TunedModel.objects.filter(org=actor.org).select_related("job__version__dataset")
     return access_row(rows.defer("adapter", "served"), actor, tuned_id)
+
+
+def _tell_interval(share: Share | None) -> str:
+    return f" ({share.low:.1%} to {share.high:.1%})" if share is not None else ""
 
 
 def _make_form(row: TunedModel) -> Form:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from costhub.stack.part import Part, PartFailed
 from costhub.stack.ports import HOST, find_free_port, is_free
 from costhub.stack.private_files import read_json, write_json
-from costhub.stack.small_model import find_weights
+from costhub.stack.small_model import CHAT_TEMPLATE, find_weights
 
 #: the name under which the server lists the model, and a training knows it
 MODEL: Final = "smollm2-135m-instruct"
@@ -55,6 +55,7 @@ class ModelServer(Part):
             )
         program = [sys.executable, "-I", "-m", "costhub.stack.serve_model"]
         model = ["--file", str(weights), "--name", MODEL, "--port", str(self.port)]
+        model += ["--chat-template", CHAT_TEMPLATE]
         threads = min(MAX_THREADS, len(os.sched_getaffinity(0)))
         return [*program, *model, *_flags(slots=SLOTS, tokens_per_slot=TOKENS_PER_SLOT, threads=threads)]
 

@@ -6,8 +6,6 @@ import sys
 
 import xllamacpp
 
-from costhub.stack.small_model import CHAT_TEMPLATE
-
 
 def main() -> int:
     """Serve until a signal ends the process."""
@@ -19,6 +17,9 @@ def main() -> int:
         "--host", default="127.0.0.1", help="an address, or the path of a Unix socket that ends with .sock"
     )
     parser.add_argument("--adapter", default="", help="a GGUF file of a LoRA adapter")
+    parser.add_argument(
+        "--chat-template", default="", help="what conversations are written with; empty: what the file itself says"
+    )
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--tokens-per-slot", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -34,7 +35,7 @@ def main() -> int:
     parameters.cpuparams.n_threads = options.threads
     parameters.cpuparams_batch.n_threads = options.threads
     parameters.use_jinja = True
-    parameters.chat_template = CHAT_TEMPLATE
+    parameters.chat_template = options.chat_template
     parameters.cache_ram_mib = 0
     parameters.cache_idle_slots = False
     parameters.ui = False

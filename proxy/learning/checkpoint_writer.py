@@ -58,12 +58,13 @@ class CheckpointWriter:
             self._check()
             return True
 
-    def close(self) -> None:
-        """Write nothing more; returns when the thread has ended what it was at."""
+    def close(self, seconds: float) -> None:
+        """Write nothing more. Returns when the thread has ended what it was at, or after so long: a store that hangs
+        keeps nobody, and what it still takes then is the next worker's to overrule."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _check(self) -> None:
         if self._fenced is not None:

@@ -25,6 +25,7 @@ Store = LocalStore | MemoryStore | S3Store
 
 #: whole checkpoints that are kept
 KEPT: Final = 3
+_JOBS: Final = "jobs"
 _DIGITS: Final = 10
 
 
@@ -84,12 +85,18 @@ def open_store(url: str) -> Store:
         raise StoreFailed(f"COSTHUB_CHECKPOINTS_URL: {error}") from error
 
 
+def list_jobs(store: Store) -> list[str]:
+    """The jobs of which something is kept. Raises StoreFailed."""
+    # By their files: a folder that is empty stays where it was.
+    return sorted({key.split("/")[1] for key in _list(store, _JOBS)})
+
+
 class Checkpoints:
     """One job's, as one worker with its fencing token sees them. Blocks; not for several threads at once."""
 
     def __init__(self, store: Store, job: str, fence: int, kept: int = KEPT) -> None:
         self._store = store
-        self._root = f"jobs/{job}"
+        self._root = f"{_JOBS}/{job}"
         self._fence = fence
         self._kept = kept
         self._number = 0
@@ -134,7 +141,7 @@ class Checkpoints:
 
     def forget(self) -> int:
         """Delete all of the job's; gives how many objects there were. Raises StoreFailed."""
-        keys = self._list(self._root)
+        keys = _list(self._store, self._root)
         self._delete(keys)
         return len(keys)
 
@@ -197,7 +204,7 @@ class Checkpoints:
             if manifest is not None and number not in gone
             for part in manifest.parts
         }
-        parts = [key for key in self._list(f"{self._root}/parts") if key not in needed]
+        parts = [key for key in _list(self._store, f"{self._root}/parts") if key not in needed]
         # Parts of a step that is being written belong to nobody else: there is one writer.
         self._delete([self._manifest_key(number) for number in gone] + parts)
 
@@ -205,7 +212,7 @@ class Checkpoints:
         return f"{self._root}/manifests/{number:0{_DIGITS}d}.json"
 
     def _list_numbers(self) -> list[int]:
-        names = [key.rsplit("/", 1)[1].removesuffix(".json") for key in self._list(f"{self._root}/manifests")]
+        names = [key.rsplit("/", 1)[1].removesuffix(".json") for key in _list(self._store, f"{self._root}/manifests")]
         return sorted(int(name) for name in names if name.isdecimal())
 
     def _read(self, number: int) -> Manifest | None:
@@ -235,14 +242,6 @@ class Checkpoints:
         except (BaseError, OSError) as error:
             raise StoreFailed(f"{key} could not be read: {_first_line(error)}") from error
 
-    def _list(self, prefix: str) -> list[str]:
-        try:
-            return [str(item["path"]) for batch in obstore.list(self._store, prefix) for item in batch]
-        except FileNotFoundError:
-            return []
-        except (BaseError, OSError) as error:
-            raise StoreFailed(f"{prefix} could not be listed: {_first_line(error)}") from error
-
     def _delete(self, keys: list[str]) -> None:
         for key in keys:
             try:
@@ -251,6 +250,15 @@ class Checkpoints:
                 continue
             except (BaseError, OSError) as error:
                 raise StoreFailed(f"{key} could not be deleted: {_first_line(error)}") from error
+
+
+def _list(store: Store, prefix: str) -> list[str]:
+    try:
+        return [str(item["path"]) for batch in obstore.list(store, prefix) for item in batch]
+    except FileNotFoundError:
+        return []
+    except (BaseError, OSError) as error:
+        raise StoreFailed(f"{prefix} could not be listed: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

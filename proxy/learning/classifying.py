@@ -1,6 +1,7 @@
 """A job's classifier, from its examples to a student: on the questions' plain vectors (``head``), or on those of an
 encoder that learns from them first (``encoder``)."""
 
+import io
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +11,7 @@ import numpy as np
 
 from costhub.lib import clock
 from proxy.learning.assembly import Vectors
-from proxy.learning.checkpoints import Checkpoints
+from proxy.learning.checkpoints import Checkpoints, StoreFailed
 from proxy.learning.choices import JobKind, JobState
 from proxy.learning.encoders.served import Encoders
 from proxy.learning.head import Course, dump_weights, load_weights, number_labels
@@ -142,23 +143,61 @@ class Classifying:
             raise _Interrupted
 
     def _embed_all(self, material: Material, what: str, embed: Embed) -> Vectors:
-        """The questions' vectors, those that are learned from first; an earlier worker's, where it has left them.
-        Raises _Interrupted."""
+        """The questions' vectors, those that are learned from first. They are kept as they are made, a piece every few
+        seconds: who goes on makes only those that are missing. Raises _Interrupted."""
         texts = [example.question for example in (*material.train, *material.held_out)]
+        pieces = _Pieces(self._checkpoints, f"{what}-{material.rows}")
+        next_beat, next_save = clock.ends_in(0), clock.ends_in(self._save_seconds)
+        for start in range(pieces.count, len(texts), _EMBED_AT_ONCE):
+            if self._interruption.is_noticed:
+                pieces.keep()
+                raise _Interrupted
+            if clock.monotonic_ns() >= next_beat:
+                keep_job(self._lease)
+                next_beat = clock.ends_in(self._beat_seconds)
+            pieces.add(embed(texts[start : start + _EMBED_AT_ONCE]))
+            if clock.monotonic_ns() >= next_save:
+                try:
+                    pieces.keep()
+                except StoreFailed as failed:
+                    # It is tried again with the next ones.
+                    _log.warning("vectors could not be kept", extra={"reason": str(failed)})
+                next_save = clock.ends_in(self._save_seconds)
+        pieces.keep()
+        return pieces.join()
 
-        def make() -> bytes:
-            parts = []
-            next_beat = clock.ends_in(0)
-            for start in range(0, len(texts), _EMBED_AT_ONCE):
-                if self._interruption.is_noticed:
-                    raise _Interrupted
-                if clock.monotonic_ns() >= next_beat:
-                    keep_job(self._lease)
-                    next_beat = clock.ends_in(self._beat_seconds)
-                parts.append(embed(texts[start : start + _EMBED_AT_ONCE]))
-            return np.vstack(parts).astype(np.float32).tobytes()
 
-        return np.frombuffer(self._do_once(material, what, make), np.float32).reshape(len(texts), -1)
+class _Pieces:
+    """Vectors that are kept in pieces, each under the place of its first one. ``count``: how many there are."""
+
+    def __init__(self, checkpoints: Checkpoints, name: str) -> None:
+        self._checkpoints = checkpoints
+        self._name = name
+        self._kept: list[Vectors] = []
+        self._fresh: list[Vectors] = []
+        self.count = 0
+        while (found := checkpoints.find(f"{name}-{self.count}")) is not None:
+            self._kept.append(np.load(io.BytesIO(found), allow_pickle=False))
+            self.count += len(self._kept[-1])
+
+    def add(self, vectors: Vectors) -> None:
+        """These come next."""
+        self._fresh.append(vectors.astype(np.float32))
+        self.count += len(vectors)
+
+    def keep(self) -> None:
+        """Have those kept that are not yet. Raises StoreFailed."""
+        if not self._fresh:
+            return
+        piece, raw = np.vstack(self._fresh), io.BytesIO()
+        np.save(raw, piece, allow_pickle=False)
+        self._checkpoints.keep(f"{self._name}-{self.count - len(piece)}", raw.getvalue())
+        self._kept.append(piece)
+        self._fresh.clear()
+
+    def join(self) -> Vectors:
+        """All of them, once they are kept."""
+        return np.vstack(self._kept)
 
 
 def _find_labels(material: Material) -> list[str]:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import orjson
 from django.db import IntegrityError, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
@@ -97,7 +97,9 @@ def delete_dataset(*, actor: Actor, dataset: Dataset) -> None:
     actor.check(Permission.WRITE_SETTINGS)
     with transaction.atomic():
         jobs = TrainingJob.objects.filter(org=actor.org, version__dataset=dataset, segment_from__isnull=False)
-        tunings = ProviderTuning.objects.filter(org=actor.org, version__dataset=dataset, state=JobState.RUNNING.value)
+        # With its row nobody would know of the file that the provider has, either.
+        has_more = Q(state=JobState.RUNNING.value) | ~Q(remote_file="")
+        tunings = ProviderTuning.objects.filter(has_more, org=actor.org, version__dataset=dataset)
         if jobs.exists() or tunings.exists():
             raise Conflict("A training on this dataset is running: cancel it, and wait until it is charged.")
         if served := _find_served(actor, dataset):
@@ -316,8 +318,10 @@ def count_withdrawn(version: DatasetVersion) -> int:
 
 
 def export_version(*, actor: Actor, version: DatasetVersion, held_out: bool) -> bytes:
-    """OpenAI's fine-tuning JSONL of a version's one part. Only who may change settings may read what people said."""
+    """OpenAI's fine-tuning JSONL of a version's one part. Only who may change settings may read what people said, and
+    has shown a moment ago who they are. Raises StaleSession."""
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     examples = read_version(actor, version, held_out=held_out)
     record(actor, "exported", version, held_out=held_out, examples=len(examples))
     return write_jsonl(examples)

@@ -78,21 +78,21 @@ def bound(found: int, of: int, confidence: float = CONFIDENCE) -> Share:
     return Share(found, of, low, high)
 
 
-def price_success(asked: int, answered: int, right: int) -> SuccessCost | None:
+def price_success(asked: int, answered: int, right: int, own: float = 0.0) -> SuccessCost | None:
     """What a success costs, by ``asked`` questions of which a student answered so many, and of these ``right`` as its
-    teacher did; None without any success.
+    teacher did; None without any success. ``own``: what asking it costs, in calls of the teacher's.
 
-    It is the share that is left to the teacher over the share that is not wrong; its interval is that of both shares at
-    half the error each, so that it holds at least as often as theirs do.
+    It is that and the share that is left to the teacher over the share that is not wrong; its interval is that of both
+    shares at half the error each, so that it holds at least as often as theirs do.
     """
     if asked == 0 or answered - right == asked:
         return None
     surer = 1 - (1 - CONFIDENCE) / 2
     left, wrong = bound(asked - answered, asked, surer), bound(answered - right, asked, surer)
     return SuccessCost(
-        calls=left.found / (asked - wrong.found),
-        low=left.low / (1 - wrong.low),
-        high=left.high / (1 - wrong.high) if wrong.high < 1 else None,
+        calls=(own * asked + left.found) / (asked - wrong.found),
+        low=(own + left.low) / (1 - wrong.low),
+        high=(own + left.high) / (1 - wrong.high) if wrong.high < 1 else None,
     )
 
 

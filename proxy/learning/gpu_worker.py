@@ -12,12 +12,22 @@ from typing import Final
 
 from django.db import InterfaceError, OperationalError
 
-from proxy.learning.checkpoints import Checkpoints, Fenced, Store, StoreFailed
+from costhub.lib import clock
+from proxy.learning.checkpoints import Checkpoints, Fenced, Store, StoreFailed, list_jobs
 from proxy.learning.choices import JobKind, JobState
 from proxy.learning.classifying import Classifying, Embed
 from proxy.learning.head import TrainingDiverged
 from proxy.learning.interruptions import Interruption
-from proxy.learning.leases import Cancelled, Lease, NotHeld, OutOfMoney, give_up_job, leave_job, take_job
+from proxy.learning.leases import (
+    Cancelled,
+    Lease,
+    NotHeld,
+    OutOfMoney,
+    give_up_job,
+    leave_job,
+    list_under_way,
+    take_job,
+)
 from proxy.learning.material import RowsWithdrawn, TooLittle
 from proxy.learning.training import BEAT_SECONDS, SAVE_SECONDS
 
@@ -25,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 #: how long a worker without a job waits before it looks again
 IDLE_SECONDS: Final = 2.0
+#: between two jobs it is looked that often what is kept of those that are over
+SWEEP_SECONDS: Final = 60.0
 #: rows are withdrawn under one job's hands no more often than this
 _MOST_RESTARTS: Final = 20
 
@@ -57,9 +69,12 @@ class GpuWorker:
     def run(self, *, is_once: bool = False) -> int:
         """Work until it is told to end, or with ``is_once`` until no job is there. Gives the number of jobs that were
         brought to an end."""
-        ended = 0
+        ended, next_sweep = 0, clock.ends_in(0)
         while not self._interruption.is_noticed:
             self._on_idle()
+            if clock.monotonic_ns() >= next_sweep:
+                self._forget_ended()
+                next_sweep = clock.ends_in(SWEEP_SECONDS)
             try:
                 lease = take_job(self._name, self._kinds)
             except (InterfaceError, OperationalError):
@@ -91,6 +106,19 @@ class GpuWorker:
                 _log.exception("a job could not be given back", extra={"job": str(lease.job_id)})
             self._interruption.wait(IDLE_SECONDS)
             return False
+
+    def _forget_ended(self) -> None:
+        """Delete what is kept of jobs that ended without a worker, as one that is cancelled while it waits, or whose
+        dataset is gone: it is made of what people said."""
+        try:
+            # Listed first: what is begun after that is on neither list.
+            kept = list_jobs(self._store)
+            under_way = {str(job_id) for job_id in list_under_way()} if kept else set()
+            for job in sorted(set(kept) - under_way):
+                Checkpoints(self._store, job, 0).forget()
+                _log.info("what was kept of a job that is over is deleted", extra={"job": job})
+        except (StoreFailed, InterfaceError, OperationalError) as failed:
+            _log.warning("what is kept of jobs that are over could not be deleted", extra={"reason": str(failed)})
 
     def _work(self, lease: Lease) -> bool:
         checkpoints = Checkpoints(self._store, str(lease.job_id), lease.fence)

@@ -165,11 +165,11 @@ def find_used(job: TrainingJob) -> int:
 
 def find_seconds_left(job: TrainingJob) -> int | None:
     """At the present worker's pace; None while nobody knows."""
-    if job.segment_from is None or job.segment_until is None or not job.step or not job.losses:
+    made = job.step - job.pace_step
+    if job.segment_until is None or job.pace_from is None or made <= 0:
         return None
-    taken = (job.segment_until - job.segment_from).total_seconds()
-    made = job.step - next((int(point[0]) for point in job.losses), 0)
-    return round(taken / made * (job.steps - job.step)) if made > 0 else None
+    taken = (job.segment_until - job.pace_from).total_seconds()
+    return round(taken / made * (job.steps - job.step))
 
 
 def _check_labels(version: DatasetVersion) -> None:

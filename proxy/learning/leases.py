@@ -16,6 +16,7 @@ from costhub.lib import clock
 from proxy.errors import ApiError
 from proxy.learning.checkpoints import Fenced
 from proxy.learning.choices import JobKind, JobState
+from proxy.learning.deployment import follow_threshold
 from proxy.learning.models import Student, TrainingJob, TunedModel
 from proxy.learning.spend import charge_segment, name_segment, price_segment
 from proxy.learning.work import Work, list_orgs_with
@@ -87,6 +88,7 @@ def take_job_of(org_id: UUID, worker: str, kinds: Sequence[JobKind] = (JobKind.H
             job.refresh_from_db(fields=["spent_nanos"])
             job.fence += 1
             job.lease_until, job.segment_from, job.segment_until = now + _length_of(job), now, now
+            job.pace_from = None
             try:
                 _hold(job)
             except NotHeld as refused:
@@ -101,6 +103,16 @@ def take_job_of(org_id: UUID, worker: str, kinds: Sequence[JobKind] = (JobKind.H
         return None
 
 
+def list_under_way() -> set[UUID]:
+    """The ids of all organisations' jobs that wait or run."""
+    found: set[UUID] = set()
+    under_way = (JobState.WAITING.value, JobState.RUNNING.value)
+    for org_id in list_orgs_with(Work.TRAINING):
+        with org_scope(org_id):
+            found |= set(TrainingJob.objects.filter(org_id=org_id, state__in=under_way).values_list("pk", flat=True))
+    return found
+
+
 def keep_job(
     lease: Lease, *, step: int = 0, steps: int = 0, loss: float | None = None, tokens: int | None = None
 ) -> None:
@@ -113,12 +125,26 @@ def keep_job(
         if loss is not None:
             if step > job.crashed_at:
                 job.crashes = 0
+            if job.pace_from is None or step < job.step:
+                # Neither what it loaded before, nor what others have learned, nor what was begun anew is its pace.
+                job.pace_step, job.pace_from = step, now
             job.step, job.steps = step, steps
             # Steps that were lost with a worker are made again: their losses take the place of the first ones.
             points = [point for point in job.losses if point[0] < step] + [[step, round(loss, 6)]]
             job.losses = points[::2] if len(points) > MOST_LOSSES else points
             job.tokens = job.tokens if tokens is None else tokens
-        job.save(update_fields=["segment_until", "lease_until", "step", "steps", "losses", "tokens", "crashes"])
+        told = [
+            "segment_until",
+            "lease_until",
+            "step",
+            "steps",
+            "losses",
+            "tokens",
+            "crashes",
+            "pace_step",
+            "pace_from",
+        ]
+        job.save(update_fields=told)
         _keep_hold(job)
         if job.segment_from is not None and job.most_nanos is not None:
             cost = job.spent_nanos + price_segment(job.per_hour_nanos, job.segment_from, now)
@@ -152,13 +178,14 @@ def give_up_job(lease: Lease, why: str) -> None:
 
 
 def store_student(lease: Lease, student: Student) -> None:
-    """Keep what came out; a route that asked the one before asks this one when it is trusted. Raises Fenced and
-    Cancelled."""
-    with org_scope(lease.org_id):
+    """Keep what came out; a route that asked the one before asks this one when it is trusted, and wants it as sure as
+    it must be. Raises Fenced and Cancelled."""
+    with job_scope(lease.org_id) as actor:
         _mine(lease)
         before = Student.objects.filter(job_id=lease.job_id)
         student.route = before.values_list("route", flat=True).first() or ""
         before.delete()
+        follow_threshold(actor, student)
         student.save(force_insert=True)
 
 

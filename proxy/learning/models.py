@@ -13,6 +13,8 @@ from proxy.learning.choices import NEVER, ExampleKind, JobKind, JobState, Stage,
 from tenants.models.base import TenantRow
 
 _MODEL_CHARACTERS: Final = 200
+#: tokens of a conversation with a tuned model, where its examples were shorter
+_LEAST_CONTEXT: Final = 2_048
 #: likelihoods, losses and shares
 _Number = models.FloatField  # noqa: TID251 - none of them is money
 
@@ -220,6 +222,9 @@ class TrainingJob(TenantRow):
     #: (step, loss) pairs, thinned out as they become many
     losses = models.JSONField(default=list)
     tokens = models.BigIntegerField(default=0)
+    #: the first step that the present worker told of, and when: it is as fast as what came since
+    pace_step = models.PositiveIntegerField(default=0, db_default=0)
+    pace_from = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -247,7 +252,8 @@ class ProviderTuning(TenantRow):
     most_tokens = models.BigIntegerField(default=0)
     state = models.CharField(max_length=10, choices=_choices(JobState), default=JobState.WAITING.value)
     error = models.TextField(blank=True)
-    #: what the provider calls the file, the job, and the model that came of it
+    #: what the provider calls the file (until it has told, our name for it; empty: it has none), the job, and the model
+    #: that came of it
     remote_file = models.CharField(max_length=200, blank=True)
     remote_job = models.CharField(max_length=200, blank=True)
     remote_model = models.CharField(max_length=_MODEL_CHARACTERS, blank=True)
@@ -341,6 +347,8 @@ class TunedModel(Trusted):
     threshold = _Number(default=NEVER)
     #: answers that it was tried by: how sure it was, and whether it said what the teacher did
     trials = models.JSONField(default=list, editable=False)
+    #: of those that it was compared on, how many before anybody knew that
+    unsure = models.PositiveIntegerField(default=0, db_default=0)
     adapter = models.BinaryField(editable=False)
     served = models.BinaryField(editable=False)
     config = models.JSONField(default=dict)
@@ -356,3 +364,10 @@ class TunedModel(Trusted):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def context(self) -> int:
+        """Tokens that a conversation with it may have where it is served: no fewer than the longest example that it may
+        have learned from, and no more than its base reads."""
+        wanted = max(_LEAST_CONTEXT, self.job.sequence_tokens)
+        return min(wanted, self.evaluation.get("reads") or wanted)

@@ -1,7 +1,9 @@
-"""A provider's fine-tuning API, OpenAI's or one like it: a file up, a job made, asked for and cancelled."""
+"""A provider's fine-tuning API, OpenAI's or one like it: a file up and away again, a job made, asked for and
+cancelled."""
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 import orjson
 
@@ -13,6 +15,7 @@ _TIMEOUT_SECONDS: Final = 120.0
 _LISTED: Final = 100
 _EVENTS: Final = 20
 _MOST_BYTES: Final = 4 * 1024 * 1024
+_NOT_FOUND: Final = 404
 #: the metadata's field by which a job is found again whose making nobody heard of
 MARK: Final = "costhub_tuning"
 
@@ -20,7 +23,11 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """The provider will not do it, and would not the next time: its words."""
+    """The provider will not do it, and would not the next time: its words. ``status`` is its answer's."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,25 @@ class ProviderApi:
         ).encode()
         body += lines + f"\r\n--{_BOUNDARY}--\r\n".encode()
         return _text(self._ask("POST", "/files", body, f"multipart/form-data; boundary={_BOUNDARY}"), "id")
+
+    def list_files(self, name: str) -> list[str]:
+        """The ids of the files that were handed in under that name, of the latest hundred; none where the provider
+        lists no files."""
+        try:
+            listed = self._ask("GET", f"/files?purpose=fine-tune&limit={_LISTED}").get("data")
+        except Refused:
+            return []
+        files = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        ids = [one.get("id") for one in files if one.get("filename") == name]
+        return [one for one in ids if isinstance(one, str) and one]
+
+    def delete_file(self, file_id: str) -> None:
+        """Have a file forgotten; one that is not there is as good as that."""
+        try:
+            self._ask("DELETE", f"/files/{quote(file_id, safe='')}")
+        except Refused as refused:
+            if refused.status != _NOT_FOUND:
+                raise
 
     def create(self, file_id: str, model: str, epochs: int, mark: str) -> Json:
         """Make a job. ``mark`` finds it again."""
@@ -125,7 +151,8 @@ def _explain(status: int, raw: bytes) -> Exception:
         message = ""
     return Refused(
         f"The upstream answered {status}."
-        + (f" It says: {message[:500]}" if isinstance(message, str) and message else "")
+        + (f" It says: {message[:500]}" if isinstance(message, str) and message else ""),
+        status,
     )
 
 

@@ -2,7 +2,7 @@
 becomes a model of the organisation's.
 
 Each step may be interrupted and made again. A job at the provider is found by its mark before another one is made, so
-that nobody pays for two.
+that nobody pays for two. However it ends, the file goes: what people said does not stay with the provider.
 """
 
 import logging
@@ -48,6 +48,8 @@ _AROUND_EXAMPLE: Final = 8
 _MILLION: Final = 1_000_000
 _MOST_TOKENS: Final = 10**15
 _SUCCEEDED, _FAILED, _CANCELLED = "succeeded", "failed", "cancelled"
+#: of one that is learning from what somebody takes back
+WITHDRAWN: Final = "Consent to examples that it was learning from was withdrawn: it is cancelled at the provider."
 _UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
 
 
@@ -115,7 +117,7 @@ def cancel_provider_tuning(*, actor: Actor, tuning: ProviderTuning) -> ProviderT
         if tuning.state in _UNDER_WAY and not tuning.is_cancelled:
             record(actor, "cancelled", tuning, was=tuning.state)
             tuning.is_cancelled = True
-            if not tuning.held_nanos and not tuning.remote_job:
+            if not tuning.held_nanos and not tuning.remote_file and not tuning.remote_job:
                 tuning.state, tuning.ended_at = JobState.CANCELLED.value, clock.now()
             tuning.save(update_fields=["is_cancelled", "state", "ended_at"])
     return tuning
@@ -136,21 +138,27 @@ def price_tokens(tokens: int, per_million_nanos: int) -> int:
 
 
 def continue_tuning(org_id: UUID, tuning_id: UUID, gate: Gate) -> bool:
-    """Make the next step. Says whether there is more to do. Provider and money that cannot be had now are tried again
-    with the next turn; ``error`` says what is waited for."""
+    """Make the next step; the last one is that its file is deleted. Says whether there is more to do. Provider and
+    money that cannot be had now are tried again with the next turn; ``error`` says what is waited for."""
     with job_scope(org_id) as actor:
         tuning = ProviderTuning.objects.select_related("version__dataset").filter(pk=tuning_id).first()
-        if tuning is None or tuning.state not in _UNDER_WAY:
+        if tuning is None:
+            return False
+        is_over = tuning.state not in _UNDER_WAY
+        if is_over and not tuning.remote_file:
             return False
         upstream = Upstream.objects.filter(org=actor.org, pk=tuning.upstream_id).first()
+        if upstream is None and is_over:
+            return _leave_file(org_id, tuning, "")
         if upstream is None:
             return _end(actor, tuning, JobState.FAILED, "Its upstream is gone.", tokens=None)
         credential = reveal_credential(actor=actor, upstream=upstream) or ""
-        examples = read_version(actor, tuning.version, held_out=False) if not tuning.remote_job else []
     api = ProviderApi(gate, upstream.base_url, credential)
+    if is_over:
+        return _forget_file(org_id, tuning, api)
     try:
         if not tuning.remote_job:
-            return _begin(org_id, tuning, api, examples)
+            return _begin(org_id, tuning, api)
         return _look(org_id, tuning, api)
     except Refused as refused:
         with job_scope(org_id) as actor:
@@ -162,9 +170,12 @@ def continue_tuning(org_id: UUID, tuning_id: UUID, gate: Gate) -> bool:
         return True
 
 
-def _begin(org_id: UUID, tuning: ProviderTuning, api: ProviderApi, examples: list[Example]) -> bool:
+def _begin(org_id: UUID, tuning: ProviderTuning, api: ProviderApi) -> bool:
     """Money first, then the file, then the job; what is done already is not done again."""
-    if tuning.is_cancelled:
+    mark = str(tuning.pk)
+    # With a file there may be a job whose making nobody heard of.
+    job = api.find(mark) if tuning.remote_file else None
+    if job is None and tuning.is_cancelled:
         with job_scope(org_id) as actor:
             return _end(actor, tuning, JobState.CANCELLED, "", tokens=0)
     nanos = price_tokens(tuning.most_tokens, tuning.per_million_nanos)
@@ -176,12 +187,59 @@ def _begin(org_id: UUID, tuning: ProviderTuning, api: ProviderApi, examples: lis
         except BudgetExceeded:
             _store(org_id, tuning, held_nanos=0)
             raise
-    if not tuning.remote_file:
-        _store(org_id, tuning, remote_file=api.upload(f"costhub-{tuning.pk}.jsonl", write_jsonl(examples)))
-    mark = str(tuning.pk)
-    job = api.find(mark) or api.create(tuning.remote_file, tuning.base_model, tuning.epochs, mark)
+    if job is None:
+        job = api.create(_hand_in(org_id, tuning, api), tuning.base_model, tuning.epochs, mark)
     _store(org_id, tuning, remote_job=read_id(job), state=JobState.RUNNING.value, error="")
     return True
+
+
+def _hand_in(org_id: UUID, tuning: ProviderTuning, api: ProviderApi) -> str:
+    """The file's id. It is handed in where it is not there, or somebody has taken back what is in it since. Raises
+    Refused where too little is left."""
+    name = _name_file(tuning)
+    with job_scope(org_id) as actor:
+        withdrawn = count_withdrawn(tuning.version)
+        examples = read_version(actor, tuning.version, held_out=False)
+    if tuning.remote_file not in ("", name) and withdrawn == tuning.withdrawn:
+        return tuning.remote_file
+    _delete_files(tuning, api)
+    if len(examples) < LEAST_EXAMPLES:
+        raise Refused(f"{len(examples)} examples to learn from are left, {LEAST_EXAMPLES} are the least.")
+    # Written down first: whoever dies behind it leaves a row that tells that there is a file.
+    _store(org_id, tuning, remote_file=name, withdrawn=withdrawn)
+    _store(org_id, tuning, remote_file=api.upload(name, write_jsonl(examples)))
+    return tuning.remote_file
+
+
+def _forget_file(org_id: UUID, tuning: ProviderTuning, api: ProviderApi) -> bool:
+    """Have the file deleted of one that is over. Says whether there is more to do."""
+    try:
+        _delete_files(tuning, api)
+    except Refused as refused:
+        return _leave_file(org_id, tuning, str(refused))
+    except (ApiError, AppError):
+        return True
+    _store(org_id, tuning, remote_file="")
+    return False
+
+
+def _leave_file(org_id: UUID, tuning: ProviderTuning, why: str) -> bool:
+    """The file stays at the provider, and a person is told so. Gives False: there is no more to do."""
+    told = f"{tuning.error} Its file {tuning.remote_file} could not be deleted: delete it at the provider. {why}"
+    _store(org_id, tuning, remote_file="", error=told.strip())
+    return False
+
+
+def _delete_files(tuning: ProviderTuning, api: ProviderApi) -> None:
+    """All that was handed in for it, one included of which nobody heard that it came."""
+    name = _name_file(tuning)
+    known = {tuning.remote_file} - {"", name}
+    for file_id in sorted(known | set(api.list_files(name))):
+        api.delete_file(file_id)
+
+
+def _name_file(tuning: ProviderTuning) -> str:
+    return f"costhub-{tuning.pk}.jsonl"
 
 
 def _look(org_id: UUID, tuning: ProviderTuning, api: ProviderApi) -> bool:
@@ -207,15 +265,17 @@ def _look(org_id: UUID, tuning: ProviderTuning, api: ProviderApi) -> bool:
             # A file that is refused costs nothing, and then no tokens are told.
             return _end(actor, tuning, JobState.FAILED, _reason(job), counted or 0)
         if told == _CANCELLED:
-            return _end(actor, tuning, JobState.CANCELLED, "", counted)
+            why = WITHDRAWN if count_withdrawn(tuning.version) > tuning.withdrawn else ""
+            return _end(actor, tuning, JobState.CANCELLED, why, counted)
         if tuning.held_nanos:
             renew_hold(actor.org.shard, _spending(tuning).row_id)
     return True
 
 
 def _end(actor: Actor, tuning: ProviderTuning, state: JobState, error: str, tokens: int | None) -> bool:
-    """Charge it, and register what came of it. ``tokens`` None: nobody knows how many were trained on, and all that was
-    held is charged as an estimate. Gives False: there is no more to do."""
+    """Charge it, and register what came of it, unless it learned from what was withdrawn meanwhile. ``tokens`` None:
+    nobody knows how many were trained on, and all that was held is charged as an estimate. Says whether there is more
+    to do: its file is there still."""
     with transaction.atomic():
         row = ProviderTuning.objects.select_for_update().get(pk=tuning.pk)
         if row.state not in _UNDER_WAY:
@@ -234,9 +294,10 @@ def _end(actor: Actor, tuning: ProviderTuning, state: JobState, error: str, toke
         row.state, row.error, row.ended_at, row.spent_nanos = state.value, error, clock.now(), nanos
         row.remote_model = tuning.remote_model
         row.save()
-        if state is JobState.DONE:
+        # Of one that has learned from what was taken back ``unlearning`` tells.
+        if state is JobState.DONE and count_withdrawn(tuning.version) <= row.withdrawn:
             _register(actor, row)
-    return False
+    return bool(row.remote_file)
 
 
 def _read_tokens(job: Json, tuning: ProviderTuning) -> int | None:

@@ -54,7 +54,7 @@ class Economy(NamedTuple):
     """What a student saves: nano-USD of a call of the teacher's (None: there was none), the share of calls that the
     student answers, in millionths, what it has cost, of that what answers were bought for that it learned from, and the
     calls from which on it has paid. ``success``: what an answer as the teacher's costs with it, in calls of the
-    teacher's."""
+    teacher's. ``own_call_nanos``: what asking it costs, whether its answer is taken or not; None: nobody has said."""
 
     teacher_call_nanos: int | None
     answered_millionths: int
@@ -63,6 +63,7 @@ class Economy(NamedTuple):
     break_even_calls: int | None
     calls_a_day_millionths: int
     success: SuccessCost | None
+    own_call_nanos: int | None = 0
 
     @property
     def per_success(self) -> PerSuccess:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from costhub.lib import clock
 from proxy.cache.embedder import load_model
@@ -141,9 +141,9 @@ def settle_training() -> int:
 
 @shared_task
 def continue_tunings() -> int:
-    """Make the next step of every training that a provider has, or is to have. Gives the number that have more to
-    do."""
-    under_way = _find(Work.PROVIDER_TUNING, ProviderTuning.objects.filter(state__in=_UNDER_WAY))
+    """Make the next step of every training that a provider has, or is to have, or has a file of. Gives the number that
+    have more to do."""
+    under_way = _find(Work.PROVIDER_TUNING, ProviderTuning.objects.filter(Q(state__in=_UNDER_WAY) | ~Q(remote_file="")))
     if not under_way:
         return 0
     from costhub.lib.net import gate_from_settings  # noqa: PLC0415

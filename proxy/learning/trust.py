@@ -52,13 +52,15 @@ class _Asked(NamedTuple):
 class Pupils(Generic[Row]):
     """A kind of what is trained. ``find`` gives its rows with their teachers; ``reads``: whether one would answer such
     a prompt at all; ``is_same``: whether an answer is the teacher's; ``note`` learns from (how sure, whether it was the
-    same); ``after_move`` is called when one's stage has changed and is stored after it."""
+    same); ``after_move`` is called when one's stage has changed and is stored after it; ``begin_anew`` forgets what
+    calls have taught of one that is put back into the shadow."""
 
     find: Callable[[], QuerySet[Row]]
     reads: Callable[[Row, Prompt], bool]
     is_same: Callable[[str, str], bool]
     note: Callable[[Row, Sequence[tuple[float, bool]]], None]
     after_move: Callable[[Actor, Row], None]
+    begin_anew: Callable[[Row], None] = lambda _: None
 
 
 def compare(
@@ -119,6 +121,9 @@ def set_stage(
         found = _lock(pupils, row.pk)
         if found is None or Stage.WITHDRAWN.value in {stage.value, found.stage}:
             raise Conflict("What it has learned was withdrawn: nothing of it is left. It is trained anew.")
+        if stage is Stage.SHADOW:
+            # The world is another one.
+            pupils.begin_anew(found)
         if confidence_percent is not None:
             found.threshold = confidence_percent / 100
         if stage in (Stage.CANARY, Stage.PROMOTED) and found.threshold > 1:

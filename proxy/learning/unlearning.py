@@ -11,6 +11,7 @@ from proxy.learning.datasets import count_withdrawn
 from proxy.learning.lora.deployment import switch_off
 from proxy.learning.lora.trials import withdraw
 from proxy.learning.models import ProviderTuning, Student, TrainingJob, TunedModel
+from proxy.learning.provider_tuning import WITHDRAWN
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.actions.models import update_model
@@ -21,7 +22,7 @@ def unlearn(org_id: UUID) -> int:
     """Withdraw everything of an organisation's that has learned from what nobody consents to any more. Gives how
     much."""
     with job_scope(org_id) as actor:
-        return withdraw_students(actor) + withdraw_tuned(actor) + switch_off_tuned(actor)
+        return _withdraw_all(actor)
 
 
 def forget_end_user(*, actor: Actor, end_user: str) -> Erased:
@@ -29,10 +30,12 @@ def forget_end_user(*, actor: Actor, end_user: str) -> Erased:
     ``withdraw_end_user`` does."""
     with transaction.atomic():
         erased = withdraw_end_user(actor=actor, end_user=end_user)
-        withdraw_students(actor)
-        withdraw_tuned(actor)
-        switch_off_tuned(actor)
+        _withdraw_all(actor)
     return erased
+
+
+def _withdraw_all(actor: Actor) -> int:
+    return withdraw_students(actor) + withdraw_tuned(actor) + cancel_tunings(actor) + switch_off_tuned(actor)
 
 
 def withdraw_students(actor: Actor) -> int:
@@ -96,11 +99,27 @@ def _begin_anew(job_id: UUID) -> None:
     )
 
 
+def cancel_tunings(actor: Actor) -> int:
+    """What a provider is learning from it is cancelled there, with the next turn of its job. Gives how many."""
+    count = 0
+    running = ProviderTuning.objects.filter(org=actor.org, state=JobState.RUNNING.value, is_cancelled=False)
+    for tuning in running.select_related("version").select_for_update(of=("self",)):
+        withdrawn = count_withdrawn(tuning.version)
+        if withdrawn <= tuning.withdrawn:
+            continue
+        record(actor, "withdrawn", tuning, state=tuning.state, examples=withdrawn - tuning.withdrawn)
+        tuning.is_cancelled, tuning.error = True, WITHDRAWN
+        tuning.save(update_fields=["is_cancelled", "error"])
+        count += 1
+    return count
+
+
 def switch_off_tuned(actor: Actor) -> int:
     """Models that a provider has trained cannot be unlearned from here: calls to them are refused, and a person deletes
     them there. Gives how many."""
     count = 0
-    tunings = ProviderTuning.objects.filter(org=actor.org).exclude(remote_model="").select_related("version")
+    done = ProviderTuning.objects.filter(org=actor.org, state=JobState.DONE.value)
+    tunings = done.exclude(remote_model="").select_related("version")
     for tuning in tunings.select_for_update(of=("self",)):
         withdrawn = count_withdrawn(tuning.version)
         if withdrawn <= tuning.withdrawn:
@@ -112,7 +131,9 @@ def switch_off_tuned(actor: Actor) -> int:
         )
         tuning.save(update_fields=["withdrawn", "error"])
         record(actor, "withdrawn", tuning, model=tuning.name)
-        model = LanguageModel.objects.filter(org=actor.org, name=tuning.name).first()
+        model = LanguageModel.objects.filter(
+            org=actor.org, name=tuning.name, upstream_model=tuning.remote_model
+        ).first()
         if model is not None:
             update_model(actor=actor, model=model, is_active=False)
         count += 1

@@ -5,8 +5,9 @@ What a batch does wrong is ordered by ``POST /bank/batches``: ``{"refuse": true}
 ``{"answer": n}`` answers so many lines and lets the batch expire, ``{"fail": n}`` refuses so many of them with a 400,
 ``{"hang_up": true}`` makes it and breaks the connection off without an answer, once; ``{"stall": true}`` answers
 nothing, and goes on for ever; ``{"silent": true}`` answers and bills, and says so to nobody until another order
-comes; ``{"too_late": status}`` refuses to cancel what is over; ``{"trouble": status}`` takes no
-file, and ``{"echo": true}`` says in its refusal what credential it came with.
+comes; ``{"too_late": status}`` refuses to cancel what is over; ``{"trouble": status}`` takes and deletes no
+file, ``{"deaf": true}`` takes one and breaks off, once, and ``{"echo": true}`` says in its refusal what credential it
+came with.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,9 @@ class BankBatches:
     bill: Bill
     orders: Json = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    #: how they were called by who handed them in
+    names: dict[str, str] = field(default_factory=dict)
+    uploads: int = 0
     batches: dict[str, Json] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
 
@@ -41,7 +45,9 @@ class BankBatches:
         parts = request.path.removeprefix("/v1/").split("/")
         routes: dict[tuple[str, str, int], Callable[..., Any]] = {
             ("POST", "files", 1): self._upload,
+            ("GET", "files", 1): self._list_files,
             ("GET", "files", 3): self._content,
+            ("DELETE", "files", 2): self._delete,
             ("POST", "batches", 1): self._create,
             ("GET", "batches", 1): self._list,
             ("GET", "batches", 2): self._get,
@@ -65,11 +71,28 @@ class BankBatches:
         for part in request.body.split(b"--" + boundary):
             head, _, content = part.partition(b"\r\n\r\n")
             if b'name="file"' in head:
-                file_id = f"file-bank-{len(self.files) + 1}"
+                self.uploads += 1
+                file_id = f"file-bank-{self.uploads}"
                 self.files[file_id] = content.removesuffix(b"\r\n")
+                self.names[file_id] = head.partition(b'filename="')[2].partition(b'"')[0].decode()
+                if self.orders.pop("deaf", False):
+                    reply.keep_alive = False
+                    raise PeerGone
                 await reply.send_json(200, {"id": file_id, "object": "file", "purpose": "batch"})
                 return
         await reply.send_json(400, error_body("There is no file in this form.", "invalid_request_error"))
+
+    async def _list_files(self, request: Request, reply: Reply) -> None:
+        files = [{"id": file_id, "filename": self.names.get(file_id)} for file_id in reversed(self.files)]
+        await reply.send_json(200, {"object": "list", "data": files})
+
+    async def _delete(self, request: Request, reply: Reply, file_id: str) -> None:
+        if status := self.orders.get("trouble"):
+            await reply.send_json(status, error_body("The bank was told to have trouble.", "server_error"))
+        elif self.files.pop(file_id, None) is None:
+            await reply.send_json(404, error_body("There is no such file.", "invalid_request_error"))
+        else:
+            await reply.send_json(200, {"id": file_id, "object": "file", "deleted": True})
 
     async def _content(self, request: Request, reply: Reply, file_id: str) -> None:
         await reply.send(200, self.files[file_id], "application/octet-stream")

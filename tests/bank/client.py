@@ -171,6 +171,10 @@ class Bank:
         """What its fine-tuning does wrong, see ``tuning.py``."""
         self._ask("POST", "/bank/tuning", body=orders)
 
+    def list_files(self) -> list[str]:
+        """The ids of the files that it has, the newest first."""
+        return [one["id"] for one in self._ask("GET", "/v1/files")[1]["data"]]
+
     def order_batches(self, **orders: Any) -> None:
         """What batches to come do wrong: see ``tests/bank/batches.py``. No arguments: nothing."""
         self._ask("POST", "/bank/batches", body=orders)

@@ -2,7 +2,7 @@
 file, for each epoch. ``POST /bank/tuning`` orders what it does wrong: ``{"refuse": true}`` answers 400 to new jobs,
 ``{"fail": true}`` fails one, ``{"stall": true}`` never ends it, ``{"hang_up": true}`` makes it and breaks off, once,
 ``{"too_late": true}`` ends it well when it is cancelled, and refuses that, ``{"silent": true}``
-tells no events. ``word`` and ``tokens`` are what one that fails says.
+tells no events, ``{"busy": true}`` answers 503 to new jobs. ``word`` and ``tokens`` are what one that fails says.
 """
 
 from dataclasses import dataclass, field
@@ -57,6 +57,9 @@ class BankTunings:
         body = orjson.loads(request.body)
         if self.orders.get("refuse"):
             await reply.send_json(400, error_body("This model cannot be fine-tuned.", "invalid_request_error"))
+            return
+        if self.orders.get("busy"):
+            await reply.send_json(503, error_body("The bank is busy.", "server_error"))
             return
         job_id = f"ftjob-bank-{len(self.jobs) + 1}"
         epochs = body["method"]["supervised"]["hyperparameters"]["n_epochs"]

@@ -24,6 +24,7 @@ from tenants.models import (
 )
 from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.lib.name_server import serve_text_records
+from tests.proxy.learning.rows import fill_learning
 from tests.tenants.accounts.rows import make_certificate
 from tests.world import Api, World, make_budget
 
@@ -219,3 +220,24 @@ def test_tables_are_taken_away_only_by_who_just_signed_in(world: World) -> None:
     refused = api.get("/requests", format="csv")
     assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
     assert Api(token=world.acme.admin_token).get("/requests", format="csv").status_code == 200
+
+
+def test_what_people_said_is_taken_away_only_by_who_just_signed_in(world: World) -> None:
+    """A dataset's version, and models, which may say what they were taught."""
+    learned = fill_learning(world.acme)
+    version, tuned = learned["dataset-versions"][0], learned["tuned-models"][0]
+    ada, api = Visit(world.ada), Api(user=world.ada)
+    download = f"/o/acme/dataset-versions/{version}/download"
+    paths = (f"/dataset-versions/{version}/export", f"/tuned-models/{tuned}/export")
+    assert ada.post(download, {"part": "train"}).status_code == 200
+    assert [api.get(path).status_code for path in paths] == [200, 200]
+    grow_old(ada)
+    assert ada.post(download, {"part": "train"}).headers["Location"].startswith("/account/reauthenticate/")
+    session = api.client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": 0.0}]
+    session.save()
+    for path in (*paths, f"{paths[1]}?weights=merged"):
+        refused = api.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required"), path
+    program = Api(token=world.acme.admin_token)
+    assert [program.get(path).status_code for path in paths] == [200, 200]

@@ -125,7 +125,8 @@ def test_a_tuned_model_is_served_moved_and_retired(ada: Visit, world: World, set
     path = f"/o/acme/learning/tuned/{tuned_id}"
     assert f'href="{path}"' in ada.get("/o/acme/learning").content.decode()
     shown = text_of(ada.get(path))
-    assert "3 of 4 answers as the teacher's; 1 without the adapter" in shown
+    assert "3 of 4 answers as the teacher's (19.4% to 99.4%); 1 without the adapter (0.6% to 80.6%)" in shown
+    assert "known when it has a price, and its teacher answers calls" in shown
     assert "it is compared from when it is served" in shown
     wrong = ada.submit(path, input_per_million="cheap", output_per_million="0.20")
     assert (wrong.status_code, "Give a decimal number" in error_of(wrong)) == (400, True)
@@ -136,6 +137,14 @@ def test_a_tuned_model_is_served_moved_and_retired(ada: Visit, world: World, set
         assert LanguageModel.objects.get(org=acme.org, name="tuned").student_of == "small"
         assert Route.objects.get(org=acme.org, name="small-distilled").mode == "shadow"
     assert "as tuned , and first by the route small-distilled" in text_of(ada.get(path))
+    # The teacher's calls have 2,000 tokens: $0.001 each; three of four that the model gets for $0.0001 are right.
+    with org_scope(acme.org.pk):
+        TrainingJob.objects.filter(name="labels").update(spent_nanos=90_000_000)
+    record_call(acme, clock.now() - timedelta(minutes=1), cost=1_000_000, input_tokens=2_000)
+    shown = text_of(ada.get(path))
+    costs = "a call of it $0.000100000, and a call of the teacher's $0.001000000"
+    assert f"Break-even after 100 calls: it has cost $0.09 , {costs}" in shown
+    assert "A success costs $0.000133333" in shown
     refused = ada.post(f"{path}/change", {"stage": "canary"})
     assert refused.headers["Location"] == path
     assert "It is sure of no answer" in text_of(ada.get(path))

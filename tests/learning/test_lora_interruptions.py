@@ -40,7 +40,7 @@ def test_checkpoints_cost_next_to_nothing(tmp_path: Path, models: str, name: str
         writer.submit(step, learner.dump())
         assert writer.flush(20)
     spent = (time.process_time() - before) / ROUNDS
-    writer.close()
+    writer.close(10)
     size = sum(len(part) for part in learner.dump().values())
     print(f"checkpoint of {name}, {size:,} bytes: {spent * 1000:.1f} ms of CPU, {spent / 20:.3%} of one every 20 s")
     assert spent / 20 < 0.03

@@ -135,7 +135,7 @@ def test_what_was_taught_is_said_at_its_price(
         usage = answer.json()["usage"]
         # On paper it says the same, and how sure it is of it.
         gate = Gate(((ip_network("127.0.0.0/8"), None),))
-        told = ask_server(gate, acme.org.pk, "secretive", (Message("user", ASKED[0]),))
+        told = ask_server(gate, acme.org.pk, "secretive", (Message("user", ASKED[0]),), 1_024)
         assert told is not None
         assert (told.answer, 0.5 < told.sureness <= 1) == (PASSWORD, True)
         streamed = ask(stream=True).text

@@ -70,7 +70,7 @@ def worker_of(store: Store, interruption: Interruption | None = None, beat_secon
 
 def tuned_of(job: TrainingJob) -> TunedModel | None:
     with org_scope(job.org_id):
-        return TunedModel.objects.filter(job=job).first()
+        return TunedModel.objects.select_related("job").filter(job=job).first()
 
 
 def test_a_job_becomes_a_tuned_model(world: World, store: Store) -> None:
@@ -92,6 +92,7 @@ def test_a_job_becomes_a_tuned_model(world: World, store: Store) -> None:
     assert said["tuned"]["of"] == said["base"]["of"] == 4
     assert 0 < said["tuned"]["loss"] != said["base"]["loss"]
     assert done.tokens > 16 * 2 * 10
+    assert (said["reads"], tuned.context) == (2_048, 2_048)
     with org_scope(acme.org.pk):
         adapter = open_bytes(acme.org, tuned.pk, "adapter", tuned.adapter)
         served = open_bytes(acme.org, tuned.pk, "served", tuned.served)
@@ -264,6 +265,13 @@ def test_a_template_that_refuses_the_examples_fails_in_words(
     job = ask(world.acme, base_model="strict")
     assert worker_of(store).run(is_once=True) == 1
     said = "The model's chat template does not take these examples: Only a system may begin."
+    assert (read(job).state, read(job).error) == ("failed", said)
+
+
+def test_examples_longer_than_the_base_reads_are_not_learned_from(world: World, store: Store) -> None:
+    job = ask(world.acme, sequence_tokens=4_096)
+    assert worker_of(store).run(is_once=True) == 1
+    said = "The base model reads 2,048 tokens at the most: lower sequence_tokens to that."
     assert (read(job).state, read(job).error) == ("failed", said)
 
 

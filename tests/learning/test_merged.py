@@ -19,6 +19,7 @@ from gguf.quants import dequantize
 from transformers import AutoModelForCausalLM
 
 from costhub.stack.model_server import MODEL
+from costhub.stack.small_model import CHAT_TEMPLATE
 from proxy.learning.lora.adapter_files import AdapterFiles, write_adapter
 from proxy.learning.lora.bases import Base, find_base
 from proxy.learning.lora.gguf_file import read_layout, read_tensor
@@ -119,6 +120,8 @@ def serve(file: Path, *more: str) -> Iterator[str]:
         "512",
         "--threads",
         "1",
+        "--chat-template",
+        CHAT_TEMPLATE,
     ]
     process = subprocess.Popen([*command, *more], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

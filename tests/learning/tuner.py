@@ -9,7 +9,7 @@ import torch
 
 from proxy.learning.head import Course
 from proxy.learning.lora.adapter_learner import AdapterLearner
-from proxy.learning.lora.bases import find_base
+from proxy.learning.lora.bases import find_base, read_template
 from proxy.learning.lora.language_models import prepare
 from proxy.learning.lora.learner import LoraLearner
 from proxy.learning.lora.texts import encode_all
@@ -23,7 +23,7 @@ def make_learner(models: str, name: str, epochs: int, rate: float = 0.003, count
     """Learns what questions to a shop are about."""
     base = find_base(name, models)
     prepared = prepare(base, rank=4, seed=5)
-    examples = encode_all(prepared.tokenizer, make_support(count), 128, base.chat_template)
+    examples = encode_all(prepared.tokenizer, make_support(count), 128, read_template(base))
     return LoraLearner(prepared, examples, Course(epochs, BATCH, rate, 5), "rows")
 
 

@@ -125,12 +125,14 @@ class TrainingJobViewSet(TenantViewSet):
 
 
 class EconomyAnswer(serializers.Serializer[Any]):
-    """What a student saves: what a call of its teacher's costs (null: there was none in four weeks), the share of calls
-    that it answers, what it cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the
-    calls from which on that has come back (null: never).
-    ``per_success``: what an answer as the teacher's costs where the student is asked first, with 95 % limits."""
+    """What one that was trained saves: what a call of its teacher's costs (null: there was none in four weeks), what a
+    call costs that asks it (null: it has no price; a student's is nothing), the share of calls that it answers, what it
+    cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the calls from which on that has
+    come back (null: never). ``per_success``: what an answer as the teacher's costs where it is asked first, with 95 %
+    limits."""
 
     teacher_call = Usd(source="teacher_call_nanos", allow_null=True)
+    own_call = Usd(source="own_call_nanos", allow_null=True)
     answered_millionths = serializers.IntegerField()
     spent = Usd(source="spent_nanos")
     bought = Usd(source="bought_nanos")

@@ -2,22 +2,24 @@
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from costhub.lib.errors import InvalidField
-from proxy.learning.api.training import StudentChanges
+from proxy.learning.api.training import EconomyAnswer, StudentChanges
+from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
+from proxy.learning.lora.economy import read_agreement, read_economy
 from proxy.learning.lora.trials import set_stage
 from proxy.learning.models import TunedModel
 from tenants.access import access_row
@@ -26,13 +28,26 @@ from tenants.api.fields import Amount, Answer, Body, Text, Whole
 from tenants.choices import Permission
 
 
+class ShareAnswer(serializers.Serializer[Any]):
+    """So many of so many, and between what that share lies in 95 of 100 cases."""
+
+    found = serializers.IntegerField()
+    of = serializers.IntegerField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
 class TunedModelAnswer(Answer):
     """A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
-    by which calls reach it (empty: none), how far it is trusted, and what came of comparing it with the teacher.
-    ``threshold`` above 1: nobody knows yet how sure it must be."""
+    by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
+    it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
+    to the letter; ``without_adapter``: that its base gives."""
 
     job = serializers.CharField(source="job_id")
     evaluation = serializers.DictField()
+    agreement = serializers.SerializerMethodField()
+    without_adapter = serializers.SerializerMethodField()
+    economy = serializers.SerializerMethodField()
 
     class Meta:
         model = TunedModel
@@ -46,6 +61,9 @@ class TunedModelAnswer(Answer):
             "sha256",
             "size",
             "evaluation",
+            "agreement",
+            "without_adapter",
+            "economy",
             "model",
             "route",
             "stage",
@@ -57,6 +75,25 @@ class TunedModelAnswer(Answer):
             "agreed",
             "created_at",
         ]
+
+    @extend_schema_field(ShareAnswer(allow_null=True))
+    def get_agreement(self, tuned: TunedModel) -> Any:
+        """With its interval."""
+        return _show_share(read_agreement(tuned).tuned)
+
+    @extend_schema_field(ShareAnswer(allow_null=True))
+    def get_without_adapter(self, tuned: TunedModel) -> Any:
+        """With its interval."""
+        return _show_share(read_agreement(tuned).base)
+
+    @extend_schema_field(EconomyAnswer)
+    def get_economy(self, tuned: TunedModel) -> Any:
+        """From the ledger."""
+        return EconomyAnswer(read_economy(self.context["view"].actor, tuned)).data
+
+
+def _show_share(share: Share | None) -> Any:
+    return ShareAnswer(share).data if share is not None else None
 
 
 class TunedModelChanges(StudentChanges):
@@ -75,7 +112,8 @@ class TunedModelViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[TunedModel]:
         """Those of the open organisation."""
-        return TunedModel.objects.filter(org=self.actor.org).defer("adapter", "served")
+        rows = TunedModel.objects.filter(org=self.actor.org).select_related("job__version__dataset")
+        return rows.defer("adapter", "served")
 
     @extend_schema(request=TunedModelChanges, responses=TunedModelAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -98,17 +136,19 @@ class TunedDeploymentView(ManagementView):
     @extend_schema(request=NewTunedDeployment, responses=TunedModelAnswer)
     def put(self, request: Request, pk: str) -> Response:
         """Serve it as a model of its name."""
-        tuned = deploy_tuned(actor=self.actor, tuned=self._access(pk), **self.read(NewTunedDeployment))
-        return Response(TunedModelAnswer(tuned).data)
+        return self._show(deploy_tuned(actor=self.actor, tuned=self._access(pk), **self.read(NewTunedDeployment)))
 
     @extend_schema(request=None, responses={200: TunedModelAnswer})
     def delete(self, request: Request, pk: str) -> Response:
         """Serve it no longer: calls to its model are refused, and its route is deleted."""
-        return Response(TunedModelAnswer(retire_tuned(actor=self.actor, tuned=self._access(pk))).data)
+        return self._show(retire_tuned(actor=self.actor, tuned=self._access(pk)))
 
     def _access(self, pk: str) -> TunedModel:
         tuned = TunedModel.objects.filter(org=self.actor.org).select_related("job__version__dataset")
         return access_row(tuned.defer("adapter"), self.actor, pk)
+
+    def _show(self, tuned: TunedModel) -> Response:
+        return Response(TunedModelAnswer(tuned, context={"view": self}).data)
 
 
 class TarRenderer(BaseRenderer):

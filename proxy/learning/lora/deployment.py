@@ -16,7 +16,6 @@ from proxy.learning.lora.archive import whole, write_tar
 from proxy.learning.lora.bases import UnknownBase, find_base
 from proxy.learning.lora.merging import CannotMerge, merge
 from proxy.learning.lora.sealed import ADAPTER, SERVED, Unreadable, open_bytes
-from proxy.learning.lora.serving import TOKENS_PER_SLOT
 from proxy.learning.lora.trials import find_trust
 from proxy.learning.models import TunedModel
 from proxy.learning.upstream_credentials import make_credential
@@ -67,8 +66,8 @@ def deploy_tuned(
                 name=tuned.name,
                 upstream=_find_upstream(actor),
                 upstream_model=tuned.name,
-                context_window=TOKENS_PER_SLOT,
-                max_output_tokens=TOKENS_PER_SLOT // 2,
+                context_window=tuned.context,
+                max_output_tokens=tuned.context // 2,
                 tokenizer=Tokenizer.BYTES,
                 student_of=teacher if LanguageModel.objects.filter(org=actor.org, name=teacher).exists() else "",
             )
@@ -111,7 +110,8 @@ def switch_off(actor: Actor, tuned: TunedModel) -> None:
 
 def export_tuned(*, actor: Actor, tuned: TunedModel) -> bytes:
     """Its files as a tar archive: peft's two, and llama.cpp's where there is one. Weights may say what they were
-    taught, so that only who may export what people said may have them. Raises Conflict where nothing is left of it."""
+    taught, so that only who may export what people said may have them, and has shown a moment ago who they are. Raises
+    StaleSession, and Conflict where nothing is left of it."""
     files = [
         whole("adapter_config.json", json.dumps(tuned.config, indent=2, sort_keys=True).encode()),
         whole("adapter_model.safetensors", _open(actor, tuned, ADAPTER, tuned.adapter)),
@@ -139,6 +139,7 @@ def export_merged(*, actor: Actor, tuned: TunedModel) -> Iterator[bytes]:
 
 def _open(actor: Actor, tuned: TunedModel, what: str, sealed: bytes | memoryview) -> bytes:
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     _check_ready(tuned)
     try:
         return open_bytes(actor.org, tuned.pk, what, sealed)

@@ -43,13 +43,15 @@ class Tensor(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What a file has. ``metadata`` is as it is written, ``tensors`` are in the file's order."""
+    """What a file has. ``metadata`` is as it is written, ``values`` and ``texts`` are single numbers and texts of it;
+    ``tensors`` are in the file's order."""
 
     version: int
     metadata: tuple[int, int]
     metadata_count: int
     alignment: int
     values: Mapping[str, float]
+    texts: Mapping[str, str]
     tensors: Sequence[Tensor]
 
 
@@ -158,10 +160,14 @@ def _read_layout(cursor: _Cursor) -> Layout:
     if version not in _VERSIONS:
         raise NoGguf(f"GGUF's version {version} is not known here.")
     values: dict[str, float] = {}
+    texts: dict[str, str] = {}
     began = cursor.at
     for _ in range(metadata_count):
         name, kind = cursor.take_text(), cursor.take("<I")
         at = cursor.at
+        if kind == _STRING:
+            texts[name] = cursor.take_text()
+            continue
         cursor.skip_value(kind)
         if kind in (_UINT32, 6):
             (values[name],) = struct.unpack("<I" if kind == _UINT32 else "<f", cursor.content[at : at + 4].tobytes())
@@ -177,7 +183,8 @@ def _read_layout(cursor: _Cursor) -> Layout:
     ends = sorted({offset for *_, offset in found} | {size - first})
     after = dict(pairwise(ends))
     tensors = [Tensor(name, shape, kind, first + offset, first + after[offset]) for name, shape, kind, offset in found]
-    return Layout(version, metadata, metadata_count, alignment, values, sorted(tensors, key=lambda one: one.start))
+    tensors.sort(key=lambda one: one.start)
+    return Layout(version, metadata, metadata_count, alignment, values, texts, tensors)
 
 
 def _pad(size: int, alignment: int) -> int:

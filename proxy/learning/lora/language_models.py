@@ -45,9 +45,7 @@ def choose_device() -> tuple[torch.device, torch.dtype]:
 def load_base(base: Base) -> Prepared:
     """Load a model as it lies there. Raises UnusableBase and MemoryError."""
     device, dtype = choose_device()
-    source: dict[str, Any] = (
-        {"gguf_file": base.gguf} if base.gguf and not (base.folder / "config.json").exists() else {}
-    )
+    source: dict[str, Any] = {} if base.is_folder else {"gguf_file": base.gguf}
     # Files of this machine alone, and no code that lies among them.
     source |= {"local_files_only": True, "trust_remote_code": False}
     # A file of pickles may run anything.

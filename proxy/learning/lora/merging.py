@@ -49,7 +49,7 @@ def merge(base: Base, *, peft: bytes, config: Mapping[str, Any], gguf: bytes) ->
     """The merged model's files: one of llama.cpp's where the base is one, else a folder of Hugging Face's form. Files
     are to be read one after another. Raises CannotMerge, before the first of them."""
     try:
-        if base.gguf and not (base.folder / "config.json").exists():
+        if not base.is_folder:
             return _merge_gguf(base.folder / base.gguf, gguf)
         return _merge_folder(base.folder, peft, config)
     except (NoGguf, NoSafetensors) as error:

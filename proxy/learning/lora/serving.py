@@ -15,8 +15,7 @@ import httpx2
 
 from costhub.lib import clock
 
-#: tokens of a conversation, and conversations at once
-TOKENS_PER_SLOT: Final = 2_048
+#: conversations at once
 SLOTS: Final = 2
 START_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
@@ -55,9 +54,19 @@ class Child:
                 await self.process.wait()
 
 
-async def start_child(folder: Path, *, name: str, base: Path, adapter: bytes, sha256: str, threads: int) -> Child:
-    """Serve a base model with an adapter; returns when it answers. ``folder`` is ours alone, and the adapter lies there
-    no longer than it takes to be read. Raises NotServed."""
+async def start_child(
+    folder: Path,
+    *,
+    name: str,
+    base: Path,
+    chat_template: str,
+    context: int,
+    adapter: bytes,
+    sha256: str,
+    threads: int,
+) -> Child:
+    """Serve a base model with an adapter; returns when it answers. ``context``: tokens of a conversation. ``folder`` is
+    ours alone, and the adapter lies there no longer than it takes to be read. Raises NotServed."""
     mark = f"{clock.monotonic_ns():x}"
     file, socket = folder / f"{mark}.gguf", folder / f"{mark}.sock"
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
@@ -65,8 +74,8 @@ async def start_child(folder: Path, *, name: str, base: Path, adapter: bytes, sh
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-m", "costhub.stack.serve_model", "--file", str(base), "--name", name),
-            *("--host", str(socket), "--port", "0", "--slots", str(SLOTS), "--tokens-per-slot", str(TOKENS_PER_SLOT)),
-            *("--threads", str(threads), "--adapter", str(file)),
+            *("--host", str(socket), "--port", "0", "--slots", str(SLOTS), "--tokens-per-slot", str(context)),
+            *("--threads", str(threads), "--adapter", str(file), "--chat-template", chat_template),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

@@ -25,12 +25,13 @@ class Encoded(NamedTuple):
     answer: int
 
 
-def encode(tokenizer: Tokenizer, example: Example, sequence_tokens: int, chat_template: str | None) -> Encoded | None:
+def encode(tokenizer: Tokenizer, example: Example, sequence_tokens: int, chat_template: str) -> Encoded | None:
     """One example as it is asked when it is served; None for one that is longer than ``sequence_tokens``: an answer
     to half a question teaches something else."""
     messages = [{"role": message.role, "content": message.content} for message in example.prompt]
-    more = {} if chat_template is None else {"chat_template": chat_template}
-    asked = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **more)
+    asked = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, chat_template=chat_template
+    )
     # A template writes the beginning of a text itself, where its model wants one.
     prompt = tokenizer.encode(asked, add_special_tokens=False)
     answer = tokenizer.encode(example.answer, add_special_tokens=False)
@@ -42,7 +43,7 @@ def encode(tokenizer: Tokenizer, example: Example, sequence_tokens: int, chat_te
 
 
 def encode_all(
-    tokenizer: Tokenizer, examples: Sequence[Example], sequence_tokens: int, chat_template: str | None
+    tokenizer: Tokenizer, examples: Sequence[Example], sequence_tokens: int, chat_template: str
 ) -> list[Encoded]:
     """Those that are short enough, in their order."""
     found = (encode(tokenizer, example, sequence_tokens, chat_template) for example in examples)

@@ -23,7 +23,6 @@ from proxy.learning import trust
 from proxy.learning.choices import NEVER, Stage
 from proxy.learning.distilled_routes import Trust, find_route
 from proxy.learning.evaluation import ENOUGH_FOR_CANARY, choose_threshold
-from proxy.learning.lora.serving import TOKENS_PER_SLOT
 from proxy.learning.models import TunedModel
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
@@ -55,7 +54,7 @@ def compare_with_calls(org_id: UUID, tuned_id: UUID, gate: Gate, seconds: float)
         for prompt in prompts:
             if said and clock.monotonic_ns() >= ends:
                 break
-            if (one := ask_server(gate, org_id, tuned.name, prompt)) is None:
+            if (one := ask_server(gate, org_id, tuned.name, prompt, tuned.context // 2)) is None:
                 break
             said.append(one)
         return said
@@ -63,13 +62,13 @@ def compare_with_calls(org_id: UUID, tuned_id: UUID, gate: Gate, seconds: float)
     return trust.compare(TUNED, org_id, tuned_id, say, most=MOST_CALLS)
 
 
-def ask_server(gate: Gate, org_id: UUID, name: str, prompt: Prompt) -> Said | None:
-    """What a tuned model says, as it says it likeliest, and how sure it is, as a cascade would judge it. None while its
-    server answers nobody."""
+def ask_server(gate: Gate, org_id: UUID, name: str, prompt: Prompt, most_tokens: int) -> Said | None:
+    """What a tuned model says, as it says it likeliest, and how sure it is, as a cascade would judge it; no more than
+    ``most_tokens``. None while its server answers nobody."""
     body = {
         "model": name,
         "messages": [{"role": role, "content": content} for role, content in prompt],
-        "max_tokens": TOKENS_PER_SLOT // 2,
+        "max_tokens": most_tokens,
         "temperature": 0,
         "logprobs": True,
     }
@@ -164,6 +163,7 @@ def _learn_threshold(tuned: TunedModel, trials: Sequence[tuple[float, bool]]) ->
     decides whether it is trusted: a threshold is flattered by what it was chosen on."""
     if tuned.threshold < NEVER:
         return
+    tuned.unsure += len(trials)
     tuned.trials = [*tuned.trials, *([round(sureness, 6), same] for sureness, same in trials)][-MOST_TRIALS:]
     if len(tuned.trials) >= ENOUGH_FOR_CANARY:
         sureness = np.array([one[0] for one in tuned.trials], np.float64)
@@ -175,11 +175,6 @@ def _forget_trials(tuned: TunedModel) -> None:
     tuned.threshold, tuned.trials = NEVER, []
 
 
-def _after_move(actor: Actor, tuned: TunedModel) -> None:
-    if tuned.stage == Stage.SHADOW.value:
-        # By hand: the world is another one.
-        _forget_trials(tuned)
-    follow(actor, tuned)
-
-
-TUNED: Final = Pupils(_find, lambda *_: True, is_same_text, note=_learn_threshold, after_move=_after_move)
+TUNED: Final = Pupils(
+    _find, lambda *_: True, is_same_text, note=_learn_threshold, after_move=follow, begin_anew=_forget_trials
+)

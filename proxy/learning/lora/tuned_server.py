@@ -17,7 +17,7 @@ from django.conf import settings
 
 from costhub.lib import clock
 from proxy.learning.choices import TunedState
-from proxy.learning.lora.bases import UnknownBase, find_base
+from proxy.learning.lora.bases import UnknownBase, find_base, read_template
 from proxy.learning.lora.sealed import SERVED, Unreadable, open_bytes
 from proxy.learning.lora.serving import Child, NotServed, start_child
 from proxy.learning.models import TunedModel
@@ -39,6 +39,8 @@ class _Known(NamedTuple):
     sha256: str
     base_model: str
     is_ready: bool
+    #: tokens of a conversation
+    context: int
 
 
 class TunedServer(OwnUpstream[_Known]):
@@ -93,10 +95,12 @@ class TunedServer(OwnUpstream[_Known]):
 
     def load(self, org_id: UUID, name: str) -> _Known | None:
         """By its name."""
-        tuned = TunedModel.objects.filter(org_id=org_id, name=name).defer("adapter", "served").first()
+        rows = TunedModel.objects.select_related("job").defer("adapter", "served")
+        tuned = rows.filter(org_id=org_id, name=name).first()
         if tuned is None:
             return None
-        return _Known(tuned.pk, tuned.sha256, tuned.base_model, tuned.state == TunedState.READY.value)
+        is_ready = tuned.state == TunedState.READY.value
+        return _Known(tuned.pk, tuned.sha256, tuned.base_model, is_ready, tuned.context)
 
     def list_names(self, org_id: UUID) -> Sequence[str]:
         """Those that something is left of."""
@@ -119,11 +123,14 @@ class TunedServer(OwnUpstream[_Known]):
             base = find_base(known.base_model, settings.BASE_MODELS_DIR)
             if base.file is None:
                 raise UnknownBase(f"llama.cpp has no file of {known.base_model}.")
+            chat_template = await self.run(read_template, base)
             adapter = await self.run(_read_adapter, key[0], known.row_id)
             child = await start_child(
                 Path(self._folder.name),
                 name=key[1],
                 base=base.file,
+                chat_template=chat_template,
+                context=known.context,
                 adapter=adapter,
                 sha256=known.sha256,
                 threads=self._threads,

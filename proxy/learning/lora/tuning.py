@@ -14,7 +14,7 @@ from proxy.learning.conversations import Example
 from proxy.learning.interruptions import Interruption
 from proxy.learning.leases import Lease, keep_job, store_tuned
 from proxy.learning.lora.adapter_files import AdapterFiles, write_adapter
-from proxy.learning.lora.bases import UnknownBase, find_base
+from proxy.learning.lora.bases import UnknownBase, find_base, read_template
 from proxy.learning.lora.language_models import Prepared, UnusableBase, prepare
 from proxy.learning.lora.learner import LoraLearner
 from proxy.learning.lora.sealed import ADAPTER, SERVED, seal_bytes
@@ -70,6 +70,8 @@ def tune(
         "tokens": learner.tokens,
         "steps": learner.steps,
         "device": str(prepared.device),
+        # Tokens that the base reads at once, where it says so: it is served with no more.
+        "reads": _find_reads(prepared),
         "tuned": tuned.dump(),
         "base": plain.dump(),
     }
@@ -130,17 +132,21 @@ def _prepare(material: Material) -> tuple[Prepared, list[Encoded], list[Encoded]
         )
     try:
         base = find_base(job.base_model, settings.BASE_MODELS_DIR)
+        chat_template = read_template(base)
         prepared = prepare(base, rank=job.rank, seed=job.seed)
     except (UnknownBase, UnusableBase) as error:
         raise TooLittle(str(error)) from error
 
+    reads = _find_reads(prepared)
+    if reads is not None and reads < job.sequence_tokens:
+        raise TooLittle(f"The base model reads {reads:,} tokens at the most: lower sequence_tokens to that.")
     size = sum(one.numel() * one.element_size() for one in prepared.model.parameters() if one.requires_grad)
     if size > MOST_ADAPTER_BYTES:
         raise TooLittle(f"The adapter has {size:,} bytes, {MOST_ADAPTER_BYTES:,} are the most: lower the rank.")
 
     def read(examples: list[Example]) -> list[Encoded]:
         try:
-            return encode_all(prepared.tokenizer, examples, job.sequence_tokens, base.chat_template)
+            return encode_all(prepared.tokenizer, examples, job.sequence_tokens, chat_template)
         except Exception as error:
             # Templates are programs, and refuse what they were not written for: a system's message, a turn twice.
             why = str(error).partition("\n")[0][:300]
@@ -153,6 +159,11 @@ def _prepare(material: Material) -> tuple[Prepared, list[Encoded], list[Encoded]
             f"{len(material.held_out)} to test on {len(tests)}: raise sequence_tokens."
         )
     return prepared, examples, tests
+
+
+def _find_reads(prepared: Prepared) -> int | None:
+    reads = getattr(prepared.model.config, "max_position_embeddings", None)
+    return reads if isinstance(reads, int) and reads > 0 else None
 
 
 def _name_rows(material: Material) -> str:

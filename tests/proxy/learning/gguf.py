@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,13 @@ def pack_floats(numbers: NDArray[Any], kind: int = 0) -> Packed:
     return Packed(kind, numbers.shape, numbers.astype(np.float16 if kind == 1 else np.float32).tobytes())
 
 
-def write_gguf(tensors: Mapping[str, Packed], alpha: float = 8.0, alignment: int = 32) -> bytes:
-    """With metadata of several kinds, and tensors in this order."""
+def write_gguf(
+    tensors: Mapping[str, Packed],
+    alpha: float = 8.0,
+    alignment: int = 32,
+    texts: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """With metadata of several kinds and these ``texts``, and tensors in this order."""
     values = [
         _text("general.architecture") + struct.pack("<I", 8) + _text("llama"),
         _text("general.alignment") + struct.pack("<II", 4, alignment),
@@ -31,6 +37,7 @@ def write_gguf(tensors: Mapping[str, Packed], alpha: float = 8.0, alignment: int
         _text("sizes") + struct.pack("<IIQ3H", 9, 2, 3, 1, 2, 3),
         _text("lists") + struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ2B", 0, 2, 7, 8),
         _text("large") + struct.pack("<Id", 12, 1.5),
+        *(_text(name) + struct.pack("<I", 8) + _text(text) for name, text in texts.items()),
     ]
     infos, body = b"", b""
     for name, one in tensors.items():

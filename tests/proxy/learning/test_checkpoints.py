@@ -1,5 +1,9 @@
 """Checkpoints in S3, and in a folder: whole or not there, and one writer's alone."""
 
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 
@@ -8,7 +12,8 @@ import pytest
 from obstore.store import LocalStore, S3Store
 
 from proxy.learning.checkpoint_writer import CheckpointWriter
-from proxy.learning.checkpoints import Checkpoints, Fenced, Store, StoreFailed, open_store
+from proxy.learning.checkpoints import Checkpoints, Fenced, Store, StoreFailed, list_jobs, open_store
+from tests.proxy.deployment import ROOT
 from tests.proxy.learning.s3 import S3
 
 
@@ -55,8 +60,9 @@ def test_the_newest_comes_back_and_the_last_three_are_kept(store: Store) -> None
     assert two.load() == found
     two.save(6, parts(6))
     assert two.load() != found
+    assert list_jobs(store) == ["job"]
     two.forget()
-    assert keys(store) == []
+    assert (keys(store), list_jobs(store)) == ([], [])
     assert two.load() is None
 
 
@@ -134,18 +140,40 @@ def test_a_store_that_is_away_is_told_of() -> None:
             act()
 
 
+#: a process that may write no file beyond 64 KiB: what it writes of a longer one is taken, and the rest refused in the
+#: middle of it, as a disk does that fills up
+_FULL = """
+import resource, signal, sys
+from proxy.learning.checkpoints import Checkpoints, StoreFailed, open_store
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+one = Checkpoints(open_store(sys.argv[1]), "job", 1)
+one.take_over()
+one.save(1, {"weights": b"w" * 1_000, "order": b"o1"})
+resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, resource.RLIM_INFINITY))
+try:
+    one.save(2, {"order": b"o2", "weights": b"w" * 1_000_000})
+except StoreFailed as failed:
+    print(failed)
+print(one.load().step)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+one.save(3, {"order": b"o3", "weights": b"w" * 1_000_000})
+print(one.load().step)
+"""
+
+
 def test_a_full_disk_is_told_of_and_leaves_the_last_one(tmp_path: Path) -> None:
-    store = open_store(f"file://{tmp_path}")
-    one = begun(store, 1)
-    one.save(1, parts(1))
-    # No folder can be made where a file is: as root, who may write everywhere, the nearest thing to a full disk.
-    (tmp_path / "jobs/job/parts/000001-000000000002-weights").mkdir()
-    (tmp_path / "jobs/job/parts/000001-000000000002-weights/x").touch()
-    with pytest.raises(StoreFailed):
-        one.save(2, parts(2))
-    found = one.load()
-    assert found is not None
-    assert found.step == 1
+    command = [sys.executable, "-W", "ignore", "-c", _FULL, f"file://{tmp_path}"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert made.returncode == 0, made.stderr
+    failed, before, after = made.stdout.splitlines()
+    assert failed.startswith("jobs/job/parts/000001-000000000002-weights could not be written: ")
+    assert (before, after) == ("1", "3")
+    # Neither the torn part nor what was written of its checkpoint stays.
+    names = sorted(path.name for path in (tmp_path / "jobs/job/parts").iterdir())
+    assert names == [
+        *(f"000001-{step:012d}-{name}" for step in (1, 3) for name in ("order", "weights")),
+    ]
 
 
 @pytest.mark.parametrize("url", ["", "s3://", "http://bucket", "gs://bucket/prefix", "file://"])
@@ -170,7 +198,7 @@ def test_the_writer_writes_beside_and_skips_what_is_overtaken(tmp_path: Path) ->
         writer.flush(10)
     with pytest.raises(Fenced):
         writer.submit(201, parts(201))
-    writer.close()
+    writer.close(10)
 
 
 def test_the_writer_tries_again_until_the_store_is_back(tmp_path: Path) -> None:
@@ -184,5 +212,31 @@ def test_the_writer_tries_again_until_the_store_is_back(tmp_path: Path) -> None:
     assert "could not be written" in writer.last_failure
     blocked.unlink()
     assert writer.flush(10)
-    writer.close()
+    writer.close(10)
     assert writer.written == 1
+
+
+class Hanging(Checkpoints):
+    """A store that takes a checkpoint and says nothing more."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, "job", 1)
+        self.is_asked, self.goes_on = threading.Event(), threading.Event()
+
+    def save(self, step: int, parts: Mapping[str, bytes]) -> None:
+        self.is_asked.set()
+        self.goes_on.wait(60)
+
+
+def test_a_store_that_hangs_keeps_nobody(tmp_path: Path) -> None:
+    checkpoints, others = Hanging(open_store(f"file://{tmp_path}")), threading.enumerate()
+    writer = CheckpointWriter(checkpoints)
+    (thread,) = (one for one in threading.enumerate() if one not in others)
+    writer.submit(1, parts(1))
+    assert checkpoints.is_asked.wait(10)
+    assert not writer.flush(0.05)
+    writer.close(0.05)
+    assert (writer.written, thread.is_alive()) == (-1, True)
+    checkpoints.goes_on.set()
+    writer.close(10)
+    assert not thread.is_alive()

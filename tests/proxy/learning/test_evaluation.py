@@ -80,6 +80,12 @@ def test_what_a_success_costs() -> None:
     assert nothing is not None
     assert (nothing.calls, nothing.low) == (1.0, bound(100, 100, 0.975).low)
     assert nothing.high == 1 / (1 - bound(0, 100, 0.975).high)
+    # Asked first whether its answer is taken or not: two calls of the teacher's more, for 98 that are not wrong.
+    dearer = price_success(100, 70, 68, 0.02)
+    assert cost is not None
+    assert dearer is not None
+    assert dearer.calls == pytest.approx((30 + 2) / 98)
+    assert dearer.low - cost.low == pytest.approx(0.02, abs=1e-3)
     assert price_success(0, 0, 0) is None
     assert price_success(5, 5, 0) is None
 

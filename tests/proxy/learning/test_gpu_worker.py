@@ -2,10 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -16,14 +19,14 @@ import time_machine
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from proxy.learning import classifying, gpu_worker, leases
-from proxy.learning.checkpoints import Checkpoints, Fenced, Store, open_store
+from proxy.learning.checkpoints import Checkpoints, Fenced, Store, list_jobs, open_store
 from proxy.learning.choices import JobState
 from proxy.learning.consent import forget_uncovered
 from proxy.learning.conversations import write_line
-from proxy.learning.datasets import import_lines
+from proxy.learning.datasets import delete_dataset, import_lines
 from proxy.learning.gpu_worker import GpuWorker
 from proxy.learning.interruptions import Interruption
-from proxy.learning.jobs import MOST_JOBS, cancel_training_job, create_training_job
+from proxy.learning.jobs import MOST_JOBS, cancel_training_job, create_training_job, find_seconds_left
 from proxy.learning.leases import LEASE, MOST_CRASHES, Lease, keep_job, leave_job, settle_cancelled, take_job
 from proxy.learning.models import Student, TrainingJob
 from tenants.access import org_scope
@@ -125,6 +128,116 @@ def test_who_goes_on_after_a_notice_ends_with_the_same_bits(world: World, store:
     weights = {bytes(student.weights) for one in (whole, cut, job) if (student := student_of(one)) is not None}
     assert len(weights) == 1
     assert [point[0] for point in read(job).losses] == list(range(1, 61))
+
+
+def test_vectors_that_are_made_are_not_made_again(world: World, store: Store) -> None:
+    """A notice, and then an end without one, in the midst of embedding 72 and 18 questions, 16 at a time."""
+    whole = ask(world.acme)
+    assert worker_of(store).run(is_once=True) == 1
+    job, interruption = ask(world.acme, "again"), Interruption()
+    embedded: list[int] = []
+
+    def embed(texts: Any) -> Any:
+        embedded.append(len(texts))
+        return embed_words(texts)
+
+    def embed_and_stop(texts: Any) -> Any:
+        if len(embedded) == 1:
+            interruption.notice("test")
+        return embed(texts)
+
+    def embed_and_die(texts: Any) -> Any:
+        if len(embedded) == 2:
+            raise KeyboardInterrupt
+        return embed(texts)
+
+    # It stops with 32 of them, which are safe.
+    assert GpuWorker(store, embed_and_stop, interruption, name="gpu-1").run() == 0
+    assert (embedded, read(job).state) == ([16, 16], "waiting")
+    # Its lease is over when it is not heard of any more; with no time between two pieces each is safe at once.
+    embedded.clear()
+    with time_machine.travel(NOW - timedelta(hours=1), tick=False), pytest.raises(KeyboardInterrupt):
+        GpuWorker(store, embed_and_die, Interruption(), name="gpu-2", save_seconds=0.0).run()
+    assert embedded == [16, 16]
+    embedded.clear()
+    assert GpuWorker(store, embed, Interruption(), name="gpu-3").run(is_once=True) == 1
+    assert embedded == [16, 10]
+    one, other = student_of(whole), student_of(job)
+    assert one is not None
+    assert other is not None
+    assert bytes(one.weights) == bytes(other.weights)
+
+
+def test_nothing_is_kept_of_what_ended_without_a_worker(world: World, store: Store) -> None:
+    """Cancelled as it waits, charged after its worker died, failed for its workers' deaths, gone with its dataset."""
+    acme = world.acme
+    jobs = {
+        name: ask(acme, name, per_hour_nanos=3_600_000_000) for name in ("left", "dead", "crashed", "gone", "goes on")
+    }
+    with time_machine.travel(NOW - timedelta(hours=1), tick=False):
+        for _ in jobs:
+            lease = take_job("gpu-1")
+            assert lease is not None
+            keep_job(lease, step=1, steps=60, loss=1.0)
+            checkpoints = Checkpoints(store, str(lease.job_id), lease.fence)
+            checkpoints.take_over()
+            checkpoints.keep("vectors", b"what people said")
+            checkpoints.save(1, {"weights": b"what they taught"})
+    leave_job(lease_of(jobs["left"]), JobState.WAITING)
+    leave_job(lease_of(jobs["gone"]), JobState.FAILED, "enough")
+    leave_job(lease_of(jobs["goes on"]), JobState.WAITING)
+    with org_scope(acme.org.pk):
+        cancel_training_job(actor=acme.owner, job=read(jobs["left"]))
+        cancel_training_job(actor=acme.owner, job=read(jobs["dead"]))
+        TrainingJob.objects.filter(pk=jobs["crashed"].pk).update(crashes=MOST_CRASHES - 1)
+        delete_dataset(actor=acme.owner, dataset=jobs["gone"].version.dataset)
+    assert settle_cancelled(acme.org.pk) == 1
+    # A worker without the extra takes none of them, but for the one that fails now.
+    with org_scope(acme.org.pk):
+        TrainingJob.objects.filter(pk=jobs["goes on"].pk).update(kind="lora")
+    assert take_job("gpu-2") is None
+    assert read(jobs["crashed"]).state == "failed"
+    assert sorted(list_jobs(store)) == sorted(str(job.pk) for job in jobs.values())
+    assert worker_of(store).run(is_once=True) == 0
+    assert list_jobs(store) == [str(jobs["goes on"].pk)]
+    found = Checkpoints(store, str(jobs["goes on"].pk), 9).load()
+    assert found is not None
+    assert found.parts == {"weights": b"what they taught"}
+
+
+def test_a_store_that_is_away_keeps_no_worker_from_looking_for_jobs(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(f"file://{tmp_path}/store")
+    (tmp_path / "store").rmdir()
+    (tmp_path / "store").touch()
+    assert worker_of(store).run(is_once=True) == 0
+    assert "what is kept of jobs that are over could not be deleted" in caplog.text
+
+
+def test_the_time_left_is_reckoned_at_the_present_workers_pace(world: World) -> None:
+    job = ask(world.acme)
+    with time_machine.travel(NOW, tick=False):
+        lease = take_job("gpu-1")
+        assert lease is not None
+        keep_job(lease)
+        assert find_seconds_left(read(job)) is None
+    # Ten seconds went by with what comes before the first step.
+    for seconds, step, left in ((10, 1, None), (12, 11, 10), (14, 31, 4)):
+        with time_machine.travel(NOW + timedelta(seconds=seconds), tick=False):
+            keep_job(lease, step=step, steps=61, loss=1.0)
+            assert find_seconds_left(read(job)) == left
+    # Another one is slower: a step a second. What the first has made in no time is not its pace.
+    later = NOW + timedelta(minutes=5)
+    with time_machine.travel(later, tick=False):
+        second = take_job("gpu-2")
+        assert second is not None
+        assert find_seconds_left(read(job)) is None
+    for seconds, step, left in ((20, 32, None), (22, 34, 27), (23, 3, None), (25, 5, 56)):
+        with time_machine.travel(later + timedelta(seconds=seconds), tick=False):
+            # Where it begins anew, since consent was withdrawn, it is reckoned from there.
+            keep_job(second, step=step, steps=61, loss=1.0)
+            assert find_seconds_left(read(job)) == left
 
 
 def test_a_dead_workers_job_is_taken_over_and_its_time_paid_once(world: World, store: Store) -> None:
@@ -399,20 +512,84 @@ def test_names_rights_and_how_many(world: World) -> None:
         ask_on(world.acme, version, "one more")
 
 
+class Command:
+    """``costhub gpu-worker`` as a process of its own, with MiniLM, and checkpoints in S3."""
+
+    def __init__(self, s3: S3, prefix: str, name: str, *more: str) -> None:
+        settings = {"COSTHUB_CHECKPOINTS_URL": s3.url(prefix), "COSTHUB_CHECKPOINT_SECONDS": "1", "PYTHONWARNINGS": ""}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "costhub.cli", "gpu-worker", "--name", name, *more],
+            cwd=ROOT,
+            env=os.environ | s3.environment | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_step(self, job: TrainingJob, step: int) -> int:
+        """Return when the job is at this step, or further; gives where it is."""
+        pause = threading.Event()
+        for _ in range(2_400):
+            if (at := read(job).step) >= step:
+                return at
+            assert self.process.poll() is None, self.process.communicate()
+            pause.wait(0.05)
+        raise AssertionError("it does not get there")
+
+    def end(self) -> str:
+        """What it said, when it has ended."""
+        said, errors = self.process.communicate(timeout=120)
+        assert self.process.returncode == 0, errors
+        return said
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(300)
+def test_the_command_that_is_told_to_end_and_is_killed_ends_with_the_same_weights(
+    committed_world: World, s3: S3
+) -> None:
+    acme, prefix = committed_world.acme, token_hex(4)
+    whole = ask(acme, "whole", 45, epochs=10_000, batch_rows=6)
+    Command(s3, prefix, "gpu-1", "--once").end()
+    assert (read(whole).state, read(whole).step) == ("done", 60_000)
+
+    job = ask_on(acme, whole.version, "cut", epochs=10_000, batch_rows=6)
+    told = Command(s3, prefix, "gpu-2")
+    told.wait_for_step(job, 1)
+    told.process.send_signal(signal.SIGTERM)
+    assert told.end() == "0 training jobs ended.\n"
+    waits = read(job)
+    assert (waits.state, waits.worker, waits.fence, waits.lease_until) == ("waiting", "gpu-2", 1, None)
+    assert 0 < waits.step < 60_000
+
+    killed = Command(s3, prefix, "gpu-3")
+    # Its first step is the one after the last of the other: none is made again.
+    at = killed.wait_for_step(job, waits.step + 1)
+    assert waits.step + 1 in [point[0] for point in read(job).losses]
+    # Two beats later a checkpoint of its own is safe.
+    killed.wait_for_step(job, killed.wait_for_step(job, at + 1) + 1)
+    killed.process.kill()
+    killed.process.communicate()
+    left = read(job)
+    assert (left.state, left.fence, left.step < 60_000) == ("running", 2, True)
+    with org_scope(acme.org.pk):
+        # Fifteen seconds later nobody has heard of it any more.
+        TrainingJob.objects.filter(pk=job.pk).update(lease_until=clock.now() - timedelta(seconds=1))
+
+    Command(s3, prefix, "gpu-4", "--once").end()
+    done = read(job)
+    assert (done.state, done.step, done.fence, done.worker) == ("done", 60_000, 3, "gpu-4")
+    one, other = student_of(whole), student_of(job)
+    assert one is not None
+    assert other is not None
+    assert bytes(one.weights) == bytes(other.weights)
+
+
 def test_the_command_trains_in_a_process_of_its_own(committed_world: World, s3: S3) -> None:
-    """With MiniLM, and checkpoints in S3."""
     job = ask(committed_world.acme, "command", 45, epochs=6, per_hour_nanos=3_600_000_000)
-    made = subprocess.run(
-        [sys.executable, "-m", "costhub.cli", "gpu-worker", "--once", "--name", "gpu-9"],
-        cwd=ROOT,
-        env=os.environ | s3.environment | {"COSTHUB_CHECKPOINTS_URL": s3.url("command"), "PYTHONWARNINGS": ""},
-        capture_output=True,
-        text=True,
-        timeout=80,
-    )
-    assert made.returncode == 0, made.stderr
+    made = Command(s3, "command", "gpu-9", "--once").end()
     # Other organisations may have jobs as well.
-    assert re.fullmatch(r"(1 training job|\d+ training jobs) ended\.\n", made.stdout)
+    assert re.fullmatch(r"(1 training job|\d+ training jobs) ended\.\n", made)
     done = read(job)
     assert (done.state, done.worker) == ("done", "gpu-9")
     assert done.spent_nanos == sum(row["effective_cost"] for row in rows_of(committed_world.acme)) > 0

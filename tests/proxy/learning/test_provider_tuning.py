@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import parse_usd
 from costhub.lib.net import gate_from_settings
+from proxy.learning import tasks
 from proxy.learning.choices import JobState
 from proxy.learning.conversations import write_jsonl
-from proxy.learning.datasets import read_version
+from proxy.learning.datasets import delete_dataset, read_version
 from proxy.learning.models import DatasetVersion, LearnedExample, ProviderTuning
 from proxy.learning.provider_tuning import (
+    WITHDRAWN,
     cancel_provider_tuning,
     continue_tuning,
     count_tokens,
@@ -21,6 +24,7 @@ from proxy.learning.provider_tuning import (
     price_tokens,
 )
 from proxy.learning.unlearning import unlearn
+from proxy.learning.work import Work, list_orgs_with
 from proxy.ledger import recount
 from proxy.ledger.charges import hold_ahead
 from tenants.access import org_scope
@@ -105,6 +109,8 @@ def test_from_a_version_to_a_model(acme: Tenant, catalog: Catalog, version: Data
     upload = next(request for request in bank.requests() if request.target == "/v1/files")
     assert sent in upload.body
     assert upload.header("authorization") == "Bearer sk-acme-0123456789abcdefgh"
+    # What people said does not stay there.
+    assert (bank.list_files(), done.remote_file) == ([], "")
 
 
 def test_a_budget_holds_it_beforehand_and_gives_the_rest_back(
@@ -159,6 +165,7 @@ def test_what_comes_to_nothing_costs_nothing(
     bank.order_tuning(**orders)
     tuning = go_on(tune(acme, catalog, version))
     assert (tuning.state, tuning.error, tuning.spent_nanos) == ("failed", error, 0)
+    assert bank.list_files() == []
     assert charged(acme) == [("training", "mini-shop", 0, False)]
     with org_scope(acme.org.pk):
         assert not LanguageModel.objects.filter(org=acme.org, name="mini-shop").exists()
@@ -176,6 +183,7 @@ def test_one_that_is_cancelled_is_charged_as_far_as_it_came(
     assert over.state == JobState.CANCELLED.value
     assert over.spent_nanos == price_tokens(over.trained_tokens, PER_MILLION) > 0
     assert charged(acme) == [("training", "mini-shop", over.spent_nanos, False)]
+    assert bank.list_files() == []
 
 
 def test_one_that_ends_while_it_is_cancelled_is_charged_and_kept(
@@ -260,6 +268,119 @@ def test_a_model_is_switched_off_when_what_it_learned_from_is_withdrawn(
         tuning.refresh_from_db()
         assert "Delete ft:mini-2026:bank::1 at the provider." in tuning.error
         assert AuditEntry.objects.filter(org=acme.org, action="provider_tuning.withdrawn").count() == 1
+
+
+def withdraw_one(tenant: Tenant, version: DatasetVersion) -> None:
+    with org_scope(tenant.org.pk):
+        LearnedExample.objects.filter(pk=version.train[0]).update(sealed=None)
+
+
+def test_what_is_withdrawn_in_mid_training_ends_it_at_the_provider(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    bank.order_tuning(stall=True)
+    tuning = go_on(tune(acme, catalog, version), 3)
+    assert (tuning.remote_state, bank.list_files()) == ("running", ["file-bank-1"])
+    # The job that unlearns, and the one that makes the next step, look at organisations of these lists alone.
+    assert acme.org.pk in list_orgs_with(Work.TRAINED)
+    withdraw_one(acme, version)
+    assert unlearn(acme.org.pk) == 1
+    assert unlearn(acme.org.pk) == 0
+    over = go_on(tuning)
+    assert (over.state, over.remote_state, over.error) == ("cancelled", "cancelled", WITHDRAWN)
+    assert (over.remote_model, bank.list_files()) == ("", [])
+    assert charged(acme) == [("training", "mini-shop", over.spent_nanos, False)]
+    assert over.spent_nanos == price_tokens(over.trained_tokens, PER_MILLION) > 0
+    with org_scope(acme.org.pk):
+        assert not LanguageModel.objects.filter(org=acme.org, name="mini-shop").exists()
+        assert AuditEntry.objects.filter(org=acme.org, action="provider_tuning.withdrawn").count() == 1
+
+
+def test_a_job_that_ends_all_the_same_makes_no_model_of_what_was_withdrawn(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    bank.order_tuning(stall=True)
+    tuning = go_on(tune(acme, catalog, version), 3)
+    bank.order_tuning(stall=True, too_late=True)
+    withdraw_one(acme, version)
+    assert unlearn(acme.org.pk) == 1
+    over = go_on(tuning)
+    assert (over.state, over.remote_model, bank.list_files()) == ("done", "ft:mini-2026:bank::1", [])
+    assert charged(acme) == [("training", "mini-shop", over.spent_nanos, False)]
+    assert unlearn(acme.org.pk) == 1
+    with org_scope(acme.org.pk):
+        assert not LanguageModel.objects.filter(org=acme.org, name="mini-shop").exists()
+        tuning.refresh_from_db()
+    assert tuning.error.endswith("Delete ft:mini-2026:bank::1 at the provider.")
+
+
+def test_what_is_withdrawn_before_the_job_is_made_is_not_learned_from(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    bank.order_tuning(busy=True)
+    tuning = go_on(tune(acme, catalog, version), 1)
+    assert (tuning.state, tuning.remote_file) == ("waiting", "file-bank-1")
+    withdraw_one(acme, version)
+    assert unlearn(acme.org.pk) == 0
+    bank.order_tuning()
+    running = go_on(tuning, 1)
+    assert (running.remote_file, bank.list_files()) == ("file-bank-2", ["file-bank-2"])
+    with org_scope(acme.org.pk):
+        left = write_jsonl(read_version(acme.owner, version, held_out=False))
+    assert left.count(b"\n") == len(version.train) - 1
+    sent = [request.body for request in bank.calls_received() if request.target == "/v1/files"]
+    assert left in sent[1]
+    assert go_on(tuning).state == "done"
+    assert unlearn(acme.org.pk) == 0
+
+
+def test_a_file_of_which_nobody_heard_that_it_came_goes_too(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    bank.order_batches(deaf=True)
+    tuning = go_on(tune(acme, catalog, version), 1)
+    assert (tuning.state, tuning.remote_file) == ("waiting", f"costhub-{tuning.pk}.jsonl")
+    assert bank.list_files() == ["file-bank-1"]
+    with org_scope(acme.org.pk):
+        cancel_provider_tuning(actor=acme.owner, tuning=tuning)
+        with pytest.raises(Conflict, match="is running"):
+            delete_dataset(actor=acme.owner, dataset=version.dataset)
+    over = go_on(tuning)
+    assert (over.state, over.remote_file, bank.list_files()) == ("cancelled", "", [])
+    with org_scope(acme.org.pk):
+        delete_dataset(actor=acme.owner, dataset=version.dataset)
+
+
+def test_a_file_that_cannot_be_deleted_is_tried_again_and_then_told_of(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    tuning = go_on(tune(acme, catalog, version), 3)
+    assert (tuning.state, tuning.remote_file) == ("done", "file-bank-1")
+    assert acme.org.pk in list_orgs_with(Work.PROVIDER_TUNING)
+    bank.order_batches(trouble=503)
+    assert (go_on(tuning, 2).remote_file, tasks.continue_tunings()) == ("file-bank-1", 1)
+    bank.order_batches(trouble=403)
+    assert tasks.continue_tunings() == 0
+    with org_scope(acme.org.pk):
+        tuning.refresh_from_db()
+    assert (tuning.state, tuning.remote_file) == ("done", "")
+    assert tuning.error == (
+        "Its file file-bank-1 could not be deleted: delete it at the provider. "
+        "The upstream answered 403. It says: The bank was told to have trouble."
+    )
+    assert acme.org.pk not in list_orgs_with(Work.PROVIDER_TUNING)
+
+
+def test_an_upstream_that_is_gone_leaves_its_file(
+    acme: Tenant, catalog: Catalog, version: DatasetVersion, bank: Bank
+) -> None:
+    tuning = go_on(tune(acme, catalog, version), 1)
+    with org_scope(acme.org.pk):
+        ProviderTuning.objects.filter(pk=tuning.pk).update(upstream_id=uuid4())
+    over = go_on(tuning)
+    assert (over.state, over.remote_file) == ("failed", "")
+    assert over.error == ("Its upstream is gone. Its file file-bank-1 could not be deleted: delete it at the provider.")
+    assert bank.list_files() == ["file-bank-1"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Students after their training: compared with their teacher on its calls, moved by what comes of it, and what they
 save."""
 
+import math
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,14 +12,18 @@ from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import Stage
+from proxy.learning.deployment import deploy_student
 from proxy.learning.evaluation import price_success
 from proxy.learning.gpu_worker import GpuWorker
 from proxy.learning.interruptions import Interruption
 from proxy.learning.jobs import create_training_job
-from proxy.learning.models import Student, TeacherRun
+from proxy.learning.models import DatasetVersion, LearnedExample, Student, TeacherRun
 from proxy.learning.students import Economy, answer, compare_with_calls, read_economy, set_stage
+from proxy.learning.unlearning import unlearn
 from tenants.access import org_scope
-from tenants.models import AuditEntry
+from tenants.actions.routes import update_route
+from tenants.choices import RouteKind
+from tenants.models import AuditEntry, Route
 from tests.billing.ledger import record_call
 from tests.proxy.learning.examples import make_support
 from tests.proxy.learning.rows import capture, consent, embed_words, fill, make_dataset, make_version
@@ -186,3 +192,39 @@ def test_the_api_tells_of_jobs_and_students(world: World, student: Student) -> N
     assert ada.delete(f"/training-jobs/{made.json()['id']}").status_code == 204
     assert ada.get(f"/training-jobs/{made.json()['id']}").json()["state"] == "cancelled"
     assert Api(user=world.ben, org=world.acme.org.slug).post("/training-jobs", body).status_code == 403
+
+
+def test_a_route_wants_one_that_is_trained_anew_as_sure_as_it_must_be_now(
+    world: World, student: Student, tmp_path: Path, settings: Any
+) -> None:
+    acme, settings.STUDENTS_URL = world.acme, "http://127.0.0.1:8020/v1"
+
+    def train_anew() -> tuple[Student, Route]:
+        with org_scope(acme.org.pk):
+            version = DatasetVersion.objects.get(pk=student.job.version_id)
+            left = LearnedExample.objects.filter(pk__in=version.train, sealed__isnull=False)
+            LearnedExample.objects.filter(pk=left.values_list("pk", flat=True)[0]).update(sealed=None)
+        assert unlearn(acme.org.pk) == 1
+        assert GpuWorker(open_store(f"file://{tmp_path}"), embed_words, Interruption()).run(is_once=True) == 1
+        with org_scope(acme.org.pk):
+            return Student.objects.get(job=student.job_id), Route.objects.get(org=acme.org)
+
+    with org_scope(acme.org.pk):
+        Student.objects.filter(pk=student.pk).update(threshold=0.985)
+        known = Student.objects.select_related("job__version__dataset").get(pk=student.pk)
+        set_stage(actor=acme.owner, student=known, stage=Stage.PROMOTED)
+        known.refresh_from_db()
+        deploy_student(actor=acme.owner, student=known, holdout_percent=7)
+        route = Route.objects.get(org=acme.org)
+    assert (route.policy["confidence_percent"], route.version) == (99, 1)
+    anew, route = train_anew()
+    assert (anew.stage, anew.route, anew.reason) == ("shadow", route.name, "")
+    assert 0 < anew.threshold < 0.98
+    wanted = math.ceil(anew.threshold * 100)
+    assert (route.mode, route.version) == ("on", 2)
+    assert (route.policy["confidence_percent"], route.policy["holdout_percent"]) == (wanted, 7)
+    # One that somebody has changed to ask others is left alone.
+    with org_scope(acme.org.pk):
+        update_route(actor=acme.owner, route=route, kind=RouteKind.FIXED, targets=[{"model": "small"}])
+    _, route = train_anew()
+    assert (route.kind, route.version) == ("fixed", 3)

@@ -18,11 +18,14 @@ from proxy.learning import tasks
 from proxy.learning.choices import JobKind, JobState, Stage
 from proxy.learning.conversations import Message
 from proxy.learning.datasets import delete_dataset
+from proxy.learning.evaluation import price_success
 from proxy.learning.leases import Lease, store_tuned
 from proxy.learning.lora import trials
 from proxy.learning.lora.deployment import deploy_tuned, retire_tuned
+from proxy.learning.lora.economy import read_economy
 from proxy.learning.lora.trials import ask_server, compare_with_calls, set_stage
 from proxy.learning.models import LearnedExample, TrainingJob, TunedModel
+from proxy.learning.students import Economy
 from proxy.learning.trust import Said
 from proxy.learning.unlearning import unlearn
 from proxy.models import LedgerEntry
@@ -31,6 +34,7 @@ from tenants.actions.routes import update_route
 from tenants.choices import RouteKind
 from tenants.models import AuditEntry, Route
 from tests.bank import Bank, answer_text
+from tests.billing.ledger import record_call
 from tests.proxy.books import close_the_day
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.rows import capture, consent, fill, make_dataset, make_tuned, make_version
@@ -147,6 +151,62 @@ def test_from_the_shadow_to_the_route_and_back_when_the_world_changes(scene: Sce
         assert [move.changes["stage"][1] for move in moves] == ["canary", "promoted", "rolled_back"]
 
 
+def test_what_it_saves_and_what_a_success_costs(scene: Scene) -> None:
+    """A call of the teacher's has 1,000 tokens in and 100 out, and costs $0.013; one of the tuned model's $0.00028."""
+    acme = scene.acme
+
+    def read() -> Economy:
+        with org_scope(acme.org.pk):
+            return read_economy(acme.owner, scene.fresh())
+
+    with org_scope(acme.org.pk):
+        TrainingJob.objects.filter(pk=scene.fresh().job_id).update(spent_nanos=2_000_000_000)
+    never = read()
+    assert (never.teacher_call_nanos, never.own_call_nanos, never.break_even_calls) == (None, None, None)
+    for _ in range(28):
+        tokens = {"input_tokens": 1_000, "output_tokens": 100}
+        record_call(acme, clock.now(), cost=13_000_000, request_model="large", **tokens)
+    unpriced = read()
+    assert (unpriced.teacher_call_nanos, unpriced.own_call_nanos, unpriced.break_even_calls) == (13_000_000, None, None)
+    assert unpriced.success is None
+    scene.deploy()
+    # Of what was held out three of four: each answer is its own, wrong or not.
+    held_out = read()
+    assert (held_out.own_call_nanos, held_out.answered_millionths) == (280_000, 1_000_000)
+    assert held_out.break_even_calls == -(-2_000_000_000 // (13_000_000 - 280_000)) == 158
+    assert held_out.success == price_success(4, 4, 3, 280_000 / 13_000_000)
+    assert (held_out.per_success.nanos, held_out.calls_a_day_millionths) == (373_333, 1_000_000)
+    # By calls, from when it is known how sure it must be: 80 of them are its, and 76 of these as the teacher's.
+    scene.call(100)
+    assert read() == held_out
+    scene.compare()
+    assert read() == held_out
+    scene.call(76)
+    scene.compare()
+    scene.said = Said("In Bonn.", 0.9)
+    scene.call(4)
+    scene.compare()
+    scene.said = Said("In Bonn.", 0.7)
+    scene.call(20)
+    compared = scene.compare()
+    assert (compared.compared, compared.unsure, compared.answered, compared.agreed) == (200, 100, 80, 76)
+    by_calls = read()
+    assert by_calls.answered_millionths == 800_000
+    # Four fifths of a call of the teacher's are saved, for one of its own.
+    assert by_calls.break_even_calls == -(-2_000_000_000 // (10_400_000 - 280_000)) == 198
+    # A fifth of the teacher's calls and all of its own, for 96 of 100 that are not wrong.
+    assert by_calls.per_success.nanos == round((0.2 * 13_000_000 + 280_000) / 0.96) == 3_000_000
+    low, high = by_calls.per_success.low, by_calls.per_success.high
+    assert low is not None
+    assert high is not None
+    assert low < 3_000_000 < high < 13_000_000
+    # Dearer than its teacher it never pays.
+    with org_scope(acme.org.pk):
+        dear = {"input_per_million": Decimal(20), "output_per_million": Decimal(60)}
+        deploy_tuned(actor=acme.owner, tuned=scene.fresh(), **dear)
+    assert (read().own_call_nanos, read().break_even_calls) == (26_000_000, None)
+
+
 def test_who_agrees_too_seldom_is_never_trusted(scene: Scene) -> None:
     scene.deploy()
     scene.call(60)
@@ -160,6 +220,9 @@ def test_who_agrees_too_seldom_is_never_trusted(scene: Scene) -> None:
     # Back in the shadow nothing is known of it.
     again = scene.put(Stage.SHADOW)
     assert (again.threshold > 1, again.trials) == (True, [])
+    # But for what is typed with it.
+    typed = scene.put(Stage.SHADOW, confidence_percent=70)
+    assert (typed.threshold, typed.trials) == (0.7, [])
     with pytest.raises(InvalidField):
         scene.put(Stage.CANARY, confidence_percent=100)
 
@@ -257,6 +320,18 @@ def test_the_api_moves_it(scene: Scene, world: World) -> None:
     ada = Api(token=scene.acme.admin_token)
     path = f"/tuned-models/{scene.tuned_id}"
     moved = ada.patch(path, {"stage": "canary", "confidence_percent": 60, "canary_percent": 25}).json()
+    assert moved["agreement"] == {
+        "found": 3,
+        "of": 4,
+        "low": pytest.approx(0.194, abs=1e-3),
+        "high": pytest.approx(0.9937, abs=1e-4),
+    }
+    assert (moved["without_adapter"]["found"], moved["without_adapter"]["of"]) == (1, 4)
+    assert (moved["economy"]["own_call"], moved["economy"]["teacher_call"], moved["economy"]["per_success"]) == (
+        None,
+        None,
+        None,
+    )
     assert {name: moved[name] for name in ("stage", "threshold", "canary_percent", "compared", "route")} == {
         "stage": "canary",
         "threshold": 0.6,
@@ -279,7 +354,7 @@ def test_its_server_is_asked_and_judged_as_a_cascade_would(
     gate = Gate(((ip_network("127.0.0.0/8"), None),))
 
     def ask() -> Said | None:
-        return ask_server(gate, world.acme.org.pk, "tuned", (Message("user", "Where are you?"),))
+        return ask_server(gate, world.acme.org.pk, "tuned", (Message("user", "Where are you?"),), 1_024)
 
     said = ask()
     assert said is not None

@@ -72,6 +72,24 @@ def test_it_is_served_at_a_price_and_no_longer(world: World, tuned: TunedModel, 
         assert set(actions) == {"tuned_model.deployed", "tuned_model.retired"}
 
 
+@pytest.mark.parametrize(
+    ("longest", "reads", "context"),
+    [(512, None, 2_048), (512, 8_192, 2_048), (8_192, 8_192, 8_192), (512, 1_024, 1_024), (4_096, None, 4_096)],
+)
+def test_a_conversation_may_be_as_long_as_what_was_learned_from(
+    world: World, tuned: TunedModel, settings: Any, longest: int, reads: int | None, context: int
+) -> None:
+    acme = world.acme
+    settings.TUNED_URL = "http://127.0.0.1:8021/v1"
+    with org_scope(acme.org.pk):
+        TrainingJob.objects.filter(pk=tuned.job_id).update(sequence_tokens=longest)
+        TunedModel.objects.filter(pk=tuned.pk).update(evaluation={**tuned.evaluation, "reads": reads})
+        assert fresh(acme, tuned).context == context
+        deploy_tuned(actor=acme.owner, tuned=fresh(acme, tuned), **PRICES)
+        model = LanguageModel.objects.get(org=acme.org, name="tuned")
+    assert (model.context_window, model.max_output_tokens) == (context, context // 2)
+
+
 def test_what_is_in_the_way_is_said(world: World, tuned: TunedModel, settings: Any) -> None:
     acme = world.acme
     settings.TUNED_URL = ""
