@@ -26,7 +26,7 @@ from django.conf import settings
 from threadpoolctl import threadpool_limits
 
 from costhub.eval.data import read_clinc, read_headlines
-from costhub.eval.stand_in import StandIn, serve_stand_in
+from costhub.eval.stand_in import Receive, Send, StandIn
 from costhub.lib import clock
 from costhub.lib.money import format_usd, parse_usd
 from proxy.cache.embedder import load_model
@@ -62,12 +62,15 @@ BUDGET: Final = parse_usd("25.00")
 PER_HOUR: Final = parse_usd("0.50")
 #: calls of the teacher that the student is compared on
 COMPARED: Final = 250
+#: of the canary's conversations, those that the teacher answers all the same
+HELD_OUT_PERCENT: Final = 10
 #: what may take so long on a machine that has much to do
 TEACHER_SECONDS: Final = 1_200.0
 BUILD_SECONDS: Final = 300.0
 COMPARE_SECONDS: Final = 120.0
 #: enough for a head on so few examples; an encoder has its own
 _EPOCHS: Final = {JobKind.HEAD: 30}
+_TEACHER_PATH: Final = "/teacher/v1"
 _UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
 
 
@@ -104,6 +107,7 @@ class Figures:
     agreement_held_out: str = ""
     answered_held_out: str = ""
     right_of_answered_held_out: str = ""
+    right_by_gold_held_out: str = ""
     threshold: float = 0
     without_encoder: str = ""
     compared: str = ""
@@ -142,7 +146,10 @@ def distil(
 ) -> Figures:
     """Do all of it on the set of this name, of which ``labels`` are taken. Raises DataMissing, and Failed."""
     if not settings.STUDENTS_URL:
-        raise Failed("Set COSTHUB_STUDENTS_URL to a free port of this machine, such as http://127.0.0.1:8020/v1.")
+        raise Failed(
+            "This stack has no demo: start it with COSTHUB_STUDENTS_URL=http://127.0.0.1:8020/v1 and "
+            "COSTHUB_ALLOWED_NETWORKS=127.0.0.1:8020, another free port or that one."
+        )
     if kind not in prepare_kinds(1):
         raise Failed("An encoder is trained with the extra costhub[learning], which is not installed here.")
     task = TASKS[name]
@@ -152,15 +159,14 @@ def distil(
     figures = Figures(prompts=len(asked), labels=len(names), kind=kind.value)
     embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
     stand_in = StandIn(dict(rows), task.errs_per_mille)
-    with threadpool_limits(1), serve_stand_in(stand_in) as teacher_url:
-        actor, project, key = _make_org(email, teacher_url)
+    with threadpool_limits(1), _serve(embed, stand_in):
+        actor, project, key = _make_org(email, _find_teacher_url())
         run = _Run(actor, project, key, embed, figures, task, names, stand_in)
         version = run.learn(asked)
         student = run.train(version, data_dir, kind)
         run.compare(student, compared)
         if figures.stage == Stage.CANARY.value:
-            with _serve(embed):
-                run.play(student, played)
+            run.play(student, played)
         run.reckon(student)
     return figures
 
@@ -194,8 +200,10 @@ class _Run:
         org = self.actor.org
         with self._timed("teacher answers"):
             with org_scope(org.pk):
-                dataset = create_dataset(actor=self.actor, name="labels", teacher=TEACHER, drops_outvoted=True)
-                lines = b"\n".join(orjson.dumps({"messages": self._messages(question)}) for question, _ in rows)
+                dataset = create_dataset(actor=self.actor, name="labels", teacher=TEACHER)
+                lines = b"\n".join(
+                    orjson.dumps({"messages": self._messages(question), "gold": truth}) for question, truth in rows
+                )
                 run = start_teacher_run(actor=self.actor, dataset=dataset, prompts=lines.decode(), api_key=self.key)
             # The stack's own job may go on with it at any time: whoever is first asks the next prompt.
             for _ in _turns(TEACHER_SECONDS):
@@ -252,6 +260,11 @@ class _Run:
             _share(found["answered"]),
             _share(found["right"]),
         )
+        figures.right_by_gold_held_out = "; ".join(
+            f"{who} {_share(share)}"
+            for who, share in found["gold"].items()
+            if who in {"student", "teacher", "together"}
+        )
         if "without_encoder" in found:
             plain = found["without_encoder"]
             figures.without_encoder = (
@@ -284,7 +297,7 @@ class _Run:
         with org_scope(self.actor.org.pk):
             Student.objects.filter(pk=student.pk).update(canary_percent=100)
             student = Student.objects.select_related("job__version__dataset").get(pk=student.pk)
-            student = deploy_student(actor=self.actor, student=student, holdout_percent=5)
+            student = deploy_student(actor=self.actor, student=student, holdout_percent=HELD_OUT_PERCENT)
         right, by_student, taken = Counter[str](), 0, {"student": [0.0], "teacher": [0.0]}
         cost = without = 0
         with self._timed("calls"), self._client() as http:
@@ -381,11 +394,28 @@ def _make_org(email: str, teacher_url: str) -> tuple[Actor, Project, str]:
     return actor, made.project, made.api_key
 
 
+class _Desk:
+    """The stand-in and the server of students behind one port: the one that the stack lets the proxies reach."""
+
+    def __init__(self, stand_in: StandIn, students: StudentServer) -> None:
+        self._stand_in = stand_in
+        self._students = students
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        is_teachers = scope["type"] == "http" and scope["path"].startswith(_TEACHER_PATH)
+        await (self._stand_in if is_teachers else self._students)(scope, receive, send)
+
+
+def _find_teacher_url() -> str:
+    url = urlsplit(settings.STUDENTS_URL)
+    return f"{url.scheme}://{url.netloc}{_TEACHER_PATH}"
+
+
 @contextmanager
-def _serve(embed: Embed) -> Iterator[None]:
-    """The server of students, in a thread of this process."""
+def _serve(embed: Embed, stand_in: StandIn) -> Iterator[None]:
+    """Both of them, in a thread of this process."""
     port = urlsplit(settings.STUDENTS_URL).port or 80
-    app = StudentServer(embed, settings.KEY_PEPPER)
+    app = _Desk(stand_in, StudentServer(embed, settings.KEY_PEPPER))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

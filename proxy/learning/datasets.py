@@ -17,9 +17,10 @@ from costhub.lib.moments import from_ms, to_ms
 from proxy.cache.embedder import Model
 from proxy.edges.capture import place_of
 from proxy.learning.assembly import Assembled, NothingLeft, Recipe, Vectors, assemble
-from proxy.learning.choices import ExampleKind, JobState, VersionState
-from proxy.learning.consent import is_covered, list_consents
+from proxy.learning.choices import ExampleKind, JobState, Verdict, VersionState
+from proxy.learning.consent import Consent, is_covered, list_consents
 from proxy.learning.conversations import Example, NoExample, pack, read_call, read_jsonl, unpack, write_jsonl
+from proxy.learning.judging import JUDGES, refuse_poor
 from proxy.learning.models import (
     CapturedCall,
     Dataset,
@@ -45,6 +46,19 @@ MOST_DATASETS: Final = 200
 #: what one transaction reads
 _BATCH: Final = 500
 
+#: one in so many is looked over
+_FEW: Final = 20
+#: the scripts of what the usual encoder reads; "none" are numbers and signs
+_READ: Final = frozenset({"latin", "none"})
+#: reasons to leave examples out that say something of all of them
+_SUSPICIOUS: Final = {
+    "contradictory": "ask what others ask and were answered otherwise: the teacher is not sure, or somebody has mixed "
+    "in wrong answers.",
+    "outvoted": "were left out since their neighbours all have one other answer: look for wrong or poisoned ones.",
+    "refusal": "were refused by the teacher: ask it otherwise.",
+    "judged poor": "were called poor by the judge: another teacher may be worth its price.",
+}
+
 Embed = Callable[[Sequence[str]], Vectors]
 
 
@@ -55,7 +69,7 @@ def create_dataset(
     teacher: str,
     held_out_percent: int = 20,
     near_per_mille: int = 970,
-    drops_outvoted: bool = False,
+    drops_outvoted: bool = True,
     region: str = "",
 ) -> Dataset:
     """A dataset of what one model answers. Raises InvalidField for what cannot be, Conflict where the name is taken."""
@@ -226,7 +240,8 @@ def build_version(org_id: UUID, version_id: UUID, embed: Embed) -> None:
     try:
         # The model takes its time, and no transaction waits for it.
         vectors = embed([example.question for example in examples]) if needs_vectors else None
-        made = assemble(examples, vectors, recipe)
+        poor = {one.source for one, row in zip(examples, rows, strict=True) if row.verdict == Verdict.POOR.value}
+        made = assemble(examples, vectors, recipe, (*JUDGES, refuse_poor(poor)))
     except NothingLeft as error:
         with job_scope(org_id) as actor:
             if version := _waiting(actor, version_id):
@@ -252,12 +267,16 @@ def open_examples(actor: Actor, dataset: Dataset) -> tuple[list[LearnedExample],
     consents = list_consents(actor.org)
     rows, examples = [], []
     for row in list_examples(actor, dataset).filter(sealed__isnull=False).order_by("-at", "-number")[:MOST_EXAMPLES]:
-        # What was withdrawn and not erased yet is not learned from either.
-        if row.kind == ExampleKind.CALL.value and not is_covered(consents, row.model, row.at):
+        if not may_learn(consents, row):
             continue
         rows.append(row)
         examples.append(open_example(actor, row))
     return rows, examples
+
+
+def may_learn(consents: Sequence[Consent], row: LearnedExample) -> bool:
+    """What was withdrawn and not erased yet is not learned from either."""
+    return row.kind != ExampleKind.CALL.value or is_covered(consents, row.model, row.at)
 
 
 def open_example(actor: Actor, row: LearnedExample) -> Example:
@@ -292,6 +311,26 @@ def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assem
     }
     version.state = VersionState.READY.value
     version.save()
+
+
+def list_version_warnings(version: DatasetVersion) -> list[str]:
+    """What somebody should look at before a version is learned from."""
+    told, found = version.lineage, []
+    scripts = told.get("scripts", {})
+    foreign = {name: count for name, count in scripts.items() if name not in _READ}
+    many = sum(foreign.values())
+    if many * _FEW > sum(scripts.values()):
+        names = ", ".join(f"{count:,} {name}" for name, count in foreign.items())
+        found.append(
+            f"{many:,} of {sum(scripts.values()):,} questions are not in Latin letters ({names}): the encoder of students"
+            " was trained on English, and tells such questions apart badly. Train an adapter of a language model, or "
+            "make a dataset of each language."
+        )
+    dropped, examples = told.get("dropped", {}), told.get("examples", 0)
+    for reason, why in _SUSPICIOUS.items():
+        if dropped.get(reason, 0) * _FEW > examples:
+            found.append(f"{dropped[reason]:,} of {examples:,} examples {why}")
+    return found
 
 
 def list_examples(actor: Actor, dataset: Dataset) -> QuerySet[LearnedExample]:

@@ -59,6 +59,7 @@ def test_from_prompts_to_a_canary_and_its_calls(
         figures = distil.distil(folder, tmp_path, email=committed_world.ada.email, prompts=900, labels=5, calls=60)
     assert (figures.prompts, figures.labels, figures.calls, figures.stage) == (900, 5, 60, "canary")
     assert 0 < figures.answered_by_student <= 60
+    assert all(f"{who} " in figures.right_by_gold_held_out for who in ("student", "teacher", "together"))
     assert set(figures.seconds) == {"teacher answers", "dataset", "training", "shadow", "calls"}
     with transaction.atomic():
         orgs = [one.org for one in list_memberships(committed_world.ada)]
