@@ -144,7 +144,7 @@ def _show(found: Reckoned) -> dict[str, Any]:
     days, calls = plain.break_even_days, found.traffic.day.requests
     return {
         "outcome": plain,
-        "is_never": plain.verdict is Verdict.NEVER,
+        "tone": {Verdict.PAYS: "good", Verdict.TOO_LATE: "warn", Verdict.NEVER: "bad"}[plain.verdict],
         "verdict": found.text,
         "is_ledger": found.is_ledger,
         "calls": f"{round(calls):,}" if calls >= 100 else format_decimal(calls, 1),

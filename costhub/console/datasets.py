@@ -20,6 +20,7 @@ from proxy.learning.datasets import (
     delete_dataset,
     export_version,
     import_lines,
+    list_scripts,
     list_version_warnings,
     request_version,
 )
@@ -119,7 +120,7 @@ def dataset(request: HttpRequest, actor: Actor, dataset_id: str) -> HttpResponse
             {
                 "row": version,
                 "left_out": sorted(version.lineage.get("dropped", {}).items()),
-                "scripts": list(version.lineage.get("scripts", {}).items()),
+                "scripts": list_scripts(version),
                 "scrubbed": sorted(version.lineage.get("scrubbed", {}).items()),
                 "warnings": list_version_warnings(version),
             }

@@ -313,10 +313,15 @@ def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assem
     version.save()
 
 
+def list_scripts(version: DatasetVersion) -> list[tuple[str, int]]:
+    """How many questions are in which letters, the commonest first."""
+    return sorted(version.lineage.get("scripts", {}).items(), key=lambda one: (-one[1], one[0]))
+
+
 def list_version_warnings(version: DatasetVersion) -> list[str]:
     """What somebody should look at before a version is learned from."""
     told, found = version.lineage, []
-    scripts = told.get("scripts", {})
+    scripts = dict(list_scripts(version))
     foreign = {name: count for name, count in scripts.items() if name not in _READ}
     many = sum(foreign.values())
     if many * _FEW > sum(scripts.values()):

@@ -154,9 +154,9 @@ def test_a_version_says_what_was_left_out_and_what_looks_wrong(ada: Visit, world
             },
         )
     text = text_of(ada.get(f"/o/acme/datasets/{row.pk}"))
-    assert "Left out: 3 duplicate , 6 outvoted ." in text
-    assert "Letters: 60 latin , 21 cyrillic , 9 chinese , 1 none ." in text
-    assert "Taken out of texts: 2 EMAIL ." in text
+    assert "Left out: 3 duplicate, 6 outvoted." in text
+    assert "Letters: 60 latin, 21 cyrillic, 9 chinese, 1 none." in text
+    assert "Taken out of texts: 2 EMAIL." in text
     assert "30 of 91 questions are not in Latin letters (21 cyrillic, 9 chinese)" in text
     assert "6 of 100 examples were left out since their neighbours all have one other answer" in text
     version = Api(token=acme.admin_token).get("/dataset-versions").json()["data"][0]

@@ -68,9 +68,9 @@ def test_a_student_is_shown_with_what_it_answered_and_saved(ada: Client, world: 
     text = " ".join(page.content.decode().split())
     assert "it would have answered 60 of 90, 57 as the teacher did" in text
     assert "it answered 1 of 2 calls in 28 days" in text
-    # 30 calls of the teacher's for 87 successes.
-    assert "costs $0.000344828 (" in text
-    assert "with the teacher alone $0.001000000" in text
+    # 30 calls of the teacher's for 87 successes; three calls would have cost it 1,005,000.
+    assert "costs $0.000115517 (" in text
+    assert "with the teacher alone $0.000335000" in text
     assert "Exactly $0.000002" in text
 
 
@@ -159,7 +159,7 @@ def test_who_may_not_change_settings_sees_no_buttons(world: World, client: Clien
 )
 def test_the_calculator_reckons_on_the_ledgers_days(ada: Client, world: World, query: str, words: str) -> None:
     for day in range(1, 4):
-        record_call(world.acme, clock.now() - timedelta(days=day), cost=10**6)
+        record_call(world.acme, clock.now() - timedelta(days=day), cost=10**6, input_tokens=900, output_tokens=9)
     assert words in ada.get(f"/o/acme/learning?{query}").content.decode()
 
 
@@ -227,7 +227,7 @@ def test_what_is_uncertain_is_drawn_as_a_band_that_can_be_read(ada: Client) -> N
     assert spread.trials == 1_000
     assert chart.band
     assert chart.mark is None
-    assert page.context["is_never"]
+    assert page.context["tone"] == "bad"
     text = page.content.decode()
     assert text.count("data-tip ") == len(chart.steps) == 13
     assert "Four of five of 1,000 trials" in text

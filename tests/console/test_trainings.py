@@ -198,6 +198,14 @@ def test_a_training_at_a_provider_is_asked_for_and_tells_its_events(
 
 def test_a_tuned_models_files_are_taken_out_by_who_has_just_signed_in(ada: Visit, world: World) -> None:
     acme = world.acme
+    world.ada.set_password("correct horse battery staple")
+    world.ada.save()
+    sign_in_now(ada.client, world.ada)
+    session = ada.client.session
+    records = session["account_authentication_methods"]
+    records[0]["at"] -= 16 * 60
+    session["account_authentication_methods"] = records
+    session.save()
     tuned_id = fill_learning(acme)["tuned-models"][0]
     page, path = f"/o/acme/learning/tuned/{tuned_id}", f"/o/acme/learning/tuned/{tuned_id}/export"
     assert "Take its adapter out" in text_of(ada.get(page))

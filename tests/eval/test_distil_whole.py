@@ -53,7 +53,6 @@ def test_from_prompts_to_a_canary_and_its_calls(
     folder = write_questions(tmp_path / "data")
     settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
     settings.STUDENTS_URL = f"http://127.0.0.1:{free_port()}/v1"
-    settings.CHECKPOINTS_URL = (tmp_path / "checkpoints").as_uri()
     with deploy(tmp_path_factory.mktemp("distil"), workers=2) as proxy:
         settings.PROXY_URL = proxy.root_url
         figures = distil.distil(folder, tmp_path, email=committed_world.ada.email, prompts=900, labels=5, calls=60)

@@ -61,9 +61,9 @@ def test_a_student_is_judged_on_the_newer_half() -> None:
     assert (made.right.found, made.right.of) == (20, 20)
     assert (made.base.found, made.near.found) == (30, 30)
     assert made.by_label == {
-        "down": {"of": 20, "agreed": 10, "near": 0, "answered": 0, "right": 0},
+        "down": {"of": 20, "agreed": 10, "near": 0, "answered": 10, "right": 10},
         "sideways": {"of": 10, "agreed": 0, "near": 0, "answered": 0, "right": 0},
-        "up": {"of": 30, "agreed": 20, "near": 30, "answered": 20, "right": 20},
+        "up": {"of": 30, "agreed": 20, "near": 30, "answered": 10, "right": 10},
     }
     assert made.gold is None
     assert made.dump()["right"] == {"found": 20, "of": 20, "low": pytest.approx(0.8316, abs=1e-4), "high": 1.0}

@@ -242,9 +242,11 @@ def test_who_is_compared_with_nothing_says_so(world: World, student: Student, se
     )
     shown = Api(token=acme.admin_token).get("/students").json()["data"][0]
     assert shown["warnings"] == [blind]
-    consent(acme, model="small-distilled")
     with org_scope(acme.org.pk):
         student = deploy_student(actor=acme.owner, student=student, holdout_percent=0)
+        assert list_warnings(acme.owner, student)[0].startswith("No calls of small or small-distilled are kept")
+    consent(acme, model="small-distilled")
+    with org_scope(acme.org.pk):
         (warning,) = list_warnings(acme.owner, student)
         assert warning.startswith("The route small-distilled holds out no conversations")
         set_stage(actor=acme.owner, student=student, stage=Stage.ROLLED_BACK)
