@@ -48,8 +48,6 @@ _BATCH: Final = 500
 
 #: one in so many is looked over
 _FEW: Final = 20
-#: the scripts of what the usual encoder reads; "none" are numbers and signs
-_READ: Final = frozenset({"latin", "none"})
 #: reasons to leave examples out that say something of all of them
 _SUSPICIOUS: Final = {
     "contradictory": "ask what others ask and were answered otherwise: the teacher is not sure, or somebody has mixed "
@@ -248,9 +246,13 @@ def build_version(org_id: UUID, version_id: UUID, embed: Embed) -> None:
                 version.state, version.error = VersionState.FAILED.value, str(error)
                 version.save(update_fields=["state", "error"])
         return
+    # It brings what pages, which know this module, have no use for.
+    from proxy.learning.vocabulary import count_unknown  # noqa: PLC0415
+
+    unknown = count_unknown(examples[place].question for place in (*made.train, *made.held_out))
     with job_scope(org_id) as actor:
         if version := _waiting(actor, version_id):
-            _freeze(version, rows, made, recipe)
+            _freeze(version, rows, made, recipe, unknown)
 
 
 def _waiting(actor: Actor, version_id: UUID) -> DatasetVersion | None:
@@ -286,7 +288,9 @@ def open_example(actor: Actor, row: LearnedExample) -> Example:
     return unpack(f"{row.source}/{row.number:09d}", to_ms(row.at), text)
 
 
-def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assembled, recipe: Recipe) -> None:
+def _freeze(
+    version: DatasetVersion, rows: Sequence[LearnedExample], made: Assembled, recipe: Recipe, unknown: int
+) -> None:
     scrubbed: Counter[str] = Counter()
     for row in rows:
         scrubbed.update(row.scrubbed)
@@ -304,6 +308,7 @@ def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assem
         "dropped": dict(made.dropped),
         "kinds": dict(Counter(row.kind for row in chosen)),
         "scripts": dict(made.scripts),
+        "unknown_words": unknown,
         "scrubbed": dict(scrubbed),
         "first": chosen[0].at.isoformat(),
         "last": chosen[-1].at.isoformat(),
@@ -321,15 +326,12 @@ def list_scripts(version: DatasetVersion) -> list[tuple[str, int]]:
 def list_version_warnings(version: DatasetVersion) -> list[str]:
     """What somebody should look at before a version is learned from."""
     told, found = version.lineage, []
-    scripts = dict(list_scripts(version))
-    foreign = {name: count for name, count in scripts.items() if name not in _READ}
-    many = sum(foreign.values())
-    if many * _FEW > sum(scripts.values()):
-        names = ", ".join(f"{count:,} {name}" for name, count in foreign.items())
+    questions, unknown = sum(told.get("scripts", {}).values()), told.get("unknown_words", 0)
+    if unknown * _FEW > questions:
         found.append(
-            f"{many:,} of {sum(scripts.values()):,} questions are not in Latin letters ({names}): the encoder of students"
-            " was trained on English, and tells such questions apart badly. Train an adapter of a language model, or "
-            "make a dataset of each language."
+            f"{unknown:,} of {questions:,} questions are in words that the encoder of students does not know, since it "
+            "was trained on English: it tells such questions apart badly. Train one with an encoder of its own or an "
+            "adapter of a language model, or make a dataset of each language."
         )
     dropped, examples = told.get("dropped", {}), told.get("examples", 0)
     for reason, why in _SUSPICIOUS.items():

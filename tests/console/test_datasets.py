@@ -150,6 +150,7 @@ def test_a_version_says_what_was_left_out_and_what_looks_wrong(ada: Visit, world
                 "examples": 100,
                 "dropped": {"outvoted": 6, "duplicate": 3},
                 "scripts": {"latin": 60, "cyrillic": 21, "chinese": 9, "none": 1},
+                "unknown_words": 34,
                 "scrubbed": {"EMAIL": 2},
             },
         )
@@ -157,13 +158,13 @@ def test_a_version_says_what_was_left_out_and_what_looks_wrong(ada: Visit, world
     assert "Left out: 3 duplicate, 6 outvoted." in text
     assert "Letters: 60 latin, 21 cyrillic, 9 chinese, 1 none." in text
     assert "Taken out of texts: 2 EMAIL." in text
-    assert "30 of 91 questions are not in Latin letters (21 cyrillic, 9 chinese)" in text
+    assert "34 of 91 questions are in words that the encoder of students does not know" in text
     assert "6 of 100 examples were left out since their neighbours all have one other answer" in text
     version = Api(token=acme.admin_token).get("/dataset-versions").json()["data"][0]
     assert len(version["warnings"]) == 2
     with org_scope(acme.org.pk):
         DatasetVersion.objects.filter(dataset=row).update(
-            lineage={"examples": 100, "dropped": {"outvoted": 5}, "scripts": {"latin": 95, "greek": 5}}
+            lineage={"examples": 100, "dropped": {"outvoted": 5}, "scripts": {"latin": 100}, "unknown_words": 5}
         )
     assert Api(token=acme.admin_token).get("/dataset-versions").json()["data"][0]["warnings"] == []
 
