@@ -200,7 +200,7 @@ class StudentViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[Student]:
         """Those of the open organisation."""
-        return Student.objects.filter(org=self.actor.org)
+        return Student.objects.filter(org=self.actor.org).select_related("job__version__dataset")
 
     @extend_schema(request=StudentChanges, responses=StudentAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
