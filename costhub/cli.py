@@ -16,7 +16,7 @@ from django.db import connections
 
 from costhub.client.admin import add_parser, run
 from costhub.stack.environment import FORMER_KEYS, MASTER_KEY, begin_rotation, end_rotation
-from costhub.stack.launch import DEFAULT_PORT, UpOptions, run_stack
+from costhub.stack.launch import DEFAULT_PORT, STUDENTS_PORT, UpOptions, run_stack
 from costhub.stack.part import PartFailed
 from costhub.stack.ports import HOST
 from costhub.stack.postgres import Postgres
@@ -107,7 +107,6 @@ def _train(data_dir: Path, *, is_once: bool, name: str, threads: int) -> int:
 def _distil(options: argparse.Namespace) -> int:
     """From prompts to a canary. Gives 1 where it cannot go on, after a sentence that says why."""
     data_dir = options.data_dir.absolute()
-    os.environ.setdefault("COSTHUB_STUDENTS_URL", f"http://{HOST}:8020/v1")
     if not _join_stack(data_dir):
         return 1
     from costhub.eval.data import DataMissing
@@ -458,8 +457,8 @@ def _make_parser() -> argparse.ArgumentParser:
         "distil",
         help="from prompts to a canary on the running stack, with figures",
         description="Have a stand-in for a dear teacher answer prompts of a public set through the proxy, make a dataset of "
-        "them, train a student, compare it, make it a canary by its route, and send it calls. The stack must run with "
-        "COSTHUB_ALLOWED_NETWORKS=127.0.0.0/8.",
+        "them, train a student, compare it, make it a canary by its route, and send it calls. A stack with the demo is "
+        "ready for it.",
     )
     learns.add_argument("--data", type=Path, required=True, help="the folder of data; docs/quality.md says where from")
     learns.add_argument("--set", choices=("clinc150", "headlines"), default="clinc150", help="(default: %(default)s)")
@@ -484,7 +483,7 @@ def _make_parser() -> argparse.ArgumentParser:
         "stack where this is. On SIGTERM calls under way end first.",
     )
     students.add_argument("--host", default=HOST, help="where it listens (default: %(default)s)")
-    students.add_argument("--port", type=_port, default=8020, help="(default: %(default)s)")
+    students.add_argument("--port", type=_port, default=STUDENTS_PORT, help="(default: %(default)s)")
 
     tuned = commands.add_parser(
         "tuned-server",

@@ -13,8 +13,17 @@ from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.pages import show_form
 from costhub.console.policies import removal
 from costhub.console.sign_in import org_page, works_when_read_only
+from costhub.console.teacher_runs import list_runs
 from costhub.lib.errors import InvalidField
-from proxy.learning.datasets import create_dataset, delete_dataset, export_version, import_lines, request_version
+from proxy.learning.datasets import (
+    create_dataset,
+    delete_dataset,
+    export_version,
+    import_lines,
+    list_scripts,
+    list_version_warnings,
+    request_version,
+)
 from proxy.learning.models import Dataset, DatasetVersion, LearnedExample
 from tenants.access import Actor, access_row
 from tenants.choices import Permission
@@ -51,7 +60,12 @@ def new_dataset(request: HttpRequest, actor: Actor) -> HttpResponse:
             is_required=True,
             most=5,
         ),
-        Field("drops_outvoted", "Leave out answers that like questions contradict", "checkbox"),
+        Field(
+            "drops_outvoted",
+            "Leave out labels that like questions contradict",
+            "checkbox",
+            help="Wrong or poisoned ones. Answers that are no labels stay.",
+        ),
         Field(
             "region",
             "Country of telephone numbers without a code",
@@ -60,7 +74,7 @@ def new_dataset(request: HttpRequest, actor: Actor) -> HttpResponse:
             most=2,
         ),
     ]
-    form = Form(fields, {"held_out_percent": "20", "near_per_mille": "970"})
+    form = Form(fields, {"held_out_percent": "20", "near_per_mille": "970", "drops_outvoted": True})
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _create(actor, form))
         if made is not None:
@@ -85,7 +99,8 @@ def dataset(request: HttpRequest, actor: Actor, dataset_id: str) -> HttpResponse
                     "lines",
                     "Add examples",
                     "textarea",
-                    help="OpenAI's fine-tuning JSONL, a line each. What tells of a person is taken out first.",
+                    help='OpenAI\'s fine-tuning JSONL, a line each; a line may have "gold" beside its messages, which is what is '
+                    "right. What tells of a person is taken out first.",
                     is_required=True,
                     placeholder=_LINE,
                     most=MOST_CHARACTERS,
@@ -101,7 +116,21 @@ def dataset(request: HttpRequest, actor: Actor, dataset_id: str) -> HttpResponse
         "dataset": row,
         "kinds": list(examples.values("kind").annotate(total=Count("pk")).order_by("kind")),
         "withdrawn": examples.filter(sealed__isnull=True).count(),
-        "versions": list(DatasetVersion.objects.filter(org=actor.org, dataset=row).order_by("-number")[:VERSIONS]),
+        "versions": [
+            {
+                "row": version,
+                "left_out": sorted(version.lineage.get("dropped", {}).items()),
+                "scripts": list_scripts(version),
+                "scrubbed": sorted(version.lineage.get("scrubbed", {}).items()),
+                "warnings": list_version_warnings(version),
+            }
+            for version in DatasetVersion.objects.filter(org=actor.org, dataset=row).order_by("-number")[:VERSIONS]
+        ],
+        "verdicts": list(
+            examples.exclude(verdict="").values("verdict").annotate(total=Count("pk")).order_by("verdict")
+        ),
+        "runs": list_runs(actor, row),
+        "can_change": form is not None,
         "acts": _acts(actor, row) if form else [],
         "submit_label": "Add examples",
     }

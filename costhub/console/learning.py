@@ -1,35 +1,30 @@
 """The console's page of learning: students and what they save, trainings, datasets, and whether a change would pay."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from billing.routes.distilled import Distilled, read_distilled
+from billing.routes.distilled import read_distilled
 from costhub.console.acts import try_to
 from costhub.console.calculator import begin_calculation, calculate
 from costhub.console.frame import frame
 from costhub.console.sign_in import org_page
+from costhub.console.students import DAYS, describe_student
 from costhub.console.trainings import UNDER_WAY, describe_job
 from costhub.lib import clock
-from proxy.learning.choices import Stage
-from proxy.learning.deployment import deploy_student, retire_student
 from proxy.learning.jobs import cancel_training_job
 from proxy.learning.models import Dataset, DatasetVersion, ProviderTuning, Student, TrainingJob, TunedModel
 from proxy.learning.provider_tuning import cancel_provider_tuning
-from proxy.learning.students import read_economy, set_stage
 from tenants.access import Actor, access_row
 from tenants.choices import Permission
 from tenants.selectors import list_capture_policies
 
 #: of each kind, the newest
 SHOWN: Final = 20
-DAYS: Final = 28
-_STAGES: Final = (Stage.SHADOW, Stage.CANARY, Stage.PROMOTED)
 
 
 @require_GET
@@ -38,7 +33,7 @@ def learning(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The page."""
     actor.check(Permission.READ_MONEY)
     org, now = actor.org, clock.now()
-    calculation = calculate(request, actor, now) if request.GET else begin_calculation(actor)
+    calculation = calculate(request, actor) if request.GET else begin_calculation(actor)
     students = list(
         Student.objects.filter(org=org).select_related("job__version__dataset").order_by("-created_at")[:SHOWN]
     )
@@ -49,7 +44,10 @@ def learning(request: HttpRequest, actor: Actor) -> HttpResponse:
         **frame(request, actor, "learning"),
         "days": DAYS,
         "can_change": actor.may(Permission.WRITE_SETTINGS),
-        "students": [_describe(actor, student, served) for student in students],
+        "students": [
+            {**describe_student(actor, student), "served": served.get(student.route) if student.route else None}
+            for student in students
+        ],
         "jobs": [describe_job(job) for job in TrainingJob.objects.filter(org=org).order_by("-created_at")[:SHOWN]],
         "tunings": list(ProviderTuning.objects.filter(org=org).order_by("-created_at")[:SHOWN]),
         "tuned_models": [{"row": each, "served": served.get(each.route)} for each in tuned_models],
@@ -71,28 +69,8 @@ def reckon(request: HttpRequest, actor: Actor) -> HttpResponse:
     actor.check(Permission.READ_MONEY)
     if not getattr(request, "htmx", False):
         return redirect(f"{reverse('learning', args=[actor.org.slug])}?{request.GET.urlencode()}#roi")
-    calculation = calculate(request, actor, clock.now())
+    calculation = calculate(request, actor)
     return render(request, "console/_roi.html", {**frame(request, actor, "learning"), **calculation})
-
-
-@require_POST
-@org_page
-def change_student(request: HttpRequest, actor: Actor, student_id: str) -> HttpResponse:
-    """The buttons beside a student: another stage, served or not."""
-    students = Student.objects.filter(org=actor.org).select_related("job__version__dataset")
-    student = access_row(students, actor, student_id)
-    stage = request.POST.get("stage", "")
-    if stage in set(Stage):
-        moved = Stage(stage)
-        done = f"{student.name} is {moved.replace('_', ' ')} now."
-        try_to(request, actor, done, lambda: set_stage(actor=actor, student=student, stage=moved))
-    elif request.POST.get("serve"):
-        done = f"{student.name} answers calls now."
-        try_to(request, actor, done, lambda: deploy_student(actor=actor, student=student))
-    else:
-        done = f"{student.name} answers no calls any more."
-        try_to(request, actor, done, lambda: retire_student(actor=actor, student=student))
-    return redirect("learning", slug=actor.org.slug)
 
 
 @require_POST
@@ -108,20 +86,3 @@ def cancel_training(request: HttpRequest, actor: Actor, job_id: str) -> HttpResp
         job = access_row(TrainingJob.objects.filter(org=actor.org), actor, job_id)
         try_to(request, actor, f"{job.name} is cancelled.", lambda: cancel_training_job(actor=actor, job=job))
     return redirect("learning", slug=actor.org.slug)
-
-
-def _describe(actor: Actor, student: Student, served: Mapping[str, Distilled]) -> dict[str, Any]:
-    evaluation, economy = student.evaluation, read_economy(actor, student)
-    return {
-        "row": student,
-        "teacher": student.job.version.dataset.teacher,
-        "evaluation": evaluation,
-        "right": evaluation.get("right"),
-        "plain": evaluation.get("without_encoder"),
-        "economy": economy,
-        "per_success": economy.per_success,
-        "served": served.get(student.route) if student.route else None,
-        "stages": [stage.value for stage in _STAGES if stage.value != student.stage]
-        if student.stage != Stage.WITHDRAWN.value
-        else [],
-    }

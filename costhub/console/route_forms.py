@@ -64,7 +64,7 @@ _NUMBERS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "share_percent": ("Per cent of the calls for the second model", "10", "1 to 99."),
     "explore_percent": ("Per cent of the calls sent against its advice, to learn", "3", "0 to 50."),
-    "confidence_percent": ("Confidence from which on an answer is given, per cent", "80", "1 to 99."),
+    "confidence_percent": ("Confidence from which on an answer is given, per cent", "80", "1 to 100."),
     "latency_cap_ms": ("Longest time for all rungs, ms", "0", "0 is no cap; at most 600,000."),
     "agreement_samples": (
         "Times that a rung is asked again, to see whether it agrees",

@@ -87,26 +87,30 @@ def describe_job(job: TrainingJob) -> dict[str, Any]:
     }
 
 
-def _versions(actor: Actor) -> list[DatasetVersion]:
-    ready = DatasetVersion.objects.filter(org=actor.org, state=VersionState.READY.value)
-    return list(ready.select_related("dataset").order_by("-created_at")[:VERSIONS])
-
-
-def _fields(actor: Actor) -> list[Field]:
-    versions = [
+def list_version_choices(actor: Actor) -> list[tuple[str, str]]:
+    """The versions of datasets that there are, to choose from, the newest first."""
+    return [
         (
             str(each.pk),
             f"{each.dataset.name}, version {each.number}: {len(each.train):,} to learn from, {len(each.labels):,} labels",
         )
         for each in _versions(actor)
     ]
+
+
+def _versions(actor: Actor) -> list[DatasetVersion]:
+    ready = DatasetVersion.objects.filter(org=actor.org, state=VersionState.READY.value)
+    return list(ready.select_related("dataset").order_by("-created_at")[:VERSIONS])
+
+
+def _fields(actor: Actor) -> list[Field]:
     projects = [(str(each.pk), each.name) for each in list_projects(actor).order_by("name")]
     return [
         Field(
             "name", "Name", help="An adapter is called by it, and so has no blanks in it.", is_required=True, most=120
         ),
         Field("kind", "What is trained", "select", choices=list(KINDS.items())),
-        Field("version", "Version of a dataset", "select", choices=versions),
+        Field("version", "Version of a dataset", "select", choices=list_version_choices(actor)),
         Field("project", "Project that pays", "select", choices=projects),
         Field("per_hour", "USD that an hour of the worker costs", is_required=True, most=20),
         Field("most", "USD that it may cost at most", help="Then it ends, and says so.", most=20),

@@ -1,8 +1,10 @@
 """The console's page of a tuned model: what it can, how far it is trusted, and where it is served."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -10,12 +12,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from costhub.console.acts import Act, try_to
 from costhub.console.forms import Field, Form
 from costhub.console.pages import show_form
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib.errors import InvalidField
-from proxy.learning.choices import Stage
+from proxy.learning.api.tuned_models import TAR, send_parts
+from proxy.learning.choices import Stage, TunedState
 from proxy.learning.distilled_routes import name_route
 from proxy.learning.evaluation import Share
-from proxy.learning.lora.deployment import deploy_tuned, retire_tuned
+from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
 from proxy.learning.lora.economy import read_agreement, read_economy
 from proxy.learning.lora.trials import set_stage
 from proxy.learning.models import TunedModel
@@ -28,6 +31,12 @@ _STAGES: Final = {
     Stage.CANARY: "It answers its share of the calls of its route, where it is sure.",
     Stage.PROMOTED: "It answers all calls of its route where it is sure, but for those that prove what it saves.",
     Stage.ROLLED_BACK: "Its route asks its teacher alone.",
+}
+
+_MERGED: Final = "merged"
+_WEIGHTS: Final = {
+    "adapter": ("Take its adapter out", "An archive of peft's two files, and llama.cpp's where there is one."),
+    _MERGED: ("Take the whole model out", "Its base with the adapter in it, where the base lies on this machine."),
 }
 
 
@@ -80,6 +89,36 @@ def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
     return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
 
 
+@require_POST
+@org_page
+@works_when_read_only
+def export_files(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponseBase:
+    """Its files as an archive, for whoever has signed in a moment ago: weights may say what they were taught. By a
+    button, since the audit log tells of it."""
+    actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
+    row = access_row(TunedModel.objects.filter(org=actor.org), actor, tuned_id)
+    weights = request.POST.get("weights", "")
+    parts: list[bytes | Iterator[bytes]] = []
+
+    def act() -> None:
+        if weights not in _WEIGHTS:
+            raise InvalidField(f"Give one of {', '.join(_WEIGHTS)}.", field="weights")
+        export = export_merged if weights == _MERGED else export_tuned
+        parts.append(export(actor=actor, tuned=row))
+
+    if not try_to(request, actor, "", act):
+        return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
+    made = parts[0]
+    response: HttpResponseBase = (
+        HttpResponse(made, content_type=TAR)
+        if isinstance(made, bytes)
+        else StreamingHttpResponse(send_parts(made), content_type=TAR)
+    )
+    response.headers["Content-Disposition"] = f'attachment; filename="tuned-{row.pk}-{weights}.tar"'
+    return response
+
+
 def _access(actor: Actor, tuned_id: str) -> TunedModel:
     rows = TunedModel.objects.filter(org=actor.org).select_related("job__version__dataset")
     return access_row(rows.defer("adapter", "served"), actor, tuned_id)
@@ -121,6 +160,12 @@ def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
         for stage, text in _STAGES.items()
         if stage.value != row.stage
     ]
+    if row.state == TunedState.READY.value:
+        export = reverse("export-tuned", args=[actor.org.slug, row.pk])
+        acts += [
+            Act(label, export, "Download", text, hidden=[("weights", weights)])
+            for weights, (label, text) in _WEIGHTS.items()
+        ]
     if is_served:
         gone = "Calls to its model are refused, and its route goes, with the name that calls have for it."
         acts.append(Act("Serve it no longer", address, "Retire", gone, tone="bad", hidden=[("retire", "yes")]))

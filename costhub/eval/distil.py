@@ -5,6 +5,8 @@ the student is compared on captured calls, and when it clears its floor it is a 
 """
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,23 +28,20 @@ from django.conf import settings
 from threadpoolctl import threadpool_limits
 
 from costhub.eval.data import read_clinc, read_headlines
-from costhub.eval.stand_in import StandIn, serve_stand_in
+from costhub.eval.stand_in import Receive, Send, StandIn
 from costhub.lib import clock
 from costhub.lib.money import format_usd, parse_usd
 from proxy.cache.embedder import load_model
 from proxy.learning.capture import store_captured
-from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import JobKind, JobState, Stage, VersionState
 from proxy.learning.datasets import build_version, create_dataset, embed_with, request_version
 from proxy.learning.deployment import deploy_student
-from proxy.learning.gpu_worker import GpuWorker
-from proxy.learning.interruptions import Interruption
 from proxy.learning.jobs import create_training_job
 from proxy.learning.models import DatasetVersion, Student, TrainingJob
 from proxy.learning.student_server import StudentServer
 from proxy.learning.students import Embed, compare_with_calls, read_economy
 from proxy.learning.teacher import continue_run, start_teacher_run
-from proxy.learning.worker_process import prepare_kinds
+from proxy.learning.worker_process import list_kinds
 from tenants.access import Actor, org_scope
 from tenants.actions.budgets import create_budget
 from tenants.actions.capture import create_capture_policy
@@ -62,12 +61,16 @@ BUDGET: Final = parse_usd("25.00")
 PER_HOUR: Final = parse_usd("0.50")
 #: calls of the teacher that the student is compared on
 COMPARED: Final = 250
+#: of the canary's conversations, those that the teacher answers all the same
+HELD_OUT_PERCENT: Final = 10
 #: what may take so long on a machine that has much to do
 TEACHER_SECONDS: Final = 1_200.0
 BUILD_SECONDS: Final = 300.0
+TRAIN_SECONDS: Final = 600.0
 COMPARE_SECONDS: Final = 120.0
 #: enough for a head on so few examples; an encoder has its own
 _EPOCHS: Final = {JobKind.HEAD: 30}
+_TEACHER_PATH: Final = "/teacher/v1"
 _UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
 
 
@@ -104,6 +107,7 @@ class Figures:
     agreement_held_out: str = ""
     answered_held_out: str = ""
     right_of_answered_held_out: str = ""
+    right_by_gold_held_out: str = ""
     threshold: float = 0
     without_encoder: str = ""
     compared: str = ""
@@ -142,8 +146,11 @@ def distil(
 ) -> Figures:
     """Do all of it on the set of this name, of which ``labels`` are taken. Raises DataMissing, and Failed."""
     if not settings.STUDENTS_URL:
-        raise Failed("Set COSTHUB_STUDENTS_URL to a free port of this machine, such as http://127.0.0.1:8020/v1.")
-    if kind not in prepare_kinds(1):
+        raise Failed(
+            "This stack has no demo: start it with COSTHUB_STUDENTS_URL=http://127.0.0.1:8020/v1 and "
+            "COSTHUB_ALLOWED_NETWORKS=127.0.0.1:8020, another free port or that one."
+        )
+    if kind not in list_kinds():
         raise Failed("An encoder is trained with the extra costhub[learning], which is not installed here.")
     task = TASKS[name]
     rows = _choose(_read_rows(folder, name), labels or task.labels, prompts + COMPARED + calls)
@@ -152,15 +159,14 @@ def distil(
     figures = Figures(prompts=len(asked), labels=len(names), kind=kind.value)
     embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
     stand_in = StandIn(dict(rows), task.errs_per_mille)
-    with threadpool_limits(1), serve_stand_in(stand_in) as teacher_url:
-        actor, project, key = _make_org(email, teacher_url)
+    with threadpool_limits(1), _serve(embed, stand_in):
+        actor, project, key = _make_org(email, _find_teacher_url())
         run = _Run(actor, project, key, embed, figures, task, names, stand_in)
         version = run.learn(asked)
         student = run.train(version, data_dir, kind)
         run.compare(student, compared)
         if figures.stage == Stage.CANARY.value:
-            with _serve(embed):
-                run.play(student, played)
+            run.play(student, played)
         run.reckon(student)
     return figures
 
@@ -194,8 +200,10 @@ class _Run:
         org = self.actor.org
         with self._timed("teacher answers"):
             with org_scope(org.pk):
-                dataset = create_dataset(actor=self.actor, name="labels", teacher=TEACHER, drops_outvoted=True)
-                lines = b"\n".join(orjson.dumps({"messages": self._messages(question)}) for question, _ in rows)
+                dataset = create_dataset(actor=self.actor, name="labels", teacher=TEACHER)
+                lines = b"\n".join(
+                    orjson.dumps({"messages": self._messages(question), "gold": truth}) for question, truth in rows
+                )
                 run = start_teacher_run(actor=self.actor, dataset=dataset, prompts=lines.decode(), api_key=self.key)
             # The stack's own job may go on with it at any time: whoever is first asks the next prompt.
             for _ in _turns(TEACHER_SECONDS):
@@ -225,7 +233,7 @@ class _Run:
         return made
 
     def train(self, version: DatasetVersion, data_dir: Path, kind: JobKind) -> Student:
-        """Train a student on it."""
+        """Have a worker train a student on it, a process of its own as any worker is."""
         with self._timed("training"):
             with org_scope(self.actor.org.pk):
                 job = create_training_job(
@@ -238,10 +246,19 @@ class _Run:
                     floor_per_mille=self.task.floor_per_mille,
                     per_hour_nanos=PER_HOUR,
                 )
-            store = open_store(settings.CHECKPOINTS_URL or (data_dir / "checkpoints").as_uri())
-            GpuWorker(store, self.embed, Interruption(), kinds=[kind]).run(is_once=True)
+            worker = subprocess.run(  # noqa: S603 - our own command
+                [sys.executable, "-m", "costhub", "gpu-worker", "--once", "--data-dir", str(data_dir)],
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+            if worker.returncode:
+                raise Failed(f"The worker ended with {worker.returncode}.")
+            for _ in _turns(TRAIN_SECONDS):
+                with org_scope(self.actor.org.pk):
+                    done = TrainingJob.objects.get(pk=job.pk)
+                if done.state not in _UNDER_WAY:
+                    break  # another worker of the stack may have it
         with org_scope(self.actor.org.pk):
-            done = TrainingJob.objects.get(pk=job.pk)
             student = Student.objects.filter(job=job).first()
         if student is None:
             raise Failed(f"The training ended as {done.state}: {done.error}")
@@ -251,6 +268,11 @@ class _Run:
         figures.answered_held_out, figures.right_of_answered_held_out = (
             _share(found["answered"]),
             _share(found["right"]),
+        )
+        figures.right_by_gold_held_out = "; ".join(
+            f"{who} {_share(share)}"
+            for who, share in found["gold"].items()
+            if who in {"student", "teacher", "together"}
         )
         if "without_encoder" in found:
             plain = found["without_encoder"]
@@ -284,7 +306,7 @@ class _Run:
         with org_scope(self.actor.org.pk):
             Student.objects.filter(pk=student.pk).update(canary_percent=100)
             student = Student.objects.select_related("job__version__dataset").get(pk=student.pk)
-            student = deploy_student(actor=self.actor, student=student, holdout_percent=5)
+            student = deploy_student(actor=self.actor, student=student, holdout_percent=HELD_OUT_PERCENT)
         right, by_student, taken = Counter[str](), 0, {"student": [0.0], "teacher": [0.0]}
         cost = without = 0
         with self._timed("calls"), self._client() as http:
@@ -381,11 +403,28 @@ def _make_org(email: str, teacher_url: str) -> tuple[Actor, Project, str]:
     return actor, made.project, made.api_key
 
 
+class _Desk:
+    """The stand-in and the server of students behind one port: the one that the stack lets the proxies reach."""
+
+    def __init__(self, stand_in: StandIn, students: StudentServer) -> None:
+        self._stand_in = stand_in
+        self._students = students
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        is_teachers = scope["type"] == "http" and scope["path"].startswith(_TEACHER_PATH)
+        await (self._stand_in if is_teachers else self._students)(scope, receive, send)
+
+
+def _find_teacher_url() -> str:
+    url = urlsplit(settings.STUDENTS_URL)
+    return f"{url.scheme}://{url.netloc}{_TEACHER_PATH}"
+
+
 @contextmanager
-def _serve(embed: Embed) -> Iterator[None]:
-    """The server of students, in a thread of this process."""
+def _serve(embed: Embed, stand_in: StandIn) -> Iterator[None]:
+    """Both of them, in a thread of this process."""
     port = urlsplit(settings.STUDENTS_URL).port or 80
-    app = StudentServer(embed, settings.KEY_PEPPER)
+    app = _Desk(stand_in, StudentServer(embed, settings.KEY_PEPPER))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()

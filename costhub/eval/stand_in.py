@@ -2,16 +2,16 @@
 counts tokens as a model would. Its quality is drawn and no model's."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from proxy.core.tokens import count_text
 from tenants.choices import Tokenizer
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _OF: Final = 10_000
 _VOCABULARY: Final = Tokenizer.O200K.value
@@ -50,32 +50,14 @@ class StandIn:
             "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
         }
 
-
-@contextmanager
-def serve_stand_in(stand_in: StandIn) -> Iterator[str]:
-    """On loopback, in threads, until the block ends; gives its base URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
-            answer = orjson.dumps(stand_in.complete(body))
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's word
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """The same as an ASGI application, whatever the path."""
+        raw, has_more = b"", True
+        while has_more:
+            message = await receive()
+            raw += message.get("body", b"")
+            has_more = message.get("more_body", False)
+        body = orjson.dumps(self.complete(orjson.loads(raw)))
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -85,6 +85,6 @@ def find_backup_url(*, is_embedded: bool) -> str | None:
     return url
 
 
-def allow_network(address: str) -> str:
-    """COSTHUB_ALLOWED_NETWORKS with ``address`` (a network, with a port if it is only that) added."""
-    return ",".join(filter(None, (os.environ.get("COSTHUB_ALLOWED_NETWORKS", ""), address)))
+def allow_networks(*addresses: str) -> str:
+    """COSTHUB_ALLOWED_NETWORKS with these (networks, each with a port if it is only that) added."""
+    return ",".join(filter(None, (os.environ.get("COSTHUB_ALLOWED_NETWORKS", ""), *addresses)))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from costhub.stack.backup.archive import Archive
 from costhub.stack.environment import (
-    allow_network,
+    allow_networks,
     find_backup_url,
     find_external_database,
     find_external_redis,
@@ -30,6 +30,9 @@ from costhub.stack.supervisor import StopRequested, Supervisor
 from costhub.stack.valkey import Valkey
 
 DEFAULT_PORT: Final = 8000
+#: where `costhub student-server` listens, if nothing else is said
+STUDENTS_PORT: Final = 8020
+_STUDENTS_URL: Final = f"http://{HOST}:{STUDENTS_PORT}/v1"
 #: what `seed_demo --json` prints and stack.json repeats
 DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "org")
 #: where data lies beside the database: a command that did not know it would look for it, or erase it, somewhere else
@@ -209,8 +212,12 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     if not environment.get("COSTHUB_SMTP_URL"):
         # Without a mail server mails can be read as files.
         environment.setdefault("COSTHUB_MAIL_DIR", str(options.data_dir / "mail"))
-    if model:
-        environment["COSTHUB_ALLOWED_NETWORKS"] = allow_network(f"{HOST}:{model.port}")
+    own = [f"{HOST}:{model.port}"] if model else []
+    if options.demo and environment.setdefault("COSTHUB_STUDENTS_URL", _STUDENTS_URL) == _STUDENTS_URL:
+        # For `costhub distil`, and for whoever starts `costhub student-server` on this machine.
+        own.append(f"{HOST}:{STUDENTS_PORT}")
+    if own:
+        environment["COSTHUB_ALLOWED_NETWORKS"] = allow_networks(*own)
     # For `costhub doctor`, and for whoever wants to run a management command against this stack.
     ours = {name: environment[name] for name in STORES if name in environment}
     ours |= {name: value for name, value in environment.items() if os.environ.get(name) != value}

@@ -9,6 +9,7 @@ It blocks while it computes, about a millisecond a token: the event loop calls i
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,7 @@ class MiniLM:
 
         ``most_pieces``: what is read of each text, its two marks included; the time grows with it.
         """
-        encoded = self._tokenizer.encode_batch_fast([_readable(text) for text in texts])
+        encoded = self._tokenizer.encode_batch_fast([make_readable(text) for text in texts])
         pieces = [_shorten(encoding.ids, most_pieces) for encoding in encoded]
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
         for batch in _batch_by_length([len(ids) for ids in pieces]):
@@ -87,7 +88,7 @@ class MiniLM:
 
     def count_pieces(self, text: str) -> int:
         """Word pieces of a text that the model reads, its two marks included: from 2 to 256."""
-        return len(self._tokenizer.encode(_readable(text)).ids)
+        return len(self._tokenizer.encode(make_readable(text)).ids)
 
 
 def _batch_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -106,8 +107,9 @@ def _shorten(ids: list[int], most: int) -> list[int]:
     return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
-def _readable(text: str) -> str:
-    """JSON can spell half a character, which the tokenizer refuses: it reads a question mark there."""
+def make_readable(text: str) -> str:
+    """As much of a text as is ever read. JSON can spell half a character, which the tokenizer refuses: it reads a
+    question mark there."""
     text = text[:MOST_CHARACTERS]
     try:
         text.encode()
@@ -121,6 +123,12 @@ def _make_tokenizer(vocabulary: bytes) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MOST_PIECES)
     return tokenizer
+
+
+@cache
+def load_vocabulary() -> Tokenizer:
+    """What cuts texts into the model's word pieces, without the model. Raises ModelUnusable."""
+    return _make_tokenizer(_read(_find_folder(), _VOCABULARY))
 
 
 def find_vetted_folder() -> Path:

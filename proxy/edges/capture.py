@@ -14,7 +14,7 @@ from proxy.edges.valkey import Valkey, ValkeyUnavailable
 from proxy.values.answer import Answer
 from proxy.values.attempt import Certainty
 from proxy.values.plan import Plan
-from proxy.values.request import Operation, Wire
+from proxy.values.request import Operation
 
 #: longer calls are not kept
 MOST_BYTES: Final = 64 * 1024
@@ -42,8 +42,6 @@ class Capture:
         request = plan.request
         if answer is None or not answer.parts or not answer.is_complete or answer.finish_reason != "stop":
             return
-        if entry.wire is not Wire.CHAT:
-            return  # what is learned from is read in OpenAI's form only
         if request.choices != 1 or answer.certainty not in {Certainty.EXACT, Certainty.COUNTED}:
             return
         before = sum(len(text) for text, _ in request.shortened)

@@ -24,6 +24,8 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 _PATH: Final = "/v1/chat/completions"
 #: money, rates, a proxy that is starting: the next turn may find it otherwise
 _LATER: Final = frozenset({402, 408, 409, 429, 500, 502, 503, 504})
+#: what a call is refused with that might cost more than its caller lets it
+OVER_CAP: Final = "max_cost_exceeded"
 _KEY_IS_BAD: Final = frozenset({401, 403, 404})
 
 

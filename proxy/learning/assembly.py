@@ -29,8 +29,8 @@ _BLOCK: Final = 512
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a version is made. ``held_out_percent``: the newest so many are never learned from. ``near``: see ``NEAR``;
-    1 compares texts alone. ``drops_outvoted``: examples whose answer all near neighbours contradict go, which is only
-    for answers that are labels."""
+    1 compares texts alone. ``drops_outvoted``: where answers are labels, examples whose answer all near neighbours
+    contradict go."""
 
     held_out_percent: int = 20
     near: float = NEAR
@@ -72,7 +72,7 @@ def assemble(
             judged.append(place)
     kept = _drop_equal(examples, judged, dropped)
     if vectors is not None:
-        if recipe.drops_outvoted:
+        if recipe.drops_outvoted and count_labels([examples[place] for place in kept]):
             kept = _drop_outvoted(examples, kept, vectors, dropped)
         if recipe.near < 1:
             kept = _drop_near(examples, kept, vectors, recipe.near, dropped)

@@ -15,6 +15,13 @@ class ExampleKind(StrEnum):
     IMPORT = "import"
 
 
+class Verdict(StrEnum):
+    """What a model that judges answers says of one."""
+
+    GOOD = "good"
+    POOR = "poor"
+
+
 class VersionState(StrEnum):
     """Whether a version is there."""
 

@@ -80,5 +80,5 @@ def _covered_by(consents: Sequence[Consent], field: str) -> Q:
 
 def _erase(ids: Iterable[UUID], now: datetime) -> int:
     return LearnedExample.objects.filter(pk__in=list(ids)).update(
-        sealed=None, end_user="", scrubbed={}, withdrawn_at=now
+        sealed=None, end_user="", scrubbed={}, verdict="", withdrawn_at=now
     )

@@ -9,6 +9,7 @@ import orjson
 
 from costhub.lib.errors import InvalidField
 from proxy.core import sse
+from proxy.core.routes.said import read_answer
 
 #: roles of a message before the answer
 ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
@@ -25,12 +26,13 @@ class Message(NamedTuple):
 
 class Example(NamedTuple):
     """What was asked, what the teacher answered, and when. ``source`` is the request, teacher run or import that it
-    comes from, by its id."""
+    comes from, by its id. ``gold``: what is right, where somebody has written it down; nobody learns from it."""
 
     source: str
     at_ms: int
     prompt: tuple[Message, ...]
     answer: str
+    gold: str = ""
 
     @property
     def question(self) -> str:
@@ -43,7 +45,8 @@ class NoExample(Exception):
 
 
 def read_call(request: dict[str, Any], answer: bytes, content_type: str) -> tuple[tuple[Message, ...], str]:
-    """The conversation and the answer of a captured call, as the wire had them. Raises NoExample."""
+    """The conversation of a captured call, as a chat, and its answer, in whichever form it came: OpenAI's chat, its
+    Responses, Anthropic's Messages. Raises NoExample."""
     prompt = read_messages(request.get("messages"))
     text = _read_stream(answer) if content_type.startswith("text/event-stream") else _read_whole(answer)
     if not text.strip():
@@ -74,13 +77,17 @@ def read_messages(found: Any) -> tuple[Message, ...]:
 
 def pack(example: Example) -> str:
     """As it is stored, before it is sealed."""
-    return orjson.dumps({"prompt": [list(message) for message in example.prompt], "answer": example.answer}).decode()
+    said: dict[str, Any] = {"prompt": [list(message) for message in example.prompt], "answer": example.answer}
+    if example.gold:
+        said["gold"] = example.gold
+    return orjson.dumps(said).decode()
 
 
 def unpack(source: str, at_ms: int, text: str) -> Example:
     """What ``pack`` made."""
     found = orjson.loads(text)
-    return Example(source, at_ms, tuple(Message(*message) for message in found["prompt"]), found["answer"])
+    prompt = tuple(Message(*message) for message in found["prompt"])
+    return Example(source, at_ms, prompt, found["answer"], found.get("gold", ""))
 
 
 def digest(prompt: Sequence[Message]) -> bytes:
@@ -101,7 +108,8 @@ def write_jsonl(examples: Iterable[Example]) -> bytes:
 
 
 def read_jsonl(text: str, *, source: str, at_ms: int, field: str = "lines") -> list[Example]:
-    """Examples of OpenAI's fine-tuning JSONL, in their order. Raises InvalidField, which names the line."""
+    """Examples of OpenAI's fine-tuning JSONL, in their order; a line may have ``gold`` beside its messages. Raises
+    InvalidField, which names the line."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise InvalidField('Give at least one line, such as {"messages": [...]}.', field=field)
@@ -122,8 +130,16 @@ def read_jsonl(text: str, *, source: str, at_ms: int, field: str = "lines") -> l
             raise InvalidField(f"Line {number}: the last message must be the assistant's answer.", field=field)
         if "\0" in line or "\\u0000" in line:
             raise InvalidField(f"Line {number}: remove the NUL character.", field=field)
-        examples.append(Example(source, at_ms, found[:-1], found[-1].content))
+        examples.append(Example(source, at_ms, found[:-1], found[-1].content, read_gold(body, number, field)))
     return examples
+
+
+def read_gold(line: dict[str, Any], number: int, field: str) -> str:
+    """What is right by a line of JSONL; empty where it does not say. Raises InvalidField, which names the line."""
+    gold = line.get("gold", "")
+    if not isinstance(gold, str):
+        raise InvalidField(f"Line {number}: gold must be a text, as the right answer would be.", field=field)
+    return gold
 
 
 def _fold(text: str) -> str:
@@ -132,7 +148,10 @@ def _fold(text: str) -> str:
 
 def _read_whole(answer: bytes) -> str:
     try:
-        choices = orjson.loads(answer)["choices"]
+        body = orjson.loads(answer)
+        if _has_other_form(body):
+            return _read_other_form(answer, is_stream=False)
+        choices = body["choices"]
         content = choices[0]["message"]["content"] if len(choices) == 1 else None
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError) as error:
         raise NoExample("The answer is no chat completion.") from error
@@ -149,10 +168,25 @@ def _read_stream(answer: bytes) -> str:
         if data is None or sse.is_done(data):
             continue
         try:
-            choices = orjson.loads(data).get("choices") or []
+            body = orjson.loads(data)
+            if _has_other_form(body):
+                return _read_other_form(answer, is_stream=True)
+            choices = body.get("choices") or []
             if any(choice.get("index", 0) != 0 for choice in choices):
                 raise NoExample("There are several answers.")
             parts += [(choice.get("delta") or {}).get("content") or "" for choice in choices]
         except (orjson.JSONDecodeError, AttributeError, TypeError) as error:
             raise NoExample("The answer is no stream of chat chunks.") from error
     return "".join(parts)
+
+
+def _has_other_form(body: Any) -> bool:
+    """Whether an answer, or an event of one, is none of a chat: those of Responses and Messages say what they are."""
+    return isinstance(body, dict) and "choices" not in body and ("object" in body or "type" in body)
+
+
+def _read_other_form(answer: bytes, *, is_stream: bool) -> str:
+    said = read_answer(answer, is_stream=is_stream)
+    if said.tool_arguments:
+        raise NoExample("The answer calls a tool.")
+    return said.text

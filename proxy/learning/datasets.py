@@ -17,9 +17,10 @@ from costhub.lib.moments import from_ms, to_ms
 from proxy.cache.embedder import Model
 from proxy.edges.capture import place_of
 from proxy.learning.assembly import Assembled, NothingLeft, Recipe, Vectors, assemble
-from proxy.learning.choices import ExampleKind, JobState, VersionState
-from proxy.learning.consent import is_covered, list_consents
+from proxy.learning.choices import ExampleKind, JobState, Verdict, VersionState
+from proxy.learning.consent import Consent, is_covered, list_consents
 from proxy.learning.conversations import Example, NoExample, pack, read_call, read_jsonl, unpack, write_jsonl
+from proxy.learning.judging import JUDGES, refuse_poor
 from proxy.learning.models import (
     CapturedCall,
     Dataset,
@@ -45,6 +46,17 @@ MOST_DATASETS: Final = 200
 #: what one transaction reads
 _BATCH: Final = 500
 
+#: one in so many is looked over
+_FEW: Final = 20
+#: reasons to leave examples out that say something of all of them
+_SUSPICIOUS: Final = {
+    "contradictory": "ask what others ask and were answered otherwise: the teacher is not sure, or somebody has mixed "
+    "in wrong answers.",
+    "outvoted": "were left out since their neighbours all have one other answer: look for wrong or poisoned ones.",
+    "refusal": "were refused by the teacher: ask it otherwise.",
+    "judged poor": "were called poor by the judge: another teacher may be worth its price.",
+}
+
 Embed = Callable[[Sequence[str]], Vectors]
 
 
@@ -55,7 +67,7 @@ def create_dataset(
     teacher: str,
     held_out_percent: int = 20,
     near_per_mille: int = 970,
-    drops_outvoted: bool = False,
+    drops_outvoted: bool = True,
     region: str = "",
 ) -> Dataset:
     """A dataset of what one model answers. Raises InvalidField for what cannot be, Conflict where the name is taken."""
@@ -228,16 +240,21 @@ def build_version(org_id: UUID, version_id: UUID, embed: Embed) -> None:
     try:
         # The model takes its time, and no transaction waits for it.
         vectors = embed([example.question for example in examples]) if needs_vectors else None
-        made = assemble(examples, vectors, recipe)
+        poor = {one.source for one, row in zip(examples, rows, strict=True) if row.verdict == Verdict.POOR.value}
+        made = assemble(examples, vectors, recipe, (*JUDGES, refuse_poor(poor)))
     except NothingLeft as error:
         with job_scope(org_id) as actor:
             if version := _waiting(actor, version_id):
                 version.state, version.error = VersionState.FAILED.value, str(error)
                 version.save(update_fields=["state", "error"])
         return
+    # It brings what pages, which know this module, have no use for.
+    from proxy.learning.vocabulary import count_unknown  # noqa: PLC0415
+
+    unknown = count_unknown(examples[place].question for place in (*made.train, *made.held_out))
     with job_scope(org_id) as actor:
         if version := _waiting(actor, version_id):
-            _freeze(version, rows, made, recipe)
+            _freeze(version, rows, made, recipe, unknown)
 
 
 def _waiting(actor: Actor, version_id: UUID) -> DatasetVersion | None:
@@ -254,12 +271,16 @@ def open_examples(actor: Actor, dataset: Dataset) -> tuple[list[LearnedExample],
     consents = list_consents(actor.org)
     rows, examples = [], []
     for row in list_examples(actor, dataset).filter(sealed__isnull=False).order_by("-at", "-number")[:MOST_EXAMPLES]:
-        # What was withdrawn and not erased yet is not learned from either.
-        if row.kind == ExampleKind.CALL.value and not is_covered(consents, row.model, row.at):
+        if not may_learn(consents, row):
             continue
         rows.append(row)
         examples.append(open_example(actor, row))
     return rows, examples
+
+
+def may_learn(consents: Sequence[Consent], row: LearnedExample) -> bool:
+    """What was withdrawn and not erased yet is not learned from either."""
+    return row.kind != ExampleKind.CALL.value or is_covered(consents, row.model, row.at)
 
 
 def open_example(actor: Actor, row: LearnedExample) -> Example:
@@ -269,7 +290,9 @@ def open_example(actor: Actor, row: LearnedExample) -> Example:
     return unpack(f"{row.source}/{row.number:09d}", to_ms(row.at), text)
 
 
-def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assembled, recipe: Recipe) -> None:
+def _freeze(
+    version: DatasetVersion, rows: Sequence[LearnedExample], made: Assembled, recipe: Recipe, unknown: int
+) -> None:
     scrubbed: Counter[str] = Counter()
     for row in rows:
         scrubbed.update(row.scrubbed)
@@ -287,6 +310,7 @@ def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assem
         "dropped": dict(made.dropped),
         "kinds": dict(Counter(row.kind for row in chosen)),
         "scripts": dict(made.scripts),
+        "unknown_words": unknown,
         "scrubbed": dict(scrubbed),
         "first": chosen[0].at.isoformat(),
         "last": chosen[-1].at.isoformat(),
@@ -294,6 +318,28 @@ def _freeze(version: DatasetVersion, rows: Sequence[LearnedExample], made: Assem
     }
     version.state = VersionState.READY.value
     version.save()
+
+
+def list_scripts(version: DatasetVersion) -> list[tuple[str, int]]:
+    """How many questions are in which letters, the commonest first."""
+    return sorted(version.lineage.get("scripts", {}).items(), key=lambda one: (-one[1], one[0]))
+
+
+def list_version_warnings(version: DatasetVersion) -> list[str]:
+    """What somebody should look at before a version is learned from."""
+    told, found = version.lineage, []
+    questions, unknown = sum(told.get("scripts", {}).values()), told.get("unknown_words", 0)
+    if unknown * _FEW > questions:
+        found.append(
+            f"{unknown:,} of {questions:,} questions are in words that the encoder of students does not know, since it "
+            "was trained on English: it tells such questions apart badly. Train one with an encoder of its own or an "
+            "adapter of a language model, or make a dataset of each language."
+        )
+    dropped, examples = told.get("dropped", {}), told.get("examples", 0)
+    for reason, why in _SUSPICIOUS.items():
+        if dropped.get(reason, 0) * _FEW > examples:
+            found.append(f"{dropped[reason]:,} of {examples:,} examples {why}")
+    return found
 
 
 def list_examples(actor: Actor, dataset: Dataset) -> QuerySet[LearnedExample]:

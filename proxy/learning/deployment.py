@@ -10,9 +10,10 @@ from django.db import transaction
 
 from costhub.lib.errors import AppError, Conflict
 from costhub.lib.origins import parse_origin
-from proxy.learning.choices import Stage
 from proxy.learning.distilled_routes import HOLDOUT_PERCENT, Trust, drop_route, find_route, name_route, put_route
 from proxy.learning.models import Student
+from proxy.learning.students import find_trust
+from proxy.learning.trust import UNTRUSTED
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -38,26 +39,28 @@ def deploy_student(
 ) -> Student:
     """Serve a student under the name ``route``, or that of its teacher with ``-distilled``: calls of that name are
     asked of it, and of the teacher where it is less sure than its threshold, where it does not answer, and for
-    ``holdout_percent`` of the conversations, which say how often the two agree.
+    ``holdout_percent`` of the conversations, which say how often the two agree. While it is in the shadow the teacher
+    answers, and the ledger says what would have been asked; the route follows when it is trusted more, or no more.
 
-    Raises Conflict where there is no server of students, or the student is not trusted yet, and InvalidField for a name
-    that cannot be.
+    Raises Conflict where there is no server of students, or the student was rolled back or withdrawn, and InvalidField
+    for a name that cannot be.
     """
     actor.check(Permission.WRITE_SETTINGS)
     if not settings.STUDENTS_URL:
         raise Conflict(
             "No server of students is known: start `costhub student-server`, and set COSTHUB_STUDENTS_URL to where it is."
         )
-    if student.stage not in (Stage.CANARY.value, Stage.PROMOTED.value):
-        raise Conflict(f"This student is {student.stage.replace('_', ' ')}: make it a canary first.")
+    _check_trusted(student)
     teacher = student.job.version.dataset.teacher
     if not LanguageModel.objects.filter(org=actor.org, name=teacher).exists():
         raise Conflict(f"The teacher {teacher} is no model of this organisation any more.")
     with transaction.atomic():
         student = Student.objects.select_for_update().get(pk=student.pk)
+        # It may have been moved a moment ago.
+        _check_trusted(student)
         model = _find_model(actor, student, teacher)
         name = name_route(route, student.route, teacher)
-        put_route(actor, name, model=model.name, teacher=teacher, trust=Trust(student.threshold, holdout_percent))
+        put_route(actor, name, model=model.name, teacher=teacher, trust=find_trust(student, holdout_percent))
         record(actor, "deployed", student, route=name, model=model.name)
         student.route = name
         student.save(update_fields=["route"])
@@ -93,6 +96,11 @@ def retire_student(*, actor: Actor, student: Student) -> Student:
         student.route = ""
         student.save(update_fields=["route"])
     return student
+
+
+def _check_trusted(student: Student) -> None:
+    if student.stage in UNTRUSTED:
+        raise Conflict(f"This student was {student.stage.replace('_', ' ')}: put it into the shadow, or train it anew.")
 
 
 def _find_model(actor: Actor, student: Student, teacher: str) -> LanguageModel:

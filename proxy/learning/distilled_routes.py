@@ -1,13 +1,19 @@
 """Routes that ask what was distilled first, and its teacher where that is not sure: made, changed and taken away."""
 
+import logging
 import math
 from typing import Any, Final, NamedTuple
 
-from costhub.lib.errors import InvalidField
+from django.db import transaction
+
+from costhub.lib.errors import AppError, InvalidField
+from proxy.learning.models import Trusted
 from tenants.access import Actor
 from tenants.actions.routes import create_route, delete_route, update_route
 from tenants.choices import Mode, RouteKind
 from tenants.models import LanguageModel, Route
+
+_log = logging.getLogger(__name__)
 
 #: conversations that the teacher answers all the same, which say how often the two agree
 HOLDOUT_PERCENT: Final = 5
@@ -23,8 +29,9 @@ class Trust(NamedTuple):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """As a cascade has them."""
-        confidence = min(99, max(1, math.ceil(self.threshold * 100)))
+        """As a cascade has them, in whole per cent: rounded up, for what is less sure than the threshold has no floor
+        under it. Of a threshold above 0.99 that asks for certainty."""
+        confidence = min(100, max(1, math.ceil(self.threshold * 100)))
         return {"mode": self.mode, "confidence_percent": confidence, "holdout_percent": self.holdout_percent}
 
 
@@ -52,6 +59,21 @@ def find_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) ->
     there = Route.objects.filter(org=actor.org, name=name).first() if name else None
     first = find_first(actor, there, teacher) if there is not None else None
     return there if first is not None and first.upstream_model == upstream_model else None
+
+
+def follow(actor: Actor, row: Trusted, route: Route | None, trust: Trust) -> None:
+    """Have a route that ``find_route`` has found ask as far as what was trained is trusted now. A route that somebody
+    has changed to ask others is not found, and left alone. The caller stores the row, whose reason tells of a route
+    that cannot follow."""
+    if route is None:
+        return
+    try:
+        with transaction.atomic():
+            update_route(actor=actor, route=route, **trust.settings)
+    except AppError as error:
+        # Such as a teacher without a price: then nothing is asked by it either. What is found out is kept all the same.
+        _log.warning("a route did not follow", extra={"route": route.name, "reason": error.message})
+        row.reason += f" Its route {route.name} could not follow: {error.message}"
 
 
 def drop_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) -> None:

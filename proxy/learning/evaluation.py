@@ -1,8 +1,9 @@
 """How good a student is, on what it has never seen: against the teacher, and against who has learned nothing. Pure.
 
-The teacher's answers are the measure: agreement with it, not with the truth, which nobody has written down. Shares come
-with the interval of Clopper and Pearson (1934). The older half of what was held out sets the threshold, the newer half
-says what comes of it: a threshold is flattered by what it was chosen on.
+The teacher's answers are the measure: agreement with it, not with the truth, which hardly anybody has written down;
+where somebody has, both are held against that too. Shares come with the interval of Clopper and Pearson (1934). The
+older half of what was held out sets the threshold, the newer half says what comes of it: a threshold is flattered by
+what it was chosen on.
 """
 
 from collections import Counter
@@ -47,9 +48,26 @@ class SuccessCost:
 
 
 @dataclass(frozen=True, slots=True)
+class AgainstGold:
+    """How many are right of those of which somebody has written down what is: the student's, those of them that it is
+    sure of, the teacher's, the student's where it is sure and the teacher's for the rest, and those of who always says
+    the commonest label or what the nearest example had."""
+
+    student: Share
+    sure: Share
+    teacher: Share
+    together: Share
+    base: Share
+    near: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A student on the newer half of what was held out. ``agreement``: over all; ``answered`` and ``right``: of what it
-    is sure of. ``base``: who always says the commonest label. ``near``: who says what the nearest example had."""
+    is sure of. ``base``: who always says the commonest label. ``near``: who says what the nearest example had.
+    ``by_label``: by what the teacher says, of how many the student (``agreed``) and the nearest example (``near``) say
+    the same, and of how many it is sure (``answered``) and says the same (``right``). ``gold``: None where nobody has
+    written down what is right."""
 
     tested: int
     unknown_labels: int
@@ -60,7 +78,8 @@ class Evaluation:
     success: SuccessCost | None
     base: Share
     near: Share
-    by_label: dict[str, tuple[int, int]]
+    by_label: dict[str, dict[str, int]]
+    gold: AgainstGold | None = None
 
     def dump(self) -> dict[str, Any]:
         """As it is stored and shown."""
@@ -117,9 +136,11 @@ def evaluate(
     train_answers: Sequence[str],
     nearest_answers: Sequence[str],
     floor: float,
+    gold: Sequence[str] = (),
 ) -> Evaluation:
     """Judge a student. ``chances``: of each label for each held-out question, the oldest first; ``teacher``: its
-    answers; ``nearest_answers``: what the nearest example that was learned from had."""
+    answers; ``nearest_answers``: what the nearest example that was learned from had; ``gold``: what is right, empty
+    where nobody has written it down."""
     said = [labels[place] for place in chances.argmax(axis=1)]
     sureness = chances.max(axis=1)
     is_right = np.array([one == other for one, other in zip(said, teacher, strict=True)], np.bool_)
@@ -130,10 +151,15 @@ def evaluate(
     count, sure = len(teacher) - half, int(is_sure.sum())
     right = int(is_right[tested][is_sure].sum())
     commonest = Counter(train_answers).most_common(1)[0][0]
-    by_label: dict[str, tuple[int, int]] = {}
-    for label, agrees in zip(teacher[tested], is_right[tested], strict=True):
-        found, of = by_label.get(label, (0, 0))
-        by_label[label] = (found + int(agrees), of + 1)
+    is_near = [one == other for one, other in zip(nearest_answers[tested], teacher[tested], strict=True)]
+    by_label: dict[str, dict[str, int]] = {}
+    for label, agrees, nears, sures in zip(teacher[tested], is_right[tested], is_near, is_sure, strict=True):
+        counts = by_label.setdefault(label, dict.fromkeys(("of", "agreed", "near", "answered", "right"), 0))
+        counts["of"] += 1
+        counts["agreed"] += int(agrees)
+        counts["near"] += int(nears)
+        counts["answered"] += int(sures)
+        counts["right"] += int(agrees and sures)
     return Evaluation(
         tested=count,
         unknown_labels=sum(label not in set(labels) for label in teacher[tested]),
@@ -143,8 +169,45 @@ def evaluate(
         right=bound(right, sure) if sure else Share(0, 0, 0, 1),
         success=price_success(count, sure, right),
         base=bound(sum(label == commonest for label in teacher[tested]), count),
-        near=bound(sum(a == b for a, b in zip(nearest_answers[tested], teacher[tested], strict=True)), count),
+        near=bound(sum(is_near), count),
         by_label=dict(sorted(by_label.items())),
+        gold=_hold_against(
+            gold[tested],
+            student=said[tested],
+            is_sure=is_sure,
+            teacher=teacher[tested],
+            near=nearest_answers[tested],
+            commonest=commonest,
+        ),
+    )
+
+
+def _hold_against(
+    gold: Sequence[str],
+    *,
+    student: Sequence[str],
+    is_sure: NDArray[np.bool_],
+    teacher: Sequence[str],
+    near: Sequence[str],
+    commonest: str,
+) -> AgainstGold | None:
+    known = [place for place, right in enumerate(gold) if right]
+    if not known:
+        return None
+
+    def count(answers: Sequence[str], places: Sequence[int] = known) -> Share:
+        if not places:
+            return Share(0, 0, 0, 1)
+        return bound(sum(answers[place] == gold[place] for place in places), len(places))
+
+    together = [one if sure else other for one, other, sure in zip(student, teacher, is_sure, strict=True)]
+    return AgainstGold(
+        student=count(student),
+        sure=count(student, [place for place in known if is_sure[place]]),
+        teacher=count(teacher),
+        together=count(together),
+        base=count([commonest] * len(gold)),
+        near=count(near),
     )
 
 

@@ -9,7 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from costhub.lib import clock
-from proxy.learning.choices import NEVER, ExampleKind, JobKind, JobState, Stage, TunedState, VersionState
+from proxy.learning.choices import NEVER, ExampleKind, JobKind, JobState, Stage, TunedState, Verdict, VersionState
 from tenants.models.base import TenantRow
 
 _MODEL_CHARACTERS: Final = 200
@@ -19,7 +19,9 @@ _LEAST_CONTEXT: Final = 2_048
 _Number = models.FloatField  # noqa: TID251 - none of them is money
 
 
-def _choices(kind: type[ExampleKind | JobKind | JobState | Stage | TunedState | VersionState]) -> list[tuple[str, str]]:
+def _choices(
+    kind: type[ExampleKind | JobKind | JobState | Stage | TunedState | Verdict | VersionState],
+) -> list[tuple[str, str]]:
     return [(member.value, member.value) for member in kind]
 
 
@@ -54,7 +56,7 @@ class Dataset(TenantRow):
     teacher = models.CharField(max_length=_MODEL_CHARACTERS)
     held_out_percent = models.PositiveSmallIntegerField(default=20)
     near_per_mille = models.PositiveSmallIntegerField(default=970)
-    drops_outvoted = models.BooleanField(default=False)
+    drops_outvoted = models.BooleanField(default=True)
     #: whose telephone numbers are known without a country's code
     region = models.CharField(max_length=2, blank=True)
 
@@ -84,6 +86,8 @@ class LearnedExample(TenantRow):
     sealed = models.BinaryField(null=True, editable=False)
     #: how often something was taken out, by its kind
     scrubbed = models.JSONField(default=dict)
+    #: what a judge said of the answer; empty: none was asked
+    verdict = models.CharField(max_length=4, choices=_choices(Verdict), blank=True, default="", db_default="")
     withdrawn_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -118,13 +122,18 @@ class DatasetVersion(TenantRow):
 
 
 class TeacherRun(TenantRow):
-    """Prompts that a teacher is to answer, through the proxy, with a key of the organisation's. It may be interrupted
-    anywhere: each prompt has an ``Idempotency-Key`` of its own, so that none is paid for twice."""
+    """Prompts that a teacher is to answer, or with ``judge`` a dataset's answers that this model is to judge, through
+    the proxy, with a key of the organisation's, for at most ``cap_nanos``. It may be interrupted anywhere: each call
+    has an ``Idempotency-Key`` of its own, so that none is paid for twice."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     state = models.CharField(max_length=10, choices=_choices(JobState), default=JobState.WAITING.value)
     error = models.TextField(blank=True)
+    #: sealed: what is asked, with what is right where somebody has written it down; of a judge the examples, by id
     prompts = models.BinaryField(editable=False)
+    judge = models.CharField(max_length=_MODEL_CHARACTERS, blank=True, default="", db_default="")
+    #: null: only budgets end it
+    cap_nanos = models.BigIntegerField(null=True)
     #: sealed, and gone with the end of the run
     api_key = models.BinaryField(null=True, editable=False)
     total = models.PositiveIntegerField()

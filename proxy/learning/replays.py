@@ -20,7 +20,7 @@ from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_usd
 from costhub.lib.net import Gate
 from proxy.cache.texts import is_same_text
 from proxy.edges.capture import place_of
-from proxy.learning.asking import Answered, Later, Never, ask, check_own_key, gate_to_proxy
+from proxy.learning.asking import OVER_CAP, Answered, Later, Never, ask, check_own_key, gate_to_proxy
 from proxy.learning.choices import JobState
 from proxy.learning.consent import is_covered, list_consents
 from proxy.learning.conversations import NoExample, read_call
@@ -37,8 +37,6 @@ MOST_CALLS: Final = 500
 #: a replay holds up the others for so long, and goes on with the next turn of the job
 TURN_SECONDS: Final = 60
 _UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
-#: what a call is refused with that might cost more than is left
-_OVER_CAP: Final = "max_cost_exceeded"
 #: a failed try of which the ledger knows nothing by then was refused before anything was asked
 _NO_ROW_AFTER_MS: Final = 10 * 60 * 1_000
 _LOST_FOR_MS: Final = int(SETTLED_AFTER.total_seconds() * 1_000)
@@ -224,7 +222,7 @@ def _note(org_id: UUID, replay_id: UUID, why: Later) -> bool:
         replay = _open(actor, replay_id)
         if replay is None:
             return False
-        if why.code == _OVER_CAP:
+        if why.code == OVER_CAP:
             return _reach_cap(replay)
         replay.error = str(why)
         # What stands before the proxies may answer with an id of its own.

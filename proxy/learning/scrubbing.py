@@ -73,7 +73,9 @@ def scrub(example: Example, region: str | None = None) -> tuple[Example, Mapping
         return _replace(text, region, marks, found)
 
     prompt = tuple(Message(message.role, clean(message.content)) for message in example.prompt)
-    return example._replace(prompt=prompt, answer=clean(example.answer)), dict(found)
+    cleaned = example._replace(prompt=prompt, answer=clean(example.answer))
+    # What is right gets the same marks, and is no other place at which something was found.
+    return cleaned._replace(gold=_replace(example.gold, region, marks, Counter())), dict(found)
 
 
 def _replace(text: str, region: str | None, marks: dict[str, str], found: Counter[str]) -> str:

@@ -20,7 +20,7 @@ from proxy.learning.head import load_weights, rate_labels
 from proxy.learning.models import Student
 from proxy.learning.own_upstream import Answer, Key, OwnUpstream, Send, refuse
 from proxy.learning.student_answers import AROUND_MESSAGE, count_tokens, read_asked, render
-from proxy.learning.students import Embed, read_encoder
+from proxy.learning.students import SUREST, Embed, read_encoder
 from tenants.access import org_scope
 from tenants.choices import Tokenizer
 from tenants.models import LanguageModel
@@ -34,6 +34,7 @@ class _Known:
 
     stage: str
     canary_percent: int
+    threshold: float
     frames: tuple[str, ...]
     labels: tuple[str, ...]
     weights: NDArray[np.float64] | None
@@ -73,6 +74,8 @@ class StudentServer(OwnUpstream[_Known]):
         label, likelihood = "", 0.0
         if known.weights is not None and not asked.why_not:
             label, likelihood = await self.run(self._decide, key, known, asked.question)
+            if SUREST <= likelihood < known.threshold:
+                label = ""  # its route cannot tell these apart
         options = body.get("stream_options")
         content_type, answer = render(
             call_id=call_id,
@@ -97,6 +100,7 @@ class StudentServer(OwnUpstream[_Known]):
         return _Known(
             student.stage,
             student.canary_percent,
+            student.threshold,
             tuple(student.frames),
             tuple(student.labels),
             load_weights(bytes(student.weights)) if student.weights else None,

@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db.models import QuerySet, Sum
+from django.db.models import BigIntegerField, Count, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from numpy.typing import NDArray
 
 from costhub.lib import clock
@@ -18,6 +20,7 @@ from proxy.learning import trust
 from proxy.learning.choices import Stage
 from proxy.learning.conversations import Example
 from proxy.learning.datasets import count_withdrawn
+from proxy.learning.distilled_routes import HOLDOUT_PERCENT, Trust, find_route, follow, name_route
 from proxy.learning.encoders.served import Encoders
 from proxy.learning.evaluation import Evaluation, SuccessCost, evaluate, nearest, price_success
 from proxy.learning.frames import frame_of, list_frames
@@ -26,10 +29,15 @@ from proxy.learning.lora.sealed import ENCODER, open_bytes, seal_bytes
 from proxy.learning.models import Student, TeacherRun, TrainingJob
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.ledger.model import LedgerEntry
+from proxy.values.attempt import Mechanism
 from tenants.access import Actor, org_scope
+from tenants.choices import Mode
+from tenants.models import CapturePolicy
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
+#: the likelihood above which a route's whole per cents do not tell answers apart
+SUREST: Final = 0.99
 #: over which what a call of the teacher's costs is reckoned
 COST_DAYS: Final = 28
 
@@ -113,6 +121,7 @@ def make_student(
             answers,
             [answers[place] for place in nearest(known, asked)],
             student.floor_per_mille / 1_000,
+            [example.gold.strip() for example in held_out],
         )
 
     found = judge(made)
@@ -167,17 +176,52 @@ def set_stage(
     return trust.set_stage(STUDENTS, actor=actor, row=student, stage=stage, **shares)
 
 
+def find_trust(student: Student, holdout_percent: int = HOLDOUT_PERCENT) -> Trust:
+    """How a route asks it. Of a canary's questions the server draws the share that it gets, and of those that a route
+    cannot refuse in whole per cent it leaves what is below the threshold to the teacher."""
+    mode = {Stage.SHADOW.value: Mode.SHADOW, Stage.CANARY.value: Mode.ON, Stage.PROMOTED.value: Mode.ON}
+    return Trust(min(student.threshold, SUREST), holdout_percent, mode.get(student.stage, Mode.OFF))
+
+
+def list_warnings(actor: Actor, student: Student) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
+    if student.stage in trust.UNTRUSTED:
+        return []
+    teacher = student.job.version.dataset.teacher
+    names = [teacher, student.route] if student.route else [teacher]
+    found = []
+    shares = dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille"))
+    if not any(shares.get(name, shares.get("", 0)) for name in names):
+        stays = "does not leave the shadow" if student.stage == Stage.SHADOW.value else "is never rolled back"
+        found.append(
+            f"No calls of {' or '.join(names)} are kept, so that it is compared with nothing and {stays}: consent to "
+            "keep calls."
+        )
+    route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
+    if route is not None and route.policy["holdout_percent"] == 0 and student.stage != Stage.SHADOW.value:
+        found.append(
+            f"The route {route.name} holds out no conversations: what the student is sure of, its teacher is not asked,"
+            " and calls of this route say nothing of how often the two agree. Hold out some per cent."
+        )
+    return found
+
+
 def read_economy(actor: Actor, student: Student) -> Economy:
-    """What a student saves at the teacher's cost of a call over the last four weeks, from the ledger. Inside an open
-    organisation. It has cost its training, and what runs of the teacher for its dataset did; captured calls were paid
-    for anyway. Its own answers cost milliseconds of a processor that is there, and count as nothing."""
+    """What a student saves at the teacher's cost of a call over the last four weeks, from the ledger: of calls of the
+    teacher's, and of the route that asks the student first. Inside an open organisation. It has cost its training, and
+    what runs of the teacher for its dataset did; captured calls were paid for anyway. Its own answers cost milliseconds
+    of a processor that is there, and count as nothing."""
     job = TrainingJob.objects.select_related("version__dataset").get(pk=student.job_id)
     since = clock.now() - timedelta(days=COST_DAYS)
+    teacher = job.version.dataset.teacher
+    # Calls of the route that asks the student first are its teacher's too, at what that alone would have cost.
+    names = {teacher, name_route("", student.route, teacher)}
     rows = LedgerEntry.objects.filter(
-        org_id=actor.org.pk, started_at__gte=since, request_model=job.version.dataset.teacher, kind="call", status=200
+        org_id=actor.org.pk, started_at__gte=since, request_model__in=names, kind="call", status=200
     ).exclude(cache_status__startswith="hit")
-    calls = rows.count()
-    cost = int(rows.aggregate(total=Sum("effective_cost"))["total"] or 0)
+    saved = Cast(KeyTextTransform(Mechanism.DISTILLATION.value, "savings"), BigIntegerField())
+    sums = rows.aggregate(calls=Count("id"), cost=Sum("effective_cost"), saved=Sum(saved))
+    calls, cost = sums["calls"], int(sums["cost"] or 0) + int(sums["saved"] or 0)
     of, found, agreed = (student.compared, student.answered, student.agreed) if student.compared else _tested(student)
     share = found * 1_000_000 // of if of else 0
     a_call = cost // calls if calls else None
@@ -211,4 +255,12 @@ def _is_same(label: str, teacher: str) -> bool:
     return label == teacher.strip()
 
 
-STUDENTS: Final = Pupils(_find, _reads, _is_same, note=lambda *_: None, after_move=lambda *_: None)
+def _follow(actor: Actor, student: Student) -> None:
+    """Its route asks it as far as it is trusted now."""
+    teacher = student.job.version.dataset.teacher
+    route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
+    held_out = route.policy["holdout_percent"] if route is not None else 0
+    follow(actor, student, route, find_trust(student, held_out))
+
+
+STUDENTS: Final = Pupils(_find, _reads, _is_same, note=lambda *_: None, after_move=_follow)

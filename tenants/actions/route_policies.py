@@ -52,7 +52,7 @@ _NUMBERS: Final[Mapping[str, tuple[int, int, int]]] = {
     "holdout_percent": (0, MAX_HOLDOUT_PERCENT, 2),
     "share_percent": (1, 99, 10),
     "explore_percent": (0, 50, 3),
-    "confidence_percent": (1, 99, 80),
+    "confidence_percent": (1, 100, 80),
     "latency_cap_ms": (0, MAX_LATENCY_MS, 0),
     "answer_worth": (0, MAX_LIMIT_NANOS, 0),
     "agreement_samples": (0, MAX_SAMPLES, 0),

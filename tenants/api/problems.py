@@ -93,7 +93,7 @@ def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
         errors = [{"field": error.field, "message": error.message}] if error.field else None
         return make_problem(error.http_status, error.code, error.message, errors), headers
     if isinstance(error, exceptions.ValidationError):
-        errors = list(_flatten(error.detail, ""))
+        errors = list(flatten(error.detail))
         detail = "; ".join(
             f"{each['field']}: {each['message']}" if each["field"] else each["message"] for each in errors[:3]
         )
@@ -115,13 +115,14 @@ def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
     return None, headers
 
 
-def _flatten(detail: Any, path: str) -> Iterator[dict[str, str]]:
+def flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """The single errors of a ValidationError's detail, each with the path of its field."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             inside = "" if name == "non_field_errors" else f"[{name}]" if isinstance(name, int) else f".{name}"
-            yield from _flatten(inner, (path + inside).lstrip("."))
+            yield from flatten(inner, (path + inside).lstrip("."))
     elif isinstance(detail, list):
         for item in detail:
-            yield from _flatten(item, path)
+            yield from flatten(item, path)
     else:
         yield {"field": path, "message": str(detail)}

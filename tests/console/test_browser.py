@@ -337,6 +337,9 @@ def pages_of(world: World) -> list[str]:
         f"datasets/{dataset.pk}",
         f"learning/trainings/{learned['training-jobs'][0]}",
         f"learning/tuned/{learned['tuned-models'][0]}",
+        f"learning/students/{learned['students'][0]}",
+        f"learning/provider-tunings/{learned['provider-tunings'][0]}",
+        f"datasets/{learned['datasets'][0]}/runs/new",
         f"learning/consents/{learned['capture-policies'][0]}",
         f"routes/{route.pk}/edit",
         *(f"routes/new?kind={kind}" for kind in RouteKind),
@@ -348,7 +351,7 @@ def pages_of(world: World) -> list[str]:
         f"{room}/new" for room in ("budgets", "limits", "keys", "models", "prices", "upstreams", "members", "channels")
     ]
     forms += ["cache/policies/new", "compression/new", "datasets/new"]
-    forms += ["learning/trainings/new", "learning/consents/new"]
+    forms += ["learning/trainings/new", "learning/consents/new", "learning/provider-tunings/new"]
     forms += ["invitations/new", "tokens/new", "service-accounts/new", "sign-ons/new/oidc", "sign-ons/new/saml"]
     return ["", *lists, *forms, *rows]
 

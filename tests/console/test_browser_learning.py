@@ -2,15 +2,16 @@
 
 import re
 from datetime import timedelta
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from costhub.lib import clock
 from proxy.learning.choices import JobState
 from proxy.learning.models import TrainingJob
 from tenants.access import org_scope
-from tests.console.test_browser import NARROW, Visitor, chromium, console, spent, violations_of
+from tests.console.test_browser import NARROW, WIDE, Visitor, chromium, console, spent, violations_of
 from tests.proxy.learning.rows import fill, make_dataset, make_version
 from tests.world import World
 
@@ -56,5 +57,33 @@ def test_a_training_is_watched_without_anybody_asking(chromium: Browser, console
     expect(page).to_have_url(re.compile(r"/learning$"))
     with org_scope(acme.org.pk):
         assert jobs.get().state == "cancelled"
+    page.context.close()
+    visitor.check()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+def test_the_calculators_chart_is_read_day_by_day(
+    chromium: Browser, console: str, spent: World, width: ViewportSize, scheme: Literal["light", "dark"]
+) -> None:
+    visitor = Visitor(chromium.new_context(viewport=width, color_scheme=scheme), console)
+    page = visitor.enter(spent)
+    page.goto(f"{console}/o/{spent.acme.org.slug}/learning")
+    page.get_by_role("link", name="An example: 10,000 calls a day").click()
+    expect(page.locator("#roi .notice")).to_have_text(
+        "Pays for itself after 1.2 days: it saves $417.60 a day and costs $500.00 once."
+    )
+    page.get_by_label("Training, USD, at least").fill("200")
+    page.get_by_label("Training, USD, at most").fill("20000")
+    page.get_by_role("button", name="Work it out").click()
+    chart = page.locator(".gain")
+    expect(chart.locator(".mark-text")).to_have_text("even after 1.2 days")
+    expect(chart.locator("polygon.band")).to_have_count(1)
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    expect(chart.locator("[data-tip]:not([hidden])")).to_contain_text("Day 0")
+    chart.locator("[data-bar]").last.hover()
+    expect(chart.locator("[data-tip]:not([hidden])")).to_contain_text("Day 365 $151,924.000000000")
+    assert violations_of(page, "the calculator") == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width["width"]
     page.context.close()
     visitor.check()

@@ -1,16 +1,17 @@
 """The pages of datasets: made, filled, frozen, taken out and removed by hand."""
 
 import json
+from uuid import uuid4
 
 import pytest
 
 from proxy.learning.choices import VersionState
-from proxy.learning.models import Dataset, DatasetVersion, LearnedExample
+from proxy.learning.models import Dataset, DatasetVersion, LearnedExample, TeacherRun
 from tenants.access import org_scope
 from tenants.models import AuditEntry
 from tests.console.client import Visit, error_of, text_of
 from tests.tenants.route_examples import make_models
-from tests.world import World
+from tests.world import Api, World
 
 
 @pytest.fixture
@@ -131,3 +132,69 @@ def test_developers_look_and_change_nothing(ada: Visit, world: World) -> None:
     assert "Add examples" not in text_of(ben.get(f"/o/acme/datasets/{row.pk}"))
     for path in ("datasets/new", f"datasets/{row.pk}", f"datasets/{row.pk}/freeze"):
         assert ben.post(f"/o/acme/{path}", {"name": "x"}).status_code == 403, path
+
+
+def test_a_version_says_what_was_left_out_and_what_looks_wrong(ada: Visit, world: World) -> None:
+    acme = world.acme
+    row = make(ada, world)
+    assert row.drops_outvoted
+    with org_scope(acme.org.pk):
+        DatasetVersion.objects.create(
+            org=acme.org,
+            dataset=row,
+            number=1,
+            state="ready",
+            train=[uuid4()],
+            held_out=[uuid4()],
+            lineage={
+                "examples": 100,
+                "dropped": {"outvoted": 6, "duplicate": 3},
+                "scripts": {"latin": 60, "cyrillic": 21, "chinese": 9, "none": 1},
+                "unknown_words": 34,
+                "scrubbed": {"EMAIL": 2},
+            },
+        )
+    text = text_of(ada.get(f"/o/acme/datasets/{row.pk}"))
+    assert "Left out: 3 duplicate, 6 outvoted." in text
+    assert "Letters: 60 latin, 21 cyrillic, 9 chinese, 1 none." in text
+    assert "Taken out of texts: 2 EMAIL." in text
+    assert "34 of 91 questions are in words that the encoder of students does not know" in text
+    assert "6 of 100 examples were left out since their neighbours all have one other answer" in text
+    version = Api(token=acme.admin_token).get("/dataset-versions").json()["data"][0]
+    assert len(version["warnings"]) == 2
+    with org_scope(acme.org.pk):
+        DatasetVersion.objects.filter(dataset=row).update(
+            lineage={"examples": 100, "dropped": {"outvoted": 5}, "scripts": {"latin": 100}, "unknown_words": 5}
+        )
+    assert Api(token=acme.admin_token).get("/dataset-versions").json()["data"][0]["warnings"] == []
+
+
+def test_a_run_is_asked_for_watched_and_cancelled(ada: Visit, world: World) -> None:
+    acme = world.acme
+    row = make(ada, world)
+    page, new = f"/o/acme/datasets/{row.pk}", f"/o/acme/datasets/{row.pk}/runs/new"
+    assert "There was none: a run has large answer prompts" in text_of(ada.get(page))
+    prompt = '{"messages": [{"role": "user", "content": "Where?"}]}'
+    wrong = ada.submit(new, prompts=prompt, api_key="sk-1")
+    assert (wrong.status_code, "Give an API key of this organisation" in error_of(wrong)) == (400, True)
+    assert "Give from 1 to" in error_of(ada.submit(new, prompts="", api_key=acme.api_key))
+    made = ada.submit(new, prompts=f"{prompt}\r\n{prompt}", api_key=acme.api_key, cap="1.50")
+    assert made.headers["Location"] == page
+    with org_scope(acme.org.pk):
+        run = TeacherRun.objects.get(org=acme.org)
+        assert (run.total, run.cap_nanos, run.judge) == (2, 1_500_000_000, "")
+        TeacherRun.objects.filter(pk=run.pk).update(state="running", answered=1, cost_nanos=2_000_000_000)
+    shown = ada.get(page)
+    assert "large answers" in text_of(shown)
+    assert "1 of 2 (50 %)" in text_of(shown)
+    assert "$2.00 $1.50" in text_of(shown)
+    part = ada.get(f"{page}/runs", **{"hx-request": "true"}).content.decode()
+    assert part.lstrip().startswith("<section")
+    assert f'hx-get="{page}/runs"' in part
+    assert ada.get(f"{page}/runs").headers["Location"] == page
+    assert ada.post(f"/o/acme/teacher-runs/{run.pk}/cancel").headers["Location"] == page
+    assert "The run is cancelled" in text_of(ada.get(page))
+    assert "hx-get" not in ada.get(f"{page}/runs", **{"hx-request": "true"}).content.decode()
+    judged = ada.submit(new, judge="small", api_key=acme.api_key)
+    assert judged.headers["Location"] == page
+    assert "small judges" in text_of(ada.get(page))

@@ -1,5 +1,7 @@
 """Trainings by hand: asked for by a form, watched, and what comes of them served."""
 
+import io
+import tarfile
 from datetime import timedelta
 from typing import Any
 
@@ -8,13 +10,13 @@ import pytest
 from costhub.console import trainings
 from costhub.lib import clock
 from proxy.learning.choices import JobKind, JobState
-from proxy.learning.models import DatasetVersion, TrainingJob, TunedModel
+from proxy.learning.models import DatasetVersion, ProviderTuning, TrainingJob, TunedModel
 from tenants.access import org_scope
-from tenants.models import LanguageModel, Route
+from tenants.models import AuditEntry, LanguageModel, Route
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, text_of
 from tests.proxy.learning.rows import fill, fill_learning, make_dataset, make_version
-from tests.world import World, make_catalog
+from tests.world import World, make_catalog, sign_in_now
 
 NEW = "/o/acme/learning/trainings/new"
 
@@ -167,3 +169,64 @@ def test_a_tuned_model_is_served_moved_and_retired(ada: Visit, world: World, set
         assert not LanguageModel.objects.get(org=acme.org, name="tuned").is_active
         assert not Route.objects.filter(org=acme.org).exists()
     assert Visit(world.ben).post(f"{path}/change", {"stage": "shadow"}).status_code == 403
+
+
+def test_a_training_at_a_provider_is_asked_for_and_tells_its_events(
+    ada: Visit, world: World, version: DatasetVersion
+) -> None:
+    acme = world.acme
+    new = "/o/acme/learning/provider-tunings/new"
+    assert f'href="{new}"' in ada.get("/o/acme/learning").content.decode()
+    typed = {"name": "shop-mini", "base_model": "mini-2026", "per_million": "25", "version": str(version.pk)}
+    assert "from 0 to 100,000 USD" in error_of(ada.submit(new, **typed | {"per_million": "200000"}))
+    made = ada.submit(new, **typed)
+    with org_scope(acme.org.pk):
+        tuning = ProviderTuning.objects.get(org=acme.org)
+    path = f"/o/acme/learning/provider-tunings/{tuning.pk}"
+    assert made.headers["Location"] == path
+    assert (tuning.name, tuning.base_model, tuning.epochs, tuning.per_million_nanos) == (
+        "shop-mini",
+        "mini-2026",
+        3,
+        25 * 10**9,
+    )
+    assert "It has told of none yet." in text_of(ada.get(path))
+    with org_scope(acme.org.pk):
+        ProviderTuning.objects.filter(pk=tuning.pk).update(
+            state="running", remote_state="validating_files", remote_job="ftjob-1", events=["Files checked", "Step 5"]
+        )
+    page = ada.get(path)
+    for words in ("which says: validating_files", "ftjob-1", "Files checked", "Step 5", "for small"):
+        assert words in text_of(page), words
+    assert 'hx-trigger="every 5s"' in page.content.decode()
+    assert f'href="{path}"' in ada.get("/o/acme/learning").content.decode()
+    ada.post(f"/o/acme/learning/trainings/{tuning.pk}/cancel", {"provider": "yes"})
+    with org_scope(acme.org.pk):
+        assert ProviderTuning.objects.get(pk=tuning.pk).is_cancelled
+
+
+def test_a_tuned_models_files_are_taken_out_by_who_has_just_signed_in(ada: Visit, world: World) -> None:
+    acme = world.acme
+    world.ada.set_password("correct horse battery staple")
+    world.ada.save()
+    sign_in_now(ada.client, world.ada)
+    session = ada.client.session
+    records = session["account_authentication_methods"]
+    records[0]["at"] -= 16 * 60
+    session["account_authentication_methods"] = records
+    session.save()
+    tuned_id = fill_learning(acme)["tuned-models"][0]
+    page, path = f"/o/acme/learning/tuned/{tuned_id}", f"/o/acme/learning/tuned/{tuned_id}/export"
+    assert "Take its adapter out" in text_of(ada.get(page))
+    stale = ada.post(path, {"weights": "adapter"})
+    assert (stale.status_code, "/account/reauthenticate/" in stale.headers["Location"]) == (302, True)
+    sign_in_now(ada.client, world.ada)
+    taken = ada.post(path, {"weights": "adapter"})
+    assert taken.headers["Content-Disposition"] == f'attachment; filename="tuned-{tuned_id}-adapter.tar"'
+    with tarfile.open(fileobj=io.BytesIO(taken.content)) as archive:
+        assert archive.getnames() == ["adapter_config.json", "adapter_model.safetensors", "adapter.gguf"]
+    for weights, words in (("all", "Give one of adapter, merged."), ("", "Give one of adapter, merged.")):
+        assert ada.post(path, {"weights": weights}).headers["Location"] == page
+        assert words in text_of(ada.get(page))
+    with org_scope(acme.org.pk):
+        assert AuditEntry.objects.filter(org=acme.org, action__endswith=".exported").count() == 1

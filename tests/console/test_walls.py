@@ -67,6 +67,8 @@ RESOURCES = {
     "job_id": "training-jobs",
     "replay_id": "paid-replays",
     "student_id": "students",
+    "run_id": "teacher-runs",
+    "tuning_id": "provider-tunings",
     "tuned_id": "tuned-models",
     "consent_id": "capture-policies",
     "token_id": "admin-tokens",

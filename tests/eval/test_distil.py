@@ -8,7 +8,7 @@ import pytest
 
 from costhub.eval.data import DataMissing
 from costhub.eval.distil import TASKS, Failed, Figures, _choose, _read_rows, show
-from costhub.eval.stand_in import StandIn, serve_stand_in
+from costhub.eval.stand_in import StandIn
 
 ANSWERS = {f"question {number}": ("red", "green", "blue")[number % 3] for number in range(3_000)}
 
@@ -21,10 +21,11 @@ def test_it_errs_as_often_as_it_is_told_and_always_alike() -> None:
     assert [question for question, label in ANSWERS.items() if StandIn(ANSWERS, 0).say(question) != label] == []
 
 
-def test_it_answers_as_a_server_does() -> None:
-    with serve_stand_in(StandIn(ANSWERS, 0)) as url, httpx2.Client(trust_env=False) as http:
+async def test_it_answers_as_a_server_does() -> None:
+    transport = httpx2.ASGITransport(app=StandIn(ANSWERS, 0))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://teacher") as http:
         messages = [{"role": "system", "content": "Name it."}, {"role": "user", "content": "question 1"}]
-        answer = http.post(f"{url}/chat/completions", json={"model": "dear", "messages": messages}).json()
+        answer = (await http.post("/v1/chat/completions", json={"model": "dear", "messages": messages})).json()
     assert answer["choices"][0]["message"]["content"] == "green"
     assert answer["usage"] == {"prompt_tokens": 14, "completion_tokens": 1, "total_tokens": 15}
 

@@ -53,12 +53,12 @@ def test_from_prompts_to_a_canary_and_its_calls(
     folder = write_questions(tmp_path / "data")
     settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
     settings.STUDENTS_URL = f"http://127.0.0.1:{free_port()}/v1"
-    settings.CHECKPOINTS_URL = (tmp_path / "checkpoints").as_uri()
     with deploy(tmp_path_factory.mktemp("distil"), workers=2) as proxy:
         settings.PROXY_URL = proxy.root_url
         figures = distil.distil(folder, tmp_path, email=committed_world.ada.email, prompts=900, labels=5, calls=60)
     assert (figures.prompts, figures.labels, figures.calls, figures.stage) == (900, 5, 60, "canary")
     assert 0 < figures.answered_by_student <= 60
+    assert all(f"{who} " in figures.right_by_gold_held_out for who in ("student", "teacher", "together"))
     assert set(figures.seconds) == {"teacher answers", "dataset", "training", "shadow", "calls"}
     with transaction.atomic():
         orgs = [one.org for one in list_memberships(committed_world.ada)]

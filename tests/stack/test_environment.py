@@ -8,7 +8,7 @@ import pytest
 
 from costhub.stack.environment import (
     KEYS,
-    allow_network,
+    allow_networks,
     find_external_database,
     find_external_redis,
     load_or_make_keys,
@@ -53,6 +53,6 @@ def test_redis_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_address_is_added_to_what_the_operator_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COSTHUB_ALLOWED_NETWORKS", raising=False)
-    assert allow_network("127.0.0.1:8081") == "127.0.0.1:8081"
+    assert allow_networks("127.0.0.1:8081") == "127.0.0.1:8081"
     monkeypatch.setenv("COSTHUB_ALLOWED_NETWORKS", "10.1.0.0/16")
-    assert allow_network("127.0.0.1:8081") == "10.1.0.0/16,127.0.0.1:8081"
+    assert allow_networks("127.0.0.1:8081", "127.0.0.1:8020") == "10.1.0.0/16,127.0.0.1:8081,127.0.0.1:8020"

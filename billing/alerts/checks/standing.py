@@ -1,6 +1,7 @@
 """What stands until somebody does something: keys that will expire, channels that were switched off, routes that decide
-by nothing learned any more."""
+by nothing learned any more, students that were served and do not agree with their teacher any more."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,6 +10,8 @@ from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import KINDS, Fact
 from billing.alerts.models import Channel
 from billing.choices import AlertKind
+from proxy.learning.choices import Stage
+from proxy.learning.models import Student, Trusted, TunedModel
 from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
 from tenants.access import job_scope
 from tenants.models import ApiKey, Organization, Route
@@ -17,12 +20,13 @@ _DAY: Final = timedelta(days=1)
 
 
 def watch_standing(org_id: UUID, now: datetime) -> None:
-    """Report an organisation's expiring keys, dead channels, and routes whose learning has drifted."""
+    """Report an organisation's expiring keys, dead channels, and routes whose learning has drifted or whose student
+    was rolled back."""
     with job_scope(org_id) as actor:
         org = actor.org
         report(org, AlertKind.KEY_EXPIRING, _find_expiring(org, now), now=now, is_complete=True)
         report(org, AlertKind.CHANNEL_OFF, _find_dead_channels(org), now=now, is_complete=True)
-        report(org, AlertKind.LEARNED, _find_drifted(org), now=now, is_complete=True)
+        report(org, AlertKind.LEARNED, [*_find_drifted(org), *_find_rolled_back(org)], now=now, is_complete=True)
 
 
 def _find_expiring(org: Organization, now: datetime) -> list[Fact]:
@@ -72,6 +76,23 @@ def _find_drifted(org: Organization) -> list[Fact]:
             },
         )
         for route in routes
+    ]
+
+
+def _find_rolled_back(org: Organization) -> list[Fact]:
+    """What was trained and is not trusted any more, where a route that asks it is still there."""
+    kinds: tuple[Iterable[Trusted], ...] = (
+        Student.objects.filter(org=org, stage=Stage.ROLLED_BACK.value).exclude(route="").defer("weights"),
+        TunedModel.objects.filter(org=org, stage=Stage.ROLLED_BACK.value)
+        .exclude(route="")
+        .defer("adapter", "served", "trials"),
+    )
+    names = set(Route.objects.filter(org=org).values_list("name", flat=True))
+    return [
+        Fact(AlertKind.LEARNED, str(row.pk), 1, {"route": row.route, "student": row.name, "reason": row.reason})
+        for rows in kinds
+        for row in rows
+        if row.route in names
     ]
 
 

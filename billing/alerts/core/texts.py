@@ -157,6 +157,13 @@ def _meter(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
 
 
 def _learned(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    if "student" in facts:
+        return AlertText(
+            f"{facts['student']} was rolled back: its teacher answers the route {facts['route']} alone",
+            (("Why", facts["reason"]),),
+            "What it saved is saved no longer. Train it anew on newer calls, put it into the shadow, or serve it no"
+            " longer, on the page of learning.",
+        )
     return AlertText(
         f"What the route {facts['route']} has learned was taken back",
         (("Learned", _moment(facts["learned"], zone)), ("From labels", str(facts["labels"]))),

@@ -1,6 +1,6 @@
 """/roi: whether fine-tuning, self-hosting, a cache, batches or a router pay, on the traffic there is."""
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from fractions import Fraction
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.spend.api.roi_fields import CORE_NAMES, SCENARIOS, TRAFFIC_PER_CENT, RoiBody
-from billing.spend.core.roi import Traffic, Verdict, price_tokens, weigh
+from billing.spend.core.roi import Outcome, Traffic, Verdict, price_tokens, weigh
 from billing.spend.core.roi_ranges import TRAFFIC, Band, Range, Spread, draw_curve, run_trials, summarise
 from billing.spend.core.roi_texts import describe_outcome, format_decimal
 from billing.spend.filters import LedgerFilters
@@ -113,36 +113,58 @@ class RoiView(ManagementView):
         The average day is the ledger's where ``traffic`` is left out. With ``ranges``, or where the ledger has several
         weeks, trials say how sure that is.
         """
-        body = self.read(RoiBody)
-        self.actor.check(Permission.READ_MONEY)
-        named = [name for name in SCENARIOS if name in body]
-        if len(named) != 1:
-            raise InvalidField(_ONE_SCENARIO, field=named[1] if named else "fine_tune")
-        name = named[0]
-        scenario = _make_scenario(name, body[name])
-        found = _read_traffic(self.actor, body)
-        ranges = _read_ranges(name, body, found)
-        horizon, seed = body.get("horizon_days", _DEFAULT_DAYS), body.get("seed", _DEFAULT_SEED)
-        plain = weigh(scenario, found.day, horizon)
-        trials = body.get("trials", _DEFAULT_TRIALS)
-        outcomes = run_trials(scenario, found.day, horizon, ranges, seed=seed, trials=trials) if ranges else []
-        is_ledger = "traffic" not in body
+        found = reckon(self.actor, self.read(RoiBody))
+        plain = found.plain
         answer = {
-            "scenario": name,
+            "scenario": found.scenario,
             "verdict": plain.verdict.value,
-            "text": describe_outcome(plain, has_traffic=found.day.requests > 0),
-            "traffic": _show_day(found, plain.before, is_ledger=is_ledger),
+            "text": found.text,
+            "traffic": _show_day(found.traffic, plain.before, is_ledger=found.is_ledger),
             "cost_per_day": plain.before,
             "cost_per_day_after": plain.after,
             "saving_per_day": plain.saving,
             "once": plain.once,
             "break_even_days": _show_days(plain.break_even_days),
-            "horizon_days": horizon,
+            "horizon_days": plain.horizon_days,
             "net": plain.net,
-            "curve": draw_curve(plain, outcomes),
-            "spread": _show_spread(summarise(outcomes), seed) if outcomes else None,
+            "curve": draw_curve(plain, found.trials),
+            "spread": _show_spread(summarise(found.trials), found.seed) if found.trials else None,
         }
         return Response(RoiAnswer(answer).data)
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """What came of weighing a change: as assumed, and once for each trial where something is uncertain."""
+
+    scenario: str
+    traffic: FoundTraffic
+    is_ledger: bool
+    plain: Outcome
+    trials: list[Outcome]
+    seed: int
+
+    @property
+    def text(self) -> str:
+        """The verdict in a sentence."""
+        return describe_outcome(self.plain, has_traffic=self.traffic.day.requests > 0)
+
+
+def reckon(actor: Actor, body: dict[str, Any]) -> Reckoned:
+    """Weigh what a checked ``RoiBody`` says. Raises Forbidden for who may not see money, InvalidField and
+    ValidationError for what cannot be."""
+    actor.check(Permission.READ_MONEY)
+    named = [name for name in SCENARIOS if name in body]
+    if len(named) != 1:
+        raise InvalidField(_ONE_SCENARIO, field=named[1] if named else "fine_tune")
+    name = named[0]
+    scenario = _make_scenario(name, body[name])
+    found = _read_traffic(actor, body)
+    ranges = _read_ranges(name, body, found)
+    horizon, seed = body.get("horizon_days", _DEFAULT_DAYS), body.get("seed", _DEFAULT_SEED)
+    count = body.get("trials", _DEFAULT_TRIALS)
+    trials = run_trials(scenario, found.day, horizon, ranges, seed=seed, trials=count) if ranges else []
+    return Reckoned(name, found, "traffic" not in body, weigh(scenario, found.day, horizon), trials, seed)
 
 
 def _make_scenario(name: str, assumptions: dict[str, Any]) -> Any:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from billing.spend.core.ranking import REST
+from billing.spend.core.roi_ranges import Point
 from costhub.lib.money import NANOS_PER_USD
 
 #: so many series have a colour of their own; the rest is one more, called "Other"
@@ -13,9 +15,12 @@ OTHER: Final = "Other"
 #: the grid has at most so many lines above nothing
 _MAX_LINES: Final = 5
 _LABELS: Final = 7
+#: days are named at the ends and at so many quarters between
+_DAYS: Final = 4
 #: the share of its step that a bar fills, in per mille
 _FILL: Final = 720
 _STEPS: Final = (10, 20, 25, 50, 100)
+_UNITS: Final = (("M", 10**6), ("k", 10**3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,32 @@ class Chart:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class GainStep:
+    """A day that can be read, and the strip of the chart in which it is."""
+
+    point: Point
+    left: str
+    width: str
+    middle: str
+
+
+@dataclass(frozen=True, slots=True)
+class GainChart:
+    """What is gained or lost from a day on. ``line`` and ``band`` are the points of a polyline and a polygon in a box
+    of 1000 by 1000; ``band`` is empty where nothing is uncertain. ``mark`` is where nothing is lost any more, which
+    comes in the later half where it ``is_late``."""
+
+    ticks: tuple[Tick, ...]
+    days: tuple[Label, ...]
+    zero: str
+    band: str
+    line: str
+    steps: tuple[GainStep, ...]
+    mark: str | None
+    is_late: bool
+
+
 def make_chart(
     buckets: Sequence[tuple[str, str]],
     amounts: Mapping[tuple[str, str], int],
@@ -128,17 +159,47 @@ def make_sparkline(values: Sequence[int]) -> str:
     return " ".join(spots)
 
 
-def make_gain_curve(values: Sequence[int]) -> tuple[str, str]:
-    """The points of a polyline in a box of 100 by 24 whose values may be less than nothing, and the height of zero in
-    it; two empty texts where there is nothing to draw."""
-    low, high = min(0, *values) if values else 0, max(0, *values) if values else 0
-    if len(values) < 2 or low == high:
-        return "", ""
-    spots = [
-        f"{_hundredths(place * 10_000 // (len(values) - 1))},{_hundredths(2200 - (value - low) * 2000 // (high - low))}"
-        for place, value in enumerate(values)
-    ]
-    return " ".join(spots), _hundredths(2200 + low * 2000 // (high - low))
+def make_gain_chart(points: Sequence[Point], break_even_days: Fraction | None) -> GainChart | None:
+    """Draw what is gained by day, with a mark where nothing is lost any more if that comes before the last day; None
+    where nothing is ever gained or lost."""
+    low, high = min(0, *(point.low for point in points)), max(0, *(point.high for point in points))
+    if low == high:
+        return None
+    step = _step(high - low)
+    floor, ceiling = low // step * step, -(-high // step) * step
+    last = points[-1].day
+
+    def place(day: int, nanos: int) -> str:
+        return f"{_hundredths(day * 100_000 // last)},{_hundredths((ceiling - nanos) * 100_000 // (ceiling - floor))}"
+
+    upper = [place(point.day, point.high) for point in points]
+    lower = [place(point.day, point.low) for point in reversed(points)]
+    has_band = any(point.low != point.high for point in points)
+    half = 500_000 // (len(points) - 1)
+    steps = []
+    for point in points:
+        middle = point.day * 1_000_000 // last
+        left = max(0, middle - half)
+        steps.append(GainStep(point, _places(left), _places(min(1_000_000, middle + half) - left), _places(middle)))
+    mark = None
+    if break_even_days is not None and break_even_days <= last:
+        mark = _places(int(break_even_days * 1_000_000 / last))
+    return GainChart(
+        ticks=tuple(
+            Tick(per_cent(ceiling - nanos, ceiling - floor), _short_text(nanos, _places_of(step)))
+            for nanos in range(ceiling, floor - 1, -step)
+        ),
+        days=tuple(
+            Label(_places(point.day * 1_000_000 // last), f"{point.day:,}", is_minor=False)
+            for point in points[:: max(1, (len(points) - 1) // _DAYS)]
+        ),
+        zero=per_cent(ceiling, ceiling - floor),
+        band=" ".join([*upper, *lower]) if has_band else "",
+        line=" ".join(place(point.day, point.net) for point in points),
+        steps=tuple(steps),
+        mark=mark,
+        is_late=break_even_days is not None and break_even_days * 2 > last,
+    )
 
 
 def per_cent(part: int, whole: int) -> str:
@@ -188,19 +249,32 @@ def _height(bottom: int, top: int, ceiling: int) -> str:
 def _scale(highest: int) -> tuple[int, tuple[Tick, ...]]:
     """A round ceiling at or above the highest bar, and the lines of the grid from it down to nothing."""
     wanted = max(highest, 1)
-    power = 1
-    while power * _MAX_LINES < wanted:
-        power *= 10
-    # From the finest: a tenth of the power when it is whole, then its quarter, half and all of it.
-    step = next(
-        power * part // 100 for part in _STEPS if power * part % 100 == 0 and power * part * _MAX_LINES >= wanted * 100
-    )
+    step = _step(wanted)
     lines = -(-wanted // step)
     ceiling = step * lines
     return ceiling, tuple(
         Tick(per_cent(ceiling - step * line, ceiling), _axis_text(step * line, _places_of(step)))
         for line in range(lines + 1)
     )
+
+
+def _step(wanted: int) -> int:
+    """A round step of which a few make up so much."""
+    power = 1
+    while power * _MAX_LINES < wanted:
+        power *= 10
+    # From the finest: a tenth of the power when it is whole, then its quarter, half and all of it.
+    return next(
+        power * part // 100 for part in _STEPS if power * part % 100 == 0 and power * part * _MAX_LINES >= wanted * 100
+    )
+
+
+def _short_text(nanos: int, places: int) -> str:
+    """A round amount, of thousands and millions in short."""
+    for letter, unit in _UNITS:
+        if abs(nanos) >= unit * NANOS_PER_USD:
+            return f"{'-' if nanos < 0 else ''}${_hundredths(abs(nanos) * 100 // (unit * NANOS_PER_USD))}{letter}"
+    return f"{'-' if nanos < 0 else ''}{_axis_text(abs(nanos), places)}"
 
 
 def _axis_text(nanos: int, places: int) -> str:

@@ -2723,7 +2723,10 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["teacher_runs_list"];
   put?: never;
-  /** @description Have the teacher answer prompts, through the proxy and within the key's budgets. */
+  /**
+  * @description Have the teacher answer prompts, or a model judge its answers, through the proxy and within the key's
+  *     budgets.
+  */
   post: operations["teacher_runs_create"];
   delete?: never;
   options?: never;
@@ -4049,7 +4052,8 @@ export interface components {
   };
   /**
   * @description A dataset at one moment. ``lineage`` says what it was made of, and what was left out for which reason;
-  *     ``withdrawn``: how many of its examples are gone since.
+  *     ``withdrawn``: how many of its examples are gone since. ``warnings``: what somebody should look at before it is
+  *     learned from.
   */
   DatasetVersionAnswer: {
    /**
@@ -4081,6 +4085,8 @@ export interface components {
    lineage: {
     [key: string]: unknown;
    };
+   /** @description What somebody should look at before it is learned from. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it was made
@@ -6408,14 +6414,25 @@ export interface components {
    /** @description what is sent in its place once somebody has approved it */
    shorter: string;
   };
-  /** @description ``prompts``: a JSON object with ``messages`` a line. ``api_key``: who calls, and whose budgets hold. */
+  /**
+  * @description ``prompts``: a JSON object with ``messages`` a line, and ``gold`` where what is right is known; or ``judge``: a
+  *     model or route that judges the dataset's answers. ``api_key``: who calls, and whose budgets hold. ``cap``: the most
+  *     that the run may cost, decimal USD.
+  */
   NewTeacherRun: {
    /** @description a dataset, by id or name */
    dataset: string;
    /** @description a prompt a line */
-   prompts: string;
+   prompts?: string;
+   /** @description a model or route that judges the dataset's answers; empty: the teacher answers prompts */
+   judge?: string;
    /** @description an API key of the organisation, by which the calls are made */
    api_key: string;
+   /**
+   * Format: decimal
+   * @description the most that it may cost, decimal USD; null: only budgets end it
+   */
+   cap?: string;
   };
   /**
   * @description What a job is made of. ``kind`` head trains a classifier of questions, encoder one with an encoder of its own
@@ -8783,6 +8800,8 @@ export interface components {
    agreed?: number;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
+   /** @description Why nobody notices whether it still agrees with its teacher; empty where somebody does. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it was made
@@ -8872,8 +8891,9 @@ export interface components {
    when?: components["schemas"]["Condition"];
   };
   /**
-  * @description A run: how many of its prompts were answered, how many got no answer, and what it cost. ``error`` is what it
-  *     waits for, such as money, or why it ended.
+  * @description A run: how many of its prompts were answered, how many got no answer, and what it cost. ``judge``: the model that
+  *     judges the dataset's answers in it; empty: the teacher answers prompts. ``error`` is what it waits for, such as
+  *     money, or why it ended.
   */
   TeacherRunAnswer: {
    /**
@@ -8883,6 +8903,8 @@ export interface components {
    readonly id: string;
    /** @description a dataset, by id or name */
    dataset: string;
+   /** @description a model or route that judges the dataset's answers; empty: the teacher answers prompts */
+   judge?: string;
    /** @description how far it is, of the values named */
    state?: components["schemas"]["JobState"];
    /** @description what went wrong, or what it waits for; empty if nothing */
@@ -8898,6 +8920,11 @@ export interface components {
    * @description what it cost by now, decimal USD
    */
    cost: string;
+   /**
+   * Format: decimal
+   * @description the most that it may cost, decimal USD; null: only budgets end it
+   */
+   cap: string | null;
    /**
    * Format: date-time
    * @description when it was made

@@ -17,6 +17,7 @@ from proxy.learning.datasets import (
     delete_dataset,
     export_version,
     import_lines,
+    list_version_warnings,
     request_version,
 )
 from proxy.learning.models import Dataset, DatasetVersion
@@ -71,7 +72,8 @@ class ImportAnswer(serializers.Serializer[Any]):
 
 class DatasetVersionAnswer(Answer):
     """A dataset at one moment. ``lineage`` says what it was made of, and what was left out for which reason;
-    ``withdrawn``: how many of its examples are gone since."""
+    ``withdrawn``: how many of its examples are gone since. ``warnings``: what somebody should look at before it is
+    learned from."""
 
     dataset = serializers.CharField(source="dataset_id")
     lineage = serializers.DictField()
@@ -79,6 +81,7 @@ class DatasetVersionAnswer(Answer):
     train = serializers.SerializerMethodField()
     held_out = serializers.SerializerMethodField()
     withdrawn = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = DatasetVersion
@@ -94,6 +97,7 @@ class DatasetVersionAnswer(Answer):
             "withdrawn",
             "labels",
             "lineage",
+            "warnings",
             "created_at",
         ]
 
@@ -108,6 +112,10 @@ class DatasetVersionAnswer(Answer):
     def get_withdrawn(self, version: DatasetVersion) -> int:
         """How many are gone since."""
         return count_withdrawn(version)
+
+    def get_warnings(self, version: DatasetVersion) -> list[str]:
+        """What somebody should look at before it is learned from."""
+        return list_version_warnings(version)
 
 
 class NewVersion(Body):

@@ -1,4 +1,4 @@
-"""/teacher-runs: prompts that a dataset's teacher answers."""
+"""/teacher-runs: prompts that a dataset's teacher answers, and answers that a model judges."""
 
 from typing import ClassVar
 
@@ -8,8 +8,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from costhub.lib.errors import InvalidField
 from proxy.learning.models import Dataset, TeacherRun
-from proxy.learning.teacher import cancel_teacher_run, start_teacher_run
+from proxy.learning.teacher import cancel_teacher_run, start_judge_run, start_teacher_run
 from tenants.access import access_row
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Text, Usd
@@ -17,23 +18,41 @@ from tenants.choices import Permission
 
 
 class TeacherRunAnswer(Answer):
-    """A run: how many of its prompts were answered, how many got no answer, and what it cost. ``error`` is what it
-    waits for, such as money, or why it ended."""
+    """A run: how many of its prompts were answered, how many got no answer, and what it cost. ``judge``: the model that
+    judges the dataset's answers in it; empty: the teacher answers prompts. ``error`` is what it waits for, such as
+    money, or why it ended."""
 
     dataset = serializers.CharField(source="dataset_id")
     cost = Usd(source="cost_nanos")
+    cap = Usd(source="cap_nanos", allow_null=True)
 
     class Meta:
         model = TeacherRun
-        fields: ClassVar = ["id", "dataset", "state", "error", "total", "answered", "failed", "cost", "created_at"]
+        fields: ClassVar = [
+            "id",
+            "dataset",
+            "judge",
+            "state",
+            "error",
+            "total",
+            "answered",
+            "failed",
+            "cost",
+            "cap",
+            "created_at",
+        ]
 
 
 class NewTeacherRun(Body):
-    """``prompts``: a JSON object with ``messages`` a line. ``api_key``: who calls, and whose budgets hold."""
+    """``prompts``: a JSON object with ``messages`` a line, and ``gold`` where what is right is known; or ``judge``: a
+    model or route that judges the dataset's answers. ``api_key``: who calls, and whose budgets hold. ``cap``: the most
+    that the run may cost, decimal USD."""
 
     dataset = Text(max_length=120)
-    prompts = Text(max_length=1_000_000)
+    prompts = Text(max_length=1_000_000, required=False)
+    judge = Text(max_length=200, required=False)
     api_key = Text(max_length=100)
+    cap = Usd(required=False)
 
 
 class TeacherRunViewSet(TenantViewSet):
@@ -49,10 +68,15 @@ class TeacherRunViewSet(TenantViewSet):
 
     @extend_schema(request=NewTeacherRun, responses={201: TeacherRunAnswer})
     def create(self, request: Request) -> Response:
-        """Have the teacher answer prompts, through the proxy and within the key's budgets."""
+        """Have the teacher answer prompts, or a model judge its answers, through the proxy and within the key's
+        budgets."""
         body = self.read(NewTeacherRun)
         dataset = access_row(Dataset.objects.select_related("org"), self.actor, body.pop("dataset"))
-        return self.show(start_teacher_run(actor=self.actor, dataset=dataset, **body), 201)
+        body["cap_nanos"] = body.pop("cap", None)
+        if ("prompts" in body) == ("judge" in body):
+            raise InvalidField("Give prompts for the teacher, or a judge of its answers, one of them.", field="prompts")
+        start = start_judge_run if "judge" in body else start_teacher_run
+        return self.show(start(actor=self.actor, dataset=dataset, **body), 201)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Ask no more prompts; what was answered stays."""

@@ -12,7 +12,7 @@ from proxy.learning.choices import JobKind, Stage
 from proxy.learning.deployment import deploy_student, retire_student
 from proxy.learning.jobs import cancel_training_job, create_training_job, find_seconds_left, find_used
 from proxy.learning.models import DatasetVersion, Student, TrainingJob
-from proxy.learning.students import read_economy, set_stage
+from proxy.learning.students import list_warnings, read_economy, set_stage
 from tenants.access import access_named, access_row
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Text, Usd, Whole
@@ -150,6 +150,7 @@ class StudentAnswer(Answer):
     labels = serializers.ListField(child=serializers.CharField())
     evaluation = serializers.DictField()
     economy = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = Student
@@ -170,6 +171,7 @@ class StudentAnswer(Answer):
             "answered",
             "agreed",
             "economy",
+            "warnings",
             "created_at",
         ]
 
@@ -177,6 +179,10 @@ class StudentAnswer(Answer):
     def get_economy(self, student: Student) -> Any:
         """From the ledger."""
         return EconomyAnswer(read_economy(self.context["view"].actor, student)).data
+
+    def get_warnings(self, student: Student) -> list[str]:
+        """Why nobody notices whether it still agrees with its teacher; empty where somebody does."""
+        return list_warnings(self.context["view"].actor, student)
 
 
 class StudentChanges(Body):
@@ -196,7 +202,7 @@ class StudentViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[Student]:
         """Those of the open organisation."""
-        return Student.objects.filter(org=self.actor.org)
+        return Student.objects.filter(org=self.actor.org).select_related("job__version__dataset")
 
     @extend_schema(request=StudentChanges, responses=StudentAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
@@ -151,10 +151,13 @@ class TunedDeploymentView(ManagementView):
         return Response(TunedModelAnswer(tuned, context={"view": self}).data)
 
 
+TAR: Final = "application/x-tar"
+
+
 class TarRenderer(BaseRenderer):
     """Lets callers ask for an archive. Only errors are rendered."""
 
-    media_type = "application/x-tar"
+    media_type = TAR
     format = "tar"
     charset = None
 
@@ -184,10 +187,10 @@ class TunedExportView(ManagementView):
         if weights == "adapter":
             return HttpResponse(export_tuned(actor=self.actor, tuned=tuned), content_type=TarRenderer.media_type)
         parts = export_merged(actor=self.actor, tuned=tuned)
-        return StreamingHttpResponse(_send_parts(parts), content_type=TarRenderer.media_type)
+        return StreamingHttpResponse(send_parts(parts), content_type=TarRenderer.media_type)
 
 
-async def _send_parts(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def send_parts(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     """One after another, each made in a thread: a model may have gigabytes."""
     make_next = sync_to_async(partial(next, parts, None), thread_sensitive=False)
     while (part := await make_next()) is not None:

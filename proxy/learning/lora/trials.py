@@ -9,7 +9,6 @@ from uuid import UUID
 import numpy as np
 import orjson
 from django.conf import settings
-from django.db import transaction
 from django.db.models import QuerySet
 
 from costhub.lib import clock
@@ -19,7 +18,7 @@ from proxy.cache.texts import is_same_text
 from proxy.core.routes.answer_checks import find_failure
 from proxy.core.routes.judge import guess
 from proxy.core.routes.said import read_answer
-from proxy.learning import trust
+from proxy.learning import distilled_routes, trust
 from proxy.learning.choices import NEVER, Stage
 from proxy.learning.distilled_routes import Trust, find_route
 from proxy.learning.evaluation import ENOUGH_FOR_CANARY, choose_threshold
@@ -27,7 +26,6 @@ from proxy.learning.models import TunedModel
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
-from tenants.actions.routes import update_route
 from tenants.choices import Mode
 
 _log = logging.getLogger(__name__)
@@ -128,15 +126,7 @@ def follow(actor: Actor, tuned: TunedModel) -> None:
     alone."""
     teacher = tuned.job.version.dataset.teacher
     route = find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
-    if route is None:
-        return
-    try:
-        with transaction.atomic():
-            update_route(actor=actor, route=route, **find_trust(tuned).settings)
-    except AppError as error:
-        # Such as a teacher without a price: then nothing is asked by it either. What is found out is kept all the same.
-        _log.warning("a route did not follow", extra={"route": route.name, "reason": error.message})
-        tuned.reason += f" Its route {route.name} could not follow: {error.message}"
+    distilled_routes.follow(actor, tuned, route, find_trust(tuned))
 
 
 def withdraw(actor: Actor, tuned: TunedModel) -> None:

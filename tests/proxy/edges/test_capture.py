@@ -11,10 +11,11 @@ from costhub.lib import keyspace, secrets
 from costhub.lib.redis import client
 from proxy.app import App
 from proxy.edges.capture import draw, place_of
+from proxy.learning.conversations import Message, read_call
 from tenants.access import org_scope
 from tenants.actions.capture import create_capture_policy
 from tenants.actions.compression import create_compression_policy
-from tenants.choices import Mode
+from tenants.choices import Mode, UpstreamKind
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, written
 from tests.proxy.edges.threads import in_thread
@@ -100,6 +101,36 @@ async def test_whole_and_streamed_answers_are_kept_sealed(acme: Tenant, app: App
     assert two["id"] == stream.headers["x-request-id"]
     assert two["content_type"].startswith("text/event-stream")
     assert two["answer"].startswith("data: ")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("path", "kind", "asked"),
+    [
+        ("/v1/messages", UpstreamKind.ANTHROPIC, {"messages": [{"role": "user", "content": SAID}], "max_tokens": 50}),
+        ("/v1/responses", UpstreamKind.OPENAI, {"input": SAID}),
+    ],
+    ids=["messages", "responses"],
+)
+async def test_answers_that_pass_untouched_in_another_form_are_kept_too(
+    committed_world: World, bank: Bank, app: App, path: str, kind: UpstreamKind, asked: dict[str, Any], stream: bool
+) -> None:
+    acme = committed_world.acme
+
+    def allow() -> None:
+        make_catalog(acme, base_url=bank.base_url, kind=kind)
+        consent(acme)
+
+    await in_thread(allow)
+    answer = await serve(app, converse(acme.api_key, {"model": "small", "stream": stream, **asked}, path=path))
+    await written(app)
+    assert answer.status == 200
+    (one,) = kept(acme)
+    assert one["teacher"] == "small"
+    assert '"choices"' not in one["answer"]
+    prompt, text = read_call(one, one["answer"].encode(), one["content_type"])
+    assert prompt == (Message("user", SAID),)
+    assert text.startswith(" the river runs")
 
 
 async def test_the_policy_of_a_model_goes_first(acme: Tenant, app: App) -> None:

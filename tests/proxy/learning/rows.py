@@ -71,7 +71,12 @@ def make_dataset(tenant: Tenant, name: str = "support", teacher: str = "small", 
     if not is_there:
         make_catalog(tenant, model=teacher)
     with org_scope(tenant.org.pk):
-        return create_dataset(actor=tenant.owner, name=name, teacher=teacher, **{"near_per_mille": 1_000} | fields)
+        return create_dataset(
+            actor=tenant.owner,
+            name=name,
+            teacher=teacher,
+            **{"near_per_mille": 1_000, "drops_outvoted": False} | fields,
+        )
 
 
 def fill(tenant: Tenant, dataset: Dataset, count: int = 90) -> None:

@@ -63,6 +63,16 @@ def test_near_ones_are_found_in_other_blocks_too() -> None:
     assert assemble(examples, vectors, Recipe()).dropped == {"near duplicate": 600}
 
 
+def test_answers_that_are_no_labels_are_not_outvoted() -> None:
+    """Each is said once: neighbours prove nothing of it."""
+    examples = [make_example(f"Question {number}", f"Answer {number}", at_ms=number) for number in range(8)]
+    vectors = np.tile(np.eye(1, 384, dtype=np.float32), (8, 1))
+    same = [example._replace(answer="Yes.") for example in examples[:7]] + [examples[7]]
+    assert assemble(same, vectors, Recipe(near=1.0, drops_outvoted=True)).dropped == {"outvoted": 1}
+    long = [example._replace(answer="Yes. " * 20) for example in examples[:7]] + [examples[7]]
+    assert assemble(long, vectors, Recipe(near=1.0, drops_outvoted=True)).dropped == {}
+
+
 def test_a_poisoned_label_is_outvoted_by_its_neighbours() -> None:
     vectors = np.array([[1, number / 100] for number in range(8)] + [[number / 100, 1] for number in range(8)])
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -42,6 +42,56 @@ def test_a_stream_with_its_usage_and_its_end() -> None:
     assert read_call(ASKED, answer, STREAM) == (PROMPT, "Paris.")
 
 
+MESSAGES = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "thinking", "thinking": "France?"}, {"type": "text", "text": "Paris."}],
+}
+RESPONSE = {
+    "object": "response",
+    "output": [
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Paris."}]},
+    ],
+}
+
+
+def events(*bodies: dict[str, object]) -> bytes:
+    return b"".join(b"event: %b\ndata: %b\n\n" % (str(one["type"]).encode(), orjson.dumps(one)) for one in bodies)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (orjson.dumps(MESSAGES), JSON),
+        (orjson.dumps(RESPONSE), JSON),
+        (
+            events(
+                {"type": "message_start", "message": {**MESSAGES, "content": []}},
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Pa"}},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ris."}},
+                {"type": "message_stop"},
+            ),
+            STREAM,
+        ),
+        (
+            events(
+                {"type": "response.created", "response": {"object": "response", "output": []}},
+                {"type": "response.output_text.delta", "output_index": 1, "delta": "Pa"},
+                {"type": "response.output_text.delta", "output_index": 1, "delta": "ris."},
+                {"type": "response.output_text.done", "output_index": 1, "text": "Paris."},
+                {"type": "response.completed", "response": RESPONSE},
+            ),
+            STREAM,
+        ),
+    ],
+    ids=["messages", "responses", "messages streamed", "responses streamed"],
+)
+def test_answers_in_other_forms(answer: bytes, kind: str) -> None:
+    assert read_call(ASKED, answer, kind) == (PROMPT, "Paris.")
+
+
 def test_parts_of_text_are_one_text() -> None:
     parts = [{"type": "text", "text": "Capital "}, {"type": "text", "text": "of France?"}]
     prompt, _ = read_call({"messages": [{"role": "user", "content": parts}]}, whole("Paris."), JSON)
@@ -58,6 +108,9 @@ def test_parts_of_text_are_one_text() -> None:
         (ASKED, event("a") + event("b", 1), STREAM),
         (ASKED, b"data: {oops\n\n", STREAM),
         (ASKED, b"data: 5\n\n", STREAM),
+        (ASKED, orjson.dumps(MESSAGES | {"content": [{"type": "tool_use", "input": {"city": "Paris"}}]}), JSON),
+        (ASKED, orjson.dumps(RESPONSE | {"output": [{"type": "function_call", "arguments": "{}"}]}), JSON),
+        (ASKED, events({"type": "error", "error": {"type": "overloaded_error"}}), STREAM),
         ({"messages": []}, whole("Paris."), JSON),
         ({"messages": [{"role": "system", "content": "Be short."}]}, whole("Paris."), JSON),
         ({"messages": [{"role": "tool", "content": "5"}]}, whole("Paris."), JSON),
@@ -85,9 +138,21 @@ def test_a_file_comes_back_as_it_went() -> None:
     assert [unpack("run", 5, pack(example)) for example in examples] == examples
 
 
+def test_what_is_right_stays_beside_the_answer_and_is_no_part_of_the_file() -> None:
+    line = '{"messages":[{"role":"user","content":"Capital?"},{"role":"assistant","content":"Lyon."}],"gold":"Paris."}'
+    (example,) = read_jsonl(line, source="run", at_ms=5)
+    assert (example.answer, example.gold) == ("Lyon.", "Paris.")
+    assert unpack("run", 5, pack(example)) == example
+    assert b"gold" not in write_jsonl([example])
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        (
+            '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"gold":5}',
+            "Line 1: gold must be a text",
+        ),
         ("", "Give at least one line"),
         ('{"messages": [}', "Line 1 is not JSON"),
         ('\n{"messages": 5}', "Line 2: There are no messages"),

@@ -48,6 +48,7 @@ def test_calls_become_scrubbed_examples_once(world: World) -> None:
         "dropped": {},
         "kinds": {"call": 2},
         "scripts": {"latin": 2},
+        "unknown_words": 0,
         "scrubbed": {"EMAIL": 2},
         "first": now.isoformat(),
         "last": (now + timedelta(seconds=1)).isoformat(),

@@ -60,8 +60,36 @@ def test_a_student_is_judged_on_the_newer_half() -> None:
     assert (made.answered.found, made.answered.of) == (20, 60)
     assert (made.right.found, made.right.of) == (20, 20)
     assert (made.base.found, made.near.found) == (30, 30)
-    assert made.by_label == {"down": (10, 20), "sideways": (0, 10), "up": (20, 30)}
+    assert made.by_label == {
+        "down": {"of": 20, "agreed": 10, "near": 0, "answered": 10, "right": 10},
+        "sideways": {"of": 10, "agreed": 0, "near": 0, "answered": 0, "right": 0},
+        "up": {"of": 30, "agreed": 20, "near": 30, "answered": 10, "right": 10},
+    }
+    assert made.gold is None
     assert made.dump()["right"] == {"found": 20, "of": 20, "low": pytest.approx(0.8316, abs=1e-4), "high": 1.0}
+
+
+def test_what_is_right_is_said_beside_what_the_teacher_says() -> None:
+    """The teacher errs in the last one, and the student does not; of one nobody knows."""
+    ups = [0.99] * 60 + [0.99, 0.98, 0.9, 0.995]
+    teacher = ["up"] * 60 + ["up", "up", "down", "down"]
+    gold = ["up"] * 60 + ["up", "", "down", "up"]
+    made = evaluate(
+        chances(*ups[:60], *ups[60:] * 15), LABELS, teacher[:60] + teacher[60:] * 15, ["up", "up", "down"],
+        ["down"] * 120, 0.9, gold[:60] + gold[60:] * 15
+    )  # fmt: skip
+    assert made.gold is not None
+    assert (made.agreement.found, made.agreement.of) == (30, 60)
+    found = {name: (share["found"], share["of"]) for name, share in made.dump()["gold"].items()}
+    assert found == {
+        "student": (30, 45),
+        "sure": (30, 30),
+        "teacher": (30, 45),
+        "together": (45, 45),
+        "base": (30, 45),
+        "near": (15, 45),
+    }
+    assert made.gold.student == bound(30, 45)
 
 
 def test_one_that_is_sure_of_nothing_answers_nothing() -> None:

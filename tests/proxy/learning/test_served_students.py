@@ -27,6 +27,7 @@ from proxy.learning.jobs import cancel_training_job, create_training_job
 from proxy.learning.lora.sealed import ENCODER, seal_bytes
 from proxy.learning.models import LearnedExample, Student, TrainingJob
 from proxy.learning.student_server import StudentServer
+from proxy.learning.students import answer as answer_on_paper
 from proxy.learning.students import set_stage
 from proxy.learning.unlearning import unlearn
 from proxy.learning.upstream_credentials import make_credential, read_credential
@@ -186,6 +187,21 @@ def test_what_it_is_not_sure_of_is_the_teachers(scene: Scene) -> None:
     assert "below 0.99" in answer.headers["x-costhub-route"]
 
 
+def test_a_threshold_that_no_route_can_ask_for_holds_all_the_same(scene: Scene) -> None:
+    """Routes tell whole per cents apart: of 0.99 and more the server leaves what is below the threshold out."""
+    with org_scope(scene.acme.org.pk):
+        student = scene.fresh()
+        likelihood = answer_on_paper(student, embed_words([QUESTION]))[0].likelihood
+        assert likelihood >= 0.99
+        Student.objects.filter(pk=student.pk).update(threshold=(likelihood + 1) / 2)
+    scene.put(Stage.PROMOTED)
+    scene.deploy()
+    assert scene.ask().headers["x-costhub-model"] == "large"
+    with org_scope(scene.acme.org.pk):
+        Student.objects.filter(pk=scene.student.pk).update(threshold=likelihood)
+    assert wait_for_model(scene, "student-topics")
+
+
 def test_a_canary_gets_its_share_of_the_questions(scene: Scene) -> None:
     scene.put(Stage.CANARY, canary_percent=1)
     scene.deploy()
@@ -272,8 +288,13 @@ def test_a_server_that_is_away_costs_nobody_an_answer(scene: Scene) -> None:
 
 
 def test_who_is_not_trusted_is_not_served(scene: Scene, settings: Any) -> None:
-    with pytest.raises(Conflict, match="This student is shadow"):
+    scene.deploy()
+    answer = scene.ask()
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
+    scene.put(Stage.ROLLED_BACK)
+    with pytest.raises(Conflict, match="This student was rolled back"):
         scene.deploy()
+    assert scene.ask().headers["x-costhub-model"] == "large"
     scene.put(Stage.PROMOTED)
     settings.STUDENTS_URL = ""
     with pytest.raises(Conflict, match="COSTHUB_STUDENTS_URL"):

@@ -5,9 +5,14 @@ import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from billing.alerts.checks.standing import watch_standing
+from billing.alerts.core.texts import describe
+from billing.alerts.models import Alert
+from billing.choices import AlertEvent, AlertKind
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from proxy.learning.checkpoints import open_store
@@ -18,12 +23,12 @@ from proxy.learning.gpu_worker import GpuWorker
 from proxy.learning.interruptions import Interruption
 from proxy.learning.jobs import create_training_job
 from proxy.learning.models import DatasetVersion, LearnedExample, Student, TeacherRun
-from proxy.learning.students import Economy, answer, compare_with_calls, read_economy, set_stage
+from proxy.learning.students import Economy, answer, compare_with_calls, list_warnings, read_economy, set_stage
 from proxy.learning.unlearning import unlearn
 from tenants.access import org_scope
 from tenants.actions.routes import update_route
 from tenants.choices import RouteKind
-from tenants.models import AuditEntry, Route
+from tenants.models import AuditEntry, CapturePolicy, Route
 from tests.billing.ledger import record_call
 from tests.proxy.learning.examples import make_support
 from tests.proxy.learning.rows import capture, consent, embed_words, fill, make_dataset, make_version
@@ -165,6 +170,92 @@ def test_what_it_saves(world: World, student: Student) -> None:
         assert economy.break_even_calls == -(-(spent + 500_000) * 1_000_000 // (share * 1_000_000))
         student.compared, student.answered, student.agreed = 100, 70, 68
         assert read_economy(acme.owner, student).per_success == (306_122, 201_876, 449_232)
+
+
+def test_it_saves_by_what_its_teacher_costs_when_all_calls_come_by_the_route(world: World, student: Student) -> None:
+    """Of three calls of the route the student answered two, which the teacher would have for 1,000,000."""
+    acme = world.acme
+    for saved in (1_000_000, 1_000_000, 0):
+        record_call(
+            acme,
+            clock.now(),
+            cost=0 if saved else 1_000_000,
+            request_model="small-distilled",
+            savings={"distillation": saved} if saved else {},
+        )
+    with org_scope(acme.org.pk):
+        economy = read_economy(acme.owner, student)
+    assert (economy.teacher_call_nanos, economy.calls_a_day_millionths) == (1_000_000, 107_142)
+    assert economy.break_even_calls is not None
+
+
+def test_its_route_follows_its_stage_and_people_hear_that_it_was_rolled_back(
+    world: World, student: Student, settings: Any
+) -> None:
+    settings.STUDENTS_URL = "http://127.0.0.1:8020/v1"
+    acme = world.acme
+
+    def read_route() -> tuple[str, int, int]:
+        with org_scope(acme.org.pk):
+            route = Route.objects.get(org=acme.org, name="small-distilled")
+        return route.mode, route.policy["holdout_percent"], route.policy["confidence_percent"]
+
+    with org_scope(acme.org.pk):
+        Student.objects.filter(pk=student.pk).update(threshold=0.123)
+        student.refresh_from_db()
+        assert deploy_student(actor=acme.owner, student=student, holdout_percent=10).route == "small-distilled"
+    assert read_route() == ("shadow", 10, 13)
+    call_teacher(acme, 110)
+    assert compare(student).stage == "canary"
+    assert read_route() == ("on", 10, 13)
+    call_teacher(acme, 40, wrong=True, start=4_000)
+    assert compare(student).stage == "rolled_back"
+    assert read_route() == ("off", 10, 13)
+    watch_standing(acme.org.pk, clock.now())
+    with org_scope(acme.org.pk):
+        (alert,) = Alert.objects.filter(org=acme.org, kind="learned")
+        assert (alert.subject, alert.ended_at) == (str(student.pk), None)
+        assert alert.facts["student"] == "topics"
+        text = describe(AlertKind.LEARNED, alert.facts, AlertEvent.OPENED, ZoneInfo("UTC"))
+        assert text.title == "topics was rolled back: its teacher answers the route small-distilled alone"
+        assert text.figures[0][1].startswith("It agreed with the teacher in 0 of its last 40 answers")
+        student.refresh_from_db()
+        with pytest.raises(Conflict, match="was rolled back"):
+            deploy_student(actor=acme.owner, student=student)
+        set_stage(actor=acme.owner, student=student, stage=Stage.SHADOW)
+    assert read_route() == ("shadow", 10, 13)
+    watch_standing(acme.org.pk, clock.now())
+    with org_scope(acme.org.pk):
+        assert Alert.objects.get(pk=alert.pk).ended_at is not None
+
+
+def test_who_is_compared_with_nothing_says_so(world: World, student: Student, settings: Any) -> None:
+    settings.STUDENTS_URL = "http://127.0.0.1:8020/v1"
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        Student.objects.filter(pk=student.pk).update(threshold=0.5)
+        student.refresh_from_db()
+        assert list_warnings(acme.owner, student) == []
+        set_stage(actor=acme.owner, student=student, stage=Stage.PROMOTED)
+        CapturePolicy.objects.filter(org=acme.org).update(per_mille=0)
+        student.refresh_from_db()
+        (blind,) = list_warnings(acme.owner, student)
+    assert blind == (
+        "No calls of small are kept, so that it is compared with nothing and is never rolled back: "
+        "consent to keep calls."
+    )
+    shown = Api(token=acme.admin_token).get("/students").json()["data"][0]
+    assert shown["warnings"] == [blind]
+    with org_scope(acme.org.pk):
+        student = deploy_student(actor=acme.owner, student=student, holdout_percent=0)
+        assert list_warnings(acme.owner, student)[0].startswith("No calls of small or small-distilled are kept")
+    consent(acme, model="small-distilled")
+    with org_scope(acme.org.pk):
+        (warning,) = list_warnings(acme.owner, student)
+        assert warning.startswith("The route small-distilled holds out no conversations")
+        set_stage(actor=acme.owner, student=student, stage=Stage.ROLLED_BACK)
+        student.refresh_from_db()
+        assert list_warnings(acme.owner, student) == []
 
 
 def test_the_api_tells_of_jobs_and_students(world: World, student: Student) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.conf import settings as configured
@@ -9,15 +11,16 @@ from django.conf import settings as configured
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import Nanos
 from costhub.lib.secrets import API_KEY, make_secret
+from proxy.learning.asking import Answered, ask
 from proxy.learning.datasets import list_examples, open_example
 from proxy.learning.models import Dataset, TeacherRun
-from proxy.learning.teacher import cancel_teacher_run, continue_run, start_teacher_run
+from proxy.learning.teacher import cancel_teacher_run, continue_run, start_judge_run, start_teacher_run
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
-from tests.proxy.learning.rows import make_dataset
-from tests.world import Tenant, World, make_budget, make_catalog
+from tests.proxy.learning.rows import fill, make_dataset, make_version
+from tests.world import Api, Tenant, World, make_budget, make_catalog
 
 
 def prompts(count: int) -> str:
@@ -112,6 +115,109 @@ def test_a_proxy_that_is_away_is_waited_for(acme: Tenant, monkeypatch: pytest.Mo
     monkeypatch.setattr(configured, "PROXY_URL", "http://127.0.0.1:9")
     assert continue_run(acme.org.pk, run.pk)
     assert read(run).error.startswith("The proxy does not answer: ")
+
+
+def test_a_run_ends_where_its_own_cap_may_be_passed(acme: Tenant, bank: Bank) -> None:
+    """Its calls say what is left of it; what tries cost whose answers nobody heard is in the ledger."""
+    dataset = make_dataset(acme)
+
+    def run_for(cap: int) -> TeacherRun:
+        with org_scope(acme.org.pk):
+            run = start_teacher_run(
+                actor=acme.owner, dataset=dataset, prompts=prompts(3), api_key=acme.api_key, cap_nanos=Nanos(cap)
+            )
+        while continue_run(acme.org.pk, run.pk):
+            pass
+        return read(run)
+
+    poor = run_for(1)
+    assert (poor.state, poor.answered, poor.api_key) == ("done", 0, None)
+    assert poor.error == "The next call might have cost more than is left of the cap."
+    assert bank.bill() == []
+    rich = run_for(10**9)
+    assert (rich.state, rich.answered, rich.error) == ("done", 3, "")
+    with org_scope(acme.org.pk):
+        run = start_teacher_run(
+            actor=acme.owner, dataset=dataset, prompts=prompts(3), api_key=acme.api_key, cap_nanos=Nanos(10**9)
+        )
+        TeacherRun.objects.filter(pk=run.pk).update(cost_nanos=10**9)
+    assert not continue_run(acme.org.pk, run.pk)
+    assert (read(run).state, read(run).answered) == ("done", 0)
+    with org_scope(acme.org.pk), pytest.raises(InvalidField, match="Give more than nothing"):
+        start_teacher_run(
+            actor=acme.owner, dataset=dataset, prompts=prompts(1), api_key=acme.api_key, cap_nanos=Nanos(0)
+        )
+
+
+def test_what_is_right_comes_with_the_prompts(acme: Tenant) -> None:
+    dataset = make_dataset(acme)
+    lines = [{"messages": [{"role": "user", "content": "Say 1."}], "gold": "One."}, json.loads(prompts(1))]
+    with org_scope(acme.org.pk):
+        run = start_teacher_run(
+            actor=acme.owner, dataset=dataset, prompts="\n".join(map(json.dumps, lines)), api_key=acme.api_key
+        )
+    assert not continue_run(acme.org.pk, run.pk)
+    with org_scope(acme.org.pk):
+        rows = list_examples(acme.owner, dataset).order_by("number")
+        assert [open_example(acme.owner, row).gold for row in rows] == ["One.", ""]
+
+
+def test_a_judge_is_paid_for_and_what_it_calls_poor_is_left_out(
+    acme: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bank cannot judge: what it is paid for is real, its words are put in its mouth."""
+    dataset = make_dataset(acme)
+    fill(acme, dataset, 12)
+    replies = ["good", "Poor. It is wrong.", "well, good"] + ["**Good**"] * 10
+    asked: list[str] = []
+
+    def ask_and_say(*parts: Any, **options: Any) -> Answered | None:
+        found = ask(*parts, **options)
+        assert found is not None
+        asked.append(parts[3][1]["content"])
+        return replace(found, text=replies[len(asked) - 1])
+
+    monkeypatch.setattr("proxy.learning.teacher.ask", ask_and_say)
+    with org_scope(acme.org.pk):
+        with pytest.raises(InvalidField, match="Give one of the organisation's models or routes"):
+            start_judge_run(actor=acme.owner, dataset=dataset, judge="nobody", api_key=acme.api_key)
+        run = start_judge_run(actor=acme.owner, dataset=dataset, judge="small", api_key=acme.api_key)
+    while continue_run(acme.org.pk, run.pk):
+        pass
+    done = read(run)
+    assert (done.state, done.total, done.answered, done.failed, done.api_key) == ("done", 12, 11, 1, None)
+    assert done.cost_nanos == sum(call.input_tokens * 150 + call.output_tokens * 600 for call in bank.bill()) > 0
+    with org_scope(acme.org.pk):
+        assert list_examples(acme.owner, dataset).get(verdict="poor").sealed is not None
+        assert list_examples(acme.owner, dataset).filter(verdict="good").count() == 10
+        newest = open_example(acme.owner, list_examples(acme.owner, dataset).order_by("-number")[0])
+    assert json.loads(asked[0]) == {
+        "conversation": [{"role": "user", "content": newest.question}],
+        "answer": newest.answer,
+    }
+    version = make_version(acme, dataset)
+    assert version.lineage["dropped"] == {"judged poor": 1}
+    # What was judged is not asked about again; the one that got no verdict is.
+    with org_scope(acme.org.pk):
+        again = start_judge_run(actor=acme.owner, dataset=dataset, judge="small", api_key=acme.api_key)
+    while continue_run(acme.org.pk, again.pk):
+        pass
+    assert (read(again).total, read(again).answered) == (1, 1)
+    with org_scope(acme.org.pk):
+        last = start_judge_run(actor=acme.owner, dataset=dataset, judge="small", api_key=acme.api_key)
+    assert not continue_run(acme.org.pk, last.pk)
+    assert (read(last).state, read(last).error) == ("done", "There is no answer that was not judged before.")
+
+
+def test_runs_are_asked_for_by_the_api(acme: Tenant) -> None:
+    dataset = make_dataset(acme)
+    ada = Api(token=acme.admin_token)
+    body = {"dataset": str(dataset.pk), "api_key": acme.api_key, "judge": "small", "cap": "0.25"}
+    assert ada.post("/teacher-runs", body | {"prompts": prompts(1)}).status_code == 400
+    made = ada.post("/teacher-runs", body)
+    assert made.status_code == 201, made.content
+    assert (made.json()["judge"], made.json()["cap"], made.json()["total"]) == ("small", "0.250000000", 0)
+    assert ada.delete(f"/teacher-runs/{made.json()['id']}").status_code == 204
 
 
 def test_a_cancelled_run_asks_nothing_more(acme: Tenant, bank: Bank) -> None:

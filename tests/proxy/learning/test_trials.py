@@ -119,7 +119,7 @@ def scene(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Scene
 
 def test_from_the_shadow_to_the_route_and_back_when_the_world_changes(scene: Scene) -> None:
     scene.deploy(route=ROUTE)
-    assert scene.route() == ("shadow", 99, 5)
+    assert scene.route() == ("shadow", 100, 5)
     scene.call(99)
     tried = scene.compare()
     assert (tried.stage, tried.compared, tried.answered, tried.threshold > 1) == ("shadow", 99, 0, True)

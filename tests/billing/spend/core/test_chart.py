@@ -1,10 +1,13 @@
 """The chart's places: whole, inside the area, and the amounts as they were."""
 
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.spend.core.chart import Label, Series, make_chart, make_gain_curve, make_sparkline, per_cent
+from billing.spend.core.chart import Label, Series, make_chart, make_gain_chart, make_sparkline, per_cent
 from billing.spend.core.ranking import REST
+from billing.spend.core.roi_ranges import Point
 
 CENT = 10_000_000
 
@@ -85,7 +88,46 @@ def test_a_share_stays_between_nothing_and_all() -> None:
     assert [per_cent(*pair) for pair in ((1, 3), (5, 3), (-1, 3), (1, 0))] == ["33.33%", "100%", "0%", "0%"]
 
 
-def test_a_gain_may_begin_below_zero() -> None:
-    assert make_gain_curve([-100, 0, 100]) == ("0,22 50,12 100,2", "12")
-    assert make_gain_curve([5, 10]) == ("0,12 100,2", "22")
-    assert make_gain_curve([]) == make_gain_curve([7]) == make_gain_curve([0, 0]) == ("", "")
+def dollars(day: int, net: int, low: int | None = None, high: int | None = None) -> Point:
+    return Point(day, *(usd * 10**9 for usd in (net, net if low is None else low, net if high is None else high)))
+
+
+def test_a_gain_begins_below_zero_and_is_marked_where_nothing_is_lost_any_more() -> None:
+    chart = make_gain_chart([dollars(0, -500), dollars(5, 0, -250, 250), dollars(10, 500, 0, 1_000)], Fraction(5))
+    assert chart is not None
+    assert [(tick.y, tick.text) for tick in chart.ticks] == [
+        ("0%", "$1k"),
+        ("33.33%", "$500"),
+        ("66.66%", "$0"),
+        ("100%", "-$500"),
+    ]
+    assert chart.zero == "66.66%"
+    assert chart.line == "0,1000 500,666.66 1000,333.33"
+    assert chart.band == "0,1000 500,500 1000,0 1000,666.66 500,833.33 0,1000"
+    assert (chart.mark, chart.is_late) == ("50%", False)
+    assert [(label.x, label.text) for label in chart.days] == [("0%", "0"), ("50%", "5"), ("100%", "10")]
+    assert [(step.left, step.width, step.middle) for step in chart.steps] == [
+        ("0%", "25%", "0%"),
+        ("25%", "50%", "50%"),
+        ("75%", "25%", "100%"),
+    ]
+
+
+def test_a_gain_that_never_comes_has_no_mark_and_a_sure_one_no_band() -> None:
+    chart = make_gain_chart([dollars(0, -1), dollars(365, -2)], None)
+    assert chart is not None
+    assert (chart.mark, chart.band) == (None, "")
+    assert (chart.ticks[0].text, chart.ticks[-1].text) == ("$0.00", "-$2.00")
+    late = make_gain_chart([dollars(0, -1), dollars(10, 0)], Fraction(10))
+    assert late is not None
+    assert (late.mark, late.is_late) == ("100%", True)
+    too_late = make_gain_chart([dollars(0, -2), dollars(10, -1)], Fraction(11))
+    assert too_late is not None
+    assert too_late.mark is None
+    assert make_gain_chart([dollars(0, 0), dollars(365, 0)], None) is None
+
+
+def test_amounts_of_an_axis_are_short() -> None:
+    chart = make_gain_chart([dollars(0, -2_500_000), dollars(365, 2_500_000)], None)
+    assert chart is not None
+    assert [tick.text for tick in chart.ticks] == ["$3M", "$2M", "$1M", "$0", "-$1M", "-$2M", "-$3M"]
