@@ -360,6 +360,8 @@ FONTS_DIR: Final = _text("COSTHUB_FONTS_DIR", "")
 LEDGER_MONTHS: Final = _whole("COSTHUB_LEDGER_MONTHS", 0, 0, 1_200)
 #: what becomes of older ones: dropped, or detached: out of the ledger, in a table of the owner's alone
 LEDGER_OLD_MONTHS: Final = _choice("COSTHUB_LEDGER_OLD_MONTHS", "drop", ("drop", "detach"))
+#: requests that one credential may send to the management API in a minute; 0: as many as it likes
+API_CALLS_A_MINUTE: Final = _whole("COSTHUB_API_CALLS_A_MINUTE", 1_200, 0, 1_000_000)
 #: how long the hot path waits for Valkey before it fails closed
 GOVERNANCE_TIMEOUT_MS: Final = _whole("COSTHUB_GOVERNANCE_TIMEOUT_MS", 200, 20, 10_000)
 

@@ -23,13 +23,14 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from costhub.console.navigation import find_start
 from costhub.console.passwords import TooManyTries, find_user
 from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, Forbidden, NotFound, PaymentRequired
 from tenants.access import SecondFactorMissing, StaleSession, access_org, list_memberships
 from tenants.accounts.sessions import was_recently_confirmed
 from tenants.accounts.sign_on import list_sign_ons
-from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.choices import Permission
 from tenants.models import User
 
 _READ_ONLY: Final = "This organisation has invoices that are long overdue: nothing can be changed until they are paid."
@@ -184,8 +185,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if memberships:
         # By name anybody could put themselves before: everybody may make one a member of an organisation of any name.
         first = min(memberships, key=lambda one: one.created_at)
-        sees_money = not first.projects and Permission.READ_MONEY in PERMISSIONS[Role(first.role)]
-        return redirect("overview" if sees_money else "welcome", slug=first.org.slug)
+        return redirect(find_start(first))
     return redirect("new-organization")
 
 

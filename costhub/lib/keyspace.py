@@ -194,6 +194,11 @@ def management_answer_key(owner: str, digest: str) -> str:
     return f"costhub:answer:{owner}:{digest}"
 
 
+def management_calls_key(owner: str, caller: str) -> str:
+    """How often a credential has called the management API in its minute; ``owner`` as above, ``caller`` its name."""
+    return f"costhub:calls:{owner}:{hashlib.blake2b(caller.encode(), digest_size=12).hexdigest()}"
+
+
 def written_key(asker: str) -> str:
     """Whether somebody has written lately, so that a replica may not show it yet; by a digest of token or session."""
     return f"costhub:wrote:{asker}"

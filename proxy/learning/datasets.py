@@ -316,8 +316,10 @@ def count_withdrawn(version: DatasetVersion) -> int:
 
 
 def export_version(*, actor: Actor, version: DatasetVersion, held_out: bool) -> bytes:
-    """OpenAI's fine-tuning JSONL of a version's one part. Only who may change settings may read what people said."""
+    """OpenAI's fine-tuning JSONL of a version's one part. Only who may change settings may read what people said.
+    Raises StaleSession for somebody who signed in a while ago."""
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     examples = read_version(actor, version, held_out=held_out)
     record(actor, "exported", version, held_out=held_out, examples=len(examples))
     return write_jsonl(examples)

@@ -76,7 +76,8 @@ def update_organization(
     *, actor: Actor, name: str | None = None, time_zone: str | None = None, answers_kept_hours: int | None = None
 ) -> Organization:
     """Rename the actor's organisation, move its budgets' periods to another time zone, or say for how many hours
-    answers are kept that callers want to ask for again."""
+    answers are kept that callers want to ask for again. Raises StaleSession for somebody who signed in a while ago and
+    would have them kept longer."""
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
     if name is not None:
@@ -89,6 +90,8 @@ def update_organization(
                 f"Give a whole number of hours from 0, which keeps none, to {MOST_HOURS_KEPT}.",
                 field="answers_kept_hours",
             )
+        if answers_kept_hours > actor.org.answers_kept_hours:
+            actor.check_fresh()
         new["answers_kept_hours"] = answers_kept_hours
     with transaction.atomic():
         if new.get("time_zone", actor.org.time_zone) != actor.org.time_zone:

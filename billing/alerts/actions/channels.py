@@ -71,9 +71,12 @@ def create_channel(
 ) -> tuple[Channel, str | None]:
     """Create a channel; gives a signed webhook's secret too, this once. Without ``kinds`` it takes all.
 
-    Raises InvalidField or BlockedAddress for a URL that may not be called, Conflict if the name is taken.
+    Raises InvalidField or BlockedAddress for a URL that may not be called, Conflict if the name is taken, and
+    StaleSession for somebody who signed in a while ago and would have messages go elsewhere.
     """
     actor.check(Permission.WRITE_SETTINGS)
+    if kind is not ChannelKind.EMAIL:
+        actor.check_fresh()
     if len(ensure_channels(actor.org)) >= MAX_CHANNELS:
         raise Conflict(f"There are {MAX_CHANNELS} channels already: change one of them.")
     channel = Channel(
@@ -101,6 +104,8 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
     """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the
     same, and InvalidField for another origin: its secret was given to the old one."""
     actor.check(Permission.WRITE_SETTINGS)
+    if "url" in changes:
+        actor.check_fresh()
     kind = ChannelKind(channel.kind)
     new: dict[str, Any] = {}
     if "name" in changes:
@@ -136,8 +141,9 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
 
 def rotate_secret(*, actor: Actor, channel: Channel) -> str:
     """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other
-    channel."""
+    channel, and StaleSession."""
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     if channel.kind != ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook has a secret.", field="kind")
     channel.former_secret, channel.former_secret_until = channel.secret, clock.now() + BOTH_SECRETS
