@@ -114,10 +114,15 @@ def _database(name: str, default: str, *, is_pooled: bool = False) -> dict[str, 
 
 def _mail_server(name: str) -> dict[str, Any]:
     """``smtp://user:password@host:25``, ``smtp+starttls://...`` or ``smtps://...`` as Django's settings; unset, mails
-    are written to files in ``COSTHUB_MAIL_DIR``, and without that to nowhere."""
+    are written to files in ``COSTHUB_MAIL_DIR``, and without that, where it is no production, to nowhere."""
     raw = _text(name, "")
     if not raw:
         folder = _text("COSTHUB_MAIL_DIR", "")
+        if PRODUCTION and not folder:
+            raise ImproperlyConfigured(
+                f"{name} is not set: give smtp://user:password@host:port, because invitations, codes and alerts are mailed,"
+                " or COSTHUB_MAIL_DIR, a folder that they are written to"
+            )
         backend = "filebased" if folder else "dummy"
         return {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend", "EMAIL_FILE_PATH": folder or None}
     url = urlsplit(raw)
@@ -267,6 +272,11 @@ CORS_ORIGINS: Final = _origins("COSTHUB_CORS_ORIGINS")
 METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
 #: where people find the console, for links in mails and webhooks
 PUBLIC_URL: Final = _http_url("COSTHUB_PUBLIC_URL")
+if PRODUCTION and not PUBLIC_URL:
+    raise ImproperlyConfigured(
+        "COSTHUB_PUBLIC_URL is not set: give the address at which people find the console, such as"
+        " https://costhub.example.org, because mails link to it"
+    )
 #: where jobs find the proxy, for teacher runs
 PROXY_URL: Final = _http_url("COSTHUB_PROXY_URL") or PUBLIC_URL or "http://127.0.0.1:8000"
 MAIL_FROM: Final = _text("COSTHUB_MAIL_FROM", "CostHub <costhub@localhost>")

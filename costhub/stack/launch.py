@@ -112,9 +112,10 @@ def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
 
 
 def run_django(environment: dict[str, str], *arguments: str) -> str:
-    """Run a management command and give what it printed. Raises PartFailed with the end of what it complained."""
+    """Run a management command and give what it printed. Raises PartFailed with the end of what it complained, or with
+    the one sentence about a setting that cannot be read."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "django", *arguments],
+        [sys.executable, "-m", "costhub.manage", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -130,6 +131,8 @@ def run_django(environment: dict[str, str], *arguments: str) -> str:
         process.kill()
         process.wait()
         raise
+    if process.returncode == os.EX_CONFIG:
+        raise PartFailed(complained.strip().splitlines()[-1].removeprefix("costhub: "))
     if process.returncode:
         end = "\n".join(complained.strip().splitlines()[-LOG_TAIL_LINES:])
         raise PartFailed(f"`{arguments[0]}` failed with exit code {process.returncode}:\n{end}")
@@ -203,7 +206,9 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
         environment["REDIS_URL"] = valkey.url
     environment.setdefault("COSTHUB_FILES_URL", (options.data_dir.resolve() / "files").as_uri())
     environment.setdefault("COSTHUB_PAGES_SOCKET", choose_pages_socket(options.data_dir))
-    environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
+    if environment.get("COSTHUB_PRODUCTION") != "1":
+        # In production nobody but this machine would find the console there, and mails link to it.
+        environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
     if not environment.get("COSTHUB_SMTP_URL"):
         # Without a mail server mails can be read as files.
         environment.setdefault("COSTHUB_MAIL_DIR", str(options.data_dir / "mail"))
