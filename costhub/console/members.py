@@ -34,6 +34,9 @@ WORDS: Final = {
     Permission.WRITE_SETTINGS: "Set up upstreams, models, projects and channels",
     Permission.WRITE_MEMBERS: "Add members and change their roles",
 }
+_ADDED: Final = (
+    "They are a member at once, and get a mail with the way in. Invite somebody who shall decide that themselves."
+)
 
 
 @require_GET
@@ -66,7 +69,9 @@ def new_member(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = Form([email, _role_field(), project_field(actor)], {"role": "viewer"})
     if request.method == "POST" and form.submit(request, actor, lambda form: _add(actor, form)) is not None:
         return redirect("members", slug=actor.org.slug)
-    return show_form(request, actor, "members", "Members & roles", form, "Add a member", submit_label="Add")
+    return show_form(
+        request, actor, "members", "Members & roles", form, "Add a member", submit_label="Add", lead=_ADDED
+    )
 
 
 @require_http_methods(["GET", "POST"])
