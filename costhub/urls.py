@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("scim/v2/", include("tenants.api.scim")),
     path("scim/v2/", include("tenants.api.scim_groups")),
     path("api/v1/", include("proxy.learning.urls")),
+    path("api/v1/", include("proxy.batches.urls")),
     re_path(r"^api/", answer_unknown_path),
     re_path(rf"^(?:{'|'.join(PATHS)})(?:/|$)", add_v1),
     path("", include("costhub.console.urls")),

@@ -84,6 +84,7 @@ ENTRIES: Final = (
     ),
     Entry("routes", "Routes", "Serve", _MONEY, "M2.5 8h4l3-4h4m-7 4 3 4h4M11.5 2l2 2-2 2m0 4 2 2-2 2", "x"),
     Entry("compression", "Compression", "Serve", _MONEY, "M3 8h10M8 1.5v4m-2-2 2 2 2-2m-2 11v-4m-2 2 2-2 2 2", "z"),
+    Entry("batches", "Batches", "Serve", _MONEY, "M3 2.5h7.5V10H3V2.5Zm3 10h7.5V5.5M5 5h3.5M5 7.5h3.5", "j"),
     Entry(
         "learning", "Learning", "Serve", _MONEY, "M8 3 1.5 6 8 9l6.5-3L8 3ZM4 7.5V11c1 1.5 7 1.5 8 0V7.5M14.5 6v4", "n"
     ),

@@ -366,6 +366,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "proven": "the same over all calls; null while there are too few",
     "a_call": "what a call costs less, decimal USD",
     "calls": "how many calls",
+    "Batch.files": "its files that are kept still",
     "cost": "what they did cost, decimal USD",
     "mean": "what one did cost, decimal USD; null: there was none",
     "routed": "calls that the route decided",

@@ -32,6 +32,7 @@ NEEDS: Final = {
     "choose-plan": _MONEY,
     "claim-domain": _MEMBERS,
     "cache-policy": _SETTINGS,
+    "cancel-batch": _KEYS,
     "cancel-replay": _SETTINGS,
     "cancel-training": _SETTINGS,
     "change-compression": _SETTINGS,
