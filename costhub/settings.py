@@ -452,7 +452,18 @@ USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
+#: where `manage.py collectstatic` has put the console's files, named by their content and compressed; empty: they are
+#: served as they lie in the repository
+STATIC_ROOT = _text("COSTHUB_STATIC_DIR", "") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_AUTOREFRESH = False
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"

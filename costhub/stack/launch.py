@@ -33,6 +33,8 @@ DEFAULT_PORT: Final = 8000
 #: what `seed_demo --json` prints and stack.json repeats
 DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "org")
 LOG_TAIL_LINES: Final = 12
+#: where the console's files are served from; whoever names a folder has filled it
+STATIC_DIR: Final = "COSTHUB_STATIC_DIR"
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,15 @@ def run_stack(options: UpOptions) -> int:
 
 
 def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
-    """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError,
-    ValueError."""
+    """Servers, migrations, list prices, files of pages, demo, our own processes, in this order. Raises PartFailed,
+    OSError, ValueError."""
     port = _choose_port(options.port)
     environment, model = _start_servers(options, supervisor, port)
     _say("Migrating the database.")
     run_django(environment, "migrate", "--database", "owner", "--no-input")
     run_django(environment, "seed_prices")
+    if STATIC_DIR not in os.environ:
+        run_django(environment, "collectstatic", "--no-input", "--verbosity", "0")
     if model:
         supervisor.wait_ready(model)
     demo = _seed_demo(options.data_dir, environment, model) if options.demo else {}
@@ -205,6 +209,7 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     if valkey:
         environment["REDIS_URL"] = valkey.url
     environment.setdefault("COSTHUB_FILES_URL", (options.data_dir.resolve() / "files").as_uri())
+    environment.setdefault(STATIC_DIR, str(options.data_dir.resolve() / "static"))
     environment.setdefault("COSTHUB_PAGES_SOCKET", choose_pages_socket(options.data_dir))
     if environment.get("COSTHUB_PRODUCTION") != "1":
         # In production nobody but this machine would find the console there, and mails link to it.
