@@ -1,4 +1,4 @@
-"""The console's files as a production serves them: named by their content, compressed, and kept by browsers for ever."""
+"""The console's files as a production serves them: named by their content, compressed, kept by browsers for ever."""
 
 import json
 import os

@@ -617,6 +617,8 @@ PROPERTIES: Final[dict[str, str]] = {
     "type": "which problem it is, as a URN",
     # --- what came with pacing, comparisons, packs and approved prompts
     "replay_ms": "a kept stream is given again with so many milliseconds between its events; 0: at once",
+    "gets_changes": "whether this webhook is told of every change that the audit log has",
+    "Delivery.change": "the entry of the audit log that it tells of, by id; null: of none",
     "gets_calls": "whether this webhook is told of calls with deadlines, and of responses in the background, when they "
     "are out",
     "Delivery.call": "the call that it tells of; null for an alert",

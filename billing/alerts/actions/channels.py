@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from billing.alerts.actions.changes import find_newest
 from billing.alerts.models import Channel
 from billing.choices import READERS, TOPICS, AlertKind, ChannelKind, Digest, Topic
 from costhub.lib import clock
@@ -68,6 +69,7 @@ def create_channel(
     quiet_from: int | None = None,
     quiet_until: int | None = None,
     gets_calls: bool = False,
+    gets_changes: bool = False,
 ) -> tuple[Channel, str | None]:
     """Create a channel; gives a signed webhook's secret too, this once. Without ``kinds`` it takes all.
 
@@ -87,6 +89,8 @@ def create_channel(
         roles=_check_roles(kind, roles),
         digest=_check_digest(kind, digest),
         gets_calls=_check_calls(kind, gets_calls=gets_calls),
+        gets_changes=_check_changes(kind, gets_changes=gets_changes),
+        changes_told=find_newest(actor.org),
         **_check_quiet(quiet_from, quiet_until),
     )
     _place(actor.org, channel, url)
@@ -118,6 +122,11 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
         new["digest"] = _check_digest(kind, changes["digest"])
     if "gets_calls" in changes:
         new["gets_calls"] = _check_calls(kind, gets_calls=changes["gets_calls"])
+    if "gets_changes" in changes:
+        new["gets_changes"] = _check_changes(kind, gets_changes=changes["gets_changes"])
+    if (new.get("gets_changes") and not channel.gets_changes) or (changes.get("is_active") and not channel.is_active):
+        # Of what was changed meanwhile nobody wanted to hear.
+        Channel.objects.filter(org=actor.org, pk=channel.pk).update(changes_told=find_newest(actor.org))
     if "quiet_from" in changes or "quiet_until" in changes:
         new |= _check_quiet(
             changes.get("quiet_from", channel.quiet_from), changes.get("quiet_until", channel.quiet_until)
@@ -246,6 +255,12 @@ def _check_calls(kind: ChannelKind, *, gets_calls: bool) -> bool:
     if gets_calls and kind is not ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook is told of calls with deadlines: leave it out.", field="gets_calls")
     return gets_calls
+
+
+def _check_changes(kind: ChannelKind, *, gets_changes: bool) -> bool:
+    if gets_changes and kind is not ChannelKind.WEBHOOK:
+        raise InvalidField("Only a signed webhook is told of changes: leave it out.", field="gets_changes")
+    return gets_changes
 
 
 def _check_quiet(start: int | None, end: int | None) -> dict[str, int | None]:
