@@ -188,7 +188,7 @@ class Form:
         else:
             self.error = error.message
 
-    def submit(self, request: HttpRequest, actor: Actor, act: Callable[["Form"], Done]) -> Done | None:
+    def submit(self, request: HttpRequest, actor: Actor | None, act: Callable[["Form"], Done]) -> Done | None:
         """Read what was sent and do it, all of it or nothing. None where something is to be typed anew: the form then
         says what. Raises Forbidden, and NotFound for something that is not there at all."""
         mark = ""

@@ -73,6 +73,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/<str:request_id>", requests.request_by_id, name="request"),
     path("staff/", staff.organizations, name="staff"),
     path("staff/plans", plans.plans, name="staff-plans"),
+    path("staff/plans/new", plans.new_plan, name="new-plan"),
     path("staff/health", health.health, name="health"),
     path("staff/<str:org_id>/close", staff.close, name="close-organization"),
     path("staff/<str:org_id>/reopen", staff.reopen, name="reopen-organization"),
