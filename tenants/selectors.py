@@ -108,6 +108,7 @@ def show_key(key: ApiKey, org: Organization) -> KeySnapshot:
         endpoints=tuple(key.allowed_endpoints),
         name=key.name,
         project_name=key.project.name,
+        hides_amounts=key.hides_amounts,
     )
 
 

@@ -49,6 +49,12 @@ NARROWED: Final = (
         help="What it may call, a line each. Left empty: everything below /v1.",
         placeholder="/v1/chat/completions",
     ),
+    Field(
+        "hides_amounts",
+        "Tell its callers no amounts",
+        "checkbox",
+        help="No cost, no price, and budgets in per cent: for a key that your own customers' programs have.",
+    ),
 )
 STATES: Final = {"live": "Live keys", "stopped": "Stopped", "dead": "Revoked or expired", "all": "All keys"}
 GRACES: Final = (("0", "Ends at once"), ("3600", "Works for an hour more"), ("86400", "Works for a day more"))
@@ -147,6 +153,7 @@ def key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
             "models": list(row.allowed_models),
             "addresses": "\n".join(row.allowed_addresses),
             "endpoints": "\n".join(row.allowed_endpoints),
+            "hides_amounts": "1" if row.hides_amounts else "",
         }
         form = Form(fields, shown, is_edit=True)
         if request.method == "POST":
@@ -221,6 +228,7 @@ def _create(actor: Actor, form: Form) -> NewKey:
         expires_at=form.moment("expires_at", actor.org.time_zone),
         addresses=form.listed("addresses"),
         endpoints=form.listed("endpoints"),
+        hides_amounts=form.flag("hides_amounts"),
     )
 
 
@@ -232,6 +240,7 @@ def _update(actor: Actor, row: ApiKey, form: Form) -> ApiKey:
         models=form.many("models"),
         addresses=form.listed("addresses"),
         endpoints=form.listed("endpoints"),
+        hides_amounts=form.flag("hides_amounts"),
     )
 
 

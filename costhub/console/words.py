@@ -49,6 +49,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "is_disabled": "true refuses all its tokens, false takes them again",
     "scopes": "permissions that the token is kept to; empty: all of its role's",
     "prefix": "the first characters of the secret, by which people tell one from another",
+    "hides_amounts": "whether its callers are told no amounts of money: no cost, no price, budgets in per cent",
     "secret": "the secret itself, shown in this answer only",
     "admin_token": "the first admin token, shown in this answer only",
     "api_key": "an API key of the organisation, by which the calls are made",
