@@ -533,6 +533,8 @@ MFA_ADAPTER = "tenants.accounts.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "CostHub"
+# A step of 30 s either way, as RFC 6238 advises: telephones' clocks differ. A code still opens once.
+MFA_TOTP_TOLERANCE = 1
 # Browsers allow passkeys without TLS on localhost only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 SOCIALACCOUNT_ADAPTER = "tenants.accounts.sign_on.SignOnAdapter"
