@@ -4,6 +4,7 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -12,9 +13,11 @@ from billing.demo.seed import remove_demo
 from costhub.console.acts import Act, try_to
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.pages import show_form
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.console.status_page import find_status_link, list_status_acts
 from costhub.lib import clock
+from costhub.ops.departure import send_archive
+from costhub.ops.erasure import ask_for_erasure
 from tenants.access import Actor
 from tenants.actions.orgs import require_second_factor, update_organization
 from tenants.actions.stops import set_stopped
@@ -111,6 +114,27 @@ def remove_demo_data(request: HttpRequest, actor: Actor) -> HttpResponse:
     return redirect("settings", slug=actor.org.slug)
 
 
+@require_POST
+@org_page
+@works_when_read_only
+def export_data(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """All of the organisation as one archive."""
+    archives: list[HttpResponseBase] = []
+    if not try_to(request, actor, "", lambda: archives.append(send_archive(actor))):
+        return redirect("settings", slug=actor.org.slug)
+    return archives[0]
+
+
+@require_POST
+@org_page
+def erase_data(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The end of the organisation, once it was named."""
+    done = f"{actor.org.name} is closed, and is being erased."
+    if try_to(request, actor, done, lambda: ask_for_erasure(actor=actor, confirm=request.POST.get("confirm", ""))):
+        return redirect("home")
+    return redirect("settings", slug=actor.org.slug)
+
+
 def _update(actor: Actor, form: Form) -> Organization:
     org = update_organization(
         actor=actor,
@@ -160,4 +184,22 @@ def _acts(actor: Actor) -> list[Act]:
                 tone="bad",
             )
         )
+    if actor.rights.is_owner:
+        acts += [
+            Act(
+                "Take everything with you",
+                reverse("export-data", args=[actor.org.slug]),
+                "Export",
+                "One archive: every table, files and people. What was kept of calls is in it in clear; secrets are not.",
+            ),
+            Act(
+                "Erase this organisation",
+                reverse("erase-data", args=[actor.org.slug]),
+                "Erase",
+                "It is closed at once and erased within minutes: calls, keys, files, and people who belong to no other"
+                " one. There is no way back.",
+                confirm=actor.org.slug,
+                tone="bad",
+            ),
+        ]
     return acts

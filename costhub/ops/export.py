@@ -8,26 +8,29 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 from uuid import UUID
 
 import orjson
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from costhub.lib import clock
-from costhub.lib.errors import NotFound
+from costhub.lib.database import take_turn
+from costhub.lib.errors import Forbidden, NotFound
 from costhub.lib.objects import Objects
 from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
 from proxy.batches.ids import object_path
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
 from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
-from tenants.access import job_scope
+from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
 
@@ -63,12 +66,48 @@ def export_organization(slug: str, target: Path) -> dict[str, int]:
         raise NotFound("There is no such organisation.")
     with job_scope(org.pk) as owner:
         record(owner, "exported", org)
-    manifest: dict[str, Any] = {"organization": slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}}
+    manifest = _begin_manifest(org)
     part = target.with_name(f".{target.name}.part")
     with _alone(part, target) as file:
-        _write_archive(file, org, manifest)
+        with transaction.atomic(using=OWNER):
+            _write_archive(file, org, manifest, connections[OWNER])
         _give_name(part, target)
     return {name: int(told["rows"]) for name, told in manifest["tables"].items()}
+
+
+def export_own(*, actor: Actor) -> BinaryIO:
+    """The archive of the actor's organisation, in a file without a name, at its beginning; for an owner who has just
+    signed in. One at a time. Raises Forbidden, StaleSession, and Conflict while another is being written.
+
+    It is read with the application's own role, over a connection that nobody else has: what its transaction sees is of
+    one moment, and of that organisation alone.
+    """
+    check_owner(actor)
+    take_turn(f"export {actor.org.pk}")
+    record(actor, "exported", actor.org)
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - whoever sends it closes it
+    connection = connections.create_connection("default")
+    try:
+        connection.set_autocommit(False)
+        _write_archive(file, actor.org, _begin_manifest(actor.org), connection)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    finally:
+        connection.close()
+    return file
+
+
+def check_owner(actor: Actor) -> None:
+    """Raise Forbidden for who does not own the whole organisation, and StaleSession for who signed in a while ago."""
+    if not actor.rights.is_owner:
+        raise Forbidden(f"Only an owner of {actor.org.name} may do this.")
+    actor.check_fresh()
+
+
+def _begin_manifest(org: Organization) -> dict[str, Any]:
+    return {"organization": org.slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}}
 
 
 def _refuse_taken(target: Path) -> None:
@@ -128,45 +167,45 @@ def _give_name(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any]) -> None:
+def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any], connection: Connection) -> None:
+    """Within a transaction of the connection's in which nothing was asked yet."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        with transaction.atomic(using=OWNER):
-            with connections[OWNER].cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute("SET LOCAL statement_timeout = 0")
-            for table in list_tenant_tables():
-                manifest["tables"][table.name] = {
-                    **_write(archive, table.name, _read_rows(org, table)),
-                    "left_out": table.left_out,
-                }
-            people = _read("SELECT * FROM (" + _PEOPLE + ") people", org.pk)  # noqa: S608 - a constant
-            manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
-            organization = _read(
-                "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %s", org.pk
-            )
-            manifest["tables"]["tenants_organization"] = {
-                **_write(archive, "tenants_organization", organization),
-                "left_out": ["data_key"],
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SELECT set_config('costhub.orgs', %s, true)", [f"{{{org.pk}}}"])
+        for table in list_tenant_tables(connection):
+            manifest["tables"][table.name] = {
+                **_write(archive, table.name, _read_rows(connection, org, table)),
+                "left_out": table.left_out,
             }
-            file_ids = [UUID(row) for row in _read("SELECT id::text FROM proxy_storedfile WHERE org_id = %s", org.pk)]
-        manifest["files"] = asyncio.run(_write_files(archive, org.pk, file_ids))
+        people = _read(connection, "SELECT * FROM (" + _PEOPLE + ") people", org.pk)  # noqa: S608 - a constant
+        manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
+        mine = "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %s"
+        organization = _read(connection, mine, org.pk)
+        manifest["tables"]["tenants_organization"] = {
+            **_write(archive, "tenants_organization", organization),
+            "left_out": ["data_key"],
+        }
+        files = _read(connection, "SELECT id::text FROM proxy_storedfile WHERE org_id = %s", org.pk)
+        manifest["files"] = asyncio.run(_write_files(archive, org.pk, [UUID(row) for row in files]))
         archive.writestr("manifest.json", json.dumps(manifest, indent=2))
 
 
-def _read(statement: str, org_id: UUID) -> Iterator[str]:
-    with connections[OWNER].chunked_cursor() as cursor:
+def _read(connection: Connection, statement: str, org_id: UUID) -> Iterator[str]:
+    with connection.chunked_cursor() as cursor:
         cursor.execute(statement, [org_id])
         while rows := cursor.fetchmany(500):
             yield from (str(row[0]) for row in rows)
 
 
-def _read_rows(org: Organization, table: TenantTable) -> Iterator[str]:
+def _read_rows(connection: Connection, org: Organization, table: TenantTable) -> Iterator[str]:
     places = {
         column: OPENED[f"{table.name}.{column}"] for column in table.columns if f"{table.name}.{column}" in OPENED
     }
     left_out = "".join(f" - '{column}'" for column in table.left_out)
     statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE org_id = %s'  # noqa: S608
-    for line in _read(statement, org.pk):
+    for line in _read(connection, statement, org.pk):
         yield _open(org, line, places) if places else line
 
 
