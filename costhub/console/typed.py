@@ -43,4 +43,4 @@ def put_typed_back(request: HttpRequest, form: Form) -> None:
     del request.session[_KEY]
     if kept:
         form.put_back(kept["values"])
-        messages.info(request, "It is you. Nothing was done yet: here is what you typed, to be sent again.")
+        messages.info(request, "Nothing was done yet: here is what you typed, to be sent again.")

@@ -55,7 +55,7 @@ def test_a_batch_shows_how_far_it_is_and_what_it_costs_until_its_files_are_there
     assert ("small 0 of 1 0 $0.02" in row, row.endswith("in progress")) == (True, True)
     page = ada.get(f"{PAGE}/{batch_id}")
     assert "0 of 1 calls are out" in text_of(page)
-    assert "Cost $0.02, $0.05 were held for all" in text_of(page)
+    assert "Cost $0.02 , $0.05 were held for all" in text_of(page)
     assert 'hx-trigger="every 5s"' in page.content.decode()
     assert "<html" not in ada.get(f"{PAGE}/{name}", HX_Request="true").content.decode()
     output = finish(world.acme, batch_id)

@@ -144,8 +144,9 @@ def test_nobody_hears_of_changes_who_does_not_want_to(acme: Tenant, receiver: Re
     with org_scope(acme.org_id):
         rows = Delivery.objects.filter(org=acme.org)
         assert {(row.state, row.error) for row in rows} == {("dropped", "The channel is told of changes no more.")}
-        # What was changed while nobody wanted to hear of it is not told afterwards.
-        make_budget(acme, "11.00")
+    # What was changed while nobody wanted to hear of it is not told afterwards.
+    make_budget(acme, "11.00")
+    with org_scope(acme.org_id):
         channel.refresh_from_db()
         update_channel(actor=acme.owner, channel=channel, gets_changes=True)
     tell(acme)
