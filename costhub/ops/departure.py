@@ -1,5 +1,6 @@
 """/export and /erase of the management API: an organisation's owner takes all of it along, and has it erased."""
 
+import weakref
 from collections.abc import AsyncIterator
 from typing import BinaryIO, ClassVar
 
@@ -57,6 +58,8 @@ def send_archive(actor: Actor) -> HttpResponseBase:
     """An export as a file to be kept. Raises what ``export_own`` does."""
     file = export_own(actor=actor)
     answer = StreamingHttpResponse(_send(file), content_type="application/zip")
+    # Whoever has left before the first byte has read none of it.
+    weakref.finalize(answer, file.close)
     name = f"{actor.org.slug}-{clock.now():%Y-%m-%d}.zip"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
