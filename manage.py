@@ -1,10 +1,8 @@
 """Django's command line, for the app role of the database."""
 
-import os
 import sys
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
-    from django.core.management import execute_from_command_line
+from costhub.manage import main
 
-    execute_from_command_line(sys.argv)
+if __name__ == "__main__":
+    sys.exit(main())

@@ -100,6 +100,8 @@ class AlertEvent(StrEnum):
     #: no alert: a call with a deadline has its answer, or has ended without one
     ANSWERED = "answered"
     UNANSWERED = "unanswered"
+    #: no alert: somebody has changed something, as the audit log says
+    CHANGED = "changed"
 
 
 class ChannelKind(StrEnum):

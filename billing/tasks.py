@@ -14,6 +14,7 @@ from celery import shared_task
 from django.db import connections
 
 from billing.alerts.actions.calls import list_orgs_with_ended_calls, queue_ended
+from billing.alerts.actions.changes import list_orgs_with_untold_changes, queue_changes
 from billing.alerts.actions.retention import forget_old
 from billing.alerts.checks import budgets, calls, drift, outlook, standing
 from billing.alerts.sender import TURN_SECONDS, list_due_orgs, send_due
@@ -172,6 +173,7 @@ def _send_to_all() -> int:
     with ThreadPoolExecutor(_SENDERS) as senders:
         while True:
             _tell_of_calls()
+            _tell_of_changes()
             for org_id in list_due_orgs(clock.now()):
                 if org_id not in turns and len(turns) < _SENDERS:
                     turns[org_id] = senders.submit(_send_turn, org_id)
@@ -191,6 +193,15 @@ def _tell_of_calls() -> None:
             queue_ended(org_id, clock.now())
         except Exception:  # noqa: BLE001 - the others' calls have done nothing wrong
             _log.exception("calls that are out could not be told of", extra={"org": str(org_id)})
+
+
+def _tell_of_changes() -> None:
+    """Put what somebody has changed among the messages."""
+    for org_id in list_orgs_with_untold_changes():
+        try:
+            queue_changes(org_id, clock.now())
+        except Exception:  # noqa: BLE001 - the others' changes have done nothing wrong
+            _log.exception("changes could not be told of", extra={"org": str(org_id)})
 
 
 def _send_turn(org_id: UUID) -> int:

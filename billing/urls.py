@@ -46,6 +46,7 @@ from billing.spend.api.focus import FocusView
 from billing.spend.api.outlook import AnomalyViewSet, ForecastView
 from billing.spend.api.requests import RequestsView, RequestView
 from billing.spend.api.roi import RoiView
+from billing.spend.api.savings import SavingsView
 from billing.spend.api.spend import SpendView
 from billing.spend.api.upstream_bill import UpstreamBillView
 from billing.status.api import StatusPageView, UpstreamStatesView
@@ -108,6 +109,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("upstream-bills", UpstreamBillView.as_view(), name="upstream-bills"),
     path("spend/focus", FocusView.as_view(), name="focus"),
     path("spend/bridge", BridgeView.as_view(), name="bridge"),
+    path("savings", SavingsView.as_view(), name="savings"),
     path("spend", SpendView.as_view(), name="spend"),
     *router.urls,
 ]

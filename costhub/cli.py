@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from uuid import UUID
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
 
@@ -27,6 +29,14 @@ from costhub.stack.run import PARTS, find_part, run_part
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand. Gives the exit code: 0 done, 1 failed (a sentence on stderr says why), 2 wrong usage."""
     options = _make_parser().parse_args(arguments)
+    try:
+        return _do(options)
+    except ImproperlyConfigured as error:
+        print(f"costhub {options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _do(options: argparse.Namespace) -> int:
     if options.command == "admin":
         url = options.url or os.environ.get("COSTHUB_URL", f"http://127.0.0.1:{DEFAULT_PORT}")
         return run(options, url=url, token=options.token or os.environ.get("COSTHUB_ADMIN_TOKEN", ""))
@@ -73,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _examine(data_dir: Path, *, as_json: bool) -> int:
-    """Print every check of the doctor. Gives 0 when all is well, 1 when something is not."""
+    """Print every check of the doctor. Gives 0 when all works, warnings or not, 1 when something does not."""
     if not _join_stack(data_dir):
         return 1
     from costhub.ops.doctor import examine
@@ -84,7 +94,8 @@ def _examine(data_dir: Path, *, as_json: bool) -> int:
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            print(f"{'ok  ' if check.ok else 'BAD '} {check.name:<{width}}  {check.sentence}")
+            mark = "BAD " if not check.ok else "warn" if check.is_warning else "ok  "
+            print(f"{mark} {check.name:<{width}}  {check.sentence}")
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -236,16 +247,17 @@ def _run(options: argparse.Namespace) -> int:
     """Become one part. Comes back only where that could not be, after a sentence that says why, with 1."""
     data_dir = options.data_dir.absolute()
     try:
-        run_part(
-            find_part(
-                options.part,
-                data_dir,
-                dict(os.environ),
-                host=options.host,
-                port=options.port or DEFAULT_PORT,
-                workers=options.workers,
-            )
+        part = find_part(
+            options.part,
+            data_dir,
+            dict(os.environ),
+            host=options.host,
+            port=options.port or DEFAULT_PORT,
+            workers=options.workers,
         )
+        # A setting that cannot be read is said here in a sentence: the part would say it with a traceback.
+        import_module(part.environment()["DJANGO_SETTINGS_MODULE"])
+        run_part(part)
     except (PartFailed, OSError) as error:
         print(f"costhub run: {error}", file=sys.stderr)
     return 1

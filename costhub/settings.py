@@ -115,10 +115,15 @@ def _database(name: str, default: str, *, is_pooled: bool = False) -> dict[str, 
 
 def _mail_server(name: str) -> dict[str, Any]:
     """``smtp://user:password@host:25``, ``smtp+starttls://...`` or ``smtps://...`` as Django's settings; unset, mails
-    are written to files in ``COSTHUB_MAIL_DIR``, and without that to nowhere."""
+    are written to files in ``COSTHUB_MAIL_DIR``, and without that, where it is no production, to nowhere."""
     raw = _text(name, "")
     if not raw:
         folder = _text("COSTHUB_MAIL_DIR", "")
+        if PRODUCTION and not folder:
+            raise ImproperlyConfigured(
+                f"{name} is not set: give smtp://user:password@host:port, because invitations, codes and alerts are mailed,"
+                " or COSTHUB_MAIL_DIR, a folder that they are written to"
+            )
         backend = "filebased" if folder else "dummy"
         return {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend", "EMAIL_FILE_PATH": folder or None}
     url = urlsplit(raw)
@@ -270,6 +275,11 @@ CORS_ORIGINS: Final = _origins("COSTHUB_CORS_ORIGINS")
 METRICS_DIR: Final = _text("PROMETHEUS_MULTIPROC_DIR", "")
 #: where people find the console, for links in mails and webhooks
 PUBLIC_URL: Final = _http_url("COSTHUB_PUBLIC_URL")
+if PRODUCTION and not PUBLIC_URL:
+    raise ImproperlyConfigured(
+        "COSTHUB_PUBLIC_URL is not set: give the address at which people find the console, such as"
+        " https://costhub.example.org, because mails link to it"
+    )
 #: where jobs find the proxy, for teacher runs
 PROXY_URL: Final = _http_url("COSTHUB_PROXY_URL") or PUBLIC_URL or "http://127.0.0.1:8000"
 MAIL_FROM: Final = _text("COSTHUB_MAIL_FROM", "CostHub <costhub@localhost>")
@@ -365,6 +375,8 @@ FONTS_DIR: Final = _text("COSTHUB_FONTS_DIR", "")
 LEDGER_MONTHS: Final = _whole("COSTHUB_LEDGER_MONTHS", 0, 0, 1_200)
 #: what becomes of older ones: dropped, or detached: out of the ledger, in a table of the owner's alone
 LEDGER_OLD_MONTHS: Final = _choice("COSTHUB_LEDGER_OLD_MONTHS", "drop", ("drop", "detach"))
+#: requests that one credential may send to the management API in a minute; 0: as many as it likes
+API_CALLS_A_MINUTE: Final = _whole("COSTHUB_API_CALLS_A_MINUTE", 1_200, 0, 1_000_000)
 #: how long the hot path waits for Valkey before it fails closed
 GOVERNANCE_TIMEOUT_MS: Final = _whole("COSTHUB_GOVERNANCE_TIMEOUT_MS", 200, 20, 10_000)
 
@@ -445,7 +457,18 @@ USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = True
+#: where `manage.py collectstatic` has put the console's files, named by their content and compressed; empty: they are
+#: served as they lie in the repository
+STATIC_ROOT = _text("COSTHUB_STATIC_DIR", "") or None
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_AUTOREFRESH = False
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
@@ -515,6 +538,8 @@ MFA_ADAPTER = "tenants.accounts.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "CostHub"
+# A step of 30 s either way, as RFC 6238 advises: telephones' clocks differ. A code still opens once.
+MFA_TOTP_TOLERANCE = 1
 # Browsers allow passkeys without TLS on localhost only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
 SOCIALACCOUNT_ADAPTER = "tenants.accounts.sign_on.SignOnAdapter"

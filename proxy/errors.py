@@ -82,6 +82,12 @@ class NotAllowed(ApiError):
     type = "invalid_request_error"
 
 
+class AmountsHidden(NotAllowed):
+    """What was asked for is amounts of money, and the key hides them from its callers."""
+
+    code = "amounts_hidden"
+
+
 class ModelNotFound(ApiError):
     """No such model for this key."""
 

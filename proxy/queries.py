@@ -20,7 +20,7 @@ from proxy.core.pricing import bound_cost
 from proxy.core.rate_limits import UNITS, find_rates, read_total, sum_window
 from proxy.dialects import read_unsent
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import GovernanceUnavailable, ModelNotFound
+from proxy.errors import AmountsHidden, GovernanceUnavailable, ModelNotFound
 from proxy.values.windows import NO_LIMIT, Rate, Scope
 from proxy.wiring import Edges
 from tenants.choices import LimitUnit
@@ -40,7 +40,7 @@ async def list_models(call: Call, edges: Edges) -> Json:
     """The models that this key may use, and the routes that have one of those, as OpenAI's and Anthropic's clients
     both read them."""
     key, org = await edges.auth.admit(call)
-    models = [_model(model, call.started_ms) for model in _models(key, org).values()]
+    models = [_model(model, call.started_ms, key) for model in _models(key, org).values()]
     models += [_route(route, org) for route in _routes(key, org).values()]
     first, last = (models[0]["id"], models[-1]["id"]) if models else (None, None)
     return {"object": "list", "data": models, "has_more": False, "first_id": first, "last_id": last}
@@ -54,7 +54,7 @@ async def get_model(call: Call, edges: Edges, name: str) -> Json:
         return _route(route, org)
     if model is None:
         raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
-    return _model(model, call.started_ms)
+    return _model(model, call.started_ms, key)
 
 
 async def estimate(call: Call, edges: Edges, path: str = "") -> Json:
@@ -65,6 +65,8 @@ async def estimate(call: Call, edges: Edges, path: str = "") -> Json:
     it has fields of Messages, and one with an input an embedding, unless it has fields of Responses.
     """
     key, org = await edges.auth.admit(call)
+    if key.hides_amounts:
+        raise AmountsHidden("This key is told no amounts: ask with another one.")
     raw = await call.body()
     request = mark_prompt(aim(read_unsent(raw, path), call.headers, org), org)
     controls = parse_controls(call.headers, call.repeated)
@@ -126,16 +128,28 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
                 "period": scope.period,
                 "action": known[scope.budget_id].action,
                 "is_shadow": known[scope.budget_id].is_shadow,
-                "limit": format_usd(limit),
-                "limit_parts": show_parts(scope, rolled),
-                "spent": format_usd(spent),
-                "held": format_usd(in_flight),
-                "remaining": format_usd(limit - spent - in_flight),
+                **(
+                    _show_shares(limit, spent, in_flight)
+                    if key.hides_amounts
+                    else {
+                        "limit": format_usd(limit),
+                        "limit_parts": show_parts(scope, rolled),
+                        "spent": format_usd(spent),
+                        "held": format_usd(in_flight),
+                        "remaining": format_usd(limit - spent - in_flight),
+                    }
+                ),
                 "resets_at": None if scope.period == "total" else from_ms(scope.ends_ms).isoformat(),
             }
         )
     rates = find_rates(org, key, end_user=user, model="", tags=controls.tags, session=controls.session)
-    return {"object": "costhub.budget", "budgets": budgets, "rate_limits": await _show_rates(edges, rates)}
+    return {"object": "costhub.budget", "budgets": budgets, "rate_limits": await _show_rates(edges, rates, key)}
+
+
+def _show_shares(limit: int, spent: int, held: int) -> Json:
+    """A budget in per cent of its limit; one of nothing is spent."""
+    shares = [100 * amount // limit if limit > 0 else 100 for amount in (spent, held)]
+    return {"spent_percent": shares[0], "held_percent": shares[1], "remaining_percent": max(0, 100 - sum(shares))}
 
 
 async def _read_rolled(edges: Edges, scope: Scope) -> int:
@@ -151,7 +165,7 @@ async def _read_rolled(edges: Edges, scope: Scope) -> int:
     return rolled_over(scope, int(settled or 0), int(held or 0), clock.now_ms())
 
 
-async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
+async def _show_rates(edges: Edges, rates: Sequence[Rate], key: KeySnapshot) -> list[Json]:
     now, shown = clock.now_ms(), []
     for rate in rates:
         try:
@@ -175,10 +189,14 @@ async def _show_rates(edges: Edges, rates: Sequence[Rate]) -> list[Json]:
                 "unit": unit if rate.window_ms else LimitUnit.CONCURRENT,
                 "window_seconds": rate.window_ms // 1000,
                 "is_shadow": rate.is_shadow,
-                **{
-                    name: format_usd(amount) if unit is LimitUnit.USD else str(amount)
-                    for name, amount in (("limit", limit), ("used", spent), ("remaining", max(limit - spent, 0)))
-                },
+                **(
+                    _show_shares(limit, spent, 0)
+                    if unit is LimitUnit.USD and key.hides_amounts
+                    else {
+                        name: format_usd(amount) if unit is LimitUnit.USD else str(amount)
+                        for name, amount in (("limit", limit), ("used", spent), ("remaining", max(limit - spent, 0)))
+                    }
+                ),
             }
             for unit, limit_id, limit, spent in zip(
                 UNITS, rate.limit_ids, (rate.requests, rate.tokens, rate.nanos), used, strict=True
@@ -218,7 +236,7 @@ def _route(route: RouteSnapshot, org: OrgSnapshot) -> Json:
     }
 
 
-def _model(model: ModelSnapshot, at_ms: int) -> Json:
+def _model(model: ModelSnapshot, at_ms: int, key: KeySnapshot) -> Json:
     return {
         "id": model.name,
         "object": "model",
@@ -231,7 +249,7 @@ def _model(model: ModelSnapshot, at_ms: int) -> Json:
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
         "ends_on": model.ends_on or None,
-        "pricing": _pricing(model.find_price(at_ms)),
+        "pricing": None if key.hides_amounts else _pricing(model.find_price(at_ms)),
     }
 
 

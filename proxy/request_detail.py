@@ -15,7 +15,7 @@ from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.call import Call
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import GovernanceUnavailable, NotFound
+from proxy.errors import AmountsHidden, GovernanceUnavailable, NotFound
 from proxy.models import LedgerEntry
 from proxy.wiring import Edges
 from tenants.access import org_scope
@@ -29,6 +29,8 @@ _UNREAD_EVENTS_SEARCHED = 5_000
 async def show_request(call: Call, edges: Edges, request_id: str) -> Json:
     """One call's whole cost story. Calls of other projects are as unknown as those that never were."""
     key, org = await edges.auth.admit(call)
+    if key.hides_amounts:
+        raise AmountsHidden("This key is told no amounts: ask with another one.")
     return _story(await find_rows(edges, org, key, request_id))
 
 

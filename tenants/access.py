@@ -66,6 +66,10 @@ class Actor:
         """Whether the actor holds ``permission``: in the whole organisation, or in one ``project``."""
         return self.rights.allow(permission, project)
 
+    def may_anywhere(self, permission: Permission) -> bool:
+        """Whether the actor holds ``permission`` in the whole organisation, or in some project of it."""
+        return self.may(permission, next(iter(self.rights.projects or ()), None))
+
     def check(self, permission: Permission, project: UUID | None = None) -> None:
         """Raise Forbidden unless the actor holds ``permission``: in the whole organisation, or in one ``project``."""
         if self.may(permission, project):
@@ -82,11 +86,9 @@ class Actor:
 
     def check_anywhere(self, permission: Permission) -> frozenset[UUID] | None:
         """The projects in which the actor holds ``permission``, None for all. Raises Forbidden where in none."""
-        projects = self.rights.projects
-        if projects and self.may(permission, next(iter(projects))):
-            return projects
-        self.check(permission)
-        return None
+        if not self.may_anywhere(permission):
+            self.check(permission)
+        return self.rights.projects
 
     def check_method(self, method: str | None) -> None:
         """Raise Forbidden for a visitor's request that is more than looking: no action has to think of visits."""

@@ -108,6 +108,7 @@ def show_key(key: ApiKey, org: Organization) -> KeySnapshot:
         endpoints=tuple(key.allowed_endpoints),
         name=key.name,
         project_name=key.project.name,
+        hides_amounts=key.hides_amounts,
     )
 
 
@@ -262,13 +263,15 @@ def list_members(actor: Actor) -> QuerySet[Membership]:
 
 
 def list_projects(actor: Actor) -> QuerySet[Project]:
-    """The organisation's projects, archived ones included."""
-    return Project.objects.filter(org=actor.org)
+    """The organisation's projects, archived ones included; of a member of some, these."""
+    rows, mine = Project.objects.filter(org=actor.org), actor.rights.projects
+    return rows if mine is None else rows.filter(pk__in=mine)
 
 
 def list_keys(actor: Actor) -> QuerySet[ApiKey]:
-    """The organisation's keys, dead ones included, with their projects."""
-    return ApiKey.objects.filter(org=actor.org).select_related("project")
+    """The organisation's keys, dead ones included, with their projects; of a member of some projects, theirs."""
+    rows, mine = ApiKey.objects.filter(org=actor.org).select_related("project"), actor.rights.projects
+    return rows if mine is None else rows.filter(project__in=mine)
 
 
 def list_end_users(actor: Actor) -> QuerySet[EndUser]:

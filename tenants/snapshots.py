@@ -292,6 +292,8 @@ class KeySnapshot:
     # What people call it and its project: callers are told who has used up a budget.
     name: str = ""
     project_name: str = ""
+    # Whether its callers are told no amounts of money.
+    hides_amounts: bool = False
 
     @property
     def root(self) -> str:

@@ -23,6 +23,8 @@ STACK = pytest.StashKey[TestStack]()
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Have the servers running when pytest-django loads the settings; stop them when pytest is done."""
     _keep_bytecode()
+    # Tests send what takes people an hour within a minute.
+    os.environ.setdefault("COSTHUB_API_CALLS_A_MINUTE", "0")
     if {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"} <= os.environ.keys():
         pass
     elif _is_dealer(early_config):

@@ -18,6 +18,7 @@ from costhub.stack.environment import FORMER_KEYS, KEYS, begin_rotation, end_rot
 from costhub.stack.launch import Stack, UpOptions, describe
 from costhub.stack.ports import HOST
 from costhub.stack.private_files import read_json, write_json
+from tests.stack.conftest import ROOT
 
 OPTIONS = UpOptions(data_dir=Path("var"), port=None, workers=1, model=True, demo=True)
 DEMO = {"admin_email": "ada@acme.example", "admin_password": "pass'word", "api_key": "ch-1", "org": "acme"}
@@ -151,3 +152,46 @@ def test_the_former_master_key_is_forgotten_once_nothing_needs_it(
     kept = read_json(tmp_path / "secrets.json")
     assert (FORMER_KEYS in kept) == bool(lost)
     assert kept["COSTHUB_MASTER_KEY"] == both["COSTHUB_MASTER_KEY"]
+
+
+def run_badly(*arguments: str, **environment: str) -> tuple[int, str]:
+    """What a command does with a setting that cannot be: its exit code, and all that it says on stderr."""
+    ran = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=os.environ | environment, cwd=ROOT
+    )
+    assert ran.stdout == ""
+    return ran.returncode, ran.stderr
+
+
+def test_a_bad_setting_is_one_sentence_whatever_was_to_be_done(tmp_path: Path) -> None:
+    told = "COSTHUB_MAX_BODY_BYTES='much': give a whole number from 1024 to 1073741824\n"
+    bad = {"COSTHUB_MAX_BODY_BYTES": "much"}
+    keys = load_or_make_keys(tmp_path)
+    for command in ("doctor", "export-org", "run"):
+        more = {"export-org": ["acme", "--to", str(tmp_path / "x.zip")], "run": ["proxy"]}.get(command, [])
+        code, said = run_badly("-m", "costhub", command, *more, "--data-dir", str(tmp_path), **bad, **keys)
+        assert (code, said) == (1, f"costhub {command}: {told}"), command
+    for command in (["migrate", "--database", "owner"], ["seed_prices"], ["check"]):
+        assert run_badly("manage.py", *command, **bad) == (os.EX_CONFIG, f"costhub: {told}"), command
+
+
+def test_the_stack_says_so_too_and_stops(tmp_path: Path) -> None:
+    up = ("-m", "costhub", "up", "--no-model", "--no-demo", "--data-dir", str(tmp_path))
+    code, said = run_badly(*up, COSTHUB_TRUSTED_PROXIES="-1")
+    assert code == 1
+    assert said.splitlines()[-1] == "costhub up: COSTHUB_TRUSTED_PROXIES='-1': give a whole number from 0 to 10"
+    assert "Traceback" not in said
+
+
+def test_a_production_asks_for_the_address_and_the_mail_server(tmp_path: Path) -> None:
+    keys = load_or_make_keys(tmp_path) | {"COSTHUB_PRODUCTION": "1"}
+    code, said = run_badly("manage.py", "check", **keys)
+    assert (code, said.count("\n")) == (os.EX_CONFIG, 1)
+    assert said.startswith("costhub: COSTHUB_PUBLIC_URL is not set: give the address at which people find the console")
+    url = {"COSTHUB_PUBLIC_URL": "https://costhub.example.org"}
+    code, said = run_badly("manage.py", "check", **keys, **url)
+    assert (code, said.count("\n")) == (os.EX_CONFIG, 1)
+    assert said.startswith("costhub: COSTHUB_SMTP_URL is not set: give smtp://user:password@host:port")
+    up = ("-m", "costhub", "up", "--no-model", "--no-demo", "--data-dir", str(tmp_path))
+    code, said = run_badly(*up, **keys)
+    assert (code, "costhub up: COSTHUB_PUBLIC_URL is not set" in said, "Traceback" in said) == (1, True, False)

@@ -17,6 +17,7 @@ from django.urls import reverse
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.actions.calls import describe_call
+from billing.alerts.actions.changes import describe_change
 from billing.alerts.actions.channels import note_failure, note_success, reveal_secrets
 from billing.alerts.actions.deliveries import drop, give_back, recipients_of, settle_failed, settle_sent, take_due
 from billing.alerts.actions.mutes import make_mute_token
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 #: an organisation whose receivers are slow has so long at a time; one sending more takes less than the lease's rest
 TURN_SECONDS: Final = 10
 _CALL: Final = AlertText("A call with a deadline is out", (), "Ask for its answer by its id.")
+_CHANGE: Final = AlertText("Something was changed", (), "The audit log has by whom.")
 _TEST: Final = AlertText("This is a test", (), "The channel works: alerts will come like this.")
 
 
@@ -97,6 +99,9 @@ def _drop_unwanted(org: Organization, channel: Channel, rows: list[Delivery]) ->
         if not channel.gets_calls:
             drop([row for row in rows if row.call is not None], "The channel is told of calls no more.")
             rows = [row for row in rows if row.call is None]
+        if not channel.gets_changes:
+            drop([row for row in rows if row.change is not None], "The channel is told of changes no more.")
+            rows = [row for row in rows if row.change is None]
         return rows
     kinds = dict(
         Alert.objects.filter(org=org, pk__in=[row.alert for row in rows if row.alert]).values_list("pk", "kind")
@@ -152,6 +157,8 @@ def _make_item(org: Organization, row: Delivery, alert: Alert | None) -> Item:
     event = AlertEvent(row.event)
     if row.call is not None:
         return Item(event, "", "info", _CALL, row.created_at, call=describe_call(row))
+    if row.change is not None:
+        return Item(event, "", "info", _CHANGE, row.created_at, change=describe_change(row))
     if alert is None:
         return Item(event, "", "info", _TEST, row.created_at)
     return Item(

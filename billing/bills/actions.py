@@ -39,8 +39,9 @@ _MOST_PROJECT: Final = 64
 
 def connect_bill(*, actor: Actor, upstream: Upstream, credential: str, provider_project: str = "") -> BillSource:
     """Have an upstream's bill fetched with an admin key of its provider's; again, with another key. Raises InvalidField
-    for an upstream that has no such API, or a key or project that cannot be."""
+    for an upstream that has no such API, or a key or project that cannot be, and StaleSession."""
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     if upstream.kind == UpstreamKind.ANTHROPIC:
         raise InvalidField(
             "Its provider has no API of costs like OpenAI's: give its bill as CSV to /upstream-bills.", field="upstream"

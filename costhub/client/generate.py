@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ import django
 HERE: Final = Path(__file__).parent
 TARGET: Final = HERE / "generated"
 TYPESCRIPT: Final = HERE / "typescript"
+VENDOR: Final = TYPESCRIPT / "vendor"
+#: of what is in that folder
+DIGESTS: Final = "SHA256SUMS"
 #: what each client was generated from
 FINGERPRINT: Final = TARGET / "document.sha256"
 TYPESCRIPT_FINGERPRINT: Final = TYPESCRIPT / "document.sha256"
@@ -82,7 +86,14 @@ def _write_typescript(folder: Path, npm: str, document: dict[str, Any]) -> None:
     for path, name in _COPIED.items():
         text = (modules / path).read_text().partition(_SOURCE_MAP)[0].rstrip()
         text = text.replace("'openapi-typescript-helpers'", '"./openapi-typescript-helpers.js"')
-        (TYPESCRIPT / "vendor" / name).write_text(text + "\n")
+        (VENDOR / name).write_text(text + "\n")
+    write_digests()
+
+
+def write_digests() -> None:
+    """Note the SHA-256 of each file that was copied, as `sha256sum --check` reads them."""
+    digests = [f"{sha256((VENDOR / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(_COPIED.values())]
+    (VENDOR / DIGESTS).write_text("".join(digests))
 
 
 def _narrow(line: str) -> str:

@@ -169,6 +169,8 @@ def _deliveries(actor: Actor) -> list[dict[str, Any]]:
 
 def _name_other(row: Delivery) -> str:
     """What a message tells of that is about no alert."""
+    if row.change is not None:
+        return "Something was changed"
     return "A call with a deadline is out" if row.call is not None else "Test"
 
 

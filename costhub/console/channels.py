@@ -117,6 +117,12 @@ def _fields() -> list[Field]:
             "checkbox",
             help="Of a webhook.",
         ),
+        Field(
+            "gets_changes",
+            "Tell it of every change that the audit log has: keys, members, budgets, invoices and the rest",
+            "checkbox",
+            help="Of a webhook.",
+        ),
     ]
 
 
@@ -130,6 +136,7 @@ def _initial(row: Channel) -> dict[str, Any]:
         "quiet_from": _show_minute(row.quiet_from),
         "quiet_until": _show_minute(row.quiet_until),
         "gets_calls": row.gets_calls,
+        "gets_changes": row.gets_changes,
     }
 
 
@@ -143,6 +150,7 @@ def _read(form: Form) -> dict[str, Any]:
         "quiet_from": _read_minute(form, "quiet_from"),
         "quiet_until": _read_minute(form, "quiet_until"),
         "gets_calls": form.flag("gets_calls"),
+        "gets_changes": form.flag("gets_changes"),
     }
 
 

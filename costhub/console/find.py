@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from costhub.console.navigation import list_links
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import member_page
 from tenants.access import Actor, find_uuid
 from tenants.choices import Permission
 from tenants.selectors import list_end_users, list_keys, list_models, list_projects, list_upstreams
@@ -30,7 +30,7 @@ class Found:
 
 
 @require_GET
-@org_page
+@member_page
 def find(request: HttpRequest, actor: Actor) -> HttpResponse:
     """A fragment with what matches ``q``; without it, the pages."""
     text = request.GET.get("q", "").replace("\x00", "").strip()[:200]
@@ -58,6 +58,8 @@ def find_all(actor: Actor, text: str) -> list[Found]:
         Found(row.name, "Project", reverse("project", args=[slug, row.pk]))
         for row in _named(list_projects(actor), "name", text)
     ]
+    if not actor.may(Permission.READ):
+        return found
     found += [
         Found(row.name, "Model", reverse("model", args=[slug, row.pk]))
         for row in _named(list_models(actor), "name", text)

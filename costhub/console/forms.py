@@ -102,6 +102,17 @@ class Form:
         )
         return hashlib.blake2b(shown.encode(), digest_size=12).hexdigest()
 
+    def put_back(self, sent: Mapping[str, list[str]]) -> None:
+        """Have what was sent before stand in the fields, but for passwords and the like."""
+        for each in self.fields:
+            texts = sent.get(each.name, [])
+            if each.kind == "checks":
+                self.values[each.name] = texts
+            elif each.kind == "checkbox":
+                self.values[each.name] = bool(texts)
+            elif each.kind != "password" and texts:
+                self.values[each.name] = texts[0]
+
     def text(self, name: str) -> str:
         """What was typed, without blanks around it."""
         value = self.values[name]
@@ -177,7 +188,7 @@ class Form:
         else:
             self.error = error.message
 
-    def submit(self, request: HttpRequest, actor: Actor, act: Callable[["Form"], Done]) -> Done | None:
+    def submit(self, request: HttpRequest, actor: Actor | None, act: Callable[["Form"], Done]) -> Done | None:
         """Read what was sent and do it, all of it or nothing. None where something is to be typed anew: the form then
         says what. Raises Forbidden, and NotFound for something that is not there at all."""
         mark = ""

@@ -7,14 +7,16 @@ from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import urlencode
 
 from billing.spend.core.ranges import Range, read_range
 from billing.spend.filters import LedgerFilters, parse_filters
-from costhub.console.navigation import list_links
+from costhub.console.navigation import find_start, list_links
 from costhub.console.snippets import YOUR_KEY, Snippet, make_snippets
 from tenants.access import VISITOR, Actor, list_memberships
-from tenants.models import User
+from tenants.choices import Permission
+from tenants.models import Membership, User
 from tenants.onboarding import find_callable_model
 
 
@@ -26,7 +28,8 @@ def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
         "org": actor.org,
         "section": section,
         "nav": partial(list_links, actor),
-        "memberships": partial(list_memberships, cast(User, request.user)),
+        "start": reverse("overview" if actor.may(Permission.READ_MONEY) else "welcome", args=[actor.org.slug]),
+        "memberships": partial(_list_starts, request),
         "visit_until": partial(_find_visit_end, request, actor),
         "snippets": partial(list_snippets, request, actor),
     }
@@ -63,6 +66,11 @@ def list_snippets(
     """A first call of a model that answers, if one does. ``allowed``: the models of a key that has not all."""
     model = find_callable_model(actor, allowed) or "gpt-4o-mini"
     return make_snippets(request.build_absolute_uri("/v1"), model, key)
+
+
+def _list_starts(request: HttpRequest) -> list[tuple[Membership, str]]:
+    """A person's organisations, each with the page on which they begin there."""
+    return [(one, find_start(one)) for one in list_memberships(cast(User, request.user))]
 
 
 def _find_visit_end(request: HttpRequest, actor: Actor) -> datetime | None:

@@ -1,8 +1,10 @@
 """The console's pages of invitations: who was offered which role, and the form that offers one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
+from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -79,10 +81,10 @@ def withdraw(request: HttpRequest, actor: Actor, invitation_id: str) -> HttpResp
     return redirect("invitations", slug=actor.org.slug)
 
 
-def project_field(actor: Actor) -> Field:
-    """The projects in which a role is to hold."""
+def project_field(actor: Actor, held: Collection[UUID] = ()) -> Field:
+    """The projects in which a role is to hold; those that are ``held`` already even if they are put away."""
     roles = " or ".join(role.value for role in Role if role in PROJECT_ROLES)
-    rows = list_projects(actor).filter(is_archived=False).order_by("name")[:500]
+    rows = list_projects(actor).filter(Q(is_archived=False) | Q(pk__in=held)).order_by("name")[:500]
     return Field(
         "projects",
         "Projects",

@@ -14,14 +14,14 @@ from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.frame import frame, list_snippets
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_form, show_list
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import member_page, org_page
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor, access_named, access_row, find_row
 from tenants.actions.keys import NewKey, create_key, revoke_key, rotate_key, update_key
 from tenants.actions.stops import set_stopped
 from tenants.choices import Permission
-from tenants.models import ApiKey, Project
+from tenants.models import ApiKey
 from tenants.selectors import list_keys, list_models, list_projects
 
 COLUMNS: Final = (
@@ -49,15 +49,22 @@ NARROWED: Final = (
         help="What it may call, a line each. Left empty: everything below /v1.",
         placeholder="/v1/chat/completions",
     ),
+    Field(
+        "hides_amounts",
+        "Tell its callers no amounts",
+        "checkbox",
+        help="No cost, no price, and budgets in per cent: for a key that your own customers' programs have.",
+    ),
 )
 STATES: Final = {"live": "Live keys", "stopped": "Stopped", "dead": "Revoked or expired", "all": "All keys"}
 GRACES: Final = (("0", "Ends at once"), ("3600", "Works for an hour more"), ("86400", "Works for a day more"))
 
 
 @require_GET
-@org_page
+@member_page
 def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Keys, live ones first asked for, the newest first."""
+    actor.check_anywhere(Permission.READ)
     now = clock.now()
 
     def make(params: Mapping[str, str]) -> Listing:
@@ -72,7 +79,7 @@ def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
             rows = rows.exclude(pk__in=dead.values("pk"))
             rows = rows.filter(is_stopped=True) if state == "stopped" else rows
         if params.get("project"):
-            rows = rows.filter(project=access_named(Project.objects.all(), actor, params["project"], field="project"))
+            rows = rows.filter(project=access_named(list_projects(actor), actor, params["project"], field="project"))
         listing = make_listing(
             request,
             params,
@@ -100,16 +107,16 @@ def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
             }
         ],
         "page_acts": _new_link(actor),
-        "may_write": actor.may(Permission.WRITE_KEYS),
+        "may_write": actor.may_anywhere(Permission.WRITE_KEYS),
     }
     return show_list(request, actor, "console/keys.html", "keys", make, context)
 
 
 @require_http_methods(["GET", "POST"])
-@org_page
+@member_page
 def new_key(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The form of a key, and its answer with the secret."""
-    actor.check(Permission.WRITE_KEYS)
+    actor.check_anywhere(Permission.WRITE_KEYS)
     projects = list_projects(actor).filter(is_archived=False).order_by("created_at", "id")
     fields = [
         Field("name", "Name", is_required=True, placeholder="search in production", most=120),
@@ -128,14 +135,14 @@ def new_key(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@org_page
+@member_page
 def key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
     """One key: its name and models, and what can be done with it."""
-    actor.check(Permission.READ)
+    actor.check_anywhere(Permission.READ)
     row = access_row(list_keys(actor), actor, key_id)
     form = None
     is_dead = row.revoked_at is not None or row.is_expired
-    if actor.may(Permission.WRITE_KEYS) and not is_dead:
+    if actor.may(Permission.WRITE_KEYS, row.project_id) and not is_dead:
         fields = [
             Field("name", "Name", is_required=True, most=120),
             Field("models", "Models", "checks", help="None ticked: every model.", choices=_model_choices(actor)),
@@ -146,6 +153,7 @@ def key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
             "models": list(row.allowed_models),
             "addresses": "\n".join(row.allowed_addresses),
             "endpoints": "\n".join(row.allowed_endpoints),
+            "hides_amounts": "1" if row.hides_amounts else "",
         }
         form = Form(fields, shown, is_edit=True)
         if request.method == "POST":
@@ -153,7 +161,7 @@ def key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
                 return redirect("keys", slug=actor.org.slug)
             row.refresh_from_db()
     elif request.method == "POST":
-        actor.check(Permission.WRITE_KEYS)
+        actor.check(Permission.WRITE_KEYS, row.project_id)
     acts = [] if is_dead else _acts(actor, row)
     used = find_last_uses(actor, [row.pk]) if actor.may(Permission.READ_MONEY) else {}
     heir = find_row(list_keys(actor), actor, row.rotated_to) if row.rotated_to else None
@@ -162,10 +170,10 @@ def key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
 
 
 @require_POST
-@org_page
+@member_page
 def rotate(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
     """Replace a key by a new one, whose secret is shown now."""
-    actor.check(Permission.WRITE_KEYS)
+    actor.check_anywhere(Permission.WRITE_KEYS)
     row = access_row(list_keys(actor), actor, key_id)
     form = Form([Field("grace_seconds", "The old key", "select")])
     made = form.submit(
@@ -178,10 +186,10 @@ def rotate(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
 
 
 @require_POST
-@org_page
+@member_page
 def revoke(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
     """End a key for ever, once it was named."""
-    actor.check(Permission.WRITE_KEYS)
+    actor.check_anywhere(Permission.WRITE_KEYS)
     row = access_row(list_keys(actor), actor, key_id)
 
     def act() -> None:
@@ -210,7 +218,7 @@ def _fail(form: Form) -> None:
 def _create(actor: Actor, form: Form) -> NewKey:
     project = None
     if form.text("project"):
-        project = access_named(Project.objects.all(), actor, form.text("project"), field="project")
+        project = access_named(list_projects(actor), actor, form.text("project"), field="project")
     return create_key(
         actor=actor,
         name=form.text("name"),
@@ -220,6 +228,7 @@ def _create(actor: Actor, form: Form) -> NewKey:
         expires_at=form.moment("expires_at", actor.org.time_zone),
         addresses=form.listed("addresses"),
         endpoints=form.listed("endpoints"),
+        hides_amounts=form.flag("hides_amounts"),
     )
 
 
@@ -231,6 +240,7 @@ def _update(actor: Actor, row: ApiKey, form: Form) -> ApiKey:
         models=form.many("models"),
         addresses=form.listed("addresses"),
         endpoints=form.listed("endpoints"),
+        hides_amounts=form.flag("hides_amounts"),
     )
 
 
@@ -245,7 +255,7 @@ def _acts(actor: Actor, row: ApiKey) -> list[Act]:
             if row.is_stopped
             else Act("Stop it", address("stop-key"), "Stop", "Calls are refused until somebody resumes them.")
         )
-    if actor.may(Permission.WRITE_KEYS):
+    if actor.may(Permission.WRITE_KEYS, row.project_id):
         if row.rotated_to is None:
             acts += [
                 Act(
@@ -276,7 +286,7 @@ def _model_choices(actor: Actor) -> list[tuple[str, str]]:
 
 def _new_link(actor: Actor) -> list[PageLink]:
     link = PageLink("New key", reverse("new-key", args=[actor.org.slug]))
-    return [link] if actor.may(Permission.WRITE_KEYS) else []
+    return [link] if actor.may_anywhere(Permission.WRITE_KEYS) else []
 
 
 def _show_secret(request: HttpRequest, actor: Actor, made: NewKey, verb: str) -> HttpResponse:

@@ -10,12 +10,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.forms import Field, Form, check_confirmed, check_email
+from costhub.console.inviting import project_field
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_form, show_list
 from costhub.console.sign_in import org_page
 from tenants.access import Actor, access_row
 from tenants.actions.orgs import add_member, remove_member, set_role
 from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.models import Membership
 from tenants.selectors import list_members
 
 COLUMNS: Final = (
@@ -32,6 +34,9 @@ WORDS: Final = {
     Permission.WRITE_SETTINGS: "Set up upstreams, models, projects and channels",
     Permission.WRITE_MEMBERS: "Add members and change their roles",
 }
+_ADDED: Final = (
+    "They are a member at once, and get a mail with the way in. Invite somebody who shall decide that themselves."
+)
 
 
 @require_GET
@@ -60,18 +65,13 @@ def members(request: HttpRequest, actor: Actor) -> HttpResponse:
 def new_member(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The form of a member."""
     actor.check(Permission.WRITE_MEMBERS)
-    form = Form(
-        [Field("email", "E-mail address", "email", is_required=True, most=254), _role_field()], {"role": "viewer"}
+    email = Field("email", "E-mail address", "email", is_required=True, most=254)
+    form = Form([email, _role_field(), project_field(actor)], {"role": "viewer"})
+    if request.method == "POST" and form.submit(request, actor, lambda form: _add(actor, form)) is not None:
+        return redirect("members", slug=actor.org.slug)
+    return show_form(
+        request, actor, "members", "Members & roles", form, "Add a member", submit_label="Add", lead=_ADDED
     )
-    if request.method == "POST":
-        made = form.submit(
-            request,
-            actor,
-            lambda form: add_member(actor=actor, email=check_email(form), role=form.choice("role", Role)),
-        )
-        if made is not None:
-            return redirect("members", slug=actor.org.slug)
-    return show_form(request, actor, "members", "Members & roles", form, "Add a member", submit_label="Add")
 
 
 @require_http_methods(["GET", "POST"])
@@ -84,13 +84,11 @@ def member(request: HttpRequest, actor: Actor, member_id: str) -> HttpResponse:
         actor.check(Permission.WRITE_MEMBERS)
     form = None
     if actor.may(Permission.WRITE_MEMBERS):
-        form = Form([_role_field()], {"role": row.role}, is_edit=True)
-        if request.method == "POST":
-            changed = form.submit(
-                request, actor, lambda form: set_role(actor=actor, membership=row, role=form.choice("role", Role))
-            )
-            if changed is not None:
-                return redirect("members", slug=actor.org.slug)
+        held = list(row.projects)
+        shown = {"role": row.role, "projects": [str(project) for project in held]}
+        form = Form([_role_field(), project_field(actor, held)], shown, is_edit=True)
+        if request.method == "POST" and form.submit(request, actor, lambda form: _change(actor, row, form)) is not None:
+            return redirect("members", slug=actor.org.slug)
     elif request.method == "POST":
         actor.check(Permission.WRITE_MEMBERS)
     act = Act(
@@ -120,6 +118,16 @@ def remove(request: HttpRequest, actor: Actor, member_id: str) -> HttpResponse:
     if not try_to(request, actor, f"{row.user.email} is no member any more.", act):
         return redirect("member", slug=actor.org.slug, member_id=str(row.pk))
     return redirect("home") if is_self else redirect("members", slug=actor.org.slug)
+
+
+def _add(actor: Actor, form: Form) -> Membership:
+    return add_member(
+        actor=actor, email=check_email(form), role=form.choice("role", Role), projects=form.many("projects")
+    )
+
+
+def _change(actor: Actor, row: Membership, form: Form) -> Membership:
+    return set_role(actor=actor, membership=row, role=form.choice("role", Role), projects=form.many("projects"))
 
 
 def _links(actor: Actor) -> list[PageLink]:

@@ -6,12 +6,14 @@ from typing import Final
 from django.urls import reverse
 
 from tenants.access import Actor
-from tenants.choices import Permission
+from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.models import Membership
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A page in the navigation. ``icon`` is a path in a box of 16 by 16; ``shortcut`` follows a g."""
+    """A page in the navigation. ``icon`` is a path in a box of 16 by 16; ``shortcut`` follows a g; ``by_project``:
+    members of some projects may open it, and find what is in these."""
 
     section: str
     label: str
@@ -19,6 +21,7 @@ class Entry:
     permission: Permission
     icon: str
     shortcut: str = ""
+    by_project: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ ENTRIES: Final = (
         "M3 3.5h10v7H8.5L5.5 13v-2.5H3v-7ZM8 5v4M6 7h4",
         "q",
     ),
-    Entry("keys", "Keys", "Control", _READ, "M10 9.5a3.5 3.5 0 1 0-3-1.7L2.5 12.5v1.5h2v-1.5H6V11h1.2l.9-1", "k"),
-    Entry("projects", "Projects", "Control", _READ, "M2.5 4.5v8h11v-6.5H8L6.5 4.5h-4Z", "p"),
+    Entry("keys", "Keys", "Control", _READ, "M10 9.5a3.5 3.5 0 1 0-3-1.7L2.5 12.5v1.5h2v-1.5H6V11h1.2l.9-1", "k", True),
+    Entry("projects", "Projects", "Control", _READ, "M2.5 4.5v8h11v-6.5H8L6.5 4.5h-4Z", "p", True),
     Entry(
         "end-users",
         "End users",
@@ -81,6 +84,7 @@ ENTRIES: Final = (
     ),
     Entry("routes", "Routes", "Serve", _MONEY, "M2.5 8h4l3-4h4m-7 4 3 4h4M11.5 2l2 2-2 2m0 4 2 2-2 2", "x"),
     Entry("compression", "Compression", "Serve", _MONEY, "M3 8h10M8 1.5v4m-2-2 2 2 2-2m-2 11v-4m-2 2 2-2 2 2", "z"),
+    Entry("batches", "Batches", "Serve", _MONEY, "M3 2.5h7.5V10H3V2.5Zm3 10h7.5V5.5M5 5h3.5M5 7.5h3.5", "j"),
     Entry(
         "learning", "Learning", "Serve", _MONEY, "M8 3 1.5 6 8 9l6.5-3L8 3ZM4 7.5V11c1 1.5 7 1.5 8 0V7.5M14.5 6v4", "n"
     ),
@@ -124,6 +128,7 @@ ENTRIES: Final = (
         _READ,
         "M5.5 4.5 2 8l3.5 3.5M10.5 4.500 14 8l-3.5 3.5M9 3 7 13",
         "h",
+        True,
     ),
     Entry("settings", "Settings", "Organisation", _READ, "M2.5 5h6m3 0h2M2.5 11h2m3 0h6M10 6.5v-3m-4 9v-3", "e"),
 )
@@ -133,7 +138,14 @@ def list_links(actor: Actor) -> list[tuple[str, list[Link]]]:
     """The groups of pages that the actor may open."""
     groups: dict[str, list[Link]] = {}
     for entry in ENTRIES:
-        if actor.may(entry.permission):
+        if actor.may(entry.permission) or (entry.by_project and actor.may_anywhere(entry.permission)):
             link = Link(entry, reverse(entry.section, args=[actor.org.slug]))
             groups.setdefault(entry.group, []).append(link)
     return list(groups.items())
+
+
+def find_start(membership: Membership) -> str:
+    """The page on which somebody begins in an organisation: of those who see no money it is not the overview."""
+    is_visit, role = membership.visit_until is not None, Role(membership.role)
+    sees_money = is_visit or (not membership.projects and Permission.READ_MONEY in PERMISSIONS[role])
+    return reverse("overview" if sees_money else "welcome", args=[membership.org.slug])

@@ -11,6 +11,7 @@ from django.urls import reverse
 from costhub.console.forms import Form
 from costhub.console.frame import frame
 from costhub.console.lists import Listing
+from costhub.console.typed import put_typed_back
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor
 
@@ -47,6 +48,8 @@ def show_form(
     **more: Any,
 ) -> HttpResponse:
     """A page with a form of a section, which leads back to the section's list. ``more`` is for the template."""
+    if form is not None and request.method == "GET":
+        put_typed_back(request, form)
     context = {
         **frame(request, actor, section),
         "title": title,

@@ -26,9 +26,10 @@ from django.http import HttpRequest
 from redis.exceptions import RedisError
 
 from costhub.lib.addresses import find_caller
-from costhub.lib.errors import AppError
+from costhub.lib.errors import TooManyRequests
 from costhub.lib.keyspace import sign_ins_key
 from costhub.lib.redis import client
+from costhub.lib.tallies import count
 from tenants.models import User
 
 _log = logging.getLogger(__name__)
@@ -46,23 +47,11 @@ WAIT_SECONDS: Final = 5.0
 _hashing: Final = BoundedSemaphore(MOST_HASHES)
 _waiting: Final = BoundedSemaphore(MOST_HASHES + MOST_WAITING)
 
-#: ARGV seconds to count for, from the first try on. Answers the tries, and the seconds that are left.
-_COUNT: Final = """
-local tries = redis.call('INCR', KEYS[1])
-if tries == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
-return {tries, redis.call('TTL', KEYS[1])}
-"""
 
-
-class TooManyTries(AppError):
-    """Somebody has tried too often, or too many sign in at once. ``seconds``: when to come again."""
+class TooManyTries(TooManyRequests):
+    """Somebody has tried too often, or too many sign in at once."""
 
     code = "too_many_tries"
-    http_status = 429
-
-    def __init__(self, message: str, seconds: int) -> None:
-        super().__init__(message)
-        self.seconds = seconds
 
 
 def find_user(request: HttpRequest, email: str, password: str) -> User | None:
@@ -117,7 +106,7 @@ def _counters_of(email: str, address: str) -> tuple[str, str, str]:
 def _count(counters: tuple[str, str, str]) -> None:
     try:
         # One by one: on a cluster these keys live on different nodes.
-        answers = [client().eval(_COUNT, 1, counter, str(WINDOW_SECONDS)) for counter in counters]
+        answers = [count(counter, WINDOW_SECONDS) for counter in counters]
     except RedisError:
         _log.warning("tries to sign in cannot be counted")
         return
@@ -125,7 +114,7 @@ def _count(counters: tuple[str, str, str]) -> None:
         if tries > most:
             raise TooManyTries(
                 f"There were too many tries to sign in. Wait {max(seconds // 60, 1)} min, then try again.",
-                max(seconds, 1),
+                seconds,
             )
 
 

@@ -1,16 +1,56 @@
-"""The operators' page of plans: every version, with its terms as they are stored. They are made by the API."""
+"""The operators' page of plans: every version with its terms as they are stored, and the form of the next one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
 
-from billing.invoices.core.terms import parse_terms, show_terms
+from billing.invoices.actions.sellers import create_plan
+from billing.invoices.core.terms import CURRENCIES, parse_terms, show_terms
 from billing.invoices.models import Plan
+from costhub.console.forms import Field, Form
 from costhub.console.staff import staff_page
+from costhub.lib.errors import InvalidField
+from tenants.access import find_uuid
 from tenants.models import User
+
+_MONEY: Final = {
+    "fee": "Fee of a month",
+    "seat_fee": "Fee of a month for each further member",
+    "included": "Usage that is included",
+    "minimum": "The least that a month comes to",
+}
+_WHOLE: Final = {
+    "included_seats": "Members that are included",
+    "trial_days": "Days of trial",
+    "grace_days": "Days until a month is closed",
+    "payment_days": "Days to pay in",
+}
+_FLAGS: Final = {
+    "pass_through": "Organisations pay their upstreams themselves: only the fee is charged",
+    "prepaid": "Usage is taken from credits, and calls stop when they are gone",
+}
+_LISTS: Final = {"models": "Mark-ups of models", "tiers": "Mark-ups by usage"}
+FIELDS: Final = (
+    Field("name", "Name", is_required=True, most=120, help="That of a plan which is there makes its next version."),
+    Field("is_public", "Organisations may choose it themselves", "checkbox"),
+    Field("currency", "Currency", "select", choices=[(code, code) for code in CURRENCIES]),
+    *(Field(name, label, most=30) for name, label in _MONEY.items()),
+    *(Field(name, label, "number", most=9) for name, label in _WHOLE.items()),
+    Field("markup", "Mark-up on usage, per cent", most=8, help="Below zero it is a discount."),
+    Field("models", _LISTS["models"], "textarea", help="A line each: its name, and per cents.", placeholder="large 5"),
+    Field(
+        "tiers",
+        _LISTS["tiers"],
+        "textarea",
+        help="A line each: from how much usage on, and per cents.",
+        placeholder="1000.00 -5",
+    ),
+    *(Field(name, label, "checkbox") for name, label in _FLAGS.items()),
+)
 
 
 @require_GET
@@ -19,6 +59,53 @@ def plans(request: HttpRequest, user: User) -> HttpResponse:
     """A row a version, the newest of each plan first."""
     rows = [{"plan": plan, "terms": list_terms(plan.terms)} for plan in Plan.objects.order_by("name", "-version")]
     return render(request, "console/plans.html", {"rows": rows})
+
+
+@require_http_methods(["GET", "POST"])
+@staff_page
+def new_plan(request: HttpRequest, user: User) -> HttpResponse:
+    """The form of a plan, or of the next version of the one in ``?after=``, with the terms of that."""
+    wanted = find_uuid(request.GET.get("after", ""))
+    last = Plan.objects.filter(pk=wanted).first() if wanted else None
+    form = Form(FIELDS, _fill(last))
+    if request.method == "POST":
+        made = form.submit(request, None, _create)
+        if made is not None:
+            messages.success(request, f"Version {made.version} of {made.name} is there.", extra_tags="good")
+            return redirect("staff-plans")
+    return render(request, "console/new_plan.html", {"form": form, "last": last}, status=form.status)
+
+
+def _fill(plan: Plan | None) -> dict[str, Any]:
+    terms = show_terms(parse_terms(plan.terms if plan else {}))
+    return {
+        **{name: str(value) for name, value in terms.items() if name not in _FLAGS},
+        **{name: "1" if terms[name] else "" for name in _FLAGS},
+        "name": plan.name if plan else "",
+        "is_public": "1" if plan and plan.is_public else "",
+        "models": "\n".join(f"{name} {share}" for name, share in terms["models"].items()),
+        "tiers": "\n".join(f"{tier['from']} {tier['markup']}" for tier in terms["tiers"]),
+    }
+
+
+def _create(form: Form) -> Plan:
+    terms: dict[str, Any] = {name: form.text(name) for name in ("currency", "markup", *_MONEY) if form.text(name)}
+    terms |= {name: form.whole(name) for name in _WHOLE if form.text(name)}
+    terms |= {name: form.flag(name) for name in _FLAGS}
+    terms["models"] = dict(_read_pairs(form, "models"))
+    terms["tiers"] = [{"from": start, "markup": share} for start, share in _read_pairs(form, "tiers")]
+    try:
+        return create_plan(name=form.text("name"), terms=terms, is_public=form.flag("is_public"))
+    except InvalidField as error:
+        # The API's fields are those of ``terms``; here each has its own.
+        raise InvalidField(error.message, field=(error.field or "").removeprefix("terms.")) from error
+
+
+def _read_pairs(form: Form, name: str) -> list[tuple[str, str]]:
+    lines = [line.split() for line in form.text(name).splitlines() if line.strip()]
+    if any(len(words) != 2 for words in lines):
+        raise InvalidField("Give two words a line, with a blank between.", field=name)
+    return [(first, second) for first, second in lines]
 
 
 def list_terms(terms: Mapping[str, Any]) -> list[tuple[str, str]]:

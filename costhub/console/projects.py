@@ -15,7 +15,7 @@ from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_form, show_list
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import member_page, org_page
 from costhub.lib import clock
 from tenants.access import Actor, access_row
 from tenants.actions.projects import create_project, update_project
@@ -35,10 +35,10 @@ COLUMNS: Final = (
 
 
 @require_GET
-@org_page
+@member_page
 def projects(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Projects with what they spent this month."""
-    actor.check(Permission.READ)
+    actor.check_anywhere(Permission.READ)
     now = clock.now()
     spent = _spent(actor) if actor.may(Permission.READ_MONEY) else {}
     # Keys have no field of the project's: the count is asked for beside.
@@ -78,10 +78,10 @@ def new_project(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@org_page
+@member_page
 def project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse:
     """One project: its name, its keys, and what can be done with it."""
-    actor.check(Permission.READ)
+    actor.check_anywhere(Permission.READ)
     row = access_row(list_projects(actor), actor, project_id)
     form = None
     if actor.may(Permission.WRITE_SETTINGS):
@@ -97,6 +97,7 @@ def project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse
         actor.check(Permission.WRITE_SETTINGS)
     keys = list_keys(actor).filter(project=row, revoked_at=None).order_by("name")
     more: dict[str, Any] = {"project": row, "keys": keys[:50], "acts": _acts(actor, row)}
+    more["may_write_keys"] = actor.may(Permission.WRITE_KEYS, row.pk) and not row.is_archived
     return show_form(request, actor, "projects", "Projects", form, row.name, template="console/project.html", **more)
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -12,26 +13,33 @@ from billing.demo.seed import remove_demo
 from costhub.console.acts import Act, try_to
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.pages import show_form
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.console.status_page import find_status_link, list_status_acts
 from costhub.lib import clock
+from costhub.ops.departure import send_archive
+from costhub.ops.erasure import ask_for_erasure
 from tenants.access import Actor
-from tenants.actions.orgs import update_organization
+from tenants.actions.orgs import require_second_factor, update_organization
 from tenants.actions.stops import set_stopped
 from tenants.actions.values import list_time_zones
 from tenants.actions.visits import allow_visits
 from tenants.choices import Permission
 from tenants.models import Organization
+from tenants.selectors import list_capture_policies
 
 #: for so long a click lets operators in
 VISIT_HOURS: Final = 24
+_KEPT_HELP: Final = (
+    "Of calls that ask for it (store). They hold what people said, sealed, and can be asked for again. 0: none is kept."
+)
+_FACTOR_HELP: Final = "Whoever has none is led to its set-up before they see anything. Set up your own first."
 _ZONE_HELP: Final = "Days, weeks and months of budgets and reports begin at midnight there. By its IANA name."
 
 
 @require_http_methods(["GET", "POST"])
 @org_page
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The organisation's name and time zone, and what stops everything."""
+    """The organisation's name and time zone, who is let in, what is kept, and what stops everything."""
     actor.check(Permission.READ)
     org = actor.org
     form = None
@@ -40,8 +48,16 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         fields = [
             Field("name", "Name", is_required=True, most=120),
             Field("time_zone", "Time zone", is_required=True, help=_ZONE_HELP, choices=zones, most=64),
+            Field(
+                "answers_kept_hours", "Hours for which answers are kept", "number", help=_KEPT_HELP, is_required=True
+            ),
         ]
-        form = Form(fields, {"name": org.name, "time_zone": org.time_zone}, is_edit=True)
+        shown = {"name": org.name, "time_zone": org.time_zone, "answers_kept_hours": str(org.answers_kept_hours)}
+        if actor.may(Permission.WRITE_MEMBERS):
+            label = "Owners, admins and finance need a second factor"
+            fields.append(Field("requires_second_factor", label, "checkbox", help=_FACTOR_HELP))
+            shown["requires_second_factor"] = "1" if org.requires_second_factor else ""
+        form = Form(fields, shown, is_edit=True)
         if request.method == "POST":
             if form.submit(request, actor, lambda form: _update(actor, form)) is not None:
                 return redirect("settings", slug=org.slug)
@@ -50,6 +66,8 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         actor.check(Permission.WRITE_SETTINGS)
     more = {
         "acts": _acts(actor),
+        "consents": list_capture_policies(actor).count(),
+        "sees_learning": actor.may(Permission.READ_MONEY),
         "retention": settings.LEDGER_MONTHS,
         "status_link": find_status_link(request, actor),
         "sets_apart": settings.LEDGER_OLD_MONTHS == "detach",
@@ -96,8 +114,39 @@ def remove_demo_data(request: HttpRequest, actor: Actor) -> HttpResponse:
     return redirect("settings", slug=actor.org.slug)
 
 
+@require_POST
+@org_page
+@works_when_read_only
+def export_data(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """All of the organisation as one archive."""
+    archives: list[HttpResponseBase] = []
+    if not try_to(request, actor, "", lambda: archives.append(send_archive(actor))):
+        return redirect("settings", slug=actor.org.slug)
+    return archives[0]
+
+
+@require_POST
+@org_page
+def erase_data(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The end of the organisation, once it was named."""
+    done = f"{actor.org.name} is closed, and is being erased."
+    if try_to(request, actor, done, lambda: ask_for_erasure(actor=actor, confirm=request.POST.get("confirm", ""))):
+        return redirect("home")
+    return redirect("settings", slug=actor.org.slug)
+
+
 def _update(actor: Actor, form: Form) -> Organization:
-    return update_organization(actor=actor, name=form.text("name"), time_zone=form.text("time_zone"))
+    org = update_organization(
+        actor=actor,
+        name=form.text("name"),
+        time_zone=form.text("time_zone"),
+        answers_kept_hours=form.whole("answers_kept_hours"),
+    )
+    if "requires_second_factor" in form.values:
+        is_required = form.flag("requires_second_factor")
+        if is_required != org.requires_second_factor:
+            require_second_factor(actor=actor, is_required=is_required)
+    return org
 
 
 def _acts(actor: Actor) -> list[Act]:
@@ -135,4 +184,22 @@ def _acts(actor: Actor) -> list[Act]:
                 tone="bad",
             )
         )
+    if actor.rights.is_owner:
+        acts += [
+            Act(
+                "Take everything with you",
+                reverse("export-data", args=[actor.org.slug]),
+                "Export",
+                "One archive: every table, files and people. What was kept of calls is in it in clear; secrets are not.",
+            ),
+            Act(
+                "Erase this organisation",
+                reverse("erase-data", args=[actor.org.slug]),
+                "Erase",
+                "It is closed at once and erased within minutes: calls, keys, files, and people who belong to no other"
+                " one. There is no way back.",
+                confirm=actor.org.slug,
+                tone="bad",
+            ),
+        ]
     return acts

@@ -23,13 +23,15 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from costhub.console.navigation import find_start
 from costhub.console.passwords import TooManyTries, find_user
+from costhub.console.typed import keep_typed
 from costhub.lib.database import take_turn
-from costhub.lib.errors import Conflict, Forbidden, NotFound, PaymentRequired
+from costhub.lib.errors import AppError, Conflict, Forbidden, NotFound, PaymentRequired
 from tenants.access import SecondFactorMissing, StaleSession, access_org, list_memberships
 from tenants.accounts.sessions import was_recently_confirmed
 from tenants.accounts.sign_on import list_sign_ons
-from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.choices import Permission
 from tenants.models import User
 
 _READ_ONLY: Final = "This organisation has invoices that are long overdue: nothing can be changed until they are paid."
@@ -84,23 +86,28 @@ def _make_page(view: Callable[..., HttpResponse], *, for_whole_org: bool) -> Cal
                     return redirect(_path_of(request.headers.get("Referer", ""), request))
             with timezone.override(ZoneInfo(actor.org.time_zone)):
                 response = view(request, actor, **parts)
-        except NotFound as error:
-            raise Http404 from error
-        except SecondFactorMissing:
-            response = redirect("mfa_index")
-        except StaleSession:
-            # Back to the page with the form: what was typed is typed again, rather than done by a link.
-            back = _path_of(request.headers.get("Referer", ""), request)
-            response = redirect_to_login(back, reverse("account_reauthenticate"))
-        except Forbidden as error:
-            response = render(request, "403.html", {"message": error.message}, status=403)
-        except PaymentRequired as error:
-            told = {"title": "Nothing was changed", "message": error.message}
-            response = render(request, "403.html", told, status=error.http_status)
+        except (NotFound, Forbidden, PaymentRequired) as error:
+            response = refuse(request, error)
         response.headers["Cache-Control"] = "private, no-store"
         return response
 
     return page
+
+
+def refuse(request: HttpRequest, error: AppError) -> HttpResponse:
+    """What somebody sees who may not open a page, or not yet. Raises Http404 for what is not there."""
+    if isinstance(error, NotFound):
+        raise Http404 from error
+    if isinstance(error, SecondFactorMissing):
+        return redirect("mfa_index")
+    if isinstance(error, StaleSession):
+        # Back to the page with the form: what was typed stands there, and is not done by a link.
+        if request.method == "POST":
+            keep_typed(request)
+        back = _path_of(request.headers.get("Referer", ""), request)
+        return redirect_to_login(back, reverse("account_reauthenticate"))
+    title = "Nothing was changed" if isinstance(error, PaymentRequired) else ""
+    return render(request, "403.html", {"title": title, "message": error.message}, status=error.http_status)
 
 
 # A password's hash takes a while: no transaction, and so no connection, waits for it.
@@ -184,8 +191,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if memberships:
         # By name anybody could put themselves before: everybody may make one a member of an organisation of any name.
         first = min(memberships, key=lambda one: one.created_at)
-        sees_money = not first.projects and Permission.READ_MONEY in PERMISSIONS[Role(first.role)]
-        return redirect("overview" if sees_money else "welcome", slug=first.org.slug)
+        return redirect(find_start(first))
     return redirect("new-organization")
 
 

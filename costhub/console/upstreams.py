@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -18,7 +18,7 @@ from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_form, show_list
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import org_page, refuse
 from costhub.lib import clock
 from costhub.lib.errors import AppError, Forbidden, NotFound
 from tenants.access import Actor, access_org, access_row
@@ -164,7 +164,7 @@ def test_upstream(request: HttpRequest, slug: str, upstream_id: str) -> HttpResp
             probe = prepare_probe(actor=actor, upstream=row)
         found = probe.run()
     except (NotFound, Forbidden) as error:
-        raise Http404 from error
+        return refuse(request, error)
     except AppError as error:
         messages.error(request, error.message, extra_tags="bad")
     else:

@@ -86,5 +86,6 @@ def _take_key(request: HttpRequest, actor: Actor) -> str:
 
 
 def _find_form(actor: Actor, step: Step) -> str:
-    """The address of the form that does a step, if the actor may."""
-    return reverse(_FORMS[step.name], args=[actor.org.slug]) if actor.may(step.permission) else ""
+    """The address of the form that does a step, if the actor may. A key is made in a project, the rest for all."""
+    may = actor.may_anywhere(step.permission) if step.name is StepName.KEY else actor.may(step.permission)
+    return reverse(_FORMS[step.name], args=[actor.org.slug]) if may else ""

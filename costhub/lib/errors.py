@@ -5,6 +5,7 @@
     AppError                    code, http_status, message for a person, the field at fault
     |- tenants: NotFound, Forbidden, InvalidField, Conflict, PaymentRequired
     |- costhub.lib.net: BlockedAddress
+    |- TooManyRequests, which knows when to come again
     `- proxy.errors: the LLM API's own tree, in OpenAI's shape
 """
 
@@ -56,3 +57,14 @@ class PaymentRequired(AppError):
 
     code = "organization_suspended"
     http_status = 402
+
+
+class TooManyRequests(AppError):
+    """Somebody asks too often. ``seconds``: after how many to come again."""
+
+    code = "too_many_requests"
+    http_status = 429
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds

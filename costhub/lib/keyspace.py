@@ -13,7 +13,7 @@ from typing import Final
 
 SHARDS: Final = 16
 #: the form of snapshots, counted up with every field that comes or goes: during an upgrade two releases share a Valkey
-_SNAPSHOTS: Final = 9
+_SNAPSHOTS: Final = 10
 _COUNTER: Final = re.compile(r"[^:]*:budget:(?P<budget>[0-9a-f-]{36})\.\d+:(?P<start>-?\d+):(?P<subject>.*)", re.DOTALL)
 _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 
@@ -192,6 +192,11 @@ def sign_ins_key(kind: str, what: str) -> str:
 def management_answer_key(owner: str, digest: str) -> str:
     """The first answer of the management API to an Idempotency-Key; ``owner`` is an organisation or platform token."""
     return f"costhub:answer:{owner}:{digest}"
+
+
+def management_calls_key(owner: str, caller: str) -> str:
+    """How often a credential has called the management API in its minute; ``owner`` as above, ``caller`` its name."""
+    return f"costhub:calls:{owner}:{hashlib.blake2b(caller.encode(), digest_size=12).hexdigest()}"
 
 
 def written_key(asker: str) -> str:

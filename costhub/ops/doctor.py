@@ -3,13 +3,16 @@
 import http
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
+from smtplib import SMTPException
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
+from django.core import mail
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -42,11 +45,13 @@ NAMED: Final = 5
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at: what, whether it is well, and a sentence that says what was found or what to do."""
+    """One thing looked at: what, whether it works, and a sentence that says what was found or what to do.
+    ``is_warning``: it works, and somebody should look at it."""
 
     name: str
     ok: bool
     sentence: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -198,11 +203,45 @@ def check_prices(subject: Subject) -> Check:
     if unpriced:
         return Check(
             name,
-            ok=False,
+            ok=True,
+            is_warning=True,
             sentence=f"no price now for {_name_some(unpriced)}: calls to them are refused until their organisation "
             "gives them a price or has a fallback price",
         )
     return Check(name, ok=True, sentence="every active model has one")
+
+
+def check_address(subject: Subject) -> Check:
+    """What mails and webhooks link to is an address that people can open."""
+    name = "Address"
+    if not settings.PUBLIC_URL:
+        return Check(
+            name, ok=True, is_warning=True, sentence="COSTHUB_PUBLIC_URL is not set: mails link to this machine"
+        )
+    url = urlsplit(settings.PUBLIC_URL)
+    told = f"people find the console at {settings.PUBLIC_URL}"
+    if settings.PRODUCTION and _is_this_machine(url.hostname or ""):
+        told = f"COSTHUB_PUBLIC_URL is {settings.PUBLIC_URL}, where nobody but this machine finds the console"
+        return Check(name, ok=False, sentence=f"{told}: mails link to it")
+    if settings.PRODUCTION and url.scheme != "https":
+        told = f"COSTHUB_PUBLIC_URL is {settings.PUBLIC_URL}: without https passwords and keys can be read on the way"
+        return Check(name, ok=True, is_warning=True, sentence=told)
+    return Check(name, ok=True, sentence=told)
+
+
+def check_mail(subject: Subject) -> Check:
+    """The mail server takes a connection, and whom it knows."""
+    name = "Mail"
+    if not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
+        where = f"written to {settings.EMAIL_FILE_PATH}" if settings.EMAIL_FILE_PATH else "sent nowhere"
+        told = f"mails are {where}: set COSTHUB_SMTP_URL to have them sent"
+        return Check(name, ok=True, is_warning=settings.PRODUCTION, sentence=told)
+    where = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
+    try:
+        with mail.get_connection():
+            return Check(name, ok=True, sentence=f"{where} answers")
+    except (SMTPException, OSError) as error:
+        return Check(name, ok=False, sentence=f"{where} takes no mail: {_first_line(error)}")
 
 
 def find_unpriced_models() -> list[str]:
@@ -250,6 +289,8 @@ CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
     check_beat,
     check_jobs,
     check_model,
+    check_address,
+    check_mail,
     check_prices,
     check_counters,
 )
@@ -259,6 +300,13 @@ def examine(data_dir: Path) -> list[Check]:
     """Run every check of the table. Django must have been set up with the stack's environment."""
     subject = Subject(data_dir, read_json(data_dir / "stack.json"))
     return [check(subject) for check in CHECKS]
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _name_some(found: Sequence[str]) -> str:

@@ -27,12 +27,14 @@ from django.db import connections, transaction
 
 from billing.invoices.actions.closing import issuing_turn
 from billing.invoices.actions.packs import packs_folder
+from billing.invoices.models import Invoice
 from costhub.lib import clock, keyspace
 from costhub.lib.database import turn_held
-from costhub.lib.errors import Conflict, NotFound
+from costhub.lib.errors import AppError, Conflict, InvalidField, NotFound
 from costhub.lib.objects import Objects
 from costhub.lib.redis import client, connect
 from costhub.lib.secrets import make_data_key
+from costhub.ops.export import check_owner
 from costhub.ops.tenant_tables import OWNER, list_tenant_tables
 from costhub.stack.backup.store import BackupStore
 from proxy.batches.model import StoredFile
@@ -40,7 +42,8 @@ from proxy.cache.entries import unpack
 from proxy.learning.checkpoints import Checkpoints, open_store
 from proxy.learning.models import TrainingJob
 from proxy.tasks import drain_ledger
-from tenants.access import org_scope
+from tenants.access import Actor, org_scope
+from tenants.actions.audit import record
 from tenants.actions.changes import publish
 from tenants.models import Organization, User
 from tenants.route_snapshots import name_comparison_budget
@@ -118,6 +121,41 @@ def erase_again(org_ids: Iterable[UUID]) -> list[UUID]:
         _delete_rows(org)
         found.append(org.pk)
     return found
+
+
+def ask_for_erasure(*, actor: Actor, confirm: str) -> None:
+    """Close the actor's organisation for ever, and have a job erase it. For an owner who has just signed in;
+    ``confirm`` is its short name.
+
+    Raises Forbidden, StaleSession, InvalidField for another name, and InvoicesRemain.
+    """
+    check_owner(actor)
+    org = actor.org
+    if confirm.strip() != org.slug:
+        raise InvalidField(f"Type {org.slug} to erase {org.name} for ever.", field="confirm")
+    if Invoice.objects.filter(org=org).exclude(number="").exists():
+        raise InvoicesRemain(
+            f"{org.name} has issued invoices, which the law wants kept for years: ask the operator to erase it."
+        )
+    with transaction.atomic():
+        record(actor, "erasure_asked", org)
+        _close(org.pk)
+        Organization.objects.filter(pk=org.pk).update(erasure_asked_at=clock.now())
+
+
+def erase_departed() -> int:
+    """Erase the organisations whose owners asked for it. Gives how many; one with calls under way waits for its turn
+    after them."""
+    asked = Organization.objects.using(OWNER).filter(erasure_asked_at__isnull=False).order_by("erasure_asked_at")
+    erased = 0
+    for slug in list(asked.values_list("slug", flat=True)):
+        try:
+            erase_organization(slug)
+        except AppError as error:
+            _log.warning("an organisation is not erased yet", extra={"slug": slug, "reason": error.code})
+        else:
+            erased += 1
+    return erased
 
 
 def _erase(org: Organization, jobs: list[UUID]) -> Erased:

@@ -8,19 +8,23 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 from uuid import UUID
 
 import orjson
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from costhub.lib import clock
-from costhub.lib.errors import NotFound
+from costhub.lib.database import take_turn
+from costhub.lib.errors import Forbidden, NotFound
 from costhub.lib.objects import Objects
 from costhub.lib.secrets import UnusableCredential
 from costhub.ops.end_users import WHOSE
@@ -31,11 +35,13 @@ from proxy.batches.sealed_lines import ANSWER, BODY, place_of_line
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
 from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
-from tenants.access import job_scope
+from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.models import Organization
 from tenants.sealed_rows import Sealer
 
+#: the rows of a statement, as JSON
+Read = Callable[[str], Iterator[str]]
 #: what opens a column of a row
 Open = Callable[[Organization, dict[str, Any], bytes], str]
 
@@ -94,14 +100,49 @@ def export_organization(slug: str, target: Path, *, end_user: str = "") -> dict[
         raise NotFound("There is no such organisation.")
     with job_scope(org.pk) as owner:
         record(owner, "exported", org, **({"end_user": end_user} if end_user else {}))
-    manifest: dict[str, Any] = {"organization": slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}}
-    if end_user:
-        manifest["end_user"] = end_user
+    manifest = _begin_manifest(org, end_user)
     part = target.with_name(f".{target.name}.part")
     with _alone(part, target) as file:
-        _write_archive(file, org, manifest, end_user)
+        with transaction.atomic(using=OWNER):
+            _write_archive(file, org, manifest, connections[OWNER])
         _give_name(part, target)
     return {name: int(told["rows"]) for name, told in manifest["tables"].items()}
+
+
+def export_own(*, actor: Actor) -> BinaryIO:
+    """The archive of the actor's organisation, in a file without a name, at its beginning; for an owner who has just
+    signed in. One at a time. Raises Forbidden, StaleSession, and Conflict while another is being written.
+
+    It is read with the application's own role, over a connection that nobody else has: what its transaction sees is of
+    one moment, and of that organisation alone.
+    """
+    check_owner(actor)
+    take_turn(f"export {actor.org.pk}")
+    record(actor, "exported", actor.org)
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - whoever sends it closes it
+    connection = connections.create_connection("default")
+    try:
+        connection.set_autocommit(False)
+        _write_archive(file, actor.org, _begin_manifest(actor.org), connection)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    finally:
+        connection.close()
+    return file
+
+
+def check_owner(actor: Actor) -> None:
+    """Raise Forbidden for who does not own the whole organisation, and StaleSession for who signed in a while ago."""
+    if not actor.rights.is_owner:
+        raise Forbidden(f"Only an owner of {actor.org.name} may do this.")
+    actor.check_fresh()
+
+
+def _begin_manifest(org: Organization, end_user: str = "") -> dict[str, Any]:
+    whose = {"end_user": end_user} if end_user else {}
+    return {"organization": org.slug, "id": str(org.pk), "at": clock.now().isoformat(), "tables": {}} | whose
 
 
 def _refuse_taken(target: Path) -> None:
@@ -161,61 +202,56 @@ def _give_name(part: Path, target: Path) -> None:
         part.rename(target)
 
 
-def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any], end_user: str) -> None:
+def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any], connection: Connection) -> None:
+    """Within a transaction of the connection's in which nothing was asked yet."""
+    end_user = manifest.get("end_user", "")
+    read = partial(_read, connection, {"org": org.pk, "end_user": end_user})
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        with transaction.atomic(using=OWNER):
-            with connections[OWNER].cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                cursor.execute("SET LOCAL statement_timeout = 0")
-            who = {"org": org.pk, "end_user": end_user}
-            for table in list_tenant_tables():
-                if end_user and table.name not in WHOSE:
-                    continue
-                manifest["tables"][table.name] = {
-                    **_write(archive, table.name, _read_rows(org, table, who)),
-                    "left_out": table.left_out,
-                }
-            if not end_user:
-                _write_people(archive, org, manifest)
-            statement = f"SELECT id::text FROM proxy_storedfile WHERE {_rows_of('proxy_storedfile', who)}"  # noqa: S608
-            file_ids = [UUID(row) for row in _read(statement, who)]
-        manifest["files"] = asyncio.run(_write_files(archive, org.pk, file_ids))
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SELECT set_config('costhub.orgs', %s, true)", [f"{{{org.pk}}}"])
+        for table in list_tenant_tables(connection):
+            if end_user and table.name not in WHOSE:
+                continue
+            lines = _read_rows(read, org, table, _rows_of(table.name, end_user))
+            manifest["tables"][table.name] = {**_write(archive, table.name, lines), "left_out": table.left_out}
+        if not end_user:
+            _write_people(archive, read, manifest)
+        files = read(f"SELECT id::text FROM proxy_storedfile WHERE {_rows_of('proxy_storedfile', end_user)}")  # noqa: S608
+        manifest["files"] = asyncio.run(_write_files(archive, org.pk, [UUID(row) for row in files]))
         archive.writestr("manifest.json", json.dumps(manifest, indent=2))
 
 
-def _write_people(archive: zipfile.ZipFile, org: Organization, manifest: dict[str, Any]) -> None:
+def _write_people(archive: zipfile.ZipFile, read: Read, manifest: dict[str, Any]) -> None:
     """The members, and the organisation itself."""
-    who = {"org": org.pk}
-    people = _read("SELECT * FROM (" + _PEOPLE + ") people", who)  # noqa: S608 - a constant
+    people = read("SELECT * FROM (" + _PEOPLE + ") people")  # noqa: S608 - a constant
     manifest["tables"]["people"] = {**_write(archive, "people", people), "left_out": ["password"]}
-    organization = _read(
-        "SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %(org)s", who
-    )
+    mine = read("SELECT (to_jsonb(mine) - 'data_key')::text FROM tenants_organization mine WHERE id = %(org)s")
     manifest["tables"]["tenants_organization"] = {
-        **_write(archive, "tenants_organization", organization),
+        **_write(archive, "tenants_organization", mine),
         "left_out": ["data_key"],
     }
 
 
-def _rows_of(table: str, who: dict[str, Any]) -> str:
-    return f"org_id = %(org)s AND {WHOSE[table]}" if who["end_user"] else "org_id = %(org)s"
+def _rows_of(table: str, end_user: str) -> str:
+    return f"org_id = %(org)s AND {WHOSE[table]}" if end_user else "org_id = %(org)s"
 
 
-def _read(statement: str, who: dict[str, Any]) -> Iterator[str]:
-    with connections[OWNER].chunked_cursor() as cursor:
+def _read(connection: Connection, who: dict[str, Any], statement: str) -> Iterator[str]:
+    with connection.chunked_cursor() as cursor:
         cursor.execute(statement, who)
         while rows := cursor.fetchmany(500):
             yield from (str(row[0]) for row in rows)
 
 
-def _read_rows(org: Organization, table: TenantTable, who: dict[str, Any]) -> Iterator[str]:
+def _read_rows(read: Read, org: Organization, table: TenantTable, of_whom: str) -> Iterator[str]:
     opened = {
         column: OPENED[f"{table.name}.{column}"] for column in table.columns if f"{table.name}.{column}" in OPENED
     }
     left_out = "".join(f" - '{column}'" for column in table.left_out)
-    of_whom = _rows_of(table.name, who)
     statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE {of_whom}'  # noqa: S608
-    for line in _read(statement, who):
+    for line in read(statement):
         yield _open(org, line, opened) if opened else line
 
 

@@ -100,6 +100,7 @@ JOBS: Final = (
     # Daily would do. An hour is so that a run that could not be had is not missed for a day.
     _hourly("costhub.ops.tasks.expire_keys", minute=17),
     _hourly("costhub.ops.tasks.drop_old_months", minute=27),
+    _slow("costhub.ops.tasks.erase_departed", 60),
     _hourly("costhub.ops.tasks.clear_sessions", minute=37),
     _hourly("costhub.ops.tasks.prove_domains", minute=42),
     _hourly("billing.tasks.forget_old_alerts", minute=47),

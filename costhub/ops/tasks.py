@@ -9,6 +9,7 @@ from django.db import DatabaseError
 
 from billing.spend.actions.rollups import is_month_rolled
 from costhub.lib import clock
+from costhub.ops import erasure
 from costhub.ops.watch import find_troubles, tell_troubles
 from proxy.ledger import retention
 from tenants.access import list_org_ids
@@ -72,6 +73,12 @@ def prove_domains() -> int:
         except DatabaseError:
             _log.exception("domains could not be proved again", extra={"org": str(org_id)})
     return looked
+
+
+@shared_task
+def erase_departed() -> int:
+    """Erase the organisations whose owners asked for it. Gives how many."""
+    return erasure.erase_departed()
 
 
 @shared_task

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 #: the alias of the role that owns the tables: it sees every organisation's rows, and may delete them
 OWNER: Final = "owner"
@@ -45,16 +46,17 @@ class TenantTable:
         return [column for column in self.columns if f"{self.name}.{column}" in SECRETS]
 
 
-def list_tenant_tables() -> list[TenantTable]:
-    """All of them by name, parts of a table not apart; ``tenants_organization`` itself is none."""
-    with connections[OWNER].cursor() as cursor:
+def list_tenant_tables(connection: BaseDatabaseWrapper | None = None) -> list[TenantTable]:
+    """All of them by name, parts of a table not apart; ``tenants_organization`` itself is none. As the owner sees them,
+    or those that the role of a ``connection`` may read."""
+    with (connection or connections[OWNER]).cursor() as cursor:
         cursor.execute(
             "SELECT relname, array_agg(attname ORDER BY attnum),"
             " coalesce(array_agg(attname ORDER BY attnum) FILTER (WHERE atttypid = 'bytea'::regtype), '{}'),"
             " EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = pg_class.oid)"
             " FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
             " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
-            " AND attnum > 0 AND NOT attisdropped GROUP BY pg_class.oid, relname HAVING 'org_id' = ANY (array_agg(attname))"
+            " AND attnum > 0 AND NOT attisdropped AND has_table_privilege(pg_class.oid, 'SELECT') GROUP BY pg_class.oid, relname HAVING 'org_id' = ANY (array_agg(attname))"
             " ORDER BY relname"
         )
         return [

@@ -38,6 +38,8 @@ DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "
 #: where data lies beside the database: a command that did not know it would look for it, or erase it, somewhere else
 STORES: Final = ("COSTHUB_FILES_URL", "COSTHUB_CHECKPOINTS_URL", "COSTHUB_BACKUP_URL")
 LOG_TAIL_LINES: Final = 12
+#: where the console's files are served from; whoever names a folder has filled it
+STATIC_DIR: Final = "COSTHUB_STATIC_DIR"
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,15 @@ def run_stack(options: UpOptions) -> int:
 
 
 def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
-    """Servers, migrations, list prices, demo, our own processes, in this order. Raises PartFailed, OSError,
-    ValueError."""
+    """Servers, migrations, list prices, files of pages, demo, our own processes, in this order. Raises PartFailed,
+    OSError, ValueError."""
     port = _choose_port(options.port)
     environment, model = _start_servers(options, supervisor, port)
     _say("Migrating the database.")
     run_django(environment, "migrate", "--database", "owner", "--no-input")
     run_django(environment, "seed_prices")
+    if STATIC_DIR not in os.environ:
+        run_django(environment, "collectstatic", "--no-input", "--verbosity", "0")
     if model:
         supervisor.wait_ready(model)
     demo = _seed_demo(options.data_dir, environment, model) if options.demo else {}
@@ -117,9 +121,10 @@ def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
 
 
 def run_django(environment: dict[str, str], *arguments: str) -> str:
-    """Run a management command and give what it printed. Raises PartFailed with the end of what it complained."""
+    """Run a management command and give what it printed. Raises PartFailed with the end of what it complained, or with
+    the one sentence about a setting that cannot be read."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "django", *arguments],
+        [sys.executable, "-m", "costhub.manage", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -135,6 +140,8 @@ def run_django(environment: dict[str, str], *arguments: str) -> str:
         process.kill()
         process.wait()
         raise
+    if process.returncode == os.EX_CONFIG:
+        raise PartFailed(complained.strip().splitlines()[-1].removeprefix("costhub: "))
     if process.returncode:
         end = "\n".join(complained.strip().splitlines()[-LOG_TAIL_LINES:])
         raise PartFailed(f"`{arguments[0]}` failed with exit code {process.returncode}:\n{end}")
@@ -207,8 +214,11 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     if valkey:
         environment["REDIS_URL"] = valkey.url
     environment.setdefault("COSTHUB_FILES_URL", (options.data_dir.resolve() / "files").as_uri())
+    environment.setdefault(STATIC_DIR, str(options.data_dir.resolve() / "static"))
     environment.setdefault("COSTHUB_PAGES_SOCKET", choose_pages_socket(options.data_dir))
-    environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
+    if environment.get("COSTHUB_PRODUCTION") != "1":
+        # In production nobody but this machine would find the console there, and mails link to it.
+        environment.setdefault("COSTHUB_PUBLIC_URL", f"http://{HOST}:{port}")
     if not environment.get("COSTHUB_SMTP_URL"):
         # Without a mail server mails can be read as files.
         environment.setdefault("COSTHUB_MAIL_DIR", str(options.data_dir / "mail"))

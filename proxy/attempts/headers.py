@@ -7,8 +7,11 @@ from costhub.lib.money import format_usd
 from proxy.core.rate_limits import describe
 from proxy.edges.entry import Entry
 from proxy.values.request import ALL_SAID
+from tenants.choices import LimitUnit
 
 _NOTHING: Final = format_usd(0)
+#: how the headers of windows end that count money
+_OF_MONEY: Final = f"-{LimitUnit.USD}"
 #: fields whose names are a caller's own words
 _LONGEST_LIST: Final = 1_000
 
@@ -28,6 +31,8 @@ def first_headers(entry: Entry) -> dict[str, str]:
     if entry.compression:
         headers["x-costhub-compression"] = entry.compression
     headers["x-costhub-overhead-ms"] = _overhead_ms(entry)
+    if entry.key.hides_amounts:
+        headers = {name: value for name, value in headers.items() if not name.endswith(_OF_MONEY)}
     if entry.unsaid is not ALL_SAID and any(entry.unsaid):
         headers["x-costhub-dropped"] = _dropped(entry)
     return headers
@@ -41,7 +46,9 @@ def final_headers(entry: Entry) -> dict[str, str]:
 
 
 def cost_fields(entry: Entry) -> dict[str, str]:
-    """What the call cost, known at its end."""
+    """What the call cost, known at its end; nothing for a key that hides amounts."""
+    if entry.key.hides_amounts:
+        return {}
     cost, saved = entry.cost, entry.saved
     told = format_usd(cost)
     fields = {

@@ -99,7 +99,7 @@ _METHODS: Final = {
 async def _list_batches(key: KeySnapshot, query: dict[str, list[str]]) -> Json:
     limit, after = files.read_limit(query, 20, 100), files.read_after(query, BATCH)
     found = await in_database(store.list_batches, key, after=after, limit=limit + 1)
-    return files.show_page([show_batch(batch) for batch in found], limit)
+    return files.show_page([show_batch(batch, key) for batch in found], limit)
 
 
 async def _get_batch(key: KeySnapshot, name: str) -> Json:
@@ -107,7 +107,7 @@ async def _get_batch(key: KeySnapshot, name: str) -> Json:
     batch = await in_database(store.find_batch, key, batch_id) if batch_id else None
     if batch is None:
         raise _no_such_batch(name)
-    return show_batch(batch)
+    return show_batch(batch, key)
 
 
 async def _cancel_batch(key: KeySnapshot, name: str) -> Json:
@@ -120,7 +120,7 @@ async def _cancel_batch(key: KeySnapshot, name: str) -> Json:
         raise InvalidRequest(
             f"A batch that is {batch.status} cannot be cancelled.", code="batch_not_cancellable", status=409
         )
-    return show_batch(batch)
+    return show_batch(batch, key)
 
 
 def _no_such_batch(name: str) -> NotFound:

@@ -103,7 +103,7 @@ async def create_batch(call: Call, edges: Edges, objects: Objects, reply: Reply)
                 with suppress(ApiError):
                     await asyncio.shield(in_database(store.drop_batch, batch))
                 raise
-            body = orjson.dumps(show_batch(batch))
+            body = orjson.dumps(show_batch(batch, key))
             await reply.send(200, {"content-type": "application/json", "x-request-id": call.id}, body)
 
 

@@ -31,7 +31,7 @@ class StoredFile(models.Model):
 class Batch(models.Model):
     """Calls of one model that were handed in together. ``row`` is the ledger row of the call that did so, ``held`` what
     was set aside for all lines, in nano-USD; ``spent`` what was known then of budgets with ladders, by counter;
-    ``remote`` what an upstream that runs it itself knows it by."""
+    ``remote`` what an upstream that runs it itself knows it by, and what is noted of its end."""
 
     id = models.UUIDField(primary_key=True)
     org_id = models.UUIDField()

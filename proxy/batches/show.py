@@ -7,10 +7,11 @@ from costhub.lib.moments import to_ms
 from costhub.lib.money import format_usd
 from proxy.batches.ids import BATCH, FILE, show_id
 from proxy.batches.model import Batch
+from tenants.snapshots import KeySnapshot
 
 
-def show_batch(batch: Batch) -> dict[str, Any]:
-    """A batch, and under ``costhub`` what was set aside for it."""
+def show_batch(batch: Batch, key: KeySnapshot) -> dict[str, Any]:
+    """A batch, and under ``costhub`` what was set aside for it, unless the key hides amounts."""
     return {
         "id": show_id(BATCH, batch.id),
         "object": "batch",
@@ -33,7 +34,7 @@ def show_batch(batch: Batch) -> dict[str, Any]:
         "cancelled_at": _seconds(batch.cancelled_at),
         "request_counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "metadata": batch.metadata,
-        "costhub": {"held": format_usd(batch.held)},
+        **({} if key.hides_amounts else {"costhub": {"held": format_usd(batch.held)}}),
     }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 from django.db import connection
-from django.db.models import F, Value
+from django.db.models import F, Sum, Value
 
 from costhub.lib import clock
 from proxy.batches.model import Batch, BatchLine, StoredFile
@@ -27,6 +27,8 @@ CANCELLING: Final = "cancelling"
 CANCELLED: Final = "cancelled"
 POOLING: Final = "pooling"  # of calls with deadlines, and nobody's to see
 OPEN: Final = (POOLING, IN_PROGRESS, CANCELLING, FINALIZING)
+#: in what is noted of a batch's end: what its lines have cost, in nano-USD
+COST: Final = "cost"
 #: answers to deferred calls are kept for so long
 DEFERRED_KEPT: Final = timedelta(days=30)
 #: and a batch so long behind its end
@@ -337,8 +339,9 @@ def fail_open(batch: Batch, render: Mapping[str, str]) -> None:
 
 
 def finish(batch: Batch, files: Sequence[StoredFile], **changes: Any) -> None:
-    """The batch has come to its end: its files are there, and its lines are in them."""
+    """The batch has come to its end: its files are there, its lines are in them, and what they cost is noted."""
     with org_scope(batch.org_id):
         StoredFile.objects.bulk_create(files, ignore_conflicts=True)
+        cost = BatchLine.objects.filter(batch_id=batch.pk).aggregate(total=Sum("cost"))["total"] or 0
         drop_lines(batch)
-        update_batch(batch, **changes)
+        update_batch(batch, remote=batch.remote | {COST: int(cost)}, **changes)

@@ -1,7 +1,7 @@
 """What a caller is told when a budget or a rate limit refuses its call, from what reserve.lua answered."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
@@ -12,6 +12,9 @@ from proxy.values.plan import Plan
 from proxy.values.windows import Layout, Rate, Scope
 from tenants.choices import LimitUnit, RungKind
 from tenants.snapshots import KeySnapshot
+
+#: of a budget or a rate limit, in what a refused caller is told
+_AMOUNTS: Final = ("limit", "limit_parts", "spent", "held", "needed", "used", "requested")
 
 
 def refuse_budget(scope: Scope, answer: Sequence[int], key: KeySnapshot) -> BudgetExceeded:
@@ -54,6 +57,20 @@ def tell_refusal(error: ApiError) -> dict[str, Any]:
             resets_at = error.more.get("resets_at")
             return {"kind": kind, **kept, **({"resets_at": resets_at} if resets_at else {})}
     return {}
+
+
+def hide_amounts(error: ApiError) -> None:
+    """Take amounts of money out of what a refused caller is told, whose key hides them; the ledger's row has them."""
+    told = error.more.get("budget") or error.more.get("limit")
+    if not isinstance(told, dict) or told.get("unit", LimitUnit.USD.value) != LimitUnit.USD.value:
+        return
+    for name in _AMOUNTS:
+        told.pop(name, None)
+    is_budget = "budget" in error.more
+    resets_at = error.more.get("resets_at")
+    until = f" It resets at {resets_at}." if resets_at else ""
+    error.message = f"A {'budget' if is_budget else 'rate limit'} of this call has no room for it.{until}"
+    error.headers = {name: value for name, value in error.headers.items() if not name.endswith(f"-{LimitUnit.USD}")}
 
 
 def check_may_ask(plan: Plan) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import hiredis
 
 from costhub.lib import clock, failpoints, keyspace
-from proxy.core.refusals import tell_refusal
+from proxy.core.refusals import hide_amounts, tell_refusal
 from proxy.core.row import (
     Row,
     add_attempts,
@@ -87,6 +87,8 @@ class _Writing:
             entry.status, entry.error_code = error.status, error.error_code
             if told := tell_refusal(error):
                 entry.row["refused_by"] = told
+                if entry.key.hides_amounts:
+                    hide_amounts(error)
         elif isinstance(error, asyncio.CancelledError):
             entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
         elif error is not None:

@@ -46,9 +46,11 @@ def create_key(
     expires_at: datetime | None = None,
     addresses: Sequence[str] = (),
     endpoints: Sequence[str] = (),
+    hides_amounts: bool = False,
 ) -> NewKey:
     """Make a key, in the organisation's oldest project unless another is named. ``addresses`` are the networks that it
-    may be used from, ``endpoints`` the paths below /v1 that it may call; none: all.
+    may be used from, ``endpoints`` the paths below /v1 that it may call; none: all. With ``hides_amounts`` its callers
+    are told no amounts of money.
 
     Raises InvalidField for a model that does not exist or an expiry that has passed, Conflict for an archived project.
     """
@@ -71,6 +73,7 @@ def create_key(
                 allowed_models=_check_models(actor, models),
                 allowed_addresses=check_networks(addresses),
                 allowed_endpoints=check_endpoints(endpoints),
+                hides_amounts=hides_amounts,
                 expires_at=expires_at,
             ),
         )
@@ -84,8 +87,10 @@ def update_key(
     models: Sequence[str] | None = None,
     addresses: Sequence[str] | None = None,
     endpoints: Sequence[str] | None = None,
+    hides_amounts: bool | None = None,
 ) -> ApiKey:
-    """Rename a key, or change which models and paths it may call and from where: an empty sequence means all."""
+    """Rename a key, or change which models and paths it may call and from where: an empty sequence means all; or
+    whether its callers are told amounts."""
     _check_may_write(actor, key.project_id)
     new: dict[str, object] = {}
     if name is not None:
@@ -96,6 +101,8 @@ def update_key(
         new["allowed_addresses"] = check_networks(addresses)
     if endpoints is not None:
         new["allowed_endpoints"] = check_endpoints(endpoints)
+    if hides_amounts is not None:
+        new["hides_amounts"] = hides_amounts
     apply_changes(actor, key, new, forget_keys=[bytes(key.digest)])
     return key
 
@@ -123,6 +130,7 @@ def rotate_key(*, actor: Actor, key: ApiKey, grace_seconds: int = 0) -> NewKey:
                 allowed_models=key.allowed_models,
                 allowed_addresses=key.allowed_addresses,
                 allowed_endpoints=key.allowed_endpoints,
+                hides_amounts=key.hides_amounts,
                 expires_at=key.expires_at,
                 lineage=key.root,
             ),

@@ -25,6 +25,7 @@ from tenants.actions.projects import create_project
 from tenants.actions.tokens import create_token
 from tenants.actions.values import check_name, check_time_zone
 from tenants.choices import PROJECT_ROLES, Permission, Role
+from tenants.mails import send_mail
 from tenants.models import Budget, ClaimedDomain, Membership, Organization, Project, User
 
 FIRST_PROJECT: Final = "default"
@@ -76,7 +77,8 @@ def update_organization(
     *, actor: Actor, name: str | None = None, time_zone: str | None = None, answers_kept_hours: int | None = None
 ) -> Organization:
     """Rename the actor's organisation, move its budgets' periods to another time zone, or say for how many hours
-    answers are kept that callers want to ask for again."""
+    answers are kept that callers want to ask for again. Raises StaleSession for somebody who signed in a while ago and
+    would have them kept longer."""
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
     if name is not None:
@@ -89,6 +91,8 @@ def update_organization(
                 f"Give a whole number of hours from 0, which keeps none, to {MOST_HOURS_KEPT}.",
                 field="answers_kept_hours",
             )
+        if answers_kept_hours > actor.org.answers_kept_hours:
+            actor.check_fresh()
         new["answers_kept_hours"] = answers_kept_hours
     with transaction.atomic():
         if new.get("time_zone", actor.org.time_zone) != actor.org.time_zone:
@@ -115,19 +119,26 @@ def require_second_factor(*, actor: Actor, is_required: bool) -> Organization:
     return actor.org
 
 
-def add_member(*, actor: Actor, email: str, role: Role, projects: Sequence[str] = ()) -> Membership:
-    """Give a person a role in the organisation, or in some of its projects. Raises Conflict if they are a member
-    already.
+def add_member(
+    *, actor: Actor, email: str, role: Role, projects: Sequence[str] = (), is_mailed: bool = True
+) -> Membership:
+    """Give a person a role in the organisation, or in some of its projects, and mail them so, with the way in. Raises
+    Conflict if they are a member already.
 
     Somebody without an account gets one that has no password yet, so that the answer never tells who else uses this
-    installation.
+    installation: the mail says how to choose one. ``is_mailed`` False: by a directory, whose people sign in with it.
     """
     actor.check(Permission.WRITE_MEMBERS)
     actor.check_fresh()
     where = check_projects(actor, role, projects)
     check_may_give(actor, role, projects=where)
     with transaction.atomic():
-        return insert_member(actor, find_or_create_user(email), role, where)
+        membership = insert_member(actor, find_or_create_user(email), role, where)
+        if is_mailed:
+            welcome = f"/login?next=/o/{actor.org.slug}/welcome"
+            told = {"org_name": actor.org.name, "added_by": actor.name, "role": role.value, "path": welcome}
+            send_mail("member_added", membership.user.email, told)
+        return membership
 
 
 def set_role(*, actor: Actor, membership: Membership, role: Role, projects: Sequence[str] | None = None) -> Membership:

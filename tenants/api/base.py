@@ -20,6 +20,7 @@ from tenants.api.idempotency import HEADER, REPLAYED_HEADER, Claim, StoredAnswer
 from tenants.api.paging import PARAMETERS, NewestFirst
 from tenants.api.parsing import StrictJsonParser, check_text, read_body
 from tenants.api.problems import answer_problem
+from tenants.api.throttle import CredentialThrottle
 from tenants.choices import Permission
 from tenants.models import Organization
 
@@ -37,6 +38,7 @@ class ManagementView(APIView):
 
     authentication_classes = [BearerAuthentication, ConsoleAuthentication]
     permission_classes = []
+    throttle_classes = [CredentialThrottle]
     parser_classes = [StrictJsonParser]
     renderer_classes = [JSONRenderer]
     metadata_class = None

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from tenants.access import access_named
 from tenants.actions.keys import NewKey, create_key, revoke_key, rotate_key, update_key
-from tenants.api.fields import Answer, Body, Moment, Nothing, Text, Whole
+from tenants.api.fields import Answer, Body, Flag, Moment, Nothing, Text, Whole
 from tenants.api.paging import PARAMETERS
 from tenants.api.stops import StoppableViewSet
 from tenants.models import ApiKey, Project
@@ -43,6 +43,7 @@ class KeyAnswer(Answer):
             "models",
             "addresses",
             "endpoints",
+            "hides_amounts",
             "expires_at",
             "is_expired",
             "revoked_at",
@@ -71,6 +72,7 @@ class NewKeyBody(Body):
     models = serializers.ListField(child=Text(), required=False, max_length=500)
     addresses = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ADDRESSES)
     endpoints = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ENDPOINTS)
+    hides_amounts = Flag(required=False)
     expires_at = Moment(required=False, allow_null=True)
 
 
@@ -81,6 +83,7 @@ class KeyChanges(Body):
     models = serializers.ListField(child=Text(), required=False, max_length=500)
     addresses = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ADDRESSES)
     endpoints = serializers.ListField(child=Text(), required=False, max_length=50, help_text=_ENDPOINTS)
+    hides_amounts = Flag(required=False)
 
 
 class Rotation(Body):
@@ -105,8 +108,7 @@ class KeyViewSet(StoppableViewSet):
 
     def rows(self) -> QuerySet[ApiKey]:
         """Those of the open organisation, or of the projects that the actor is a member of."""
-        rows, projects = list_keys(self.actor), self.actor.rights.projects
-        return rows if projects is None else rows.filter(project__in=projects)
+        return list_keys(self.actor)
 
     def filter_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Those of one project, if asked. Raises NotFound."""

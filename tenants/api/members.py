@@ -58,7 +58,7 @@ class MemberViewSet(TenantViewSet):
 
     @extend_schema(request=NewMember, responses={201: MemberAnswer})
     def create(self, request: Request) -> Response:
-        """Add a person by e-mail address."""
+        """Add a person by e-mail address, who gets a mail with the way in."""
         return self.show(add_member(actor=self.actor, **self.read(NewMember)), 201)
 
     @extend_schema(request=MemberChanges, responses=MemberAnswer)

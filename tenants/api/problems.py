@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from costhub.lib.errors import AppError
+from costhub.lib.errors import AppError, TooManyRequests
 
 CONTENT_TYPE: Final = "application/problem+json"
 MAX_ERRORS: Final = 20
@@ -90,6 +90,8 @@ def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
     if isinstance(error, RequestDataTooBig):
         error = BodyTooLarge(_DETAILS[413])
     if isinstance(error, AppError):
+        if isinstance(error, TooManyRequests):
+            headers["Retry-After"] = str(error.seconds)
         errors = [{"field": error.field, "message": error.message}] if error.field else None
         return make_problem(error.http_status, error.code, error.message, errors), headers
     if isinstance(error, exceptions.ValidationError):

@@ -44,8 +44,7 @@ class ProjectViewSet(StoppableViewSet):
 
     def rows(self) -> QuerySet[Project]:
         """Those of the open organisation, or those that the actor is a member of."""
-        rows, projects = list_projects(self.actor), self.actor.rights.projects
-        return rows if projects is None else rows.filter(pk__in=projects)
+        return list_projects(self.actor)
 
     @extend_schema(request=NewProject, responses={201: ProjectAnswer})
     def create(self, request: Request) -> Response:

@@ -38,7 +38,7 @@ _ALWAYS: Final = {
     "403": "Whoever asks may not do this.",
     "404": "A row that the path, a query parameter or a field names is not there.",
     "406": "Something else than JSON was asked for.",
-    "429": "Too many tries: come again after `Retry-After` seconds.",
+    "429": "This credential asks too often: come again after `Retry-After` seconds.",
     "503": "The database, or what remembers keys of idempotency, cannot be reached at the moment.",
 }
 _OF_A_BODY: Final = {

@@ -112,7 +112,7 @@ class UsersView(ScimView):
             return scim_answer(
                 show_user(suspend_member(actor=self.actor, membership=found, is_suspended=not active)), 201
             )
-        membership = add_member(actor=self.actor, email=email, role=Role.VIEWER)
+        membership = add_member(actor=self.actor, email=email, role=Role.VIEWER, is_mailed=False)
         if not active:
             suspend_member(actor=self.actor, membership=membership, is_suspended=True)
         return scim_answer(show_user(membership), 201)

@@ -24,6 +24,8 @@ class ApiKey(TenantRow):
     # Networks that it may be used from, and paths of the LLM API that it may call. Empty: all.
     allowed_addresses = ArrayField(models.CharField(max_length=43), default=list, blank=True)
     allowed_endpoints = ArrayField(models.CharField(max_length=64), default=list, blank=True)
+    # Whether its calls are told no amounts of money, but per cents: of a key that end users' programs have.
+    hides_amounts = models.BooleanField(default=False, db_default=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     is_stopped = models.BooleanField(default=False)

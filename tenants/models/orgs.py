@@ -32,6 +32,8 @@ class Organization(models.Model):
     requires_second_factor = models.BooleanField(default=False)
     # Until when operators of the installation may look into it.
     visits_allowed_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when it is closed for ever and waits to be erased, because an owner asked for it.
+    erasure_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     # For how long answers are kept that callers want to ask for again (``store``); 0: they are not.
     answers_kept_hours = models.PositiveIntegerField(default=0)
     # The id of its public page of upstreams; null: there is none.

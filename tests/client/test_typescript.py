@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from costhub.client.document import fingerprint_of, make_short_document
-from costhub.client.generate import TYPESCRIPT_FINGERPRINT
+from costhub.client.generate import DIGESTS, TYPESCRIPT_FINGERPRINT, VENDOR
 from tests.world import World
 
 HERE: Final = Path(__file__).resolve().parent / "typescript"
@@ -24,6 +25,12 @@ TYPESCRIPT: Final = "typescript@5.9.3"
 def test_the_types_are_of_todays_document() -> None:
     found = TYPESCRIPT_FINGERPRINT.read_text().strip()
     assert found == fingerprint_of(make_short_document()), "the API has changed: run `make client`, where there is npm"
+
+
+def test_what_is_copied_into_the_client_is_what_was_copied() -> None:
+    told = dict(reversed(line.split()) for line in (VENDOR / DIGESTS).read_text().splitlines())
+    found = {file.name: sha256(file.read_bytes()).hexdigest() for file in VENDOR.iterdir() if file.name != DIGESTS}
+    assert found == told
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node here")

@@ -24,9 +24,9 @@ from tenants.models import (
 )
 from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.lib.name_server import serve_text_records
-from tests.proxy.learning.rows import fill_learning
+from tests.proxy.learning.rows import fill, fill_learning, make_dataset, make_version
 from tests.tenants.accounts.rows import make_certificate
-from tests.world import Api, World, make_budget
+from tests.world import Api, World, make_budget, make_catalog
 
 pytestmark = pytest.mark.usefixtures("mails")
 
@@ -214,9 +214,7 @@ def test_tables_are_taken_away_only_by_who_just_signed_in(world: World) -> None:
     ):
         answer = ada.post(path) if "demo" in path else ada.get(path)
         assert answer.headers["Location"].startswith("/account/reauthenticate/"), path
-    session = api.client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": 0.0}]
-    session.save()
+    grow_old_in_api(api)
     refused = api.get("/requests", format="csv")
     assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required")
     assert Api(token=world.acme.admin_token).get("/requests", format="csv").status_code == 200
@@ -233,11 +231,48 @@ def test_what_people_said_is_taken_away_only_by_who_just_signed_in(world: World)
     assert [api.get(path).status_code for path in paths] == [200, 200]
     grow_old(ada)
     assert ada.post(download, {"part": "train"}).headers["Location"].startswith("/account/reauthenticate/")
-    session = api.client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": 0.0}]
-    session.save()
+    grow_old_in_api(api)
     for path in (*paths, f"{paths[1]}?weights=merged"):
         refused = api.get(path)
         assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication_required"), path
     program = Api(token=world.acme.admin_token)
     assert [program.get(path).status_code for path in paths] == [200, 200]
+
+
+def test_what_leaves_and_what_opens_a_door_by_the_api_asks_again(world: World) -> None:
+    acme, api = world.acme, Api(user=world.ada)
+    upstream = make_catalog(acme).upstream
+    hook = {"kind": "webhook", "name": "ops", "url": "https://93.184.215.14/in"}
+    channel = api.post("/channels", hook).json()["id"]
+    mail = api.post("/channels", {"kind": "email", "name": "finance", "roles": ["finance"]}).json()["id"]
+    dataset = make_dataset(acme)
+    fill(acme, dataset, 3)
+    version = make_version(acme, dataset)
+    bill = {"upstream": upstream.name, "credential": "sk-admin-0123456789abcdef"}
+    asks: list[tuple[str, str, Any]] = [
+        ("GET", "/spend/focus", None),
+        ("GET", "/finance-packs/archive", None),
+        ("GET", f"/dataset-versions/{version.pk}/export", None),
+        ("POST", "/channels", hook | {"name": "other"}),
+        ("POST", f"/channels/{channel}/rotate-secret", {}),
+        ("PATCH", f"/channels/{channel}", {"url": "https://93.184.215.14/elsewhere"}),
+        ("POST", "/bill-sources", bill),
+    ]
+    grow_old_in_api(api)
+    for method, path, body in asks:
+        refused = api.send(method, path, body)
+        assert (refused.status_code, refused.json().get("code")) == (403, "reauthentication_required"), (method, path)
+    # A mail goes to members only, and a name opens nothing.
+    assert api.post("/channels", {"kind": "email", "name": "owners", "roles": ["owner"]}).status_code == 201
+    assert api.patch(f"/channels/{channel}", {"name": "operations"}).status_code == 200
+    assert api.patch(f"/channels/{mail}", {"roles": ["owner"]}).status_code == 200
+    program = Api(token=acme.admin_token)
+    for method, path, body in asks:
+        assert program.send(method, path, body).status_code in {200, 201}, (method, path)
+
+
+def grow_old_in_api(api: Api) -> None:
+    """As if the person had signed in long ago."""
+    session = api.client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": 0.0}]
+    session.save()

@@ -1,9 +1,10 @@
 """Accounts in the console: making one, the first two minutes, second factors, sessions, invitations, requests."""
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import time_machine
@@ -18,15 +19,16 @@ from pytest_django import Settings
 
 from costhub.lib import clock
 from costhub.lib.money import parse_usd
-from costhub.lib.secrets import API_KEY, is_well_formed
+from costhub.lib.secrets import API_KEY, MasterKeys, is_well_formed
 from tenants.access import access_org, org_scope
 from tenants.actions.budget_requests import ask_for_more
 from tenants.actions.invitations import invite
 from tenants.actions.orgs import find_or_create_user, require_second_factor
 from tenants.choices import Role
-from tenants.models import Budget, BudgetIncrease, BudgetRequest, Invitation, Membership, User
+from tenants.models import Budget, BudgetIncrease, BudgetRequest, Invitation, Membership, Upstream, User
+from tests.console.client import read_form
 from tests.proxy.learning.rows import consent
-from tests.world import Api, World, close_scopes, make_budget, make_client, sign_in_now
+from tests.world import Api, World, close_scopes, make_budget, make_catalog, make_client, sign_in_now
 
 PASSWORD = "correct horse battery staple"
 
@@ -359,3 +361,93 @@ class TestRequestsForMore:
         path, client = self.ask(world), make_client()
         client.force_login(world.mallory)
         assert visit(client, "get", path).status_code == 404
+
+
+class TestAConfirmationBetween:
+    """Whoever is asked who they are, in the middle of a form, types nothing twice."""
+
+    PAGE = "/o/acme/upstreams/new"
+    TYPED: ClassVar = {
+        "name": "our <b>GPUs</b>",
+        "kind": "openai",
+        "base_url": "https://llm.acme.example/v1",
+        "credential": "sk-acme-0123456789",
+        "once": "",
+    }
+
+    def begin(self, world: World, visit: Any) -> Client:
+        """Ada, who signed in a while ago, has sent the form."""
+        client = make_client()
+        client.force_login(give_password(world.ada))
+        User.objects.filter(pk=world.ada.pk).update(last_login=clock.now() - timedelta(hours=1))
+        close_scopes()
+        sent = client.post(self.PAGE, self.TYPED, headers={"Referer": f"http://testserver{self.PAGE}"})
+        assert sent.headers["Location"] == f"/account/reauthenticate/?next={self.PAGE}"
+        visit(client, "post", f"/account/reauthenticate/?next={self.PAGE}", {"password": PASSWORD})
+        return client
+
+    def test_what_was_typed_stands_there_once_but_no_secret(self, world: World, visit: Any) -> None:
+        client = self.begin(world, visit)
+        assert "sk-acme" not in json.dumps(dict(client.session.items()), default=str)
+        other = visit(client, "get", "/o/acme/projects/new")
+        assert "here is what you typed" not in other.content.decode()
+        page = visit(client, "get", self.PAGE)
+        form = read_form(page.content.decode())
+        assert (form["name"], form["kind"], form["base_url"], form["credential"]) == (
+            "our <b>GPUs</b>",
+            "openai",
+            "https://llm.acme.example/v1",
+            "",
+        )
+        assert "Nothing was done yet: here is what you typed" in page.content.decode()
+        with org_scope(world.acme.org.pk):
+            assert not Upstream.objects.filter(org=world.acme.org).exists()
+        assert read_form(visit(client, "get", self.PAGE).content.decode())["name"] == ""
+        made = visit(client, "post", self.PAGE, form | {"credential": self.TYPED["credential"]})
+        assert made.status_code == 302
+
+    def test_under_another_master_key_it_is_typed_anew(self, world: World, visit: Any, settings: Settings) -> None:
+        client = self.begin(world, visit)
+        settings.MASTER_KEYS = MasterKeys(b"o" * 32, ())
+        page = visit(client, "get", self.PAGE)
+        assert (page.status_code, read_form(page.content.decode())["name"]) == (200, "")
+
+
+class TestAddedMembers:
+    def test_who_is_added_gets_a_mail_with_the_way_in(self, world: World, visit: Any) -> None:
+        client = make_client()
+        sign_in_now(client, world.ada)
+        visit(client, "post", "/o/acme/members/new", {"email": "ivy@acme.example", "role": "viewer"})
+        (sent,) = mail.outbox
+        assert (sent.to, sent.subject) == (["ivy@acme.example"], "ada@acme.example has added you to Acme on CostHub")
+        links = re.findall(r"http://\S+", sent.body)
+        assert links == [
+            "http://127.0.0.1:8000/login?next=/o/acme/welcome",
+            "http://127.0.0.1:8000/account/password/reset/",
+        ]
+        ivy = make_client()
+        visit(ivy, "post", "/account/password/reset/", {"email": "ivy@acme.example"})
+        visit(ivy, "post", "/account/password/reset/confirm/", {"code": code_in(str(mail.outbox[-1].body))})
+        visit(ivy, "post", "/account/password/reset/complete/", {"password1": PASSWORD, "password2": PASSWORD})
+        assert visit(ivy, "get", "/o/acme/welcome").status_code == 200
+
+    def test_a_directory_mails_nobody(self, world: World, visit: Any) -> None:
+        program = Api(token=world.acme.admin_token)
+        close_scopes()
+        made = program.client.post(
+            "/scim/v2/Users",
+            json.dumps({"userName": "ivy@acme.example"}),
+            content_type="application/scim+json",
+            headers={"Authorization": f"Bearer {world.acme.admin_token}"},
+        )
+        assert (made.status_code, mail.outbox) == (201, [])
+
+    def test_a_member_without_a_second_factor_is_led_to_it_by_every_page(self, world: World, visit: Any) -> None:
+        upstream = make_catalog(world.acme).upstream
+        world.acme.org.requires_second_factor = True
+        with org_scope(world.acme.org.pk):
+            world.acme.org.save()
+        client = make_client()
+        sign_in_now(client, world.ada)
+        answer = visit(client, "post", f"/o/acme/upstreams/{upstream.pk}/test")
+        assert answer.headers["Location"] == "/account/2fa/"

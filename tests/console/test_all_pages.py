@@ -36,7 +36,18 @@ MADE = (
     "learning/trainings",
     "learning/consents",
 )
-LISTS = ("budgets", "keys", "projects", "end-users", "models", "upstreams", "invoices", "members", "audit-log")
+LISTS = (
+    "batches",
+    "budgets",
+    "keys",
+    "projects",
+    "end-users",
+    "models",
+    "upstreams",
+    "invoices",
+    "members",
+    "audit-log",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ from uuid import UUID, uuid4
 import time_machine
 
 from billing.invoices.actions.sellers import create_plan
-from billing.invoices.models import BillingAccount
+from billing.invoices.models import BillingAccount, Plan
 from costhub.lib import clock
 from tenants.access import org_scope
 from tenants.models import Organization
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer, make_plan
-from tests.console.client import Visit, rows_of, text_of
+from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.console.test_staff import make_operator
 from tests.world import World
 
@@ -64,3 +64,38 @@ def test_plans_show_each_version_with_what_is_said_in_it(world: World) -> None:
         f"1 fee 400.000000000 {today} operators",
     ]
     assert Visit(world.ada).get("/staff/plans").status_code == 404
+
+
+def test_a_plan_is_made_and_edited_by_its_next_version(world: World) -> None:
+    olga, name = Visit(make_operator()), f"team {uuid4().hex[:8]}"
+    new = "/staff/plans/new"
+    assert "New plan" in text_of(olga.get("/staff/plans"))
+    bad: list[tuple[dict[str, str], str]] = [
+        ({"fee": "dear"}, "Give"),
+        ({"markup": "lots"}, "Give"),
+        ({"trial_days": "-1"}, "Give"),
+        ({"models": "large"}, "Give two words a line"),
+        ({"name": "\u202e"}, "visible characters"),
+    ]
+    for typed, words in bad:
+        refused = olga.submit(new, **{"name": name, **typed})
+        assert (refused.status_code, words in error_of(refused)) == (400, True), (typed, error_of(refused))
+    made = olga.submit(new, name=name, fee="49.00", markup="12.5", models="large 5\nsmall -1", tiers="1000.00 -5")
+    assert made.headers["Location"] == "/staff/plans"
+    first = Plan.objects.get(name=name)
+    assert (first.version, first.is_public, first.terms["fee"], first.terms["markup"]) == (
+        1,
+        False,
+        "49.000000000",
+        "12.5",
+    )
+    assert first.terms["models"] == {"large": "5", "small": "-1"}
+    assert first.terms["tiers"] == [{"from": "1000.000000000", "markup": "-5"}]
+    after = f"{new}?after={first.pk}"
+    assert olga.submit(after, seat_fee="3.00", is_public="1").status_code == 302
+    second = Plan.objects.get(name=name, version=2)
+    assert second.terms == first.terms | {"seat_fee": "3.000000000"}, "the rest is as it was"
+    assert second.is_public
+    first.refresh_from_db()
+    assert first.terms["seat_fee"] == "0.000000000", "a version never changes"
+    assert Visit(world.ada).post(new, {"name": "mine"}).status_code == 404

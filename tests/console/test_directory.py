@@ -5,13 +5,15 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from tenants.access import org_scope
 from tenants.actions.orgs import set_role
 from tenants.choices import Role
-from tenants.models import EndUser, Membership, Organization, Project
+from tenants.models import EndUser, Membership, Organization, Project, User
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, error_of, refresh, rows_of, text_of
+from tests.proxy.learning.rows import consent
 from tests.world import World, make_budget
 
 
@@ -143,3 +145,45 @@ def test_settings_move_the_organisation(world: World) -> None:
     assert is_stopped(org)
     assert "stopped by somebody" in text_of(Visit(world.ben).get("/o/acme/settings"))
     assert Visit(world.ben).post("/o/acme/settings/stop").status_code == 403
+
+
+def test_settings_say_what_is_kept_and_who_needs_a_second_factor(world: World) -> None:
+    ada, org = Visit(world.ada), world.acme.org
+    page = text_of(ada.get("/o/acme/settings"))
+    assert "Texts of calls no answers; nothing to learn from" in page
+    assert "Second factor everybody's own choice" in page
+    consent(world.acme)
+    assert ada.submit("/o/acme/settings", answers_kept_hours="24").status_code == 302
+    assert ada.submit("/o/acme/settings", answers_kept_hours="9000").status_code == 400
+    assert ada.submit("/o/acme/settings", answers_kept_hours="-1").status_code == 400
+    refresh(org)
+    assert org.answers_kept_hours == 24
+    page = text_of(ada.get("/o/acme/settings"))
+    assert (
+        "answers of calls that ask for it ( store ), for 24 h, sealed; what 1 consent to learning names, sealed" in page
+    )
+    # Whoever has no second factor would lock themselves out.
+    refused = ada.submit("/o/acme/settings", requires_second_factor="1", name="Other")
+    assert (refused.status_code, "locked out" in error_of(refused)) == (409, True)
+    refresh(org)
+    assert (org.name, org.requires_second_factor) == ("Acme", False)
+    TOTP.activate(world.ada, generate_totp_secret())
+    assert ada.submit("/o/acme/settings", requires_second_factor="1").status_code == 302
+    refresh(org)
+    assert org.requires_second_factor
+    assert "asked of owners, admins and finance" in text_of(Visit(world.ben).get("/o/acme/settings"))
+    assert "requires second factor false true" in rows_of(ada.get("/o/acme/audit-log?q=organization.updated"))[0]
+
+
+def test_what_keeps_more_and_what_lets_people_in_asks_again_who_it_is(world: World) -> None:
+    ada, org = Visit(world.ada), world.acme.org
+    ada.submit("/o/acme/settings", answers_kept_hours="24")
+    User.objects.filter(pk=world.ada.pk).update(last_login=NOW - timedelta(minutes=16))
+    for typed in ({"answers_kept_hours": "25"}, {"requires_second_factor": "1"}):
+        answer = ada.submit("/o/acme/settings", **typed)
+        assert answer.headers["Location"].startswith("/account/reauthenticate/"), typed
+    # What was typed stands there once more; then the form is as it was.
+    assert 'name="requires_second_factor" value="1" checked' in ada.get("/o/acme/settings").content.decode()
+    assert ada.submit("/o/acme/settings", answers_kept_hours="2", name="Acme 2").status_code == 302
+    refresh(org)
+    assert (org.name, org.answers_kept_hours, org.requires_second_factor) == ("Acme 2", 2, False)

@@ -48,6 +48,7 @@ RESOURCES = {
     "alert_id": "alerts",
     "channel_id": "channels",
     "rule_id": "alert-rules",
+    "batch_id": "batches",
     "budget_id": "budgets",
     "limit_id": "rate-limits",
     "key_id": "keys",

@@ -15,13 +15,16 @@ from costhub.ops import doctor
 from costhub.ops.doctor import (
     Check,
     Subject,
+    check_address,
     check_broker,
     check_counters,
+    check_mail,
     check_prices,
     check_valkey,
     check_worker,
     find_unpriced_models,
 )
+from costhub.stack.ports import find_free_port
 from costhub.stack.services import BatchWorker, SlowWorker, Worker
 from costhub.stack.valkey import Valkey
 from proxy.ledger import drain, recount
@@ -29,6 +32,7 @@ from tenants.access import org_scope
 from tenants.actions.models import update_model
 from tenants.actions.pricing import create_price
 from tenants.models import LanguageModel
+from tests.mail import run_mail_sink
 from tests.proxy.edges.entries import find_scope, make_event, move_to
 from tests.proxy.edges.till import Till, next_shard
 from tests.stack.conftest import ROOT
@@ -124,7 +128,8 @@ class TestPrices:
         make_catalog(world.acme, model="later", effective_from=clock.now().replace(year=2190))
         assert check_prices(SUBJECT) == Check(
             "Prices",
-            ok=False,
+            ok=True,
+            is_warning=True,
             sentence="no price now for acme/later, mallcorp/free: calls to them are refused until their organisation gives "
             "them a price or has a fallback price",
         )
@@ -195,3 +200,71 @@ def spend(till: Till, tenant: Tenant, cost: int) -> str:
     drain.drain(till.shard)
     recount.recount(till.shard, "", ())
     return counter
+
+
+class TestMailAndLinks:
+    @pytest.mark.parametrize(
+        ("url", "is_production", "expected"),
+        [
+            ("", False, (True, True, "COSTHUB_PUBLIC_URL is not set: mails link to this machine")),
+            ("http://127.0.0.1:8000", False, (True, False, "people find the console at http://127.0.0.1:8000")),
+            (
+                "https://costhub.example.org",
+                True,
+                (True, False, "people find the console at https://costhub.example.org"),
+            ),
+            (
+                "http://127.0.0.1:8000",
+                True,
+                (
+                    False,
+                    False,
+                    "COSTHUB_PUBLIC_URL is http://127.0.0.1:8000, where nobody but this machine finds the console: mails "
+                    "link to it",
+                ),
+            ),
+            (
+                "https://localhost",
+                True,
+                (
+                    False,
+                    False,
+                    "COSTHUB_PUBLIC_URL is https://localhost, where nobody but this machine finds the console: mails link "
+                    "to it",
+                ),
+            ),
+            (
+                "http://costhub.example.org",
+                True,
+                (
+                    True,
+                    True,
+                    "COSTHUB_PUBLIC_URL is http://costhub.example.org: without https passwords and keys can be read on the "
+                    "way",
+                ),
+            ),
+        ],
+    )
+    def test_the_address_is_one_that_people_can_open(
+        self, settings: Settings, url: str, is_production: bool, expected: tuple[bool, bool, str]
+    ) -> None:
+        settings.PUBLIC_URL, settings.PRODUCTION = url, is_production
+        found = check_address(SUBJECT)
+        assert (found.ok, found.is_warning, found.sentence) == expected
+
+    def test_a_folder_of_mails_is_a_warning_in_production(self, settings: Settings) -> None:
+        settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = "django.core.mail.backends.filebased.EmailBackend", "/mail"
+        told = "mails are written to /mail: set COSTHUB_SMTP_URL to have them sent"
+        assert check_mail(SUBJECT) == Check("Mail", ok=True, sentence=told)
+        settings.PRODUCTION = True
+        assert check_mail(SUBJECT) == Check("Mail", ok=True, is_warning=True, sentence=told)
+
+    def test_the_mail_server_is_asked(self, settings: Settings) -> None:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        with run_mail_sink() as sink:
+            settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", sink.port
+            assert check_mail(SUBJECT) == Check("Mail", ok=True, sentence=f"127.0.0.1:{sink.port} answers")
+        settings.EMAIL_PORT = find_free_port()
+        found = check_mail(SUBJECT)
+        assert (found.ok, found.is_warning) == (False, False)
+        assert found.sentence.startswith(f"127.0.0.1:{settings.EMAIL_PORT} takes no mail: [Errno 111]")

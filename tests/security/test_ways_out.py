@@ -73,6 +73,8 @@ MAY: Final = {
     "costhub.lib.objects": OPERATOR,
     "costhub.lib.text_records": OPERATOR,
     "costhub.lib.valkey_url": NAMES,
+    "costhub.ops.doctor": OPERATOR,
+    "costhub.ops.export": OPERATOR,
     "costhub.ops.watch": NAMES,
     "costhub.serve.runner": OPERATOR,
     "costhub.stack.backup.store": OPERATOR,

@@ -46,6 +46,8 @@ def production() -> dict[str, Any]:
         "DJANGO_SETTINGS_MODULE": "costhub.settings",
         "COSTHUB_PRODUCTION": "1",
         "COSTHUB_TRUSTED_PROXIES": "1",
+        "COSTHUB_PUBLIC_URL": "https://costhub.example.org",
+        "COSTHUB_SMTP_URL": "smtp://127.0.0.1:9",
         "COSTHUB_ALLOWED_HOSTS": "costhub.example.org",
         **dict.fromkeys(("COSTHUB_SECRET_KEY", "COSTHUB_KEY_PEPPER", "COSTHUB_MASTER_KEY"), key),
     }

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from billing.alerts.actions.changes import find_newest
 from billing.alerts.models import Channel
 from billing.choices import READERS, TOPICS, AlertKind, ChannelKind, Digest, Topic
 from costhub.lib import clock
@@ -68,12 +69,16 @@ def create_channel(
     quiet_from: int | None = None,
     quiet_until: int | None = None,
     gets_calls: bool = False,
+    gets_changes: bool = False,
 ) -> tuple[Channel, str | None]:
     """Create a channel; gives a signed webhook's secret too, this once. Without ``kinds`` it takes all.
 
-    Raises InvalidField or BlockedAddress for a URL that may not be called, Conflict if the name is taken.
+    Raises InvalidField or BlockedAddress for a URL that may not be called, Conflict if the name is taken, and
+    StaleSession for somebody who signed in a while ago and would have messages go elsewhere.
     """
     actor.check(Permission.WRITE_SETTINGS)
+    if kind is not ChannelKind.EMAIL:
+        actor.check_fresh()
     if len(ensure_channels(actor.org)) >= MAX_CHANNELS:
         raise Conflict(f"There are {MAX_CHANNELS} channels already: change one of them.")
     channel = Channel(
@@ -84,6 +89,8 @@ def create_channel(
         roles=_check_roles(kind, roles),
         digest=_check_digest(kind, digest),
         gets_calls=_check_calls(kind, gets_calls=gets_calls),
+        gets_changes=_check_changes(kind, gets_changes=gets_changes),
+        changes_told=find_newest(actor.org),
         **_check_quiet(quiet_from, quiet_until),
     )
     _place(actor.org, channel, url)
@@ -101,6 +108,8 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
     """Change a channel; ``changes`` are ``create_channel``'s arguments but ``kind``, and ``is_active``. Raises the
     same, and InvalidField for another origin: its secret was given to the old one."""
     actor.check(Permission.WRITE_SETTINGS)
+    if "url" in changes:
+        actor.check_fresh()
     kind = ChannelKind(channel.kind)
     new: dict[str, Any] = {}
     if "name" in changes:
@@ -113,6 +122,11 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
         new["digest"] = _check_digest(kind, changes["digest"])
     if "gets_calls" in changes:
         new["gets_calls"] = _check_calls(kind, gets_calls=changes["gets_calls"])
+    if "gets_changes" in changes:
+        new["gets_changes"] = _check_changes(kind, gets_changes=changes["gets_changes"])
+    if (new.get("gets_changes") and not channel.gets_changes) or (changes.get("is_active") and not channel.is_active):
+        # Of what was changed meanwhile nobody wanted to hear.
+        Channel.objects.filter(org=actor.org, pk=channel.pk).update(changes_told=find_newest(actor.org))
     if "quiet_from" in changes or "quiet_until" in changes:
         new |= _check_quiet(
             changes.get("quiet_from", channel.quiet_from), changes.get("quiet_until", channel.quiet_until)
@@ -136,8 +150,9 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
 
 def rotate_secret(*, actor: Actor, channel: Channel) -> str:
     """Give a signed webhook a new secret; the old one signs too for a day. Raises InvalidField for any other
-    channel."""
+    channel, and StaleSession."""
     actor.check(Permission.WRITE_SETTINGS)
+    actor.check_fresh()
     if channel.kind != ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook has a secret.", field="kind")
     channel.former_secret, channel.former_secret_until = channel.secret, clock.now() + BOTH_SECRETS
@@ -240,6 +255,12 @@ def _check_calls(kind: ChannelKind, *, gets_calls: bool) -> bool:
     if gets_calls and kind is not ChannelKind.WEBHOOK:
         raise InvalidField("Only a signed webhook is told of calls with deadlines: leave it out.", field="gets_calls")
     return gets_calls
+
+
+def _check_changes(kind: ChannelKind, *, gets_changes: bool) -> bool:
+    if gets_changes and kind is not ChannelKind.WEBHOOK:
+        raise InvalidField("Only a signed webhook is told of changes: leave it out.", field="gets_changes")
+    return gets_changes
 
 
 def _check_quiet(start: int | None, end: int | None) -> dict[str, int | None]:

@@ -61,6 +61,7 @@ class ChannelAnswer(Answer):
             "url",
             "digest",
             "gets_calls",
+            "gets_changes",
             "quiet_from",
             "quiet_until",
             "failures",
@@ -94,6 +95,7 @@ class ChannelChanges(Body):
     url = Text(required=False)
     digest = Choice(Digest, required=False)
     gets_calls = Flag(required=False)
+    gets_changes = Flag(required=False)
     quiet_from = TimeOfDay(required=False, allow_null=True)
     quiet_until = TimeOfDay(required=False, allow_null=True)
     is_active = Flag(required=False)
@@ -109,6 +111,7 @@ class NewChannel(Body):
     url = Text(required=False)
     digest = Choice(Digest, required=False)
     gets_calls = Flag(required=False)
+    gets_changes = Flag(required=False)
     quiet_from = TimeOfDay(required=False, allow_null=True)
     quiet_until = TimeOfDay(required=False, allow_null=True)
 
@@ -124,6 +127,7 @@ class DeliveryAnswer(Answer):
             "id",
             "alert",
             "call",
+            "change",
             "event",
             "channel",
             "user",

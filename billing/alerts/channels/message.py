@@ -20,9 +20,23 @@ class CallTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeTold:
+    """An entry of the audit log: who (``actor``) did what (``action``) to what (``kind``, ``target_id``)."""
+
+    id: str
+    number: int
+    action: str
+    actor: str
+    kind: str
+    target_id: str
+    changes: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One event of one alert in a message, or of a ``call``. ``facts`` and ``id`` are the alert's; a call and a test of
-    a channel have neither."""
+    """One event of one alert in a message, or of a ``call``, or a ``change``. ``facts`` and ``id`` are the alert's;
+    calls, changes and a test of a channel have neither."""
 
     event: AlertEvent
     kind: str
@@ -34,6 +48,7 @@ class Item:
     threshold: int = 0
     facts: dict[str, Any] | None = None
     call: CallTold | None = None
+    change: ChangeTold | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 from standardwebhooks import Webhook
 
-from billing.alerts.channels.message import CallTold, Item, Message, Outcome
+from billing.alerts.channels.message import CallTold, ChangeTold, Item, Message, Outcome
 from costhub.lib.errors import AppError
 from costhub.lib.moments import to_ms
 from costhub.lib.net import Gate
@@ -29,6 +29,8 @@ def make_body(message: Message) -> bytes:
     (item,) = message.items
     if item.call is not None:
         return _make_call_body(message, item.call, item.at)
+    if item.change is not None:
+        return _make_change_body(message, item.change)
     return orjson.dumps(
         {
             "type": f"alert.{item.event}",
@@ -46,6 +48,25 @@ def _make_call_body(message: Message, call: CallTold, at: datetime) -> bytes:
             "type": f"{call.kind}.{call.status}",
             "timestamp": at.isoformat(),
             "data": {"organization": message.org_name, **shown},
+        }
+    )
+
+
+def _make_change_body(message: Message, change: ChangeTold) -> bytes:
+    """An entry of the audit log, as the management API shows it."""
+    return orjson.dumps(
+        {
+            "type": change.action,
+            "timestamp": change.at.isoformat(),
+            "data": {
+                "organization": message.org_name,
+                "id": change.id,
+                "number": change.number,
+                "actor": change.actor,
+                "target_kind": change.kind,
+                "target_id": change.target_id,
+                "changes": change.changes,
+            },
         }
     )
 

@@ -29,6 +29,9 @@ class Channel(TenantRow):
     former_secret_until = models.DateTimeField(null=True, editable=False)
     # Whether it is told of calls with deadlines when they are out: webhooks only.
     gets_calls = models.BooleanField(default=False)
+    # Whether it is told of what the audit log says: webhooks only. Of its entries those up to this number are told.
+    gets_changes = models.BooleanField(default=False, db_default=False)
+    changes_told = models.BigIntegerField(default=0, db_default=0, editable=False)
     digest = models.CharField(
         max_length=8, default=Digest.NONE.value, choices=[(digest.value, digest.value) for digest in Digest]
     )
@@ -48,7 +51,7 @@ class Channel(TenantRow):
 
 class Delivery(TenantRow):
     """One message to one recipient: an event of an alert by a channel, for an e-mail channel to one member; or that
-    the ``call`` with a deadline is out, by its id.
+    the ``call`` with a deadline is out, or the ``change`` of the audit log has been made, each by its id.
 
     Its id is what the receiver knows it by (``Message-ID``, ``webhook-id``), the same at every try: a message whose
     answer was lost is sent again under it. ``due_at`` is when to try next.
@@ -56,6 +59,7 @@ class Delivery(TenantRow):
 
     alert = models.UUIDField(null=True)
     call = models.UUIDField(null=True)
+    change = models.UUIDField(null=True)
     event = models.CharField(max_length=10, choices=[(event.value, event.value) for event in AlertEvent])
     channel = models.UUIDField()
     user = models.ForeignKey(
@@ -87,6 +91,9 @@ class Delivery(TenantRow):
             ),
             models.UniqueConstraint(
                 fields=["org", "call", "channel"], condition=Q(call__isnull=False), name="call_told_once"
+            ),
+            models.UniqueConstraint(
+                fields=["org", "change", "channel"], condition=Q(change__isnull=False), name="change_told_once"
             ),
         ]
         indexes = [

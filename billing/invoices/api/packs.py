@@ -82,6 +82,7 @@ class FinancePackViewSet(TenantViewSet):
     def archive(self, request: Request) -> HttpResponse:
         """The papers of a month that is over, made of what there is now."""
         self.actor.check(self.read_permission)
+        self.actor.check_fresh()
         now, zone = clock.now(), self.actor.org.time_zone
         last, _ = previous_bounds("month", period_bounds("month", now, zone)[0], zone)
         month = request.query_params.get("month") or f"{last.astimezone(ZoneInfo(zone)):%Y-%m}"

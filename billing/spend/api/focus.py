@@ -28,6 +28,7 @@ class FocusView(LedgerView):
     )
     def get(self, request: Request) -> Response:
         """The current month so far, or ``from`` to ``to``, as one CSV."""
+        self.actor.check_fresh()
         start, end = read_range(read_filters(self.actor, request), clock.now(), self.actor.org.time_zone)
         out = io.StringIO()
         writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")

@@ -118,6 +118,7 @@ def export_tuned(*, actor: Actor, tuned: TunedModel) -> bytes:
     ]
     if tuned.served:
         files.append(whole("adapter.gguf", _open(actor, tuned, SERVED, tuned.served)))
+    actor.check_fresh()
     record(actor, "exported", tuned, sha256=tuned.sha256)
     return b"".join(write_tar(files))
 
@@ -128,6 +129,7 @@ def export_merged(*, actor: Actor, tuned: TunedModel) -> Iterator[bytes]:
     this machine, or is of a kind that is not merged here."""
     adapter = _open(actor, tuned, ADAPTER, tuned.adapter)
     served = _open(actor, tuned, SERVED, tuned.served) if tuned.served else b""
+    actor.check_fresh()
     try:
         base = find_base(tuned.base_model, settings.BASE_MODELS_DIR)
         files = merge(base, peft=adapter, config=tuned.config, gguf=served)

@@ -9,6 +9,7 @@ import time_machine
 
 from costhub.lib import clock
 from costhub.lib.money import format_usd
+from proxy.batches.oversight import access_batch, find_cost
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.changes import apply_changes
@@ -62,6 +63,9 @@ def test_every_line_is_answered_once_and_charged_what_the_bank_bills(acme: Tenan
     assert (own.effective_cost, own.status, own.held) == (0, 200, BOUND)
     assert {row.tags["job"] for row in rows} == {"night"}
     assert {row.started_at for row in rows} == {own.started_at}, "a line came with its batch"
+    with org_scope(acme.org_id):
+        cost = find_cost(access_batch(acme.owner, batch["id"]))
+    assert cost == sum(row.effective_cost for row in rows), "what people are shown is what the ledger has"
 
 
 def test_a_budget_that_cannot_take_the_file_refuses_it_with_the_sum(acme: Tenant, bank: Bank) -> None:

@@ -6,6 +6,7 @@ from tenants.actions.endpoints import register_endpoint
 from tenants.models import Membership
 from tests.billing.alerts.examples import make_alerts
 from tests.billing.invoices.examples import furnish_billing
+from tests.proxy.batches.rows import fill_batches
 from tests.proxy.cache.rows import fill_cache
 from tests.proxy.learning.rows import fill_learning
 from tests.tenants.accounts.rows import make_account_rows
@@ -32,6 +33,7 @@ def make_rows(world: World) -> dict[str, str]:
         "models": str(catalog.model.pk),
         "budgets": str(make_budget(world.acme, "1").pk),
         "rate-limits": str(make_rate_limit(world.acme, 10).pk),
+        "batches": str(fill_batches(world.acme)),
         **{resource: row_ids[0] for resource, row_ids in furnish_billing(world.acme).items()},
         **{resource: row_ids[0] for resource, row_ids in make_alerts(world.acme).items()},
         **{resource: row_ids[0] for resource, row_ids in make_account_rows(world.acme).items()},

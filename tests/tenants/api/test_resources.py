@@ -137,6 +137,7 @@ class TestKeys:
             "models": ["small"],
             "addresses": [],
             "endpoints": [],
+            "hides_amounts": False,
             "expires_at": None,
             "is_expired": False,
             "revoked_at": None,

@@ -19,6 +19,7 @@ from tests.billing.alerts.examples import make_alerts
 from tests.billing.invoices.examples import furnish_billing
 from tests.billing.ledger import NOW, record_call
 from tests.billing.outlook import store_anomaly
+from tests.proxy.batches.rows import fill_batches
 from tests.proxy.cache.rows import fill_cache
 from tests.proxy.learning.rows import fill_learning
 from tests.sampling import part
@@ -82,6 +83,7 @@ def all_rows(standing_world: World) -> dict[str, list[str]]:
         "audit-log": [str(entry.pk)],
         "anomalies": [str(store_anomaly(world.acme).pk)],
         "requests": [str(record_call(world.acme, NOW).id)],
+        "batches": [str(fill_batches(world.acme))],
         **furnish_billing(world.acme),
         **make_alerts(world.acme),
         **fill_cache(world.acme),
