@@ -168,6 +168,18 @@ document.addEventListener("click", (event) => {
   });
 });
 
+// Days are typed for a custom range only. Before the form hears of the change, and is sent.
+document.addEventListener(
+  "change",
+  (event) => {
+    if (!event.target.matches("[data-range]")) return;
+    event.target.form.querySelectorAll(".range-days input").forEach((input) => {
+      input.disabled = event.target.value !== "custom";
+    });
+  },
+  true,
+);
+
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-submit-on-change]");
   if (form) form.requestSubmit();

@@ -21,6 +21,7 @@ from billing.spend.models import Forecast
 from billing.spend.outlook import find_forecast, list_exceeding, list_forecasts
 from billing.spend.selectors import BudgetUse, Change, MonthTiles, Spend, read_budget_book, read_first_page
 from billing.spend.selectors.budgets import BudgetBook
+from costhub.console.alert_links import list_alert_links
 from costhub.console.frame import frame, make_link, read_params, render_page
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
@@ -153,12 +154,16 @@ def _sparklines(tiles: MonthTiles) -> dict[str, str]:
 
 
 def _attention(actor: Actor) -> list[dict[str, Any]]:
-    """What stands and nobody takes care of yet, newest first."""
+    """What stands and nobody takes care of yet, newest first, each with where it leads."""
     zone = ZoneInfo(actor.org.time_zone)
-    waiting = [alert for alert in list_gravest(actor) if alert.acknowledged_at is None]
+    waiting = list_gravest(actor).filter(acknowledged_at=None).order_by("-created_at", "-id")[:ATTENTION]
     return [
-        {"row": alert, "text": describe(AlertKind(alert.kind), alert.facts, AlertEvent.OPENED, zone)}
-        for alert in waiting[:ATTENTION]
+        {
+            "row": alert,
+            "text": describe(AlertKind(alert.kind), alert.facts, AlertEvent.OPENED, zone),
+            "links": list_alert_links(actor, alert),
+        }
+        for alert in waiting
     ]
 
 

@@ -1,10 +1,14 @@
 """The console's list of calls, and one call's story."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections, connection
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -17,6 +21,7 @@ from billing.spend.exports import export_calls, name_refusal
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Call, Page, RequestStory, find_request_story, get_request_story, list_requests
 from billing.spend.selectors.names import find_names
+from billing.spend.selectors.tags import list_tag_names
 from costhub.console.frame import frame, make_link, read_params, render_page
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
@@ -57,8 +62,7 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The ledger as a list of calls, newest first."""
     now = clock.now()
     actor.check(Permission.READ_MONEY)
-    params, error = request.GET.dict(), ""
-    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    params, error = _read_address(request), ""
     try:
         check_parameters(params, KNOWN)
         span, filters = read_params(params, now, actor)
@@ -73,7 +77,7 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         **frame(request, actor, "requests"),
         "span": span,
-        "ranges": [(name, label) for name, label in ranges.NAMES.items() if name != "custom"],
+        "ranges": ranges.NAMES.items(),
         "error": error,
         "params": params,
         "model_names": _model_names(actor, filters),
@@ -98,20 +102,39 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @require_GET
 @org_page
-def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The calls of an address as a table for a spreadsheet, with names and a column for each tag."""
+def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The calls of an address as a table for a spreadsheet, with names and a column for each tag: all of them, sent
+    while they are read."""
     actor.check(Permission.READ_MONEY)
     actor.check_fresh()
-    params = {"range": "30d", **request.GET.dict()}
+    params, now = _read_address(request), clock.now()
     try:
         check_parameters(params, KNOWN)
-        _, filters = read_params(params, clock.now(), actor)
-        text = export_calls(actor, filters)
+        span, filters = read_params(params, now, actor)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
-    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="requests.csv"'
-    return answer
+    parts = export_calls(actor, filters, list_tag_names(actor, now, span.start))
+    name = f"requests-{span.first.isoformat()}-{span.last.isoformat()}.csv"
+    return StreamingHttpResponse(
+        _send_parts(parts),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _send_parts(parts: Iterator[str]) -> AsyncIterator[str]:
+    make_next = sync_to_async(partial(_make_part, parts))
+    while (part := await make_next()) is not None:
+        yield part
+
+
+def _make_part(parts: Iterator[str]) -> str | None:
+    try:
+        return next(parts, None)
+    finally:
+        # Whoever reads slowly holds no connection meanwhile.
+        if not connection.in_atomic_block:
+            close_old_connections()
 
 
 @require_GET
@@ -143,6 +166,13 @@ def request_by_id(request: HttpRequest, request_id: str) -> HttpResponse:
         if story is not None:
             return redirect("request-story", slug=actor.org.slug, request_id=str(story.call.entry.id))
     raise Http404
+
+
+def _read_address(request: HttpRequest) -> dict[str, str]:
+    """The parameters; thirty days where no time is given."""
+    params = request.GET.dict()
+    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    return params
 
 
 def _lines(actor: Actor, page: Page | None, key_names: Mapping[Any, str]) -> list[tuple[Call, str, str]]:
