@@ -1,5 +1,6 @@
 """What routes and compression did, from the ledger; and what past calls would have cost otherwise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -221,7 +222,7 @@ def replay_calls(
     actor.check(Permission.READ_MONEY)
     org = load_org_snapshot(str(actor.org.pk))
     sums = add_up_usage(actor, start, end, ("response_model", "price_id"), LedgerFilters(model=model))
-    calls = _calls(sums)
+    calls = add_up_calls(sums)
     rates, _ = _rates(org, model if org is None or model not in org.routes else org.routes[model].baseline, "model")
     policy = Policy(
         share=Fraction(share_percent, 100),
@@ -238,7 +239,7 @@ def replay_calls(
         policy = replace(policy, rates=then)
     if to is not None:
         then, fee = _rates(org, to, "to")
-        others = _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
+        others = add_up_calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
         policy = Policy(then, fee, policy.share, policy.off_least, policy.off_most, is_batch)
     return Replay(
         calls.calls,
@@ -315,7 +316,8 @@ def _rates(org: OrgSnapshot | None, name: str, field: str) -> tuple[Any, int]:
     return price.rates, price.per_request
 
 
-def _calls(sums: list[UsageSums]) -> Calls:
+def add_up_calls(sums: Sequence[UsageSums]) -> Calls:
+    """The calls of some sums together."""
     tokens: dict[str, int] = {}
     for row in sums:
         for name, count in row.tokens.items():

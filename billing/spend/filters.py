@@ -25,9 +25,11 @@ STATUSES: Final = {
     "2xx": Q(status__gte=200, status__lt=300),
     "4xx": Q(status__gte=400, status__lt=500),
     "5xx": Q(status__gte=500, status__lt=600),
+    "unpriced": UNPRICED,
+    "unattributed": UNATTRIBUTED,
 }
-#: statuses that also look at what was sent upstream
-_BY_ATTEMPTS: Final = frozenset({"failed", "refused"})
+#: statuses that also look at what was sent upstream, or at the price: sums know neither
+_BY_ROW: Final = frozenset({"failed", "refused", "unpriced", "unattributed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class LedgerFilters:
             "end_user": self.end_user is not None,
             "upstream": self.upstream is not None,
             "status": bool(self.status),
-            "id": bool(self.request_id) or self.status in _BY_ATTEMPTS,
+            "id": bool(self.request_id) or self.status in _BY_ROW,
         }
         return frozenset(
             [*(name for name, is_given in given.items() if is_given), *(f"tag:{name}" for name in self.tags)]

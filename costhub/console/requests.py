@@ -22,7 +22,8 @@ from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Call, Page, RequestStory, find_request_story, get_request_story, list_requests
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.tags import list_tag_names
-from costhub.console.frame import frame, make_link, read_params, render_page
+from costhub.console.frame import frame, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.key_choices import find_key
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.console.views import views_context
@@ -32,7 +33,7 @@ from proxy.learning.shortened import find_shortened
 from proxy.models import LedgerEntry
 from tenants.access import Actor, access_org, list_memberships
 from tenants.choices import Permission, ViewPage
-from tenants.selectors import list_keys, list_models, list_projects
+from tenants.selectors import list_models, list_projects, list_upstreams
 
 STATUSES: Final = {
     "ok": "Answered",
@@ -41,6 +42,8 @@ STATUSES: Final = {
     "402": "402 over budget or unpriced",
     "429": "429 rate limited",
     "5xx": "5xx",
+    "unpriced": "Refused without a price",
+    "unattributed": "Answered without a price",
 }
 PAGE: Final = 50
 _AMOUNTS: Final = {
@@ -52,7 +55,7 @@ _AMOUNTS: Final = {
     "requested": "This call asked for",
 }
 KNOWN: Final = frozenset(
-    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag:"}
+    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag", "tag:"}
 )
 
 
@@ -65,15 +68,15 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
     params, error = _read_address(request), ""
     try:
         check_parameters(params, KNOWN)
-        span, filters = read_params(params, now, actor)
+        params = spread_tag(params)
+        key = find_key(actor, params.get("key", ""))
+        span, filters = read_params({**params, "key": key[0]}, now, actor)
         if story := _find_named(actor, filters):
             return _go(request, reverse("request-story", args=[actor.org.slug, story.call.entry.id]))
         page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE)
     except InvalidField as found:
         error = found.message
-        span, filters, page = read_range({}, now, actor.org.time_zone), LedgerFilters(), None
-    keys = list(list_keys(actor).order_by("name"))
-    key_names = {row.pk: row.name for row in keys}
+        span, filters, page, key = read_range({}, now, actor.org.time_zone), LedgerFilters(), None, ("", "")
     context = {
         **frame(request, actor, "requests"),
         "span": span,
@@ -81,13 +84,14 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
         "error": error,
         "params": params,
         "model_names": _model_names(actor, filters),
-        "keys": keys,
+        "key_name": key[1] or params.get("key", ""),
+        "upstreams": list_upstreams(actor).order_by("name"),
         "projects": list_projects(actor).order_by("name"),
         "statuses": STATUSES.items(),
         "page": page,
-        "lines": _lines(actor, page, key_names),
+        "lines": _lines(actor, page),
         "csv_link": _csv_link(actor, params),
-        "tags": {name: value for name, value in params.items() if name.startswith("tag:")},
+        "tag": show_tag(params),
         **views_context(actor, ViewPage.REQUESTS, request.GET.dict()),
         "is_first": not params.get("cursor"),
         "older_link": make_link(request, params, cursor=page.next_cursor) if page and page.next_cursor else "",
@@ -110,7 +114,8 @@ def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     params, now = _read_address(request), clock.now()
     try:
         check_parameters(params, KNOWN)
-        span, filters = read_params(params, now, actor)
+        params = spread_tag(params)
+        span, filters = read_params({**params, "key": find_key(actor, params.get("key", ""))[0]}, now, actor)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
     parts = export_calls(actor, filters, list_tag_names(actor, now, span.start))
@@ -175,14 +180,15 @@ def _read_address(request: HttpRequest) -> dict[str, str]:
     return params
 
 
-def _lines(actor: Actor, page: Page | None, key_names: Mapping[Any, str]) -> list[tuple[Call, str, str]]:
+def _lines(actor: Actor, page: Page | None) -> list[tuple[Call, str, str]]:
     """Each call with its key's name, and by what it was refused."""
     if page is None:
         return []
-    told = [call.entry.refused_by for call in page.calls]
-    names = find_names(actor.org, (one.get("subject") for one in told if one))
+    entries = [call.entry for call in page.calls]
+    told = [entry.refused_by.get("subject") for entry in entries if entry.refused_by]
+    names = find_names(actor.org, [*told, *(entry.key_id for entry in entries)])
     return [
-        (call, key_names.get(call.entry.key_id, ""), name_refusal(call.entry.refused_by, names)) for call in page.calls
+        (call, names.get(str(call.entry.key_id), ""), name_refusal(call.entry.refused_by, names)) for call in page.calls
     ]
 
 

@@ -112,9 +112,9 @@ class TestOverview:
             "$3.500000000 of $10.000000000 used; the mark is where 71 % of the period that is over would put an even "
             "pace resets in 9 days"
         )
-        assert tile(page, "requests") == "Requests 3 +200.0 % vs last month so far 0 failed 1 refused"
-        assert tile(page, "savings") == "Savings $0.00 List cost and effective cost are the same"
-        assert tile(page, "unpriced") == "Unpriced or unattributed 0 Every call has a price and an owner"
+        assert tile(page, "requests") == "Requests this month 3 +200.0 % vs last month so far 0 failed 1 refused"
+        assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price and an owner"
 
     def test_less_than_a_cent_is_not_nothing_and_says_what_it_is(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=420)
@@ -133,8 +133,8 @@ class TestOverview:
         )
         page = get(world.ada, "/o/acme/")
         assert 'class="tile tile-bad" data-tile="unpriced"' in page.content.decode()
-        assert tile(page, "unpriced") == "Unpriced or unattributed 1 1 call to models without a price"
-        assert tile(page, "savings") == "Savings $3.00 75 % of list cost cache $2.00 routing $1.00"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 1 1 call to models without a price"
+        assert tile(page, "savings") == "Savings this month $3.00 75 % of list cost cache $2.00 routing $1.00"
 
     def test_the_range_and_the_project_narrow_tables_and_chart(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=10**9, request_model="new")
@@ -177,10 +177,10 @@ class TestOverview:
         assert len(asked) == queries
         assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 4
 
-    def test_tiles_say_that_no_filter_narrows_them(self, world: World) -> None:
+    def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)
         words = "These figures are of the whole organisation and of this month"
-        for query, is_said in (("", False), ("range=7d&by=key", False), (f"project={world.acme.project.pk}", True)):
+        for query, is_said in (("", False), ("by=key", False), ("range=7d", True), ("tag=team%3Dblue", True)):
             page = get(world.ada, f"/o/acme/?{query}")
             assert (words in text_of(page), "$1.50" in tile(page, "month")) == (is_said, True), query
 
