@@ -182,7 +182,7 @@ def _link_others(actor: Actor, params: Mapping[str, str], stack: str) -> dict[st
     queries = {
         "breakdown": ("breakdown", kept | days | {"by": stack}),
         "csv": ("breakdown-csv", kept | days | {"by": stack}),
-        "focus": ("focus", days),
+        "focus": ("focus-csv", days),
         "requests": ("requests", kept | days),
         "table": ("first-page-table", kept | days),
     }

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from django.http import HttpResponse
 
+from billing.spend.actions.rollups import roll_up
 from billing.spend.core.focus import COLUMNS
 from costhub.lib.money import parse_usd
 from proxy.models import LedgerEntry
@@ -19,7 +20,6 @@ from tenants.actions.keys import create_key
 from tenants.choices import BudgetPeriod, BudgetScope
 from tests.billing.ledger import NOW, record_call, record_correction
 from tests.billing.outlook import store_anomaly, store_forecast
-from tests.billing.rollups import roll_up
 from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.world import Api, World, make_budget, make_catalog
 
@@ -51,7 +51,7 @@ class TestEveryNumber:
 
     @pytest.fixture(params=["from rows", "from sums"])
     def rows(self, world: World, request: Any) -> list[LedgerEntry]:
-        acme, random = world.acme, Random(7)  # noqa: S311 - a picture, not a secret
+        acme, random = world.acme, Random(7)
         with org_scope(acme.org.pk):
             other = create_key(actor=acme.owner, name="second key", project=acme.project).key
         for place in range(160):
