@@ -15,6 +15,7 @@ from django.http import HttpResponse
 
 from costhub.lib.csp import POLICY
 from tenants.access import org_scope
+from tenants.actions.keys import create_key
 from tenants.actions.orgs import add_member
 from tenants.choices import BudgetPeriod, BudgetScope, Role
 from tenants.models import User
@@ -240,6 +241,45 @@ class TestRequests:
             f"key={world.acme.key.pk}&end_user=tom": ["tom"],
             "model=none": [],
         }
+
+    def test_a_tag_an_upstream_and_a_missing_price_narrow_the_list_and_tags_are_shown(self, world: World) -> None:
+        upstream = make_catalog(world.acme).upstream
+        record_call(world.acme, NOW - HOUR, end_user="mia", tags={"team": "blue", "run": "7"}, upstream_id=upstream.pk)
+        record_call(world.acme, NOW - HOUR, end_user="tom", price_id=None)
+        record_call(world.acme, NOW - HOUR, end_user="zoe", status=402, error_code="model_not_priced")
+        found = {
+            query: set(re.findall(r">(mia|tom|zoe)<", get(world.ada, f"/o/acme/requests?{query}").content.decode()))
+            for query in ("tag=team%3Dblue", "tag:team=blue", f"upstream={upstream.pk}", "status=unattributed")
+        }
+        assert list(found.values()) == [{"mia"}, {"mia"}, {"mia"}, {"tom"}]
+        page = get(world.ada, "/o/acme/requests?tag=team%3Dblue")
+        assert "run=7 team=blue" in text_of(page) or "team=blue run=7" in text_of(page)
+        assert 'value="team=blue"' in page.content.decode()
+        assert 'href="/o/acme/requests.csv?range=30d&amp;tag%3Ateam=blue"' in page.content.decode()
+        assert "zoe" in text_of(get(world.ada, "/o/acme/requests?status=unpriced"))
+        assert "give a name and a value" in text_of(get(world.ada, "/o/acme/requests?tag=team"))
+
+    def test_of_ten_thousand_keys_some_are_offered_while_one_types(self, world: World) -> None:
+        with org_scope(world.acme.org.pk):
+            made = [create_key(actor=world.acme.owner, name=f"key {place:02d}").key for place in range(25)]
+            create_key(actor=world.acme.owner, name="twice")
+            create_key(actor=world.acme.owner, name="twice")
+        record_call(world.acme, NOW - HOUR, key_id=made[7].pk, end_user="mia")
+        record_call(world.acme, NOW - HOUR, end_user="tom")
+        page = get(world.ada, "/o/acme/requests")
+        assert "key 07" in text_of(page)
+        assert "<option value" in page.content.decode()
+        assert '"key 08"' not in page.content.decode()
+        offered = get(world.ada, "/o/acme/find/keys?key=key")
+        names = re.findall(r'<option value="([^"]+)">', offered.content.decode())
+        assert (len(names), names[0]) == (20, "first key")
+        for query in ("key=key+07", f"key={made[7].pk}"):
+            found = get(world.ada, f"/o/acme/requests?{query}").content.decode()
+            assert (">mia<" in found, ">tom<" in found, 'value="key 07"' in found) == (True, False, True), query
+        assert "Several keys are called so" in text_of(get(world.ada, "/o/acme/requests?key=twice"))
+        assert "give the name of a key" in text_of(get(world.ada, "/o/acme/requests?key=nobody"))
+        assert get(world.mallory, "/o/acme/find/keys?key=key").status_code == 404
+        assert get(world.ada, "/o/acme/invoices/bridge?key=key+07").status_code == 200
 
     def test_a_whole_id_leads_to_its_story(self, world: World) -> None:
         call = record_call(world.acme, NOW - timedelta(days=90))
