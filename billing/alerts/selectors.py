@@ -2,14 +2,19 @@
 
 from typing import Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from billing.alerts.core.kinds import KINDS
 from billing.alerts.models import Alert, Channel
-from billing.choices import SHOWS_MONEY, AlertKind, ChannelKind
+from billing.choices import SHOWS_MONEY, AlertKind, ChannelKind, Severity
 from tenants.access import Actor
 from tenants.choices import Permission
 
+#: how grave, as a number that sorts
+GRAVITY: Final = Case(
+    *(When(severity=severity.value, then=Value(place)) for place, severity in enumerate(Severity)),
+    output_field=IntegerField(),
+)
 _FALLING: Final = [kind.value for kind, traits in KINDS.items() if traits.falls]
 
 

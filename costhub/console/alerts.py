@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, IntegerField, QuerySet, TextField, Value, When
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,7 +18,7 @@ from billing.alerts.actions.mutes import read_mute_token, set_muted
 from billing.alerts.core.kinds import KINDS, Traits
 from billing.alerts.core.texts import describe
 from billing.alerts.models import Alert, AlertRule, Delivery, Mute
-from billing.alerts.selectors import list_alerts, list_gravest, list_mailed_kinds
+from billing.alerts.selectors import GRAVITY, list_alerts, list_gravest, list_mailed_kinds
 from billing.choices import READERS, TOPICS, AlertEvent, AlertKind, Severity, Topic
 from costhub.console.alert_links import list_alert_links
 from costhub.console.lists import Column, Listing, make_listing
@@ -34,11 +34,6 @@ from tenants.models import Membership, Organization, User
 LOG: Final = 20
 _STATES: Final = {"": "Open", "over": "Over"}
 _SORTS: Final = {"-time": "Newest first", "-severity": "Gravest first", "time": "Oldest first"}
-#: how grave, as a number that sorts
-_GRAVITY: Final = Case(
-    *(When(severity=severity.value, then=Value(place)) for place, severity in enumerate(Severity)),
-    output_field=IntegerField(),
-)
 
 
 @require_GET
@@ -50,7 +45,7 @@ def alerts(request: HttpRequest, actor: Actor) -> HttpResponse:
     shown: dict[str, Any] = {}
 
     def make(params: Mapping[str, str]) -> Listing:
-        rows = _find_rows(actor, params).annotate(gravity=_GRAVITY, words=Cast("facts", TextField()))
+        rows = _find_rows(actor, params).annotate(gravity=GRAVITY, words=Cast("facts", TextField()))
         columns = [Column("time", "Time", "created_at"), Column("severity", "Severity", "gravity")]
         filters = ["state", "kind", "severity"]
         listing = make_listing(

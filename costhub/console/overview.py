@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from billing.alerts.core.texts import describe
-from billing.alerts.selectors import list_gravest
+from billing.alerts.selectors import GRAVITY, list_gravest
 from billing.choices import AlertEvent, AlertKind, AnomalyUnit
 from billing.spend.core import ranges
 from billing.spend.core.buckets import list_days, list_hours
@@ -206,9 +206,10 @@ def _sparklines(tiles: MonthTiles) -> dict[str, str]:
 
 
 def _attention(actor: Actor) -> list[dict[str, Any]]:
-    """What stands and nobody takes care of yet, newest first, each with where it leads."""
+    """What stands and nobody takes care of yet, the gravest first, each with where it leads."""
     zone = ZoneInfo(actor.org.time_zone)
-    waiting = list_gravest(actor).filter(acknowledged_at=None).order_by("-created_at", "-id")[:ATTENTION]
+    waiting = list_gravest(actor).filter(acknowledged_at=None)
+    waiting = waiting.order_by(GRAVITY.desc(), "-created_at", "-id")[:ATTENTION]
     return [
         {
             "row": alert,

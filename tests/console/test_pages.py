@@ -215,7 +215,7 @@ class TestRequests:
         call = record_call(world.acme, NOW - HOUR, cost=1_000_420, input_tokens=1_200, output_tokens=34, end_user="mia")
         record_correction(world.acme, call, -420)
         text = text_of(get(world.ada, "/o/acme/requests"))
-        assert "22 Nov 11:00:00 200 small first key mia 1,200 → 34 0 µs $0.001 000000" in text
+        assert "22 Nov 11:00:00 200 small first key mia – 1,200 → 34 0 µs $0.001 000000" in text
 
     def test_pages_are_linked_and_hold_fifty(self, world: World) -> None:
         for place in range(51):
