@@ -41,6 +41,7 @@ from billing.routes.api import (
     WhatIfView,
 )
 from billing.spend.api.bridge import BridgeView
+from billing.spend.api.budget_requests import TellingBudgetRequestViewSet
 from billing.spend.api.budget_use import BudgetUseView
 from billing.spend.api.focus import FocusView
 from billing.spend.api.outlook import AnomalyViewSet, ForecastView
@@ -59,6 +60,7 @@ router.register("alert-rules", AlertRuleViewSet, basename="alert-rules")
 router.register("channels", ChannelViewSet, basename="channels")
 router.register("deliveries", DeliveryViewSet, basename="deliveries")
 router.register("cache/entries", CacheEntryViewSet, basename="cache-entries")
+router.register("budget-requests", TellingBudgetRequestViewSet, basename="budget-requests")
 router.register("invoices", InvoiceViewSet, basename="invoices")
 router.register("gpu-endpoints", GpuEndpointViewSet, basename="gpu-endpoints")
 router.register("bill-sources", BillSourceViewSet, basename="bill-sources")

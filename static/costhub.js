@@ -161,12 +161,26 @@ document.addEventListener("click", (event) => {
   if (target.closest("[data-theme-toggle]")) toggleTheme();
   const copy = target.closest("[data-copy]");
   if (copy) copyText(copy);
+  const bar = target.closest("[data-bar][data-link]");
+  if (bar) location.assign(bar.dataset.link);
   const drawer = document.getElementById("drawer");
   if (drawer && (target.closest("[data-close-drawer]") || target === drawer)) drawer.close();
   document.querySelectorAll("details.switcher[open], details.popover[open]").forEach((details) => {
     if (!details.contains(target)) details.open = false;
   });
 });
+
+// Days are typed for a custom range only. Before the form hears of the change, and is sent.
+document.addEventListener(
+  "change",
+  (event) => {
+    if (!event.target.matches("[data-range]")) return;
+    event.target.form.querySelectorAll(".range-days input").forEach((input) => {
+      input.disabled = event.target.value !== "custom";
+    });
+  },
+  true,
+);
 
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-submit-on-change]");
@@ -185,6 +199,11 @@ document.addEventListener("keydown", (event) => {
   if (!chart) return;
   const last = chart.querySelectorAll("[data-tip]").length - 1;
   const index = Number(chart.dataset.index ?? -1);
+  if (event.key === "Enter" && index >= 0) {
+    const bar = chart.querySelectorAll("[data-bar]")[index];
+    if (bar.dataset.link) location.assign(bar.dataset.link);
+    return;
+  }
   const next = { ArrowLeft: index < 0 ? last : Math.max(0, index - 1), ArrowRight: Math.min(last, index + 1), Home: 0, End: last, Escape: -1 }[event.key];
   if (next === undefined) return;
   event.preventDefault();

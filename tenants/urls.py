@@ -4,7 +4,6 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from tenants.api.audit_log import AuditViewSet
-from tenants.api.budget_requests import BudgetRequestViewSet
 from tenants.api.budgets import BudgetViewSet
 from tenants.api.cache import CachePolicyViewSet, CachePurgeViewSet
 from tenants.api.capture import CapturePolicyViewSet
@@ -48,7 +47,6 @@ for prefix, viewset in {
     "price-adjustments": PriceAdjustmentViewSet,
     "list-prices": ListPriceViewSet,
     "budgets": BudgetViewSet,
-    "budget-requests": BudgetRequestViewSet,
     "rate-limits": RateLimitViewSet,
     "cache-policies": CachePolicyViewSet,
     "cache-purges": CachePurgeViewSet,

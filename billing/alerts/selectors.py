@@ -1,14 +1,21 @@
-"""Alerts that somebody may see."""
+"""Alerts that somebody may see, and what their role is told of."""
 
-from uuid import UUID
+from typing import Final
 
-from django.db.models import QuerySet
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from billing.alerts.core.kinds import KINDS
-from billing.alerts.models import Alert
-from billing.choices import SHOWS_MONEY, AlertKind
+from billing.alerts.models import Alert, Channel
+from billing.choices import SHOWS_MONEY, AlertKind, ChannelKind, Severity
 from tenants.access import Actor
 from tenants.choices import Permission
+
+#: how grave, as a number that sorts
+GRAVITY: Final = Case(
+    *(When(severity=severity.value, then=Value(place)) for place, severity in enumerate(Severity)),
+    output_field=IntegerField(),
+)
+_FALLING: Final = [kind.value for kind, traits in KINDS.items() if traits.falls]
 
 
 def list_alerts(actor: Actor) -> QuerySet[Alert]:
@@ -19,12 +26,21 @@ def list_alerts(actor: Actor) -> QuerySet[Alert]:
     return rows.exclude(kind__in=[kind.value for kind in SHOWS_MONEY])
 
 
-def list_gravest(actor: Actor) -> list[Alert]:
-    """What stands, newest first: of the thresholds that a subject has crossed the gravest only."""
-    gravest: dict[tuple[UUID, str], Alert] = {}
-    for alert in list_alerts(actor).filter(ended_at=None).order_by("-created_at", "-id"):
-        known = gravest.setdefault((alert.rule, alert.subject), alert)
-        falls = KINDS[AlertKind(alert.kind)].falls
-        if (alert.threshold < known.threshold) if falls else (alert.threshold > known.threshold):
-            gravest[alert.rule, alert.subject] = alert
-    return sorted(gravest.values(), key=lambda alert: alert.created_at, reverse=True)
+def list_gravest(actor: Actor) -> QuerySet[Alert]:
+    """What stands: of the thresholds of a rule that a subject has crossed the gravest only."""
+    same = Alert.objects.filter(
+        org=OuterRef("org"), rule=OuterRef("rule"), subject=OuterRef("subject"), ended_at=None
+    ).order_by()
+    falls = Q(kind__in=_FALLING)
+    graver = same.filter(
+        falls & Q(threshold__lt=OuterRef("threshold")) | ~falls & Q(threshold__gt=OuterRef("threshold"))
+    )
+    return list_alerts(actor).filter(~Exists(graver), ended_at=None)
+
+
+def list_mailed_kinds(actor: Actor) -> set[AlertKind]:
+    """The kinds of which some channel mails the actor's role."""
+    channels = Channel.objects.filter(
+        org=actor.org, kind=ChannelKind.EMAIL.value, is_active=True, roles__contains=[actor.role.value]
+    )
+    return {AlertKind(kind) for channel in channels for kind in channel.kinds}

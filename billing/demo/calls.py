@@ -27,6 +27,9 @@ ANOMALY_HOURS: Final = range(14, 17)
 _WORKDAY_CALLS: Final = 190
 _WEEKEND_CALLS: Final = 60
 _GROWTH_PER_MILLE: Final = 6
+#: of the calls that a route could take, and of these
+_ROUTED_PERCENT: Final = 34
+_HELD_OUT_PERCENT: Final = 12
 #: calls of each hour of a day, of a thousand
 _HOURS: Final = (8, 6, 5, 4, 5, 9, 18, 35, 62, 80, 86, 82, 68, 78, 84, 82, 74, 62, 46, 34, 26, 20, 15, 11)
 
@@ -48,7 +51,8 @@ class DemoModel:
 @dataclass(frozen=True, slots=True)
 class Habit:
     """How a project calls: its share of all calls, its models by weight, tokens in and out around which calls lie, how
-    many of a hundred stream or are answered from the cache, and what its calls are tagged with."""
+    many of a hundred stream, are answered from the cache or have their prompts shortened, and what its calls are tagged
+    with."""
 
     key: KeySnapshot
     weight: int
@@ -60,6 +64,16 @@ class Habit:
     tags: Sequence[Mapping[str, str]]
     end_users: int
     prefix: str
+    compressed_percent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRoute:
+    """A route between two models: easy calls go to ``weak``, and some are held out at ``strong``, as before."""
+
+    name: str
+    strong: str
+    weak: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +88,13 @@ class DemoBudget:
 def make_events(
     habits: Sequence[Habit],
     models: Mapping[str, DemoModel],
-    routed: tuple[str, str],
+    route: DemoRoute,
     budget: DemoBudget,
     now: datetime,
     *,
     seed: int = 20_260_101,
 ) -> Iterator[Row]:
-    """The events, oldest first. ``routed``: calls to the first of these models of which some went to the second."""
+    """The events, oldest first. Of the calls to a route's strong model some came by the route."""
     random = Random(seed)  # noqa: S311 - a picture, not a secret
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     for ago in range(DAYS, -1, -1):
@@ -91,7 +105,7 @@ def make_events(
         if ago == ANOMALY_DAY:
             moments += [(moment, True) for moment in _loop_moments(random, day)]
         for moment, is_loop in sorted(moments):
-            yield _make_call(random, habits, models, routed, budget, moment, is_loop=is_loop)
+            yield _make_call(random, habits, models, route, budget, moment, is_loop=is_loop)
 
 
 def _moments(random: Random, day: datetime, calls: int, now: datetime) -> list[tuple[datetime, bool]]:
@@ -118,17 +132,17 @@ def _make_call(
     random: Random,
     habits: Sequence[Habit],
     models: Mapping[str, DemoModel],
-    routed: tuple[str, str],
+    route: DemoRoute,
     budget: DemoBudget,
     moment: datetime,
     *,
     is_loop: bool,
 ) -> Row:
     habit = habits[0] if is_loop else random.choices(habits, [one.weight for one in habits])[0]
-    name = routed[0] if is_loop else random.choices(list(habit.models), list(habit.models.values()))[0]
+    name = route.strong if is_loop else random.choices(list(habit.models), list(habit.models.values()))[0]
     at_ms = to_ms(moment)
     model = models[name]
-    row = open_row(_make_id(random, at_ms), at_ms, habit.key, "embeddings" if "embed" in name else "chat/completions")
+    row = open_row(make_id(random, at_ms), at_ms, habit.key, "embeddings" if "embed" in name else "chat/completions")
     size = 9 if is_loop else 1
     tokens_in = max(12, int(random.lognormvariate(0, 0.6) * habit.tokens_in * size))
     tokens_out = 0 if "embed" in name else max(1, int(random.lognormvariate(0, 0.5) * habit.tokens_out * size))
@@ -152,8 +166,8 @@ def _make_call(
         row |= {"status": 502, "error_code": "upstream_error", "duration_us": 30_000_000}
         return _send(row, model, failed, at_ms, held=0)
     answering = model
-    if name == routed[0] and not is_loop and random.randrange(100) < 30:
-        answering = models[routed[1]]
+    if name == route.strong and not is_loop and random.randrange(100) < _ROUTED_PERCENT:
+        answering = _go_by_route(random, row, route, models)
     price = model.price_at(at_ms)
     listed = cost(used, price)
     row["status"] = 200
@@ -178,9 +192,22 @@ def _make_call(
         upstream_id=answering.upstream_id,
     )
     if answering is not model:
-        row["route_reason"] = f"router: {answering.name} is expected to do"
         answered = answered._replace(savings={Mechanism.ROUTING: listed - paid})
+    elif not is_loop and random.randrange(100) < habit.compressed_percent:
+        # What was left out of the prompt, at the price of what was sent.
+        row["route_reason"] = "direct; compressed"
+        answered = answered._replace(savings={Mechanism.COMPRESSION: paid * random.randrange(8, 22) // 100})
     return _send(row, answering, answered, at_ms, held=paid * 3)
+
+
+def _go_by_route(random: Random, row: Row, route: DemoRoute, models: Mapping[str, DemoModel]) -> DemoModel:
+    """The model that the route asks, as a call's row tells it."""
+    row["request_model"] = route.name
+    is_held_out = random.randrange(100) < _HELD_OUT_PERCENT
+    chosen = route.strong if is_held_out else route.weak
+    how = f"held out: {chosen}" if is_held_out else f"router: {chosen}, it looks simple"
+    row["route_reason"] = f"route {route.name} v1 {how}"
+    return models[chosen]
 
 
 def _send(row: Row, model: DemoModel, attempt: Attempt, at_ms: int, *, held: int) -> Row:
@@ -214,7 +241,7 @@ def _refuse(row: Row, budget: DemoBudget, moment: datetime, end_user: str) -> Ro
     }
 
 
-def _make_id(random: Random, at_ms: int) -> str:
+def make_id(random: Random, at_ms: int) -> str:
     """A request id of that millisecond: version 7 (RFC 9562)."""
     bits = random.getrandbits(74)
     return str(UUID(int=at_ms << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & (2**62 - 1)))

@@ -11,6 +11,8 @@ from django.db import connection, transaction
 from billing.alerts.checks.outlook import watch_outlook
 from billing.demo.calls import ANOMALY_DAY, DAYS, DemoBudget, DemoModel, Habit, make_events
 from billing.demo.invoices import make_invoices
+from billing.demo.learning import make_learning
+from billing.demo.policies import ROUTE, make_policies
 from billing.spend.actions.anomalies import detect_anomalies
 from billing.spend.actions.forecasts import refresh_forecasts
 from billing.spend.actions.rollups import roll_up
@@ -71,10 +73,11 @@ def seed_history(*, owner: User) -> Organization | None:
             Organization.objects.filter(pk=org.pk).update(is_demo=True)
             actor = Actor(org, Role.OWNER, _ACTOR)
             models = _make_models(actor, now)
-            budget = _make_limits(actor)
+            whole, budget = _make_limits(actor)
             habits = _make_habits(actor)
             for name, role in (("cleo", Role.FINANCE), ("dev", Role.DEVELOPER), ("vic", Role.VIEWER)):
                 add_member(actor=actor, email=f"{name}@northwind.example", role=role, is_mailed=False)
+            make_policies(actor, whole, now)
             _append(habits, models, budget, now)
     # In transactions of its own: pages are quick from the first moment on.
     for _ in range(40):
@@ -82,6 +85,7 @@ def seed_history(*, owner: User) -> Organization | None:
             break
     with transaction.atomic(), org_scope(org.pk):
         make_invoices(actor, owner.email, now)
+    make_learning(actor)
     _look_at(actor, now)
     return org
 
@@ -143,17 +147,19 @@ def _set_price(actor: Actor, model: LanguageModel, usd: tuple[str, str, str], si
     )
 
 
-def _make_limits(actor: Actor) -> DemoBudget:
+def _make_limits(actor: Actor) -> tuple[Budget, DemoBudget]:
+    """The whole organisation's budget, and the one of each end user."""
+
     def budget(usd: str, scope: BudgetScope, period: BudgetPeriod, name: str, action: BudgetAction) -> Budget:
         return create_budget(
             actor=actor, scope=scope, period=period, limit_nanos=parse_usd(usd), name=name, action=action
         )
 
-    budget("160", BudgetScope.ORGANIZATION, BudgetPeriod.MONTH, "All of Northwind", BudgetAction.BLOCK)
+    whole = budget("160", BudgetScope.ORGANIZATION, BudgetPeriod.MONTH, "All of Northwind", BudgetAction.BLOCK)
     budget("70", BudgetScope.PROJECT, BudgetPeriod.MONTH, "Each project", BudgetAction.WARN)
     each = budget("0.50", BudgetScope.END_USER, BudgetPeriod.DAY, "Each end user", BudgetAction.BLOCK)
     create_rate_limit(actor=actor, scope=BudgetScope.KEY, unit=LimitUnit.REQUESTS, amount=600, window_seconds=60)
-    return DemoBudget(str(each.pk), each.period, each.limit_nanos)
+    return whole, DemoBudget(str(each.pk), each.period, each.limit_nanos)
 
 
 def _make_habits(actor: Actor) -> list[Habit]:
@@ -193,14 +199,17 @@ def _make_habits(actor: Actor) -> list[Habit]:
         key = create_key(actor=actor, name=f"{name.lower()} in production", project=project).key
         snapshot = load_key_snapshot(bytes(key.digest))
         assert snapshot is not None, "it was made a moment ago"
-        habits.append(Habit(snapshot, weight, models, tokens_in, tokens_out, cached, streamed, tags, users, prefix))
+        compressed = 40 if name == "Code review" else 0
+        habits.append(
+            Habit(snapshot, weight, models, tokens_in, tokens_out, cached, streamed, tags, users, prefix, compressed)
+        )
     for number, name in enumerate(("Contoso", "Fabrikam", "Tailspin", "Wingtip"), 1):
         create_end_user(actor=actor, external_id=f"customer-{number:03d}", name=name)
     return habits
 
 
 def _append(habits: Sequence[Habit], models: dict[str, DemoModel], budget: DemoBudget, now: datetime) -> None:
-    events = make_events(habits, models, ("gpt-4o", "gpt-4o-mini"), budget, now)
+    events = make_events(habits, models, ROUTE, budget, now)
     with connection.cursor() as cursor:
         cursor.execute("SELECT costhub_ensure_partitions(%s, 4)", [(now - timedelta(days=DAYS + 1)).date()])
         while batch := list(islice(events, _BATCH)):

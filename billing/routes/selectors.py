@@ -1,6 +1,6 @@
 """What routes and compression did, from the ledger; and what past calls would have cost otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -239,7 +239,7 @@ def replay_calls(
         terms = Terms(Fraction(share_percent, 100), off, _BATCH if is_batch else DEFAULT_TIER)
         return _replay_by_route(actor, org, start, end, model, to, terms)
     sums = add_up_usage(actor, start, end, ("response_model", "price_id"), LedgerFilters(model=model))
-    calls = _calls(sums)
+    calls = add_up_calls(sums)
     name = model if org is None or model not in org.routes else org.routes[model].baseline
     price = _price(org, name, "model")
     tier = _BATCH if is_batch else DEFAULT_TIER
@@ -256,7 +256,7 @@ def replay_calls(
         policy = replace(policy, rates=then)
     if to is not None:
         asked[to] = _price(org, to, "to")
-        others = _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
+        others = add_up_calls(add_up_usage(actor, start, end, (), LedgerFilters(model=to)))
         policy = replace(policy, rates=find_tier(asked[to], tier).rates, per_request=asked[to].per_request)
     return Replay(
         calls.calls,
@@ -295,7 +295,7 @@ def _replay_by_route(
     usual = {
         name: length
         for name in prices
-        if (length := _calls(add_up_usage(actor, start, end, (), LedgerFilters(model=name))).output_a_call)
+        if (length := add_up_calls(add_up_usage(actor, start, end, (), LedgerFilters(model=name))).output_a_call)
     }
     said = [
         "Tokens are those of the ledger, at the prices in force now; a call that would have gone where it went costs"
@@ -391,7 +391,8 @@ def _price(org: OrgSnapshot | None, name: str, field: str) -> PriceSnapshot:
     return price
 
 
-def _calls(sums: list[UsageSums]) -> Calls:
+def add_up_calls(sums: Sequence[UsageSums]) -> Calls:
+    """The calls of some sums together."""
     tokens: dict[str, int] = {}
     for row in sums:
         for name, count in row.tokens.items():

@@ -15,6 +15,8 @@ REFUSED: Final = Q(status__gte=400, status__lt=500, attempts=[])
 FAILED: Final = ~Q(status__gte=200, status__lt=400) & ~REFUSED
 
 UNPRICED: Final = Q(error_code="model_not_priced")
+#: the same in the view that is added up, which has no codes
+_UNPRICED_LINES: Final = Q(unpriced__gt=0)
 #: An answer that was delivered although no price version stands on its row: nobody can say what it should have cost.
 UNATTRIBUTED: Final = Q(status__gte=200, status__lt=400, price_id=None)
 
@@ -25,9 +27,11 @@ STATUSES: Final = {
     "2xx": Q(status__gte=200, status__lt=300),
     "4xx": Q(status__gte=400, status__lt=500),
     "5xx": Q(status__gte=500, status__lt=600),
+    "unpriced": UNPRICED,
+    "unattributed": UNATTRIBUTED,
 }
-#: statuses that also look at what was sent upstream
-_BY_ATTEMPTS: Final = frozenset({"failed", "refused"})
+#: statuses that also look at what was sent upstream, or at the price: sums know neither
+_BY_ROW: Final = frozenset({"failed", "refused", "unpriced", "unattributed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,15 @@ class LedgerFilters:
     request_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def condition(self) -> Q:
-        """The filters as a condition on rows of the ledger.
+    def condition(self, *, of_lines: bool = False) -> Q:
+        """The filters as a condition on rows of the ledger, or of the view of it that is added up.
 
         Raises InvalidField for a status or request id that cannot be one.
         """
         columns = {"started_at__gte": self.start, "started_at__lt": self.end, "end_user": self.end_user}
-        wanted = self._shared() & Q(**{column: value for column, value in columns.items() if value is not None})
+        wanted = self._shared(of_lines=of_lines) & Q(
+            **{column: value for column, value in columns.items() if value is not None}
+        )
         if self.tags:
             wanted &= Q(tags__contains=dict(self.tags))
         if self.request_id:
@@ -78,13 +84,13 @@ class LedgerFilters:
             "end_user": self.end_user is not None,
             "upstream": self.upstream is not None,
             "status": bool(self.status),
-            "id": bool(self.request_id) or self.status in _BY_ATTEMPTS,
+            "id": bool(self.request_id) or self.status in _BY_ROW,
         }
         return frozenset(
             [*(name for name, is_given in given.items() if is_given), *(f"tag:{name}" for name in self.tags)]
         )
 
-    def _shared(self) -> Q:
+    def _shared(self, *, of_lines: bool = False) -> Q:
         columns = {
             "request_model": self.model,
             "project_id": self.project,
@@ -92,6 +98,8 @@ class LedgerFilters:
             "upstream_id": self.upstream,
         }
         wanted = Q(**{column: value for column, value in columns.items() if value is not None})
+        if of_lines and self.status == "unpriced":
+            return wanted & _UNPRICED_LINES
         return wanted & _status_condition(self.status) if self.status else wanted
 
 

@@ -1,12 +1,14 @@
 """The console's page of alerts, and the page behind the link that stops mails."""
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -16,35 +18,46 @@ from billing.alerts.actions.mutes import read_mute_token, set_muted
 from billing.alerts.core.kinds import KINDS, Traits
 from billing.alerts.core.texts import describe
 from billing.alerts.models import Alert, AlertRule, Delivery, Mute
-from billing.alerts.selectors import list_alerts, list_gravest
-from billing.choices import TOPICS, AlertEvent, AlertKind
-from costhub.console.acts import PageLink
-from costhub.console.frame import frame
+from billing.alerts.selectors import GRAVITY, list_alerts, list_gravest, list_mailed_kinds
+from billing.choices import READERS, TOPICS, AlertEvent, AlertKind, Severity, Topic
+from costhub.console.alert_links import list_alert_links
+from costhub.console.lists import Column, Listing, make_listing
+from costhub.console.pages import show_list
 from costhub.console.rules import list_rules
 from costhub.console.sign_in import org_page, works_when_read_only
-from costhub.lib.errors import NotFound
-from tenants.access import Actor, access_row, enter_org, find_uuid
+from costhub.lib.errors import InvalidField, NotFound
+from tenants.access import Actor, access_row, enter_org
 from tenants.actions.orgs import set_wants_summaries
 from tenants.choices import Permission, Role
 from tenants.models import Membership, Organization, User
 
-PAGE: Final = 50
 LOG: Final = 20
-#: scopes by which the list of calls is filtered
-_FILTERED: Final = frozenset({"project", "key", "end_user", "model"})
+_STATES: Final = {"": "Open", "over": "Over"}
+_SORTS: Final = {"-time": "Newest first", "-severity": "Gravest first", "time": "Oldest first"}
 
 
 @require_GET
 @org_page
 def alerts(request: HttpRequest, actor: Actor) -> HttpResponse:
     """What stands, what is over, by which ways people are told, and which mails one gets oneself."""
-    rows = list_alerts(actor)
     user = cast(User, request.user)
     muted = set(Mute.objects.filter(org=actor.org, user=user).values_list("kind", flat=True))
+    shown: dict[str, Any] = {}
+
+    def make(params: Mapping[str, str]) -> Listing:
+        rows = _find_rows(actor, params).annotate(gravity=GRAVITY, words=Cast("facts", TextField()))
+        columns = [Column("time", "Time", "created_at"), Column("severity", "Severity", "gravity")]
+        filters = ["state", "kind", "severity"]
+        listing = make_listing(
+            request, params, rows, columns, search=["subject", "words"], sort="-time", filters=filters
+        )
+        shown.update(rows=[_show(actor, row) for row in listing.rows], is_over=params.get("state") == "over")
+        return listing
+
     context = {
-        **frame(request, actor, "alerts"),
-        "open_alerts": [_show(actor, row) for row in list_gravest(actor)[:PAGE]],
-        "past_alerts": [_show(actor, row) for row in rows.exclude(ended_at=None).order_by("-created_at", "-id")[:PAGE]],
+        "title": "Alerts",
+        "shown": shown,
+        "choices": _list_choices(request.GET.dict()),
         "channels": ensure_channels(actor.org),
         "rules": _rules(actor),
         "may_rule": actor.may(Permission.WRITE_MONEY),
@@ -56,13 +69,49 @@ def alerts(request: HttpRequest, actor: Actor) -> HttpResponse:
                 "topic": TOPICS[kind].value,
                 "is_muted": kind.value in muted,
             }
-            for kind in KINDS
+            for kind in _mailed(actor)
         ],
+        "gets_summaries": actor.role in READERS[Topic.MONEY],
         "wants_summaries": Membership.objects.filter(org=actor.org, user=user, wants_summaries=True).exists(),
         "may_edit": actor.may(Permission.WRITE_SETTINGS),
         "can_acknowledge": actor.may(Permission.READ_MONEY),
     }
-    return render(request, "console/alerts.html", context)
+    return show_list(request, actor, "console/alerts.html", "alerts", make, context)
+
+
+def _find_rows(actor: Actor, params: Mapping[str, str]) -> QuerySet[Alert]:
+    """Those of the address. Raises InvalidField for what is no state, kind or severity."""
+    state, kind, severity = (params.get(name, "") for name in ("state", "kind", "severity"))
+    for name, value, known in (
+        ("state", state, _STATES),
+        ("kind", kind, {"", *AlertKind}),
+        ("severity", severity, {"", *Severity}),
+    ):
+        if value not in known:
+            raise InvalidField(f"{name}: give one of {', '.join(sorted(filter(None, known)))}.", field=name)
+    rows = list_alerts(actor).exclude(ended_at=None) if state else list_gravest(actor)
+    wanted = {"kind": kind, "severity": severity}
+    return rows.filter(**{name: value for name, value in wanted.items() if value})
+
+
+def _list_choices(params: Mapping[str, str]) -> list[dict[str, Any]]:
+    options: dict[str, tuple[str, list[tuple[str, str]]]] = {
+        "state": ("State", list(_STATES.items())),
+        "severity": ("Severity", [("", "Any severity"), *((one.value, one.value) for one in reversed(Severity))]),
+        "kind": ("Kind", [("", "All kinds"), *((kind.value, traits.title) for kind, traits in KINDS.items())]),
+        "sort": ("Order", list(_SORTS.items())),
+    }
+    return [
+        {"name": name, "label": label, "options": values, "value": params.get(name, "")}
+        for name, (label, values) in options.items()
+    ]
+
+
+def _mailed(actor: Actor) -> list[AlertKind]:
+    """The kinds that the actor's role is mailed, in the order in which they are shown everywhere."""
+    ensure_channels(actor.org)
+    mailed = list_mailed_kinds(actor)
+    return [kind for kind in KINDS if kind in mailed]
 
 
 @require_POST
@@ -78,11 +127,14 @@ def acknowledge_alert(request: HttpRequest, actor: Actor, alert_id: str) -> Http
 @works_when_read_only
 def choose_mails(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The form of one's own mails: the kinds that are ticked come."""
-    wanted = {AlertKind(kind) for kind in request.POST.getlist("kind") if kind in set(AlertKind)}
+    # What has no box is left as it is.
+    offered = set(_mailed(actor))
+    wanted = {kind for kind in offered if kind.value in request.POST.getlist("kind")}
     user_id = cast(User, request.user).pk
     set_muted(actor=actor, user_id=user_id, kinds=wanted, is_muted=False)
-    set_muted(actor=actor, user_id=user_id, kinds=set(AlertKind) - wanted, is_muted=True)
-    set_wants_summaries(actor=actor, user_id=user_id, is_wanted="summary" in request.POST)
+    set_muted(actor=actor, user_id=user_id, kinds=offered - wanted, is_muted=True)
+    if actor.role in READERS[Topic.MONEY]:
+        set_wants_summaries(actor=actor, user_id=user_id, is_wanted="summary" in request.POST)
     return redirect(f"{reverse('alerts', args=[actor.org.slug])}#mails")
 
 
@@ -113,35 +165,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _show(actor: Actor, alert: Alert) -> dict[str, Any]:
     zone = ZoneInfo(actor.org.time_zone)
     text = describe(AlertKind(alert.kind), alert.facts, AlertEvent.OPENED, zone)
-    return {"row": alert, "text": text, "kind": KINDS[AlertKind(alert.kind)].title, "links": _links(actor, alert)}
-
-
-def _links(actor: Actor, alert: Alert) -> list[PageLink]:
-    """Where to look: the budget that an alert is about, and the calls of whom it is about."""
-    slug, facts = actor.org.slug, alert.facts
-    if not actor.may(Permission.READ_MONEY):
-        return []
-    links = []
-    if find_uuid(str(facts.get("budget", ""))):
-        links.append(PageLink("Open the budget", reverse("budget", args=[slug, facts["budget"]])))
-    scope, subject = str(facts.get("scope", "")), str(facts.get("subject", ""))
-    name, separator, value = subject.partition("=")
-    wanted = {f"tag:{name}": value} if scope == "tag" and separator else {scope: subject} if scope in _FILTERED else {}
-    if alert.kind == AlertKind.UNPRICED and facts.get("model"):
-        wanted = {"model": str(facts["model"]), "status": "refused"}
-    if alert.kind == AlertKind.ANOMALY:
-        wanted = _name_calls_of_anomaly(actor, alert)
-    if wanted and all(wanted.values()):
-        links.append(PageLink("Its calls", f"{reverse('requests', args=[slug])}?{urlencode(wanted)}"))
-    return links
-
-
-def _name_calls_of_anomaly(actor: Actor, alert: Alert) -> dict[str, str]:
-    """The filters of the calls that were unusual: whose they are, on the day in question."""
-    scope, _, rest = alert.subject.partition(":")
-    day = alert.window_start.astimezone(ZoneInfo(actor.org.time_zone)).date().isoformat()
-    wanted = {"from": day, "to": day}
-    return wanted | {scope: rest.rpartition(":")[0]} if scope in _FILTERED else wanted
+    links = list_alert_links(actor, alert)
+    return {"row": alert, "text": text, "kind": KINDS[AlertKind(alert.kind)].title, "links": links}
 
 
 def _rules(actor: Actor) -> list[tuple[AlertRule, Traits]]:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from billing.spend.more import tell_approvers
 from costhub.console.acts import try_to
 from costhub.console.budget_forms import increase_fields
 from costhub.console.forms import Form
@@ -79,6 +80,12 @@ def _ask(actor: Actor, row: Budget, form: Form) -> BudgetRequest:
     until = form.moment("until", actor.org.time_zone)
     if until is None:
         raise InvalidField("Say until when.", field="until")
+    amount = form.money("amount")
     return ask_for_more(
-        actor=actor, budget=row, amount_nanos=form.money("amount"), until=until, reason=form.text("reason")
+        actor=actor,
+        budget=row,
+        amount_nanos=amount,
+        until=until,
+        reason=form.text("reason"),
+        told=tell_approvers(actor, row, amount),
     )

@@ -104,8 +104,7 @@ def breakdown(request: HttpRequest, actor: Actor) -> HttpResponse:
         **views_context(actor, ViewPage.BREAKDOWN, request.GET.dict()),
         "show": request.GET.get("show", ""),
         "group_now": request.GET.get("by", "model"),
-        "ranges": [(name, label) for name, label in ranges.NAMES.items() if name != "custom"],
-        "range_now": request.GET.get("range", ranges.DEFAULT),
+        "ranges": ranges.NAMES.items(),
         "projects": list_projects(actor).order_by("name"),
         "csv_link": _csv_link(actor, _given(request.GET.dict())),
     }

@@ -6,8 +6,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from billing.spend.more import describe_effect, find_effect
 from costhub.console.frame import frame
 from costhub.console.sign_in import org_page
+from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.money import Nanos, format_for_people, format_usd, parse_usd
 from tenants.access import Actor, SecondFactorMissing, StaleSession, access_row
@@ -33,6 +35,8 @@ def budget_request(request: HttpRequest, actor: Actor, request_id: str) -> HttpR
             error, status = refused.message, refused.http_status
         else:
             return redirect("budget-request", slug=actor.org.slug, request_id=request_id)
+    effect = find_effect(actor, found.budget, found.amount_nanos, clock.now())
+    chosen = request.POST.get("decision") or request.GET.get("decision", "")
     now = found.budget.limit_nanos + sum(one.amount_nanos for one in list_in_force(found.budget))
     context: dict[str, Any] = {
         **frame(request, actor, "budget-requests"),
@@ -43,6 +47,10 @@ def budget_request(request: HttpRequest, actor: Actor, request_id: str) -> HttpR
         "typed": request.POST.get("amount") or format_usd(found.amount_nanos).rstrip("0").rstrip("."),
         "limit_now": format_for_people(now),
         "limit_then": format_for_people(now + found.amount_nanos),
+        "effect": effect,
+        "effect_text": describe_effect(effect, found.amount_nanos) if effect else "",
+        # What the mail's link says, or yes: nothing is decided by a link alone.
+        "chosen": chosen if chosen in {"yes", "less", "no"} else "yes",
         "may_decide": actor.may(Permission.WRITE_MONEY)
         and found.state == BudgetRequestState.OPEN
         and found.asked_by != actor.name,

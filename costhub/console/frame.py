@@ -14,6 +14,7 @@ from billing.spend.core.ranges import Range, read_range
 from billing.spend.filters import LedgerFilters, parse_filters
 from costhub.console.navigation import find_start, list_links
 from costhub.console.snippets import YOUR_KEY, Snippet, make_snippets
+from costhub.lib.errors import InvalidField
 from tenants.access import VISITOR, Actor, list_memberships
 from tenants.choices import Permission
 from tenants.models import Membership, User
@@ -58,6 +59,25 @@ def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple
     read."""
     span = read_range(params, now, actor.org.time_zone)
     return span, parse_filters(params, start=span.start, end=span.end)
+
+
+def spread_tag(params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters with ``tag``, as people type it, ``team=blue``, as the ``tag:team`` that addresses have; an empty
+    one takes the tags away. Raises InvalidField for what is no name and value."""
+    if "tag" not in params:
+        return dict(params)
+    name, separator, value = params["tag"].partition("=")
+    given = {key: text for key, text in params.items() if key != "tag"}
+    if not params["tag"].strip():
+        return given
+    if not separator or not name.strip() or not value.strip():
+        raise InvalidField("tag: give a name and a value, as in team=blue.", field="tag")
+    return given | {f"tag:{name.strip()}": value.strip()}
+
+
+def show_tag(params: Mapping[str, str]) -> str:
+    """The first tag that is asked for, as people type it."""
+    return next((f"{name[4:]}={value}" for name, value in params.items() if name.startswith("tag:") and value), "")
 
 
 def list_snippets(

@@ -36,6 +36,7 @@ from billing.spend.selectors.bridge import find_bridge
 from billing.spend.selectors.tags import list_tag_names
 from costhub.console.acts import PageLink
 from costhub.console.frame import frame, render_page
+from costhub.console.key_choices import find_key
 from costhub.console.lists import Column, Listing, check_parameters, make_listing
 from costhub.console.pages import show_list
 from costhub.console.sign_in import org_page
@@ -46,7 +47,7 @@ from tenants.access import Actor, access_row
 from tenants.choices import Permission
 from tenants.periods import period_bounds, previous_bounds
 from tenants.price_snapshots import UNIT_CLASSES
-from tenants.selectors import list_keys, list_projects
+from tenants.selectors import list_projects
 
 COLUMNS: Final = (
     Column("number", "Number", "number"),
@@ -91,9 +92,11 @@ def bill_bridge(request: HttpRequest, actor: Actor) -> HttpResponse:
     months; and a page of its own."""
     actor.check(Permission.READ_MONEY)
     params = request.GET.dict()
-    error, filters = "", LedgerFilters()
+    error, filters, key_name = "", LedgerFilters(), ""
     try:
-        filters = _read_bridge(params)
+        check_parameters(params, ["project", "key", "tag", "value"])
+        key, key_name = find_key(actor, params.get("key", ""))
+        filters = _read_bridge({**params, "key": key})
     except InvalidField as refused:
         params, error = {}, refused.message
     context = {
@@ -102,7 +105,7 @@ def bill_bridge(request: HttpRequest, actor: Actor) -> HttpResponse:
         "params": params,
         "error": error,
         "projects": list_projects(actor).order_by("name"),
-        "keys": list_keys(actor).order_by("name"),
+        "key_name": key_name,
         "tag_names": list_tag_names(actor, clock.now()),
     }
     status = 400 if error else 200
@@ -201,7 +204,6 @@ def _show(request: HttpRequest, actor: Actor, row: Invoice, *, error: str = "", 
 def _read_bridge(params: Mapping[str, str]) -> LedgerFilters:
     """Of which project, key and tag: a tag's name and its value are fields of their own, and neither alone says
     anything. Raises InvalidField."""
-    check_parameters(params, ["project", "key", "tag", "value"])
     name, value = params.get("tag", ""), params.get("value", "")
     given = {each: params.get(each, "") for each in ("project", "key")}
     return parse_filters({**given, f"tag:{name}": value} if name and value else given)

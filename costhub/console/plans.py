@@ -12,6 +12,7 @@ from billing.invoices.actions.sellers import create_plan
 from billing.invoices.core.terms import CURRENCIES, parse_terms, show_terms
 from billing.invoices.models import Plan
 from costhub.console.forms import Field, Form
+from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.staff import staff_page
 from costhub.lib.errors import InvalidField
 from tenants.access import find_uuid
@@ -51,14 +52,32 @@ FIELDS: Final = (
     ),
     *(Field(name, label, "checkbox") for name, label in _FLAGS.items()),
 )
+COLUMNS: Final = (
+    Column("name", "Plan", "name"),
+    Column("version", "Version", "version", css="number"),
+    Column("terms", "Terms"),
+    Column("since", "Since", "created_at"),
+    Column("who", "Who chooses it", "is_public"),
+)
 
 
 @require_GET
 @staff_page
 def plans(request: HttpRequest, user: User) -> HttpResponse:
-    """A row a version, the newest of each plan first."""
-    rows = [{"plan": plan, "terms": list_terms(plan.terms)} for plan in Plan.objects.order_by("name", "-version")]
-    return render(request, "console/plans.html", {"rows": rows})
+    """A row a version, the newest first."""
+    params, error = request.GET.dict(), ""
+    try:
+        listing = _list(request, params)
+    except InvalidField as found:
+        error = found.message
+        listing = _list(request, {})
+    rows = [{"plan": plan, "terms": list_terms(plan.terms)} for plan in listing.rows]
+    context = {"rows": rows, "listing": listing, "error": error}
+    return render(request, "console/plans.html", context, status=400 if error else 200)
+
+
+def _list(request: HttpRequest, params: Mapping[str, str]) -> Listing:
+    return make_listing(request, params, Plan.objects.all(), COLUMNS, search=["name"], sort="-since")
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,10 +1,14 @@
 """The console's list of calls, and one call's story."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections, connection
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -17,7 +21,9 @@ from billing.spend.exports import export_calls, name_refusal
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Call, Page, RequestStory, find_request_story, get_request_story, list_requests
 from billing.spend.selectors.names import find_names
-from costhub.console.frame import frame, make_link, read_params, render_page
+from billing.spend.selectors.tags import list_tag_names
+from costhub.console.frame import frame, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.key_choices import find_key
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.console.views import views_context
@@ -27,7 +33,7 @@ from proxy.learning.shortened import find_shortened
 from proxy.models import LedgerEntry
 from tenants.access import Actor, access_org, list_memberships
 from tenants.choices import Permission, ViewPage
-from tenants.selectors import list_keys, list_models, list_projects
+from tenants.selectors import list_models, list_projects, list_upstreams
 
 STATUSES: Final = {
     "ok": "Answered",
@@ -36,6 +42,8 @@ STATUSES: Final = {
     "402": "402 over budget or unpriced",
     "429": "429 rate limited",
     "5xx": "5xx",
+    "unpriced": "Refused without a price",
+    "unattributed": "Answered without a price",
 }
 PAGE: Final = 50
 _AMOUNTS: Final = {
@@ -47,7 +55,7 @@ _AMOUNTS: Final = {
     "requested": "This call asked for",
 }
 KNOWN: Final = frozenset(
-    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag:"}
+    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag", "tag:"}
 )
 
 
@@ -57,33 +65,33 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The ledger as a list of calls, newest first."""
     now = clock.now()
     actor.check(Permission.READ_MONEY)
-    params, error = request.GET.dict(), ""
-    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    params, error = _read_address(request), ""
     try:
         check_parameters(params, KNOWN)
-        span, filters = read_params(params, now, actor)
+        params = spread_tag(params)
+        key = find_key(actor, params.get("key", ""))
+        span, filters = read_params({**params, "key": key[0]}, now, actor)
         if story := _find_named(actor, filters):
             return _go(request, reverse("request-story", args=[actor.org.slug, story.call.entry.id]))
         page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE)
     except InvalidField as found:
         error = found.message
-        span, filters, page = read_range({}, now, actor.org.time_zone), LedgerFilters(), None
-    keys = list(list_keys(actor).order_by("name"))
-    key_names = {row.pk: row.name for row in keys}
+        span, filters, page, key = read_range({}, now, actor.org.time_zone), LedgerFilters(), None, ("", "")
     context = {
         **frame(request, actor, "requests"),
         "span": span,
-        "ranges": [(name, label) for name, label in ranges.NAMES.items() if name != "custom"],
+        "ranges": ranges.NAMES.items(),
         "error": error,
         "params": params,
         "model_names": _model_names(actor, filters),
-        "keys": keys,
+        "key_name": key[1] or params.get("key", ""),
+        "upstreams": list_upstreams(actor).order_by("name"),
         "projects": list_projects(actor).order_by("name"),
         "statuses": STATUSES.items(),
         "page": page,
-        "lines": _lines(actor, page, key_names),
+        "lines": _lines(actor, page),
         "csv_link": _csv_link(actor, params),
-        "tags": {name: value for name, value in params.items() if name.startswith("tag:")},
+        "tag": show_tag(params),
         **views_context(actor, ViewPage.REQUESTS, request.GET.dict()),
         "is_first": not params.get("cursor"),
         "older_link": make_link(request, params, cursor=page.next_cursor) if page and page.next_cursor else "",
@@ -98,20 +106,40 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @require_GET
 @org_page
-def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The calls of an address as a table for a spreadsheet, with names and a column for each tag."""
+def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The calls of an address as a table for a spreadsheet, with names and a column for each tag: all of them, sent
+    while they are read."""
     actor.check(Permission.READ_MONEY)
     actor.check_fresh()
-    params = {"range": "30d", **request.GET.dict()}
+    params, now = _read_address(request), clock.now()
     try:
         check_parameters(params, KNOWN)
-        _, filters = read_params(params, clock.now(), actor)
-        text = export_calls(actor, filters)
+        params = spread_tag(params)
+        span, filters = read_params({**params, "key": find_key(actor, params.get("key", ""))[0]}, now, actor)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
-    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="requests.csv"'
-    return answer
+    parts = export_calls(actor, filters, list_tag_names(actor, now, span.start))
+    name = f"requests-{span.first.isoformat()}-{span.last.isoformat()}.csv"
+    return StreamingHttpResponse(
+        _send_parts(parts),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _send_parts(parts: Iterator[str]) -> AsyncIterator[str]:
+    make_next = sync_to_async(partial(_make_part, parts))
+    while (part := await make_next()) is not None:
+        yield part
+
+
+def _make_part(parts: Iterator[str]) -> str | None:
+    try:
+        return next(parts, None)
+    finally:
+        # Whoever reads slowly holds no connection meanwhile.
+        if not connection.in_atomic_block:
+            close_old_connections()
 
 
 @require_GET
@@ -145,14 +173,22 @@ def request_by_id(request: HttpRequest, request_id: str) -> HttpResponse:
     raise Http404
 
 
-def _lines(actor: Actor, page: Page | None, key_names: Mapping[Any, str]) -> list[tuple[Call, str, str]]:
+def _read_address(request: HttpRequest) -> dict[str, str]:
+    """The parameters; thirty days where no time is given."""
+    params = request.GET.dict()
+    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    return params
+
+
+def _lines(actor: Actor, page: Page | None) -> list[tuple[Call, str, str]]:
     """Each call with its key's name, and by what it was refused."""
     if page is None:
         return []
-    told = [call.entry.refused_by for call in page.calls]
-    names = find_names(actor.org, (one.get("subject") for one in told if one))
+    entries = [call.entry for call in page.calls]
+    told = [entry.refused_by.get("subject") for entry in entries if entry.refused_by]
+    names = find_names(actor.org, [*told, *(entry.key_id for entry in entries)])
     return [
-        (call, key_names.get(call.entry.key_id, ""), name_refusal(call.entry.refused_by, names)) for call in page.calls
+        (call, names.get(str(call.entry.key_id), ""), name_refusal(call.entry.refused_by, names)) for call in page.calls
     ]
 
 

@@ -49,7 +49,7 @@ def new_route(request: HttpRequest, actor: Actor) -> HttpResponse:
     kind = _kind_of(request, RouteKind.FIXED)
     slots = count_slots(kind, 0)
     name = Field("name", "Name", is_required=True, help="Applications ask for it as for a model.", most=200)
-    form = Form([name, *route_fields(actor, kind, slots), _SAMPLE], first_values(kind))
+    form = Form([name, *route_fields(actor, kind, slots), _SAMPLE], first_values(kind) | _read_models(request, slots))
 
     def create(form: Form) -> Route:
         return create_route(actor=actor, name=form.text("name"), **read_route(form, kind, slots))
@@ -88,6 +88,12 @@ def remove_route(request: HttpRequest, actor: Actor, route_id: str) -> HttpRespo
     if try_to(request, actor, f"The route {row.name} is removed.", act):
         return redirect("routes", slug=actor.org.slug)
     return redirect("edit-route", slug=actor.org.slug, route_id=str(row.pk))
+
+
+def _read_models(request: HttpRequest, slots: int) -> dict[str, str]:
+    """The models that the address proposes, as a saving on the first page does."""
+    names = ["baseline", *(f"model_{place}" for place in range(1, slots + 1))]
+    return {name: request.GET[name] for name in names if request.GET.get(name)}
 
 
 def _kind_of(request: HttpRequest, usual: RouteKind) -> RouteKind:

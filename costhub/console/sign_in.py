@@ -39,7 +39,7 @@ _READ_ONLY: Final = "This organisation has invoices that are long overdue: nothi
 NO_MATCH: Final = "That e-mail address and password do not match. Check both and try again."
 
 
-def org_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def org_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Make ``view(request, actor, ...)`` a page below an organisation's slug: signed in, through the door, in the
     organisation's time zone, kept by no cache. What does not exist and what belongs to somebody else give one 404.
     Where invoices are long overdue, its forms are refused.
@@ -49,24 +49,24 @@ def org_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return _make_page(view, for_whole_org=True)
 
 
-def member_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def member_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """``org_page`` for every member: the view itself keeps to the actor's projects."""
     return _make_page(view, for_whole_org=False)
 
 
-def works_when_read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def works_when_read_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Mark a view whose form changes nothing of the organisation's: it works while invoices are long overdue. Stands
     below ``org_page``."""
     _WORKING.add(view)
     return view
 
 
-_WORKING: Final[set[Callable[..., HttpResponse]]] = set()
+_WORKING: Final[set[Callable[..., HttpResponseBase]]] = set()
 
 
-def _make_page(view: Callable[..., HttpResponse], *, for_whole_org: bool) -> Callable[..., HttpResponse]:
+def _make_page(view: Callable[..., HttpResponseBase], *, for_whole_org: bool) -> Callable[..., HttpResponseBase]:
     @wraps(view)
-    def page(request: HttpRequest, slug: str, **parts: str) -> HttpResponse:
+    def page(request: HttpRequest, slug: str, **parts: str) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return _ask_to_sign_in(request)
         try:

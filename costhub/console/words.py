@@ -664,6 +664,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "scope": "only those of this scope",
     "kind": "only those of this kind",
     "state": "only those in this state",
+    "severity": "only those of this severity",
     "action": "only entries of this action, such as budget.update",
     "actor": "only entries of this actor",
     "target_id": "only entries about this row",

@@ -20,8 +20,11 @@ MAX_OPEN: Final = 20
 MAX_MAILS: Final = 20
 
 
-def ask_for_more(*, actor: Actor, budget: Budget, amount_nanos: Nanos, until: datetime, reason: str) -> BudgetRequest:
-    """Ask for so much more in a budget until a moment. Everybody who may decide is told by mail.
+def ask_for_more(
+    *, actor: Actor, budget: Budget, amount_nanos: Nanos, until: datetime, reason: str, told: str = ""
+) -> BudgetRequest:
+    """Ask for so much more in a budget until a moment. Everybody who may decide is told by mail, with ``told``: what it
+    does to the budget's period, in sentences.
 
     Raises InvalidField for an amount, moment or reason that cannot be, Conflict for a budget that is switched off, or
     if the asker has enough open requests.
@@ -59,6 +62,7 @@ def ask_for_more(*, actor: Actor, budget: Budget, amount_nanos: Nanos, until: da
                     "amount": format_for_people(amount_nanos),
                     "limit": format_for_people(budget.limit_nanos),
                     "budget": budget,
+                    "told": told,
                     "path": f"/o/{actor.org.slug}/budget-requests/{request.pk}",
                 },
             )

@@ -101,8 +101,13 @@ class BudgetRequestViewSet(TenantViewSet):
         """Ask for more. Whoever may decide is told by mail."""
         body = self.read(NewBudgetRequest)
         self.actor.check(Permission.ASK_MONEY)
-        budget = access_row(Budget.objects.all(), self.actor, body.pop("budget"))
-        return self.show(ask_for_more(actor=self.actor, budget=budget, amount_nanos=body.pop("amount"), **body), 201)
+        budget, amount = access_row(Budget.objects.all(), self.actor, body.pop("budget")), body.pop("amount")
+        told = self.describe(budget, amount)
+        return self.show(ask_for_more(actor=self.actor, budget=budget, amount_nanos=amount, told=told, **body), 201)
+
+    def describe(self, budget: Budget, amount_nanos: int) -> str:
+        """What it does, for the mail: spend is another app's, which says it in its own view."""
+        return ""
 
     @extend_schema(request=Grant, responses=BudgetRequestAnswer)
     @action(detail=True, methods=["post"])

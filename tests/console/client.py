@@ -2,9 +2,10 @@
 
 import re
 from html import unescape
-from typing import Any
+from typing import Any, cast
 
-from django.http import HttpResponse
+from asgiref.sync import async_to_sync
+from django.http import HttpResponse, StreamingHttpResponse
 
 from tenants.access import org_scope
 from tenants.models import User
@@ -74,6 +75,20 @@ def rows_of(response: HttpResponse) -> list[str]:
     body = re.search(r"<tbody>(.*?)</tbody>", response.content.decode(), re.DOTALL)
     parts = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL) if body else []
     return [" ".join(unescape(re.sub(r"<[^>]+>", " ", part)).split()) for part in parts]
+
+
+def read_stream(response: HttpResponse) -> str:
+    """All that a page sends in parts, as text, without the mark that says UTF-8."""
+    assert response.status_code == 200
+    streamed = cast(StreamingHttpResponse, response)
+
+    async def read() -> bytes:
+        return b"".join([part async for part in streamed])
+
+    try:
+        return async_to_sync(read)().decode("utf-8-sig")
+    finally:
+        close_scopes()
 
 
 def refresh(row: Any) -> None:

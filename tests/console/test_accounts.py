@@ -15,7 +15,7 @@ from allauth.usersessions.models import UserSession
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from costhub.lib import clock
 from costhub.lib.money import parse_usd
@@ -26,6 +26,7 @@ from tenants.actions.invitations import invite
 from tenants.actions.orgs import find_or_create_user, require_second_factor
 from tenants.choices import Role
 from tenants.models import Budget, BudgetIncrease, BudgetRequest, Invitation, Membership, Upstream, User
+from tests.billing.ledger import record_call
 from tests.console.client import read_form
 from tests.proxy.learning.rows import consent
 from tests.world import Api, World, close_scopes, make_budget, make_catalog, make_client, sign_in_now
@@ -339,6 +340,22 @@ class TestRequestsForMore:
         assert mail.outbox[-1].to == ["ben@acme.example"]
         assert "$2.50 of the $5.00" in mail.outbox[-1].body
         assert visit(client, "post", path, {"decision": "no"}).status_code == 409
+
+    def test_the_mail_says_what_it_does_and_leads_to_each_answer(
+        self, world: World, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    ) -> None:
+        record_call(world.acme, clock.now(), cost=4 * 10**9)
+        budget = make_budget(world.acme, "10.00", name="team")
+        until = (clock.now() + timedelta(days=2)).isoformat()
+        asked = {"budget": str(budget.pk), "amount": "5", "until": until, "reason": "a load test"}
+        with django_capture_on_commit_callbacks(execute=True):
+            made = Api(user=world.ben).post("/budget-requests", asked).json()
+        told = mail.outbox[-1]
+        html = str(told.alternatives[0][0])  # type: ignore[attr-defined]
+        for text in (str(told.body), html):
+            assert "$4.00 of $10.00 is spent (40 %). With $5.00 more the limit is $15.00." in text
+            for decision in ("yes", "less", "no"):
+                assert f"/o/acme/budget-requests/{made['id']}?decision={decision}#decide" in text, decision
 
     def test_who_asked_does_not_decide(self, world: World, visit: Any) -> None:
         path, client = self.ask(world), make_client()

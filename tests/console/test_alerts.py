@@ -1,7 +1,8 @@
 """The page of alerts, and the link that stops mails without a sign-in."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -9,15 +10,18 @@ from django.test import Client
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.actions.mutes import make_mute_token
-from billing.alerts.core.kinds import Fact
+from billing.alerts.core.kinds import KINDS, Fact
 from billing.alerts.models import Alert, Mute
 from billing.alerts.selectors import list_alerts, list_gravest
-from billing.choices import AlertKind
+from billing.choices import TOPICS, AlertKind, Topic
 from costhub.lib import clock
 from tenants.access import Actor, org_scope
 from tenants.actions.orgs import add_member, find_or_create_user
 from tenants.choices import Role
-from tests.world import World, close_scopes, make_client
+from tenants.models import Membership
+from tests.billing.ledger import record_call
+from tests.console.client import error_of
+from tests.world import Api, World, close_scopes, make_client
 
 
 @pytest.fixture
@@ -78,6 +82,111 @@ def test_of_several_thresholds_the_gravest_is_shown(world: World) -> None:
         shown = {(alert.subject, alert.threshold) for alert in list_gravest(acme.owner)}
     assert shown == {("k", 3), ("j", 14)}
     assert "2 open" in sign_in(world.ada).get("/o/acme/alerts").content.decode()
+
+
+@pytest.fixture
+def several(world: World) -> None:
+    """Two expiring keys, one of which has crossed two thresholds, 51 unpriced models, and an upstream that fails."""
+    acme, now = world.acme, clock.now()
+    details = {"name": "web", "prefix": "chk_", "expires": now.isoformat()}
+    keys = [Fact(AlertKind.KEY_EXPIRING, str(acme.key.pk), days, details, now) for days in (14, 3)]
+    names = [f"m{place:02d}" for place in range(51)]
+    told = [
+        Fact(AlertKind.UNPRICED, name, 1, {"model": name, "refused": 1, "answered": 0}, now - timedelta(minutes=1))
+        for name in names
+    ]
+    failing = {"name": "open ai", "calls": 10, "failed": 9, "minutes": 5, "error": "503"}
+    with org_scope(acme.org.pk):
+        for fact in keys:
+            report(acme.org, AlertKind.KEY_EXPIRING, [fact], now=now, is_complete=True)
+        report(acme.org, AlertKind.UNPRICED, told, now=now, is_complete=True)
+        report(
+            acme.org, AlertKind.UPSTREAM, [Fact(AlertKind.UPSTREAM, str(acme.org.pk), 90, failing)], now=now,
+            is_complete=True,
+        )  # fmt: skip
+
+
+def titles_of(page: str) -> list[str]:
+    return re.findall(r"<h3>(.*?)</h3>", page)
+
+
+@pytest.mark.usefixtures("several")
+def test_page_and_api_count_alike_and_all_of_them_can_be_reached(world: World) -> None:
+    ada = sign_in(world.ada)
+    first = ada.get("/o/acme/alerts").content.decode()
+    close_scopes()
+    second = ada.get("/o/acme/alerts?page=2").content.decode()
+    assert ("53 open" in first, len(titles_of(first)), len(titles_of(second))) == (True, 50, 3)
+    api = Api(user=world.ada)
+    found, cursor = [], ""
+    while True:
+        answer = api.get("/alerts", state="open", limit="20", **({"cursor": cursor} if cursor else {})).json()
+        found += answer["data"]
+        cursor = answer["next"] or ""
+        if not cursor:
+            break
+    assert sorted(one["title"] for one in found) == sorted(map(unescape, titles_of(first) + titles_of(second)))
+    (key,) = [one for one in found if one["kind"] == "key_expiring"]
+    assert key["threshold"] == 3
+    assert [one["kind"] for one in api.get("/alerts", severity="critical").json()["data"]] == ["upstream"]
+
+
+@pytest.mark.usefixtures("several")
+def test_alerts_are_found_by_severity_kind_and_words(world: World) -> None:
+    ada = sign_in(world.ada)
+
+    def show(query: str) -> str:
+        close_scopes()
+        return str(ada.get(f"/o/acme/alerts?{query}").content.decode())
+
+    assert "1 open" in show("severity=critical")
+    assert "1 open" in show("kind=key_expiring")
+    assert titles_of(show("q=M07"))[0].startswith("The model m07 has no price")
+    grave = show("sort=-severity")
+    assert '<li class="alert critical' in grave.partition("<h3>")[0]
+    assert "0 over" in show("state=over")
+    for bad, words in (
+        ("state=x", "state: give one of over."),
+        ("severity=x", "critical, info, warning."),
+        ("kind=x", "budget"),
+    ):
+        assert words in error_of(ada.get(f"/o/acme/alerts?{bad}")), bad  # type: ignore[arg-type]
+        close_scopes()
+
+
+@pytest.mark.usefixtures("several")
+def test_each_leads_to_its_own_thing_with_what_can_be_done(world: World) -> None:
+    slug, key = "/o/acme", world.acme.key.pk
+    record_call(world.acme, clock.now())
+    # The gravest first: fifty models without a price do not hide an upstream that fails.
+    first = sign_in(world.ada).get(f"{slug}/").content.decode()
+    assert first.index("Open the upstream") < first.index("Give it a price")
+    expiring = sign_in(world.ada).get(f"{slug}/alerts?kind=key_expiring").content.decode()
+    assert f'href="{slug}/keys/{key}">Rotate the key</a>' in expiring
+    page = sign_in(world.ada).get(f"{slug}/alerts?q=m07").content.decode()
+    assert f'href="{slug}/prices/new?model=m07">Give it a price</a>' in page
+    assert f'href="{slug}/requests?model=m07&amp;status=refused">Its calls</a>' in page
+    failing = sign_in(world.ada).get(f"{slug}/alerts?kind=upstream").content.decode()
+    assert f'href="{slug}/upstreams/{world.acme.org.pk}">Open the upstream</a>' in failing
+    assert f'href="{slug}/requests?upstream={world.acme.org.pk}&amp;status=failed">Its calls</a>' in failing
+
+
+def test_each_role_has_boxes_of_what_it_is_mailed_and_the_others_stay_as_they_are(world: World) -> None:
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email="al@acme.example", role=Role.ADMIN)
+        al = find_or_create_user("al@acme.example")
+        Mute.objects.create(org=world.acme.org, user=al, kind="budget")
+    boxes = {
+        name: re.findall(r'name="(?:kind|summary)" value="(\w+)"', sign_in(user).get("/o/acme/alerts").content.decode())
+        for name, user in (("owner", world.ada), ("admin", al), ("developer", world.ben))
+    }
+    operations = [kind.value for kind in KINDS if TOPICS[kind] is Topic.OPERATIONS]
+    assert boxes == {"owner": ["1", *(kind.value for kind in KINDS)], "admin": operations, "developer": []}
+    assert "No channel mails members of the role developer" in sign_in(world.ben).get("/o/acme/alerts").content.decode()
+    sign_in(al).post("/o/acme/alerts/mails", {"kind": operations[1:]})
+    with org_scope(world.acme.org.pk):
+        assert sorted(Mute.objects.filter(user=al).values_list("kind", flat=True)) == sorted(["budget", operations[0]])
+        assert Membership.objects.get(user=al).wants_summaries
 
 
 def test_a_viewer_sees_no_money_and_takes_care_of_nothing(world: World, alert: Alert) -> None:

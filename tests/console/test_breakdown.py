@@ -13,7 +13,7 @@ from django.urls import resolve
 from tenants.access import org_scope
 from tenants.models import SavedView
 from tests.billing.ledger import NOW, record_call
-from tests.console.client import Visit, error_of, rows_of, text_of
+from tests.console.client import Visit, error_of, read_stream, rows_of, text_of
 from tests.world import Api, World, make_budget, make_catalog
 
 HOUR = timedelta(hours=1)
@@ -91,10 +91,28 @@ def test_the_same_as_csv(world: World) -> None:
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="spend-2026-11-01-2026-11-22.csv"'
     assert answer.content.decode("utf-8-sig").splitlines()[1] == "mia,1,0,0,3.000000000,3.000000000,0.000000000"
-    calls = ada.get("/o/acme/requests.csv?end_user=mia").content.decode("utf-8-sig")
-    assert calls.splitlines()[0].endswith(",duration_ms,tag team")
+    calls = read_stream(ada.get("/o/acme/requests.csv?end_user=mia")).splitlines()
+    assert (calls[0].endswith(",duration_ms,tag team,other_tags"), calls[1].endswith(",blue,")) == (True, True)
     assert ada.get("/o/acme/requests.csv?colour=red").status_code == 400
     assert Visit(world.mallory).get("/o/acme/requests.csv").status_code == 404
+
+
+def test_days_of_an_address_are_the_days_of_its_table_and_stay_chosen(world: World) -> None:
+    for day, who in ((0, "mia"), (3, "tom"), (9, "zoe")):
+        record_call(world.acme, NOW - timedelta(days=day), end_user=who)
+    ada = Visit(world.ada)
+    days = "from=2026-11-13&to=2026-11-19"
+    answer = ada.get(f"/o/acme/requests.csv?{days}")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="requests-2026-11-13-2026-11-19.csv"'
+    assert re.findall(r",(mia|tom|zoe),", read_stream(answer)) == ["tom", "zoe"]
+    for path in ("requests", "breakdown"):
+        page = ada.get(f"/o/acme/{path}?{days}").content.decode()
+        assert '<option value="custom" selected>' in page, path
+        assert 'name="from" type="date" value="2026-11-13" aria-label="First day" >' in page, path
+        assert 'name="to" type="date" value="2026-11-19" aria-label="Last day, inclusive" >' in page, path
+        assert f'href="/o/acme/{path}.csv?from=2026-11-13&amp;to=2026-11-19"' in page, path
+        plain = ada.get(f"/o/acme/{path}?range=7d").content.decode()
+        assert 'value="2026-11-16" aria-label="First day" disabled>' in plain, path
 
 
 def test_a_refused_call_names_what_refused_it(world: World) -> None:

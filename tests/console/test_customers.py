@@ -34,7 +34,11 @@ def test_who_owes_what_since_when_and_what_waits(world: World) -> None:
         of_acme, of_mallcorp = (
             olga.get(f"/staff/customers?after={before(it.org)}") for it in (world.acme, world.mallcorp)
         )
+        named, nobody = (olga.get(f"/staff/customers?q={text}") for text in ("ACM", uuid4()))
     assert of_acme["Cache-Control"] == "private, no-store"
+    assert any("acme" in row for row in rows_of(named))
+    assert not any("mallcorp" in row for row in rows_of(named))
+    assert "No customer is called so" in text_of(nobody)
     for words in ("49.00 USD", "18 Nov 2026", "read only"):
         assert words in text_of(of_acme)
     assert "There is no exchange rate of EUR yet." in text_of(of_mallcorp)
@@ -63,6 +67,9 @@ def test_plans_show_each_version_with_what_is_said_in_it(world: World) -> None:
         f"2 fee 500.000000000 included 1000.000000000 prepaid yes {today} organisations themselves",
         f"1 fee 400.000000000 {today} operators",
     ]
+    found = olga.get(f"/staff/plans?q={name.upper()}&sort=version")
+    assert [row.removeprefix(f"{name} ")[0] for row in rows_of(found)] == ["1", "2"]
+    assert olga.get("/staff/plans?sort=colour").status_code == 400
     assert Visit(world.ada).get("/staff/plans").status_code == 404
 
 

@@ -15,6 +15,7 @@ from django.http import HttpResponse
 
 from costhub.lib.csp import POLICY
 from tenants.access import org_scope
+from tenants.actions.keys import create_key
 from tenants.actions.orgs import add_member
 from tenants.choices import BudgetPeriod, BudgetScope, Role
 from tenants.models import User
@@ -112,9 +113,9 @@ class TestOverview:
             "$3.500000000 of $10.000000000 used; the mark is where 71 % of the period that is over would put an even "
             "pace resets in 9 days"
         )
-        assert tile(page, "requests") == "Requests 3 +200.0 % vs last month so far 0 failed 1 refused"
-        assert tile(page, "savings") == "Savings $0.00 List cost and effective cost are the same"
-        assert tile(page, "unpriced") == "Unpriced or unattributed 0 Every call has a price and an owner"
+        assert tile(page, "requests") == "Requests this month 3 +200.0 % vs last month so far 0 failed 1 refused"
+        assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price and an owner"
 
     def test_less_than_a_cent_is_not_nothing_and_says_what_it_is(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=420)
@@ -133,8 +134,8 @@ class TestOverview:
         )
         page = get(world.ada, "/o/acme/")
         assert 'class="tile tile-bad" data-tile="unpriced"' in page.content.decode()
-        assert tile(page, "unpriced") == "Unpriced or unattributed 1 1 call to models without a price"
-        assert tile(page, "savings") == "Savings $3.00 75 % of list cost cache $2.00 routing $1.00"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 1 1 call to models without a price"
+        assert tile(page, "savings") == "Savings this month $3.00 75 % of list cost cache $2.00 routing $1.00"
 
     def test_the_range_and_the_project_narrow_tables_and_chart(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=10**9, request_model="new")
@@ -177,10 +178,10 @@ class TestOverview:
         assert len(asked) == queries
         assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 4
 
-    def test_tiles_say_that_no_filter_narrows_them(self, world: World) -> None:
+    def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)
         words = "These figures are of the whole organisation and of this month"
-        for query, is_said in (("", False), ("range=7d&by=key", False), (f"project={world.acme.project.pk}", True)):
+        for query, is_said in (("", False), ("by=key", False), ("range=7d", True), ("tag=team%3Dblue", True)):
             page = get(world.ada, f"/o/acme/?{query}")
             assert (words in text_of(page), "$1.50" in tile(page, "month")) == (is_said, True), query
 
@@ -214,7 +215,7 @@ class TestRequests:
         call = record_call(world.acme, NOW - HOUR, cost=1_000_420, input_tokens=1_200, output_tokens=34, end_user="mia")
         record_correction(world.acme, call, -420)
         text = text_of(get(world.ada, "/o/acme/requests"))
-        assert "22 Nov 11:00:00 200 small first key mia 1,200 → 34 0 µs $0.001 000000" in text
+        assert "22 Nov 11:00:00 200 small first key mia – 1,200 → 34 0 µs $0.001 000000" in text
 
     def test_pages_are_linked_and_hold_fifty(self, world: World) -> None:
         for place in range(51):
@@ -240,6 +241,45 @@ class TestRequests:
             f"key={world.acme.key.pk}&end_user=tom": ["tom"],
             "model=none": [],
         }
+
+    def test_a_tag_an_upstream_and_a_missing_price_narrow_the_list_and_tags_are_shown(self, world: World) -> None:
+        upstream = make_catalog(world.acme).upstream
+        record_call(world.acme, NOW - HOUR, end_user="mia", tags={"team": "blue", "run": "7"}, upstream_id=upstream.pk)
+        record_call(world.acme, NOW - HOUR, end_user="tom", price_id=None)
+        record_call(world.acme, NOW - HOUR, end_user="zoe", status=402, error_code="model_not_priced")
+        found = {
+            query: set(re.findall(r">(mia|tom|zoe)<", get(world.ada, f"/o/acme/requests?{query}").content.decode()))
+            for query in ("tag=team%3Dblue", "tag:team=blue", f"upstream={upstream.pk}", "status=unattributed")
+        }
+        assert list(found.values()) == [{"mia"}, {"mia"}, {"mia"}, {"tom"}]
+        page = get(world.ada, "/o/acme/requests?tag=team%3Dblue")
+        assert "run=7 team=blue" in text_of(page) or "team=blue run=7" in text_of(page)
+        assert 'value="team=blue"' in page.content.decode()
+        assert 'href="/o/acme/requests.csv?range=30d&amp;tag%3Ateam=blue"' in page.content.decode()
+        assert "zoe" in text_of(get(world.ada, "/o/acme/requests?status=unpriced"))
+        assert "give a name and a value" in text_of(get(world.ada, "/o/acme/requests?tag=team"))
+
+    def test_of_ten_thousand_keys_some_are_offered_while_one_types(self, world: World) -> None:
+        with org_scope(world.acme.org.pk):
+            made = [create_key(actor=world.acme.owner, name=f"key {place:02d}").key for place in range(25)]
+            create_key(actor=world.acme.owner, name="twice")
+            create_key(actor=world.acme.owner, name="twice")
+        record_call(world.acme, NOW - HOUR, key_id=made[7].pk, end_user="mia")
+        record_call(world.acme, NOW - HOUR, end_user="tom")
+        page = get(world.ada, "/o/acme/requests")
+        assert "key 07" in text_of(page)
+        assert "<option value" in page.content.decode()
+        assert '"key 08"' not in page.content.decode()
+        offered = get(world.ada, "/o/acme/find/keys?key=key")
+        names = re.findall(r'<option value="([^"]+)">', offered.content.decode())
+        assert (len(names), names[0]) == (20, "first key")
+        for query in ("key=key+07", f"key={made[7].pk}"):
+            found = get(world.ada, f"/o/acme/requests?{query}").content.decode()
+            assert (">mia<" in found, ">tom<" in found, 'value="key 07"' in found) == (True, False, True), query
+        assert "Several keys are called so" in text_of(get(world.ada, "/o/acme/requests?key=twice"))
+        assert "give the name of a key" in text_of(get(world.ada, "/o/acme/requests?key=nobody"))
+        assert get(world.mallory, "/o/acme/find/keys?key=key").status_code == 404
+        assert get(world.ada, "/o/acme/invoices/bridge?key=key+07").status_code == 200
 
     def test_a_whole_id_leads_to_its_story(self, world: World) -> None:
         call = record_call(world.acme, NOW - timedelta(days=90))

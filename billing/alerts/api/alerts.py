@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from billing.alerts.actions.alerts import acknowledge
 from billing.alerts.core.texts import AlertText, describe
 from billing.alerts.models import Alert
-from billing.alerts.selectors import list_alerts
-from billing.choices import AlertEvent, AlertKind
+from billing.alerts.selectors import list_alerts, list_gravest
+from billing.choices import AlertEvent, AlertKind, Severity
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Nothing
 from tenants.api.paging import PARAMETERS
@@ -66,7 +66,7 @@ class AlertAnswer(Answer):
 
 
 class AlertState(StrEnum):
-    """Whether an alert stands."""
+    """Whether an alert stands. Of the thresholds of a rule that a subject has crossed, the gravest is what is open."""
 
     OPEN = "open"
     OVER = "over"
@@ -76,6 +76,7 @@ class AlertFilters(Body):
     """Which alerts."""
 
     kind = Choice(AlertKind, required=False)
+    severity = Choice(Severity, required=False)
     state = Choice(AlertState, required=False)
 
 
@@ -84,17 +85,20 @@ class AlertViewSet(TenantViewSet):
 
     queryset = Alert.objects.all()
     serializer_class = AlertAnswer
-    known_parameters = PARAMETERS | {"kind", "state"}
+    known_parameters = PARAMETERS | {"kind", "severity", "state"}
 
     def rows(self) -> QuerySet[Alert]:
         """Those that the actor may see."""
         return list_alerts(self.actor)
 
     def filter_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of one kind, or those that still stand."""
+        """Those of one kind or severity, or those that still stand."""
         wanted = self.read_query(AlertFilters)
-        if "state" in wanted:
-            rows = rows.filter(ended_at__isnull=wanted.pop("state") is AlertState.OPEN)
+        state = wanted.pop("state", None)
+        if state is AlertState.OPEN:
+            rows = list_gravest(self.actor)
+        elif state is AlertState.OVER:
+            rows = rows.exclude(ended_at=None)
         return rows.filter(**wanted)
 
     @extend_schema(parameters=[AlertFilters])

@@ -12,10 +12,12 @@ from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
 from billing.spend.filters import UNATTRIBUTED, UNPRICED
+from costhub.lib.moments import to_ms
 from proxy.models import LedgerEntry
 from tenants.access import job_scope
 from tenants.models import Organization, Upstream
 from tenants.periods import period_bounds
+from tenants.selectors import load_org_snapshot
 
 #: an upstream is judged by so many minutes, and not by fewer calls than these
 RECENT: Final = timedelta(minutes=5)
@@ -48,27 +50,34 @@ def watch_calls(org_id: UUID, now: datetime) -> None:
         today, _ = period_bounds("day", now, org.time_zone)
         rows = LedgerEntry.objects.filter(org_id=org_id)
         today_rows = rows.filter(started_at__gte=today)
-        report(org, AlertKind.UNPRICED, _find_unpriced(today_rows, today), now=now, is_complete=True)
+        report(org, AlertKind.UNPRICED, _find_unpriced(org, today_rows, today, now), now=now, is_complete=True)
         report(org, AlertKind.OVERRUN, _find_overruns(today_rows, today), now=now, is_complete=True)
         report(org, AlertKind.UPSTREAM, _judge_upstreams(org, rows, now), now=now, is_complete=True)
 
 
-def _find_unpriced(rows: QuerySet[LedgerEntry], today: datetime) -> list[Fact]:
+def _find_unpriced(org: Organization, rows: QuerySet[LedgerEntry], today: datetime, now: datetime) -> list[Fact]:
+    """Refused calls of models that have a price by now are no trouble any more; what was answered without one stays
+    without."""
     found = (
         rows.filter(_CALL, UNPRICED | UNATTRIBUTED)
         .values("request_model")
         .annotate(refused=Count("id", filter=UNPRICED), answered=Count("id", filter=UNATTRIBUTED))
         .order_by("request_model")
     )
+    totals = [(row["request_model"], row["refused"], row["answered"]) for row in found]
+    snapshot = load_org_snapshot(str(org.pk)) if totals else None
+    models = snapshot.models if snapshot else {}
+    priced = {name for name, model in models.items() if model.find_price(to_ms(now))}
     return [
         Fact(
             AlertKind.UNPRICED,
-            row["request_model"][:300],
-            row["refused"] + row["answered"],
-            {"model": row["request_model"], "refused": row["refused"], "answered": row["answered"]},
+            model[:300],
+            refused + answered,
+            {"model": model, "refused": refused, "answered": answered},
             window_start=today,
         )
-        for row in found
+        for model, refused, answered in ((model, 0 if model in priced else refused, n) for model, refused, n in totals)
+        if refused + answered
     ]
 
 

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -33,10 +34,12 @@ class Customer:
     refused: int
 
 
-def list_customers(now: datetime, *, after: UUID | None = None, limit: int = 50) -> tuple[list[Customer], UUID | None]:
-    """So many customers behind ``after``, in the order of their organisations' ids, and the one to go on behind. Each
-    is opened by itself."""
-    ids = [org for org, _, _ in list_accounts()]
+def list_customers(
+    now: datetime, *, after: UUID | None = None, limit: int = 50, among: Collection[UUID] | None = None
+) -> tuple[list[Customer], UUID | None]:
+    """So many customers behind ``after``, in the order of their organisations' ids, and the one to go on behind; only
+    those ``among`` some organisations, where these are given. Each is opened by itself."""
+    ids = [org for org, _, _ in list_accounts() if among is None or org in among]
     start = bisect_right(ids, after) if after else 0
     page = ids[start : start + limit]
     found = [customer for org in page if (customer := _find_customer(org, now)) is not None]

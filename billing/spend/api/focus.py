@@ -1,8 +1,5 @@
 """/spend/focus: the costs of up to a month as FOCUS 1.4."""
 
-import csv
-import io
-
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.renderers import JSONRenderer
@@ -11,8 +8,7 @@ from rest_framework.response import Response
 
 from billing.spend.api.query import LedgerView, read_filters, read_range
 from billing.spend.api.requests import CsvRenderer
-from billing.spend.core.focus import COLUMNS
-from billing.spend.selectors.focus import list_focus_rows
+from billing.spend.exports import export_focus
 from costhub.lib import clock
 
 
@@ -30,8 +26,5 @@ class FocusView(LedgerView):
         """The current month so far, or ``from`` to ``to``, as one CSV."""
         self.actor.check_fresh()
         start, end = read_range(read_filters(self.actor, request), clock.now(), self.actor.org.time_zone)
-        out = io.StringIO()
-        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(list_focus_rows(self.actor, start, end))
-        return Response(out.getvalue(), content_type="text/csv; charset=utf-8")
+        text = export_focus(self.actor, start, end)
+        return Response(text, content_type="text/csv; charset=utf-8")

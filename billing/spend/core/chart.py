@@ -1,7 +1,7 @@
 """A stacked bar chart as places in per cent of its area: all that a template needs to draw it. No float, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
 
@@ -21,6 +21,8 @@ _DAYS: Final = 4
 _FILL: Final = 720
 _STEPS: Final = (10, 20, 25, 50, 100)
 _UNITS: Final = (("M", 10**6), ("k", 10**3))
+#: a budget's line so many times as high as the highest bar would make the bars too small to read
+_MOST_TIMES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,20 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One bucket. The unfinished one is still growing."""
+class Marks:
+    """What is drawn over the bars, by bucket's key: ``expected`` nano-USD on top of what a bucket has cost, and in
+    words what was unusual. ``line``: nano-USD a bucket that a budget allows, if one does."""
 
+    expected: Mapping[str, int] = field(default_factory=dict)
+    unusual: Mapping[str, str] = field(default_factory=dict)
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bucket. The unfinished one is still growing; ``expected`` nano-USD are to come, and stand on top of it."""
+
+    key: str
     label: str
     x: str
     width: str
@@ -57,6 +70,11 @@ class Bar:
     parts: tuple[tuple[int, int], ...]
     blocks: tuple[Block, ...]
     is_unfinished: bool
+    expected: int = 0
+    expected_top: str = ""
+    expected_height: str = ""
+    unusual: str = ""
+    unusual_top: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +96,29 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars in order of time, the dearest series at the bottom."""
+    """Bars in order of time, the dearest series at the bottom. ``line`` is the budget's; ``line_y`` is empty where it
+    lies far above the bars."""
 
     series: tuple[Series, ...]
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     labels: tuple[Label, ...]
     total: int
+    line: int | None = None
+    line_y: str = ""
+
+    @property
+    def has_expected(self) -> bool:
+        """Whether anything is to come."""
+        return any(bar.expected for bar in self.bars)
+
+    @property
+    def has_unusual(self) -> bool:
+        """Whether a bucket was."""
+        return any(bar.unusual for bar in self.bars)
+
+
+_NO_MARKS: Final = Marks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +152,13 @@ def make_chart(
     amounts: Mapping[tuple[str, str], int],
     names: Mapping[str, str],
     unfinished: str,
+    marks: Marks = _NO_MARKS,
 ) -> Chart:
     """Draw ``amounts`` of nano-USD by (bucket, series) over ``buckets`` of (key, label), in order.
 
     ``names`` are the labels of series; ``unfinished`` is the key of the bucket that is still growing. A negative
     amount (a correction of a day without calls) is drawn as nothing and counted in full. What comes as ``REST`` is of
-    others already.
+    others already. ``marks`` are drawn over the bars.
     """
     totals: dict[str, int] = {}
     for (_, series), nanos in amounts.items():
@@ -134,16 +169,31 @@ def make_chart(
     for (bucket, series), nanos in amounts.items():
         if bucket in stacks:
             stacks[bucket][place[series]] = stacks[bucket].get(place[series], 0) + nanos
-    ceiling, ticks = _scale(max((_visible(stack) for stack in stacks.values()), default=0))
+    highest = max((_visible(stack) + marks.expected.get(key, 0) for key, stack in stacks.items()), default=0)
+    is_near = marks.line is not None and marks.line <= highest * _MOST_TIMES
+    ceiling, ticks = _scale(max(highest, marks.line or 0) if is_near else highest)
     bars = [
-        _bar(index, len(buckets), label, stacks[key], ceiling, is_unfinished=key == unfinished)
+        _mark(
+            _bar(index, len(buckets), (key, label), stacks[key], ceiling, is_unfinished=key == unfinished),
+            _visible(stacks[key]),
+            marks,
+            ceiling,
+        )
         for index, (key, label) in enumerate(buckets)
     ]
     shown = [name for name in ranked if place[name] < TOP_SERIES]
     colours = [Series(rank, names.get(name, name), totals[name]) for rank, name in enumerate(shown)]
     if len(ranked) > len(shown):
         colours.append(Series(TOP_SERIES, OTHER, sum(totals[name] for name in ranked[len(shown) :])))
-    return Chart(tuple(colours), tuple(bars), ticks, _labels([label for _, label in buckets]), sum(totals.values()))
+    return Chart(
+        tuple(colours),
+        tuple(bars),
+        ticks,
+        _labels([label for _, label in buckets]),
+        sum(totals.values()),
+        marks.line,
+        per_cent(ceiling - marks.line, ceiling) if marks.line is not None and is_near else "",
+    )
 
 
 def make_sparkline(values: Sequence[int]) -> str:
@@ -213,7 +263,25 @@ def _visible(stack: Mapping[int, int]) -> int:
     return sum(nanos for nanos in stack.values() if nanos > 0)
 
 
-def _bar(index: int, count: int, label: str, stack: Mapping[int, int], ceiling: int, *, is_unfinished: bool) -> Bar:
+def _mark(bar: Bar, visible: int, marks: Marks, ceiling: int) -> Bar:
+    """The bar with what is drawn over it."""
+    expected, unusual = max(marks.expected.get(bar.key, 0), 0), marks.unusual.get(bar.key, "")
+    if not expected and not unusual:
+        return bar
+    top = visible + expected
+    return replace(
+        bar,
+        expected=expected,
+        expected_top=per_cent(ceiling - top, ceiling),
+        expected_height=_height(visible, top, ceiling),
+        unusual=unusual,
+        unusual_top=per_cent(ceiling - top, ceiling),
+    )
+
+
+def _bar(
+    index: int, count: int, named: tuple[str, str], stack: Mapping[int, int], ceiling: int, *, is_unfinished: bool
+) -> Bar:
     step = 1_000_000 // count
     left = index * 1_000_000 // count
     width = step * _FILL // 1000
@@ -223,7 +291,9 @@ def _bar(index: int, count: int, label: str, stack: Mapping[int, int], ceiling: 
             bottom, base = base, base + stack[place]
             blocks.append(Block(place, per_cent(ceiling - base, ceiling), _height(bottom, base, ceiling)))
     visible = _visible(stack)
+    key, label = named
     return Bar(
+        key=key,
         label=label,
         x=_places(left + (step - width) // 2),
         width=_places(width),

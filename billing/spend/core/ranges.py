@@ -12,7 +12,7 @@ from tenants.periods import period_bounds
 
 NAMES: Final = {"24h": "24 hours", "7d": "7 days", "mtd": "Month to date", "30d": "30 days", "custom": "Custom"}
 DEFAULT: Final = "mtd"
-MAX_DAYS: Final = 366
+MAX_DAYS: Final = 400
 #: Ranges up to so many days are drawn by the hour.
 HOURLY_DAYS: Final = 2
 

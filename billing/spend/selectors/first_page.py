@@ -1,6 +1,5 @@
 """All sums of the console's first page, asked for together."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -21,14 +20,12 @@ _MANY: Final = frozenset({"end_user"})
 
 @dataclass(frozen=True, slots=True)
 class FirstPage:
-    """The month's figures, the budgets with the fullest first, spend over a range by its unit of time and one group,
-    and by each group of ``tables`` alone. ``before`` is what the stretch of the same length before it cost, in
-    nano-USD."""
+    """The month's figures, the budgets with the fullest first, and spend over a range by its unit of time and one
+    group. ``before`` is what the stretch of the same length before it cost, in nano-USD."""
 
     tiles: MonthTiles
     budgets: tuple[BudgetUse, ...]
     spend: Spend
-    tables: Mapping[str, Spend]
     before: int
 
 
@@ -40,7 +37,6 @@ def read_first_page(
     filters: LedgerFilters,
     *,
     stack: str,
-    tables: Sequence[str],
     top: int,
 ) -> FirstPage:
     """Spend over ``span`` by ``stack``, and the figures that stand beside it; of each group the ``top`` dearest alone,
@@ -73,9 +69,7 @@ def read_first_page(
     before = ask_spend(
         actor, start=span.start - length, end=span.start, filters=filters, measures=("requests", "effective_cost")
     )
-    # A table of what the chart is stacked by is in the chart.
-    alone = {name: ask(name) for name in tables if name != stack}
-    sums = add_up(actor, [*tiles, *uses.values(), chart, before, *alone.values()])
+    sums = add_up(actor, [*tiles, *uses.values(), chart, before])
     spend = read_spend(actor, chart, sums[chart])
     if dearest:
         spend = replace(spend, groups=dearest.groups)
@@ -83,9 +77,5 @@ def read_first_page(
         tiles=read_tiles(actor, now, tiles, sums),
         budgets=read_uses(actor, book, now, uses, sums),
         spend=spend,
-        tables={
-            name: read_spend(actor, alone[name], sums[alone[name]]) if name in alone else spend.regroup(name)
-            for name in tables
-        },
         before=sum(each.amounts["effective_cost"] for each in sums[before]),
     )

@@ -483,7 +483,7 @@ def _union(name: str, pieces: Sequence[_Piece], *, none: str = _NO_SPAN) -> _Pie
 
 
 def _lines(batch: _Batch) -> QuerySet[LedgerLine]:
-    return LedgerLine.objects.filter(org_id=batch.org_id).filter(batch.filters.condition())
+    return LedgerLine.objects.filter(org_id=batch.org_id).filter(batch.filters.condition(of_lines=True))
 
 
 def _rollups(batch: _Batch, model: type[Model], part: Part) -> QuerySet[Any]:
@@ -499,7 +499,7 @@ def _narrow(batch: _Batch, rows: QuerySet[Any], part: Part | None = None) -> Que
 
 def _pick(batch: _Batch, number: int) -> _Piece:
     filters = batch.questions[number].filters
-    rows = LedgerLine.objects.filter(org_id=batch.org_id).filter(filters.condition())
+    rows = LedgerLine.objects.filter(org_id=batch.org_id).filter(filters.condition(of_lines=True))
     inner = _select(batch, rows, None)
     return _Piece(f"SELECT {number} AS asked, picked.* FROM ({inner.sql}) AS picked", inner.values)  # noqa: S608
 

@@ -14,9 +14,11 @@ _DAYS: Final = 92
 MOST: Final = 50
 
 
-def list_tag_names(actor: Actor, now: datetime) -> list[str]:
-    """In order, those of the last quarter of a year. Raises Forbidden if the actor may not see money."""
+def list_tag_names(actor: Actor, now: datetime, since: datetime | None = None) -> list[str]:
+    """In order, those of the last quarter of a year, or ``since`` then. Raises Forbidden if the actor may not see
+    money."""
     actor.check(Permission.READ_MONEY)
+    since = since or now - timedelta(days=_DAYS)
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT name FROM (
@@ -26,13 +28,6 @@ def list_tag_names(actor: Actor, now: datetime) -> list[str]:
                        SELECT tags FROM proxy_ledgerentry WHERE org_id = %s AND started_at >= %s
                        ORDER BY started_at DESC LIMIT %s) AS newest
                ) AS names WHERE name IS NOT NULL ORDER BY name LIMIT %s""",
-            [
-                actor.org.pk,
-                (now - timedelta(days=_DAYS)).date(),
-                actor.org.pk,
-                now - timedelta(days=_DAYS),
-                _NEWEST,
-                MOST,
-            ],
+            [actor.org.pk, since.date(), actor.org.pk, since, _NEWEST, MOST],
         )
         return [name for (name,) in cursor.fetchall()]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing.demo.calls import ANOMALY_DAY, DemoBudget, DemoModel, Habit, make_events
+from billing.demo.calls import ANOMALY_DAY, DemoBudget, DemoModel, DemoRoute, Habit, make_events
 from proxy.core.pricing import cost
 from proxy.core.row import Row, read_usage
 from tenants.price_snapshots import PriceSnapshot, make_rates
@@ -16,16 +16,17 @@ KEY = KeySnapshot("k", "o", "p", 1, None, None, None, is_revoked=False)
 DEAR = PriceSnapshot("11111111-0000-7000-8000-000000000000", 0, make_rates({"input": 2_500_000, "output": 10_000_000}))
 CHEAP = PriceSnapshot("22222222-0000-7000-8000-000000000000", 0, make_rates({"input": 150_000, "output": 600_000}))
 MODELS = {"dear": DemoModel("dear", "u", "openai", [DEAR]), "cheap": DemoModel("cheap", "u", "openai", [CHEAP])}
-HABITS = [Habit(KEY, 1, {"dear": 1, "cheap": 1}, 1_000, 200, 10, 50, [{"team": "a"}], 20, "user")]
+ROUTE = DemoRoute("smart", "dear", "cheap")
+HABITS = [Habit(KEY, 1, {"dear": 1, "cheap": 1}, 1_000, 200, 10, 50, [{"team": "a"}], 20, "user", 20)]
 
 
 @pytest.fixture(scope="module")
 def history() -> list[Row]:
-    return list(make_events(HABITS, MODELS, ("dear", "cheap"), DemoBudget("b", "day", 5 * 10**8), NOW))
+    return list(make_events(HABITS, MODELS, ROUTE, DemoBudget("b", "day", 5 * 10**8), NOW))
 
 
 def test_it_is_the_same_each_time(history: list[Row]) -> None:
-    again = make_events(HABITS, MODELS, ("dear", "cheap"), DemoBudget("b", "day", 5 * 10**8), NOW)
+    again = make_events(HABITS, MODELS, ROUTE, DemoBudget("b", "day", 5 * 10**8), NOW)
     assert list(again) == history
     assert len({row["id"] for row in history}) == len(history)
 
@@ -34,12 +35,17 @@ def test_savings_are_what_calls_cost_less(history: list[Row]) -> None:
     for row in history:
         assert sum(row["savings"].values()) == row["list_cost"] - row["effective_cost"]
         if row["status"] == 200 and row["attempts"]:
-            assert row["list_cost"] == cost(read_usage(row), MODELS[row["request_model"]].prices[0])
+            asked = "dear" if row["request_model"] == "smart" else row["request_model"]
+            saved = row["savings"].get("compression", 0)
+            assert row["list_cost"] == cost(read_usage(row), MODELS[asked].prices[0]) + saved
             paid = DEAR if row["price_id"] == DEAR.id else CHEAP
             assert row["effective_cost"] == cost(read_usage(row), paid)
         elif row["status"] == 200:
             assert (row["cache_status"], row["effective_cost"], row["input_tokens"]) == ("hit-l2", 0, 0)
             assert row["savings"] == ({"cache": row["list_cost"]} if row["list_cost"] else {})
+    by_route = Counter(row["route_reason"].split(":")[0] for row in history if row["request_model"] == "smart")
+    assert set(by_route) >= {"route smart v1 router", "route smart v1 held out"}
+    assert sum(row["route_reason"].endswith("compressed") for row in history) > 100
 
 
 def test_working_days_are_busier_and_one_afternoon_is_unusual(history: list[Row]) -> None:

@@ -1,5 +1,6 @@
 """The demo's second organisation: whole, quick, marked, and gone by one click."""
 
+import re
 import time
 from datetime import timedelta
 
@@ -10,6 +11,8 @@ from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.models import Invoice, InvoiceLine
 from billing.models import Alert, Anomaly, Forecast
 from billing.spend.selectors import find_spend
+from costhub.console.first_page import TABLES
+from costhub.console.navigation import ENTRIES
 from costhub.lib import clock
 from proxy.models import LedgerEntry
 from tenants.access import Actor, org_scope
@@ -69,6 +72,38 @@ def test_it_is_seeded_shown_as_a_demo_and_removed_with_every_row(world: World) -
             assert not model.objects.filter(org_id=org.pk).exists(), model
         assert not Organization.objects.filter(name=NAME).exists()
         assert LedgerEntry.objects.filter(org_id=world.acme.org.pk).count() == 1
+
+
+#: where nothing stands of what is each organisation's own to give: its domains and providers of identity
+WITHOUT = {"sign-ons"}
+EMPTY = re.compile(
+    r'class="card empty"|class="nothing|<td colspan|>(?:None yet|No [a-z ]+ (?:yet|in this (?:range|time)))'
+)
+
+
+def test_every_page_of_it_is_alive(world: World) -> None:
+    org = seed_history(owner=world.ada)
+    assert org is not None
+    ada, slug = Visit(world.ada), org.slug
+    pages = {entry.section: f"/o/{slug}/{'' if entry.section == 'overview' else entry.section}" for entry in ENTRIES}
+    pages |= {
+        "overview by tag": f"/o/{slug}/?by=tag",
+        "money": f"/o/{slug}/overview/money",
+        "invitations": f"/o/{slug}/invitations",
+        **{f"table by {group}": f"/o/{slug}/overview/table?by={group}&range=30d" for group in TABLES},
+    }
+    for name, path in pages.items():
+        page = ada.get(path)
+        main = re.search(r"<main.*</main>", page.content.decode(), re.DOTALL)
+        assert main is not None, name
+        found = [] if name in WITHOUT else EMPTY.findall(main[0])
+        assert (page.status_code, found) == (200, []), name
+    assert "support-answers" in text_of(ada.get(pages["routes"]))
+    assert "Ticket sorter" in text_of(ada.get(pages["learning"]))
+    assert "The launch of the new help centre" in text_of(ada.get(pages["budget-requests"]))
+    assert "nora@northwind.example" in text_of(ada.get(pages["invitations"]))
+    assert "How can I get a refund?" in text_of(ada.get(pages["cache"]))
+    assert "Ask gpt-4o-mini in place of" in text_of(ada.get(pages["money"]))
 
 
 def test_the_function_removes_nothing_but_an_open_demo(world: World) -> None:

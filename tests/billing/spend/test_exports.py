@@ -40,8 +40,7 @@ def test_calls_have_names_and_a_column_for_each_tag(world: World) -> None:
         "limit": "1.5",
     }
     record_call(world.acme, NOW - HOUR, status=402, error_code="budget_exceeded", refused_by=told, tags={"team": "red"})
-    with org_scope(world.acme.org.pk):
-        first, second = read(export_calls(world.acme.owner, LedgerFilters()))
+    first, second = read("".join(export_calls(world.acme.owner, LedgerFilters(), ["feature", "team"])))
     assert (first["time"], first["project"], first["key"], first["upstream"]) == (
         "2026-11-22 12:00:00",
         "default",
@@ -55,7 +54,19 @@ def test_calls_have_names_and_a_column_for_each_tag(world: World) -> None:
         "1.000000000",
     )
     assert (second["status"], second["tag team"], second["tag feature"]) == ("402", "red", "")
+    assert (first["other_tags"], second["other_tags"]) == ("", "")
     assert second["refused_by"] == "day budget of the project default: limit $1.50"
+
+
+def test_all_calls_are_sent_in_parts_and_what_has_no_column_is_told_beside(world: World) -> None:
+    for place in range(401):
+        record_call(world.acme, NOW - timedelta(seconds=place), end_user=f"u{place}", tags={"team": "a", "run": "ü"})
+    parts = export_calls(world.acme.owner, LedgerFilters(), ["team"])
+    found = list(parts)
+    assert [text.count("\r\n") for text in found] == [1, 200, 200, 1]
+    rows = read("".join(found))
+    assert [row["end_user"] for row in rows] == [f"u{place}" for place in range(401)]
+    assert (rows[400]["tag team"], rows[400]["other_tags"]) == ("a", '{"run": "ü"}')
 
 
 def test_sums_have_a_name_and_an_id_and_what_is_below_zero_stays_a_number(world: World) -> None:

@@ -112,9 +112,7 @@ def test_the_first_page_by_end_user_shows_the_dearest_by_day(spent: World, top: 
     span = read_range({}, NOW, spent.acme.org.time_zone)
     with org_scope(spent.acme.org.pk):
         book = read_budget_book(spent.acme.owner, NOW)
-        page = read_first_page(
-            spent.acme.owner, NOW, book, span, LedgerFilters(), stack="end_user", tables=["model"], top=top
-        )
+        page = read_first_page(spent.acme.owner, NOW, book, span, LedgerFilters(), stack="end_user", top=top)
         whole = find_spend(spent.acme.owner, start=span.start, end=span.end, group_by=["day", "end_user"])
     assert {tuple(row.group.values()): row.totals.effective_cost for row in page.spend.rows} == cut(whole, top)
     assert (page.spend.groups, page.spend.total.effective_cost) == (len(COSTS), whole.total.effective_cost)

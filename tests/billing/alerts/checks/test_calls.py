@@ -1,6 +1,7 @@
 """What the newest rows tell, and how few of them are no verdict."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from billing.alerts.checks.standing import watch_standing
 from billing.alerts.models import Alert
 from tenants.access import org_scope
 from tenants.actions.keys import create_key, rotate_key
+from tenants.actions.pricing import create_price
 from tests.billing.ledger import NOW, record_call
 from tests.world import Tenant, World, make_catalog
 
@@ -93,6 +95,24 @@ def test_a_model_without_a_price_is_told_once_a_day(world: World) -> None:
     assert [(alert.subject, alert.facts) for alert in alerts(world.acme)] == [
         ("new", {"model": "new", "refused": 3, "answered": 0}),
         ("odd", {"model": "odd", "refused": 0, "answered": 1}),
+    ]
+
+
+def test_refusals_are_over_when_there_is_a_price_and_answers_without_one_are_not(world: World) -> None:
+    make_catalog(world.acme, model="new", input_per_million=None)
+    make_catalog(world.acme, model="odd", input_per_million=None)
+    for model in ("new", "odd"):
+        record_call(world.acme, NOW, status=402, error_code="model_not_priced", request_model=model, price_id=None)
+    record_call(world.acme, NOW, request_model="odd", price_id=None)
+    watch_calls(world.acme.org.pk, NOW)
+    assert [alert.ended_at for alert in alerts(world.acme)] == [None, None]
+    with org_scope(world.acme.org.pk), time_machine.travel(NOW, tick=False):
+        # The price of every model that has none of its own.
+        create_price(actor=world.acme.owner, model=None, input_per_million=Decimal(1), output_per_million=Decimal(2))
+    watch_calls(world.acme.org.pk, NOW + timedelta(minutes=1))
+    assert [(alert.subject, alert.ended_at) for alert in alerts(world.acme)] == [
+        ("new", NOW + timedelta(minutes=1)),
+        ("odd", None),
     ]
 
 

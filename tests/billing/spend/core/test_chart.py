@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.spend.core.chart import Label, Series, make_chart, make_gain_chart, make_sparkline, per_cent
+from billing.spend.core.chart import Label, Marks, Series, make_chart, make_gain_chart, make_sparkline, per_cent
 from billing.spend.core.ranking import REST
 from billing.spend.core.roi_ranges import Point
 
@@ -37,6 +37,31 @@ def test_a_small_chart_whole() -> None:
     assert (second.top, second.height, second.total, second.is_unfinished) == ("50%", "50%", 20 * CENT, True)
     assert chart.labels == (Label("25%", "1 Nov", False), Label("75%", "2 Nov", True))
     assert chart.total == 60 * CENT
+
+
+def test_what_is_to_come_stands_on_top_and_the_budget_is_a_line() -> None:
+    marks = Marks({"d2": 10 * CENT, "d3": 30 * CENT}, {"d1": "Model large: $0.40, usually $0.10"}, 20 * CENT)
+    chart = make_chart(
+        [("d1", "1 Nov"), ("d2", "2 Nov"), ("d3", "3 Nov")],
+        {("d1", "a"): 40 * CENT, ("d2", "a"): 20 * CENT},
+        {},
+        "d2",
+        marks,
+    )
+    first, second, third = chart.bars
+    assert (first.expected, first.unusual, first.unusual_top) == (0, "Model large: $0.40, usually $0.10", "0%")
+    assert (second.expected, second.expected_top, second.expected_height) == (10 * CENT, "25%", "25%")
+    assert (third.total, third.expected_top, third.expected_height) == (0, "25%", "75%")
+    assert (chart.line, chart.line_y, chart.has_expected, chart.has_unusual) == (20 * CENT, "50%", True, True)
+
+
+def test_a_budget_far_above_the_bars_is_said_and_not_drawn() -> None:
+    def draw(line: int) -> tuple[str, str]:
+        chart = make_chart([("d", "today")], {("d", "a"): 10 * CENT}, {}, "", Marks(line=line))
+        return chart.line_y, chart.bars[0].height
+
+    assert draw(30 * CENT) == ("0%", "33.34%")
+    assert draw(31 * CENT) == ("", "100%")
 
 
 def test_more_than_seven_series_share_the_eighth_colour() -> None:

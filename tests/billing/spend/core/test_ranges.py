@@ -43,6 +43,14 @@ def test_a_custom_range_without_days_is_today() -> None:
     assert (span.first, span.last, span.end - span.start) == (date(2026, 11, 22), date(2026, 11, 22), timedelta(days=1))
 
 
+def test_four_hundred_days_are_shown_and_a_day_more_is_refused_in_words() -> None:
+    span = read_range({"from": "2025-10-19", "to": "2026-11-22"}, NOW, "UTC")
+    assert ((span.last - span.first).days + 1, span.unit) == (400, "day")
+    with pytest.raises(InvalidField) as caught:
+        read_range({"from": "2025-10-18", "to": "2026-11-22"}, NOW, "UTC")
+    assert caught.value.message == "from: give a range of at most 400 days."
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [
