@@ -19,6 +19,7 @@ from billing.invoices.api.accounts import (
     WalletView,
 )
 from billing.invoices.api.customers import CustomersView, DocumentsOfView
+from billing.invoices.api.focus import FocusView
 from billing.invoices.api.invoices import CreditNoteViewSet, InvoiceViewSet
 from billing.invoices.api.operator import (
     AccountOfView,
@@ -42,7 +43,6 @@ from billing.routes.api import (
 )
 from billing.spend.api.bridge import BridgeView
 from billing.spend.api.budget_use import BudgetUseView
-from billing.spend.api.focus import FocusView
 from billing.spend.api.outlook import AnomalyViewSet, ForecastView
 from billing.spend.api.requests import RequestsView, RequestView
 from billing.spend.api.roi import RoiView

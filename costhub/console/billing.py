@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from billing.invoices.actions.accounts import subscribe
-from billing.invoices.actions.packs import make_pack
+from billing.invoices.actions.packs import make_pack, read_meter_of
 from billing.invoices.actions.top_up import is_collected, open_checkout, open_portal, set_top_up
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.choices import InvoiceKind
@@ -144,7 +144,7 @@ def papers(request: HttpRequest, actor: Actor) -> HttpResponse:
     month = next((month for month in _list_months(actor) if f"{month:%Y-%m}" == request.GET.get("month")), None)
     if month is None:
         raise NotFound("No invoice is issued of such a month.")
-    content, _ = make_pack(actor, month, clock.now())
+    content, _ = make_pack(actor, month, clock.now(), read_meter_of(actor, month))
     answer = HttpResponse(content, content_type="application/zip")
     answer["Content-Disposition"] = f'attachment; filename="finance-{month:%Y-%m}.zip"'
     return answer

@@ -5,8 +5,9 @@ once a month where the account says so."""
 import asyncio
 import hashlib
 import json
+import logging
 from base64 import b64encode
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -22,12 +23,15 @@ from billing.invoices.documents.pdf import NoLetters
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
 from billing.invoices.selectors.packs import (
     Agreement,
+    MeteredTime,
     find_agreement,
+    find_metered_time,
     list_documents,
     write_chargeback,
     write_focus,
     write_ledger,
 )
+from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavailable, stripe_from_settings
 from costhub.lib import secrets
 from costhub.lib.errors import InvalidField
 from costhub.lib.money import format_usd
@@ -37,20 +41,22 @@ from tenants.actions.audit import record
 from tenants.choices import Permission
 from tenants.periods import period_bounds
 
+_log = logging.getLogger(__name__)
+
 PURPOSE: Final = "finance packs"
 #: no mail server takes more
 _MOST_MAILED_BYTES: Final = 20 * 1024 * 1024
 
 
-def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str, Any]]:
+def make_pack(actor: Actor, month: date, now: datetime, metered: int | None) -> tuple[bytes, dict[str, Any]]:
     """The archive of a month that is over, in the organisation's time zone, and digests of its files by name.
+    ``metered`` is what ``read_meter`` gave.
 
     Made of the ledger and the invoices of now: as long as nothing comes late it is the same bytes. Raises Forbidden if
     the actor may not see money, InvalidField for a month that is not over.
     """
     actor.check(Permission.READ_MONEY)
-    zone = actor.org.time_zone
-    start, end = period_bounds("month", datetime(month.year, month.month, 15, tzinfo=now.tzinfo), zone)
+    start, end = _bounds(actor, month)
     if end > now:
         raise InvalidField("Give a month that is over, such as 2026-10.", field="month")
     documents = list_documents(actor, start, end)
@@ -62,7 +68,7 @@ def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str
     files["focus.csv"], focus = write_focus(actor, start, end)
     files["ledger.csv"] = write_ledger(actor, start, end)
     files["chargeback.csv"], chargeback = write_chargeback(actor, start, end, now)
-    agreement = find_agreement(actor, start, end, focus=focus, chargeback=chargeback)
+    agreement = find_agreement(actor, start, end, focus=focus, chargeback=chargeback, metered=metered)
     files["reconciliation.json"] = json.dumps(show_agreement(agreement), indent=2).encode()
     facts = {
         "organization": str(actor.org.pk),
@@ -76,6 +82,29 @@ def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str
     }
     archive = make_archive(files, facts, secrets.signing_key(settings.MASTER_KEYS, PURPOSE).sign)
     return archive, describe_files(files)
+
+
+def read_meter(gateway: Stripe | None, time: MeteredTime | None) -> int | None:
+    """What Stripe's meter says of these hours, in nano-USD. None where there is nothing to ask, and where Stripe does
+    not answer."""
+    if gateway is None or time is None:
+        return None
+    try:
+        found = gateway.read_usage(meter=time.meter, customer=time.customer, start=time.start, end=time.end)
+    except (StripeRefused, StripeUnavailable) as error:
+        _log.warning("a meter could not be read", extra={"meter": time.meter, "reason": error.message})
+        return None
+    return sum(found.values())
+
+
+def read_meter_of(actor: Actor, month: date) -> int | None:
+    """The same of a month, for who asks for its papers."""
+    actor.check(Permission.READ_MONEY)
+    return read_meter(stripe_from_settings(), find_metered_time(actor, *_bounds(actor, month)))
+
+
+def _bounds(actor: Actor, month: date) -> tuple[datetime, datetime]:
+    return period_bounds("month", datetime(month.year, month.month, 15, tzinfo=UTC), actor.org.time_zone)
 
 
 def show_public_key() -> str:
@@ -92,16 +121,17 @@ def show_agreement(found: Agreement) -> dict[str, Any]:
         "late": format_usd(found.late),
         "focus": format_usd(found.focus),
         "chargeback": format_usd(found.chargeback),
+        "to_meter": format_usd(found.to_meter) if found.to_meter is not None else None,
         "metered": format_usd(found.metered) if found.metered is not None else None,
         "agrees": found.is_whole,
     }
 
 
-def deliver_pack(actor: Actor, now: datetime) -> int:
+def deliver_pack(actor: Actor, now: datetime, gateway: Stripe | None) -> int:
     """Send the pack of the last month that was invoiced to where the account says, once. Gives how many went out.
 
-    Not within a transaction: a store of files is slow. Whoever dies after sending sends the same archive again, under
-    the same name, or as the same mail."""
+    Not within a transaction: Stripe and a store of files are slow. Whoever dies after sending sends the same archive
+    again, under the same name, or as the same mail."""
     with job_scope(actor.org.pk) as owner:
         account = BillingAccount.objects.filter(org=actor.org).exclude(pack_to=PackTo.NOBODY.value).first()
         issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
@@ -115,7 +145,10 @@ def deliver_pack(actor: Actor, now: datetime) -> int:
         month = middle.astimezone(ZoneInfo(actor.org.time_zone)).date().replace(day=1)
         if FinancePack.objects.filter(org=actor.org, month=month).exclude(delivered_at=None).exists():
             return 0
-        archive, files = make_pack(owner, month, now)
+        time = find_metered_time(owner, *_bounds(owner, month))
+    metered = read_meter(gateway, time)
+    with job_scope(actor.org.pk) as owner:
+        archive, files = make_pack(owner, month, now, metered)
         row, _ = FinancePack.objects.update_or_create(
             org=actor.org, month=month, defaults={"digest": hashlib.sha256(archive).hexdigest(), "files": files}
         )
