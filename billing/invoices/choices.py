@@ -82,7 +82,10 @@ class PackTo(StrEnum):
 
     NOBODY = "none"
     MAIL = "mail"
+    #: beside the operator's files
     FILES = "files"
+    #: the customer's own bucket
+    BUCKET = "s3"
 
 
 class WalletAccount(StrEnum):

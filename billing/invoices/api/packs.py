@@ -40,7 +40,7 @@ class PackAnswer(Answer):
 
     class Meta:
         model = FinancePack
-        fields: ClassVar = ["id", "month", "digest", "files", "delivered_to", "delivered_at", "created_at"]
+        fields: ClassVar = ["id", "month", "digest", "files", "delivered_to", "delivered_at", "problem", "created_at"]
 
 
 class PublicKeyAnswer(serializers.Serializer[Any]):

@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from billing.invoices.choices import InvoiceKind, OutboxState
 from billing.invoices.core.calendar import find_stretches
-from billing.invoices.models import Invoice, MeterDelta
+from billing.invoices.models import FinancePack, Invoice, MeterDelta
 from billing.invoices.selectors.accounts import find_metered, list_contracts
 from billing.invoices.selectors.focus import list_bills, list_focus
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans, floor_hour, hourly_usage
@@ -68,6 +68,12 @@ def find_metered_time(actor: Actor, start: datetime, end: datetime) -> MeteredTi
         return None
     first, last = max(floor_hour(start), floor_hour(account.metered_from)), floor_hour(end)
     return MeteredTime(account.stripe_customer, account.stripe_meter, first, last) if first < last else None
+
+
+def find_pack_problem(actor: Actor) -> str:
+    """Why the newest pack that was to go out by itself did not; nothing where it did."""
+    newest = FinancePack.objects.filter(org=actor.org).order_by("-month").first()
+    return newest.problem if newest else ""
 
 
 def list_documents(actor: Actor, start: datetime, end: datetime) -> list[Invoice]:

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,18 +11,20 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
+from billing.invoices.actions.accounts import connect_bucket, disconnect_bucket, update_account
 from billing.invoices.actions.outbox import fill_outbox, send_outbox
 from billing.invoices.actions.packs import deliver_pack, make_pack, read_meter
 from billing.invoices.choices import PackTo
 from billing.invoices.models import BillingAccount, FinancePack
 from billing.invoices.selectors.packs import find_metered_time
 from billing.invoices.stripe_client import Stripe
-from costhub.lib.errors import InvalidField
-from tenants.access import org_scope
+from costhub.lib.errors import AppError, InvalidField
+from tenants.access import StaleSession, org_scope
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, make_customer
 from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.ledger import record_call
 from tests.mail import MailSink
+from tests.proxy.learning.s3 import BUCKET, run_s3
 from tests.stripe_double import StripeDouble
 from tests.world import Tenant, World
 
@@ -168,6 +171,85 @@ def test_or_it_lies_with_the_operators_files(world: World, settings: Settings, t
     (stored,) = tmp_path.rglob("*.zip")
     assert str(stored.relative_to(tmp_path)) == f"finance-packs/{acme.org_id}/finance-2026-10.zip"
     assert "focus.csv" in read(stored.read_bytes())
+
+
+def connect(tenant: Tenant, url: str, **changes: str) -> None:
+    values = {"region": "us-east-1", "key_id": "access", "secret": "secret"} | changes
+    with org_scope(tenant.org.pk):
+        connect_bucket(actor=tenant.owner, account=BillingAccount.objects.get(), url=url, **values)
+
+
+def test_or_in_a_bucket_of_the_customers_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = world.acme
+    close_october(acme)
+    # The operator's own variables are of no account.
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "the operator's")
+    with run_s3() as s3:
+        connect(acme, f"{s3.endpoint}/nowhere/papers")
+        assert deliver_pack(acme.owner, CLOSED, None) == 0
+        with org_scope(acme.org.pk):
+            row = FinancePack.objects.get()
+        assert row.problem == "The bucket answered 404: look at its name, region, key and rights."
+        # Not with every run; but with another bucket at once.
+        assert deliver_pack(acme.owner, CLOSED, None) == 0
+        connect(acme, f"{s3.endpoint}/{BUCKET}/papers/")
+        assert [deliver_pack(acme.owner, CLOSED, None) for _ in range(2)] == [1, 0]
+        kept = s3.read_everything()
+    name, _, archive = kept.partition(b"\n")
+    assert name == b"papers/finance-2026-10.zip"
+    assert "focus.csv" in read(archive)
+    with org_scope(acme.org.pk):
+        row.refresh_from_db()
+        account = BillingAccount.objects.get()
+    assert (row.delivered_to, row.problem) == (f"{s3.endpoint}/{BUCKET}/papers/finance-2026-10.zip", "")
+    assert b"secret" not in bytes(account.bucket_secret or b"")
+    # A server that is gone is told, too.
+    with org_scope(acme.org.pk):
+        FinancePack.objects.update(delivered_at=None)
+    assert deliver_pack(acme.owner, CLOSED, None) == 0
+    with org_scope(acme.org.pk):
+        assert FinancePack.objects.get().problem
+        disconnect_bucket(actor=acme.owner, account=account)
+        account.refresh_from_db()
+    assert (account.pack_to, account.bucket_url, account.bucket_secret) == ("none", "", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"url": "https://s3.example"}, "url"),
+        ({"url": "https://s3.example/bucket?x=1"}, "url"),
+        ({"url": "https://s3.example/a b"}, "url"),
+        ({"url": "https://169.254.169.254/bucket"}, "base_url"),
+        ({"url": "https://s3.example/" + "b" * 300}, "url"),
+        ({"region": "eu west"}, "region"),
+        ({"region": ""}, "region"),
+        ({"key_id": "key\n"}, "key_id"),
+        ({"secret": ""}, "secret"),
+        ({"secret": "a b"}, "secret"),
+    ],
+)
+def test_a_bucket_that_cannot_be_is_refused(world: World, changes: dict[str, str], field: str) -> None:
+    make_customer(world.acme, since=OCTOBER)
+    with pytest.raises(AppError) as error:
+        connect(world.acme, **({"url": "https://s3.example/bucket"} | changes))
+    assert error.value.field == field
+    with org_scope(world.acme.org.pk), pytest.raises(InvalidField, match="Connect a bucket first"):
+        update_account(actor=world.acme.owner, account=BillingAccount.objects.get(), pack_to=PackTo.BUCKET)
+
+
+def test_a_bucket_is_for_who_has_just_shown_who_they_are(world: World) -> None:
+    make_customer(world.acme, since=OCTOBER)
+    stale = replace(world.acme.owner, is_fresh=False)
+    with org_scope(world.acme.org.pk), pytest.raises(StaleSession):
+        connect_bucket(
+            actor=stale,
+            account=BillingAccount.objects.get(),
+            url="https://s3.example/bucket",
+            region="eu-central-1",
+            key_id="access",
+            secret="secret",
+        )
 
 
 def test_nobody_is_sent_what_nobody_asked_for(world: World) -> None:
