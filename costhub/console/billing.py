@@ -29,7 +29,7 @@ from costhub.console.pages import show_form
 from costhub.console.plans import list_terms
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib import clock
-from costhub.lib.errors import InvalidField, NotFound
+from costhub.lib.errors import AppError, InvalidField, NotFound
 from tenants.access import Actor, find_uuid
 from tenants.choices import Permission
 
@@ -219,7 +219,9 @@ def _send_papers(actor: Actor, account: BillingAccount, form: Form) -> BillingAc
         values = {name.removeprefix("bucket_"): text for name, text in typed.items()}
         try:
             return connect_bucket(actor=actor, account=account, secret=secret, **values)
-        except InvalidField as error:
+        except AppError as error:
+            if error.field is None:
+                raise
             raise InvalidField(error.message, field=f"bucket_{error.field}") from error
     return update_account(actor=actor, account=account, pack_to=to)
 

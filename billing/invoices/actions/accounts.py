@@ -22,10 +22,11 @@ from billing.invoices.selectors.accounts import (
 )
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.net import gate_from_settings, parse_origin
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import store_changes
-from tenants.actions.upstreams import check_base_url, seal_credential
+from tenants.actions.upstreams import seal_credential
 from tenants.actions.values import check_name
 from tenants.choices import Permission
 from tenants.periods import period_bounds
@@ -99,10 +100,9 @@ def connect_bucket(
     """
     actor.check(Permission.WRITE_MONEY)
     actor.check_fresh()
-    try:
-        target = check_base_url(url)
-    except InvalidField as error:
-        raise InvalidField(error.message, field="url") from error
+    target = parse_origin(url, field="url")
+    if target.address is not None:
+        gate_from_settings().pin_now(target, field="url")
     if not target.path.strip("/") or len(url) > MAX_BUCKET_CHARACTERS or not _BUCKET_PATH.fullmatch(target.path):
         raise InvalidField(
             "Give the bucket's URL with its name in the path, such as https://s3.eu-central-1.amazonaws.com/acme-finance.",

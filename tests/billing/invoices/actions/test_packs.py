@@ -220,7 +220,7 @@ def test_or_in_a_bucket_of_the_customers_own(world: World, monkeypatch: pytest.M
         ({"url": "https://s3.example"}, "url"),
         ({"url": "https://s3.example/bucket?x=1"}, "url"),
         ({"url": "https://s3.example/a b"}, "url"),
-        ({"url": "https://169.254.169.254/bucket"}, "base_url"),
+        ({"url": "https://169.254.169.254/bucket"}, "url"),
         ({"url": "https://s3.example/" + "b" * 300}, "url"),
         ({"region": "eu west"}, "region"),
         ({"region": ""}, "region"),
