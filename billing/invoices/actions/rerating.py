@@ -82,18 +82,12 @@ def carry_on(actor: Actor, rerating: Rerating, now: datetime) -> bool:
     """The next step of a re-rating that is counted or approved, in the current transaction, which should be one of its
     own; says whether there is another one. Raises Conflict where the ledger is too far behind."""
     locked = Rerating.objects.select_for_update().get(pk=rerating.pk)
-    try:
-        if locked.state == ReratingState.COUNTING:
-            has_more = _count(actor, locked)
-            locked.save()
-            return has_more
-        if locked.state == ReratingState.APPROVED:
-            return _begin(actor, locked)
-    except InvalidField as error:
-        # The model is gone. Nothing has changed yet, and others wait behind it.
-        locked.state, locked.problem = ReratingState.STALE.value, error.message
-        locked.save(update_fields=["state", "problem"])
-        return False
+    if locked.state == ReratingState.COUNTING:
+        has_more = _count(actor, locked)
+        locked.save()
+        return has_more
+    if locked.state == ReratingState.APPROVED:
+        return _begin(actor, locked)
     if locked.state == ReratingState.POSTING:
         return _post(actor, locked, now)
     return False

@@ -296,16 +296,6 @@ def test_however_many_calls_there_are_a_job_counts_them_span_by_span(
     assert (spent(acme), [note.kind for note in notes_of(acme)]) == (9_000_000, ["debit_note"])
 
 
-def test_a_model_that_is_gone_meanwhile_keeps_no_other_waiting(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "BATCH", 1)
-    monkeypatch.setattr(actions, "SPAN", 1)
-    row = preview(acme)
-    with org_scope(acme.org.pk):
-        update_model(actor=acme.owner, model=LanguageModel.objects.get(org=acme.org), name="renamed")
-    done = run(acme, row)
-    assert (done.state, done.problem) == ("stale", "There is no such model.")
-
-
 def test_a_budget_that_still_counts_is_told_once(acme: Tenant) -> None:
     make_budget(acme, "10", period=BudgetPeriod.TOTAL)
     org, key = load_org_snapshot(acme.org_id), load_key_snapshot(bytes(acme.key.digest))
