@@ -12,17 +12,17 @@ import httpx2
 
 from billing.invoices.actions.pushing import push_issued
 from billing.invoices.models import BillingAccount, Invoice
-from costhub.lib import clock, keyspace
-from costhub.lib.redis import client
+from costhub.lib import clock
 from costhub.stack.services import Beat, Service, Worker
 from tenants.access import org_scope
 from tenants.periods import period_bounds, previous_bounds
 from tests.bank import Bank
 from tests.billing.invoices.examples import close
 from tests.billing.invoices.stripe_customer import make_stripe_customer
-from tests.proxy.deployment import NO_TLS, PATIENT, Deployment, deploy
+from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment, deploy
 from tests.proxy.in_process import chat
 from tests.proxy.load import call_once
+from tests.stack.queue import clean_queue
 from tests.stripe_double import ACCOUNT_KEY, WEBHOOK_SECRET, StripeDouble, sign
 from tests.stripe_double.in_process import make_stripe
 from tests.stripe_double.server import serve
@@ -54,9 +54,7 @@ def issue_long_ago(acme: Tenant, double: StripeDouble) -> Invoice:
 @contextmanager
 def run_jobs(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     """The worker of the quick jobs and the beat, as `costhub up` runs them."""
-    left = list(client().scan_iter(match=f"{keyspace.CELERY_PREFIX}*", count=1000))
-    client().delete(keyspace.BEAT, keyspace.JOBS, *left)
-    with ExitStack() as stack:
+    with clean_queue(), ExitStack() as stack:
         parts: list[Service] = []
         for kind in (Worker, Beat):
             home = folder / kind.name
@@ -108,8 +106,10 @@ async def live(proxy: Deployment, acme: Tenant, double: StripeDouble, stripe_inv
         paid_at = clock.monotonic_ns()
         assert await asyncio.to_thread(send_webhook, proxy, double, "invoice.paid", stripe_invoice) == 200
         await until(200, paid_at)
-        # Each proxy's process knows by now.
-        await asyncio.sleep(0.5)
+        # Until every process of the proxy knows.
+        async with asyncio.timeout(PATIENCE):
+            while {status for _, status in seen[-50:]} != {200}:
+                await asyncio.sleep(0.02)
         is_over.set()
         await asyncio.gather(*callers)
     return seen, overdue_at, paid_at
@@ -128,7 +128,7 @@ def test_suspended_and_let_in_again_by_webhooks_while_calls_run(
             "STRIPE_API_URL": url,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
-        jobs = os.environ | PATIENT | stripe
+        jobs = os.environ | PATIENT | stripe | {"PYTHONPATH": str(ROOT)}
         with deploy(tmp_path, workers=2, **stripe) as proxy, run_jobs(tmp_path, jobs):
             seen, overdue_at, paid_at = asyncio.run(live(proxy, acme, double, invoice.stripe_invoice))
     # Nothing but answers and refusals, and in the middle refusals alone.
