@@ -38,13 +38,13 @@ def find_unbilled(
     starts = {start for start, _ in known}
     found = []
     for start, end in months:
-        if start in starts or not any(since < end and (until is None or until > start) for since, until in contracts):
-            continue
-        if any(min(last, end) - max(first, start) > _ZONES_APART for first, last in known):
+        if start in starts or any(min(last, end) - max(first, start) > _ZONES_APART for first, last in known):
             continue
         before = [last for _, last in known if abs(last - start) <= _ZONES_APART]
         after = [first for first, _ in known if abs(first - end) <= _ZONES_APART]
-        found.append((max(before, default=start), min(after, default=end)))
+        first, last = max(before, default=start), min(after, default=end)
+        if any(since < last and (until is None or until > first) for since, until in contracts):
+            found.append((first, last))
     return found
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -72,9 +73,9 @@ def test_it_sums_to_the_ledger_to_the_nano(rows: list[Row]) -> None:
 
 def test_calls_are_told_apart_by_their_tags(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = world.acme
-    at = OCTOBER + DAY * 9
+    at, price = OCTOBER + DAY * 9, uuid4()
     for day, tags in ((0, {"team": "search", "env": "prod"}), (0, {"team": "ads"}), (0, {}), (1, {}), (2, {})):
-        record_call(acme, at + DAY * day, cost=10, tags=tags)
+        record_call(acme, at + DAY * day, cost=10, tags=tags, price_id=price)
 
     def show() -> list[tuple[str, str, str]]:
         with org_scope(acme.org.pk):
@@ -93,7 +94,7 @@ def test_calls_are_told_apart_by_their_tags(world: World, monkeypatch: pytest.Mo
     while roll_up():
         pass
     assert sorted(show()) == sorted(by_tags)
-    record_call(acme, at + DAY, cost=7, tags={"team": "late"})
+    record_call(acme, at + DAY, cost=7, tags={"team": "late"}, price_id=price)
     late = ("2026-10-11", '{"team": "late"}', "0.000000007000")
     assert sorted(show()) == sorted([*by_tags, late])
     # A day with too many sets of tags says of none that it has no tags.
@@ -138,7 +139,7 @@ def test_what_is_billed_of_a_document_is_its_total(world: World, tmp_path: Path,
         assert total_of(there, "BilledCost", InvoiceId=document.number) * 100 == document.total_cents
         assert {row["BillingCurrency"] for row in there} == {currency}
     assert total_of(rows[0], "BilledCost", InvoiceId=note.number) * 100 == -note.total_cents
-    assert [row["ChargeClass"] for row in rows[0] if row["InvoiceId"] == note.number] == ["Correction"] * 3
+    assert {row["ChargeClass"] for row in rows[0] if row["InvoiceId"] == note.number} == {"Correction"}
     ledger = [3_127_777_785, 123_456_789]
     for nanos, there in zip(ledger, rows, strict=False):
         assert total_of(there, "x_LedgerCost") * 10**9 == nanos
