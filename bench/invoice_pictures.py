@@ -14,8 +14,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from bench.rollups import servers
 
@@ -57,9 +60,10 @@ def _draw(folder: Path, pages: Path | None) -> None:
     owner = _prepare()
     org = seed_history(owner=owner)
     assert org is not None, "the demo is made once"
+    note_id = _make_rerated_note(org.pk)
     with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"), job_scope(org.pk) as actor:
         newest = Invoice.objects.filter(kind="invoice").order_by("-period_start")[0]
-        note = Invoice.objects.filter(kind="credit_note")[0]
+        note = Invoice.objects.get(pk=note_id)
         for row, name in ((newest, "invoice"), (note, "credit-note")):
             _rasterise(get_document(actor, row, "pdf"), folder / name)
         assert mail_invoice(actor, newest, clock.now())
@@ -78,6 +82,44 @@ def _draw(folder: Path, pages: Path | None) -> None:
         if pages is not None:
             pages.mkdir(parents=True, exist_ok=True)
             _draw_pages(browser, base, owner, [f"o/{org.slug}/{path}" for path in (*PAGES, link)], pages)
+
+
+def _make_rerated_note(org_id: UUID) -> UUID:
+    """A model's price of the newest month was wrong by a tenth: the note that follows."""
+    from billing.invoices.actions.rerating import approve_rerating, carry_on, preview_rerating  # noqa: PLC0415
+    from billing.invoices.models import Invoice, Rerating  # noqa: PLC0415
+    from billing.invoices.selectors.rerating import find_next_rerating  # noqa: PLC0415
+    from costhub.lib import clock  # noqa: PLC0415
+    from tenants.access import job_scope  # noqa: PLC0415
+    from tenants.actions.pricing import create_price  # noqa: PLC0415
+    from tenants.models import LanguageModel, Price  # noqa: PLC0415
+
+    with job_scope(org_id) as actor:
+        invoice = Invoice.objects.filter(kind="invoice").order_by("-period_start")[0]
+        line = invoice.lines.filter(kind="usage").exclude(price="").order_by("-nanos")[0]
+        model = LanguageModel.objects.get(name=line.model)
+        old = Price.objects.get(pk=line.price.partition("/")[0])
+        create_price(
+            actor=actor,
+            model=model,
+            input_per_million=(old.input_per_million * Decimal("0.9")).normalize(),
+            output_per_million=(old.output_per_million * Decimal("0.9")).normalize(),
+            effective_from=invoice.period_start + timedelta(hours=1),
+        )
+    with job_scope(org_id) as actor:
+        row = preview_rerating(
+            actor=actor,
+            model=model.name,
+            start=invoice.period_start,
+            end=invoice.period_end,
+            reason="The provider's price was typed wrongly",
+        )
+        approve_rerating(actor=actor, rerating=row, change_nanos=row.change_nanos)
+    while True:
+        with job_scope(org_id) as actor:
+            if (found := find_next_rerating(actor)) is None:
+                return UUID(str(Rerating.objects.get(pk=row.pk).notes[0]))
+            carry_on(actor, found, clock.now())
 
 
 def _prepare() -> Any:

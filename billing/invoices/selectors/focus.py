@@ -1,6 +1,6 @@
 """An organisation's costs as rows of FOCUS 1.4, with what its invoices and notes have beside usage. It is open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -28,7 +28,7 @@ _ADJUSTMENT: Final = ("Adjustment", "One-Time")
 _TOLD: Final = (LineKind.LATE_USAGE, LineKind.RERATED)
 
 
-def list_focus(actor: Actor, start: datetime, end: datetime) -> list[dict[str, str]]:
+def list_focus(actor: Actor, start: datetime, end: datetime) -> Iterator[dict[str, str]]:
     """The rows of ``[start, end)``. Raises as ``list_focus_rows``."""
     account = find_account(actor)
     issuer = account.legal_entity.name if account else "CostHub"

@@ -3,7 +3,7 @@ The organisation is open."""
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -84,9 +84,16 @@ def list_documents(actor: Actor, start: datetime, end: datetime) -> list[Invoice
 
 def write_focus(actor: Actor, start: datetime, end: datetime) -> tuple[bytes, int]:
     """The month as FOCUS, and what it has of the ledger, in nano-USD."""
-    rows = list_focus(actor, start, end)
-    total = sum((Decimal(row["x_LedgerCost"] or 0) for row in rows), Decimal(0))
-    return _write(COLUMNS, ([row[name] for name in COLUMNS] for row in rows)), int(total * NANOS_PER_USD)
+    total = Decimal(0)
+
+    def show() -> Iterator[Sequence[str]]:
+        nonlocal total
+        for row in list_focus(actor, start, end):
+            total += Decimal(row["x_LedgerCost"] or 0)
+            yield [row[name] for name in COLUMNS]
+
+    written = _write(COLUMNS, show())
+    return written, int(total * NANOS_PER_USD)
 
 
 def write_ledger(actor: Actor, start: datetime, end: datetime) -> bytes:

@@ -180,9 +180,7 @@ def connect(tenant: Tenant, url: str, **changes: str) -> None:
         connect_bucket(actor=tenant.owner, account=BillingAccount.objects.get(), url=url, **values)
 
 
-def test_or_in_a_bucket_of_the_customers_own(
-    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_or_in_a_bucket_of_the_customers_own(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = world.acme
     settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
     close_october(acme)

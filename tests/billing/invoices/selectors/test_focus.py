@@ -79,7 +79,7 @@ def test_calls_are_told_apart_by_their_tags(world: World, monkeypatch: pytest.Mo
 
     def show() -> list[tuple[str, str, str]]:
         with org_scope(acme.org.pk):
-            rows = list_focus(acme.owner, OCTOBER, NOVEMBER)
+            rows = list(list_focus(acme.owner, OCTOBER, NOVEMBER))
         return [(row["ChargePeriodStart"][:10], row["Tags"], row["x_LedgerCost"]) for row in rows]
 
     by_tags = [
@@ -126,7 +126,7 @@ def test_what_is_billed_of_a_document_is_its_total(world: World, tmp_path: Path,
     with org_scope(acme.org.pk):
         note = make_note(actor=acme.owner, invoice=october, amounts={1: 10**9}, reason="Goodwill", now=DECEMBER)
         rows = [
-            list_focus(acme.owner, start, end)
+            list(list_focus(acme.owner, start, end))
             for start, end in ((OCTOBER, NOVEMBER), (NOVEMBER, DECEMBER), (DECEMBER, DECEMBER + DAY))
         ]
         # By whatever pieces a month is fetched.
