@@ -4,14 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from billing.spend.core.focus import COLUMNS
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Call, Spend, list_requests
-from billing.spend.selectors.focus import list_focus_rows
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.totals import Totals
 from costhub.lib.money import format_usd
@@ -85,18 +82,6 @@ def export_sums(spend: Spend, group: str, label: str) -> str:
         for row in spend.rows
     )
     return MARK + _write(head, *lines)
-
-
-def export_focus(actor: Actor, start: datetime, end: datetime) -> str:
-    """The costs of up to a month as FOCUS 1.4, as the format has it: no mark, no guarded cells.
-
-    Raises Forbidden if the actor may not see money, InvalidField for more than a month.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(list_focus_rows(actor, start, end))
-    return text.getvalue()
 
 
 def show_sums(totals: Totals) -> list[Any]:

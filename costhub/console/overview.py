@@ -13,12 +13,12 @@ from django.views.decorators.http import require_GET
 from billing.alerts.core.texts import describe
 from billing.alerts.selectors import GRAVITY, list_gravest
 from billing.choices import AlertEvent, AlertKind, AnomalyUnit
+from billing.invoices.selectors.focus import export_focus
 from billing.spend.core import ranges
 from billing.spend.core.buckets import list_days, list_hours
 from billing.spend.core.chart import Chart, Marks, make_chart, make_sparkline
 from billing.spend.core.cubes import TAG
 from billing.spend.core.ranges import Range, read_range
-from billing.spend.exports import export_focus
 from billing.spend.filters import LedgerFilters
 from billing.spend.models import Forecast
 from billing.spend.outlook import find_forecast, list_anomalies, list_exceeding, list_forecasts

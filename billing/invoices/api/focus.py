@@ -6,9 +6,9 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.invoices.selectors.focus import export_focus
 from billing.spend.api.query import LedgerView, read_filters, read_range
 from billing.spend.api.requests import CsvRenderer
-from billing.spend.exports import export_focus
 from costhub.lib import clock
 
 
