@@ -297,4 +297,4 @@ def _describe(call_id: str, model: str, asked: Json, created_ms: int, status: st
 def is_background(batch: Batch) -> bool:
     """Whether the calls of a pool run in the background: they are asked at once, and none of them with a deadline."""
     is_of_responses = batch.is_pool and batch.endpoint == f"/v1/{Endpoint.RESPONSES.value}"
-    return is_of_responses and not batch.row.get(pools.HAS_DEADLINES)
+    return is_of_responses and pools.HOUR not in batch.row

@@ -8,7 +8,7 @@ deadline is asked online.
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import hiredis
@@ -47,6 +47,8 @@ from proxy.wiring import Edges
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
+
+_HOUR_MS: Final = 3_600_000
 
 
 class _CannotWait(NotAllowed):
@@ -127,27 +129,27 @@ async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = No
         async with edges.idempotency.once(controls.idempotency_key, request, raw, entry, reply) as is_first:
             if not is_first:
                 return False
-            left_ms = deadline_ms - clock.now_ms()
+            now_ms, upstream = clock.now_ms(), plan.first.upstream
+            waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
+            try:
+                check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
+            except NotAllowed as error:
+                if given is None or is_background:
+                    raise
+                entry.goes_on = True
+                raise _CannotWait(error.message) from error
             # Of responses and messages none is handed on in a file.
             may_be_remote = not is_background and f"/v1/{call.endpoint.value}" in ENDPOINTS
-            is_remote = may_be_remote and runs_batches(plan.first) and has_time_for_a_batch(left_ms)
-            if not is_remote:
-                upstream = plan.first.upstream
-                waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
-                try:
-                    check_capacity(waiting, upstream.batch_concurrency, left_ms)
-                except NotAllowed as error:
-                    if given is None or is_background:
-                        raise
-                    entry.goes_on = True
-                    raise _CannotWait(error.message) from error
+            ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
+            has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
+            is_remote = may_be_remote and runs_batches(plan.first) and has_time
             entry.row[DEFERRED] = True
             plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
             check_may_ask(plan)
             _check_is_one(plan, told)
             pool = _make_pool(call, key, plan, dict(edges.reservations.spent), deadline_ms, is_remote=is_remote)
-            if not is_background and call.endpoint is Endpoint.RESPONSES:
-                pool.row |= {pools.HAS_DEADLINES: True}
+            if not is_background:
+                pool.row |= {pools.HOUR: deadline_ms // _HOUR_MS}
             line = _make_line(call, key, asked, hold, deadline_ms)
             line.is_background = is_background
             await in_database(pools.join, pool, line)
