@@ -21,6 +21,7 @@ from proxy.values.plan import Candidate, Hold
 from proxy.values.request import Operation, Request
 from proxy.values.vendor import AnswerReader
 from tenants.snapshots import UpstreamSnapshot
+from tenants.upstream_headers import locate
 
 _JSON: Final = "application/json"
 #: finding a member of an enumeration costs as much as a sum
@@ -66,6 +67,7 @@ async def ask(
     body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
     entry.wire, entry.unsaid = wire, vendor.find_unsaid(request, wire)
     kind = _JSON if request.form is None else request.form.content_type
+    path = locate(place.base_url, model, path)
     exchange = upstreams.post(place, entry.org, path, body, f"{entry.request_id}:{number}", entry.waited, kind)
     began = clock.monotonic_ns()
     try:

@@ -17,10 +17,10 @@ from costhub.lib.moments import to_ms
 from costhub.lib.net import gate_from_settings
 from proxy.batches import pools, store
 from proxy.batches.background import is_background
-from proxy.batches.create import ENDPOINTS, RUN_BY_WORKERS
 from proxy.batches.feed import Feed
 from proxy.batches.finish import begin_to_end, finish
 from proxy.batches.line import STOPS, Asking, Stopped
+from proxy.batches.line_request import endpoint_of
 from proxy.batches.lock import is_locked
 from proxy.batches.model import Batch
 from proxy.batches.queues import Slots
@@ -118,7 +118,7 @@ class Run:
             is_told = False
         if is_silent and not is_told:
             if "made" in batch.remote:
-                await self.in_thread(charge_lines_unheard, batch, org.shard, ENDPOINTS[batch.endpoint])
+                await self.in_thread(charge_lines_unheard, batch, org.shard, endpoint_of(batch))
             await self._fail_rest(batch, "batch_expired", "The upstream did not say what became of this request.")
         return is_told or is_silent
 
@@ -141,7 +141,7 @@ class Run:
             edges=self.edges,
             key=replace(key, models=None) if is_out else key,
             org=without_rate_limits(org),
-            endpoint=ENDPOINTS[batch.endpoint],
+            endpoint=endpoint_of(batch),
             in_thread=self.in_thread,
             is_ending=is_ending,
         )
@@ -203,7 +203,7 @@ class Run:
             key=key,
             org=without_rate_limits(org),
             controls=pools.controls_of(batch),
-            endpoint=RUN_BY_WORKERS[batch.endpoint],
+            endpoint=endpoint_of(batch),
             saver=Saver(batch, self.in_thread, concurrency),
             in_thread=self.in_thread,
         )

@@ -29,7 +29,7 @@ GATHERED_MS: Final = 5 * 60_000
 #: how long a call is taken to last where nobody knows better
 ASSUMED_CALL_MS: Final = 10_000
 _MOST_DIGITS: Final = 6
-#: what may be answered later
+#: what may be answered by a deadline
 ANSWERED_LATER: Final = (
     *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.RESPONSES, Endpoint.MESSAGES),
 )

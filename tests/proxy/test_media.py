@@ -249,3 +249,23 @@ def test_the_same_idempotency_key_gets_the_same_sound(committed_world: World) ->
         upstream.close()
     assert [row["effective_cost"] for row in events_of(acme)] == [30_000, 0]
     assert len(upstream.bodies) == 1
+
+
+def test_the_same_idempotency_key_gets_the_same_text_whatever_boundary_its_form_has(committed_world: World) -> None:
+    acme = price(committed_world, fees={"minute": "0.006"})
+    upstream = RawUpstream(lambda _: whole({"text": "Hi.", "usage": {"type": "duration", "seconds": 4}}))
+    try:
+        send_to(acme, upstream.base_url)
+        asked = [
+            send_form(
+                acme, "/v1/audio/transcriptions", FORM.replace(b"xyz", name), f"multipart/form-data; boundary={text}"
+            )
+            for name, text in ((b"xyz", "xyz"), (b"0d1f", "0d1f"))
+        ]
+        for conversation in asked:
+            conversation.scope["headers"].append((b"idempotency-key", b"k"))
+        for got in asyncio.run(serve_all(*asked)):
+            assert json.loads(got.body)["text"] == "Hi."
+    finally:
+        upstream.close()
+    assert len(upstream.raw_bodies) == 1

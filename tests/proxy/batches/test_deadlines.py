@@ -30,7 +30,8 @@ from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
 from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced
-from tests.proxy.in_process import events_of
+from tests.proxy.cache.calls import make_policy
+from tests.proxy.in_process import Conversation, events_of
 from tests.tenants.route_examples import make_route, targets_of
 from tests.world import Tenant, make_catalog
 
@@ -395,6 +396,35 @@ def test_calls_for_which_a_routes_deadline_cannot_be_promised_are_answered_at_on
     run_worker(acme)
     books = assert_balanced(acme, bank)
     assert [row.status for row in books.rows] == [200] * 7
+
+
+@pytest.mark.parametrize("named", [{}, {"idempotency_key": "k"}], ids=["", "with a key"])
+def test_a_call_that_its_route_has_wait_looks_into_the_cache_first(
+    acme: Tenant, bank: Bank, named: dict[str, str]
+) -> None:
+    make_policy(acme)
+    route = make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=3600, mode=Mode.SHADOW)
+
+    async def come(text: str) -> Conversation:
+        async with open_desk(acme) as desk:
+            body = {"model": "later", "max_tokens": 20, "messages": [{"role": "user", "content": text}]}
+            return await desk.ask("POST", CHAT, orjson.dumps(body), **named)
+
+    first = asyncio.run(come("Where?"))
+    with org_scope(acme.org_id):
+        update_route(actor=acme.owner, route=route, mode=Mode.ON)
+    if named:
+        named["idempotency_key"] = "another"
+    again = asyncio.run(come("Where?"))
+    assert (first.status, again.status) == (200, 200)
+    assert (again.headers["x-costhub-cache"], again.headers["x-costhub-cost"]) == ("hit-l2", "0.000000000")
+    if named:
+        named["idempotency_key"] = "a third"
+    other = asyncio.run(come("When?"))
+    assert (other.status, read(other)["status"]) == (202, "waiting")
+    run_worker(acme)
+    books = assert_balanced(acme, bank)
+    assert sorted(row.effective_cost > 0 for row in books.rows) == [False, True, True]
 
 
 def test_an_agents_step_has_no_deadline(acme: Tenant) -> None:
