@@ -1,5 +1,5 @@
-"""The official clients for JavaScript: whole calls, and every kind of stream that we write. Node and its registry are no
-part of the suite's needs, so that this is one of the long runs."""
+"""The official clients for JavaScript: whole calls, and every kind of stream that we write. Node and its registry are
+no part of the suite's needs, so that this is one of the long runs."""
 
 import shutil
 import subprocess
