@@ -18,12 +18,12 @@ from proxy.batches import api as batches
 from proxy.batches import background
 from proxy.batches import defer as deferring
 from proxy.call import Call
-from proxy.core import exact_json
 from proxy.core.cors import allow_origin, allow_preflight
 from proxy.dialects import anthropic_messages, dialect_of
 from proxy.edges.reply import NO_GUESSING, Reply
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
-from proxy.errors import ApiError, MethodNotAllowed, UpstreamError
+from proxy.errors import ApiError, MethodNotAllowed, PutOff, UpstreamError
+from proxy.free_calls import answer_free
 from proxy.paths import answer_query
 from proxy.pipeline import complete
 from proxy.values.dialect import Dialect
@@ -145,11 +145,20 @@ def _dialect_of(path: str, endpoint: Endpoint | None) -> Dialect:
 async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
     call.watch(partial(_leave, call, reply, task))
     try:
-        later = await complete(call, edges, reply)
-        if later is not None and not await deferring.take_later(call, later, edges, reply):
-            await complete(call, edges, reply, later)
+        try:
+            await complete(call, edges, reply)
+        except PutOff:
+            await _answer_later(call, edges, reply)
     finally:
         call.stop_watching()
+
+
+async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
+    try:
+        await deferring.take_later(call, edges, reply)
+    except PutOff:
+        # It could not be answered by its route's deadline.
+        await complete(call, edges, reply, may_wait=False)
 
 
 async def _listen(scope: Scope, call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
@@ -176,9 +185,8 @@ def _give_up(call: Call, task: asyncio.Task[Any]) -> None:
 
 async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) -> None:
     path: str = scope["path"].removeprefix(PREFIX)
-    answer = await answer_query(call, edges, scope["method"], path, scope["query_string"])
-    headers = {"content-type": "application/json", "x-request-id": call.id}
-    await reply.send(200, headers, exact_json.dumps(answer))
+    answer = partial(answer_query, call, edges, scope["method"], path, scope["query_string"])
+    await answer_free(call, edges, reply, scope["method"], answer)
 
 
 async def _send_error(error: ApiError, dialect: Dialect, request_id: str, reply: Reply) -> None:

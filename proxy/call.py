@@ -32,6 +32,7 @@ class Call:
         "_max_body_bytes",
         "_receive",
         "_shortcuts",
+        "_whole",
         "endpoint",
         "headers",
         "id",
@@ -68,6 +69,7 @@ class Call:
         self._shortcuts = shortcuts
         self._leave: Callable[[], None] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._whole: bytes | None = None
 
     def keep_going(self) -> None:
         """Others wait for this call's answer: it is read to its end even if this caller leaves."""
@@ -85,6 +87,8 @@ class Call:
     def body_at_once(self) -> bytes | None:
         """The whole body, if it is there already, and is short and plain JSON: as most are. None for any other."""
         length = self.headers.get("content-length", "")
+        if self._whole is not None:
+            return self._whole
         if (
             self._shortcuts is None
             or self.endpoint in FORM_ENDPOINTS
@@ -97,11 +101,14 @@ class Call:
         body = self._shortcuts.take_body(self._receive)
         if body is not None:
             self._begin_to_watch()
+            self._whole = body
         return body
 
     async def body(self) -> bytes:
-        """The whole body, unpacked. Raises InvalidRequest if it is too long, too slow, not called JSON, broken off, or
-        holds so many values that reading it would keep everybody waiting."""
+        """The whole body, unpacked; the same again where it was read before. Raises InvalidRequest if it is too long,
+        too slow, not called JSON, broken off, or holds so many values that reading it would keep everybody waiting."""
+        if self._whole is not None:
+            return self._whole
         content_type = self.headers.get("content-type", _JSON)
         is_form = self.endpoint in FORM_ENDPOINTS
         if is_form and not content_type.lower().startswith("multipart/form-data"):
@@ -136,6 +143,7 @@ class Call:
             body = await asyncio.to_thread(decode, encoding, body, self._max_body_bytes)
         if len(body) > SMALL_BYTES and not is_form:
             await _weigh(body)
+        self._whole = body
         return body
 
     async def parts(self, most_bytes: int) -> AsyncIterator[bytes]:

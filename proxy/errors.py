@@ -152,6 +152,13 @@ class IdempotencyConflict(ApiError):
     type = "invalid_request_error"
 
 
+class PutOff(ApiError):
+    """No refusal, and told to nobody: the call is answered in another way than it was begun, and its entry is left."""
+
+    code = "put_off"
+    http_status = 202
+
+
 class GovernanceUnavailable(ApiError):
     """Budgets cannot be checked, so nothing is spent."""
 

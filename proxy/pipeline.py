@@ -14,29 +14,29 @@ from proxy.core.controls import ROUTE, aim, parse_controls
 from proxy.core.deadlines import find_wait
 from proxy.core.refusals import check_may_ask
 from proxy.dialects import dialect_of
-from proxy.edges.entry import Entry
+from proxy.edges.entry import Entry, put_off
 from proxy.edges.reply import Reply
 from proxy.planner import Planner, prepare
 from proxy.scoring import score_text
 from proxy.upstreams.fitting import wire_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.plan import Hold, Plan
-from proxy.values.request import ALL_SAID, Operation
+from proxy.values.request import ALL_SAID, Operation, Request
 from proxy.wiring import Edges
 
 
-async def complete(call: Call, edges: Edges, reply: Reply, given: bytes | None = None) -> bytes | None:
+async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = True) -> None:
     """Serve one LLM call. Raises ApiError; whatever happens after authentication has exactly one ledger entry.
 
-    Gives the body of a call that is answered later, for which nothing was done yet; else None. ``given`` is the body of
-    one that could not be taken for later, and is answered now."""
+    Raises PutOff for one that is to be answered later, unless it may not wait: nothing was done for it, and it has no
+    entry yet."""
     edges.ledger.check_room()
     bearer = call.bearer()
     key, org = await edges.auth.authenticate(bearer)
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         entry.traceparent = call.headers.get("traceparent", "")
         edges.auth.check_origin(key, call)
-        body = call.body_at_once() if given is None else given
+        body = call.body_at_once()
         if body is None:
             with entry.waited:
                 body = await call.body()
@@ -47,38 +47,51 @@ async def complete(call: Call, edges: Edges, reply: Reply, given: bytes | None =
         if ROUTE in call.headers:
             request = aim(request, call.headers, entry.org)
             entry.note_request(request)
-        if given is None and (
-            request.is_background or (entry.org.routes and find_wait(request, call.endpoint, entry.org))
-        ):
-            entry.goes_on = True
-            return body
+        waits = may_wait and _is_for_later(call, request, entry)
+        if waits and (request.is_background or not entry.org.cache_policies):
+            put_off(entry)
         if request.original is not None:
             is_continued = continues(request)
             request = await recall(request, entry)
             if is_continued:
                 await _look_again(call, edges, entry, bearer)
         controls = parse_controls(call.headers, call.repeated)
-        sent = await prepare(request, controls, edges, entry.org, partial(score_text, edges, entry, controls))
+        score = None if waits else partial(score_text, edges, entry, controls)
+        sent = await prepare(request, controls, edges, entry.org, score)
         renew = partial(edges.auth.renew, entry, bearer)
         archive = make_archive(request, entry) if entry.org.answers_kept_hours else None
         planner = Planner(edges, entry, request=sent, controls=controls, renew=renew)
         plan = await planner.decide(edges.reservations.spent)
         entry.note_plan(plan)
+        answer = partial(_answer, call, edges, entry, reply, planner, plan, archive, waits=waits)
         if not controls.idempotency_key:
-            await _answer(call, edges, entry, reply, planner, plan, archive)
-            return None
+            await answer()
+            return
         # The same Idempotency-Key again: the first answer, at no cost.
         async with edges.idempotency.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
-                await _answer(call, edges, entry, reply, planner, plan, archive)
-    return None
+                await answer()
     # Leaving the entry settles what was held and writes the ledger event, in one step.
 
 
+def _is_for_later(call: Call, request: Request, entry: Entry) -> bool:
+    """Whether a call is one that its caller asks for by and by, or that its route has wait."""
+    return request.is_background or bool(entry.org.routes and find_wait(request, call.endpoint, entry.org))
+
+
 async def _answer(
-    call: Call, edges: Edges, entry: Entry, reply: Reply, planner: Planner, plan: Plan, archive: Keep | None
+    call: Call,
+    edges: Edges,
+    entry: Entry,
+    reply: Reply,
+    planner: Planner,
+    plan: Plan,
+    archive: Keep | None,
+    *,
+    waits: bool,
 ) -> None:
-    """Send an answer that is there already, or have the plan's candidates bring one, once its money is set aside."""
+    """Send an answer that is there already, or have the plan's candidates bring one, once its money is set aside. One
+    that ``waits`` has an answer that is there, or none yet: raises PutOff."""
     async with edges.cache.visit(plan, entry, call) as visit:
         wants = bool(entry.org.capture_policies) and edges.capture.wants(entry, plan)
         compares = may_compare(plan, entry.request_id)
@@ -89,6 +102,8 @@ async def _answer(
             await admit_found(visit.found, plan, entry, edges.reservations, planner.replan)
             await serve_found(visit.found, plan, relay, entry)
             return
+        if waits:
+            put_off(entry)
         if visit.rest is not None:
             # Some of its inputs are known: the others alone are asked for.
             planner.request = visit.rest

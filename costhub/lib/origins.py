@@ -26,6 +26,7 @@ _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_API_VERSION: Final = re.compile(r"api-version=[0-9A-Za-z.-]{1,40}")
 _QUERY: Final = re.compile(r"[!$-;=?-\[\]-~]*")
 
 
@@ -67,19 +68,24 @@ class Target:
         """
         if path and not path.startswith("/"):
             raise ValueError(f"{path!r} must start with a slash")
-        return f"{self.origin}{self.path}{path}"
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.origin}{self.path}{path}{query}"
 
 
 def parse_origin(url: str, *, field: str = "base_url") -> Target:
-    """Read the base URL of an upstream: an origin and perhaps a path, without query.
+    """Read the base URL of an upstream: an origin and perhaps a path. A query it has only where it names the version of
+    an API, as Azure's deployments want it.
 
     Raises:
         InvalidField: the URL is not one that every HTTP client understands alike.
     """
     target = parse_url(url, field=field)
-    if "?" in url:
-        raise InvalidField("A base URL has no query: drop what follows the question mark.", field=field)
-    return Target(target.scheme, target.host, target.port, target.path.rstrip("/"))
+    if "?" in url and not _API_VERSION.fullmatch(target.query):
+        raise InvalidField(
+            "A base URL has no query, but for ?api-version=2024-10-21 and the like: drop what follows the question mark.",
+            field=field,
+        )
+    return Target(target.scheme, target.host, target.port, target.path.rstrip("/"), target.query)
 
 
 def parse_url(url: str, *, field: str = "url") -> Target:

@@ -18,9 +18,10 @@ from proxy.upstreams.vendors import vendor_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
 from proxy.values.plan import Candidate, Hold
-from proxy.values.request import Operation, Request
+from proxy.values.request import LISTENING, WORDS, Operation, Request
 from proxy.values.vendor import AnswerReader
 from tenants.snapshots import UpstreamSnapshot
+from tenants.upstream_headers import locate
 
 _JSON: Final = "application/json"
 #: finding a member of an enumeration costs as much as a sum
@@ -30,9 +31,11 @@ _SOUND: Final = re.compile(r"audio/[a-z0-9.+-]{1,40}(?:; ?[a-z]{1,20}=[a-z0-9.]{
 
 
 def _name_type(exchange: Exchange, request: Request) -> str:
-    """Of an answer that is no stream: sound under the name that its upstream gives it, if that is one of sound."""
+    """Of an answer that is no stream: sound under the name that its upstream gives it, if that is one of sound; words
+    as what they are."""
     if request.operation is not Operation.SPEECH:
-        return _JSON
+        is_words = request.operation in LISTENING and request.body.get("response_format") in WORDS
+        return "text/plain; charset=utf-8" if is_words else _JSON
     told = exchange.header("content-type") or ""
     return told if _SOUND.fullmatch(told) else "application/octet-stream"
 
@@ -67,6 +70,7 @@ async def ask(
     body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
     entry.wire, entry.unsaid = wire, vendor.find_unsaid(request, wire)
     kind = _JSON if request.form is None else request.form.content_type
+    path = locate(place.base_url, model, path)
     exchange = upstreams.post(
         place, entry.org, path, body, f"{entry.request_id}:{number}", entry.waited, kind, until_ns
     )

@@ -30,6 +30,7 @@ from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import ALL_SAID, Request
 from proxy.values.vendor import AnswerReader, NotAnAnswer
 from tenants.snapshots import OrgSnapshot
+from tenants.upstream_headers import locate
 
 _log = logging.getLogger(__name__)
 
@@ -194,6 +195,7 @@ class Gathering(ABC):
         for member in group.members:
             member.entry.note_wire(wire, ALL_SAID)
         place = self._health.find_place(upstream)
+        path = locate(place.base_url, model, path)
         exchange = self._upstreams.post(place, group.org, path, body, f"{first.entry.request_id}:1")
         asked = group.asked = Asked(vendor.make_reader(request, wire, first.entry.started_at_ms))
         try:

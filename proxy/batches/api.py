@@ -1,10 +1,9 @@
 """``/v1/files`` and ``/v1/batches``: which path does what."""
 
 import re
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
-
-import orjson
 
 from costhub.lib.objects import Objects
 from proxy.batches import files, store
@@ -16,6 +15,7 @@ from proxy.batches.show import show_batch
 from proxy.call import Call
 from proxy.edges.reply import Reply
 from proxy.errors import InvalidRequest, MethodNotAllowed, NotFound
+from proxy.free_calls import answer_free
 from proxy.wiring import Edges
 from tenants.snapshots import KeySnapshot
 
@@ -44,15 +44,16 @@ async def serve(path: str, method: str, query_string: bytes, call: Call, edges: 
     if what == "batches" and name is None and method == "POST":
         await create_batch(call, edges, objects, reply)
         return
-    key, _ = await edges.auth.admit(call)
+    key, org = await edges.auth.admit(call)
     query = parse_qs(query_string.decode("latin-1"))
     with store_in_reach():
         if what == "files" and verb == "content" and method == "GET":
             await files.send_content(call, key, name, objects, reply)
-            return
-        answer = await _answer(what, name, verb, method, query, call, key, objects)
-    headers = {"content-type": "application/json", "x-request-id": call.id}
-    await reply.send(200, headers, orjson.dumps(answer))
+        elif what == "files" and name is None and method == "POST":
+            await files.upload_file(call, key, org, edges, reply)
+        else:
+            answer = partial(_answer, what, name, verb, method, query, key, objects)
+            await answer_free(call, edges, reply, method, answer)
 
 
 async def _answer(
@@ -61,13 +62,10 @@ async def _answer(
     verb: str | None,
     method: str,
     query: dict[str, list[str]],
-    call: Call,
     key: KeySnapshot,
     objects: Objects,
 ) -> Json:
     match what, name, verb, method:
-        case "files", None, None, "POST":
-            return await files.upload_file(call, key, objects)
         case "files", None, None, "GET":
             return await files.list_files(key, query)
         case "files", str(), None, "GET":

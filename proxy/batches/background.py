@@ -31,7 +31,7 @@ from proxy.edges.reply import Reply
 from proxy.edges.told import forget_told, tell_end
 from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound
 from proxy.values.answer import Answer
-from proxy.values.request import Controls, Endpoint, Request
+from proxy.values.request import Endpoint, Request
 from proxy.wiring import Edges
 from tenants.snapshots import KeySnapshot
 
@@ -50,15 +50,10 @@ _KEPT: Final = "is_kept"
 _MOMENT_BITS: Final = 80
 
 
-def check_background(request: Request, controls: Controls, answers_kept_hours: int) -> None:
+def check_background(request: Request, answers_kept_hours: int) -> None:
     """Raise InvalidRequest for a response that nobody could ask for later."""
     assert request.original is not None, "a response"
     body = request.original.body
-    if request.is_stream and controls.idempotency_key:
-        raise InvalidRequest(
-            "A stream of what runs in the background is taken up again by its id: leave stream or Idempotency-Key out.",
-            param="stream",
-        )
     if body.get("store") is False:
         raise InvalidRequest("A response that runs in the background is kept: leave store out.", param="store")
     if not answers_kept_hours:
@@ -297,4 +292,4 @@ def _describe(call_id: str, model: str, asked: Json, created_ms: int, status: st
 def is_background(batch: Batch) -> bool:
     """Whether the calls of a pool run in the background: they are asked at once, and none of them with a deadline."""
     is_of_responses = batch.is_pool and batch.endpoint == f"/v1/{Endpoint.RESPONSES.value}"
-    return is_of_responses and not batch.row.get(pools.HAS_DEADLINES)
+    return is_of_responses and pools.HOUR not in batch.row

@@ -48,13 +48,13 @@ WINDOW: Final = timedelta(hours=24)
 GRACE: Final = timedelta(hours=1)
 #: a file that is no longer is counted exactly where a budget is tight
 EXACT_BYTES: Final = 4 * 1024 * 1024
+#: what the lines of a file may be
 ENDPOINTS: Final[Mapping[str, Endpoint]] = {
-    f"/v1/{endpoint.value}": endpoint for endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS)
-}
-#: what a worker asks line by line: also responses and messages, which no file has
-RUN_BY_WORKERS: Final[Mapping[str, Endpoint]] = {
-    **ENDPOINTS,
-    **{f"/v1/{endpoint.value}": endpoint for endpoint in (Endpoint.RESPONSES, Endpoint.MESSAGES)},
+    f"/v1/{endpoint.value}": endpoint
+    for endpoint in (
+        *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS),
+        *(Endpoint.RESPONSES, Endpoint.MODERATIONS, Endpoint.IMAGES),
+    )
 }
 _MAX_PAIRS, _MAX_NAME, _MAX_VALUE = 16, 64, 512
 

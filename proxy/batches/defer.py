@@ -8,7 +8,7 @@ deadline is asked online.
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import hiredis
@@ -18,7 +18,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
 from proxy.answers.archive import recall
 from proxy.batches import background, pools
-from proxy.batches.create import ENDPOINTS, GRACE, RUN_BY_WORKERS
+from proxy.batches.create import GRACE
 from proxy.batches.database import in_database
 from proxy.batches.ids import name_response
 from proxy.batches.model import Batch, BatchLine
@@ -26,6 +26,7 @@ from proxy.call import Call
 from proxy.core.batch_cost import runs_batches
 from proxy.core.controls import parse_controls, refuse_route
 from proxy.core.deadlines import (
+    ANSWERED_LATER,
     HEADER,
     LEAST_MS,
     check_capacity,
@@ -37,6 +38,7 @@ from proxy.core.deadlines import (
 from proxy.core.refusals import check_may_ask
 from proxy.core.row import DEFERRED
 from proxy.dialects import dialect_of
+from proxy.edges.entry import put_off
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import InvalidRequest, NotAllowed, NotFound
@@ -48,9 +50,7 @@ from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
 
-
-class _CannotWait(NotAllowed):
-    """More calls wait than can be answered by the deadline, which its route has set and not its caller."""
+_HOUR_MS: Final = 3_600_000
 
 
 def is_deferred(call: Call) -> bool:
@@ -61,42 +61,38 @@ def is_deferred(call: Call) -> bool:
 async def defer(call: Call, edges: Edges, reply: Reply) -> None:
     """Take a call for later: 202 with its id, or an error at once. Raises ApiError; it has one row, when it is
     answered."""
-    if f"/v1/{call.endpoint.value}" not in RUN_BY_WORKERS:
-        raise InvalidRequest(f"{HEADER} is for {', '.join(RUN_BY_WORKERS)}: leave it out.", param=HEADER)
-    await _take(call, edges, reply)
+    if call.endpoint not in ANSWERED_LATER:
+        paths = ", ".join(f"/v1/{endpoint.value}" for endpoint in ANSWERED_LATER)
+        raise InvalidRequest(f"{HEADER} is for {paths}: leave it out.", param=HEADER)
+    await _take(call, edges, reply, has_header=True)
 
 
-async def take_later(call: Call, raw: bytes, edges: Edges, reply: Reply) -> bool:
-    """Take a call whose body was read: one that its route has wait, as by ``defer``, or a response in the background,
-    which is asked next, and told as one that is queued, or as a stream, while it is made. False where it cannot wait
-    after all: nothing was done, and it is to be answered now. Raises ApiError."""
-    try:
-        is_heard = await _take(call, edges, reply, raw)
-    except _CannotWait:
-        return False
-    if is_heard:
-        await background.listen(call, edges, name_response(call.id), reply)
-    return True
+async def take_later(call: Call, edges: Edges, reply: Reply) -> None:
+    """Take a call that its route has wait, as by ``defer``, or a response in the background, which is asked next, and
+    told as one that is queued, or as a stream, while it is made. Raises ApiError, and PutOff where a route's deadline
+    cannot be kept: nothing was done, and the call is to be answered now."""
+    if heard := await _take(call, edges, reply, has_header=False):
+        await background.listen(call, edges, name_response(heard), reply)
 
 
-async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = None) -> bool:
-    """Take a call for later; ``given`` is its body where that was read. True where its caller has been told nothing
-    yet, and wants to listen to it."""
+async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> str:
+    """Take a call for later; its deadline is in its header, or its route's. Gives the id of the call to which the
+    caller wants to listen, who has been told nothing yet; else an empty one."""
     edges.ledger.check_room()
     dialect = dialect_of(call.endpoint)
     bearer = call.bearer()
     key, org = await edges.auth.authenticate(bearer)
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         edges.auth.check_origin(key, call)
-        raw = await call.body() if given is None else given
+        raw = await call.body()
         request = dialect.parse_request(call.endpoint, raw)
         entry.note_request(request)
         refuse_route(call.headers)
         controls = parse_controls(call.headers, call.repeated)
         asked = raw
-        is_background = given is not None and request.is_background
+        is_background = request.is_background and not has_header
         if is_background:
-            background.check_background(request, controls, entry.org.answers_kept_hours)
+            background.check_background(request, entry.org.answers_kept_hours)
             request = await recall(request, entry)
             asked = background.write_line(request)
             deadline_ms = call.started_ms + int(background.WITHIN.total_seconds() * 1000)
@@ -110,7 +106,7 @@ async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = No
             if call.endpoint is Endpoint.RESPONSES:
                 request = await recall(request, entry)
                 asked = background.write_line(request, is_kept=False)
-            if given is None:
+            if has_header:
                 check_step(request)
                 deadline_ms = parse_deadline(call.headers[HEADER], call.started_ms)
             else:
@@ -125,30 +121,32 @@ async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = No
         entry.note_plan(plan)
         told = "background" if is_background else HEADER
         _check_is_one(plan, told)
-        async with edges.idempotency.once(controls.idempotency_key, request, raw, entry, reply) as is_first:
+        is_heard = is_background and request.is_stream
+        once = edges.idempotency.once(controls.idempotency_key, request, raw, entry, reply, is_told=not is_heard)
+        async with once as is_first:
             if not is_first:
-                return False
-            left_ms = deadline_ms - clock.now_ms()
+                return once.first_id if is_heard else ""
+            now_ms, upstream = clock.now_ms(), plan.first.upstream
+            waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
+            try:
+                check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
+            except NotAllowed:
+                if has_header or is_background:
+                    raise
+                # Its route has set the deadline, and not its caller.
+                put_off(entry)
             # Of responses and messages none is handed on in a file.
-            may_be_remote = not is_background and f"/v1/{call.endpoint.value}" in ENDPOINTS
-            is_remote = may_be_remote and runs_batches(plan.first) and has_time_for_a_batch(left_ms)
-            if not is_remote:
-                upstream = plan.first.upstream
-                waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
-                try:
-                    check_capacity(waiting, upstream.batch_concurrency, left_ms)
-                except NotAllowed as error:
-                    if given is None or is_background:
-                        raise
-                    entry.goes_on = True
-                    raise _CannotWait(error.message) from error
+            may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
+            ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
+            has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
+            is_remote = may_be_remote and runs_batches(plan.first) and has_time
             entry.row[DEFERRED] = True
             plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
             check_may_ask(plan)
             _check_is_one(plan, told)
             pool = _make_pool(call, key, plan, dict(edges.reservations.spent), deadline_ms, is_remote=is_remote)
-            if not is_background and call.endpoint is Endpoint.RESPONSES:
-                pool.row |= {pools.HAS_DEADLINES: True}
+            if not is_background:
+                pool.row |= {pools.HOUR: deadline_ms // _HOUR_MS}
             line = _make_line(call, key, asked, hold, deadline_ms)
             line.is_background = is_background
             await in_database(pools.join, pool, line)
@@ -162,9 +160,11 @@ async def _take(call: Call, edges: Edges, reply: Reply, given: bytes | None = No
             if not is_background:
                 shown = orjson.dumps(_show(call.id, "waiting", deadline_ms))
                 await reply.send(202, headers | {"retry-after": "10"}, shown)
-            elif not request.is_stream:
+            elif not is_heard:
                 await reply.send(200, headers, background.show_taken(call.id, request, call.started_ms))
-    return is_background and request.is_stream
+        # What is heard is no part of what its Idempotency-Key stands for: who comes again listens to it anew.
+        reply.transcript = None
+    return call.id if is_heard else ""
 
 
 async def show_deferred(call: Call, edges: Edges, name: str, reply: Reply) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 
 from costhub.lib import clock
@@ -17,9 +18,11 @@ from proxy.batches.ids import FILE, find_id, object_path, show_id
 from proxy.batches.model import StoredFile
 from proxy.batches.upload import Upload, find_boundary, read_upload
 from proxy.call import Call
+from proxy.core.controls import parse_controls
 from proxy.edges.reply import Reply
 from proxy.errors import ApiError, InvalidRequest, NotFound
-from tenants.snapshots import KeySnapshot
+from proxy.wiring import Edges
+from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 Json = dict[str, Any]
 
@@ -32,10 +35,12 @@ _SHORTEST: Final = timedelta(hours=1)
 _LONGEST: Final = timedelta(days=30)
 
 
-async def upload_file(call: Call, key: KeySnapshot, objects: Objects) -> Json:
-    """Take a file. Nothing of it is left where this raises: InvalidRequest, or GovernanceUnavailable."""
+async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edges, reply: Reply) -> None:
+    """Take a file, and answer; the same one again with its Idempotency-Key is not kept a second time. Nothing of it is
+    left where this raises: InvalidRequest, IdempotencyConflict, or GovernanceUnavailable."""
     find_boundary(call.headers)
-    most = settings.MAX_FILE_BYTES
+    controls = parse_controls(call.headers, call.repeated)
+    most, objects = settings.MAX_FILE_BYTES, edges.objects
     kept = await in_database(stored_files.count_bytes, key.org_id)
     if kept >= settings.MAX_FILES_BYTES:
         raise _too_many(kept)
@@ -57,13 +62,19 @@ async def upload_file(call: Call, key: KeySnapshot, objects: Objects) -> Json:
         created_at=now,
         expires_at=now + expires_after if expires_after else None,
     )
+    once = edges.idempotency.once_free(controls, call.id, call.path, upload.summary(), key, org, reply)
     try:
-        if not await in_database(stored_files.keep_file, file, settings.MAX_FILES_BYTES):
-            raise _too_many(await in_database(stored_files.count_bytes, key.org_id))
+        async with once as is_first:
+            if not is_first:
+                await objects.delete(path)
+                return
+            if not await in_database(stored_files.keep_file, file, settings.MAX_FILES_BYTES):
+                raise _too_many(await in_database(stored_files.count_bytes, key.org_id))
+            headers = {"content-type": "application/json", "x-request-id": call.id}
+            await reply.send(200, headers, orjson.dumps(show_file(file)))
     except ApiError:
         await objects.delete(path)
         raise
-    return show_file(file)
 
 
 def _too_many(kept: int) -> InvalidRequest:

@@ -17,13 +17,14 @@ from proxy.attempts.relay import Relay
 from proxy.batches import store
 from proxy.batches.background import keep, render
 from proxy.batches.ids import line_id
+from proxy.batches.line_request import parse_line
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pools import MAX_COST, controls_of
 from proxy.batches.results import Result
 from proxy.batches.saver import InThread, Saver
 from proxy.batches.telling import Teller
 from proxy.core import exact_json
-from proxy.core.batch_lines import BadLine, dump_answer, dump_failure, read_line
+from proxy.core.batch_lines import BadLine, dump_answer, dump_failure
 from proxy.core.rate_limits import without_rate_limits
 from proxy.core.refusals import check_may_ask
 from proxy.core.row import dump_row
@@ -255,13 +256,10 @@ class Asking:
         return Planner(self.edges, entry, request=request, controls=controls, renew=renew, held_for=held_for)
 
     def _parse(self, raw: bytes) -> Request:
-        if self.batch.is_pool:
-            return dialect_of(self.endpoint).parse_request(self.endpoint, raw)
         try:
-            ask = read_line(raw, self.batch.endpoint)
+            return parse_line(self.batch, raw)
         except BadLine as error:
             raise InvalidRequest(error.message, code=error.code, param=error.param) from error
-        return dialect_of(self.endpoint).parse_request(self.endpoint, exact_json.dumps(ask.body))
 
     def _failed(self, line: BatchLine, error: ApiError, entry: Entry) -> Result:
         if isinstance(error, GovernanceUnavailable) or (_passes(error) and line.tries < MAX_TRIES):

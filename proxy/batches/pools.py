@@ -1,12 +1,15 @@
 """Pools of calls with deadlines, in PostgreSQL."""
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import TruncMinute
 
 from costhub.lib import clock
+from costhub.lib.moments import to_ms
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.sealed_lines import BODY, open_answer, open_body, place_of_line
 from proxy.batches.store import (
@@ -15,12 +18,14 @@ from proxy.batches.store import (
     DONE,
     IN_PROGRESS,
     LINE_FAILED,
+    OPEN,
     POOLING,
     RUNNING,
     WAITING,
     run_lines,
     update_batch,
 )
+from proxy.core.deadlines import Due
 from proxy.values.request import Controls
 from tenants.access import org_scope
 from tenants.sealed_rows import find_sealer
@@ -33,8 +38,9 @@ MOST_LINES = 10_000
 #: in a pool's row, where its calls may cost so much each at most; in what is known of a file's batch, where all of its
 #: lines may
 MAX_COST: Final = "max_cost"
-#: there, where its calls have deadlines: of responses most do not, and run in the background
-HAS_DEADLINES: Final = "has_deadlines"
+#: there, in which hour since the epoch its calls' deadlines lie: one that is near ends the batch of no call that has
+#: hours yet. What runs in the background has none
+HOUR: Final = "hour"
 #: what calls of a pool have alike
 _ALIKE = (
     *("org_id", "project_id", "key_id", "end_user", "tags", "session", "endpoint", "model", "upstream_id"),
@@ -77,13 +83,32 @@ def join(pool: Batch, line: BatchLine) -> None:
         line.save(force_insert=True)
 
 
-def count_waiting(org_id: str, upstream_id: UUID) -> int:
-    """Calls of pools that wait to be asked online at an upstream."""
+def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:
+    """Calls of pools that wait for an upstream, and for a batch of its own: how many, by the minute of their deadline,
+    in ms."""
     with org_scope(org_id):
-        pools = Batch.objects.filter(
-            org_id=org_id, is_pool=True, is_remote=False, status=IN_PROGRESS, upstream_id=upstream_id
-        )
-        return BatchLine.objects.filter(batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING]).count()
+        pools = Batch.objects.filter(org_id=org_id, is_pool=True, status__in=OPEN, upstream_id=upstream_id)
+        lines = BatchLine.objects.filter(batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING])
+        minutes = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute").annotate(Count("number"))
+        return {to_ms(minute): calls for minute, calls in minutes}
+
+
+def list_open_pools(org_id: str) -> list[Batch]:
+    """An organisation's pools to be worked on."""
+    with org_scope(org_id):
+        return list(Batch.objects.filter(org_id=org_id, is_pool=True, status__in=OPEN))
+
+
+def find_due(pools: Iterable[Batch]) -> dict[UUID, Due]:
+    """What is due of an organisation's pools, by their ids; those that have all their answers are left out."""
+    ids = {pool.pk: pool.org_id for pool in pools}
+    if not ids:
+        return {}
+    with org_scope(next(iter(ids.values()))):
+        lines = BatchLine.objects.filter(batch_id__in=list(ids), state__in=[WAITING, RUNNING])
+        ready = Count("number", filter=Q(again_at__isnull=True) | Q(again_at__lte=clock.now()))
+        found = lines.values_list("batch_id").annotate(Count("number"), ready, Min("deadline_at"), Max("deadline_at"))
+        return {pk: Due(calls, now, to_ms(first), to_ms(last)) for pk, calls, now, first, last in found}
 
 
 def find(key: KeySnapshot, name: UUID) -> BatchLine | None:
@@ -135,13 +160,6 @@ def forget_answer(line: BatchLine) -> None:
     with org_scope(line.org_id):
         mine = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
         mine.update(is_background=False, state=LINE_FAILED, answer=gone)
-
-
-def find_first_deadline(batch: Batch) -> None:
-    """Bring the pool's ``first_deadline`` to that of the calls that have no answer."""
-    with org_scope(batch.org_id):
-        open_lines = BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING])
-        batch.first_deadline = open_lines.aggregate(first=Min("deadline_at"))["first"]
 
 
 def go_online(batch: Batch) -> None:

@@ -21,6 +21,7 @@ from costhub.lib.net import Unreachable
 from costhub.lib.objects import Objects
 from proxy.batches import store
 from proxy.batches.ids import line_id, object_path
+from proxy.batches.line_request import parse_line
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pools import controls_of
 from proxy.batches.remote_answers import OVER, code_of, read_answer, tell_why
@@ -30,9 +31,8 @@ from proxy.batches.saver import InThread
 from proxy.batches.take_back import mark_asked
 from proxy.core import exact_json
 from proxy.core.batch_cost import TIER, weigh_in_batch
-from proxy.core.batch_lines import dump_answer, dump_failure, read_line
+from proxy.core.batch_lines import dump_answer, dump_failure
 from proxy.core.plan import make_plan
-from proxy.dialects import dialect_of
 from proxy.edges.draw import DRAWN_BEFORE, draw
 from proxy.upstreams.vendors import vendor_of
 from proxy.values.plan import Candidate, Hold, Plan
@@ -141,7 +141,7 @@ class Remote:
             if self.batch.is_pool:
                 await self.in_thread(mark_asked, lines, self.org.shard)
             for line in lines:
-                request = self._parse(await self._read(line))
+                request = parse_line(self.batch, await self._read(line))
                 candidate = self._plan(request, line).first
                 body = vendor_of(candidate.upstream.kind).encode_request(
                     request,
@@ -205,7 +205,7 @@ class Remote:
 
     async def _charge(self, line: BatchLine, status: int, body: bytes) -> int:
         """Settle what a line cost, unless that has been done; gives it, in nano-USD."""
-        request = self._parse(await self._read(line))
+        request = parse_line(self.batch, await self._read(line))
         plan = self._plan(request, line)
         candidate = plan.first
         vendor = vendor_of(candidate.upstream.kind)
@@ -267,12 +267,6 @@ class Remote:
             return body
         path = object_path(self.batch.org_id, self.batch.input_file_id)
         return await self.edges.objects.read(path, line.starts, line.length)
-
-    def _parse(self, raw: bytes) -> Request:
-        if self.batch.is_pool:
-            return dialect_of(self.endpoint).parse_request(self.endpoint, raw)
-        ask = read_line(raw, self.batch.endpoint)
-        return dialect_of(self.endpoint).parse_request(self.endpoint, exact_json.dumps(ask.body))
 
     async def _end(self, code: str, message: str) -> bool:
         if self.batch.is_pool:

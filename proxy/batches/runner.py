@@ -5,6 +5,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 from uuid import UUID
 
@@ -16,17 +17,19 @@ from costhub.lib.moments import to_ms
 from costhub.lib.net import gate_from_settings
 from proxy.batches import pools, store
 from proxy.batches.background import is_background
-from proxy.batches.create import ENDPOINTS, RUN_BY_WORKERS
 from proxy.batches.feed import Feed
 from proxy.batches.finish import begin_to_end, finish
 from proxy.batches.line import STOPS, Asking, Stopped
+from proxy.batches.line_request import endpoint_of
 from proxy.batches.lock import is_locked
 from proxy.batches.model import Batch
+from proxy.batches.queues import Slots
 from proxy.batches.remote import Remote, is_due
 from proxy.batches.remote_api import open_remote
 from proxy.batches.saver import InThread, Saver
+from proxy.batches.shift import Shift
 from proxy.batches.silence import charge_lines_unheard, charge_unheard, is_listened_to, listen
-from proxy.core.deadlines import GATHERED_MS, ONLINE_BEFORE_MS
+from proxy.core.deadlines import END_WITHIN_MS, GATHERED_MS
 from proxy.core.off_peak import is_off_peak
 from proxy.core.plan import check_running
 from proxy.core.rate_limits import without_rate_limits
@@ -42,26 +45,31 @@ _log = logging.getLogger(__name__)
 _MOST_CLAIMED: Final = 256
 _WATCHED_EVERY_SECONDS: Final = 1.0
 _DEFAULT_CONCURRENCY: Final = 8
-#: so long an upstream's own batch that was cancelled may take to say what it has answered
-_END_WITHIN_MS: Final = 15 * 60_000
-#: and a file's batch, until its end is asked for
+#: a file's batch that is so late at its upstream is ended
 _LATE_MS: Final = 60 * 60_000
 
 
 @dataclass(slots=True)
 class Run:
-    """What a worker runs batches with. ``in_feed`` is for what is claimed ahead, which need not wait for what is noted,
-    nor that for it. ``ends_ns``: no line begins after that, on the clock for durations."""
+    """What a worker runs an organisation's batches with. ``in_feed`` is for what is claimed ahead, which need not wait
+    for what is noted, nor that for it. ``slots`` are those of each upstream, ``online_from`` says from which moment on,
+    in ms, pools are asked online; both change while a batch runs. ``is_soon``: what was promised for soon is brought
+    on, for as long as that may begin."""
 
     edges: Edges
     in_thread: InThread
     in_feed: InThread
-    ends_ns: int
+    shift: Shift
+    slots: dict[UUID | None, Slots]
+    online_from: dict[UUID, int]
+    is_soon: bool = False
+    #: no line of this batch begins any more
+    is_paused: bool = False
 
     @property
     def is_over(self) -> bool:
-        """Whether the worker's time is over."""
-        return clock.monotonic_ns() > self.ends_ns
+        """Whether no line may begin any more."""
+        return self.is_paused or self.shift.is_over(for_soon=self.is_soon)
 
     async def step(self, batch: Batch) -> None:
         """Bring a batch as far as it can be brought now. Raises ApiError where what it needs cannot be had."""
@@ -101,7 +109,7 @@ class Run:
         now_ms = clock.now_ms()
         if "near" not in batch.remote and now_ms > to_ms(batch.expires_at) + _LATE_MS:
             await self.in_thread(store.update_batch, batch, remote=batch.remote | {"near": now_ms})
-        is_silent = now_ms - batch.remote.get("near", now_ms) > _END_WITHIN_MS
+        is_silent = now_ms - batch.remote.get("near", now_ms) > END_WITHIN_MS
         try:
             is_told = await self._step_remote(batch, org)
         except AppError:
@@ -110,7 +118,7 @@ class Run:
             is_told = False
         if is_silent and not is_told:
             if "made" in batch.remote:
-                await self.in_thread(charge_lines_unheard, batch, org.shard, ENDPOINTS[batch.endpoint])
+                await self.in_thread(charge_lines_unheard, batch, org.shard, endpoint_of(batch))
             await self._fail_rest(batch, "batch_expired", "The upstream did not say what became of this request.")
         return is_told or is_silent
 
@@ -133,7 +141,7 @@ class Run:
             edges=self.edges,
             key=replace(key, models=None) if is_out else key,
             org=without_rate_limits(org),
-            endpoint=ENDPOINTS[batch.endpoint],
+            endpoint=endpoint_of(batch),
             in_thread=self.in_thread,
             is_ending=is_ending,
         )
@@ -141,7 +149,6 @@ class Run:
 
     async def _step_pool(self, batch: Batch, org: OrgSnapshot) -> None:
         """Bring calls with deadlines on: handed on together while there is time, asked online near their deadlines."""
-        await self.in_thread(pools.find_first_deadline, batch)
         if batch.is_remote:
             await self._step_remote_pool(batch, org)
         if not batch.is_remote and batch.status == store.IN_PROGRESS:
@@ -157,7 +164,7 @@ class Run:
                 await self.in_thread(pools.end, batch)
 
     async def _step_remote_pool(self, batch: Batch, org: OrgSnapshot) -> None:
-        now_ms, is_near = clock.now_ms(), _is_near(batch)
+        now_ms, is_near = clock.now_ms(), self._is_near(batch)
         if batch.status == store.POOLING:
             if is_near:
                 await self.in_thread(pools.go_online, batch)
@@ -167,7 +174,7 @@ class Run:
             return
         if is_near and "near" not in batch.remote:
             await self.in_thread(store.update_batch, batch, remote=batch.remote | {"near": now_ms})
-        is_silent = now_ms - batch.remote.get("near", now_ms) > _END_WITHIN_MS
+        is_silent = now_ms - batch.remote.get("near", now_ms) > END_WITHIN_MS
         try:
             is_told = await self._step_remote(batch, org)
         except AppError:
@@ -187,17 +194,16 @@ class Run:
 
     async def _run_lines(self, batch: Batch, key: KeySnapshot, org: OrgSnapshot) -> None:
         """Ask lines until there is none, or none may begin any more."""
-        upstream = org.upstreams.get(str(batch.upstream_id))
         if not self._may_begin(batch, key, org):
             return
-        concurrency = upstream.batch_concurrency if upstream else _DEFAULT_CONCURRENCY
+        concurrency, slots = concurrency_of(org, batch.upstream_id), self.slots[batch.upstream_id]
         asking = Asking(
             batch=batch,
             edges=self.edges,
             key=key,
             org=without_rate_limits(org),
             controls=pools.controls_of(batch),
-            endpoint=RUN_BY_WORKERS[batch.endpoint],
+            endpoint=endpoint_of(batch),
             saver=Saver(batch, self.in_thread, concurrency),
             in_thread=self.in_thread,
         )
@@ -207,7 +213,8 @@ class Run:
         def may_go_on() -> bool:
             return not (is_stopped or trouble or self.is_over) and batch.status == store.IN_PROGRESS
 
-        at_once = min(8 * concurrency, _MOST_CLAIMED)
+        # Of a pool few are claimed ahead: one with a nearer deadline may join it.
+        at_once = max(concurrency, 2) if batch.is_pool else min(8 * concurrency, _MOST_CLAIMED)
         feed = Feed(batch, self.edges.objects, self.in_feed, at_once, may_go_on)
 
         async def work() -> None:
@@ -215,8 +222,14 @@ class Run:
             try:
                 while (found := await feed.next()) is not None:
                     line, raw = found
+                    due_ms = to_ms(line.deadline_at) if line.deadline_at is not None else inf
+                    is_soon = self._is_near(batch)
                     try:
-                        await asking.ask(line, raw)
+                        async with slots.turn(due_ms, is_soon=is_soon):
+                            if not may_go_on():
+                                raise Stopped
+                            with self.shift.keep(for_soon=is_soon):
+                                await asking.ask(line, raw)
                     except Stopped:
                         is_stopped = True
                         await self.in_thread(store.give_back, batch, [line])
@@ -255,13 +268,13 @@ class Run:
             except (AppError, AnyDatabaseError, Batch.DoesNotExist) as error:
                 # Who cannot know whether calls were stopped begins none.
                 _log.warning("a batch pauses", extra={"batch": str(batch.pk), "why": str(error)})
-                self.ends_ns = 0
+                self.is_paused = True
                 continue
             batch.cancelling_at = now.cancelling_at
             if now.status != store.IN_PROGRESS:
                 batch.status = now.status
             elif not may_begin:
-                self.ends_ns = 0
+                self.is_paused = True
 
     def _may_begin(self, batch: Batch, key: KeySnapshot, org: OrgSnapshot) -> bool:
         """Whether lines may begin now: nobody has stopped them, and the upstream is off its peak."""
@@ -271,10 +284,14 @@ class Run:
             if error.error_code in STOPS:
                 return False
             raise
-        if batch.is_pool and _is_near(batch):
+        if self._is_near(batch):
             return True
         upstream = org.upstreams.get(str(batch.upstream_id))
         return upstream is None or is_off_peak(clock.now(), org.time_zone, upstream.batch_from, upstream.batch_until)
+
+    def _is_near(self, batch: Batch) -> bool:
+        """Whether a pool's calls are asked online by now."""
+        return batch.pk in self.online_from and self.online_from[batch.pk] <= clock.now_ms()
 
     async def _fail_rest(self, batch: Batch, code: str, message: str) -> None:
         await self.in_thread(store.fail_open, batch, {"code": code, "message": message})
@@ -290,6 +307,12 @@ class Run:
         return key
 
 
+def concurrency_of(org: OrgSnapshot, upstream_id: UUID | None) -> int:
+    """How many lines an upstream is asked at a time."""
+    upstream = org.upstreams.get(str(upstream_id))
+    return upstream.batch_concurrency if upstream else _DEFAULT_CONCURRENCY
+
+
 def allow_all(org: OrgSnapshot) -> OrgSnapshot:
     """The organisation as if nothing were stopped or blocked in it."""
     nobody: frozenset[str] = frozenset()
@@ -302,14 +325,6 @@ def allow_all(org: OrgSnapshot) -> OrgSnapshot:
         stopped_keys=nobody,
         blocked_end_users=nobody,
     )
-
-
-def _is_near(batch: Batch) -> bool:
-    """Whether a call's deadline is so near that it is asked online; one that runs in the background has none."""
-    if is_background(batch):
-        return True
-    first = batch.first_deadline
-    return first is not None and to_ms(first) - clock.now_ms() < ONLINE_BEFORE_MS
 
 
 def _read_digest(org_id: str, key_id: UUID) -> bytes | None:

@@ -15,6 +15,8 @@ from proxy.batches.results import Result, save_results
 _log = logging.getLogger(__name__)
 
 _MOST_TOGETHER: Final = 256
+#: PostgreSQL takes a gigabyte in a statement, and an answer may have 64 MiB
+_MOST_BYTES: Final = 64 * 1024 * 1024
 _TRIES: Final = 60
 _PAUSE_SECONDS: Final = 0.5
 #: so long results wait for others to be written with them
@@ -54,7 +56,7 @@ class Saver:
                 self._are_enough.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._are_enough.wait(), _GATHERED_SECONDS)
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+            taken = self._take()
             try:
                 await self._commit([result for result, _ in taken])
             except AnyDatabaseError as error:
@@ -65,6 +67,16 @@ class Saver:
             for _, done in taken:
                 if not done.done():
                     done.set_result(None)
+
+    def _take(self) -> list[tuple[Result, asyncio.Future[None]]]:
+        """Those that are written next: no more bytes than one statement may well have, but for one."""
+        taken, room = list[tuple[Result, asyncio.Future[None]]](), _MOST_BYTES
+        while self._waiting and len(taken) < _MOST_TOGETHER:
+            room -= len(self._waiting[0][0].answer or b"")
+            if taken and room < 0:
+                break
+            taken.append(self._waiting.popleft())
+        return taken
 
     async def _commit(self, results: list[Result]) -> None:
         for tried in range(1, _TRIES + 1):

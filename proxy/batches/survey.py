@@ -14,11 +14,12 @@ from costhub.lib.objects import Objects
 from proxy.batches import store
 from proxy.batches.database import in_database
 from proxy.batches.ids import object_path
+from proxy.batches.line_request import endpoint_of, parse_ask
 from proxy.batches.model import Batch, StoredFile
 from proxy.batches.store import NewLine
 from proxy.call import TURN_NS
-from proxy.core import exact_json, pricing
-from proxy.core.batch_cost import bound_in_batch, runs_batches
+from proxy.core import pricing
+from proxy.core.batch_cost import HANDED_ON, bound_in_batch, runs_batches
 from proxy.core.batch_lines import (
     MAX_ERRORS,
     MAX_LINES,
@@ -33,17 +34,15 @@ from proxy.core.batch_lines import (
 from proxy.core.bounds import MAX_PICOS_A_CALL, exact_bound, quick_bound
 from proxy.core.plan import make_plan
 from proxy.core.weight import SMALL_BYTES, weigh
-from proxy.dialects import dialect_of
 from proxy.edges.entry import Entry
 from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced
 from proxy.values.plan import Bound, Plan
-from proxy.values.request import Controls, Endpoint, Request
+from proxy.values.request import Controls, Request
 from tenants.choices import BudgetScope
 
 #: so many lines are noted at a time
 _AT_ONCE: Final = 2_000
 _PICOS_PER_NANO: Final = 1_000
-_PREFIX: Final = "/v1/"
 
 
 @dataclass(slots=True)
@@ -139,7 +138,7 @@ class _Reader:
         self._entry = entry
         self._spent = spent
         self._is_exact = is_exact
-        self._endpoint = Endpoint(batch.endpoint.removeprefix(_PREFIX))
+        self._endpoint = endpoint_of(batch)
         self._names: set[int] = set()
         self._has_user_budgets = any(one.scope == BudgetScope.END_USER for one in entry.org.budgets)
         self.plan: Plan | None = None
@@ -155,7 +154,7 @@ class _Reader:
             )
         self._names.add(name)
         try:
-            request = dialect_of(self._endpoint).parse_request(self._endpoint, exact_json.dumps(ask.body))
+            request = parse_ask(ask, self._endpoint)
             bound = self._bound(request)
         except (InvalidRequest, ModelNotPriced, ModelNotFound) as error:
             raise as_bad_line(error) from error
@@ -172,7 +171,7 @@ class _Reader:
             self._check_user(request)
             self.plan = plan
             candidate = plan.first
-            self.is_remote = runs_batches(candidate)
+            self.is_remote = self._endpoint in HANDED_ON and runs_batches(candidate)
         else:
             check_model(request.model, plan.request.model)
             self._check_user(request)

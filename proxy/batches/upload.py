@@ -1,9 +1,11 @@
 """``multipart/form-data`` as it comes: fields in memory, the one file straight into the store."""
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -23,6 +25,11 @@ class Upload:
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
     size: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def summary(self) -> bytes:
+        """What the same upload has again, whatever its client writes between the parts."""
+        return orjson.dumps([self.fields, self.filename, self.digest.hexdigest()], option=orjson.OPT_SORT_KEYS)
 
 
 async def read_upload(headers: Mapping[str, str], parts: AsyncIterator[bytes], writer: Writer) -> Upload:
@@ -48,6 +55,7 @@ async def read_upload(headers: Mapping[str, str], parts: AsyncIterator[bytes], w
                 # Bytes of one part of the body: no more than the server reads at a time.
                 data, form.pending = b"".join(form.pending), []
                 form.upload.size += len(data)
+                form.upload.digest.update(data)
                 await writer.write(data)
     except MultipartParseError as error:
         raise _not_a_form() from error

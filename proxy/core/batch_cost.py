@@ -8,16 +8,20 @@ from proxy.core.savings import add_up, split
 from proxy.core.weigh import weigh
 from proxy.values.attempt import Attempt, Certainty, Mechanism
 from proxy.values.plan import Bound, Candidate, Hold
-from proxy.values.request import Request
+from proxy.values.request import Endpoint, Request
 from proxy.values.vendor import AnswerReader
 from tenants.choices import UpstreamKind
 
 TIER: Final = "batch"
+#: what an upstream's own batches are given: what is billed by tokens
+HANDED_ON: Final = (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.RESPONSES)
 
 
 def runs_batches(candidate: Candidate) -> bool:
     """Whether a candidate's upstream runs batches itself, at a price that is known."""
-    return candidate.upstream.kind == UpstreamKind.OPENAI and candidate.price.find_tier(TIER) is not None
+    upstream = candidate.upstream
+    is_openais = upstream.kind == UpstreamKind.OPENAI and "?" not in upstream.base_url
+    return is_openais and candidate.price.find_tier(TIER) is not None
 
 
 def bound_in_batch(request: Request, candidate: Candidate) -> Bound:

@@ -1,8 +1,11 @@
 """By when an answer is wanted, and what may be done until then."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from costhub.lib.moments import to_ms
 from proxy.errors import InvalidRequest, NotAllowed
@@ -16,14 +19,17 @@ LEAST_MS: Final = 60_000
 MOST_MS: Final = 24 * 3_600_000
 #: an upstream's own batches are given at least so long: most are done within an hour or two
 BATCH_NEEDS_MS: Final = 3 * 3_600_000
-#: so long before a deadline what is not answered yet is asked online
+#: so long before a deadline what is not answered yet is asked online, and earlier where more calls wait than can be
+#: asked within it
 ONLINE_BEFORE_MS: Final = 30 * 60_000
+#: so long an upstream's own batch that was cancelled may take to say what it has answered
+END_WITHIN_MS: Final = 15 * 60_000
 #: calls gather for so long before they are handed on together
 GATHERED_MS: Final = 5 * 60_000
 #: how long a call is taken to last where nobody knows better
 ASSUMED_CALL_MS: Final = 10_000
 _MOST_DIGITS: Final = 6
-#: what may be answered later
+#: what may be answered by a deadline
 ANSWERED_LATER: Final = (
     *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.RESPONSES, Endpoint.MESSAGES),
 )
@@ -101,20 +107,66 @@ def _ends_in(said: Sequence[Any], is_given: Callable[[Mapping[str, Any]], bool])
     return False
 
 
-def check_capacity(waiting: int, concurrency: int, left_ms: int) -> None:
-    """Raise NotAllowed where so many calls wait before this one that its deadline could not be promised."""
-    if (waiting // concurrency + 1) * ASSUMED_CALL_MS > left_ms:
+class Due(NamedTuple):
+    """Calls of a pool that have no answer: how many, how many of them may be asked by now, and by when, in ms, the
+    first and the last are due."""
+
+    calls: int
+    ready: int
+    first_ms: int
+    last_ms: int
+
+
+def needed_ms(calls: int, concurrency: int) -> int:
+    """How long so many calls take, of which so many run at a time."""
+    return -(-calls * ASSUMED_CALL_MS // concurrency)
+
+
+def find_online_before(calls: int, concurrency: int) -> int:
+    """So many ms before their deadline calls are asked online that have no answer then: half an hour, or as long as all
+    of them take once an upstream's own batch has been ended."""
+    return max(ONLINE_BEFORE_MS, END_WITHIN_MS + needed_ms(calls, concurrency))
+
+
+def find_online_from(pools: Mapping[UUID, Due], concurrency: int) -> dict[UUID, int]:
+    """From which moment on, in ms, the calls of each pool of an upstream are asked online: those count with them that
+    may come before the last of them."""
+    by_first = sorted(pools.values(), key=lambda due: due.first_ms)
+    firsts = [due.first_ms for due in by_first]
+    ahead = list(accumulate((due.calls for due in by_first), initial=0))
+    return {
+        name: due.first_ms - find_online_before(ahead[bisect_right(firsts, due.last_ms)], concurrency)
+        for name, due in pools.items()
+    }
+
+
+def check_capacity(waiting: Mapping[int, int], concurrency: int, now_ms: int, deadline_ms: int) -> None:
+    """Raise NotAllowed where another call could not be answered by its deadline, or another one that was promised not
+    by its own, because so many wait for the same upstream: ``waiting`` has their numbers by deadline, in ms. Those with
+    the nearest deadline come first, but for what is under way already."""
+    later = sum(calls for due_ms, calls in waiting.items() if due_ms > deadline_ms)
+    ahead = 1 + sum(waiting.values()) - later
+    # One that has begun, and one that is claimed, for each that runs at a time.
+    _check_time(ahead + min(later, 2 * concurrency), concurrency, deadline_ms - now_ms)
+    for due_ms in sorted(due_ms for due_ms in waiting if due_ms > deadline_ms):
+        ahead += waiting[due_ms]
+        _check_time(ahead, concurrency, due_ms - now_ms)
+
+
+def _check_time(calls: int, concurrency: int, left_ms: int) -> None:
+    if needed_ms(calls, concurrency) > left_ms:
         raise NotAllowed(
-            f"{waiting} calls wait for this upstream, {concurrency} of which run at a time: the deadline cannot be"
+            f"{calls - 1} calls wait for this upstream, {concurrency} of which run at a time: the deadline cannot be"
             " promised. Give a later one, or call as usual.",
             code="deadline_cannot_be_kept",
             status=409,
         )
 
 
-def has_time_for_a_batch(left_ms: int) -> bool:
-    """Whether a call may go through an upstream's own batches."""
-    return left_ms >= BATCH_NEEDS_MS
+def has_time_for_a_batch(calls: int, concurrency: int, left_ms: int) -> bool:
+    """Whether a call may go through an upstream's own batches, with so many that would have to be asked online with it
+    if these brought nothing."""
+    return left_ms - find_online_before(calls, concurrency) >= BATCH_NEEDS_MS - ONLINE_BEFORE_MS
 
 
 def _wrong(code: str, message: str = "") -> InvalidRequest:

@@ -9,11 +9,12 @@ from typing import Any, Final
 import orjson
 
 from proxy.core.body_fields import read_flag, read_model, read_name, read_object, read_text, read_whole
+from proxy.core.cost_fields import write_comment
 from proxy.core.field_names import check_names, list_known
 from proxy.core.forms import read_form
 from proxy.errors import ApiError, InvalidRequest
 from proxy.values.dialect import Translation
-from proxy.values.request import DRAWING, FORM_ENDPOINTS, LISTENING, Endpoint, Operation, Request
+from proxy.values.request import DRAWING, FORM_ENDPOINTS, LISTENING, WORDS, Endpoint, Operation, Request
 
 Json = dict[str, Any]
 
@@ -30,8 +31,8 @@ MOST_IMAGES: Final = 10
 #: of images, as a form spells them
 _COUNTS: Final = frozenset(map(str, range(1, MOST_IMAGES + 1)))
 MOST_CHARACTERS: Final = 1_000_000
-#: formats of what was heard that tell what it cost
-_TELLING: Final = ("json", "verbose_json", "diarized_json")
+#: formats of what was heard; those behind the first tell as little of it as they are words of
+_HEARD: Final = ("json", "verbose_json", "diarized_json", *WORDS)
 _GOVERNING: Final = frozenset(
     {"model", "input", "prompt", "n", "user", "stream", "stream_format", "instructions", "partial_images", "url"}
 )
@@ -47,19 +48,19 @@ def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
     body = read_object(raw)
     check_names(body.keys() - _GOVERNING, _KNOWN)
     model = read_model(body)
-    choices = 1
+    choices, is_stream = 1, False
     match operation:
         case Operation.IMAGE:
             read_text(body, "prompt")
             choices = read_whole(body, "n", 1, MOST_IMAGES) or 1
-            if read_flag(body, "stream"):
-                raise InvalidRequest("Images are not streamed here: leave stream out.", param="stream")
+            is_stream = read_flag(body, "stream")
         case Operation.SPEECH:
             text = read_text(body, "input")
             if not text or len(text) > MOST_CHARACTERS:
                 raise InvalidRequest(f"input must have 1 to {MOST_CHARACTERS} characters.", param="input")
-            if body.get("stream_format") not in (None, "audio"):
-                raise InvalidRequest("Speech comes as sound here: leave stream_format out.", param="stream_format")
+            if body.get("stream_format") not in (None, "audio", "sse"):
+                raise InvalidRequest("stream_format must be audio or sse.", param="stream_format")
+            is_stream = body.get("stream_format") == "sse"
         case _:
             _check_input(body.get("input"))
     return Request(
@@ -67,7 +68,7 @@ def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
         model=model,
         body=body,
         body_bytes=len(raw),
-        is_stream=False,
+        is_stream=is_stream,
         wants_usage=False,
         choices=choices,
         max_output=None,
@@ -82,8 +83,8 @@ def make_translation(request: Request, request_id: str, at_ms: int) -> Translati
 
 
 def end_stream(fields: Mapping[str, str], closing: bytes) -> bytes:
-    """Nothing is streamed."""
-    return closing
+    """The last event, with what it cost in a comment before it."""
+    return write_comment(fields) + closing
 
 
 def render_error(error: ApiError, request_id: str) -> bytes:
@@ -92,8 +93,8 @@ def render_error(error: ApiError, request_id: str) -> bytes:
 
 
 def render_error_event(error: ApiError, request_id: str) -> bytes:
-    """Nothing is streamed, and nothing begun before an answer is whole."""
-    return orjson.dumps(error.body(request_id))
+    """An error in the middle of a stream, which ends it."""
+    return b"event: error\ndata: %b\n\n" % orjson.dumps({"type": "error", **error.body(request_id)})
 
 
 def _read_form(operation: Operation, raw: bytes) -> Request:
@@ -107,17 +108,13 @@ def _read_form(operation: Operation, raw: bytes) -> Request:
         raise InvalidRequest(f"{governing[0]} must be a field, and no file.", param=governing[0])
     if not form.file_bytes:
         raise InvalidRequest("The form has no file.", param="file" if operation in LISTENING else "image")
-    if fields.get("stream", "").lower() not in ("", "false", "0"):
-        raise InvalidRequest("This is not streamed here: leave stream out.", param="stream")
+    is_stream = _read_stream(operation, fields)
     if operation in LISTENING and fields.get("url"):
         raise InvalidRequest(
             "How long the sound plays that a url leads to is not known here: send the file itself.", param="url"
         )
-    if operation in LISTENING and fields.get("response_format", "json") not in _TELLING:
-        raise InvalidRequest(
-            f"response_format must be one of {', '.join(_TELLING)}: the others do not tell what a call cost.",
-            param="response_format",
-        )
+    if operation in LISTENING and fields.get("response_format", "json") not in _HEARD:
+        raise InvalidRequest(f"response_format must be one of {', '.join(_HEARD)}.", param="response_format")
     given = fields.get("n", "")
     if given and given not in _COUNTS:
         raise InvalidRequest(f"n must be a whole number from 1 to {MOST_IMAGES}.", param="n")
@@ -126,13 +123,24 @@ def _read_form(operation: Operation, raw: bytes) -> Request:
         model=read_model(fields),
         body=dict(fields),
         body_bytes=sum(len(name) + len(value.encode()) for name, value in fields.items()),
-        is_stream=False,
+        is_stream=is_stream,
         wants_usage=False,
         choices=int(given or 1) if operation in DRAWING else 1,
         max_output=None,
         end_user=read_name(fields, "user"),
         form=form,
     )
+
+
+def _read_stream(operation: Operation, fields: Mapping[str, str]) -> bool:
+    given = fields.get("stream", "").lower()
+    if given in ("", "false", "0"):
+        return False
+    if given not in ("true", "1"):
+        raise InvalidRequest("stream must be true or false.", param="stream")
+    if operation not in (Operation.TRANSCRIPTION, Operation.IMAGE_EDIT):
+        raise InvalidRequest("This is not streamed: leave stream out.", param="stream")
+    return True
 
 
 def _check_input(given: Any) -> None:

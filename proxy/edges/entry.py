@@ -1,8 +1,11 @@
 """What is known of a call so far: the one thing that changes while it is served."""
 
+from typing import NoReturn
+
 from costhub.lib.clock import Stopwatch
 from proxy.core.compression.saved import show_saved
 from proxy.core.row import Row, add_escalation, add_fallback, add_plan, add_request
+from proxy.errors import PutOff
 from proxy.values.attempt import NO_SAVINGS, Attempt, Savings, Timing
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import ALL_SAID, Request, Unsaid, Wire
@@ -110,3 +113,9 @@ class Entry:
         for attempt in self.attempts:
             cost += attempt.cost
         return cost
+
+
+def put_off(entry: Entry) -> NoReturn:
+    """The call of an entry is to be answered later, or in another way: this one writes no row. Raises PutOff."""
+    entry.goes_on = True
+    raise PutOff("This call is answered later.")

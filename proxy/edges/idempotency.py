@@ -2,7 +2,8 @@
 
 A key is claimed before anything is spent, for as long as the call may last; the answer is kept for a day. Of one that
 is too long to be kept it is kept that it was given: the same call again is not made and charged again.
-A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here.
+A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here, and
+among them requests that cost nothing.
 
 A key belongs to the end user for whom it was sent: nobody is given what was written for another, nor learns that there
 is something. Other tags or another run are another call: who pays would differ.
@@ -10,8 +11,9 @@ is something. Other tags or another run are another call: who pays would differ.
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hiredis
 import orjson
@@ -23,7 +25,8 @@ from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import Script, Valkey, ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, IdempotencyConflict
-from proxy.values.request import Request
+from proxy.values.request import Controls, Request
+from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 #: a larger body is hashed in a thread
 HASHED_AT_ONCE_BYTES: Final = 128 * 1024
@@ -36,15 +39,31 @@ REPLACE_CLAIM: Final = Script("replace_claim")
 MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
 
 
-async def _fingerprint(entry: Entry, raw: bytes) -> str:
-    """What makes a second call the same: the path and the body."""
-    whole = b"%b\n%b" % (str(entry.row["endpoint"]).encode(), raw)
-    # A hundred kilobytes take a tenth of a millisecond, twenty megabytes twenty milliseconds.
-    return _digest(whole) if len(raw) <= HASHED_AT_ONCE_BYTES else await asyncio.to_thread(_digest, whole)
+class Asker(NamedTuple):
+    """Who has sent an Idempotency-Key: the ``name`` under which that is known, a digest of who pays, the id of the
+    call, and how long this may last."""
+
+    name: str
+    charged: str
+    request_id: str
+    seconds: int
 
 
-def _digest(whole: bytes) -> str:
-    return hashlib.sha256(whole).hexdigest()
+def _asker_of(idempotency_key: str, entry: Entry) -> Asker:
+    charged = _digest_charged(entry.row["tags"], entry.row["session"])
+    name = _name(idempotency_key, entry.org.shard, entry.key.id, entry.row["end_user"])
+    return Asker(name, charged, entry.request_id, _claim_seconds(entry))
+
+
+def _name(idempotency_key: str, shard: int, key_id: str, end_user: str) -> str:
+    whole = f"{end_user}\n{idempotency_key}" if end_user else idempotency_key
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
+    return keyspace.idempotency_key(shard, key_id, digest)
+
+
+def _digest_charged(tags: Mapping[str, str], session: str) -> str:
+    """Of all that decides who pays, beside key and end user."""
+    return hashlib.sha256(orjson.dumps([tags, session], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def _claim_seconds(entry: Entry) -> int:
@@ -56,42 +75,90 @@ def _claim_seconds(entry: Entry) -> int:
     return longest_call_ms(entry.plan) // 1000 + CLAIM_MARGIN_SECONDS
 
 
+async def _fingerprint(path: str, raw: bytes, boundary: bytes) -> str:
+    """What makes a second call the same: the path and the body. A client draws a form's boundary anew for each try."""
+    # A hundred kilobytes take a tenth of a millisecond, twenty megabytes twenty milliseconds.
+    if len(raw) <= HASHED_AT_ONCE_BYTES:
+        return _digest(path, raw, boundary)
+    return await asyncio.to_thread(_digest, path, raw, boundary)
+
+
+def _digest(path: str, raw: bytes, boundary: bytes) -> str:
+    return hashlib.sha256(b"%b\n%b" % (path.encode(), raw.replace(boundary, b"") if boundary else raw)).hexdigest()
+
+
 class _Once:
     """The block of one call. A class, because every call enters it and hardly one has an Idempotency-Key."""
 
-    __slots__ = ("_call", "_claims", "_fingerprint", "_idempotency_key", "_is_first")
+    __slots__ = ("_asker", "_body", "_claims", "_entry", "_fingerprint", "_is_first", "_is_told", "_reply", "first_id")
 
     def __init__(
-        self, claims: "Idempotency", idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply
+        self,
+        claims: "Idempotency",
+        asker: Asker | None,
+        body: tuple[str, bytes, bytes],
+        reply: Reply,
+        *,
+        entry: Entry | None = None,
+        is_told: bool = True,
     ) -> None:
         self._claims = claims
-        self._idempotency_key = idempotency_key
-        self._call = (request, raw, entry, reply)
+        self._asker = asker
+        self._body = body
+        self._reply = reply
+        self._entry = entry
+        self._is_told = is_told
         self._fingerprint = ""
         self._is_first = True
+        #: the id of the call that was the first, where this one is not
+        self.first_id = ""
 
     async def __aenter__(self) -> bool:
-        if self._idempotency_key:
-            _, raw, entry, reply = self._call
-            self._fingerprint = await _fingerprint(entry, raw)
+        if self._asker is not None:
+            self._fingerprint = await _fingerprint(*self._body)
             try:
-                self._is_first = not await self._claims.replay(self._idempotency_key, self._fingerprint, entry, reply)
+                known = await self._claims.claim(self._asker, self._fingerprint, self._reply)
             except asyncio.CancelledError:
                 # Whether the key was claimed for this call is not known: if so, it is given back.
-                self._claims.give_back(self._idempotency_key, self._call[2])
+                self._claims.give_back(self._asker)
                 raise
+            if known is not None:
+                self._is_first, self.first_id = False, known.request_id
+                if self._entry is not None:
+                    self._entry.row["cache_status"] = "replayed"
+                if self._is_told:
+                    await known.send(self._asker.request_id, self._reply)
         return self._is_first
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._idempotency_key or not self._is_first:
+        if self._asker is None or not self._is_first:
             return
         if error is None:
-            request, _, entry, reply = self._call
-            self._claims.keep(self._idempotency_key, self._fingerprint, request, entry, reply)
+            self._claims.keep(self._asker, self._fingerprint, self._reply)
         else:
-            self._claims.give_back(self._idempotency_key, self._call[2])
+            self._claims.give_back(self._asker)
+
+
+class _Known(NamedTuple):
+    """A first answer."""
+
+    request_id: str
+    status: int
+    content_type: str
+    answer: bytes
+
+    async def send(self, request_id: str, reply: Reply) -> None:
+        """Send it again."""
+        headers = {
+            "content-type": self.content_type,
+            "x-request-id": request_id,
+            "x-costhub-replayed": "true",
+            "x-costhub-original-request-id": self.request_id,
+            "x-costhub-cost": "0.000000000",
+        }
+        await reply.send(self.status, headers, self.answer)
 
 
 class Idempotency:
@@ -100,34 +167,47 @@ class Idempotency:
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
 
-    def once(self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply) -> "_Once":
-        """Whether this call is the first of its Idempotency-Key, or has none; if not, the first answer is sent again.
+    def once(
+        self, idempotency_key: str, request: Request, raw: bytes, entry: Entry, reply: Reply, *, is_told: bool = True
+    ) -> "_Once":
+        """Whether this call is the first of its Idempotency-Key, or has none; if not, the first answer is sent again,
+        unless that is told in a way of its own (not ``is_told``).
 
-        What is sent in the block becomes the key's answer, if the block ends well. Raises as ``replay``.
+        What is sent in the block becomes the key's answer, if the block ends well. Raises IdempotencyConflict if the
+        key stands for another body or other tags, if its first call still runs, or if the first answer was too long to
+        be kept, and GovernanceUnavailable if that cannot be known.
         """
-        return _Once(self, idempotency_key, request, raw, entry, reply)
+        boundary = b"" if request.form is None else request.form.boundary
+        asker = _asker_of(idempotency_key, entry) if idempotency_key else None
+        body = str(entry.row["endpoint"]), raw, boundary
+        return _Once(self, asker, body, reply, entry=entry, is_told=is_told)
 
-    async def replay(self, idempotency_key: str, fingerprint: str, entry: Entry, reply: Reply) -> bool:
-        """Send the first answer again and say True; or claim the key for this call, and say False.
+    def once_free(
+        self, controls: Controls, call_id: str, path: str, raw: bytes, key: KeySnapshot, org: OrgSnapshot, reply: Reply
+    ) -> "_Once":
+        """``once`` for a request that costs nothing, and has no entry in the ledger."""
+        if not controls.idempotency_key:
+            return _Once(self, None, ("", b"", b""), reply)
+        name = _name(controls.idempotency_key, org.shard, key.id, key.end_user or controls.end_user)
+        charged = _digest_charged(controls.tags, controls.session)
+        asker = Asker(name, charged, call_id, CLAIM_MARGIN_SECONDS)
+        return _Once(self, asker, (path, raw, b""), reply)
 
-        Raises IdempotencyConflict if the key stands for another body or other tags, if its first call still runs, or
-        if the first answer was too long to be kept, and GovernanceUnavailable if that cannot be known.
-        """
-        name = self._name(idempotency_key, entry)
-        charged = _digest_charged(entry)
-        claim = orjson.dumps({"body": fingerprint, "charged": charged, "request_id": entry.request_id})
+    async def claim(self, asker: Asker, fingerprint: str, reply: Reply) -> _Known | None:
+        """The first answer; or None, and the key is claimed for this call. Raises as ``once``."""
+        claim = orjson.dumps({"body": fingerprint, "charged": asker.charged, "request_id": asker.request_id})
         try:
-            earlier = await self._valkey.send(b"SET", name, claim, b"NX", b"GET", b"EX", _claim_seconds(entry))
+            earlier = await self._valkey.send(b"SET", asker.name, claim, b"NX", b"GET", b"EX", asker.seconds)
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
             raise GovernanceUnavailable("The Idempotency-Key cannot be checked at the moment. Try again.") from error
         if earlier is None:
             reply.keep_transcript(MAX_KEPT_BYTES)
-            return False
+            return None
         head, _, answer = earlier.partition(b"\n")
         known = orjson.loads(head)
         if known["body"] != fingerprint:
             raise IdempotencyConflict("This Idempotency-Key was used with another body: use a new one.")
-        if known.get("charged", charged) != charged:
+        if known.get("charged", asker.charged) != asker.charged:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used with other tags, or in another session: use a new one."
             )
@@ -141,55 +221,28 @@ class Idempotency:
             raise IdempotencyConflict(
                 "The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"}
             )
-        headers = {
-            "content-type": known["content_type"],
-            "x-request-id": entry.request_id,
-            "x-costhub-replayed": "true",
-            "x-costhub-original-request-id": known["request_id"],
-            "x-costhub-cost": "0.000000000",
-        }
-        entry.row["cache_status"] = "replayed"
-        await reply.send(known.get("status", 200), headers, answer)
-        return True
+        return _Known(known["request_id"], known.get("status", 200), known["content_type"], answer)
 
-    def keep(self, idempotency_key: str, fingerprint: str, request: Request, entry: Entry, reply: Reply) -> None:
+    def keep(self, asker: Asker, fingerprint: str, reply: Reply) -> None:
         """The call succeeded: its answer is what the key stands for from now on."""
         answer = reply.transcript
-        head: dict[str, Any] = {
-            "body": fingerprint,
-            "charged": _digest_charged(entry),
-            "request_id": entry.request_id,
-        }
+        head: dict[str, Any] = {"body": fingerprint, "charged": asker.charged, "request_id": asker.request_id}
         if answer is None:
             head["is_too_long"] = True
         else:
-            usual = "text/event-stream" if request.is_stream else "application/json"
-            head["content_type"] = reply.content_type or usual
+            head["content_type"] = reply.content_type
         if reply.status != 200:
             # One that is taken for later is so again.
             head["status"] = reply.status
-        self._replace(idempotency_key, entry, orjson.dumps(head) + b"\n" + b"".join(answer or ()))
+        self._replace(asker, orjson.dumps(head) + b"\n" + b"".join(answer or ()))
 
-    def give_back(self, idempotency_key: str, entry: Entry) -> None:
+    def give_back(self, asker: Asker) -> None:
         """The call failed: the key may be used again."""
-        self._replace(idempotency_key, entry, b"")
+        self._replace(asker, b"")
 
-    def _name(self, idempotency_key: str, entry: Entry) -> str:
-        whole = f"{entry.row['end_user']}\n{idempotency_key}" if entry.row["end_user"] else idempotency_key
-        digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
-        return keyspace.idempotency_key(entry.org.shard, entry.key.id, digest)
-
-    def _replace(self, idempotency_key: str, entry: Entry, value: bytes) -> None:
+    def _replace(self, asker: Asker, value: bytes) -> None:
         try:
-            answer = self._valkey.run(
-                REPLACE_CLAIM, [self._name(idempotency_key, entry)], [entry.request_id, value, KEPT_SECONDS]
-            )
+            answer = self._valkey.run(REPLACE_CLAIM, [asker.name], [asker.request_id, value, KEPT_SECONDS])
         except ValkeyUnavailable:
             return  # the claim ends by itself
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _digest_charged(entry: Entry) -> str:
-    """Of all that decides who pays, beside key and end user."""
-    charged = orjson.dumps([entry.row["tags"], entry.row["session"]], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(charged).hexdigest()[:16]

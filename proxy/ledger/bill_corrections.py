@@ -264,9 +264,9 @@ def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSn
         credential = secrets.unseal(
             settings.MASTER_KEYS, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
         )
-    url = target.url(upstream.bill_path) + f"?request_id={entry.id}:{number}"
+    url = target.url(upstream.bill_path) + f"{'&' if target.query else '?'}request_id={entry.id}:{number}"
     try:
-        answer = gate.fetch_now("GET", url, headers=credential_headers(upstream.kind, credential))
+        answer = gate.fetch_now("GET", url, headers=credential_headers(upstream.kind, credential, upstream.base_url))
     except AppError as error:
         raise _OutOfReach(upstream.id, error.message) from error
     if answer.status not in {200, 404}:

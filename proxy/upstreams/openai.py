@@ -16,7 +16,7 @@ from proxy.upstreams.reading import Reading, list_dicts, parse, parse_all, short
 from proxy.upstreams.refusals import read_pause, read_refusal
 from proxy.upstreams.usage import TOTAL_DISAGREES, read_usage, worse
 from proxy.values.attempt import Usage
-from proxy.values.request import MEDIA, Request, Wire
+from proxy.values.request import LISTENING, MEDIA, WORDS, Request, Wire
 from proxy.values.vendor import AnswerReader as Reader
 from proxy.values.vendor import NotAnAnswer, Refusal, Report
 from tenants.price_snapshots import OUTPUT_CLASSES
@@ -51,7 +51,11 @@ def make_reader(request: Request, wire: Wire, at_ms: int) -> Reader:
     """A reader for the answer to a request."""
     if request.operation in MEDIA:
         given = request.body.get("input")
-        return MediaReader(operation=request.operation, characters=len(given) if isinstance(given, str) else 0)
+        return MediaReader(
+            operation=request.operation,
+            characters=len(given) if isinstance(given, str) else 0,
+            is_words=request.operation in LISTENING and request.body.get("response_format") in WORDS,
+        )
     return ResponsesReader() if wire is Wire.RESPONSES else AnswerReader()
 
 

@@ -4,10 +4,12 @@ untouched."""
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Any, Final
 
+from proxy.core import sse
 from proxy.upstreams import lenient_json, refusals
-from proxy.upstreams.reading import Reading, list_dicts, shorten
+from proxy.upstreams.reading import Reading, list_dicts, parse, read_events, shorten
 from proxy.upstreams.usage import read_usage
 from proxy.values.attempt import Usage
 from proxy.values.request import DRAWING, LISTENING, Operation
@@ -17,12 +19,18 @@ from proxy.values.vendor import NotAnAnswer, Report
 _LONGEST_SECONDS: Final = 130_000
 
 
+#: what ends a picture, what was said or what was heard, and tells what it took
+_LAST: Final = (".completed", "audio.done", "text.done")
+
+
 @dataclass
 class MediaReader(Reading):
-    """Reads one whole answer. ``characters``: of speech so many were to be spoken."""
+    """Reads an answer, whole or event by event. ``characters``: of speech so many were to be spoken. ``is_words``: what
+    was heard comes as no JSON."""
 
     operation: Operation = Operation.MODERATION
     characters: int = 0
+    is_words: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -32,6 +40,13 @@ class MediaReader(Reading):
         self.begun.add(0)
         if self.operation is Operation.SPEECH:
             self._read_sound(raw)
+            return raw
+        if self.is_words:
+            if not raw:
+                raise NotAnAnswer
+            # How long it was is known by its file alone.
+            self.produced.hides = True
+            self.ended.add(0)
             return raw
         try:
             answer = lenient_json.read(raw)
@@ -49,12 +64,45 @@ class MediaReader(Reading):
         return raw
 
     def read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
-        """Nothing of these is asked for as a stream."""
-        return b"", True
+        """Some events: what the caller gets of them now, and whether that was all. The last that tells what it took is
+        kept back until the cost is known."""
+        outgoing: list[bytes] = []
+        for event, data, told in read_events(events):
+            if data is not None and sse.is_done(data):
+                return b"".join(outgoing), True
+            if isinstance(told, dict):
+                self.refusal = refusals.find_refusal(told)
+                if self.refusal is not None:
+                    break
+                self.begun.add(0)
+                if str(told.get("type")).endswith(_LAST):
+                    self._read_last(told)
+                    outgoing.append(self.closing)
+                    self.closing = event
+                    continue
+            outgoing.append(event)
+        return b"".join(outgoing), False
 
     def read_rest(self, rest: bytes, *, wants_usage: bool) -> tuple[bytes, bool]:
-        """Nothing of these is asked for as a stream."""
-        return b"", True
+        """What was left without a blank line when the upstream closed."""
+        event = sse.close_event(rest)
+        data = sse.data_of(event)
+        if data is None or (not sse.is_done(data) and parse(data) is None):
+            return b"", False
+        return self.read_part([event], wants_usage=wants_usage)
+
+    def _read_last(self, told: dict[str, Any]) -> None:
+        self.ended.add(0)
+        if self.operation is Operation.SPEECH:
+            self.report = Report(Usage(characters=self.characters))
+        elif self.operation in LISTENING:
+            self._read_words(told)
+        else:
+            # Each of several pictures has its own.
+            before = self.report
+            self._read_images({**told, "data": [told]})
+            if before is not None and self.report is not None:
+                self.report = self.report._replace(usage=Usage(*map(add, before.usage, self.report.usage)))
 
     def _read_sound(self, raw: bytes) -> None:
         if not raw:

@@ -151,7 +151,7 @@ class Upstreams:
             self._origins[upstream.id] = self._origins.pop(upstream.id)
             return before
         pool = self._pool(upstream, target, pinned.addresses[0])
-        headers = credential_headers(upstream.kind, credential)
+        headers = credential_headers(upstream.kind, credential, upstream.base_url)
         authorization = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         origin = _Origin(upstream, target, pinned, pool, authorization, Redaction(credential or ""), now, {})
         if before is not None:
@@ -325,7 +325,7 @@ class Exchange:
             host = f"[{target.host}]" if ":" in target.host else target.host
             is_default = target.port == {"http": 80, "https": 443}[target.scheme]
             head = (
-                f"POST {target.path}/{self._path} HTTP/1.1\r\n"
+                f"POST {target.path}/{self._path}{f'?{target.query}' if target.query else ''} HTTP/1.1\r\n"
                 f"host: {host if is_default else f'{host}:{target.port}'}\r\n"
                 f"user-agent: CostHub\r\naccept: */*\r\naccept-encoding: identity\r\n"
                 f"content-type: {self._content_type}\r\n{origin.authorization}"

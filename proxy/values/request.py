@@ -47,6 +47,8 @@ WITHOUT_OUTPUT: Final = frozenset({Operation.EMBEDDING, Operation.MODERATION, Op
 #: what is billed by the piece, or not at all
 DRAWING: Final = frozenset({Operation.IMAGE, Operation.IMAGE_EDIT, Operation.IMAGE_VARIATION})
 LISTENING: Final = frozenset({Operation.TRANSCRIPTION, Operation.TRANSLATION})
+#: formats of what was heard that are no JSON, and do not say how long that was
+WORDS: Final = ("text", "srt", "vtt")
 MEDIA: Final = frozenset({Operation.MODERATION, Operation.SPEECH, *DRAWING, *LISTENING})
 #: those whose bodies are forms
 FORM_ENDPOINTS: Final = frozenset(

@@ -21,7 +21,7 @@ from tenants.actions.changes import apply_changes, publish
 from tenants.actions.values import check_name
 from tenants.choices import Habit, Permission, UpstreamKind
 from tenants.models import Upstream
-from tenants.upstream_headers import credential_headers
+from tenants.upstream_headers import credential_headers, models_url
 
 #: shorter credentials are not hinted at: four characters would be too large a part of them
 HINTED_FROM_CHARACTERS: Final = 20
@@ -181,8 +181,8 @@ def prepare_probe(*, actor: Actor, upstream: Upstream) -> Probe:
     """A question to an upstream for its models, as a call would ask it. Raises UnusableCredential."""
     actor.check(Permission.WRITE_SETTINGS)
     credential = reveal_credential(actor=actor, upstream=upstream)
-    headers = {"accept": "application/json", **credential_headers(upstream.kind, credential)}
-    return Probe(parse_origin(upstream.base_url).url("/models"), headers)
+    known_by = credential_headers(upstream.kind, credential, upstream.base_url)
+    return Probe(models_url(parse_origin(upstream.base_url)), {"accept": "application/json", **known_by})
 
 
 def check_base_url(base_url: str) -> Target:

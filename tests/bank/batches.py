@@ -16,12 +16,18 @@ from typing import Any
 
 import orjson
 
-from tests.bank.answers import Answer, encode, error_body, read_ask, steps
+from tests.bank.answers import encode, error_body, read_ask, steps
 from tests.bank.behaviour import parse_behaviour
 from tests.bank.bill import Bill
 from tests.bank.http import BadRequest, PeerGone, Reply, Request
+from tests.bank.typed import make_answer
 
-KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "completion", "/v1/embeddings": "embedding"}
+KINDS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completion",
+    "/v1/embeddings": "embedding",
+    "/v1/responses": "responses",
+}
 #: so often a batch is shown as being in progress
 _SHOWN_IN_PROGRESS = 1
 Json = dict[str, Any]
@@ -175,7 +181,8 @@ class BankBatches:
         for step in steps(ask):
             self.bill.add(call, output=step.output, reasoning=step.reasoning)
         self.bill.close(call, "finished")
-        return Answer(ask, call.call, ask.model).whole() | {"usage": call.usage}
+        answer = make_answer(ask, call.call, ask.model, call.usage)
+        return answer.whole() | {"usage": answer.wire_usage(call.usage)}
 
     def _keep(self, name: str, lines: list[Json]) -> str | None:
         if not lines:

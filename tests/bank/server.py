@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import signal
 import sys
 import traceback
@@ -36,6 +37,8 @@ LLM_PATHS: dict[str, Kind] = {
     "/v1/messages": "messages",
     "/v1/responses": "responses",
 }
+#: what stands before the rest of a path at Azure's older addresses
+_DEPLOYMENT = re.compile(r"^/openai/deployments/[^/]+/")
 Admin = Callable[[Request, Reply], Awaitable[None]]
 
 
@@ -143,7 +146,7 @@ class Server:
 
     async def _answer(self, request: Request, connection: Connection) -> bool:
         reply = Reply(connection, request)
-        kind = LLM_PATHS.get(request.path)
+        kind = LLM_PATHS.get(_DEPLOYMENT.sub("/v1/", request.path))
         if kind and request.method == "POST":
             await self._serve_llm(kind, request, connection, reply)
         elif (request.path.startswith(("/v1/files", "/v1/batches")) and await self._batches.serve(request, reply)) or (
@@ -166,7 +169,9 @@ class Server:
     # What a gateway calls
 
     async def _serve_llm(self, kind: Kind, request: Request, connection: Connection, reply: Reply) -> None:
-        authorization = authorization_hash(request.header("authorization") or request.header("x-api-key"))
+        authorization = authorization_hash(
+            request.header("authorization") or request.header("x-api-key") or request.header("api-key")
+        )
         call = self._bill.open(request.header("x-client-request-id"), "", authorization)
         try:
             body = _read_json(request)

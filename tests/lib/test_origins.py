@@ -39,6 +39,18 @@ def test_a_url_that_needs_guessing_is_refused(url: str) -> None:
     assert caught.value.message.endswith((".", "https://api.example.com/v1"))
 
 
+def test_a_base_url_may_name_the_version_of_an_api_and_nothing_else_in_its_query() -> None:
+    url = "https://acme.openai.azure.com/openai/deployments?api-version=2024-10-21"
+    read = parse_origin(url)
+    assert read == Target("https", "acme.openai.azure.com", 443, "/openai/deployments", "api-version=2024-10-21")
+    assert read.url("/gpt/embeddings") == (
+        "https://acme.openai.azure.com:443/openai/deployments/gpt/embeddings?api-version=2024-10-21"
+    )
+    for query in ("", "api-version=", "api-version=1&x=2", "x=api-version=1", "api-version=1/../2", "API-VERSION=1"):
+        with pytest.raises(InvalidField, match="has no query, but for"):
+            parse_origin(f"https://acme.openai.azure.com/openai?{query}")
+
+
 def test_a_webhook_keeps_its_query_and_its_last_slash() -> None:
     assert parse_url("https://hooks.example/a/?token=x&b=/?[1]") == Target(
         "https", "hooks.example", 443, "/a/", "token=x&b=/?[1]"

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import pytest
 
+from costhub.lib.money import format_usd
 from tenants.access import org_scope
 from tenants.actions.pricing import create_price
 from tenants.choices import UpstreamKind
 from tests.proxy.in_process import Conversation, converse, events_of, make_known, running, send_to, serve
-from tests.proxy.scripted_upstream import ScriptedUpstream, whole
+from tests.proxy.scripted_upstream import ScriptedUpstream, stream, whole
 from tests.world import Tenant, World, make_catalog
 
 Json = dict[str, Any]
@@ -173,10 +174,10 @@ def test_without_a_price_for_a_piece_it_is_refused_in_words(committed_world: Wor
         ("/v1/images/generations", {"prompt": None}, "prompt"),
         ("/v1/images/generations", {"prompt": "A cat", "n": 0}, "n"),
         ("/v1/images/generations", {"prompt": "A cat", "n": 1.5}, "n"),
-        ("/v1/images/generations", {"prompt": "A cat", "stream": True}, "stream"),
+        ("/v1/images/generations", {"prompt": "A cat", "stream": "yes"}, "stream"),
         ("/v1/images/generations", {"prompt": "A cat", "N": 9}, "N"),
         ("/v1/audio/speech", {"input": ""}, "input"),
-        ("/v1/audio/speech", {"input": "Hi", "stream_format": "sse"}, "stream_format"),
+        ("/v1/audio/speech", {"input": "Hi", "stream_format": "wav"}, "stream_format"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(committed_world: World, path: str, body: Json, param: str) -> None:
@@ -196,8 +197,8 @@ def test_a_field_that_is_wrong_is_named(committed_world: World, path: str, body:
         (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n--xyz\r\n', 1), "model"),
         (FORM.replace(b'name="model"', b'name="Model"'), "Model"),
         (FORM.replace(b"R" * 5_000, b""), "file"),
-        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="stream"\r\n\r\ntrue\r\n--xyz\r\n', 1), "stream"),
-        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="response_format"\r\n\r\nsrt\r\n--xyz\r\n', 1), "response_format"),
+        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="stream"\r\n\r\nyes\r\n--xyz\r\n', 1), "stream"),
+        (FORM.replace(b"--xyz\r\n", b'--xyz\r\nContent-Disposition: form-data; name="response_format"\r\n\r\nlrc\r\n--xyz\r\n', 1), "response_format"),
     ],
 )  # fmt: skip
 def test_a_form_that_is_wrong_is_refused(committed_world: World, raw: bytes, what: str) -> None:
@@ -249,3 +250,106 @@ def test_the_same_idempotency_key_gets_the_same_sound(committed_world: World) ->
         upstream.close()
     assert [row["effective_cost"] for row in events_of(acme)] == [30_000, 0]
     assert len(upstream.bodies) == 1
+
+
+def test_the_same_idempotency_key_gets_the_same_text_whatever_boundary_its_form_has(committed_world: World) -> None:
+    acme = price(committed_world, fees={"minute": "0.006"})
+    upstream = RawUpstream(lambda _: whole({"text": "Hi.", "usage": {"type": "duration", "seconds": 4}}))
+    try:
+        send_to(acme, upstream.base_url)
+        asked = [
+            send_form(
+                acme, "/v1/audio/transcriptions", FORM.replace(b"xyz", name), f"multipart/form-data; boundary={text}"
+            )
+            for name, text in ((b"xyz", "xyz"), (b"0d1f", "0d1f"))
+        ]
+        for conversation in asked:
+            conversation.scope["headers"].append((b"idempotency-key", b"k"))
+        for got in asyncio.run(serve_all(*asked)):
+            assert json.loads(got.body)["text"] == "Hi."
+    finally:
+        upstream.close()
+    assert len(upstream.raw_bodies) == 1
+
+
+def with_field(name: str, value: str) -> bytes:
+    """The form with one more field."""
+    field = f'--xyz\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    return field.encode() + FORM
+
+
+@pytest.mark.parametrize("form", ["text", "srt", "vtt"])
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/translations"])
+def test_words_that_do_not_say_how_long_they_took_are_billed_by_their_file(
+    committed_world: World, form: str, path: str
+) -> None:
+    acme = price(committed_world, fees={"minute": "0.006"})
+    said = b"1\n00:00:00,000 --> 00:00:08,470\nHi.\n"
+    sent = send_form(acme, path, with_field("response_format", form))
+    got, row, _ = asyncio.run(ask(acme, whole(said, 200, "text/plain"), sent))
+    assert (got.status, got.body, got.headers["content-type"]) == (200, said, "text/plain; charset=utf-8")
+    # As long as a file of these bytes can be: a hundred seconds.
+    assert (row["effective_cost"], row["is_estimated"]) == (10_000_000, True)
+
+
+PARTIAL: Final = {"type": "image_generation.partial_image", "b64_json": "AA", "partial_image_index": 0}
+
+
+def drawn(output_tokens: int) -> Json:
+    usage = {"input_tokens": 10, "output_tokens": output_tokens, "total_tokens": 10 + output_tokens}
+    return {"type": "image_generation.completed", "b64_json": "AAAA", "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("fees", "amounts", "cost"),
+    [
+        ({"image": "0.04"}, {}, 80_000_000),
+        ({}, {"input_per_million": "5", "image_output_per_million": "40"}, 2 * 50_000 + 700 * 40_000),
+    ],
+)
+def test_pictures_are_streamed_as_they_come_and_the_last_when_its_cost_is_known(
+    committed_world: World, fees: Json, amounts: Json, cost: int
+) -> None:
+    acme = price(committed_world, fees=fees, **amounts)
+    body = {"model": "small", "prompt": "A cat", "n": 2, "stream": True, "partial_images": 1}
+    told = stream(PARTIAL, drawn(300), drawn(400))
+    got, row, (sent,) = asyncio.run(ask(acme, told, converse(acme.api_key, body, path="/v1/images/generations")))
+    assert json.loads(sent)["stream"] is True
+    assert (got.status, got.headers["content-type"]) == (200, "text/event-stream")
+    assert read_events_of(got.body) == [PARTIAL, drawn(300), drawn(400)]
+    assert f": x-costhub-cost: {format_usd(cost)}\n".encode() in got.body
+    assert (row["effective_cost"], row["is_estimated"], row["is_stream"]) == (cost, False, True)
+
+
+def test_speech_is_streamed(committed_world: World) -> None:
+    acme = price(committed_world, fees={"million_characters": "15"})
+    said = [{"type": "speech.audio.delta", "audio": "AA"}, {"type": "speech.audio.done", "usage": {}}]
+    body = {"model": "small", "input": "Grüße", "voice": "alloy", "stream_format": "sse"}
+    got, row, _ = asyncio.run(ask(acme, stream(*said), converse(acme.api_key, body, path="/v1/audio/speech")))
+    assert (read_events_of(got.body), row["effective_cost"]) == (said, 75_000)
+
+
+def test_what_is_heard_is_streamed(committed_world: World) -> None:
+    acme = price(committed_world, fees={"minute": "0.006"})
+    usage = {"type": "duration", "seconds": 9}
+    heard = [
+        {"type": "transcript.text.delta", "delta": "Hi"},
+        {"type": "transcript.text.done", "text": "Hi", "usage": usage},
+    ]
+    sent = send_form(acme, "/v1/audio/transcriptions", with_field("stream", "true"))
+    got, row, _ = asyncio.run(ask(acme, stream(*heard), sent))
+    assert (read_events_of(got.body), row["effective_cost"]) == (heard, 900_000)
+
+
+def test_a_stream_of_pictures_that_breaks_off_ends_in_an_error_and_is_paid_at_its_bound(committed_world: World) -> None:
+    acme = price(committed_world, fees={"image": "0.04"})
+    body = {"model": "small", "prompt": "A cat", "n": 2, "stream": True}
+    told = stream(PARTIAL, is_broken=True)
+    got, row, _ = asyncio.run(ask(acme, told, converse(acme.api_key, body, path="/v1/images/generations")))
+    first, last = read_events_of(got.body)
+    assert (first, last["type"], last["error"]["code"]) == (PARTIAL, "error", "upstream_broke_off")
+    assert (row["effective_cost"], row["is_estimated"]) == (80_000_000, True)
+
+
+def read_events_of(body: bytes) -> list[Json]:
+    return [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: ")]

@@ -1,5 +1,5 @@
-"""The official clients for JavaScript over every kind of stream that we write. Node and its registry are no part of the
-suite's needs, so that this is one of the long runs."""
+"""The official clients for JavaScript: whole calls, and every kind of stream that we write. Node and its registry are
+no part of the suite's needs, so that this is one of the long runs."""
 
 import shutil
 import subprocess
@@ -10,8 +10,12 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from tenants.access import org_scope
+from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
+from tenants.models import Upstream
 from tests.bank import Bank, answer_text
+from tests.proxy.batches.desk import line, run_worker
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_catalog
@@ -49,7 +53,7 @@ TOOLS: Final[dict[str, Json]] = {
 def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script beside the clients that it imports, installed at the versions that package.json names."""
     folder = tmp_path_factory.mktemp("npm")
-    for name in ("package.json", "streams.mjs"):
+    for name in ("package.json", "streams.mjs", "clients.mjs"):
         shutil.copy(HERE / name, folder / name)
     subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True, timeout=300
@@ -73,9 +77,19 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
 
 def ask(client: Path, proxy: Deployment, acme: Tenant, *calls: Json) -> list[Json]:
     """What the clients make of the streams of these calls."""
-    asked = {"base_url": proxy.base_url, "root_url": proxy.root_url, "api_key": acme.api_key, "calls": calls}
+    return run(client, proxy, acme, "streams.mjs", calls=calls)
+
+
+def act(client: Path, proxy: Deployment, acme: Tenant, *steps: Json) -> list[Json]:
+    """What comes of whole calls with the clients."""
+    return run(client, proxy, acme, "clients.mjs", steps=steps)
+
+
+def run(client: Path, proxy: Deployment, acme: Tenant, script: str, **given: Any) -> list[Json]:
+    """What a script tells."""
+    asked = {"base_url": proxy.base_url, "root_url": proxy.root_url, "api_key": acme.api_key, **given}
     ran = subprocess.run(
-        ["node", "streams.mjs"], cwd=client, input=orjson.dumps(asked), capture_output=True, timeout=120, check=False
+        ["node", script], cwd=client, input=orjson.dumps(asked), capture_output=True, timeout=120, check=False
     )
     assert ran.returncode == 0, ran.stderr.decode()
     told: list[Json] = orjson.loads(ran.stdout)
@@ -163,3 +177,89 @@ def test_a_refusal_before_the_first_byte_has_its_status(client: Path, proxy: Dep
     refused = {"bank": {"fault": "http_error", "status": 400}}
     refusing = list_calls(**dict.fromkeys(CALLS, refused))
     assert {seen["error"]["status"] for seen in ask(client, proxy, acme, *refusing)} == {400}
+
+
+SCHEMA: Final[Json] = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+#: how each form asks for an answer that keeps to a schema
+STRUCTURED: Final[dict[str, Json]] = {
+    "chat": {"response_format": {"type": "json_schema", "json_schema": {"name": "said", "schema": SCHEMA}}},
+    "responses": {"text": {"format": {"type": "json_schema", "name": "said", "schema": SCHEMA}}},
+    "messages": {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+}
+
+
+def list_steps(options: Json | None = None, **more: Json) -> list[Json]:
+    """The calls of ``list_calls`` as steps."""
+    return [{"act": one["api"], "body": one["body"], "options": options or {}} for one in list_calls(**more)]
+
+
+def test_calls_are_created_with_tools_and_with_structured_answers(
+    client: Path, proxy: Deployment, acme: Tenant
+) -> None:
+    plain, structured = list_steps(), list_steps(**STRUCTURED)
+    tools = list_steps(**{api: {"tools": [tool], "bank": {"tool_call": True}} for api, tool in TOOLS.items()})
+    told = act(client, proxy, acme, *plain, *structured, *tools, {"act": "models"})
+    assert [one["error"] for one in told] == [None] * len(told)
+    came = [one["came"] for one in told]
+    for step, said in zip(plain, came[:9], strict=True):
+        assert (said["text"], said["finish"], said["cost"]) == (answer_text(), ENDS[step["act"]], COST), step
+    assert all(set(orjson.loads(said["text"])) == {"text"} for said in came[9:18])
+    assert [(said["tool"]["name"], set(said["tool"]["input"])) for said in came[18:27]] == [("find", {"text"})] * 9
+    assert came[27] == {"openai": ["small", *KINDS], "anthropic": ["small", *KINDS]}
+
+
+def test_what_is_refused_is_an_error_of_its_own_kind(client: Path, proxy: Deployment, acme: Tenant) -> None:
+    unknown = [{"act": api, "body": {"model": "none", **body}} for api, body in CALLS.items()]
+    wrong = [
+        {"act": "chat", "body": {"model": "small", **CALLS["chat"], "temperature": "hot"}},
+        {"act": "messages", "body": {"model": "small", **CALLS["messages"], "max_tokens": 0}},
+    ]
+    told = act(client, proxy, acme, *unknown, *wrong, {"act": "collect", "id": "batch_none", "file": "file-none"})
+    assert [(one["error"]["kind"], one["error"]["status"]) for one in told] == [
+        *[("NotFoundError", 404)] * 3,
+        *[("BadRequestError", 400)] * 2,
+        ("NotFoundError", 404),
+    ]
+
+
+def test_clients_wait_no_longer_than_they_are_told_and_try_again(
+    client: Path, proxy: Deployment, acme: Tenant, bank: Bank
+) -> None:
+    slow = {"bank": {"first_ms": 120_000}}
+    told = act(client, proxy, acme, *list_steps({"timeout": 300}, **dict.fromkeys(CALLS, slow)))
+    assert {one["error"]["kind"] for one in told} == {"APIConnectionTimeoutError"}
+    bank.wait_quiet()
+    with org_scope(acme.org_id):
+        for upstream in Upstream.objects.filter(org=acme.org):
+            # Else the proxy tries again, and the client hears nothing of it.
+            update_upstream(actor=acme.owner, upstream=upstream, max_retries=0)
+    came = []
+    for step in list_steps({"maxRetries": 1}):
+        bank.queue(fault="http_503")
+        came += act(client, proxy, acme, step)
+    assert [one["error"] for one in came] == [None] * 9
+
+
+def test_files_and_batches_from_hand_to_hand(client: Path, proxy: Deployment, acme: Tenant) -> None:
+    lines = [line(number) for number in range(3)]
+    (taken,) = act(client, proxy, acme, {"act": "batch", "lines": lines})
+    made = taken["came"]
+    assert (taken["error"], made["status"], made["is_same"]) == (None, "in_progress", True)
+    run_worker(acme)
+    over, late = act(
+        client,
+        proxy,
+        acme,
+        {"act": "collect", "id": made["id"], "file": made["file"]},
+        {"act": "cancel", "id": made["id"]},
+    )
+    assert over["error"] is None
+    assert (over["came"]["status"], over["came"]["counts"]) == ("completed", {"total": 3, "completed": 3, "failed": 0})
+    assert [one["custom_id"] for one in over["came"]["answers"]] == ["line-0", "line-1", "line-2"]
+    assert (over["came"]["listed"], over["came"]["deleted"]) == ([made["id"]], True)
+    assert (late["error"]["kind"], late["error"]["code"]) == ("ConflictError", "batch_not_cancellable")

@@ -19,6 +19,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from costhub.lib.money import format_usd
 from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
+from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
 from tests.bank import Bank
 from tests.bank.answers import answer_text
@@ -74,8 +75,10 @@ def stage(
                     make_catalog(world.acme, base_url=bank.base_url, kind=kind, model=model)
                     if model in CACHED:
                         make_policy(world.acme, model=model)
+                strict = make_catalog(world.acme, base_url=bank.base_url, model="strict")
             with org_scope(world.acme.org_id):
                 update_organization(actor=world.acme.owner, answers_kept_hours=1)
+                update_upstream(actor=world.acme.owner, upstream=strict.upstream, max_retries=0)
             stage = Stage(proxy, world.acme, bank)
             yield stage
             stage.openai.close()
@@ -130,6 +133,37 @@ def test_anthropic_gets_structured_answers(stage: Stage, model: str) -> None:
     (block,) = message.content
     assert block.type == "text"
     assert Said.model_validate_json(block.text).text.startswith(" the river")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_clients_that_lose_patience_leave_nothing_running(stage: Stage, model: str) -> None:
+    stage.bank.queue(count=3, first_ms=120_000)
+    impatient = stage.openai.with_options(timeout=0.3)
+    with pytest.raises(openai.APITimeoutError):
+        impatient.chat.completions.create(model=model, messages=[{"role": "user", "content": "one"}])
+    with pytest.raises(openai.APITimeoutError):
+        impatient.responses.create(model=model, input="one")
+    with pytest.raises(anthropic.APITimeoutError):
+        stage.anthropic.with_options(timeout=0.3).messages.create(model=model, max_tokens=5, messages=QUESTION)
+    # The proxy has left the upstream, too, and takes the next call.
+    stage.bank.wait_quiet()
+    assert stage.anthropic.messages.create(model=model, max_tokens=5, messages=QUESTION).stop_reason == "max_tokens"
+
+
+def test_clients_try_again_what_an_upstream_in_trouble_refused(stage: Stage) -> None:
+    """Where the proxy does not do so itself."""
+    began = len(stage.bank.calls_received())
+    stage.bank.queue(fault="http_503")
+    told = stage.openai.with_options(max_retries=1).chat.completions.create(
+        model="strict", messages=[{"role": "user", "content": "one"}]
+    )
+    assert told.choices[0].message.content == answer_text()
+    stage.bank.queue(fault="http_503")
+    message = stage.anthropic.with_options(max_retries=1).messages.create(
+        model="strict", max_tokens=5, messages=QUESTION
+    )
+    assert message.stop_reason == "max_tokens"
+    assert len(stage.bank.calls_received()) - began == 4
 
 
 def test_anthropic_understands_errors(stage: Stage) -> None:

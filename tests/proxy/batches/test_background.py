@@ -245,6 +245,26 @@ def test_it_is_told_as_a_stream_that_can_be_taken_up_again(keeping: Tenant, bank
     assert_balanced(keeping, bank)
 
 
+def test_the_same_idempotency_key_listens_to_the_same_stream(keeping: Tenant, bank: Bank) -> None:
+    body = orjson.dumps({"model": "small", "input": "one two three", "background": True, "stream": True})
+
+    async def listen_twice() -> list[bytes]:
+        async with open_desk(keeping) as desk:
+            worker = asyncio.get_running_loop().run_in_executor(None, _work_until_out, keeping)
+            told = [(await desk.ask("POST", RESPONSES, body, idempotency_key="k")).body for _ in range(2)]
+            await worker
+            return told
+
+    first, again = asyncio.run(listen_twice())
+    assert said(_read_events(first)[-1]["response"]) == answer_text()
+    assert _read_events(again) == _read_events(first)
+    books = assert_balanced(keeping, bank)
+    assert sorted((row.cache_status, row.effective_cost > 0) for row in books.rows) == [
+        ("bypass", True),
+        ("replayed", False),
+    ]
+
+
 @pytest.mark.parametrize("model", ["small", "native"])
 def test_who_listens_hears_of_it_while_it_is_made(keeping: Tenant, bank: Bank, model: str) -> None:
     """The bank stops in the middle of its answer until the listener has told what it heard: the caller cancels then."""

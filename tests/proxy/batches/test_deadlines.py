@@ -1,8 +1,11 @@
 """Calls with deadlines: taken at once, answered by then, as part of a batch where there is time."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -10,7 +13,9 @@ import time_machine
 
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
+from proxy.batches import pools
 from proxy.batches.pools import controls_of
+from proxy.batches.work import work
 from proxy.models import Batch, BatchLine
 from proxy.tasks import reap_reservations
 from tenants.access import org_scope
@@ -25,7 +30,8 @@ from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
 from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced
-from tests.proxy.in_process import events_of
+from tests.proxy.cache.calls import make_policy
+from tests.proxy.in_process import Conversation, events_of
 from tests.tenants.route_examples import make_route, targets_of
 from tests.world import Tenant, make_catalog
 
@@ -132,6 +138,60 @@ def test_what_has_no_deadline_is_refused_in_words(acme: Tenant, path: str, body:
     assert "leave" in error["message"].lower()
 
 
+@pytest.mark.parametrize("seconds", [30, 1], ids=["in its time", "while it waits for lines behind its time"])
+def test_a_near_deadline_is_kept_beside_a_batch_whose_lines_take_long(acme: Tenant, bank: Bank, seconds: float) -> None:
+    slow = [line(number, bank={"first_ms": 120_000}) for number in range(6)]
+
+    async def come() -> tuple[Json, Json]:
+        async with open_desk(acme) as desk:
+            batch = read(await desk.hand_in(slow))
+            began_ns = clock.monotonic_ns()
+            working = asyncio.create_task(work(seconds, {acme.org_id}))
+            await until(lambda: len(bank.calls_received()) == 4)
+            if seconds == 1:
+                await until(lambda: clock.monotonic_ns() - began_ns > 1_000_000_000)
+            body = orjson.dumps(line(9)["body"])
+            name = read(await desk.ask("POST", CHAT, body, x_costhub_deadline="60"))["id"]
+            answer: Json = {}
+            while "response" not in answer:
+                answer = read(await desk.ask("GET", f"/v1/costhub/deferred/{name}"))
+                await asyncio.sleep(0.05)
+            shown = await desk.look(batch)
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            return answer, shown
+
+    answer, shown = asyncio.run(asyncio.wait_for(come(), 30))
+    assert (answer["status"], answer["response"]["status_code"]) == ("completed", 200)
+    # None of its lines was given up, and none has begun.
+    assert shown["request_counts"] == {"total": 6, "completed": 0, "failed": 0}
+    assert len(bank.calls_received()) == 5
+
+
+def test_near_calls_that_are_not_alike_do_not_wait_for_one_another(acme: Tenant, bank: Bank) -> None:
+    async def come() -> int:
+        async with open_desk(acme) as desk:
+            for number in range(6):
+                body = orjson.dumps(line(number, bank={"first_ms": 120_000})["body"])
+                run = {"x_costhub_session": f"run-{number}", "x_costhub_deadline": "600"}
+                assert (await desk.ask("POST", CHAT, body, **run)).status == 202
+            working = asyncio.create_task(work(30, {acme.org_id}))
+            await until(lambda: len(bank.calls_received()) >= 4)
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            return len(bank.calls_received())
+
+    assert asyncio.run(asyncio.wait_for(come(), 30)) == 4, "and no more than may run at a time"
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that another process knows."""
+    while not await asyncio.to_thread(is_so):
+        await asyncio.sleep(0.05)
+
+
 def test_far_ones_go_together_and_cost_half(account: Tenant, bank: Bank) -> None:
     ids = defer(account, 6 * 3600)
     run_worker(account, 1)
@@ -154,6 +214,42 @@ def test_a_batch_that_is_late_is_ended_and_its_calls_are_asked_online(account: T
     assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
     books = assert_balanced(account, bank)
     assert {row.effective_cost for row in books.rows} == {USUAL}
+
+
+def test_a_near_deadline_ends_the_batch_of_none_that_has_hours_yet(account: Tenant, bank: Bank) -> None:
+    bank.order_batches(stall=True)
+    near, far = defer(account, 4 * 3600, 2), defer(account, 20 * 3600, 2)
+    for minutes in (6, 8, 3 * 60 + 35, 3 * 60 + 36):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, 2)
+    assert [status for status, _ in collect(account, near)] == [200, 200]
+    assert [status for status, _ in collect(account, far)] == [202, 202]
+    books = assert_balanced(account, bank)
+    assert sorted((str(row.id), row.effective_cost) for row in books.rows) == sorted((one, USUAL) for one in near)
+
+
+@pytest.mark.parametrize(("waiting", "expected"), [(8_600, 202), (8_640, 409)])
+def test_a_batch_that_could_not_be_asked_online_in_time_is_not_promised(
+    account: Tenant, monkeypatch: pytest.MonkeyPatch, waiting: int, expected: int
+) -> None:
+    with org_scope(account.org_id):
+        update_upstream(actor=account.owner, upstream=Upstream.objects.get(org=account.org), batch_concurrency=1)
+
+    def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:
+        return {clock.now_ms() + 3_600_000: waiting}
+
+    monkeypatch.setattr(pools, "count_waiting", count_waiting)
+
+    async def come() -> int:
+        async with open_desk(account) as desk:
+            sent = orjson.dumps(line(0)["body"])
+            return (await desk.ask("POST", CHAT, sent, x_costhub_deadline="86400")).status
+
+    assert asyncio.run(come()) == expected
+    with org_scope(account.org_id):
+        kinds = list(Batch.objects.filter(org_id=account.org_id).values_list("is_remote", flat=True))
+    # With minutes left behind all others there is no time for a batch before it is asked online.
+    assert kinds == ([False] if expected == 202 else [])
 
 
 def test_what_nobody_was_asked_for_costs_nothing_however_long_it_waits(acme: Tenant, bank: Bank) -> None:
@@ -300,6 +396,35 @@ def test_calls_for_which_a_routes_deadline_cannot_be_promised_are_answered_at_on
     run_worker(acme)
     books = assert_balanced(acme, bank)
     assert [row.status for row in books.rows] == [200] * 7
+
+
+@pytest.mark.parametrize("named", [{}, {"idempotency_key": "k"}], ids=["", "with a key"])
+def test_a_call_that_its_route_has_wait_looks_into_the_cache_first(
+    acme: Tenant, bank: Bank, named: dict[str, str]
+) -> None:
+    make_policy(acme)
+    route = make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=3600, mode=Mode.SHADOW)
+
+    async def come(text: str) -> Conversation:
+        async with open_desk(acme) as desk:
+            body = {"model": "later", "max_tokens": 20, "messages": [{"role": "user", "content": text}]}
+            return await desk.ask("POST", CHAT, orjson.dumps(body), **named)
+
+    first = asyncio.run(come("Where?"))
+    with org_scope(acme.org_id):
+        update_route(actor=acme.owner, route=route, mode=Mode.ON)
+    if named:
+        named["idempotency_key"] = "another"
+    again = asyncio.run(come("Where?"))
+    assert (first.status, again.status) == (200, 200)
+    assert (again.headers["x-costhub-cache"], again.headers["x-costhub-cost"]) == ("hit-l2", "0.000000000")
+    if named:
+        named["idempotency_key"] = "a third"
+    other = asyncio.run(come("When?"))
+    assert (other.status, read(other)["status"]) == (202, "waiting")
+    run_worker(acme)
+    books = assert_balanced(acme, bank)
+    assert sorted(row.effective_cost > 0 for row in books.rows) == [False, True, True]
 
 
 def test_an_agents_step_has_no_deadline(acme: Tenant) -> None:

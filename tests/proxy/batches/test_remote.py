@@ -18,7 +18,7 @@ from tenants.actions.stops import set_stopped
 from tenants.choices import UpstreamKind
 from tenants.models import LanguageModel
 from tests.bank import Bank
-from tests.proxy.batches.desk import held_of, line, open_desk, read, run_worker
+from tests.proxy.batches.desk import CHAT, held_of, line, open_desk, read, run_worker
 from tests.proxy.books import assert_balanced
 from tests.world import Tenant, World, make_budget, make_catalog
 
@@ -48,14 +48,19 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
 
 
 def run(
-    acme: Tenant, lines: list[Json], *, cancel: bool = False, meanwhile: Callable[[], None] = lambda: None
+    acme: Tenant,
+    lines: list[Json],
+    *,
+    endpoint: str = CHAT,
+    cancel: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Json, list[Json], list[Json]]:
     """Hand in, have it worked on until it is over; gives the batch, its answers and its errors. ``meanwhile`` happens
     while its upstream has it."""
 
     async def hand_in() -> Json:
         async with open_desk(acme) as desk:
-            batch = read(await desk.hand_in(lines))
+            batch = read(await desk.hand_in(lines, endpoint=endpoint))
             assert batch["status"] == "in_progress", batch
             return batch
 

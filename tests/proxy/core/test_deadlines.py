@@ -1,11 +1,19 @@
 """By when an answer is wanted."""
 
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 
-from proxy.core.deadlines import check_capacity, is_step, parse_deadline
+from proxy.core.deadlines import (
+    Due,
+    check_capacity,
+    find_online_from,
+    has_time_for_a_batch,
+    is_step,
+    parse_deadline,
+)
 from proxy.dialects import dialect_of
 from proxy.errors import ApiError
 from proxy.values.request import Endpoint
@@ -41,11 +49,79 @@ def test_what_cannot_be_promised_is_said_at_once(text: str, code: str) -> None:
     assert (raised.value.status, raised.value.error_code, raised.value.param) == (400, code, "x-costhub-deadline")
 
 
-def test_more_calls_than_can_be_answered_in_time_are_refused() -> None:
-    check_capacity(47, 8, 60_000)
+MINUTE_MS = 60_000
+
+
+@pytest.mark.parametrize(
+    ("waiting", "concurrency", "minutes"),
+    [
+        ({}, 1, 1),
+        ({1: 47}, 8, 1),
+        # Those that are due later come later, but for two rounds that may have begun.
+        ({1: 31, 600: 9_000}, 8, 1),
+        # And one that is due earlier keeps none of them waiting for too long.
+        ({10: 479}, 8, 1),
+        ({10: 400, 20: 559}, 8, 1),
+        ({0: 479}, 8, 10),
+    ],
+)
+def test_a_deadline_is_promised_that_can_be_kept(waiting: dict[int, int], concurrency: int, minutes: int) -> None:
+    check_capacity(_by_moment(waiting), concurrency, NOON_MS, NOON_MS + minutes * MINUTE_MS)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "concurrency", "minutes", "told"),
+    [
+        ({1: 48}, 8, 1, 48),
+        ({1: 32, 600: 9_000}, 8, 1, 48),
+        ({10: 480}, 8, 1, 480),
+        ({10: 400, 20: 560}, 8, 1, 960),
+        ({0: 480}, 8, 10, 480),
+    ],
+)
+def test_more_calls_than_can_be_answered_in_time_are_refused(
+    waiting: dict[int, int], concurrency: int, minutes: int, told: int
+) -> None:
     with pytest.raises(ApiError) as raised:
-        check_capacity(48, 8, 60_000)
+        check_capacity(_by_moment(waiting), concurrency, NOON_MS, NOON_MS + minutes * MINUTE_MS)
     assert (raised.value.status, raised.value.error_code) == (409, "deadline_cannot_be_kept")
+    assert raised.value.message.startswith(f"{told} calls wait for this upstream, 8 of which run at a time:")
+
+
+def _by_moment(waiting: dict[int, int]) -> dict[int, int]:
+    return {NOON_MS + minutes * MINUTE_MS: calls for minutes, calls in waiting.items()}
+
+
+def test_calls_go_online_as_early_as_all_of_them_need() -> None:
+    few, many, behind = uuid4(), uuid4(), uuid4()
+    pools = {
+        behind: _due(6, 700, 700),
+        few: _due(6, 600, 600),
+        many: _due(1_440, 600, 650),
+    }
+    found = find_online_from(pools, 8)
+    # 1,446 calls of ten seconds, eight at a time, behind a quarter of an hour: not within half an hour.
+    early_ms = 15 * MINUTE_MS + 1_807_500
+    assert found == {
+        few: NOON_MS + 600 * MINUTE_MS - early_ms,
+        many: NOON_MS + 600 * MINUTE_MS - early_ms,
+        behind: NOON_MS + 700 * MINUTE_MS - 15 * MINUTE_MS - 1_815_000,
+    }
+    assert find_online_from({few: pools[few]}, 8) == {few: NOON_MS + 570 * MINUTE_MS}
+    # What is due behind its last call keeps it not waiting.
+    assert find_online_from({few: pools[few], behind: _due(9_000, 601, 900)}, 8)[few] == NOON_MS + 570 * MINUTE_MS
+
+
+def _due(calls: int, first: int, last: int) -> Due:
+    return Due(calls, calls, NOON_MS + first * MINUTE_MS, NOON_MS + last * MINUTE_MS)
+
+
+@pytest.mark.parametrize(
+    ("calls", "hours", "expected"),
+    [(1, 3, True), (1, 2.99, False), (720, 3, True), (721, 3, False), (10_000, 6, False), (10_000, 6.25, True)],
+)
+def test_a_batch_is_tried_where_all_can_be_asked_online_behind_it(calls: int, hours: float, expected: bool) -> None:
+    assert has_time_for_a_batch(calls, 8, int(hours * 60) * MINUTE_MS) is expected
 
 
 USER = {"role": "user", "content": "Hi"}

@@ -66,7 +66,8 @@ class Caller:
         async with self.idempotency.once(name, request, raw, entry, reply) as is_first:
             if is_first:
                 self.served += 1
-                await reply.begin(200, {"x-request-id": request_id})
+                content_type = "text/event-stream" if request.is_stream else "application/json"
+                await reply.begin(200, {"content-type": content_type, "x-request-id": request_id})
                 await reply.chunk(answer or b"answer %d, " % self.served)
                 if error is not None:
                     raise error
@@ -187,8 +188,9 @@ class TestFailed:
             await caller.call("k", error=UpstreamError("No."))
         late = caller.entries[0]
         assert await caller.call("k") == b"answer 2, whole"
-        caller.idempotency.give_back("k", late)
-        caller.idempotency._replace("k", late, b"{}\nanother answer")
+        asker = module._asker_of("k", late)
+        caller.idempotency.give_back(asker)
+        caller.idempotency._replace(asker, b"{}\nanother answer")
         assert await caller.call("k") == b"answer 2, whole"
 
     async def test_who_leaves_while_the_key_is_claimed_leaves_no_claim(self, caller: Caller) -> None:

@@ -1,0 +1,86 @@
+// Whole calls with the official clients, as an application makes them. In: {base_url, root_url, api_key, steps} on
+// stdin, where a step names one of those below and what it takes. Out: for each step what came of it, as JSON.
+import { readFileSync } from "node:fs";
+import Anthropic from "@anthropic-ai/sdk";
+import OpenAI, { toFile } from "openai";
+
+const { base_url, root_url, api_key, steps } = JSON.parse(readFileSync(0, "utf8"));
+const openai = new OpenAI({ baseURL: base_url, apiKey: api_key, maxRetries: 0 });
+const anthropic = new Anthropic({ baseURL: root_url, apiKey: api_key, maxRetries: 0 });
+
+const chat = async ({ body, options }) => {
+  const { data, response } = await openai.chat.completions.create(body, options).withResponse();
+  const [choice] = data.choices;
+  const call = choice.message.tool_calls?.[0];
+  return {
+    text: choice.message.content,
+    finish: choice.finish_reason,
+    tool: call && { name: call.function.name, input: JSON.parse(call.function.arguments) },
+    cost: response.headers.get("x-costhub-cost"),
+  };
+};
+
+const responses = async ({ body, options }) => {
+  const { data, response } = await openai.responses.create(body, options).withResponse();
+  const call = data.output.find((item) => item.type === "function_call");
+  return {
+    text: data.output_text,
+    finish: data.status,
+    tool: call && { name: call.name, input: JSON.parse(call.arguments) },
+    cost: response.headers.get("x-costhub-cost"),
+  };
+};
+
+const messages = async ({ body, options }) => {
+  const { data, response } = await anthropic.messages.create(body, options).withResponse();
+  const used = data.content.find((block) => block.type === "tool_use");
+  return {
+    text: data.content.filter((block) => block.type === "text").map((block) => block.text).join(""),
+    finish: data.stop_reason,
+    tool: used && { name: used.name, input: used.input },
+    cost: response.headers.get("x-costhub-cost"),
+  };
+};
+
+const embeddings = async ({ body }) => (await openai.embeddings.create(body)).data.map((one) => one.embedding.length);
+
+const models = async () => ({
+  openai: (await Array.fromAsync(openai.models.list())).map((model) => model.id),
+  anthropic: (await Array.fromAsync(anthropic.models.list())).map((model) => model.id),
+});
+
+const batch = async ({ lines }) => {
+  const content = lines.map((line) => JSON.stringify(line)).join("\n");
+  const file = await openai.files.create({ file: await toFile(Buffer.from(content), "calls.jsonl"), purpose: "batch" });
+  const made = await openai.batches.create({
+    input_file_id: file.id,
+    endpoint: "/v1/chat/completions",
+    completion_window: "24h",
+    metadata: { night: "1" },
+  });
+  const read = await (await openai.files.content(file.id)).text();
+  return { id: made.id, file: file.id, status: made.status, is_same: read === content, bytes: file.bytes };
+};
+
+const collect = async ({ id, file }) => {
+  const over = await openai.batches.retrieve(id);
+  const text = await (await openai.files.content(over.output_file_id)).text();
+  const listed = (await Array.fromAsync(openai.batches.list())).map((one) => one.id);
+  const { deleted } = await openai.files.delete(file);
+  const answers = text.trim().split("\n").map((line) => JSON.parse(line));
+  return { status: over.status, counts: over.request_counts, answers, listed, deleted };
+};
+
+const cancel = async ({ id }) => (await openai.batches.cancel(id)).status;
+
+const acts = { chat, responses, messages, embeddings, models, batch, collect, cancel };
+const told = [];
+for (const { act, ...given } of steps) {
+  try {
+    told.push({ came: await acts[act](given), error: null });
+  } catch (error) {
+    const code = error.code ?? error.error?.error?.code ?? error.error?.error?.type ?? null;
+    told.push({ came: null, error: { kind: error.constructor.name, status: error.status ?? null, code } });
+  }
+}
+process.stdout.write(JSON.stringify(told));
