@@ -7,7 +7,7 @@ from tenants.schema import enumeration, way_across
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0010_fill_finer_sums"), ("tenants", "0009_extract_percent")]
+    dependencies = [("billing", "0011_buckets_and_long_reratings"), ("tenants", "0009_extract_percent")]
     operations = [
         # With defaults of the tables' own: servers of the version before write rows beside it.
         migrations.AddField("channel", "gets_changes", models.BooleanField(db_default=False, default=False)),

@@ -17,7 +17,7 @@ def without_keys(statement):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0011_buckets_and_long_reratings")]
+    dependencies = [("billing", "0011_told_changes")]
     operations = [
         # A function that is replaced keeps its grants.
         migrations.RunSQL(

@@ -34,7 +34,7 @@ from costhub.lib.errors import AppError, Conflict, InvalidField, NotFound
 from costhub.lib.objects import Objects
 from costhub.lib.redis import client, connect
 from costhub.lib.secrets import make_data_key
-from costhub.ops.export import check_owner
+from costhub.ops.owners import check_owner
 from costhub.ops.tenant_tables import OWNER, list_tenant_tables
 from costhub.stack.backup.store import BackupStore
 from proxy.batches.model import StoredFile

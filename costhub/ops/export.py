@@ -24,10 +24,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from costhub.lib import clock
 from costhub.lib.database import take_turn
-from costhub.lib.errors import Forbidden, NotFound
+from costhub.lib.errors import NotFound
 from costhub.lib.objects import Objects
 from costhub.lib.secrets import UnusableCredential
 from costhub.ops.end_users import WHOSE
+from costhub.ops.owners import check_owner
 from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
 from proxy.answers.store import open_packed
 from proxy.batches.ids import object_path
@@ -131,13 +132,6 @@ def export_own(*, actor: Actor) -> BinaryIO:
     finally:
         connection.close()
     return file
-
-
-def check_owner(actor: Actor) -> None:
-    """Raise Forbidden for who does not own the whole organisation, and StaleSession for who signed in a while ago."""
-    if not actor.rights.is_owner:
-        raise Forbidden(f"Only an owner of {actor.org.name} may do this.")
-    actor.check_fresh()
 
 
 def _begin_manifest(org: Organization, end_user: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ CONDITIONS = BEFORE | {
 
 
 class Migration(migrations.Migration):
-    dependencies = [("proxy", "0014_encoders")]
+    dependencies = [("proxy", "0015_judges")]
     operations = [
         migrations.AddField("trainingjob", "pace_step", models.PositiveIntegerField(db_default=0, default=0)),
         migrations.AddField("trainingjob", "pace_from", models.DateTimeField(null=True)),
