@@ -377,7 +377,7 @@ def _about_batches(prices: Mapping[str, PriceSnapshot], *, is_batch: bool) -> tu
     if not is_batch:
         return ()
     without = sorted(name for name, price in prices.items() if price.find_tier(_BATCH) is None)
-    said = ("A batch is taken at the price of the service tier batch.",)
+    said: tuple[str, ...] = ("A batch is taken at the price of the service tier batch.",)
     if without:
         said += (f"There is none of {', '.join(without)}, whose calls cost in a batch what they do alone.",)
     return said

@@ -404,12 +404,14 @@ PROPERTIES: Final[dict[str, str]] = {
     "compression": "what compression would do; empty: nothing",
     "body": "a call's body, as it is sent to /v1",
     "headers": "headers of the call, by name",
+    "Playground.endpoint": "the path below /v1 that it would be sent to, such as responses; empty: what it looks like",
     "Playground.key": "the key that would call, by id; null: any",
     "range": "how far back: 7d, 30d, or days",
     "compression_percent": "low and high: by how much prompts would be shorter",
     "is_batch": "whether all would be asked in batches",
     "then": "what they would have cost, between what it lies, decimal USD",
     "assumptions": "what the figures rest on, in sentences",
+    "WhatIf.to": "the model that they would have been asked of, or a route that reads no prompts",
     "WhatIf.saved": "what that saves, between what it lies, decimal USD",
     # --- why the bill changed
     "parts": "what each cause made of it; they sum to the change",
@@ -634,6 +636,7 @@ PROPERTIES: Final[dict[str, str]] = {
     # --- what came with pacing, comparisons, packs and approved prompts
     "replay_ms": "a kept stream is given again with so many milliseconds between its events; 0: at once",
     "treated": "calls that were looked up, of models of which enough were held out",
+    "CachePolicy.holdout_percent": "of the calls, so many are asked although they might be hits, to prove the effect",
     "CacheStats.held_out": "calls that were asked although they might have been hits",
     "gets_changes": "whether this webhook is told of every change that the audit log has",
     "Delivery.change": "the entry of the audit log that it tells of, by id; null: of none",

@@ -310,7 +310,11 @@ class Cache:
 
 
 def _is_held_out(policy: CachePolicySnapshot, plan: Plan, entry: Entry) -> bool:
-    """Whether chance keeps the call from the cache. Not where nothing else would answer it, or nothing is served."""
-    if not policy.holdout_permille or policy.mode != CacheMode.ON.value or RungKind.CACHE_ONLY in plan.rungs:
+    """Whether chance keeps the call from the cache. Not where nothing is served, or a budget of the call has a rung on
+    which nothing else answers: whether it has come to that only the reserve knows, which comes later."""
+    if not policy.holdout_permille or policy.mode != CacheMode.ON.value:
         return False
+    for _, scope in plan.first.layout.ladders:
+        if any(rung.rung == RungKind.CACHE_ONLY for _, rung in scope.steps):
+            return False
     return is_drawn(policy.holdout_permille, policy.model, "hold out of the cache", entry.request_id)

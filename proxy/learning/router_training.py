@@ -4,7 +4,7 @@ The gain (strong minus weak, from -1 to 1) is the task's mean plus what form, wo
 three is a ridge regression on the *residual* to the task's mean, so that with few labels, when nothing can be learned,
 the router is the task's mean and not below it. How much of each part is believed comes from folds inside the training
 set: non-negative weights, drawn to what a plain mean of the parts would be, and shrunk towards 0 while labels are few,
-in all or a task.
+in all or a task, and where a few hundred of several tasks do not prove that there is anything.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,11 @@ HALF_BELIEVED: Final = 150.0
 #: labels a task below which the task's mean is believed rather than what form and words add to it: where tasks differ
 #: much, what is learned over all of them from few labels puts one task's prompts before another's
 FEW_A_TASK: Final = 30.0
+
+#: so many labels need no further proof of what form and words add to the means of several tasks
+MANY_LABELS: Final = 1_000
+#: with fewer it is believed as far as it goes with what the means have left over by more than so many standard errors
+PROVEN_ERRORS: Final = 2.5
 
 _FORM_PENALTY: Final = 100.0
 _MEANING_PENALTY: Final = 30.0
@@ -175,7 +180,19 @@ def _weigh_parts(prompts: Prompts, gains: Array, seed: int) -> Array:
         scale = np.sqrt(_PULL * columns[:, used].var(0).mean() + 1e-18)
         padded = np.vstack([columns[:, used], scale * np.eye(len(used))])
         beliefs[used] = nnls(padded, np.concatenate([residual, np.full(len(used), scale / len(used))]))[0]
-    return beliefs * _believe(len(gains), len(set(prompts.tasks)))
+    tasks = len(set(prompts.tasks))
+    beliefs *= _believe(len(gains), tasks)
+    # Of one task there is nothing to fall below: its mean puts no prompt before another.
+    return beliefs * _prove(columns @ beliefs, residual) if tasks > 1 and len(gains) < MANY_LABELS else beliefs
+
+
+def _prove(added: Array, residual: Array) -> float:
+    """How far what was added to tasks' means goes with what these have left over, from 0 to 1: positive-part shrinkage
+    by its standard errors (James and Stein 1961)."""
+    products = (added - added.mean()) * (residual - residual.mean())
+    error = float(products.std()) / len(products) ** 0.5
+    errors = float(products.mean()) / error if error > 0 else 0.0
+    return 1 - (PROVEN_ERRORS / errors) ** 2 if errors > PROVEN_ERRORS else 0.0
 
 
 def _believe(labels: int, tasks: int) -> float:

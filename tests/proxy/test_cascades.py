@@ -392,9 +392,9 @@ def test_a_rung_that_stalls_is_followed_by_the_next_and_the_last_one_by_an_error
     scene.make_unsure()
     with org_scope(scene.acme.org_id):
         for catalog in scene.catalogs.values():
-            update_upstream(actor=scene.acme.owner, upstream=catalog.upstream, timeout_ms=500)
-    # One stream and one whole answer stall.
-    scene.banks[where].queue(2, fault="stall", at=2)
+            update_upstream(actor=scene.acme.owner, upstream=catalog.upstream, timeout_ms=1_000)
+    # One stream and one whole answer stall, which behind the last rung is tried once more.
+    scene.banks[where].queue(3 if where == "large" else 2, fault="stall", at=2)
     outcomes = [scene.ask(stream=is_stream) for is_stream in (True, False)]
     rows = scene.balance()
     assert [str(row.id) for row in rows] == [outcome.headers["x-request-id"] for outcome in outcomes]

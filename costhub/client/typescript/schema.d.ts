@@ -3592,6 +3592,8 @@ export interface components {
    marks_prompts?: boolean;
    /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
    replay_ms?: number;
+   /** @description of the calls, so many are left as they were, to prove the effect */
+   holdout_percent?: number;
    /**
    * Format: date-time
    * @description when it was made
@@ -3663,7 +3665,11 @@ export interface components {
    /** @description from how many the gate has learned */
    learned_from: number;
   };
-  /** @description What the cache did in a stretch of time, from the ledger. */
+  /**
+  * @description What the cache did in a stretch of time, from the ledger: ``saved`` is what the ledger attributes to it,
+  *     ``effect`` and ``proven`` what calls held out prove, a call and over all that were ``treated``; null while no model
+  *     has thirty calls in each arm. ``quality`` compares what applications said of the answers.
+  */
   CacheStatsAnswer: {
    /** @description calls that were looked up */
    looked_up: number;
@@ -3680,6 +3686,16 @@ export interface components {
    levels: components["schemas"]["LevelAnswer"][];
    /** @description what the providers' own caches read and wrote */
    provider: components["schemas"]["ProviderCacheAnswer"];
+   /** @description calls that were looked up, of models of which enough were held out */
+   treated: components["schemas"]["ArmAnswer"];
+   /** @description calls that were asked although they might have been hits */
+   held_out: components["schemas"]["ArmAnswer"];
+   /** @description what a call costs less, proven by those held out; null while there are too few */
+   effect: components["schemas"]["EffectAnswer"] | null;
+   /** @description the same over all calls; null while there are too few */
+   proven: components["schemas"]["EffectAnswer"] | null;
+   /** @description by how much more often answers are right, of which applications said so; null while there are too few */
+   quality: components["schemas"]["QualityAnswer"] | null;
   };
   /** @description One call. Tokens and money are net of its corrections; money is decimal USD. */
   CallAnswer: {
@@ -5582,6 +5598,11 @@ export interface components {
    * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
+   /**
+   * Format: int64
+   * @description of the calls, so many are left as they were, to prove the effect
+   */
+   holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
    model?: string;
   };
@@ -7112,6 +7133,11 @@ export interface components {
    * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
+   /**
+   * Format: int64
+   * @description of the calls, so many are left as they were, to prove the effect
+   */
+   holdout_percent?: number;
   };
   /** @description What may change. */
   PatchedCapturePolicyChanges: {
@@ -7540,8 +7566,8 @@ export interface components {
    compression: string;
   };
   /**
-  * @description A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every
-  *     model.
+  * @description A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every model.
+  *     ``endpoint`` is the path below /v1 that it would be sent to; without one, what the body looks like.
   */
   PlaygroundBody: {
    /** @description a call's body, as it is sent to /v1 */
@@ -7554,6 +7580,8 @@ export interface components {
    };
    /** @description the key that would call, by id; null: any */
    key?: string;
+   /** @description the path that was called, below /v1 */
+   endpoint?: string;
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
   PointAnswer: {
@@ -9404,7 +9432,8 @@ export interface components {
    assumptions: string[];
   };
   /**
-  * @description Past calls of a model or route, and the policy that they are replayed under. Only what is given changes; the two
+  * @description Past calls of a model or route, and the policy that they are replayed under. ``to`` is another model, or a route
+  *     of a kind that reads no prompts: fixed, fallbacks, weighted or canary. Only what is given changes; the two
   *     prices, in USD for a million tokens, go together, and without ``to``.
   *     ``confidence_percent`` is of a cascade, and goes with none of the others.
   */

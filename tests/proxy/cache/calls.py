@@ -18,8 +18,8 @@ Body = dict[str, Any]
 def make_policy(tenant: Tenant, mode: CacheMode = CacheMode.ON, **fields: Any) -> CachePolicy:
     """A policy of every model, whose answers all of the organisation may get."""
     with org_scope(tenant.org.pk):
-        fields = {"sharing": CacheSharing.ORGANIZATION, "holdout_percent": 0} | fields
-        return create_cache_policy(actor=tenant.owner, mode=mode, **fields)
+        given: dict[str, Any] = {"sharing": CacheSharing.ORGANIZATION, "holdout_percent": 0} | fields
+        return create_cache_policy(actor=tenant.owner, mode=mode, **given)
 
 
 def purge(tenant: Tenant, kind: PurgeKind = PurgeKind.ALL, **fields: Any) -> CachePurge:

@@ -91,9 +91,12 @@ async def test_spellings_of_one_input(app: App, acme: Tenant) -> None:
 
 
 async def test_a_call_that_chance_holds_out_has_all_of_its_inputs_asked(app: App, acme: Tenant, bank: Bank) -> None:
-    with org_scope(acme.org_id):
-        policy = CachePolicy.objects.get(org=acme.org)
-        update_cache_policy(actor=acme.owner, policy=policy, holdout_percent=50)
+    def hold_out() -> None:
+        with org_scope(acme.org_id):
+            policy = CachePolicy.objects.get(org=acme.org)
+            update_cache_policy(actor=acme.owner, policy=policy, holdout_percent=50)
+
+    await in_thread(hold_out)
     await told(app, acme)
     found = Counter([(await embed(app, acme, ["one", "two"])).headers["x-costhub-cache"] for _ in range(40)])
     assert found.keys() <= {"held-out", "hit-l1", "miss"}

@@ -53,6 +53,23 @@ def test_with_few_labels_it_stays_near_the_tasks_mean() -> None:
     assert np.abs(predict_all(train_router(read, gains), read) - [means[task] for task in tasks]).max() < 0.1
 
 
+@pytest.mark.parametrize("labels", [100, 200, 300])
+def test_what_a_few_hundred_labels_do_not_prove_is_not_believed(labels: int) -> None:
+    """Where prompts tell nothing, the router of several tasks is their means, whatever chance has put into the labels;
+    where they do, three hundred labels prove it."""
+    believed = 0
+    for seed in range(10):
+        prompts, tasks, gains = make(labels, seed)
+        means = mean_by_task(tasks, gains)
+        by_chance = np.random.default_rng(seed).permutation(gains)
+        router = train_router(read_prompts(prompts, tasks), by_chance)
+        believed += bool(router.feature_weights.any() or router.word_weights.any())
+        if labels == 300:
+            told = predict_all(train_router(read_prompts(prompts, tasks), gains), read_prompts(prompts, tasks))
+            assert np.abs(told - [means[task] for task in tasks]).max() > 0.1
+    assert believed <= 1
+
+
 def test_a_task_of_one_label_is_drawn_to_the_mean_of_all() -> None:
     means = mean_by_task(["a"] * 50 + ["b"], np.array([0.0] * 25 + [1.0] * 25 + [1.0]))
     assert 0.5 < means["b"] < 0.75

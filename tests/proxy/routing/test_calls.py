@@ -103,6 +103,8 @@ async def test_bodies_of_every_format_are_priced_before_they_are_sent(app: App, 
     async def estimate(query: str = "", **body: Any) -> dict[str, Any]:
         answer = await call(app, acme, {"model": "small"} | body, path=f"/v1/costhub/estimate{query}")
         found: dict[str, Any] = orjson.loads(answer.body)
+        # The most that a try may cost is bounded by the body's bytes, of which no format has as many as another.
+        found.pop("plan", None)
         return found
 
     system = {"role": "system", "content": "Be brief."}
