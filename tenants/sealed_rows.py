@@ -5,6 +5,7 @@ organisation that was erased. Rows from before they were sealed are read as they
 """
 
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -37,7 +38,7 @@ class Sealer(NamedTuple):
         )
 
 
-def find_sealer(org_id: object) -> Sealer:
+def find_sealer(org_id: UUID | str) -> Sealer:
     """That of an organisation that is open."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT data_key FROM tenants_organization WHERE id = %s", [org_id])

@@ -131,8 +131,7 @@ def test_migrations_expand() -> None:
 
 def planted(*operations: Operation) -> list[str]:
     """What is found in a migration of these, on today's models."""
-    migration = migrations.Migration("planted", "proxy")
-    migration.operations = list(operations)
+    migration = type("Planted", (migrations.Migration,), {"operations": list(operations)})("planted", "proxy")
     loader = MigrationLoader(None)
     return find_breaks(migration, loader.project_state())
 

@@ -229,7 +229,7 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     if own:
         environment["COSTHUB_ALLOWED_NETWORKS"] = allow_networks(*own)
     # For `costhub doctor`, and for whoever wants to run a management command against this stack.
-    ours = {name: environment[name] for name in STORES if name in environment}
+    ours: dict[str, str] = {name: environment[name] for name in STORES if name in environment}
     ours |= {name: value for name, value in environment.items() if os.environ.get(name) != value}
     write_json(options.data_dir / "environment.json", ours)
     return environment, model

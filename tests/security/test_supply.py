@@ -67,8 +67,9 @@ def test_every_package_is_pinned_with_its_digests(lock: str) -> None:
 def test_the_bill_of_materials_has_what_is_installed(tmp_path: Path) -> None:
     """As `make sbom` makes it: each package once, with its version and where it is from, as CycloneDX 1.6 has it."""
     target = tmp_path / "sbom.json"
-    made_by = [Path(sys.executable).parent / "cyclonedx-py", "environment", sys.executable, "--output-reproducible"]
-    subprocess.run([*made_by, "--no-validate", "--output-file", target], check=True, capture_output=True)
+    program = str(Path(sys.executable).parent / "cyclonedx-py")
+    options = ("--output-reproducible", "--no-validate", "--output-file", str(target))
+    subprocess.run([program, "environment", sys.executable, *options], check=True, capture_output=True)
     bill = json.loads(target.read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     listed = [(canonicalize_name(part["name"]), part["version"]) for part in bill["components"]]
