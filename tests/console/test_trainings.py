@@ -63,6 +63,8 @@ def test_an_adapter_is_asked_for_watched_and_cancelled(ada: Visit, world: World,
             losses=[[1, 2.5], [3, 1.25]],
             segment_from=now - timedelta(seconds=60),
             segment_until=now,
+            pace_step=1,
+            pace_from=now - timedelta(seconds=60),
             held_nanos=150_000_000,
         )
     running = text_of(ada.get(path))

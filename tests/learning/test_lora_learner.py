@@ -13,7 +13,7 @@ from proxy.learning.lora.bases import UnknownBase, find_base
 from proxy.learning.lora.language_models import choose_device, prepare
 from proxy.learning.lora.learner import LoraLearner
 from proxy.learning.lora.texts import encode, encode_all
-from tests.learning.bases import TINY
+from tests.learning.bases import CHATML, TINY
 from tests.learning.tuner import digest, make_learner
 from tests.proxy.deployment import ROOT
 from tests.proxy.learning.examples import make_example, make_support
@@ -134,7 +134,7 @@ def test_memory_that_does_not_suffice_is_said_in_words() -> None:
 def test_examples_are_read_as_they_are_asked(models: str) -> None:
     prepared = prepare(find_base(TINY, models), rank=1, seed=0)
     example = make_example("where is it", "delivery", system="Be short.")
-    one = encode(prepared.tokenizer, example, 64, None)
+    one = encode(prepared.tokenizer, example, 64, CHATML)
     assert one is not None
     text = prepared.tokenizer.decode(one.ids)
     assert text == (
@@ -143,15 +143,15 @@ def test_examples_are_read_as_they_are_asked(models: str) -> None:
     )
     assert prepared.tokenizer.decode(one.ids[-one.answer :]) == "delivery<|im_end|>"
     # One that is longer is left out, not cut.
-    assert encode(prepared.tokenizer, example, len(one.ids), None) is not None
-    assert encode_all(prepared.tokenizer, [example, *make_support(2)], len(one.ids) - 1, None) != []
-    assert encode(prepared.tokenizer, example, len(one.ids) - 1, None) is None
+    assert encode(prepared.tokenizer, example, len(one.ids), CHATML) is not None
+    assert encode_all(prepared.tokenizer, [example, *make_support(2)], len(one.ids) - 1, CHATML) != []
+    assert encode(prepared.tokenizer, example, len(one.ids) - 1, CHATML) is None
 
 
 def test_one_example_of_a_batch_is_weighed_by_its_tokens(models: str) -> None:
     """A batch's loss is that of its tokens, however they are dealt out to examples."""
     prepared = prepare(find_base(TINY, models), rank=4, seed=5)
-    examples = encode_all(prepared.tokenizer, make_support(4), 128, None)
+    examples = encode_all(prepared.tokenizer, make_support(4), 128, CHATML)
     learner = LoraLearner(prepared, examples, Course(1, 4, 0.0, 0), "rows")
     score = learner.score(examples, go_on)
     assert score is not None

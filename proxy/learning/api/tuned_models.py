@@ -28,7 +28,7 @@ from tenants.api.fields import Amount, Answer, Body, Text, Whole
 from tenants.choices import Permission
 
 
-class ShareAnswer(serializers.Serializer[Any]):
+class AgreementAnswer(serializers.Serializer[Any]):
     """So many of so many, and between what that share lies in 95 of 100 cases."""
 
     found = serializers.IntegerField()
@@ -76,12 +76,12 @@ class TunedModelAnswer(Answer):
             "created_at",
         ]
 
-    @extend_schema_field(ShareAnswer(allow_null=True))
+    @extend_schema_field(AgreementAnswer(allow_null=True))
     def get_agreement(self, tuned: TunedModel) -> Any:
         """With its interval."""
         return _show_share(read_agreement(tuned).tuned)
 
-    @extend_schema_field(ShareAnswer(allow_null=True))
+    @extend_schema_field(AgreementAnswer(allow_null=True))
     def get_without_adapter(self, tuned: TunedModel) -> Any:
         """With its interval."""
         return _show_share(read_agreement(tuned).base)
@@ -93,7 +93,7 @@ class TunedModelAnswer(Answer):
 
 
 def _show_share(share: Share | None) -> Any:
-    return ShareAnswer(share).data if share is not None else None
+    return AgreementAnswer(share).data if share is not None else None
 
 
 class TunedModelChanges(StudentChanges):

@@ -358,9 +358,9 @@ def test_a_file_that_cannot_be_deleted_is_tried_again_and_then_told_of(
     assert (tuning.state, tuning.remote_file) == ("done", "file-bank-1")
     assert acme.org.pk in list_orgs_with(Work.PROVIDER_TUNING)
     bank.order_batches(trouble=503)
-    assert (go_on(tuning, 2).remote_file, tasks.continue_tunings()) == ("file-bank-1", 1)
+    assert go_on(tuning, 2).remote_file == "file-bank-1"
     bank.order_batches(trouble=403)
-    assert tasks.continue_tunings() == 0
+    tasks.continue_tunings()
     with org_scope(acme.org.pk):
         tuning.refresh_from_db()
     assert (tuning.state, tuning.remote_file) == ("done", "")
