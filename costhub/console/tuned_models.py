@@ -104,8 +104,10 @@ def export_files(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
     def act() -> None:
         if weights not in _WEIGHTS:
             raise InvalidField(f"Give one of {', '.join(_WEIGHTS)}.", field="weights")
-        export = export_merged if weights == _MERGED else export_tuned
-        parts.append(export(actor=actor, tuned=row))
+        if weights == _MERGED:
+            parts.append(export_merged(actor=actor, tuned=row))
+        else:
+            parts.append(export_tuned(actor=actor, tuned=row))
 
     if not try_to(request, actor, "", act):
         return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))

@@ -28,7 +28,7 @@ from django.conf import settings
 from threadpoolctl import threadpool_limits
 
 from costhub.eval.data import read_clinc, read_headlines
-from costhub.eval.stand_in import Receive, Send, StandIn
+from costhub.eval.stand_in import Send, StandIn
 from costhub.lib import clock
 from costhub.lib.money import format_usd, parse_usd
 from proxy.cache.embedder import load_model
@@ -38,6 +38,7 @@ from proxy.learning.datasets import build_version, create_dataset, embed_with, r
 from proxy.learning.deployment import deploy_student
 from proxy.learning.jobs import create_training_job
 from proxy.learning.models import DatasetVersion, Student, TrainingJob
+from proxy.learning.own_upstream import Receive
 from proxy.learning.student_server import StudentServer
 from proxy.learning.students import Embed, compare_with_calls, read_economy
 from proxy.learning.teacher import continue_run, start_teacher_run
@@ -411,8 +412,10 @@ class _Desk:
         self._students = students
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        is_teachers = scope["type"] == "http" and scope["path"].startswith(_TEACHER_PATH)
-        await (self._stand_in if is_teachers else self._students)(scope, receive, send)
+        if scope["type"] == "http" and scope["path"].startswith(_TEACHER_PATH):
+            await self._stand_in(scope, receive, send)
+        else:
+            await self._students(scope, receive, send)
 
 
 def _find_teacher_url() -> str:

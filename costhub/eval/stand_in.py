@@ -2,7 +2,7 @@
 counts tokens as a model would. Its quality is drawn and no model's."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -10,8 +10,8 @@ import orjson
 from proxy.core.tokens import count_text
 from tenants.choices import Tokenizer
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _OF: Final = 10_000
 _VOCABULARY: Final = Tokenizer.O200K.value
@@ -50,7 +50,7 @@ class StandIn:
             "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
         }
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """The same as an ASGI application, whatever the path."""
         raw, has_more = b"", True
         while has_more:

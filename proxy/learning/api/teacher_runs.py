@@ -75,8 +75,9 @@ class TeacherRunViewSet(TenantViewSet):
         body["cap_nanos"] = body.pop("cap", None)
         if ("prompts" in body) == ("judge" in body):
             raise InvalidField("Give prompts for the teacher, or a judge of its answers, one of them.", field="prompts")
-        start = start_judge_run if "judge" in body else start_teacher_run
-        return self.show(start(actor=self.actor, dataset=dataset, **body), 201)
+        if "judge" in body:
+            return self.show(start_judge_run(actor=self.actor, dataset=dataset, **body), 201)
+        return self.show(start_teacher_run(actor=self.actor, dataset=dataset, **body), 201)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Ask no more prompts; what was answered stays."""
