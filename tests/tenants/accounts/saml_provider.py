@@ -31,7 +31,7 @@ class Signer(CryptoBackend):  # type: ignore[misc]
         context = xmlsec.SignatureContext()
         context.key = xmlsec.Key.from_file(key_file, xmlsec.constants.KeyDataFormatPem)
         context.sign(xmlsec.tree.find_node(node, xmlsec.constants.NodeSignature))
-        return etree.tostring(document).decode()
+        return str(etree.tostring(document).decode())
 
 
 class SamlProvider:
