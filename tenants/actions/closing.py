@@ -19,7 +19,7 @@ def set_closed(*, user: User, org: Organization, is_closed: bool, reason: str, c
     """Close an organisation, or open it again. ``confirm`` is its short name, for closing.
 
     Raises Forbidden for who is no operator, or has no second factor, InvalidField without a reason or for another name,
-    Conflict where it is so already.
+    Conflict where it is so already, or where an owner has had it closed to be erased.
     """
     operator, why = act_as_operator(user, org), check_reason(reason, org)
     if is_closed and confirm.strip() != org.slug:
@@ -28,6 +28,10 @@ def set_closed(*, user: User, org: Organization, is_closed: bool, reason: str, c
         found = Organization.objects.select_for_update().get(pk=org.pk)
         if found.is_active is not is_closed:
             raise Conflict(f"{found.name} is {'closed' if is_closed else 'open'} already.")
+        if found.erasure_asked_at is not None:
+            raise Conflict(
+                f"An owner of {found.name} has asked for its erasure: what was sealed cannot be opened again."
+            )
         record(operator, "closed" if is_closed else "reopened", found, reason=why)
         apply_changes(operator, found, {"is_active": not is_closed})
     return found

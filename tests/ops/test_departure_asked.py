@@ -12,15 +12,18 @@ import pytest
 from django.db import connections
 
 from costhub.lib import clock
+from costhub.lib.errors import Conflict
 from costhub.ops.tasks import erase_departed
 from costhub.ops.tenant_tables import find_remains, list_tenant_tables
 from tenants.access import org_scope
+from tenants.actions.closing import set_closed
 from tenants.actions.orgs import add_member
 from tenants.choices import Role
 from tenants.models import AuditEntry, Organization, Upstream, User
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, text_of
+from tests.console.test_staff import make_operator
 from tests.proxy.learning.rows import capture
 from tests.world import Api, Tenant, World, make_catalog
 
@@ -114,6 +117,11 @@ class TestErasure:
         assert (org.is_active, org.erasure_asked_at is not None) == (False, True)
         connections.close_all()
         erase_departed()
+
+    def test_no_operator_opens_it_again(self, world: World) -> None:
+        assert Api(user=world.ada).post("/erase", {"confirm": world.acme.org.slug}).status_code == 204
+        with pytest.raises(Conflict, match="asked for its erasure"):
+            set_closed(user=make_operator(), org=world.acme.org, is_closed=False, reason="by mistake", confirm="")
 
     def test_with_invoices_the_operator_is_asked(self, committed_world: World) -> None:
         acme = committed_world.acme

@@ -213,6 +213,57 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/batches": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description A page of batches, newest first. */
+  get: operations["batches_list"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/batches/{id}": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description One row. */
+  get: operations["batches_retrieve"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/batches/{id}/cancel": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Ask for a batch's end: lines that run come to theirs and are charged, the others never begin. */
+  post: operations["batches_cancel_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/bill-sources": {
   parameters: {
    query?: never;
@@ -1163,6 +1214,47 @@ export interface paths {
   patch: operations["end_users_partial_update"];
   trace?: never;
  };
+ "/api/v1/erase": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /**
+  * @description Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again, and within
+  *     minutes a job has erased rows, files and people who belong to no other one. For an owner who has just signed
+  *     in.
+  */
+  post: operations["erase"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/export": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /**
+  * @description All of the organisation in one ZIP archive: each table as lines of JSON, its files, its people, a manifest of
+  *     digests. What was kept of calls is in it in clear; secrets are not. For an owner who has just signed in.
+  */
+  get: operations["export"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/finance-packs": {
   parameters: {
    query?: never;
@@ -1606,7 +1698,7 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["members_list"];
   put?: never;
-  /** @description Add a person by e-mail address. */
+  /** @description Add a person by e-mail address, who gets a mail with the way in. */
   post: operations["members_create"];
   delete?: never;
   options?: never;
@@ -2402,6 +2494,23 @@ export interface paths {
   post?: never;
   /** @description Forget a view. */
   delete: operations["saved_views_destroy"];
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/savings": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description What was saved in the current month, or from ``from`` to ``to``. */
+  get: operations["savings_retrieve"];
+  put?: never;
+  post?: never;
+  delete?: never;
   options?: never;
   head?: never;
   patch?: never;
@@ -3350,6 +3459,65 @@ export interface components {
   };
   /** @enum {string} */
   BasisEnum: "allocation" | "usage";
+  /**
+  * @description Calls that were handed in together. ``cost`` is what the lines that are out have cost, ``held`` what was set
+  *     aside for all.
+  */
+  BatchAnswer: {
+   /** @description its name, as /v1/batches has it */
+   readonly id: string;
+   /** @description how far it is */
+   status: components["schemas"]["StatusEnum"];
+   /** @description what its lines call */
+   endpoint: string;
+   /** @description the model that its lines call */
+   model: string;
+   /**
+   * Format: uuid
+   * @description the project that pays, by id
+   */
+   project: string;
+   /**
+   * Format: uuid
+   * @description the key that handed it in, by id
+   */
+   key: string;
+   /** @description on whose behalf calls are made, as the application names them */
+   end_user: string;
+   /** @description how many calls it has */
+   total: number;
+   /** @description how many were answered */
+   completed: number;
+   /** @description how many failed */
+   failed: number;
+   /**
+   * Format: decimal
+   * @description what was set aside for it, decimal USD
+   */
+   held: string;
+   /**
+   * Format: decimal
+   * @description what its lines have cost by now, decimal USD; null where that is not known any more
+   */
+   readonly cost: string | null;
+   /** @description its files that are kept still */
+   readonly files: components["schemas"]["BatchFileAnswer"][];
+   /**
+   * Format: date-time
+   * @description when it was made
+   */
+   created_at: string;
+   /**
+   * Format: date-time
+   * @description when what is not answered by then ends as expired
+   */
+   expires_at: string;
+   /**
+   * Format: date-time
+   * @description when it came to its end; null: not yet
+   */
+   readonly ended_at: string | null;
+  };
   /** @description A share of the calls can wait, and gets a discount for it. */
   BatchBody: {
    /**
@@ -3367,6 +3535,22 @@ export interface components {
    * @description USD, 0 to 1000000000
    */
    setup_cost?: string;
+  };
+  /** @description A file of a batch: its content is at ``GET /v1/files/{id}/content``, for a key of the batch's project. */
+  BatchFileAnswer: {
+   /** @description the row's id */
+   readonly id: string;
+   /** @description which of the batch's files it is */
+   part: components["schemas"]["PartEnum"];
+   /** @description what it was called */
+   filename: string;
+   /** @description how large it is */
+   bytes: number;
+   /**
+   * Format: date-time
+   * @description from when on it is refused or gone; null: never
+   */
+   expires_at: string | null;
   };
   /** @description An upstream whose bill is fetched. The key is never shown; ``problem`` is why the last fetch failed. */
   BillSourceAnswer: {
@@ -3875,6 +4059,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -4161,6 +4347,11 @@ export interface components {
    * @description the call that it tells of; null for an alert
    */
    call?: string | null;
+   /**
+   * Format: uuid
+   * @description the entry of the audit log that it tells of, by id; null: of none
+   */
+   change?: string | null;
    /** @description what is told: that it opened, rose or ended */
    event: components["schemas"]["EventEnum"];
    /**
@@ -4458,8 +4649,13 @@ export interface components {
    /** @description how many examples */
    examples: number;
   };
+  /** @description The organisation's short name, so that nobody erases another one than they think. */
+  Erasure: {
+   /** @description the organisation's short name, its `slug` */
+   confirm: string;
+  };
   /** @enum {string} */
-  EventEnum: "opened" | "recovered" | "test" | "answered" | "unanswered";
+  EventEnum: "opened" | "recovered" | "test" | "answered" | "unanswered" | "changed";
   /** @description A month budget that is forecast to be exceeded, and the local day in which. */
   ExceedingAnswer: {
    /**
@@ -4910,6 +5106,8 @@ export interface components {
    addresses: string[];
    /** @description the paths below /v1 that the key may call; empty: all */
    endpoints: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -5331,6 +5529,16 @@ export interface components {
    /** @description the same in a sentence */
    text: string;
   };
+  /** @description One mechanism; below zero where it has cost more than it saved. */
+  MechanismAnswer: {
+   /** @description what saved it: cache, coalescing, compression, routing and the like */
+   mechanism: string;
+   /**
+   * Format: decimal
+   * @description what it saved, decimal USD
+   */
+   saved: string;
+  };
   /**
   * @description A person's role; empty ``projects``: in the whole organisation. Nothing else of the person is shown: they may
   *     belong to other organisations too. With ``visit_until`` it is no member but an operator of the installation who
@@ -5649,6 +5857,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -5675,6 +5885,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -5883,6 +6095,8 @@ export interface components {
    addresses: string[];
    /** @description the paths below /v1 that the key may call; empty: all */
    endpoints: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -5926,6 +6140,8 @@ export interface components {
    addresses?: string[];
    /** @description paths that it may call with all below them, such as /v1/chat/completions */
    endpoints?: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -6702,6 +6918,12 @@ export interface components {
    /** @description what to give as the cursor to get the rows after these; null at the end */
    next: string | null;
   };
+  PaginatedBatchAnswerList: {
+   /** @description the rows, newest first */
+   data: components["schemas"]["BatchAnswer"][];
+   /** @description what to give as the cursor to get the rows after these; null at the end */
+   next: string | null;
+  };
   PaginatedBillSourceAnswerList: {
    /** @description the rows, newest first */
    data: components["schemas"]["BillSourceAnswer"][];
@@ -7037,6 +7259,8 @@ export interface components {
    /** @description the same in a sentence */
    text: string;
   };
+  /** @enum {string} */
+  PartEnum: "input" | "output" | "errors";
   /** @description What may change. */
   PatchedAccountChanges: {
    /** @description a name for people */
@@ -7166,6 +7390,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -7218,6 +7444,8 @@ export interface components {
    addresses?: string[];
    /** @description paths that it may call with all below them, such as /v1/chat/completions */
    endpoints?: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
   };
   /**
   * @description What may change. Without ``projects`` a developer or viewer keeps those that they had; an empty list is the whole
@@ -8364,6 +8592,44 @@ export interface components {
    */
    readonly created_at: string;
   };
+  /**
+  * @description What was saved over [from, to), what saved most first: the parts add up to ``saved``, which is ``list_cost`` less
+  *     ``effective_cost``.
+  */
+  SavingsAnswer: {
+   /** @description the rows, newest first */
+   data: components["schemas"]["MechanismAnswer"][];
+   /**
+   * Format: decimal
+   * @description the sum of all mechanisms, decimal USD
+   */
+   saved: string;
+   /**
+   * Format: decimal
+   * @description what it would have cost without CostHub, decimal USD
+   */
+   list_cost: string;
+   /**
+   * Format: decimal
+   * @description what it did cost, decimal USD
+   */
+   effective_cost: string;
+   /**
+   * Format: date-time
+   * @description the newest moment that the figures know of
+   */
+   as_of: string | null;
+   /**
+   * Format: date-time
+   * @description where the time ends; this moment is not in it
+   */
+   to: string;
+   /**
+   * Format: date-time
+   * @description where the time begins
+   */
+   from: string;
+  };
   /** @enum {string} */
   ScenarioEnum: "fine_tune" | "route" | "self_host" | "cache" | "batch";
   /** @enum {string} */
@@ -8656,6 +8922,8 @@ export interface components {
    */
    as_of: string;
   };
+  /** @enum {string} */
+  StatusEnum: "validating" | "in_progress" | "cancelling" | "finalizing" | "completed" | "cancelled" | "expired" | "failed";
   /** @description The public page. */
   StatusPageAnswer: {
    /** @description where everybody who has the address sees how the upstreams do; null while that is not published */
@@ -10038,6 +10306,106 @@ export interface operations {
     };
     content: {
      "application/json": components["schemas"]["ChainAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ batches_list: {
+  parameters: {
+   query?: {
+    /** @description what the page before has as its next */
+    cursor?: string;
+    /** @description how many rows a page has */
+    limit?: number;
+    /** @description only those that are that far */
+    status?: "validating" | "in_progress" | "cancelling" | "finalizing" | "completed" | "cancelled" | "expired" | "failed";
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["PaginatedBatchAnswerList"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ batches_retrieve: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["BatchAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ batches_cancel_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["BatchAnswer"];
     };
    };
    /** @description What was wrong, and what to do. */
@@ -12839,6 +13207,71 @@ export interface operations {
     };
     content: {
      "application/json": components["schemas"]["EndUserAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ erase: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path?: never;
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["Erasure"];
+   };
+  };
+  responses: {
+   /** @description No response body */
+   204: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ export: {
+  parameters: {
+   query?: {
+    /** @description the format of the answer, where there are several */
+    format?: "document" | "json";
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/zip": string;
     };
    };
    /** @description What was wrong, and what to do. */
@@ -16265,6 +16698,55 @@ export interface operations {
      [name: string]: unknown;
     };
     content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ savings_retrieve: {
+  parameters: {
+   query?: {
+    /** @description an end user's id of yours */
+    end_user?: string;
+    /** @description a moment, or a local day; inside */
+    from?: string;
+    /** @description a request id, or its first digits */
+    id?: string;
+    /** @description a key's id */
+    key?: string;
+    /** @description a model's name */
+    model?: string;
+    /** @description a project's name or id */
+    project?: string;
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    status?: string;
+    /** @description key=value; may be repeated for several tags */
+    tag?: string;
+    /** @description a moment, outside; or a local day, the whole of it inside */
+    to?: string;
+    /** @description an upstream's name or id */
+    upstream?: string;
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["SavingsAnswer"];
+    };
    };
    /** @description What was wrong, and what to do. */
    default: {

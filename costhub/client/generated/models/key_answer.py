@@ -30,6 +30,8 @@ class KeyAnswer:
         rotated_to (None | UUID): the key that took its place; null: it was not rotated
         created_at (datetime.datetime): when it was made
         end_user (str | Unset): on whose behalf calls are made, as the application names them
+        hides_amounts (bool | Unset): whether its callers are told no amounts of money: no cost, no price, budgets in
+            per cent
         expires_at (datetime.datetime | None | Unset): from when on it is refused or gone; null: never
         revoked_at (datetime.datetime | None | Unset): since when it is refused for ever; null: it is not revoked
         is_stopped (bool | Unset): whether an emergency stop refuses every call
@@ -48,6 +50,7 @@ class KeyAnswer:
     rotated_to: None | UUID
     created_at: datetime.datetime
     end_user: str | Unset = UNSET
+    hides_amounts: bool | Unset = UNSET
     expires_at: datetime.datetime | None | Unset = UNSET
     revoked_at: datetime.datetime | None | Unset = UNSET
     is_stopped: bool | Unset = UNSET
@@ -82,6 +85,8 @@ class KeyAnswer:
         created_at = self.created_at.isoformat()
 
         end_user = self.end_user
+
+        hides_amounts = self.hides_amounts
 
         expires_at: None | str | Unset
         if isinstance(self.expires_at, Unset):
@@ -122,6 +127,8 @@ class KeyAnswer:
         )
         if end_user is not UNSET:
             field_dict["end_user"] = end_user
+        if hides_amounts is not UNSET:
+            field_dict["hides_amounts"] = hides_amounts
         if expires_at is not UNSET:
             field_dict["expires_at"] = expires_at
         if revoked_at is not UNSET:
@@ -172,6 +179,8 @@ class KeyAnswer:
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
 
         end_user = d.pop("end_user", UNSET)
+
+        hides_amounts = d.pop("hides_amounts", UNSET)
 
         def _parse_expires_at(data: object) -> datetime.datetime | None | Unset:
             if data is None:
@@ -224,6 +233,7 @@ class KeyAnswer:
             rotated_to=rotated_to,
             created_at=created_at,
             end_user=end_user,
+            hides_amounts=hides_amounts,
             expires_at=expires_at,
             revoked_at=revoked_at,
             is_stopped=is_stopped,

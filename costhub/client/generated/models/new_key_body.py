@@ -23,6 +23,8 @@ class NewKeyBody:
         models (list[str] | Unset): the models that the key may ask for, by name; empty: all
         addresses (list[str] | Unset): networks that it may be used from, such as 203.0.113.0/24
         endpoints (list[str] | Unset): paths that it may call with all below them, such as /v1/chat/completions
+        hides_amounts (bool | Unset): whether its callers are told no amounts of money: no cost, no price, budgets in
+            per cent
         expires_at (datetime.datetime | None | Unset): from when on it is refused or gone; null: never
     """
 
@@ -32,6 +34,7 @@ class NewKeyBody:
     models: list[str] | Unset = UNSET
     addresses: list[str] | Unset = UNSET
     endpoints: list[str] | Unset = UNSET
+    hides_amounts: bool | Unset = UNSET
     expires_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -58,6 +61,8 @@ class NewKeyBody:
         if not isinstance(self.endpoints, Unset):
             endpoints = self.endpoints
 
+        hides_amounts = self.hides_amounts
+
         expires_at: None | str | Unset
         if isinstance(self.expires_at, Unset):
             expires_at = UNSET
@@ -83,6 +88,8 @@ class NewKeyBody:
             field_dict["addresses"] = addresses
         if endpoints is not UNSET:
             field_dict["endpoints"] = endpoints
+        if hides_amounts is not UNSET:
+            field_dict["hides_amounts"] = hides_amounts
         if expires_at is not UNSET:
             field_dict["expires_at"] = expires_at
 
@@ -110,6 +117,8 @@ class NewKeyBody:
 
         endpoints = cast(list[str], d.pop("endpoints", UNSET))
 
+        hides_amounts = d.pop("hides_amounts", UNSET)
+
         def _parse_expires_at(data: object) -> datetime.datetime | None | Unset:
             if data is None:
                 return data
@@ -134,6 +143,7 @@ class NewKeyBody:
             models=models,
             addresses=addresses,
             endpoints=endpoints,
+            hides_amounts=hides_amounts,
             expires_at=expires_at,
         )
 
