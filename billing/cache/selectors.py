@@ -116,6 +116,19 @@ def read_stats(actor: Actor, start: datetime, end: datetime) -> CacheStats:
     )
 
 
+def find_hit_rate(actor: Actor, start: datetime, end: datetime) -> int | None:
+    """Hits among the calls of ``[start, end)`` that were looked up, per mille, as ``CacheStats`` has it; None where
+    none was. Of the sums it asks for one: less than ``read_stats``, for a page that says nothing else of the cache.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    question = Question(LedgerFilters(start, end), ("cache",), ("requests",))
+    calls = {sums.keys[0]: sums.amounts["requests"] for sums in add_up(actor, [question])[question] if sums.keys[0]}
+    looked_up = sum(calls.values())
+    return sum(calls.get(status, 0) for status in HITS) * 1000 // looked_up if looked_up else None
+
+
 def _add(level: Level, status: str, amounts: Mapping[str, int]) -> Level:
     return Level(
         status,
