@@ -226,6 +226,12 @@ document.addEventListener("focusout", (event) => {
   if (event.target.matches("[data-chart]")) showTip(event.target, -1);
 });
 
+// What somebody is using is not replaced by a page's asking for itself.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const cause = event.detail.requestConfig.triggeringEvent;
+  if (cause && cause.type === "costhub:refresh" && event.detail.target.contains(document.activeElement)) event.detail.shouldSwap = false;
+});
+
 document.addEventListener("htmx:configRequest", (event) => {
   // An address holds only the filters that are set.
   const parameters = event.detail.parameters;

@@ -167,6 +167,19 @@ def prove_savings(actor: Actor, start: datetime, end: datetime) -> CacheProof:
     return CacheProof(treated, held_out, compare_strata(pairs), compare_quality(treated, held_out))
 
 
+def find_hit_rate(actor: Actor, start: datetime, end: datetime) -> int | None:
+    """Hits among the calls of ``[start, end)`` that were looked up, per mille, as ``CacheStats`` has it; None where
+    none was. Of the sums it asks for one: less than ``read_stats``, for a page that says nothing else of the cache.
+
+    Raises Forbidden if the actor may not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    question = Question(LedgerFilters(start, end), ("cache",), ("requests",))
+    calls = {sums.keys[0]: sums.amounts["requests"] for sums in add_up(actor, [question])[question] if sums.keys[0]}
+    looked_up = sum(calls.values())
+    return sum(calls.get(status, 0) for status in HITS) * 1000 // looked_up if looked_up else None
+
+
 def _add(level: Level, status: str, amounts: Mapping[str, int]) -> Level:
     return Level(
         status,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -119,7 +119,7 @@ def _keep_questions(actor: Actor, now: datetime) -> None:
             body=b'{"choices": []}',
         )
         keep(org_id, _SCOPE, kept_question, vector, kept, 86_400, 0)
-        looked_up = {
+        looked_up: dict[str, Any] = {
             "at": at + timedelta(minutes=7),
             "asked": asked,
             "entry_id": entry_id,

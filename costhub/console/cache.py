@@ -1,5 +1,6 @@
 """The console's page of the cache: what it saved by level, what it may do, what is in it, and why a call was a hit."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +19,7 @@ from billing.cache.selectors import (
 from billing.spend.core import ranges
 from billing.spend.core.ranges import read_range
 from costhub.console.frame import frame, make_link
+from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField, NotFound
@@ -29,6 +31,12 @@ from tenants.choices import Permission, PurgeKind
 from tenants.selectors import list_cache_policies
 
 ROWS: Final = 20
+COLUMNS: Final = (
+    Column("question", "Question", "question"),
+    Column("model", "Model", "model"),
+    Column("kept", "Kept", "created_at"),
+    Column("give-up", "Give up"),
+)
 _NAMES: Final = {
     "hit-l1": "Equal call, this process",
     "hit-l2": "Equal call, Valkey",
@@ -75,11 +83,12 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
     params = request.GET.dict()
     try:
         span = read_range(params, clock.now(), actor.org.time_zone)
+        listing = _list_kept(request, actor, params)
     except InvalidField as found:
-        error = found.message
+        error, status = found.message, max(status, 400)
         span = read_range({}, clock.now(), actor.org.time_zone)
+        listing = _list_kept(request, actor, {})
     stats = read_stats(actor, span.start, span.end)
-    entries = list(list_entries(actor).order_by("-created_at")[:ROWS])
     context = {
         **frame(request, actor, "cache"),
         "error": error,
@@ -93,7 +102,8 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
         "proof": prove_savings(actor, span.start, span.end),
         "report": read_shadow_report(actor),
         "policies": list(list_cache_policies(actor).order_by("model")),
-        "entries": [_entry(entry) for entry in entries],
+        "listing": listing,
+        "entries": [_entry(entry) for entry in listing.rows],
         "lookups": list(list_lookups(actor).filter(was_served=True).order_by("-at")[:ROWS]),
         "why": params.get("why", ""),
         "answer": _explain(actor, params.get("why", "")),
@@ -101,6 +111,14 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
         "can_purge": actor.may(Permission.WRITE_SETTINGS),
     }
     return render(request, "console/cache.html", context, status=status)
+
+
+def _list_kept(request: HttpRequest, actor: Actor, params: Mapping[str, str]) -> Listing:
+    """The questions that are kept, as the address asks for them."""
+    filters = ["range", "from", "to", "why"]
+    return make_listing(
+        request, params, list_entries(actor), COLUMNS, search=["question", "model"], sort="-kept", filters=filters
+    )
 
 
 def _levels(stats: CacheStats) -> list[dict[str, Any]]:

@@ -38,5 +38,5 @@ def customers(request: HttpRequest, user: User) -> HttpResponse:
         }
         for customer in found
     ]
-    more_link = f"?{urlencode({'q': text, 'after': more} if text else {'after': more})}" if more else ""
+    more_link = f"?{urlencode({'q': text, 'after': str(more)} if text else {'after': str(more)})}" if more else ""
     return render(request, "console/customers.html", {"rows": rows, "more_link": more_link, "search": text})

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from billing.alerts.core.texts import describe
 from billing.alerts.selectors import GRAVITY, list_gravest
+from billing.cache.selectors import find_hit_rate
 from billing.choices import AlertEvent, AlertKind, AnomalyUnit
 from billing.invoices.selectors.focus import export_focus
 from billing.spend.core import ranges
@@ -116,6 +117,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "now": now,
         "today": now.astimezone(zone).date(),
         "tiles": tiles,
+        "hit_rate": find_hit_rate(actor, tiles.start, now),
         "attention": tiles.unpriced + tiles.unattributed,
         "sparklines": _sparklines(tiles),
         "savings": [(name, nanos, _SAVERS[name]) for name, nanos in tiles.savings.items()],

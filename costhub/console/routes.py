@@ -148,7 +148,8 @@ def _show(
     except InvalidField as found:
         error = found.message
         span = read_range({}, now, actor.org.time_zone)
-    rows = list(list_routes(actor).order_by("name"))
+    text = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    rows = list(list_routes(actor).filter(name__icontains=text).order_by("name"))
     context = {
         **frame(request, actor, "routes"),
         "error": error,
@@ -157,6 +158,7 @@ def _show(
             for name, title in ranges.NAMES.items()
             if name != "custom"
         ],
+        "search": text,
         "routes": [_describe(actor, route, span) for route in rows],
         "what_if": dict(zip(("typed", "found", "error"), _what_if(actor, request.GET.dict(), span), strict=True)),
         "span": span,

@@ -351,7 +351,7 @@ class TestRequestsForMore:
         with django_capture_on_commit_callbacks(execute=True):
             made = Api(user=world.ben).post("/budget-requests", asked).json()
         told = mail.outbox[-1]
-        html = str(told.alternatives[0][0])  # type: ignore[attr-defined]
+        html = str(told.alternatives[0][0])  # type: ignore[union-attr]
         for text in (str(told.body), html):
             assert "$4.00 of $10.00 is spent (40 %). With $5.00 more the limit is $15.00." in text
             for decision in ("yes", "less", "no"):

@@ -69,6 +69,17 @@ def test_an_entry_is_given_up_by_its_button(ada: Client, world: World) -> None:
         ]
 
 
+def test_questions_are_searched_and_sorted(ada: Client, world: World) -> None:
+    for question in ("Where is my order?", "How do I get a refund?"):
+        keep_question(world.acme, question)
+    page = ada.get("/o/acme/cache?q=REFUND").content.decode()
+    assert ("How do I get a refund?" in page, "Where is my order?" in page, "1 kept" in page) == (True, False, True)
+    ordered = ada.get("/o/acme/cache?sort=question").content.decode()
+    assert ordered.index("How do I get a refund?") < ordered.index("Where is my order?")
+    assert "No question matches." in ada.get("/o/acme/cache?q=nothing").content.decode()
+    assert ada.get("/o/acme/cache?sort=colour").status_code == 400
+
+
 @pytest.mark.parametrize(("kind", "subject", "status"), [("all", "", 302), ("model", "", 400), ("x", "", 400)])
 def test_what_cannot_be_purged_is_explained(ada: Client, kind: str, subject: str, status: int) -> None:
     answer = ada.post("/o/acme/cache/purge", {"kind": kind, "subject": subject})

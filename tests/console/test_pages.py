@@ -117,6 +117,12 @@ class TestOverview:
         assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
         assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price and an owner"
 
+    def test_how_many_calls_the_cache_has_answered(self, world: World) -> None:
+        for status, calls in (("hit-l2", 2), ("coalesced", 1), ("miss", 5), ("", 9)):
+            for _ in range(calls):
+                record_call(world.acme, NOW - HOUR, cache_status=status)
+        assert "37 % from the cache" in tile(get(world.ada, "/o/acme/"), "requests")
+
     def test_less_than_a_cent_is_not_nothing_and_says_what_it_is(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=420)
         page = get(world.ada, "/o/acme/")
@@ -148,7 +154,7 @@ class TestOverview:
         other = get(world.ada, f"/o/acme/?project={make_id(NOW)}")
         assert "No call in this range." in text_of(other)
 
-    @pytest.mark.parametrize(("headers", "queries"), [({}, 23), ({"HX-Request": "true"}, 20)])
+    @pytest.mark.parametrize(("headers", "queries"), [({}, 24), ({"HX-Request": "true"}, 21)])
     def test_however_much_there_is_to_show_the_database_is_asked_as_often(
         self, world: World, headers: dict[str, str], queries: int
     ) -> None:
@@ -176,7 +182,7 @@ class TestOverview:
         # alone: when the sign-in began.
         asked = [sql for sql in found if "SAVEPOINT" not in sql]
         assert len(asked) == queries
-        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 4
+        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 5
 
     def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)

@@ -1,7 +1,7 @@
 """What a single call costs at the dear end, which no sum knows: read from the newest calls."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 from psycopg.types.json import Json
@@ -38,7 +38,7 @@ def find_p95(actor: Actor, group: str, span: Span, filters: LedgerFilters, keys:
     Raises Forbidden if the actor may not see money.
     """
     actor.check(Permission.READ_MONEY)
-    values: list[object] = []
+    values: list[Any] = []
     if group.startswith(TAG):
         key = "coalesce(tags->>%s, '')"
         values.append(group.removeprefix(TAG))

@@ -10058,6 +10058,8 @@ export interface operations {
     kind?: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "bill" | "key_expiring" | "channel_off";
     /** @description how many rows a page has */
     limit?: number;
+    /** @description only those of this severity */
+    severity?: "info" | "warning" | "critical";
     /** @description only those in this state */
     state?: "open" | "over";
    };
@@ -15963,7 +15965,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
@@ -17083,7 +17085,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;

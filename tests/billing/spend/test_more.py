@@ -53,7 +53,7 @@ def test_what_it_does_to_the_month(world: World, limit: str, told: str) -> None:
     asked = ben.submit(f"/o/acme/budgets/{budget.pk}/ask", amount="7", until=until, reason="a load test")
     page = ada.get(asked.headers["Location"])
     assert told in text_of(page)
-    assert f'href="/o/acme/budgets/{budget.pk}"' in page.content.decode()
+    assert f'href="/o/acme/budgets/{budget.pk}">Open the budget</a>' in page.content.decode()
 
 
 def test_of_a_default_the_one_that_used_the_most_and_of_a_day_no_forecast(world: World) -> None:
