@@ -17,6 +17,14 @@ NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def record_call(tenant: Tenant, at: datetime, **columns: Any) -> LedgerEntry:
     """One answered call of the tenant's first key; ``cost`` is both its list and its effective cost."""
+    call = make_call(tenant, at, **columns)
+    with org_scope(tenant.org.pk):
+        call.save(force_insert=True)
+    return call
+
+
+def make_call(tenant: Tenant, at: datetime, **columns: Any) -> LedgerEntry:
+    """The same, and it is not in the ledger yet."""
     at = from_ms(to_ms(at))
     cost = columns.pop("cost", 0)
     row: dict[str, Any] = {
@@ -36,8 +44,7 @@ def record_call(tenant: Tenant, at: datetime, **columns: Any) -> LedgerEntry:
     if columns.get("status", 200) < 400:
         row["price_id"] = make_id(at)
         row["attempts"] = [{"number": 1, "status": 200, "certainty": "exact", "cost": cost, "error": ""}]
-    with org_scope(tenant.org.pk):
-        return LedgerEntry.objects.create(**{**row, **columns})
+    return LedgerEntry(**{**row, **columns})
 
 
 def record_correction(tenant: Tenant, call: LedgerEntry, cost: int, **columns: Any) -> LedgerEntry:

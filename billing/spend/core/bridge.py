@@ -4,16 +4,24 @@ What a model's calls cost in a period is written as a product, each factor of wh
 itself:
 
     calls x share of the model x not from our cache x billed x retries x routing x batch
-        x ( compression x input tokens a call x share of each input class x its price
-            + output tokens a call, by class x its price
+        x ( tokenizer x compression x input tokens a call x share of each input class x its price
+            + tokenizer x output tokens a call, by class x its price
             + fees a call )
 
 The change between two such products is split by ``shapley``. What no factor speaks for (corrections of calls of
 another period, say) is ``other``, so the parts always sum to the change, to the nano. A factor that has no value in one
 of the periods (the tokens a call of a model that nobody called) has that of the other period: nothing is explained by
 what did not happen.
+
+A name that applications ask for is answered by one version after the other, and a new one may make more tokens of the
+same text. So the tokenizer is what the mix of versions makes of the input tokens a call, each version having the mean
+of both periods: prompts are not the model's, and a version that answered in both periods is not another one for longer
+prompts. What it makes of prompts it makes of answers too; what these have beside that is a chattier model. Only
+versions of one line are compared ("claude-sonnet-4" and "claude-sonnet-5"): what a route sends elsewhere is not another
+tokenizer's.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,6 +34,9 @@ from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES
 _PICOS: Final = 1_000
 _ONE: Final = Fraction(1)
 _ZERO: Final = Fraction(0)
+#: what tells versions of a line apart: numbers, dates, and words for the newest one
+_VERSION: Final = re.compile(r"v?[0-9]+|latest|preview|exp")
+_SEPARATORS: Final = re.compile(r"[-_.:@/ ]+")
 
 
 class Cause(StrEnum):
@@ -39,6 +50,7 @@ class Cause(StrEnum):
     ROUTING = "routing"
     BATCH = "batch"
     COMPRESSION = "compression"
+    TOKENIZER = "tokenizer"
     INPUT_TOKENS = "input_tokens"
     PROVIDER_CACHE = "provider_cache"
     OUTPUT_TOKENS = "output_tokens"
@@ -63,7 +75,7 @@ class ModelSums:
 
     ``hits``: calls that our cache answered or that shared another's answer. ``billed``: calls that cost something or
     used tokens. ``retried``: what attempts before the last one cost. ``compressed``, ``routed``, ``batched``: what each
-    saved.
+    saved. ``versions``: billed calls and input tokens by the name under which the model answered.
     """
 
     calls: int = 0
@@ -75,6 +87,7 @@ class ModelSums:
     routed: int = 0
     batched: int = 0
     classes: Mapping[str, ClassSums] = field(default_factory=dict)
+    versions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __add__(self, more: "ModelSums") -> "ModelSums":
         names = dict.fromkeys([*self.classes, *more.classes])
@@ -89,7 +102,18 @@ class ModelSums:
             self.routed + more.routed,
             self.batched + more.batched,
             {name: self.classes.get(name, none) + more.classes.get(name, none) for name in names},
+            _add_versions(self.versions, more.versions),
         )
+
+
+def _add_versions(
+    some: Mapping[str, tuple[int, int]], more: Mapping[str, tuple[int, int]]
+) -> dict[str, tuple[int, int]]:
+    found = dict(some)
+    for name, (calls, tokens) in more.items():
+        known = found.get(name, (0, 0))
+        found[name] = known[0] + calls, known[1] + tokens
+    return found
 
 
 Period = Mapping[str, ModelSums]
@@ -166,7 +190,8 @@ def build_bridge(before: Period, after: Period) -> Bridge:
     best: dict[Cause, tuple[Fraction, Driver]] = {}
     for model in sorted({*before, *after}):
         cells = before.get(model, ModelSums()), after.get(model, ModelSums())
-        factors = _read(cells[0], total_before), _read(cells[1], total_after)
+        tokenizers = _compare_versions(cells[0].versions, cells[1].versions)
+        factors = _read(cells[0], total_before, tokenizers[0]), _read(cells[1], total_after, tokenizers[1])
         for cause, part, driver in _explain(model, cells, *factors):
             made[cause] += part
             weight = abs(part)
@@ -185,7 +210,42 @@ def _cost(period: Period) -> int:
     return sum(sums.effective for sums in period.values())
 
 
-def _read(sums: ModelSums, all_calls: int) -> _Factors:
+def find_line(version: str) -> str:
+    """The name without what tells versions of one line apart."""
+    words = _SEPARATORS.split(version.lower())
+    return "-".join(word for word in words if not _VERSION.fullmatch(word))
+
+
+def _compare_versions(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> tuple[Fraction, Fraction]:
+    """The factor of a model's tokenizers in both periods: input tokens a call by the mix of versions in each, over
+    those of both together. One each where that cannot be said."""
+    pooled = _add_versions(before, after)
+    known = {name: each for name, each in pooled.items() if each[0] > 0 and each[1] > 0}
+    lines: dict[str, list[str]] = {}
+    for name in sorted(known):
+        lines.setdefault(find_line(name), []).append(name)
+    all_tokens = sum(tokens for _, tokens in known.values())
+    found = []
+    for period in (before, after):
+        factor = _ZERO
+        for names in lines.values():
+            calls, tokens = (sum(known[name][place] for name in names) for place in (0, 1))
+            own = {name: max(period.get(name, (0, 0))[0], 0) for name in names}
+            here = sum(own.values())
+            mean = Fraction(tokens, calls)
+            mixed = (
+                sum((Fraction(own[name], here) * Fraction(*known[name][::-1]) for name in names), _ZERO)
+                if here
+                else mean
+            )
+            factor += Fraction(tokens, all_tokens) * mixed / mean
+        found.append(factor or _ONE)
+    return found[0], found[1]
+
+
+def _read(sums: ModelSums, all_calls: int, tokenizer: Fraction) -> _Factors:
     reached = sums.calls - sums.hits
     retries = _ratio(sums.effective, sums.effective - sums.retried)
     batch = _ratio(sums.effective, sums.effective + sums.batched)
@@ -206,14 +266,16 @@ def _read(sums: ModelSums, all_calls: int) -> _Factors:
             Cause.ROUTING: routing,
             Cause.BATCH: batch,
             Cause.COMPRESSION: compression,
-            Cause.INPUT_TOKENS: input_tokens / (answers * (compression or _ONE)) if answers else None,
+            Cause.TOKENIZER: tokenizer,
+            Cause.INPUT_TOKENS: input_tokens / (answers * (compression or _ONE) * tokenizer) if answers else None,
         },
         shares={
             name: Fraction(inputs[name].tokens if name in inputs else 0, input_tokens) if input_tokens else None
             for name in INPUT_CLASSES
         },
         outputs={
-            name: sums.classes.get(name, ClassSums()).tokens / answers if answers else None for name in OUTPUT_CLASSES
+            name: sums.classes.get(name, ClassSums()).tokens / (answers * tokenizer) if answers else None
+            for name in OUTPUT_CLASSES
         },
         prices={name: _price(sums.classes.get(name), discount) for name in (*INPUT_CLASSES, *OUTPUT_CLASSES)},
         fees=_fees(sums) / (answers * discount) if answers else None,
@@ -246,6 +308,7 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
     terms = []
     for name in INPUT_CLASSES:
         own = [
+            (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.COMPRESSION, scalar[Cause.COMPRESSION], ""),
             (Cause.INPUT_TOKENS, scalar[Cause.INPUT_TOKENS], ""),
             (Cause.PROVIDER_CACHE, _pair(old.shares[name], new.shares[name], _ZERO), name),
@@ -254,6 +317,7 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
         terms.append(own)
     for name in OUTPUT_CLASSES:
         own = [
+            (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.OUTPUT_TOKENS, _pair(old.outputs[name], new.outputs[name], _ZERO), name),
             (Cause.PRICE, _pair(old.prices[name], new.prices[name], _ZERO), name),
         ]

@@ -16,6 +16,7 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.ROUTING: "Routing",
     Cause.BATCH: "Batches",
     Cause.COMPRESSION: "Compression",
+    Cause.TOKENIZER: "Tokenizers of new versions",
     Cause.INPUT_TOKENS: "Input tokens a call",
     Cause.PROVIDER_CACHE: "The provider's cache",
     Cause.OUTPUT_TOKENS: "Output tokens a call",
@@ -79,6 +80,12 @@ def _retries(driver: Driver) -> str:
     return f"Attempts before the last one added {_per_cent(after)} at {driver.model}, {_per_cent(before)} before."
 
 
+def _tokenizer(driver: Driver) -> str:
+    change = driver.after / driver.before - 1
+    direction = "more" if change > 0 else "fewer"
+    return f"The versions that answered as {driver.model} make {_per_cent(abs(change))} {direction} tokens of a call."
+
+
 def _tokens(kind: str) -> Callable[[Driver], str]:
     return lambda driver: (
         f"{driver.model}: {round(driver.after):,} {kind} tokens a call, {round(driver.before):,} before."
@@ -129,6 +136,7 @@ _TEXTS: Final[dict[Cause, Callable[[Driver], str]]] = {
     Cause.ROUTING: _saved("Routing"),
     Cause.BATCH: _saved("Batches"),
     Cause.COMPRESSION: _saved("Compression"),
+    Cause.TOKENIZER: _tokenizer,
     Cause.INPUT_TOKENS: _tokens("input"),
     Cause.PROVIDER_CACHE: _provider_cache,
     Cause.OUTPUT_TOKENS: _tokens("output"),

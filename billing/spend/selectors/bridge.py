@@ -10,11 +10,11 @@ from billing.spend.selectors.usage import UsageSums, add_up_usage, find_rates
 from tenants.access import Actor
 from tenants.choices import Permission
 from tenants.price_histories import PaidPrice, load_price_versions
-from tenants.price_snapshots import PriceSnapshot
+from tenants.price_snapshots import INPUT_CLASSES, PriceSnapshot
 
 Span = tuple[datetime, datetime]
 
-_SPLIT = ("request_model", "price_id", "adjustment_id", "service_tier")
+_SPLIT = ("request_model", "response_model", "price_id", "adjustment_id", "service_tier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def find_bridge(actor: Actor, *, before: Span, after: Span, filters: LedgerFilte
     """
     actor.check(Permission.READ_MONEY)
     sums = [add_up_usage(actor, *span, _SPLIT, filters) for span in (before, after)]
-    prices = load_price_versions(actor, {row.keys[1:3] for rows in sums for row in rows})
+    prices = load_price_versions(actor, {row.keys[2:4] for rows in sums for row in rows})
     old, new = (read_period(rows, prices) for rows in sums)
     return FoundBridge(build_bridge(old, new), before, after)
 
@@ -42,7 +42,7 @@ def read_period(rows: Iterable[UsageSums], prices: Mapping[PaidPrice, PriceSnaps
     """Sums by model and price version as the bridge wants them."""
     found: dict[str, ModelSums] = {}
     for row in rows:
-        model, price_id, adjustment_id, service_tier = row.keys
+        model, version, price_id, adjustment_id, service_tier = row.keys
         rates = find_rates(prices.get((price_id, adjustment_id)), service_tier)
         classes = {name: ClassSums(tokens, tokens * rates.get(name, 0)) for name, tokens in row.tokens.items()}
         sums = ModelSums(
@@ -55,6 +55,7 @@ def read_period(rows: Iterable[UsageSums], prices: Mapping[PaidPrice, PriceSnaps
             routed=row["saved_by_routing"] + row["saved_by_cascade"] + row["saved_by_distillation"],
             batched=row["saved_by_batch"],
             classes=classes,
+            versions={version: (row["billed"], sum(row[name] for name in INPUT_CLASSES))} if version else {},
         )
         found[model] = found.get(model, ModelSums()) + sums
     return found
