@@ -40,12 +40,13 @@ from billing.invoices.models import BillingAccount, Invoice, InvoiceLine, LegalE
 from billing.invoices.selectors.accounts import (
     count_seats,
     find_account,
-    find_billed_until,
     find_carried,
     find_coupon,
+    find_last_terms,
     find_rate,
     list_contracts,
 )
+from billing.invoices.selectors.due import find_period_for_late, list_open_periods
 from billing.invoices.selectors.rerating import is_being_rerated
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans, find_usage, list_billed, sum_billed
 from billing.invoices.selectors.wallet import find_balance
@@ -54,19 +55,18 @@ from costhub.lib.database import take_turn
 from costhub.lib.errors import AppError, Conflict
 from tenants.access import Actor
 from tenants.actions.audit import record
-from tenants.periods import add_months, period_bounds, previous_bounds
+from tenants.periods import add_months
 
-#: so many months that are over have an invoice made; so many invoiced ones before it are looked at one by one for late
-#: usage, those before them in one sum first
+#: so many invoiced months are looked at one by one for late usage, those before them in one sum first
 LATE_PERIODS: Final = 3
 #: why an invoice waits whose tax Stripe is to work out
 UNQUOTED: Final = "Stripe Tax has not said yet what tax is due."
-#: no two time zones are further apart
-_ZONES_APART: Final = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
+    """``last`` are those that hold at a period's end; of who has left by then, those that held last."""
+
     stretches: Sequence[Stretch]
     last: Terms
 
@@ -77,18 +77,17 @@ def close_period(actor: Actor, now: datetime) -> list[Invoice]:
     account = find_account(actor)
     if account is None:
         return []
-    for start, end in _list_open_periods(actor, now):
-        if not _is_given_up(actor, start):
-            open_invoice(actor, account, start, end)
+    for start, end in list_open_periods(actor, now):
+        open_invoice(actor, account, start, end)
+    # Of who has left no month follows whose invoice it would be on.
+    late = find_period_for_late(actor, now)
+    if late and _late_lines(actor, late[0])[0]:
+        open_invoice(actor, account, *late)
     # Of whatever month: one that waited long for an exchange rate, or whose customer has left, is owed all the same.
     drafts = Invoice.objects.filter(
         org=actor.org, kind=InvoiceKind.INVOICE.value, state=InvoiceState.GRACE.value, number="", grace_until__lte=now
     ).order_by("period_start")
-    return [
-        found
-        for draft in drafts
-        if not _is_billed(actor, draft) and (found := _try_to_issue(actor, draft, now)) is not None
-    ]
+    return [found for draft in drafts if (found := _try_to_issue(actor, draft, now)) is not None]
 
 
 def open_invoice(actor: Actor, account: BillingAccount, start: datetime, end: datetime) -> Invoice:
@@ -98,8 +97,7 @@ def open_invoice(actor: Actor, account: BillingAccount, start: datetime, end: da
     )
     if found := known.first():
         return found
-    terms = _find_terms(actor, start, end)
-    grace = timedelta(days=terms.last.grace_days if terms else 0)
+    grace = timedelta(days=_find_terms(actor, start, end).last.grace_days)
     try:
         with transaction.atomic():
             return Invoice.objects.create(
@@ -153,7 +151,7 @@ def issue_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:
             raise Conflict(locked.problem)
         locked.state = InvoiceState.ISSUED.value
         locked.issued_at = now
-        locked.due_at = now + timedelta(days=terms.last.payment_days if terms else 14)
+        locked.due_at = now + timedelta(days=terms.last.payment_days)
         if locked.due_cents == 0:
             # Nothing is owed.
             locked.state, locked.paid_at = InvoiceState.PAID.value, now
@@ -189,42 +187,6 @@ def describe_buyer(account: BillingAccount) -> dict[str, str]:
     return {field: getattr(account, field) for field in ("name", "street", "postcode", "city", "country", "tax_id")}
 
 
-def _list_open_periods(actor: Actor, now: datetime) -> list[tuple[datetime, datetime]]:
-    """The months that are over and have no issued invoice, oldest first: at most the last few, and none from before
-    the organisation had a plan."""
-    zone = actor.org.time_zone
-    start, _ = period_bounds("month", now, zone)
-    months: list[tuple[datetime, datetime]] = []
-    for _ in range(LATE_PERIODS):
-        start, end = previous_bounds("month", start, zone)
-        if not list_contracts(actor, start, end):
-            break
-        months.insert(0, (start, end))
-    billed_until = find_billed_until(actor)
-    periods = []
-    for start, end in months:
-        if billed_until and end <= billed_until:
-            continue
-        # In another time zone a month begins elsewhere: what was billed is not billed again, nor is anything left out.
-        if billed_until and abs(start - billed_until) <= _ZONES_APART:
-            start = billed_until  # noqa: PLW2901
-        periods.append((start, end))
-        billed_until = end
-    return periods
-
-
-def _is_given_up(actor: Actor, start: datetime) -> bool:
-    """Whether somebody has voided the draft of a period: then nothing is billed of it."""
-    drafts = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value, period_start=start, number="")
-    return drafts.filter(state=InvoiceState.VOID.value).exists()
-
-
-def _is_billed(actor: Actor, draft: Invoice) -> bool:
-    """Whether another invoice is over some of the same time, as after a change of the time zone."""
-    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
-    return issued.filter(period_start__lt=draft.period_end, period_end__gt=draft.period_start).exists()
-
-
 def _try_to_issue(actor: Actor, invoice: Invoice, now: datetime) -> Invoice | None:
     try:
         return issue_invoice(actor, invoice, now)
@@ -234,16 +196,16 @@ def _try_to_issue(actor: Actor, invoice: Invoice, now: datetime) -> Invoice | No
         return None
 
 
-def _find_terms(actor: Actor, start: datetime, end: datetime) -> _Terms | None:
+def _find_terms(actor: Actor, start: datetime, end: datetime) -> _Terms:
     stretches = find_stretches(list_contracts(actor, start, end), start, end)
-    return _Terms(stretches, stretches[-1].terms) if stretches else None
+    return _Terms(stretches, stretches[-1].terms if stretches else find_last_terms(actor, end))
 
 
-def _compute(actor: Actor, invoice: Invoice, account: BillingAccount, terms: _Terms | None, now: datetime) -> Invoice:
+def _compute(actor: Actor, invoice: Invoice, account: BillingAccount, terms: _Terms, now: datetime) -> Invoice:
     """Make lines, sums, tax and addresses anew. The invoice's row is locked."""
     end = invoice.period_end
-    lines = _make_lines(actor, terms, invoice) if terms else []
-    currency = terms.last.currency if terms else "USD"
+    lines = _make_lines(actor, terms, invoice)
+    currency = terms.last.currency
     rate = find_rate(currency, end.astimezone(ZoneInfo(invoice.time_zone)).date())
     invoice.problem = "" if rate else f"There is no exchange rate of {currency} yet."
     if rate:
@@ -284,8 +246,7 @@ def _late_lines(actor: Actor, start: datetime) -> tuple[list[Line], list[Span]]:
     looked_at: list[Span] = []
     for invoice in _list_earlier(actor, start):
         first, last = invoice.period_start, invoice.period_end
-        terms = _find_terms(actor, first, last)
-        spans = find_spans(actor, first, last, terms.stretches) if terms else ()
+        spans = find_spans(actor, first, last, _find_terms(actor, first, last).stretches)
         looked_at += spans
         before: list[Line] | None = None
         for span in spans:

@@ -53,11 +53,13 @@ def line_kept_open() -> Iterator[None]:
 
 
 def mail_invoice(actor: Actor, invoice: Invoice, now: datetime) -> bool:
-    """Send an issued invoice to the finance contacts, once; says whether it is sent. Of an invoice the mail says why
-    the month cost more or less than the one before."""
+    """Send an issued invoice to the finance contacts, once, as soon as there are any; says whether it is sent. Of an
+    invoice the mail says why the month cost more or less than the one before."""
     if invoice.mailed_at is not None or not invoice.number:
         return invoice.mailed_at is not None
     account = BillingAccount.objects.get(org=actor.org)
+    if not account.emails:
+        return False
     title = f"{TITLES[invoice.kind]} {invoice.number}"
     lines = [
         f"{title} of {invoice.seller['name']} to {invoice.buyer['name']}: {_amount(invoice)}.",
@@ -141,10 +143,10 @@ def _send(
     mail_id: str,
     page: str = "",
 ) -> bool:
-    """``page`` is the same as HTML."""
+    """``page`` is the same as HTML. Says whether the mail was taken: without an address it waits for one, and the
+    console and the API have what it is about."""
     if not account.emails:
-        # Nobody wants to hear of it: the console and the API have it.
-        return True
+        return False
     domain = settings.MAIL_FROM.rpartition("@")[2].rstrip(">")
     mail = EmailMultiAlternatives(
         subject=" ".join(subject.split())[:200],

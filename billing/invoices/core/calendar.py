@@ -1,13 +1,18 @@
 """Months in parts: under which terms an organisation was when, and how much of a month that is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from billing.invoices.core.lines import Span, Stretch
 from billing.invoices.core.terms import Terms
 
+Bounds = tuple[datetime, datetime]
+
 _MICROSECOND = timedelta(microseconds=1)
+#: no two time zones are further apart
+_ZONES_APART: Final = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,27 @@ class Contract:
     terms: Terms
     plan: str
     trial_until: datetime | None = None
+
+
+def find_unbilled(
+    months: Iterable[Bounds], contracts: Sequence[tuple[datetime, datetime | None]], documents: Iterable[Bounds]
+) -> list[Bounds]:
+    """Those of the months in which a contract holds and that no document is over, whichever they are.
+
+    In another time zone a month begins and ends elsewhere: it is cut where the documents beside it leave off, so that
+    no hour is billed again, and none is left out."""
+    known = list(documents)
+    starts = {start for start, _ in known}
+    found = []
+    for start, end in months:
+        if start in starts or any(min(last, end) - max(first, start) > _ZONES_APART for first, last in known):
+            continue
+        before = [last for _, last in known if abs(last - start) <= _ZONES_APART]
+        after = [first for first, _ in known if abs(first - end) <= _ZONES_APART]
+        first, last = max(before, default=start), min(after, default=end)
+        if any(since < last and (until is None or until > first) for since, until in contracts):
+            found.append((first, last))
+    return found
 
 
 def find_stretches(contracts: Sequence[Contract], start: datetime, end: datetime) -> list[Stretch]:

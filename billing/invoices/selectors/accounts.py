@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from billing.invoices.choices import InvoiceKind, InvoiceState
+from billing.invoices.choices import Collection, InvoiceKind, InvoiceState
 from billing.invoices.core.calendar import Contract
 from billing.invoices.core.terms import Coupon, Terms, parse_coupon, parse_terms
 from billing.invoices.models import BillingAccount, ExchangeRate, Invoice, Plan, Subscription
@@ -19,6 +19,12 @@ from tenants.models import Membership
 def find_account(actor: Actor) -> BillingAccount | None:
     """The organisation's billing account, if it is a customer."""
     return BillingAccount.objects.filter(org=actor.org).select_related("legal_entity").first()
+
+
+def find_metered(actor: Actor) -> BillingAccount | None:
+    """The same, where its usage goes to a meter of Stripe's."""
+    rows = BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value)
+    return rows.exclude(stripe_customer="").exclude(stripe_meter="").first()
 
 
 def find_subscription(actor: Actor) -> Subscription | None:
@@ -57,6 +63,13 @@ def list_contracts(actor: Actor, start: datetime, end: datetime) -> list[Contrac
         Contract(row.starts_at, row.ends_at, terms_of(row), row.plan.name, row.trial_until)
         for row in rows.select_related("plan").order_by("starts_at")
     ]
+
+
+def find_last_terms(actor: Actor, before: datetime) -> Terms:
+    """Those of the last contract that began before a moment, whether it has ended or not."""
+    rows = Subscription.objects.filter(org=actor.org, starts_at__lt=before).select_related("plan")
+    last = rows.order_by("-starts_at").first()
+    return terms_of(last) if last else Terms()
 
 
 def find_coupon(actor: Actor, start: datetime, end: datetime) -> Coupon | None:

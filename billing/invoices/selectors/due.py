@@ -1,16 +1,20 @@
 """Of many customers those for whom there is something to do, by a few statements for hundreds of them: looking at each
 costs as much as doing it would."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from django.db.models import Max
+from django.db import connection
+from django.db.models import Max, Q, QuerySet
 
 from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
+from billing.invoices.core.calendar import Bounds, find_unbilled
 from billing.invoices.models import BillingAccount, FinancePack, Invoice, Subscription
-from tenants.access import org_scope
+from tenants.access import Actor, org_scope
 from tenants.models import Organization
 from tenants.periods import period_bounds, previous_bounds
 
@@ -18,11 +22,15 @@ from tenants.periods import period_bounds, previous_bounds
 _TOGETHER: Final = 500
 #: an invoice ends with its month, in whatever time zone
 _HALF_A_MONTH: Final = timedelta(days=15)
+#: so long before an invoice a row may have been made that it did not see
+_ON_ITS_WAY: Final = timedelta(hours=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def list_to_close(org_ids: Sequence[UUID], now: datetime) -> list[UUID]:
-    """Those with a draft whose days of grace are over, of whatever month; and those with a contract in the last month
-    that is over, in their time zone, of which there is neither an invoice nor a draft."""
+    """Those with a draft whose days of grace are over, of whatever month; those with a contract in a month that is
+    over, in their time zone, of which there is neither an invoice nor a draft; and those who have left and have had
+    usage since their last invoice that may be of a month that it billed."""
     return _in_batches(org_ids, lambda batch: _to_close(batch, now))
 
 
@@ -32,7 +40,7 @@ def list_to_tax(org_ids: Sequence[UUID]) -> list[UUID]:
 
 
 def list_to_mail(org_ids: Sequence[UUID]) -> list[UUID]:
-    """Those with a document that has a number and was not mailed."""
+    """Those with a document that has a number and was not mailed, and an address that it can go to."""
     return _in_batches(org_ids, _to_mail)
 
 
@@ -56,25 +64,90 @@ def _cut(org_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
         yield org_ids[start : start + _TOGETHER]
 
 
+def list_open_periods(actor: Actor, now: datetime) -> list[Bounds]:
+    """The months of the open organisation that are over and have neither an invoice nor a draft, oldest first: however
+    long ago a contract began in them, or whether it has ended since."""
+    contracts = list(Subscription.objects.filter(org=actor.org).values_list("starts_at", "ends_at"))
+    if not contracts:
+        return []
+    months = _list_months(min(since for since, _ in contracts), now, actor.org.time_zone)
+    return find_unbilled(months, contracts, _periods().filter(org=actor.org).values_list("period_start", "period_end"))
+
+
+def find_period_for_late(actor: Actor, now: datetime) -> Bounds | None:
+    """The last month that is over, for an invoice of what came late to earlier ones: where there is no contract in it
+    or after it, whose invoice that would be on, nor a document over it, nor a draft that waits."""
+    month = _last_month(now, actor.org.time_zone)
+    contracts = Subscription.objects.filter(org=actor.org)
+    if contracts.filter(Q(ends_at=None) | Q(ends_at__gt=month[0])).exists():
+        return None
+    documents = list(_periods().filter(org=actor.org).values_list("period_start", "period_end", "number", "state"))
+    if any(not number and state == InvoiceState.GRACE for _, _, number, state in documents):
+        return None
+    return next(iter(find_unbilled([month], [(month[0], None)], (document[:2] for document in documents))), None)
+
+
 def _to_close(batch: Sequence[UUID], now: datetime) -> set[UUID]:
     zones = dict(Organization.objects.filter(pk__in=batch).values_list("pk", "time_zone"))
-    months = {zone: _last_month(now, zone) for zone in set(zones.values())}
-    invoices = Invoice.objects.filter(org__in=batch, kind=InvoiceKind.INVOICE.value).order_by()
-    billed = dict(invoices.exclude(number="").values_list("org").annotate(until=Max("period_end")))
-    drafts = invoices.filter(number="", state=InvoiceState.GRACE.value)
-    waiting: dict[UUID, datetime] = dict(
-        drafts.filter(grace_until__gt=now).values_list("org").annotate(until=Max("period_end"))
-    )
-    found = set(drafts.filter(grace_until__lte=now).values_list("org", flat=True))
+    contracts: dict[UUID, list[tuple[datetime, datetime | None]]] = defaultdict(list)
+    firsts: dict[str, datetime] = {}
     for org_id, since, until in Subscription.objects.filter(org__in=batch).values_list("org", "starts_at", "ends_at"):
-        start, end = months[zones[org_id]]
-        has_contract = since < end and (until is None or until > start)
-        if has_contract and not any(done and done >= end for done in (billed.get(org_id), waiting.get(org_id))):
+        contracts[org_id].append((since, until))
+        firsts[zones[org_id]] = min(since, firsts.get(zones[org_id], since))
+    documents: dict[UUID, list[Bounds]] = defaultdict(list)
+    issued: dict[UUID, Bounds] = {}
+    found, waiting = set(), set()
+    fields = ("period_start", "period_end", "number", "state", "grace_until", "issued_at")
+    for org_id, start, end, number, state, grace_until, issued_at in (
+        _periods().filter(org__in=batch).values_list("org", *fields)
+    ):
+        documents[org_id].append((start, end))
+        if number:
+            issued[org_id] = max(issued.get(org_id, (end, issued_at)), (end, issued_at))
+        elif state == InvoiceState.GRACE:
+            (found if grace_until <= now else waiting).add(org_id)
+    months = {zone: _list_months(first, now, zone) for zone, first in firsts.items()}
+    left = {}
+    for org_id, held in contracts.items():
+        theirs = months[zones[org_id]]
+        if find_unbilled(theirs, held, documents[org_id]):
             found.add(org_id)
-    return found
+        elif org_id in issued and all(until is not None and until <= theirs[-1][0] for _, until in held):
+            end, issued_at = issued[org_id]
+            last_day = (end - _MICROSECOND).astimezone(ZoneInfo(zones[org_id])).date()
+            left[org_id] = (last_day, issued_at - _ON_ITS_WAY)
+    return found | _with_rows_since({org_id: left[org_id] for org_id in left.keys() - waiting - found})
 
 
-def _last_month(now: datetime, zone: str) -> tuple[datetime, datetime]:
+def _with_rows_since(asked: Mapping[UUID, tuple[date, datetime]]) -> set[UUID]:
+    """Those that have rows in days up to one that were recorded after a moment. The sums of days know, some minutes
+    after the rows."""
+    if not asked:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT org_id FROM unnest(%s::uuid[], %s::date[], %s::timestamptz[]) AS asked (org_id, last_day, since)
+               WHERE EXISTS (SELECT FROM billing_dayrollup AS sums
+                             WHERE sums.org_id = asked.org_id AND sums.cube = 'total' AND sums.day <= last_day
+                                 AND sums.recorded_at > since)""",
+            [list(asked), *(list(column) for column in zip(*asked.values(), strict=True))],
+        )
+        return {org_id for (org_id,) in cursor.fetchall()}
+
+
+def _periods() -> QuerySet[Invoice]:
+    return Invoice.objects.filter(kind=InvoiceKind.INVOICE.value).order_by()
+
+
+def _list_months(since: datetime, now: datetime, zone: str) -> list[Bounds]:
+    """The months that are over, from the one on in which ``since`` is, oldest first; the last one in any case."""
+    months = [_last_month(now, zone)]
+    while months[0][0] > since:
+        months.insert(0, previous_bounds("month", months[0][0], zone))
+    return months
+
+
+def _last_month(now: datetime, zone: str) -> Bounds:
     start, _ = period_bounds("month", now, zone)
     return previous_bounds("month", start, zone)
 
@@ -86,7 +159,8 @@ def _to_tax(batch: Sequence[UUID]) -> set[UUID]:
 
 def _to_mail(batch: Sequence[UUID]) -> set[UUID]:
     waiting = Invoice.objects.filter(org__in=batch, mailed_at=None).exclude(number="")
-    return set(waiting.values_list("org", flat=True))
+    reached = BillingAccount.objects.filter(org__in=batch).exclude(emails=[])
+    return set(waiting.values_list("org", flat=True)) & set(reached.values_list("org", flat=True))
 
 
 def _to_pack(batch: Sequence[UUID]) -> set[UUID]:

@@ -113,7 +113,7 @@ def test_when_time_is_up_no_sender_takes_another_customer(
 def test_what_follows_closing_has_half_of_a_run_left(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seller, both = make_seller(), [committed_world.acme, committed_world.mallcorp]
     for tenant in both:
-        make_customer(tenant, seller=seller, since=OCTOBER, fee="1.00", account={"emails": []})
+        make_customer(tenant, seller=seller, since=OCTOBER, fee="1.00")
     monkeypatch.setattr(tasks, "list_accounts", lambda: [(tenant.org.pk, "manual", "none") for tenant in both])
     close, began, closed = tasks._close, clock.monotonic_ns(), []
 
@@ -133,7 +133,7 @@ def test_what_follows_closing_has_half_of_a_run_left(committed_world: World, mon
 
 def test_all_steps_of_closing_share_the_time_of_a_run(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = committed_world.acme
-    make_customer(acme, since=OCTOBER, fee="1.00", account={"emails": []})
+    make_customer(acme, since=OCTOBER, fee="1.00")
     monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
 
     def show() -> list[tuple[str, bool]]:
@@ -163,7 +163,7 @@ def test_a_document_in_trouble_undoes_no_mail_of_another(
     committed_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acme = committed_world.acme
-    make_customer(acme, since=SEPTEMBER, fee="1.00", account={"emails": []})
+    make_customer(acme, since=SEPTEMBER, fee="1.00")
     first, second = close(acme, NOVEMBER + DAY * 3)
     monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
 

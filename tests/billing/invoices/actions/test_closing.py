@@ -8,12 +8,13 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.invoices.actions.accounts import end_subscription, subscribe
-from billing.invoices.actions.closing import issue_invoice, refresh_invoice
+from billing.invoices.actions.closing import issue_invoice, open_invoice, refresh_invoice
 from billing.invoices.actions.notes import void_invoice
 from billing.invoices.actions.sellers import set_exchange_rate
 from billing.invoices.choices import USAGE_KINDS, InvoiceState
-from billing.invoices.models import Invoice, InvoiceLine, LegalEntity, Subscription
+from billing.invoices.models import BillingAccount, Invoice, InvoiceLine, LegalEntity, Subscription
 from billing.invoices.selectors.due import list_to_close
+from billing.spend.actions.rollups import roll_up
 from costhub.lib.errors import Conflict, InvalidField
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member, update_organization
@@ -357,7 +358,7 @@ def test_a_draft_of_another_time_zone_bills_nothing_again(world: World) -> None:
         update_organization(actor=acme.owner, time_zone="Asia/Tokyo")
     close(acme, NOVEMBER + HOUR * 2)
     with org_scope(acme.org.pk):
-        assert Invoice.objects.filter(state=InvoiceState.GRACE.value).count() == 2
+        assert Invoice.objects.get().period_start == OCTOBER
     (october,) = close(acme, NOVEMBER + DAY * 3)
     assert october.usage_nanos == 100 * USD
     assert close(acme, NOVEMBER + DAY * 4) == []
@@ -425,6 +426,94 @@ def test_who_leaves_pays_until_then_and_no_longer(world: World) -> None:
     assert close(acme, DECEMBER + DAY * 3) == []
     with org_scope(acme.org.pk), pytest.raises(InvalidField, match="invoiced already"):
         subscribe(actor=acme.owner, plan=make_plan(), at=OCTOBER + DAY * 20)
+
+
+def test_no_month_is_too_long_ago_to_be_invoiced(world: World) -> None:
+    acme = world.acme
+    months = [datetime(2026, month, 1, tzinfo=UTC) for month in range(3, 12)]
+    # The contract was typed in months after it had begun, and again after a pause of two.
+    make_customer(acme, since=months[0] + DAY * 15, fee="31")
+    with org_scope(acme.org.pk):
+        end_subscription(actor=acme.owner, at=months[3])
+        subscribe(actor=acme.owner, plan=make_plan(fee="7"), at=months[5])
+    record_call(acme, months[1], cost=2 * USD)
+    record_call(acme, months[4], cost=3 * USD)
+    later = NOVEMBER + DAY * 3
+    assert list_to_close([acme.org.pk], later) == [acme.org.pk]
+    issued = close(acme, later)
+    assert [(each.period_start.month, each.net_cents) for each in issued] == [
+        (3, 1_600),
+        (4, 3_300),
+        (5, 3_100),
+        (8, 700),
+        (9, 700),
+        (10, 700),
+    ]
+    assert list_to_close([acme.org.pk], later) == []
+    assert close(acme, later + DAY) == []
+
+
+def test_who_left_while_nobody_closed_is_invoiced_all_the_same(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=SEPTEMBER, fee="30")
+    with org_scope(acme.org.pk):
+        end_subscription(actor=acme.owner, at=SEPTEMBER + DAY * 10)
+    later = DECEMBER + DAY * 3
+    assert list_to_close([acme.org.pk], later) == [acme.org.pk]
+    (september,) = close(acme, later)
+    assert (september.period_start, september.net_cents) == (SEPTEMBER, 1_000)
+    assert list_to_close([acme.org.pk], later) == []
+
+
+def test_a_month_that_was_left_out_is_cut_where_its_neighbours_begin(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=SEPTEMBER)
+    for hour in range(-30, 30, 3):
+        record_call(acme, OCTOBER + HOUR * hour, cost=1)
+        record_call(acme, NOVEMBER + HOUR * hour, cost=1)
+    close(acme, OCTOBER + DAY * 3)
+    with org_scope(acme.org.pk):
+        update_organization(actor=acme.owner, time_zone="Asia/Tokyo")
+        november = [NOVEMBER - HOUR * 9, DECEMBER - HOUR * 9]
+        account = BillingAccount.objects.get()
+        open_invoice(acme.owner, account, november[0], november[1])
+        update_organization(actor=acme.owner, time_zone="America/New_York")
+    issued = close(acme, DECEMBER + DAY * 3)
+    assert [(each.period_start, each.period_end, each.usage_nanos) for each in issued] == [
+        (OCTOBER, november[0], 10 + 7),
+        (november[0], november[1], 3 + 10),
+    ]
+
+
+def test_what_comes_late_to_who_has_left_has_an_invoice_of_its_own(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="31", markup="10", currency="EUR", grace_days=2)
+    set_exchange_rate(currency="EUR", day=OCTOBER.date(), rate=Decimal("0.5"), source="ECB")
+    with org_scope(acme.org.pk):
+        end_subscription(actor=acme.owner, at=OCTOBER + DAY * 10)
+    record_call(acme, OCTOBER + DAY, cost=100 * USD)
+    # What is not under a contract is nobody's.
+    record_call(acme, OCTOBER + DAY * 20, cost=1_000 * USD)
+    close(acme, NOVEMBER + DAY * 3)
+    record_call(acme, OCTOBER + DAY * 2, cost=20 * USD, recorded_at=NOVEMBER + DAY * 9)
+    while roll_up():
+        pass
+    # It is on the invoice of the month that follows, as that of a customer would be.
+    assert close(acme, NOVEMBER + DAY * 20) == []
+    assert list_to_close([acme.org.pk], NOVEMBER + DAY * 20) == []
+    assert list_to_close([acme.org.pk], DECEMBER) == [acme.org.pk]
+    assert close(acme, DECEMBER) == []
+    assert list_to_close([acme.org.pk], DECEMBER + DAY) == [], "it is in its days of grace"
+    (late,) = close(acme, DECEMBER + DAY * 2)
+    assert (late.period_start, late.period_end, late.currency, late.net_cents) == (NOVEMBER, DECEMBER, "EUR", 1_100)
+    assert [(line.kind, line.nanos, line.start) for line in lines_of(acme, late)] == [
+        ("late_usage", 20 * USD, OCTOBER),
+        ("markup", 2 * USD, OCTOBER),
+    ]
+    assert late.due_at == DECEMBER + DAY * 16
+    again = datetime(2027, 1, 3, tzinfo=UTC)
+    assert list_to_close([acme.org.pk], again) == []
+    assert close(acme, again) == []
 
 
 def test_another_currency_takes_the_rate_of_the_months_end_and_keeps_it(world: World) -> None:

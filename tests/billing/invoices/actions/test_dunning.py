@@ -164,6 +164,20 @@ def test_without_a_font_for_its_names_an_invoice_is_mailed_without_its_page(worl
         assert "It has no PDF, as no font here has all letters of its names" in body.get_content()
 
 
+def test_without_an_address_mails_wait_until_there_is_one(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    late = invoice.due_at + DAY
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(emails=[])
+        assert (mail_invoice(acme.owner, invoice, NOW), remind(acme.owner, late)) == (False, 0)
+        assert Invoice.objects.get().mailed_at is None
+        BillingAccount.objects.update(emails=["late@acme.example"])
+        assert (mail_invoice(acme.owner, invoice, NOW), remind(acme.owner, late)) == (True, 1)
+    assert sink.subjects() == [f"Invoice {invoice.number}", f"Unpaid: invoice {invoice.number}"]
+
+
 def test_an_invoice_is_mailed_with_pdf_csv_and_the_reason_for_every_change(world: World, sink: MailSink) -> None:
     acme = world.acme
     invoice = issue(acme)

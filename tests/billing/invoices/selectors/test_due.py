@@ -111,6 +111,12 @@ def test_what_is_issued_is_mailed_once(world: World) -> None:
     close(acme, CLOSED)
     assert list_to_mail(ids) == [acme.org.pk]
     with org_scope(acme.org.pk):
+        BillingAccount.objects.update(emails=[])
+    assert list_to_mail(ids) == [], "it waits for an address"
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(emails=["late@acme.example"])
+    assert list_to_mail(ids) == [acme.org.pk]
+    with org_scope(acme.org.pk):
         Invoice.objects.update(mailed_at=CLOSED)
     assert list_to_mail(ids) == []
 
@@ -126,7 +132,7 @@ def test_packs_are_wanted_until_the_last_month_has_gone_out(world: World, sink: 
     for moment in (CLOSED, DECEMBER + DAY * 3):
         close(acme, moment)
         assert list_to_pack(ids) == [acme.org.pk]
-        assert deliver_pack(acme.owner, moment) == 1
+        assert deliver_pack(acme.owner, moment, None) == 1
         assert list_to_pack(ids) == []
     with org_scope(acme.org.pk):
         assert FinancePack.objects.count() == 2
