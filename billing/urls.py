@@ -11,6 +11,7 @@ from billing.cache.api import CacheEntryViewSet, CacheRequestView, CacheShadowVi
 from billing.gpu.api import GpuEndpointViewSet
 from billing.invoices.api.accounts import (
     AccountView,
+    BucketView,
     CheckoutView,
     PlanViewSet,
     PortalView,
@@ -19,6 +20,7 @@ from billing.invoices.api.accounts import (
     WalletView,
 )
 from billing.invoices.api.customers import CustomersView, DocumentsOfView
+from billing.invoices.api.focus import FocusView
 from billing.invoices.api.invoices import CreditNoteViewSet, InvoiceViewSet
 from billing.invoices.api.operator import (
     AccountOfView,
@@ -42,7 +44,6 @@ from billing.routes.api import (
 )
 from billing.spend.api.bridge import BridgeView
 from billing.spend.api.budget_use import BudgetUseView
-from billing.spend.api.focus import FocusView
 from billing.spend.api.outlook import AnomalyViewSet, ForecastView
 from billing.spend.api.requests import RequestsView, RequestView
 from billing.spend.api.roi import RoiView
@@ -87,6 +88,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("stripe/webhook", receive_stripe, name="stripe-webhook"),
     path("wallet", WalletView.as_view(), name="wallet"),
     path("wallet/checkout", CheckoutView.as_view(), name="wallet-checkout"),
+    path("billing-account/bucket", BucketView.as_view(), name="billing-bucket"),
     path("billing-account/portal", PortalView.as_view(), name="billing-portal"),
     path("wallet/transfers", TransferViewSet.as_view({"get": "list"}), name="wallet-transfers"),
     path("organizations/<str:pk>/billing-account", AccountOfView.as_view(), name="billing-account-of"),

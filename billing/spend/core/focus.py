@@ -3,13 +3,18 @@
 A row is a day's usage of a project, model, price version and class of tokens. FOCUS has no columns for tokens: a class
 is a SKU, its unit "Tokens". With a price the row's costs are quantity times unit price exactly, to the pico-USD; what
 calls cost beside that (fees, roundings up, estimates, long contexts, and what other models saved) is a row without a
-SKU price, so that each day's rows sum to the ledger to the nano.
+SKU price, so that each day's rows sum to the ledger to the nano (``x_LedgerCost``, in USD).
+
+What an invoice has beside usage (its fee, markup, coupon, tax, the rounding to cents) is a row each, and so is what of
+the ledger's usage is not on it; so ``BilledCost`` of a document sums to its total. Money is in the document's currency
+at its rate, exactly.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 COLUMNS: Final = (
@@ -39,6 +44,9 @@ COLUMNS: Final = (
     "ListUnitPrice",
     "PricingCategory",
     "PricingCurrency",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyEffectiveCost",
+    "PricingCurrencyListUnitPrice",
     "PricingQuantity",
     "PricingUnit",
     "RegionId",
@@ -59,9 +67,13 @@ COLUMNS: Final = (
     "SubAccountType",
     "Tags",
     "x_Calls",
+    "x_LedgerCost",
 )
 _PICOS: Final = 12
+_NANOS: Final = 1_000
 _REQUESTS: Final = "Requests"
+#: any amount at any rate, exactly
+_EXACT: Final = Context(prec=80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,42 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What a document has beside usage: ``category`` and ``frequency`` as FOCUS names them. ``billed`` is in the
+    document's currency; ``is_told`` of what another month's usage rows have as effective cost already."""
+
+    category: str
+    frequency: str
+    text: str
+    start: datetime
+    end: datetime
+    billed: Decimal
+    detail: str = ""
+    project: str = ""
+    project_name: str = ""
+    model: str = ""
+    is_correction: bool = False
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """An issued document over ``[start, end)``, or with neither number nor charges the terms of time that has none
+    yet. ``rate`` is units of ``currency`` for a USD. Of a note the usage is its invoice's."""
+
+    start: datetime
+    end: datetime
+    currency: str = "USD"
+    rate: Decimal = Decimal(1)
+    number: str = ""
+    charges: tuple[Charge, ...] = ()
+    is_note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DayUsage:
-    """A day's calls of one project, model and price version. Money is nano-USD; ``prices`` are pico-USD a token."""
+    """A day's calls of one project, model and price version. Money is nano-USD; ``prices`` are pico-USD a token.
+    ``tags`` is None where calls are not told apart by them."""
 
     start: datetime
     end: datetime
@@ -89,12 +135,16 @@ class DayUsage:
     prices: Mapping[str, int]
     list_cost: int
     effective_cost: int
+    tags: Mapping[str, str] | None
 
 
-def make_rows(account: Account, period: tuple[datetime, datetime], usage: Iterable[DayUsage]) -> list[dict[str, str]]:
-    """The rows of a billing period, each with every column."""
+def make_rows(
+    account: Account, period: tuple[datetime, datetime], bill: Bill, usage: Iterable[DayUsage]
+) -> list[dict[str, str]]:
+    """The rows of usage in a billing period, each with every column. ``bill`` is what it is billed by."""
     rows = []
     for each in usage:
+        common = _common(account, period, bill) | _usage_columns(each)
         list_rest = effective_rest = 0
         for name, tokens in each.tokens.items():
             price = each.prices.get(name, 0)
@@ -103,15 +153,17 @@ def make_rows(account: Account, period: tuple[datetime, datetime], usage: Iterab
             picos = tokens * price
             list_rest, effective_rest = list_rest - picos, effective_rest - picos
             rows.append(
-                _common(account, period, each)
-                | _costs(picos, picos)
+                common
+                | _costs(bill, picos, picos)
                 | {
                     "ChargeDescription": f"{each.model}, {name.replace('_', ' ')} tokens",
                     "ConsumedQuantity": str(tokens),
                     "ConsumedUnit": "Tokens",
-                    "ContractedUnitPrice": _usd(price),
-                    "ListUnitPrice": _usd(price),
+                    "ContractedUnitPrice": _convert(price, bill.rate),
+                    "ListUnitPrice": _convert(price, bill.rate),
                     "PricingCategory": "Standard",
+                    "PricingCurrencyContractedUnitPrice": _usd(price),
+                    "PricingCurrencyListUnitPrice": _usd(price),
                     "PricingQuantity": str(tokens),
                     "PricingUnit": "Tokens",
                     "SkuId": each.model,
@@ -119,12 +171,12 @@ def make_rows(account: Account, period: tuple[datetime, datetime], usage: Iterab
                     "SkuPriceId": f"{each.price}/{name}",
                 }
             )
-        list_rest += each.list_cost * 1_000
-        effective_rest += each.effective_cost * 1_000
+        list_rest += each.list_cost * _NANOS
+        effective_rest += each.effective_cost * _NANOS
         if list_rest or effective_rest or each.calls:
             rows.append(
-                _common(account, period, each)
-                | _costs(list_rest, effective_rest)
+                common
+                | _costs(bill, list_rest, effective_rest)
                 | {
                     "ChargeDescription": f"{each.model}, fees, roundings and estimates",
                     "ConsumedQuantity": str(each.calls),
@@ -137,43 +189,96 @@ def make_rows(account: Account, period: tuple[datetime, datetime], usage: Iterab
     return rows
 
 
-def _common(account: Account, period: tuple[datetime, datetime], usage: DayUsage) -> dict[str, str]:
+def make_charges(account: Account, bill: Bill) -> list[dict[str, str]]:
+    """The rows of what a document has beside usage."""
+    return [_common(account, (bill.start, bill.end), bill) | _charge_columns(bill, charge) for charge in bill.charges]
+
+
+def _common(account: Account, period: tuple[datetime, datetime], bill: Bill) -> dict[str, str]:
     return dict.fromkeys(COLUMNS, "") | {
         "BillingAccountId": account.id,
         "BillingAccountName": account.name,
         "BillingAccountType": "Organisation",
-        "BillingCurrency": "USD",
+        "BillingCurrency": bill.currency,
         "BillingPeriodStart": _moment(period[0]),
         "BillingPeriodEnd": _moment(period[1]),
+        "InvoiceId": bill.number,
+        "InvoiceIssuerName": account.issuer,
+        "PricingCurrency": "USD",
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "LLM gateway",
+        "ServiceProviderName": "CostHub",
+        "ServiceSubcategory": "Generative AI",
+    }
+
+
+def _usage_columns(usage: DayUsage) -> dict[str, str]:
+    return {
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _moment(usage.start),
         "ChargePeriodEnd": _moment(usage.end),
         "HostProviderName": usage.provider or "Unknown",
-        "InvoiceIssuerName": account.issuer,
-        "PricingCurrency": "USD",
         "ResourceId": usage.model,
         "ResourceName": usage.model,
         "ResourceType": "Model",
-        "ServiceCategory": "AI and Machine Learning",
-        "ServiceName": "LLM gateway",
-        "ServiceProviderName": "CostHub",
-        "ServiceSubcategory": "Generative AI",
         "SubAccountId": usage.project,
         "SubAccountName": usage.project_name or usage.project,
         "SubAccountType": "Project",
-        "Tags": "{}",
+        "Tags": "" if usage.tags is None else json.dumps(usage.tags, ensure_ascii=False, sort_keys=True),
     }
 
 
-def _costs(list_picos: int, effective_picos: int) -> dict[str, str]:
-    effective = _usd(effective_picos)
+def _charge_columns(bill: Bill, charge: Charge) -> dict[str, str]:
+    billed = f"{charge.billed:f}"
+    effective = Decimal(0) if charge.is_told else charge.billed
+    columns = {
+        "BilledCost": billed,
+        "ChargeCategory": charge.category,
+        "ChargeClass": "Correction" if charge.is_correction else "",
+        "ChargeDescription": charge.text,
+        "ChargeFrequency": charge.frequency,
+        "ChargePeriodStart": _moment(charge.start),
+        "ChargePeriodEnd": _moment(charge.end),
+        "ContractedCost": f"{effective:f}",
+        "EffectiveCost": f"{effective:f}",
+        "HostProviderName": "CostHub",
+        "InvoiceDetailId": charge.detail,
+        "ListCost": f"{effective:f}",
+        "PricingCurrencyEffectiveCost": f"{round(effective / bill.rate, _PICOS):f}",
+        "Tags": "{}",
+    }
+    if charge.project:
+        columns |= {
+            "SubAccountId": charge.project,
+            "SubAccountName": charge.project_name or charge.project,
+            "SubAccountType": "Project",
+        }
+    if charge.model:
+        columns |= {"ResourceId": charge.model, "ResourceName": charge.model, "ResourceType": "Model"}
+    return columns
+
+
+def _costs(bill: Bill, list_picos: int, effective_picos: int) -> dict[str, str]:
+    effective = _convert(effective_picos, bill.rate)
     return {
-        "ListCost": _usd(list_picos),
+        "ListCost": _convert(list_picos, bill.rate),
         "ContractedCost": effective,
         "EffectiveCost": effective,
         "BilledCost": effective,
+        "PricingCurrencyEffectiveCost": _usd(effective_picos),
+        "x_LedgerCost": _usd(effective_picos),
     }
+
+
+def convert(nanos: int, rate: Decimal) -> Decimal:
+    """Nano-USD in a currency, exactly."""
+    return _EXACT.multiply(Decimal(nanos).scaleb(-9, _EXACT), rate)
+
+
+def _convert(picos: int, rate: Decimal) -> str:
+    """Decimal units of a currency without an exponent, exactly."""
+    return f"{_EXACT.multiply(Decimal(picos).scaleb(-_PICOS, _EXACT), rate):f}"
 
 
 def _usd(picos: int) -> str:

@@ -1,9 +1,14 @@
 """An organisation's costs as rows of FOCUS 1.4."""
 
-from datetime import datetime, timedelta
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from billing.spend.core.focus import Account, DayUsage, make_rows
+from django.db import connection
+
+from billing.spend.core.focus import Account, Bill, DayUsage, make_charges, make_rows
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.usage import add_up_usage, find_rates
 from costhub.lib.errors import InvalidField
@@ -14,35 +19,91 @@ from tenants.price_histories import load_price_versions
 
 #: one file holds a month and what little of others a time zone may add
 MOST_DAYS: Final = 32
+#: a day with more sets of tags is not told apart by them: whoever tags each call by itself has as many as calls
+MOST_TAG_SETS: Final = 500
 _SPLIT: Final = ("project_id", "request_model", "provider", "price_id", "adjustment_id", "service_tier")
 
 
-def list_focus_rows(actor: Actor, start: datetime, end: datetime, *, issuer: str = "CostHub") -> list[dict[str, str]]:
-    """The local days of ``[start, end)``, in order. Their costs sum to the ledger's to the nano.
+def list_focus_rows(
+    actor: Actor, start: datetime, end: datetime, bills: Sequence[Bill], *, issuer: str
+) -> Iterator[dict[str, str]]:
+    """The local days of ``[start, end)``, in order, and what the documents that end in it have beside usage. The days'
+    costs sum to the ledger's to the nano. ``bills`` cover the time.
 
     Raises Forbidden if the actor may not see money, InvalidField for more than a month.
     """
     actor.check(Permission.READ_MONEY)
     if end - start > timedelta(days=MOST_DAYS):
         raise InvalidField(f"Give at most {MOST_DAYS} days: FOCUS files are by the month.", field="to")
+    return _list_rows(actor, start, end, bills, Account(str(actor.org.pk), actor.org.name, issuer))
+
+
+def _list_rows(
+    actor: Actor, start: datetime, end: datetime, bills: Sequence[Bill], account: Account
+) -> Iterator[dict[str, str]]:
+    """A day at a time: a month with many tags has tens of thousands."""
     zone = actor.org.time_zone
-    account = Account(str(actor.org.pk), actor.org.name, issuer)
-    rows: list[dict[str, str]] = []
+    without_tags = _list_days_without_tags(actor, start, end)
     first = start
     while first < end:
         last = min(period_bounds("day", first, zone)[1], end)
-        rows += make_rows(account, period_bounds("month", first, zone), _read_day(actor, first, last))
+        bill = next(bill for bill in bills if not bill.is_note and bill.start <= first < bill.end)
+        day = first.astimezone(ZoneInfo(zone)).date()
+        has_tags = day not in without_tags and _are_few_tags(actor, first, last)
+        usage = _read_day(actor, first, last, by_tags=has_tags, tags={} if day in without_tags else None)
+        yield from make_rows(account, period_bounds("month", first, zone), bill, usage)
         first = last
-    return rows
+    for bill in bills:
+        if start < bill.end <= end:
+            yield from make_charges(account, bill)
 
 
-def _read_day(actor: Actor, start: datetime, end: datetime) -> list[DayUsage]:
-    sums = add_up_usage(actor, start, end, _SPLIT)
+def _list_days_without_tags(actor: Actor, start: datetime, end: datetime) -> set[date]:
+    """The local days whose sums are up to date and say that no call had any."""
+    zone = actor.org.time_zone
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT day FROM billing_dayrollup AS total
+               WHERE org_id = %s AND cube = 'total' AND day >= %s AND day <= %s
+                   AND EXISTS (SELECT FROM billing_rollupzone AS z WHERE z.org_id = total.org_id AND z.time_zone = %s)
+                   AND NOT EXISTS (SELECT FROM billing_dayrollup AS tags
+                                   WHERE tags.org_id = total.org_id AND tags.cube = 'tags' AND tags.day = total.day)
+               EXCEPT
+               SELECT (quarter AT TIME ZONE %s)::date
+               FROM (SELECT quarter FROM billing_quartermark WHERE org_id = %s AND quarter >= %s AND quarter < %s
+                     UNION ALL
+                     SELECT quarter FROM billing_daymark WHERE org_id = %s AND quarter >= %s AND quarter < %s) AS marks""",
+            [
+                *(actor.org.pk, *(moment.astimezone(ZoneInfo(zone)).date() for moment in (start, end)), zone, zone),
+                *(actor.org.pk, start, end, actor.org.pk, start, end),
+            ],
+        )
+        return {day for (day,) in cursor.fetchall()}
+
+
+def _are_few_tags(actor: Actor, start: datetime, end: datetime) -> bool:
+    """Whether the ledger still has the rows of this time, and no more sets of tags than a file can hold."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT costhub_ledger_floor() <= %s AND (
+                   SELECT count(*) FROM (SELECT DISTINCT tags FROM proxy_ledgerentry
+                                         WHERE org_id = %s AND started_at >= %s AND started_at < %s LIMIT %s) AS sets
+               ) <= %s""",
+            [start, actor.org.pk, start, end, MOST_TAG_SETS + 1, MOST_TAG_SETS],
+        )
+        return cursor.fetchone() == (True,)
+
+
+def _read_day(
+    actor: Actor, start: datetime, end: datetime, *, by_tags: bool, tags: Mapping[str, str] | None
+) -> list[DayUsage]:
+    """Told apart by tags, from the day's rows; else from its sums, as having ``tags``."""
+    sums = add_up_usage(actor, start, end, (*_SPLIT, "tags") if by_tags else _SPLIT)
     prices = load_price_versions(actor, {row.keys[3:5] for row in sums})
     names = find_names(actor.org, {row.keys[0] for row in sums})
     found = []
     for row in sums:
-        project, model, provider, price_id, adjustment_id, service_tier = row.keys
+        project, model, provider, price_id, adjustment_id, service_tier = row.keys[: len(_SPLIT)]
         found.append(
             DayUsage(
                 start=start,
@@ -57,6 +118,7 @@ def _read_day(actor: Actor, start: datetime, end: datetime) -> list[DayUsage]:
                 prices=find_rates(prices.get((price_id, adjustment_id)), service_tier),
                 list_cost=row["list_cost"],
                 effective_cost=row["effective_cost"],
+                tags=json.loads(row.keys[-1]) if by_tags else tags,
             )
         )
     return found

@@ -79,14 +79,15 @@ class UsageSums:
 def add_up_usage(
     actor: Actor, start: datetime, end: datetime, split: Sequence[str], filters: LedgerFilters | None = None
 ) -> list[UsageSums]:
-    """Sum the organisation's usage over ``[start, end)`` by some of ``SPLITS``, in the order of their keys.
+    """Sum the organisation's usage over ``[start, end)`` by some of ``SPLITS``, in the order of their keys; and by
+    ``tags`` (as JSON), which only rows know.
 
     The caller has checked who is asking. Raises InvalidField for a filter by status or request id, which sums of days
     do not know.
     """
     zone = ZoneInfo(actor.org.time_zone)
     columns, values = _condition(filters or LedgerFilters())
-    rows_only = any("line." in column for column in columns)
+    rows_only = "tags" in split or any("line." in column for column in columns)
     tiling = tile(start, end, zone, by_day=not rows_only, by_quarter=False)
     sql, arguments = _statement(actor.org.pk, zone.key, tiling, split, columns, values)
     # Of days there are few rows, and planning is most of the time: of many organisations' months it is done once.

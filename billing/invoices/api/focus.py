@@ -9,10 +9,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.invoices.selectors.focus import list_focus
 from billing.spend.api.query import LedgerView, read_filters, read_range
 from billing.spend.api.requests import CsvRenderer
 from billing.spend.core.focus import COLUMNS
-from billing.spend.selectors.focus import list_focus_rows
 from costhub.lib import clock
 
 
@@ -32,5 +32,5 @@ class FocusView(LedgerView):
         out = io.StringIO()
         writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(list_focus_rows(self.actor, start, end))
+        writer.writerows(list_focus(self.actor, start, end))
         return Response(out.getvalue(), content_type="text/csv; charset=utf-8")
