@@ -61,6 +61,8 @@ USAGE_KINDS: Final = (LineKind.USAGE, LineKind.LATE_USAGE)
 class ReratingState(StrEnum):
     """How far a re-rating has come."""
 
+    #: what it would change is being counted, span by span
+    COUNTING = "counting"
     #: it is known what it would change, and nothing has
     PREVIEWED = "previewed"
     APPROVED = "approved"
@@ -82,7 +84,10 @@ class PackTo(StrEnum):
 
     NOBODY = "none"
     MAIL = "mail"
+    #: beside the operator's files
     FILES = "files"
+    #: the customer's own bucket
+    BUCKET = "s3"
 
 
 class WalletAccount(StrEnum):

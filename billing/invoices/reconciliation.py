@@ -10,9 +10,11 @@ from django.db.models import Sum
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
-from billing.invoices.actions.outbox import OLDEST, fill_outbox, hourly_usage
-from billing.invoices.choices import Collection, OutboxState
+from billing.invoices.actions.outbox import OLDEST, fill_outbox
+from billing.invoices.choices import OutboxState
 from billing.invoices.models import BillingAccount, MeterDelta
+from billing.invoices.selectors.accounts import find_metered
+from billing.invoices.selectors.usage import floor_hour, hourly_usage
 from billing.invoices.stripe_client import Stripe
 from tenants.access import Actor
 
@@ -32,11 +34,11 @@ class Difference:
 def reconcile(actor: Actor, gateway: Stripe, now: datetime) -> list[Difference]:
     """Compare every hour that a meter takes, and alert where they differ. What the ledger has and was not sent yet
     (late rows) is put into the outbox first, and is no difference."""
-    account = BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value).first()
-    if account is None or not account.stripe_customer or not account.stripe_meter or account.metered_from is None:
+    account = find_metered(actor)
+    if account is None or account.metered_from is None:
         return []
-    end = now.replace(minute=0, second=0, microsecond=0)
-    start = max(end - OLDEST + _HOUR, account.metered_from.replace(minute=0, second=0, microsecond=0))
+    end = floor_hour(now)
+    start = max(end - OLDEST + _HOUR, floor_hour(account.metered_from))
     if start >= end:
         return []
     fill_outbox(actor, now, since=start)

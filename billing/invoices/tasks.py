@@ -85,11 +85,12 @@ def close_months() -> int:
         # close, what follows has its half.
         run = _Run()
         issued = sum(_each(_close, list_to_close(org_ids, run.now), run.half()))
-        if gateway := stripe_from_settings():
+        gateway = stripe_from_settings()
+        if gateway is not None:
             taxed = list_to_tax(org_ids)
             issued += sum(_each(lambda actor, now: settle_taxes(actor, gateway, now), taxed, run, in_one=False))
         _side_by_side(lambda org_id: _each(_mail, [org_id], run), list_to_mail(org_ids), run, MAILERS, line_kept_open)
-        _each(deliver_pack, list_to_pack(org_ids), run, in_one=False)
+        _each(lambda actor, now: deliver_pack(actor, now, gateway), list_to_pack(org_ids), run, in_one=False)
         return issued
 
 

@@ -10,15 +10,16 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from billing.invoices.actions.accounts import subscribe
-from billing.invoices.actions.packs import make_pack
+from billing.invoices.actions.accounts import connect_bucket, subscribe, update_account
+from billing.invoices.actions.packs import make_pack, read_meter_of
 from billing.invoices.actions.top_up import is_collected, open_checkout, open_portal, set_top_up
 from billing.invoices.actions.wallet import find_available
-from billing.invoices.choices import InvoiceKind
+from billing.invoices.choices import InvoiceKind, PackTo
 from billing.invoices.core.terms import show_terms
 from billing.invoices.models import BillingAccount
 from billing.invoices.selectors.accounts import find_account, find_subscription, list_public_plans, terms_of
 from billing.invoices.selectors.invoices import list_invoices
+from billing.invoices.selectors.packs import find_pack_problem
 from billing.invoices.selectors.wallet import find_balance, list_transfers
 from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.budget_forms import plain_usd
@@ -28,13 +29,20 @@ from costhub.console.pages import show_form
 from costhub.console.plans import list_terms
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib import clock
-from costhub.lib.errors import NotFound
+from costhub.lib.errors import AppError, InvalidField, NotFound
 from tenants.access import Actor, find_uuid
 from tenants.choices import Permission
 
 #: so many of the newest months and transfers are shown
 _MONTHS: Final = 24
 _TRANSFERS: Final = 10
+_PAPERS_TO: Final = {
+    PackTo.NOBODY: "nowhere by themselves",
+    PackTo.MAIL: "by mail to the finance contacts",
+    PackTo.FILES: "to the operator’s files",
+    PackTo.BUCKET: "to a bucket of your own",
+}
+_BUCKET_FIELDS: Final = ("bucket_url", "bucket_region", "bucket_key_id")
 _NO_CUSTOMER: Final = "This organisation is no customer yet: the operator of this installation makes it one, and then a plan can be chosen."
 
 
@@ -51,6 +59,8 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
         "subscription": subscription,
         "terms": list_terms(show_terms(terms)) if terms else [],
         "months": _list_months(actor),
+        "papers_to": _PAPERS_TO[PackTo(account.pack_to)] if account else "",
+        "papers_problem": find_pack_problem(actor),
         "acts": _list_acts(actor, account, subscription.plan_id if subscription else None),
         "links": _list_links(actor, account),
     }
@@ -123,6 +133,25 @@ def change_top_up(request: HttpRequest, actor: Actor) -> HttpResponse:
     return _show_form(request, actor, form, "Buy credits by themselves", "Save", lead)
 
 
+@require_http_methods(["GET", "POST"])
+@org_page
+@works_when_read_only
+def send_papers(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Where a month's papers go by themselves."""
+    actor.check(Permission.WRITE_MONEY)
+    account = find_account(actor)
+    if account is None:
+        raise NotFound("This organisation is no customer.")
+    form = Form(_list_paper_fields(account), _show_papers_to(account), is_edit=True)
+    if (
+        request.method == "POST"
+        and form.submit(request, actor, lambda form: _send_papers(actor, account, form)) is not None
+    ):
+        return redirect("billing", slug=actor.org.slug)
+    lead = "Once an invoice is issued: the archive of its month, which can be downloaded in any case."
+    return _show_form(request, actor, form, "A month’s papers by themselves", "Save", lead)
+
+
 @require_POST
 @org_page
 @works_when_read_only
@@ -144,7 +173,7 @@ def papers(request: HttpRequest, actor: Actor) -> HttpResponse:
     month = next((month for month in _list_months(actor) if f"{month:%Y-%m}" == request.GET.get("month")), None)
     if month is None:
         raise NotFound("No invoice is issued of such a month.")
-    content, _ = make_pack(actor, month, clock.now())
+    content, _ = make_pack(actor, month, clock.now(), read_meter_of(actor, month))
     answer = HttpResponse(content, content_type="application/zip")
     answer["Content-Disposition"] = f'attachment; filename="finance-{month:%Y-%m}.zip"'
     return answer
@@ -157,6 +186,44 @@ def _open_checkout(actor: Actor, form: Form) -> str:
 def _set_top_up(actor: Actor, account: BillingAccount, form: Form) -> BillingAccount:
     below, amount = (form.money(name) if form.text(name) else None for name in ("top_up_below", "top_up_amount"))
     return set_top_up(actor=actor, account=account, below=below, amount=amount)
+
+
+def _list_paper_fields(account: BillingAccount) -> list[Field]:
+    kept = "Left empty, it stays." if account.bucket_url else ""
+    return [
+        Field("pack_to", "They go", "select", choices=[(each.value, label) for each, label in _PAPERS_TO.items()]),
+        Field("bucket_url", "Bucket", placeholder="https://s3.eu-central-1.amazonaws.com/acme-finance", most=300),
+        Field("bucket_region", "Region", placeholder="eu-central-1", most=40),
+        Field("bucket_key_id", "Access key ID", most=128),
+        Field(
+            "bucket_secret",
+            "Secret access key",
+            "password",
+            help=f"Sealed, used for this bucket only, never shown again. {kept}".strip(),
+            most=4096,
+        ),
+    ]
+
+
+def _show_papers_to(account: BillingAccount) -> dict[str, str]:
+    return {name: getattr(account, name) for name in ("pack_to", *_BUCKET_FIELDS)}
+
+
+def _send_papers(actor: Actor, account: BillingAccount, form: Form) -> BillingAccount:
+    to = PackTo(form.text("pack_to")) if form.text("pack_to") in set(PackTo) else None
+    if to is None:
+        raise InvalidField("Choose one of the list.", field="pack_to")
+    typed = {name: form.text(name) for name in _BUCKET_FIELDS}
+    secret = form.text("bucket_secret")
+    if to is PackTo.BUCKET and (secret or typed != {name: getattr(account, name) for name in _BUCKET_FIELDS}):
+        values = {name.removeprefix("bucket_"): text for name, text in typed.items()}
+        try:
+            return connect_bucket(actor=actor, account=account, secret=secret, **values)
+        except AppError as error:
+            if error.field is None:
+                raise
+            raise InvalidField(error.message, field=f"bucket_{error.field}") from error
+    return update_account(actor=actor, account=account, pack_to=to)
 
 
 def _show_form(request: HttpRequest, actor: Actor, form: Form, title: str, label: str, lead: str) -> HttpResponse:
@@ -202,7 +269,9 @@ def _list_acts(actor: Actor, account: BillingAccount | None, plan: UUID | None) 
 
 
 def _list_links(actor: Actor, account: BillingAccount | None) -> list[PageLink]:
-    if not is_collected(account) or not actor.may(Permission.WRITE_MONEY):
+    if account is None or not actor.may(Permission.WRITE_MONEY):
         return []
-    pages = (("Buy credits", "buy-credits"), ("Buy by itself", "change-top-up"))
+    pages = [("Send papers", "send-papers")]
+    if is_collected(account):
+        pages = [("Buy credits", "buy-credits"), ("Buy by itself", "change-top-up"), *pages]
     return [PageLink(label, reverse(name, args=[actor.org.slug])) for label, name in pages]

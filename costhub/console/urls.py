@@ -179,6 +179,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_ORG}billing/plan", billing.choose_plan, name="choose-plan"),
     path(f"{_ORG}billing/credits", billing.buy_credits, name="buy-credits"),
     path(f"{_ORG}billing/top-up", billing.change_top_up, name="change-top-up"),
+    path(f"{_ORG}billing/papers-to", billing.send_papers, name="send-papers"),
     path(f"{_ORG}billing/portal", billing.visit_portal, name="visit-portal"),
     path(f"{_ORG}billing/papers", billing.papers, name="papers"),
     path(f"{_ORG}invoices", invoices.invoices, name="invoices"),

@@ -21,6 +21,7 @@ SECRETS: Final = frozenset(
         "tenants_apikey.digest",
         "tenants_admintoken.digest",
         "tenants_invitation.digest",
+        "billing_billingaccount.bucket_secret",
         "billing_billsource.credential",
         "billing_channel.secret",
         "billing_channel.former_secret",

@@ -13,7 +13,7 @@ import time_machine
 from pytest_django import Settings
 
 from billing.invoices.actions import top_up
-from billing.invoices.models import BillingAccount, InvoiceLine, Subscription
+from billing.invoices.models import BillingAccount, FinancePack, InvoiceLine, Subscription
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
 from tenants.choices import Role
@@ -186,6 +186,44 @@ def test_a_months_papers_are_one_archive(world: World) -> None:
         assert f"invoices/{invoice.number}.pdf" in archive.namelist()
     for month in ("2026-09", "2026-11", "x", ""):
         assert ada.get(f"/o/acme/billing/papers?month={month}").status_code == 404
+
+
+def test_papers_go_by_themselves_where_somebody_says(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00")
+    close(acme, NOVEMBER + DAY * 3)
+    ada, address = Visit(world.ada), "/o/acme/billing/papers-to"
+    assert "They go nowhere by themselves." in text_of(ada.get("/o/acme/billing"))
+    assert ada.submit(address, pack_to="mail").status_code == 302
+    assert "They go by mail to the finance contacts." in text_of(ada.get("/o/acme/billing"))
+    bucket = {
+        "pack_to": "s3",
+        "bucket_url": "https://s3.example/acme-finance",
+        "bucket_region": "eu-central-1",
+        "bucket_key_id": "AKIA1",
+    }
+    for typed, message in (
+        (bucket, "Give the secret as plain letters"),
+        (bucket | {"bucket_url": "https://s3.example", "bucket_secret": "s3cr3t"}, "with its name in the path"),
+        (bucket | {"bucket_url": "https://127.0.0.1/b", "bucket_secret": "s3cr3t"}, "may not be called from here"),
+        ({"pack_to": "s3"}, "Connect a bucket first"),
+        ({"pack_to": "moon"}, "Choose one of the list"),
+    ):
+        refused = ada.submit(address, **typed)
+        assert (refused.status_code, message in error_of(refused)) == (400, True), message
+        assert "s3cr3t" not in refused.content.decode()
+    assert ada.submit(address, **bucket, bucket_secret="s3cr3t").status_code == 302
+    assert "They go to a bucket of your own." in text_of(ada.get("/o/acme/billing"))
+    page = ada.get(address).content.decode()
+    assert "https://s3.example/acme-finance" in page
+    assert "s3cr3t" not in page
+    # What stands there goes on without its secret; another address wants it again.
+    assert ada.submit(address).status_code == 302
+    moved = ada.submit(address, bucket_url="https://elsewhere.example/acme-finance")
+    assert (moved.status_code, "Give the secret" in error_of(moved)) == (400, True)
+    with org_scope(acme.org.pk):
+        FinancePack.objects.create(org=acme.org, month=OCTOBER.date(), digest="0" * 64, problem="It answered 403.")
+    assert "The newest could not be delivered: It answered 403." in text_of(ada.get("/o/acme/billing"))
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.FINANCE, 200), (Role.VIEWER, 403)])

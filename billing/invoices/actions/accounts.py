@@ -1,5 +1,6 @@
 """Who pays, and under which plan."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,7 +13,7 @@ from django.db import transaction
 from billing.invoices.actions.sellers import check_country, check_tax_id, check_text
 from billing.invoices.choices import Collection, PackTo
 from billing.invoices.core.terms import parse_coupon, parse_terms, show_coupon
-from billing.invoices.models import BillingAccount, LegalEntity, Plan, Subscription
+from billing.invoices.models import BillingAccount, FinancePack, LegalEntity, Plan, Subscription
 from billing.invoices.selectors.accounts import (
     find_account,
     find_billed_until,
@@ -21,14 +22,20 @@ from billing.invoices.selectors.accounts import (
 )
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.net import gate_from_settings, parse_origin
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.changes import store_changes
+from tenants.actions.upstreams import seal_credential
 from tenants.actions.values import check_name
 from tenants.choices import Permission
 from tenants.periods import period_bounds
 
 MAX_EMAILS: Final = 10
+MAX_BUCKET_CHARACTERS: Final = 300
+_BUCKET_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._-]+)+/?")
+_REGION: Final = re.compile(r"[a-z0-9-]{1,40}")
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def open_account(
@@ -71,6 +78,8 @@ def update_account(*, actor: Actor, account: BillingAccount, **changes: Any) -> 
     country = check_country(changes.get("country", account.country))
     pack_to: PackTo | None = changes.pop("pack_to", None)
     new = _check_address({"tax_id": account.tax_id, **changes}, country)
+    if pack_to is PackTo.BUCKET and not account.bucket_url:
+        raise InvalidField("Connect a bucket first.", field="pack_to")
     if pack_to is not None:
         new["pack_to"] = pack_to.value
     if "name" in changes:
@@ -78,6 +87,55 @@ def update_account(*, actor: Actor, account: BillingAccount, **changes: Any) -> 
     if "country" in changes:
         new["country"] = country
     store_changes(actor, account, new)
+    return account
+
+
+def connect_bucket(
+    *, actor: Actor, account: BillingAccount, url: str, region: str, key_id: str, secret: str
+) -> BillingAccount:
+    """Have the month's papers put into a bucket of the customer's own from now on. ``url`` is ``https://endpoint/bucket``
+    with a prefix or without; the secret is sealed for its origin and never shown.
+
+    Raises InvalidField or BlockedAddress for what cannot be, StaleSession for who has not signed in just now.
+    """
+    actor.check(Permission.WRITE_MONEY)
+    actor.check_fresh()
+    target = parse_origin(url, field="url")
+    if target.address is not None:
+        gate_from_settings().pin_now(target, field="url")
+    if not target.path.strip("/") or len(url) > MAX_BUCKET_CHARACTERS or not _BUCKET_PATH.fullmatch(target.path):
+        raise InvalidField(
+            "Give the bucket's URL with its name in the path, such as https://s3.eu-central-1.amazonaws.com/acme-finance.",
+            field="url",
+        )
+    for field, text, allowed in (("region", region, _REGION), ("key_id", key_id, _KEY_ID)):
+        if not allowed.fullmatch(text):
+            raise InvalidField("Give plain letters and digits, as the provider shows them.", field=field)
+    try:
+        sealed = seal_credential(actor, target.origin, secret)["credential"]
+    except InvalidField as error:
+        raise InvalidField(error.message.replace("credential", "secret"), field="secret") from error
+    new = {
+        "bucket_url": url.rstrip("/"),
+        "bucket_region": region,
+        "bucket_key_id": key_id,
+        "bucket_secret": sealed,
+        "pack_to": PackTo.BUCKET.value,
+    }
+    with transaction.atomic():
+        store_changes(actor, account, new, hidden=frozenset({"bucket_secret"}))
+        # What another key or address was refused is tried at once.
+        FinancePack.objects.filter(org=actor.org, delivered_at=None).update(tried_at=None)
+    return account
+
+
+def disconnect_bucket(*, actor: Actor, account: BillingAccount) -> BillingAccount:
+    """Forget the bucket and its secret; papers that went there go nowhere by themselves."""
+    actor.check(Permission.WRITE_MONEY)
+    new = {"bucket_url": "", "bucket_region": "", "bucket_key_id": "", "bucket_secret": None}
+    if account.pack_to == PackTo.BUCKET:
+        new["pack_to"] = PackTo.NOBODY.value
+    store_changes(actor, account, new, hidden=frozenset({"bucket_secret"}))
     return account
 
 

@@ -15,19 +15,18 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
 from django.db.models import DateTimeField, F, Max, Sum, Value
 from django.db.models.functions import Coalesce
 
-from billing.invoices.choices import Collection, OutboxState
+from billing.invoices.choices import OutboxState
 from billing.invoices.models import BillingAccount, MeterDelta
+from billing.invoices.selectors.accounts import find_metered
+from billing.invoices.selectors.usage import floor_hour, hourly_usage
 from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavailable
-from billing.spend.selectors import find_spend
 from costhub.lib import clock
 from costhub.lib.database import session_cursor
 from tenants.access import Actor, org_scope
@@ -49,11 +48,11 @@ _log = logging.getLogger(__name__)
 
 def fill_outbox(actor: Actor, now: datetime, *, since: datetime | None = None) -> int:
     """Write the deltas of hours that are over, from ``since`` on (48 hours back unless given). Gives how many."""
-    account = _metered(actor)
+    account = find_metered(actor)
     if account is None or account.metered_from is None:
         return 0
-    end = _floor(now)
-    start = max(_floor(since or now - RECENT), _floor(account.metered_from))
+    end = floor_hour(now)
+    start = max(floor_hour(since or now - RECENT), floor_hour(account.metered_from))
     if start >= end:
         return 0
     with transaction.atomic():
@@ -82,7 +81,7 @@ def send_outbox(actor: Actor, gateway: Stripe, now: datetime, *, most: int = BAT
 
     Not within a transaction: what is written of a try must outlive whoever made it."""
     with org_scope(actor.org.pk):
-        account = _metered(actor)
+        account = find_metered(actor)
     if account is None:
         return 0
     arrived, is_answered = 0, True
@@ -97,25 +96,6 @@ def send_outbox(actor: Actor, gateway: Stripe, now: datetime, *, most: int = BAT
             arrived += came
             waiting = waiting[max(len(together), 1) :]
     return arrived
-
-
-def hourly_usage(actor: Actor, start: datetime, end: datetime) -> dict[datetime, int]:
-    """The ledger's nano-USD by the hour of UTC, without empty ones."""
-    # Local hours may be half an hour off.
-    org = copy(actor.org)
-    org.time_zone = "UTC"
-    spend = find_spend(replace(actor, org=org), start=start, end=end, group_by=["hour"], measures=["effective_cost"])
-    found = {datetime.fromisoformat(row.group["hour"]).astimezone(UTC): row.totals.effective_cost for row in spend.rows}
-    return {hour: nanos for hour, nanos in found.items() if nanos}
-
-
-def _metered(actor: Actor) -> BillingAccount | None:
-    return (
-        BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value)
-        .exclude(stripe_customer="")
-        .exclude(stripe_meter="")
-        .first()
-    )
 
 
 def _make_delta(
@@ -285,7 +265,3 @@ def _only_sender(customer: str, meter: str) -> Iterator[bool]:
         if is_ours:
             with session_cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
-
-
-def _floor(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,56 +1,76 @@
 """The finance pack: a month's invoices and notes, FOCUS, the ledger by day, chargeback and whether all books agree, in
-one archive whose manifest is signed. Fetched by anybody who may see money, and mailed or put with the operator's files
-once a month where the account says so."""
+one archive whose manifest is signed. Fetched by anybody who may see money, and mailed, put into a bucket of the
+customer's or with the operator's files once a month where the account says so."""
 
 import asyncio
 import hashlib
 import json
+import logging
 from base64 import b64encode
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from billing.invoices.actions.documents import FORMS, get_documents
 from billing.invoices.actions.mails import mail_pack
 from billing.invoices.choices import InvoiceKind, PackTo
 from billing.invoices.core.packs import describe_files, make_archive
+from billing.invoices.core.s3 import Bucket, address_of, sign_put
 from billing.invoices.documents.pdf import NoLetters
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
 from billing.invoices.selectors.packs import (
     Agreement,
+    MeteredTime,
     find_agreement,
+    find_metered_time,
     list_documents,
     write_chargeback,
     write_focus,
     write_ledger,
 )
-from costhub.lib import secrets
-from costhub.lib.errors import InvalidField
+from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavailable, stripe_from_settings
+from costhub.lib import clock, secrets
+from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.money import format_usd
+from costhub.lib.net import gate_from_settings, parse_url
 from costhub.lib.objects import Objects
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.choices import Permission
 from tenants.periods import period_bounds
 
+_log = logging.getLogger(__name__)
+
 PURPOSE: Final = "finance packs"
 #: no mail server takes more
 _MOST_MAILED_BYTES: Final = 20 * 1024 * 1024
+#: where a store does not take it, it is made and sent again after so long
+_AGAIN_AFTER: Final = timedelta(hours=1)
+_PUT_SECONDS: Final = 60.0
+_STORED: Final = 200
 
 
-def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str, Any]]:
+class BucketRefused(AppError):
+    """A customer's bucket does not take the papers."""
+
+    code: ClassVar[str] = "bucket_refused"
+    http_status: ClassVar[int] = 502
+
+
+def make_pack(actor: Actor, month: date, now: datetime, metered: int | None) -> tuple[bytes, dict[str, Any]]:
     """The archive of a month that is over, in the organisation's time zone, and digests of its files by name.
+    ``metered`` is what ``read_meter`` gave.
 
     Made of the ledger and the invoices of now: as long as nothing comes late it is the same bytes. Raises Forbidden if
     the actor may not see money, InvalidField for a month that is not over.
     """
     actor.check(Permission.READ_MONEY)
-    zone = actor.org.time_zone
-    start, end = period_bounds("month", datetime(month.year, month.month, 15, tzinfo=now.tzinfo), zone)
+    start, end = _bounds(actor, month)
     if end > now:
         raise InvalidField("Give a month that is over, such as 2026-10.", field="month")
     documents = list_documents(actor, start, end)
@@ -62,7 +82,7 @@ def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str
     files["focus.csv"], focus = write_focus(actor, start, end)
     files["ledger.csv"] = write_ledger(actor, start, end)
     files["chargeback.csv"], chargeback = write_chargeback(actor, start, end, now)
-    agreement = find_agreement(actor, start, end, focus=focus, chargeback=chargeback)
+    agreement = find_agreement(actor, start, end, focus=focus, chargeback=chargeback, metered=metered)
     files["reconciliation.json"] = json.dumps(show_agreement(agreement), indent=2).encode()
     facts = {
         "organization": str(actor.org.pk),
@@ -76,6 +96,29 @@ def make_pack(actor: Actor, month: date, now: datetime) -> tuple[bytes, dict[str
     }
     archive = make_archive(files, facts, secrets.signing_key(settings.MASTER_KEYS, PURPOSE).sign)
     return archive, describe_files(files)
+
+
+def read_meter(gateway: Stripe | None, time: MeteredTime | None) -> int | None:
+    """What Stripe's meter says of these hours, in nano-USD. None where there is nothing to ask, and where Stripe does
+    not answer."""
+    if gateway is None or time is None:
+        return None
+    try:
+        found = gateway.read_usage(meter=time.meter, customer=time.customer, start=time.start, end=time.end)
+    except (StripeRefused, StripeUnavailable) as error:
+        _log.warning("a meter could not be read", extra={"meter": time.meter, "reason": error.message})
+        return None
+    return sum(found.values())
+
+
+def read_meter_of(actor: Actor, month: date) -> int | None:
+    """The same of a month, for who asks for its papers."""
+    actor.check(Permission.READ_MONEY)
+    return read_meter(stripe_from_settings(), find_metered_time(actor, *_bounds(actor, month)))
+
+
+def _bounds(actor: Actor, month: date) -> tuple[datetime, datetime]:
+    return period_bounds("month", datetime(month.year, month.month, 15, tzinfo=UTC), actor.org.time_zone)
 
 
 def show_public_key() -> str:
@@ -92,16 +135,17 @@ def show_agreement(found: Agreement) -> dict[str, Any]:
         "late": format_usd(found.late),
         "focus": format_usd(found.focus),
         "chargeback": format_usd(found.chargeback),
+        "to_meter": format_usd(found.to_meter) if found.to_meter is not None else None,
         "metered": format_usd(found.metered) if found.metered is not None else None,
         "agrees": found.is_whole,
     }
 
 
-def deliver_pack(actor: Actor, now: datetime) -> int:
+def deliver_pack(actor: Actor, now: datetime, gateway: Stripe | None) -> int:
     """Send the pack of the last month that was invoiced to where the account says, once. Gives how many went out.
 
-    Not within a transaction: a store of files is slow. Whoever dies after sending sends the same archive again, under
-    the same name, or as the same mail."""
+    Not within a transaction: Stripe and a store of files are slow. Whoever dies after sending sends the same archive
+    again, under the same name, or as the same mail."""
     with job_scope(actor.org.pk) as owner:
         account = BillingAccount.objects.filter(org=actor.org).exclude(pack_to=PackTo.NOBODY.value).first()
         issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
@@ -113,29 +157,68 @@ def deliver_pack(actor: Actor, now: datetime) -> int:
         # An invoice after a change of the time zone does not begin with the month: its middle is in it.
         middle = last.period_start + (last.period_end - last.period_start) / 2
         month = middle.astimezone(ZoneInfo(actor.org.time_zone)).date().replace(day=1)
-        if FinancePack.objects.filter(org=actor.org, month=month).exclude(delivered_at=None).exists():
+        done_or_failed = Q(delivered_at__isnull=False) | Q(tried_at__gt=now - _AGAIN_AFTER)
+        if FinancePack.objects.filter(done_or_failed, org=actor.org, month=month).exists():
             return 0
-        archive, files = make_pack(owner, month, now)
+        time = find_metered_time(owner, *_bounds(owner, month))
+    metered = read_meter(gateway, time)
+    with job_scope(actor.org.pk) as owner:
+        archive, files = make_pack(owner, month, now, metered)
         row, _ = FinancePack.objects.update_or_create(
             org=actor.org, month=month, defaults={"digest": hashlib.sha256(archive).hexdigest(), "files": files}
         )
-    to = _deliver(account, month, archive, str(row.pk))
+        bucket = _open_bucket(owner, account) if account.pack_to == PackTo.BUCKET else None
+    try:
+        to = _deliver(account, bucket, month, archive, str(row.pk))
+    except AppError as error:
+        with job_scope(actor.org.pk):
+            FinancePack.objects.filter(pk=row.pk).update(tried_at=now, problem=error.message[:300])
+        return 0
     if not to:
         return 0
     with job_scope(actor.org.pk) as owner, transaction.atomic():
-        FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300])
+        FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300], problem="")
         record(owner, "delivered", row, month=f"{month:%Y-%m}", to=account.pack_to, digest=row.digest)
     return 1
 
 
-def _deliver(account: BillingAccount, month: date, archive: bytes, pack_id: str) -> str:
-    """Where it went; nothing where it could not."""
+def _open_bucket(actor: Actor, account: BillingAccount) -> Bucket:
+    """With the secret in clear. Raises UnusableCredential."""
+    secret = secrets.unseal(
+        settings.MASTER_KEYS,
+        bytes(actor.org.data_key),
+        org_id=str(actor.org.pk),
+        origin=parse_url(account.bucket_url).origin,
+        sealed=bytes(account.bucket_secret or b""),
+    )
+    return Bucket(account.bucket_url, account.bucket_region, account.bucket_key_id, secret)
+
+
+def _deliver(account: BillingAccount, bucket: Bucket | None, month: date, archive: bytes, pack_id: str) -> str:
+    """Where it went; nothing where no mail server took it. Raises what a store says that does not."""
     name = f"finance-{month:%Y-%m}.zip"
+    if bucket is not None:
+        return _put(bucket, name, archive)
     if account.pack_to == PackTo.MAIL and len(archive) <= _MOST_MAILED_BYTES:
         return ", ".join(account.emails) if mail_pack(account, month, name, archive, pack_id) else ""
     path = f"finance-packs/{account.org_id}/{name}"
     asyncio.run(_store(path, archive))
     return path
+
+
+def _put(bucket: Bucket, name: str, archive: bytes) -> str:
+    address = address_of(bucket, name)
+    answer = gate_from_settings().fetch_now(
+        "PUT",
+        address,
+        # The store compares this with its own clock.
+        headers=sign_put(bucket, name, archive, clock.now()),
+        content=archive,
+        timeout_seconds=_PUT_SECONDS,
+    )
+    if answer.status != _STORED:
+        raise BucketRefused(f"The bucket answered {answer.status}: look at its name, region, key and rights.")
+    return address
 
 
 async def _store(path: str, archive: bytes) -> None:

@@ -5,6 +5,7 @@ that was invoiced has a note over the difference at once, unless the next invoic
 is one transaction and may be repeated; whoever dies anywhere is followed by the next run, and nothing is there twice.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import Final
 
@@ -18,9 +19,9 @@ from billing.invoices.core.rerated import flip, rerated_lines
 from billing.invoices.models import BillingAccount, Invoice, Rerating
 from billing.invoices.selectors.accounts import find_coupon, list_contracts
 from billing.invoices.selectors.usage import find_rerated, find_spans, list_billed
-from billing.spend.actions.rerating import MOST_CALLS, post_batch, preview
+from billing.spend.actions.rerating import post_batch, preview
 from billing.spend.core.rerating import REASON
-from billing.spend.selectors.rerating import count_calls_of, count_rerated
+from billing.spend.selectors.rerating import Place, count_rerated
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import format_usd
 from tenants.access import Actor
@@ -34,29 +35,25 @@ def preview_rerating(
     *, actor: Actor, model: str, start: datetime, end: datetime, reason: str, makes_notes: bool = True
 ) -> Rerating:
     """Find out what the calls of a model would cost at the prices that are known now, and keep it to be approved.
-    Nothing else changes. Raises InvalidField for a model, dates or a reason that cannot be, or too many calls."""
+    Nothing else changes. Of many calls a job counts on, and it can be approved when that is done. Raises InvalidField
+    for a model, dates or a reason that cannot be."""
     actor.check(Permission.WRITE_MONEY)
     if not reason.strip() or len(reason) > _MOST_REASON or not reason.isprintable():
         raise InvalidField(f"Give a reason of 1 to {_MOST_REASON} visible characters.", field="reason")
     if start >= end:
         raise InvalidField("Give an end that is after the start.", field="to")
-    if count_calls_of(actor, model, start, end, MOST_CALLS + 1) > MOST_CALLS:
-        raise InvalidField(f"These are more than {MOST_CALLS:,} calls: give fewer days at once.", field="to")
-    found = preview(actor, model, start, end)
-    row = Rerating.objects.create(
+    row = Rerating(
         org=actor.org,
         model=model,
         start=start,
         end=end,
         reason=reason,
         makes_notes=makes_notes,
-        calls=found.calls,
-        changed=found.changed,
-        before_nanos=found.before,
-        after_nanos=found.after,
-        left_out=found.left_out,
+        state=ReratingState.COUNTING.value,
         created_by=actor.name,
     )
+    _count(actor, row)
+    row.save(force_insert=True)
     record(actor, "created", row, model=model, start=start, end=end, change_nanos=row.change_nanos)
     return row
 
@@ -67,6 +64,8 @@ def approve_rerating(*, actor: Actor, rerating: Rerating, change_nanos: int) -> 
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         locked = Rerating.objects.select_for_update().get(pk=rerating.pk)
+        if locked.state == ReratingState.COUNTING:
+            raise Conflict("Its calls are still being counted: look again in a minute.")
         if locked.state == ReratingState.STALE:
             raise Conflict("The calls have changed since this preview: make another one.")
         if change_nanos != locked.change_nanos:
@@ -80,9 +79,13 @@ def approve_rerating(*, actor: Actor, rerating: Rerating, change_nanos: int) -> 
 
 
 def carry_on(actor: Actor, rerating: Rerating, now: datetime) -> bool:
-    """The next step of an approved re-rating, in the current transaction, which should be one of its own; says whether
-    there is another one. Raises Conflict where the ledger is too far behind."""
+    """The next step of a re-rating that is counted or approved, in the current transaction, which should be one of its
+    own; says whether there is another one. Raises Conflict where the ledger is too far behind."""
     locked = Rerating.objects.select_for_update().get(pk=rerating.pk)
+    if locked.state == ReratingState.COUNTING:
+        has_more = _count(actor, locked)
+        locked.save()
+        return has_more
     if locked.state == ReratingState.APPROVED:
         return _begin(actor, locked)
     if locked.state == ReratingState.POSTING:
@@ -90,18 +93,42 @@ def carry_on(actor: Actor, rerating: Rerating, now: datetime) -> bool:
     return False
 
 
+def _count(actor: Actor, row: Rerating) -> bool:
+    """Add what the next span of calls would change; says whether there is another one."""
+    found, place = preview(actor, row.model, row.start, row.end, _place_of(row))
+    row.calls += found.calls
+    row.changed += found.changed
+    row.before_nanos += found.before
+    row.after_nanos += found.after
+    row.left_out = dict(Counter(row.left_out) + Counter(found.left_out))
+    row.place_at, row.place_id = place or (None, None)
+    if place is None:
+        row.state = ReratingState.PREVIEWED.value
+    return place is not None
+
+
+def _place_of(row: Rerating) -> Place | None:
+    return (row.place_at, row.place_id) if row.place_at and row.place_id else None
+
+
 def _begin(actor: Actor, locked: Rerating) -> bool:
-    found = preview(actor, locked.model, locked.start, locked.end)
-    is_same = (found.before, found.after, found.changed) == (locked.before_nanos, locked.after_nanos, locked.changed)
+    """Look at all calls once more, span by span, before the first of them is changed."""
+    found, place = preview(actor, locked.model, locked.start, locked.end, _place_of(locked))
+    locked.checked += found.changed
+    locked.checked_nanos += found.change
+    locked.place_at, locked.place_id = place or (None, None)
+    if place is not None:
+        locked.save(update_fields=["place_at", "place_id", "checked", "checked_nanos"])
+        return True
+    is_same = (locked.checked, locked.checked_nanos) == (locked.changed, locked.change_nanos)
     locked.state = (ReratingState.POSTING if is_same else ReratingState.STALE).value
     locked.problem = "" if is_same else "The calls have changed since the preview: make another one."
-    locked.save(update_fields=["state", "problem"])
+    locked.save(update_fields=["state", "problem", "place_at", "place_id", "checked", "checked_nanos"])
     return is_same
 
 
 def _post(actor: Actor, locked: Rerating, now: datetime) -> bool:
-    after = (locked.place_at, locked.place_id) if locked.place_at and locked.place_id else None
-    tally, place = post_batch(actor, locked.model, locked.start, locked.end, str(locked.pk), after)
+    tally, place = post_batch(actor, locked.model, locked.start, locked.end, str(locked.pk), _place_of(locked))
     if place is not None:
         locked.place_at, locked.place_id = place
         locked.posted += tally.changed

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.notes import mark_paid, mark_uncollectible
 from billing.invoices.actions.wallet import add_credits
 from billing.invoices.choices import InvoiceState
@@ -59,7 +60,8 @@ def apply_event(row: StripeEvent, event: SignedEvent, gateway: Stripe, now: date
 
 
 def refresh_invoice_state(actor: Actor, stripe_invoice: str, gateway: Stripe, now: datetime) -> None:
-    """Bring our invoice to what Stripe says of its own: paid, or given up. An unpaid one stays as it is."""
+    """Bring our invoice to what Stripe says of its own: paid, or given up; and the organisation to what an unpaid one
+    has come to by now."""
     found = gateway.read_invoice(stripe_invoice)
     if found.subscription and found.status == "draft" and not found.ours:
         _hold(actor, found, gateway)
@@ -72,6 +74,8 @@ def refresh_invoice_state(actor: Actor, stripe_invoice: str, gateway: Stripe, no
         mark_paid(actor=actor, invoice=invoice, now=now, reference=found.id, is_by_hand=False)
     elif found.status == "uncollectible" and invoice.state == InvoiceState.ISSUED:
         mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
+    elif found.status == "open":
+        settle_standing(actor, now)
     # One that was paid by hand before, and now at Stripe: who tells Stripe of the first payment finds the second.
 
 

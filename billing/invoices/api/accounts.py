@@ -8,7 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.invoices.actions.accounts import end_subscription, subscribe, update_account
+from billing.invoices.actions.accounts import (
+    connect_bucket,
+    disconnect_bucket,
+    end_subscription,
+    subscribe,
+    update_account,
+)
 from billing.invoices.actions.top_up import open_checkout, open_portal, set_top_up
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.choices import PackTo
@@ -49,6 +55,9 @@ class AccountAnswer(Answer):
             "top_up_below",
             "top_up_amount",
             "pack_to",
+            "bucket_url",
+            "bucket_region",
+            "bucket_key_id",
             "dunning",
             "created_at",
         ]
@@ -96,6 +105,38 @@ class AccountView(ManagementView):
             below, amount = body.pop("top_up_below", None), body.pop("top_up_amount", None)
             set_top_up(actor=self.actor, account=account, below=below, amount=amount)
         return Response(AccountAnswer(update_account(actor=self.actor, account=account, **body)).data)
+
+
+class NewBucket(Body):
+    """A bucket of S3's kind that the month's papers are put into: ``https://endpoint/bucket``, with a prefix or
+    without, and a key that may put objects there. The secret is never shown."""
+
+    url = Text()
+    region = Text()
+    key_id = Text()
+    secret = Text()
+
+
+class BucketView(ManagementView):
+    """The organisation's own bucket for the month's papers."""
+
+    @extend_schema(request=NewBucket, responses=AccountAnswer)
+    def put(self, request: Request) -> Response:
+        """Have the month's papers put there from now on; in place of where they went before."""
+        body = self.read(NewBucket)
+        return Response(AccountAnswer(connect_bucket(actor=self.actor, account=self._account(), **body)).data)
+
+    @extend_schema(responses=AccountAnswer)
+    def delete(self, request: Request) -> Response:
+        """Forget the bucket and its key."""
+        return Response(AccountAnswer(disconnect_bucket(actor=self.actor, account=self._account())).data)
+
+    def _account(self) -> BillingAccount:
+        self.actor.check(Permission.WRITE_MONEY)
+        account = find_account(self.actor)
+        if account is None:
+            raise NotFound(NO_CUSTOMER)
+        return account
 
 
 class PlanAnswer(Answer):

@@ -15,7 +15,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.invoices.actions.packs import make_pack, show_public_key
+from billing.invoices.actions.packs import make_pack, read_meter_of, show_public_key
 from billing.invoices.api.invoices import DocumentRenderer
 from billing.invoices.models import FinancePack
 from costhub.lib import clock
@@ -40,7 +40,7 @@ class PackAnswer(Answer):
 
     class Meta:
         model = FinancePack
-        fields: ClassVar = ["id", "month", "digest", "files", "delivered_to", "delivered_at", "created_at"]
+        fields: ClassVar = ["id", "month", "digest", "files", "delivered_to", "delivered_at", "problem", "created_at"]
 
 
 class PublicKeyAnswer(serializers.Serializer[Any]):
@@ -87,7 +87,8 @@ class FinancePackViewSet(TenantViewSet):
         month = request.query_params.get("month") or f"{last.astimezone(ZoneInfo(zone)):%Y-%m}"
         if not (found := _MONTH.fullmatch(month)):
             raise InvalidField("Give a month such as 2026-10.", field="month")
-        content, _ = make_pack(self.actor, date(int(found[1]), int(found[2]), 1), now)
+        first = date(int(found[1]), int(found[2]), 1)
+        content, _ = make_pack(self.actor, first, now, read_meter_of(self.actor, first))
         answer = HttpResponse(content, content_type="application/zip")
         answer["Content-Disposition"] = f'attachment; filename="finance-{month}.zip"'
         return answer

@@ -83,7 +83,8 @@ class ReratingViewSet(TenantViewSet):
 
     @extend_schema(request=NewRerating, responses={201: ReratingAnswer})
     def create(self, request: Request) -> Response:
-        """Preview: what would change, and nothing does."""
+        """Preview: what would change, and nothing does. Of many calls its ``state`` is ``counting`` until a job has
+        looked at all of them."""
         body: dict[str, Any] = self.read(NewRerating)
         body["end"] = body.pop("to")
         return Response(ReratingAnswer(preview_rerating(actor=self.actor, **body)).data, status=201)

@@ -31,6 +31,11 @@ class BillingAccount(TenantRow):
     pack_to = models.CharField(
         max_length=5, default=PackTo.NOBODY.value, choices=[(each.value, each.value) for each in PackTo]
     )
+    #: the customer's own bucket, ``https://endpoint/bucket/prefix``; ``bucket_secret`` is sealed for that origin
+    bucket_url = models.CharField(max_length=300, blank=True, default="", db_default="")
+    bucket_region = models.CharField(max_length=40, blank=True, default="", db_default="")
+    bucket_key_id = models.CharField(max_length=128, blank=True, default="", db_default="")
+    bucket_secret = models.BinaryField(editable=False, null=True)
     #: usage of hours before this one is not for Stripe's meter
     metered_from = models.DateTimeField(null=True, blank=True)
     dunning = models.CharField(

@@ -7,12 +7,15 @@ from tenants.models.base import TenantRow
 
 class FinancePack(TenantRow):
     """That a month's pack was made, and what is in it: ``files`` has SHA-256 and size by name, ``digest`` is the
-    archive's own. Append-only but for when it was delivered, and where to."""
+    archive's own. Append-only but for when it was delivered, and where to, or why not."""
 
     month = models.DateField()
     digest = models.CharField(max_length=64)
     files = models.JSONField(default=dict)
     delivered_to = models.CharField(max_length=300, blank=True)
+    #: when the last try to deliver it failed, and why
+    tried_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=300, blank=True, default="", db_default="")
     delivered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

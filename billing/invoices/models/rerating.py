@@ -13,8 +13,9 @@ class Rerating(TenantRow):
     ``before_nanos`` and ``after_nanos`` are of the calls that change, as they were previewed; ``posted_nanos`` is what
     has gone into the ledger by now.
 
-    ``place_at`` and ``place_id`` are the last call that was dealt with. ``left_out`` counts calls that keep their cost,
-    by why. ``notes`` are those that invoiced months have had of it.
+    ``place_at`` and ``place_id`` are the last call that was dealt with. ``checked`` and ``checked_nanos`` are what
+    would change when all calls were looked at once more, before the first of them did. ``left_out`` counts calls that
+    keep their cost, by why. ``notes`` are those that invoiced months have had of it.
     """
 
     model = models.CharField(max_length=200)
@@ -33,6 +34,8 @@ class Rerating(TenantRow):
     before_nanos = models.BigIntegerField(default=0)
     after_nanos = models.BigIntegerField(default=0)
     left_out = models.JSONField(default=dict)
+    checked = models.BigIntegerField(default=0, db_default=0)
+    checked_nanos = models.BigIntegerField(default=0, db_default=0)
     posted = models.BigIntegerField(default=0)
     posted_nanos = models.BigIntegerField(default=0)
     place_at = models.DateTimeField(null=True, blank=True)

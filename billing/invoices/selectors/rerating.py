@@ -19,7 +19,7 @@ def list_orgs_with_reratings() -> list[UUID]:
 
 def find_next_rerating(actor: Actor) -> Rerating | None:
     """The oldest that is not done. The organisation is open."""
-    states = [ReratingState.APPROVED.value, ReratingState.POSTING.value]
+    states = [state.value for state in (ReratingState.COUNTING, ReratingState.APPROVED, ReratingState.POSTING)]
     return Rerating.objects.filter(org=actor.org, state__in=states).order_by("created_at", "id").first()
 
 

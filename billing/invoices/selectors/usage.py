@@ -1,7 +1,9 @@
 """What an organisation used in a period, as invoices want it; and what of a period was billed. It is open."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from copy import copy
+from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from django.db.models import QuerySet, Sum
@@ -10,6 +12,7 @@ from billing.invoices.choices import USAGE_KINDS, InvoiceKind, LineKind
 from billing.invoices.core.calendar import billed_spans
 from billing.invoices.core.lines import Line, Span, Stretch, Usage, group_of
 from billing.invoices.models import InvoiceLine
+from billing.spend.selectors import find_spend
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.usage import UsageSums, add_up_marked, add_up_usage, find_rates
 from tenants.access import Actor
@@ -128,3 +131,18 @@ def _price_name(price_id: UUID | None, adjustment_id: UUID | None, service_tier:
 def _amounts(amounts: dict[str, int]) -> list[int]:
     """All but counts of calls: refusals are no lines."""
     return [amount for name, amount in amounts.items() if name not in {"calls", "hits"}]
+
+
+def hourly_usage(actor: Actor, start: datetime, end: datetime) -> dict[datetime, int]:
+    """The ledger's nano-USD by the hour of UTC, without empty ones."""
+    # Local hours may be half an hour off.
+    org = copy(actor.org)
+    org.time_zone = "UTC"
+    spend = find_spend(replace(actor, org=org), start=start, end=end, group_by=["hour"], measures=["effective_cost"])
+    found = {datetime.fromisoformat(row.group["hour"]).astimezone(UTC): row.totals.effective_cost for row in spend.rows}
+    return {hour: nanos for hour, nanos in found.items() if nanos}
+
+
+def floor_hour(moment: datetime) -> datetime:
+    """Where the hour of UTC begins that it is in."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -5,7 +5,7 @@ event, once. Before a batch is looked at, the ledger is brought up to date in th
 is still on its way is overlooked, and nothing is posted twice however often a batch is repeated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -28,8 +28,8 @@ from tenants.price_snapshots import PriceSnapshot
 from tenants.selectors import load_whole_org, read_lineages
 from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot
 
-#: how many calls one re-rating may look at
-MOST_CALLS: Final = 100_000
+#: so many calls are looked at in one transaction
+SPAN: Final = 20_000
 
 
 @dataclass(slots=True)
@@ -58,14 +58,20 @@ class Tally:
             self.after += found.after
 
 
-def preview(actor: Actor, model: str, start: datetime, end: datetime) -> Tally:
-    """What re-rating would change, and nothing is. Raises InvalidField for a model that there is not."""
+def preview(
+    actor: Actor, model: str, start: datetime, end: datetime, after: Place | None
+) -> tuple[Tally, Place | None]:
+    """What re-rating would change of the next ``SPAN`` calls or so, and nothing is; and where they end, None where
+    there are no more. Raises InvalidField for a model that there is not."""
     _, asked, find_price = _prices_of(actor, model)
-    tally = Tally()
-    for batch in read_calls_of(actor, asked.name, start, end):
+    tally, place = Tally(), None
+    for batch in read_calls_of(actor, asked.name, start, end, after):
         for rows in batch:
             tally.add(rerate(rows, asked.name, find_price, ""))
-    return tally
+        if tally.calls >= SPAN:
+            place = _place_of(batch)
+            break
+    return tally, place
 
 
 def post_batch(
@@ -93,8 +99,12 @@ def post_batch(
                 keys, arguments = _correction(org, row, lineages)
                 run_script(pipe, CORRECT.source, keys, arguments)
     pipe.execute()
+    return tally, _place_of(batch)
+
+
+def _place_of(batch: Sequence[Sequence[Row]]) -> Place:
     last = batch[-1][0]
-    return tally, (from_ms(last["started_at_ms"]), UUID(last["id"]))
+    return from_ms(last["started_at_ms"]), UUID(last["id"])
 
 
 def _catch_up(actor: Actor) -> None:

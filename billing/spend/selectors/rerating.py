@@ -21,11 +21,6 @@ _COLUMNS: Final = tuple(
 )
 
 
-def count_calls_of(actor: Actor, model: str, start: datetime, end: datetime, most: int) -> int:
-    """How many calls asked this model for something in ``[start, end)``; no more than ``most`` are counted."""
-    return _calls_of(actor, model, start, end)[:most].count()
-
-
 def read_calls_of(
     actor: Actor, model: str, start: datetime, end: datetime, after: Place | None = None
 ) -> Iterator[list[list[Row]]]:

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,34 @@ def document(tenant: Tenant, invoice: Invoice, form: str) -> bytes:
 
 def text_of(pdf: bytes) -> str:
     return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+
+
+@pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="wants poppler")
+def test_a_page_is_drawn_and_nothing_of_it_is_cut(world: World, tmp_path: Path) -> None:
+    invoice = make_invoice(world.acme)
+    with org_scope(world.acme.org.pk):
+        note = make_note(
+            actor=world.acme.owner, invoice=invoice, amounts={1: USD}, reason="A slow start", now=NOVEMBER + DAY * 4
+        )
+    for row in (invoice, note):
+        # Grey at 50 dots an inch: an A4 page is 413 by 585 dots, half an inch of margin 25.
+        drawn = subprocess.run(
+            ["pdftoppm", "-gray", "-r", "50", "-"],
+            input=document(world.acme, row, "pdf"),
+            capture_output=True,
+            check=True,
+        )
+        assert drawn.stderr == b""
+        head, size, depth, dots = drawn.stdout.split(b"\n", 3)
+        width, height = map(int, size.split())
+        assert (head, depth, width, height, len(dots)) == (b"P5", b"255", 414, 585, width * height)
+        inked = [(place % width, place // width) for place, dot in enumerate(dots) if dot < 200]
+        assert len(inked) > 2_000
+        columns, rows = zip(*inked, strict=True)
+        assert min(columns) >= 25
+        assert max(columns) < width - 25
+        assert min(rows) >= 25
+        assert max(rows) < height - 25
 
 
 CASES: dict[str, dict[str, Any]] = {

@@ -15,6 +15,7 @@ from billing.invoices.models import Invoice, InvoiceLine, Rerating
 from billing.invoices.selectors.invoices import list_line_calls
 from billing.invoices.selectors.rerating import find_next_rerating, list_orgs_with_reratings
 from billing.invoices.selectors.usage import find_cost
+from billing.spend.actions import rerating as actions
 from billing.spend.selectors import rerating as selectors
 from costhub.lib import keyspace
 from costhub.lib.errors import Conflict, InvalidField
@@ -260,6 +261,39 @@ def test_whoever_dies_is_followed_and_nothing_is_there_twice(
     with org_scope(acme.org.pk), connection.cursor() as cursor:
         cursor.execute("SELECT count(*), sum(effective_cost) FROM proxy_ledgerentry WHERE org_id = %s", [acme.org.pk])
         assert cursor.fetchone() == (9, 9_000_000)
+
+
+def test_however_many_calls_there_are_a_job_counts_them_span_by_span(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_customer(acme, since=OCTOBER)
+    close(acme, CLOSED)
+    monkeypatch.setattr(selectors, "BATCH", 1)
+    monkeypatch.setattr(actions, "SPAN", 1)
+    correct_price(acme)
+    row = preview(acme)
+    assert (row.state, row.calls, row.changed) == ("counting", 1, 1)
+    with org_scope(acme.org.pk), pytest.raises(Conflict, match="still being counted"):
+        approve_rerating(actor=acme.owner, rerating=row, change_nanos=row.change_nanos)
+    assert acme.org.pk in list_orgs_with_reratings()
+    counted = run(acme, row)
+    assert (counted.state, counted.calls, counted.changed) == ("previewed", 3, 3)
+    assert (counted.before_nanos, counted.after_nanos, counted.place_at) == (3_000_000, 9_000_000, None)
+    assert acme.org.pk not in list_orgs_with_reratings()
+    approve(acme, counted)
+    steps = []
+    while True:
+        with job_scope(acme.org.pk) as actor:
+            if (found := find_next_rerating(actor)) is None:
+                break
+            carry_on(actor, found, CLOSED + DAY)
+            found.refresh_from_db()
+            steps.append((found.state, found.checked, found.posted))
+    # Before the first call is changed all of them are looked at once more.
+    assert [step for step in steps if step[0] == "approved"] == [("approved", n, 0) for n in (1, 2, 3)]
+    assert [step for step in steps if step[0] == "posting"] == [("posting", 3, n) for n in (0, 1, 2, 3)]
+    assert steps[-1] == ("applied", 3, 3)
+    assert (spent(acme), [note.kind for note in notes_of(acme)]) == (9_000_000, ["debit_note"])
 
 
 def test_a_budget_that_still_counts_is_told_once(acme: Tenant) -> None:
