@@ -8,7 +8,6 @@ import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_network
@@ -41,6 +40,7 @@ from tests.mail import MailSink, run_mail_sink
 from tests.proxy.edges.entries import find_scope, line_of, make_row, read_ledger
 from tests.proxy.edges.till import Line, Till
 from tests.stack.conftest import ROOT
+from tests.stack.queue import clean_queue
 from tests.world import Tenant, World, make_budget
 
 APP: Final = "tests.stack.impatient_celery"
@@ -225,25 +225,12 @@ def machines(town: Town, sink: MailSink, data_dir: Path) -> Iterator[Machines]:
         "PYTHONPATH": str(ROOT),
     }
     machines = Machines(data_dir, os.environ | more)
-    with _clean_queue():
+    with clean_queue():
         try:
             machines.start()
             yield machines
         finally:
             machines.stop()
-
-
-@contextmanager
-def _clean_queue() -> Iterator[None]:
-    """What Celery and the jobs remember between the tests of others is not ours, nor ours theirs."""
-
-    def clean() -> None:
-        left = list(client().scan_iter(match=f"{keyspace.CELERY_PREFIX}*", count=1000))
-        client().delete(keyspace.BEAT, keyspace.JOBS, keyspace.FIGURES, keyspace.ALARMS, *left)
-
-    clean()
-    yield
-    clean()
 
 
 @pytest.mark.parametrize(
