@@ -12,7 +12,7 @@ TAG: Final = "tag:"
 #: groups that are stretches of time: any cube has them, but only quarters know hours
 TIMES: Final = frozenset({"day", "hour"})
 
-#: in what the sums by key and by end user are kept beside days and quarters: blocks of two days, of two of these and so
+#: in what the sums by end user are kept beside days and quarters: blocks of two days, of two of these and so
 #: on, and of quarters. They begin at multiples of their length since 1970.
 BLOCK_DAYS: Final = (2, 4, 8, 16, 32, 64)
 PART: Final = timedelta(hours=4)
