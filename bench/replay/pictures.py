@@ -30,7 +30,7 @@ def draw(findings: Findings, org: Organization, mails: Sequence[EmailMessage], f
     folder.mkdir(parents=True, exist_ok=True)
     chosen = _choose(org, mails)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_find_chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         for name, mail in chosen.items():
             for view, width, colours in VIEWS:
                 _render(browser, mail, width, colours, folder / f"{name}-{view}.png")
@@ -75,7 +75,8 @@ def _render(browser: Browser, mail: EmailMessage, width: int, colours: Colours, 
     page.close()
 
 
-def _find_chromium() -> str:
+def find_chromium() -> str:
+    """Where the browser is. Raises SystemExit without one."""
     path = os.environ.get("COSTHUB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         raise SystemExit("Install Chromium, or name one in COSTHUB_CHROMIUM.")
