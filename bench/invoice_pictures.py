@@ -131,7 +131,7 @@ def _prepare() -> Any:
 
     call_command("migrate", database="owner", verbosity=0)
     call_command("seed_prices", verbosity=0)
-    return get_user_model().objects.create_user(username=EMAIL, email=EMAIL)
+    return get_user_model().objects.create_user(email=EMAIL)
 
 
 def _rasterise(pdf: bytes, path: Path) -> None:
