@@ -67,7 +67,9 @@ def _draw(folder: Path, pages: Path | None) -> None:
         for row, name in ((newest, "invoice"), (note, "credit-note")):
             _rasterise(get_document(actor, row, "pdf"), folder / name)
         assert mail_invoice(actor, newest, clock.now())
-        body, _ = mail.outbox[-1].alternatives[0]
+        sent = mail.outbox[-1]
+        assert isinstance(sent, mail.EmailMultiAlternatives)
+        body, _ = sent.alternatives[0]
         link = f"invoices/{newest.pk}"
     with _serve() as base, _browse() as browser:
         page = browser.new_page(viewport={"width": MAIL_WIDTH, "height": 400})
@@ -129,7 +131,7 @@ def _prepare() -> Any:
 
     call_command("migrate", database="owner", verbosity=0)
     call_command("seed_prices", verbosity=0)
-    return get_user_model().objects.create_user(username=EMAIL, email=EMAIL)
+    return get_user_model().objects.create_user(email=EMAIL)
 
 
 def _rasterise(pdf: bytes, path: Path) -> None:

@@ -102,10 +102,12 @@ class Connection:
 
 class _Timed:
     """A socket as ``http.client`` wants one, each of whose waits is as long as what is left of the call's time, and
-    from which no more is read than a call may bring."""
+    from which no more is read than a call may bring. A request's head and body go out together, when its answer is
+    asked for: as two writes they would be two packets, and wake the other end twice."""
 
     def __init__(self, opened: socket.socket) -> None:
         self._socket = opened
+        self._unsent = bytearray()
         self.ends_ns = 0
         self.most_bytes = 0
 
@@ -119,14 +121,16 @@ class _Timed:
         return count
 
     def sendall(self, content: bytes) -> None:
-        """As a socket's."""
-        rest = memoryview(content)
-        while rest:
-            self._socket.settimeout(_left(self.ends_ns))
-            rest = rest[self._socket.send(rest) :]
+        """To be sent with what follows."""
+        self._unsent += content
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """What an answer is read from."""
+        unsent, self._unsent = bytes(self._unsent), bytearray()
+        rest = memoryview(unsent)
+        while rest:
+            self._socket.settimeout(_left(self.ends_ns))
+            rest = rest[self._socket.send(rest) :]
         return io.BufferedReader(_Reading(self))
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -29,6 +30,7 @@ from tests.stripe_double.server import serve
 from tests.world import Tenant, World, make_catalog
 
 CALLERS = 4
+KINDS: tuple[type[Worker] | type[Beat], ...] = (Worker, Beat)
 #: what a payment may take until calls are answered again
 FIVE_SECONDS = 5.0
 PATIENCE = 60.0
@@ -56,14 +58,13 @@ def run_jobs(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     """The worker of the quick jobs and the beat, as `costhub up` runs them."""
     with clean_queue(), ExitStack() as stack:
         parts: list[Service] = []
-        for kind in (Worker, Beat):
+        for kind in KINDS:
             home = folder / kind.name
             home.mkdir()
-            part = kind(home, environment)
-            part.start()
-            parts.append(part)
-            stack.callback(part.reap)
-            stack.callback(part.kill)
+            parts.append(kind(home, environment))
+            parts[-1].start()
+            stack.callback(parts[-1].reap)
+            stack.callback(parts[-1].kill)
         for part in parts:
             part.wait_ready(120)
         yield
@@ -123,7 +124,7 @@ def test_suspended_and_let_in_again_by_webhooks_while_calls_run(
     double = StripeDouble(now=lambda: datetime.now(UTC).timestamp())
     invoice = issue_long_ago(acme, double)
     with serve(double) as url:
-        stripe = {
+        stripe: dict[str, Any] = {
             "STRIPE_API_KEY": ACCOUNT_KEY,
             "STRIPE_API_URL": url,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,

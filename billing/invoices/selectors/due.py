@@ -96,7 +96,8 @@ def _to_close(batch: Sequence[UUID], now: datetime) -> set[UUID]:
         firsts[zones[org_id]] = min(since, firsts.get(zones[org_id], since))
     documents: dict[UUID, list[Bounds]] = defaultdict(list)
     issued: dict[UUID, Bounds] = {}
-    found, waiting = set(), set()
+    found: set[UUID] = set()
+    waiting: set[UUID] = set()
     fields = ("period_start", "period_end", "number", "state", "grace_until", "issued_at")
     for org_id, start, end, number, state, grace_until, issued_at in (
         _periods().filter(org__in=batch).values_list("org", *fields)

@@ -305,8 +305,10 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
     """What each cause made of the change of one model's cost."""
     scalar = {cause: _pair(old.scalars[cause], new.scalars[cause], _NEUTRAL.get(cause, _ONE)) for cause in old.scalars}
     shared = [(cause, scalar[cause], "") for cause in _SHARED]
+    # Of a class that neither period has nothing came.
+    used = {*cells[0].classes, *cells[1].classes}
     terms = []
-    for name in INPUT_CLASSES:
+    for name in (name for name in INPUT_CLASSES if name in used):
         own = [
             (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.COMPRESSION, scalar[Cause.COMPRESSION], ""),
@@ -315,7 +317,7 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
             (Cause.PRICE, _pair(old.prices[name], new.prices[name], _ZERO), name),
         ]
         terms.append(own)
-    for name in OUTPUT_CLASSES:
+    for name in (name for name in OUTPUT_CLASSES if name in used):
         own = [
             (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.OUTPUT_TOKENS, _pair(old.outputs[name], new.outputs[name], _ZERO), name),

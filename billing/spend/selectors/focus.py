@@ -74,8 +74,17 @@ def _list_days_without_tags(actor: Actor, start: datetime, end: datetime) -> set
                      UNION ALL
                      SELECT quarter FROM billing_daymark WHERE org_id = %s AND quarter >= %s AND quarter < %s) AS marks""",
             [
-                *(actor.org.pk, *(moment.astimezone(ZoneInfo(zone)).date() for moment in (start, end)), zone, zone),
-                *(actor.org.pk, start, end, actor.org.pk, start, end),
+                actor.org.pk,
+                start.astimezone(ZoneInfo(zone)).date(),
+                end.astimezone(ZoneInfo(zone)).date(),
+                zone,
+                zone,
+                actor.org.pk,
+                start,
+                end,
+                actor.org.pk,
+                start,
+                end,
             ],
         )
         return {day for (day,) in cursor.fetchall()}
@@ -91,7 +100,8 @@ def _are_few_tags(actor: Actor, start: datetime, end: datetime) -> bool:
                ) <= %s""",
             [start, actor.org.pk, start, end, MOST_TAG_SETS + 1, MOST_TAG_SETS],
         )
-        return cursor.fetchone() == (True,)
+        found: tuple[bool] | None = cursor.fetchone()
+    return found == (True,)
 
 
 def _read_day(

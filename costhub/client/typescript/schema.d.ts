@@ -338,6 +338,24 @@ export interface paths {
   patch: operations["billing_account_partial_update"];
   trace?: never;
  };
+ "/api/v1/billing-account/bucket": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  /** @description Have the month's papers put there from now on; in place of where they went before. */
+  put: operations["billing_account_bucket_update"];
+  post?: never;
+  /** @description Forget the bucket and its key. */
+  delete: operations["billing_account_bucket_destroy"];
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/billing-account/portal": {
   parameters: {
    query?: never;
@@ -2260,7 +2278,10 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["reratings_list"];
   put?: never;
-  /** @description Preview: what would change, and nothing does. */
+  /**
+  * @description Preview: what would change, and nothing does. Of many calls its ``state`` is ``counting`` until a job has
+  *     looked at all of them.
+  */
   post: operations["reratings_create"];
   delete?: never;
   options?: never;
@@ -3205,6 +3226,12 @@ export interface components {
    top_up_amount: string | null;
    /** @description where a month's papers go by themselves */
    pack_to?: components["schemas"]["PackToEnum"];
+   /** @description the customer's own bucket for them; empty: none */
+   bucket_url?: string;
+   /** @description the bucket's region */
+   bucket_region?: string;
+   /** @description the id of the key that puts them there */
+   bucket_key_id?: string;
    /** @description how far reminders have gone */
    dunning?: components["schemas"]["DunningEnum"];
    /**
@@ -4021,7 +4048,7 @@ export interface components {
    readonly created_at: string;
   };
   /** @enum {string} */
-  CauseEnum: "volume" | "model_mix" | "cache" | "failures" | "retries" | "routing" | "batch" | "compression" | "input_tokens" | "provider_cache" | "output_tokens" | "price" | "other";
+  CauseEnum: "volume" | "model_mix" | "cache" | "failures" | "retries" | "routing" | "batch" | "compression" | "tokenizer" | "input_tokens" | "provider_cache" | "output_tokens" | "price" | "other";
   /**
   * @description What was found of an organisation's audit log: how far it reaches, and whether its hashes are those of what it
   *     says. Who writes down ``entries`` and ``hash`` can tell later whether its end was cut off.
@@ -5718,6 +5745,20 @@ export interface components {
    /** @description the provider's id of the only project that is billed; empty: all */
    provider_project?: string;
   };
+  /**
+  * @description A bucket of S3's kind that the month's papers are put into: ``https://endpoint/bucket``, with a prefix or
+  *     without, and a key that may put objects there. The secret is never shown.
+  */
+  NewBucket: {
+   /** @description https://endpoint/bucket, with a prefix or without */
+   url: string;
+   /** @description the bucket's region, as its provider names it */
+   region: string;
+   /** @description the id of a key that may put objects there */
+   key_id: string;
+   /** @description the key itself; it is sealed, and never shown */
+   secret: string;
+  };
   /** @description What a budget is made of; ``subject`` is a name or id, an end user's id of yours, or a tag as key=value. */
   NewBudget: {
    /** @description whose calls are counted */
@@ -6879,6 +6920,8 @@ export interface components {
    * @description when it went; null: not yet
    */
    delivered_at?: string | null;
+   /** @description why the last try to deliver it failed; empty: nothing was in the way */
+   problem?: string;
    /**
    * Format: date-time
    * @description when it was made
@@ -6886,7 +6929,7 @@ export interface components {
    readonly created_at: string;
   };
   /** @enum {string} */
-  PackToEnum: "none" | "mail" | "files";
+  PackToEnum: "none" | "mail" | "files" | "s3";
   /** @description Where to send the person who pays. */
   PageAnswer: {
    /** @description where the person goes on, at Stripe */
@@ -8329,7 +8372,7 @@ export interface components {
    applied_at?: string | null;
   };
   /** @enum {string} */
-  ReratingAnswerStateEnum: "previewed" | "approved" | "posting" | "applied" | "stale";
+  ReratingAnswerStateEnum: "counting" | "previewed" | "approved" | "posting" | "applied" | "stale";
   /**
   * @description Whether a change pays within the horizon. Money is decimal USD, ``saving_per_day`` and ``net`` below zero where
   *     it costs more than it saves; ``break_even_days`` is null where it never pays.
@@ -10632,6 +10675,65 @@ export interface operations {
     content: {
      "application/json": components["schemas"]["AccountAnswer"];
     };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ billing_account_bucket_update: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["NewBucket"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["AccountAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ billing_account_bucket_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   /** @description No response body */
+   204: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content?: never;
    };
    /** @description What was wrong, and what to do. */
    default: {

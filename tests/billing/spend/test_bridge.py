@@ -218,5 +218,5 @@ def test_sums_of_days_say_the_same_and_a_new_tokenizer_is_told(books: Books) -> 
     assert books.bridge() == of_rows
     told = [describe_part(part) for part in of_rows.parts if part.cause is Cause.TOKENIZER]
     assert told == [
-        "Tokenizers of new versions: +$0.15. The versions that answered as smart make 35 % more tokens of a call."
+        "Tokenizers of new versions: +$0.13. The versions that answered as smart make 35 % more tokens of a call."
     ]

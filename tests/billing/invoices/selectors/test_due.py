@@ -1,17 +1,21 @@
 """Of many customers those for whom there is something to do: nobody is left out for whom closing would do anything."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing.invoices.actions.accounts import end_subscription
 from billing.invoices.actions.packs import deliver_pack
 from billing.invoices.choices import InvoiceState, PackTo
+from billing.invoices.core.calendar import find_unbilled
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
-from billing.invoices.selectors.due import list_to_close, list_to_mail, list_to_pack, list_to_tax
+from billing.invoices.selectors.due import _list_months, list_to_close, list_to_mail, list_to_pack, list_to_tax
 from tenants.access import org_scope
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, make_customer, make_seller
 from tests.mail import MailSink
@@ -75,6 +79,26 @@ def test_a_draft_that_cannot_be_issued_is_tried_again_and_hides_nothing(world: W
     done, due = walk(acme, NOVEMBER, NOVEMBER + DAY * 4)
     assert (done, due) == (1, 1 + 6), "without a rate it waits"
     assert show(acme)[0][1] == InvoiceState.GRACE
+
+
+ZONES = st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Asia/Kolkata", "Pacific/Pago_Pago"])
+#: an hour of two years, the zone that holds then, and of the months that nobody has billed how many are left for later
+RUNS = st.lists(st.tuples(st.integers(0, 2 * 365 * 24), ZONES, st.integers(0, 2)), min_size=1, max_size=8)
+
+
+@given(RUNS, st.integers(0, 24 * 100))
+def test_wherever_a_tenant_moves_every_hour_is_billed_once(runs: list[tuple[int, str, int]], began: int) -> None:
+    since = OCTOBER + timedelta(hours=began)
+    documents: list[tuple[datetime, datetime]] = []
+    for hour, zone, left in sorted(runs):
+        months = _list_months(since, since + timedelta(hours=hour), zone)
+        found = find_unbilled(months, [(since, None)], documents)
+        # What is left for later is found by the next run, in whatever zone.
+        documents += found[: max(len(found) - left, 0)]
+    end = since + timedelta(days=900)
+    documents = sorted(documents + find_unbilled(_list_months(since, end, "UTC"), [(since, None)], documents))
+    assert documents[0][0] <= since
+    assert all(earlier[1] == later[0] for earlier, later in pairwise(documents)), "no gap, no overlap"
 
 
 def test_whoever_has_left_is_closed_once_and_never_looked_at_again(world: World) -> None:

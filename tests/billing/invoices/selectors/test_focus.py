@@ -6,6 +6,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -112,7 +113,7 @@ def test_what_is_billed_of_a_document_is_its_total(world: World, tmp_path: Path,
     if currency != "USD":
         set_exchange_rate(currency=currency, day=SEPTEMBER.date(), rate=rate, source="ECB")
     account = {"country": "DE", "tax_id": ""}
-    terms = {"fee": "49.99", "markup": "12.5", "included": "1", "grace_days": 0, "currency": currency}
+    terms: dict[str, Any] = {"fee": "49.99", "markup": "12.5", "included": "1", "grace_days": 0, "currency": currency}
     made = make_catalog(acme, input_per_million="0.15", output_per_million="0.60", effective_from=SEPTEMBER)
     assert made.price
     make_customer(acme, since=OCTOBER, account=account, coupon={"percent_off": "10"}, **terms)
