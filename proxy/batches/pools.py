@@ -102,9 +102,13 @@ def find_due(pools: Iterable[Batch]) -> dict[UUID, Due]:
         return {}
     with org_scope(next(iter(ids.values()))):
         lines = BatchLine.objects.filter(batch_id__in=list(ids), state__in=[WAITING, RUNNING])
-        ready = Count("number", filter=Q(again_at__isnull=True) | Q(again_at__lte=clock.now()))
-        found = lines.values_list("batch_id").annotate(Count("number"), ready, Min("deadline_at"), Max("deadline_at"))
-        return {pk: Due(calls, now, to_ms(first), to_ms(last)) for pk, calls, now, first, last in found}
+        found = lines.values_list("batch_id").annotate(
+            calls=Count("number"),
+            ready=Count("number", filter=Q(again_at__isnull=True) | Q(again_at__lte=clock.now())),
+            first=Min("deadline_at"),
+            last=Max("deadline_at"),
+        )
+        return {pk: Due(calls, ready, to_ms(first), to_ms(last)) for pk, calls, ready, first, last in found}
 
 
 def find(key: KeySnapshot, name: UUID) -> BatchLine | None:
