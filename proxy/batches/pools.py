@@ -85,8 +85,8 @@ def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:
     with org_scope(org_id):
         pools = Batch.objects.filter(org_id=org_id, is_pool=True, status__in=OPEN, upstream_id=upstream_id)
         lines = BatchLine.objects.filter(batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING])
-        minutes = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute").annotate(Count("number"))
-        return {to_ms(minute): calls for minute, calls in minutes}
+        by_minute = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute")
+        return {to_ms(minute): calls for minute, calls in by_minute.annotate(calls=Count("number"))}
 
 
 def list_open_pools(org_id: str) -> list[Batch]:
