@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 #: one run of the drain goes on for so long while there is something to do, so that a busy stream needs no beat
 DRAIN_FOR_SECONDS: Final = 20
 MONTHS_AHEAD: Final = 3
-#: a run begins lines for so long; then the next one takes over
+#: a run begins lines for so long, and for a while longer where some are under way; then the next one takes over
 BATCHES_FOR_SECONDS: Final = 60
 #: and lets those that have begun come to their end: an upstream may take an hour
 BATCHES_LIMIT_SECONDS: Final = 4_000
@@ -110,8 +110,7 @@ def forget_cached_answers() -> int:
 
 @shared_task(soft_time_limit=BATCHES_LIMIT_SECONDS - 60, time_limit=BATCHES_LIMIT_SECONDS)
 def run_batches() -> int:
-    """Bring batches on. No line begins after the time of a run, and those that have begun come to their end: that may
-    take as long as their upstream."""
+    """Bring batches on. Lines that have begun come to their end: that may take as long as their upstream."""
     return work.run(BATCHES_FOR_SECONDS)
 
 

@@ -89,8 +89,8 @@ def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:
     with org_scope(org_id):
         pools = Batch.objects.filter(org_id=org_id, is_pool=True, status__in=OPEN, upstream_id=upstream_id)
         lines = BatchLine.objects.filter(batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING])
-        minutes = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute").annotate(Count("number"))
-        return {to_ms(minute): calls for minute, calls in minutes}
+        by_minute = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute")
+        return {to_ms(minute): calls for minute, calls in by_minute.annotate(calls=Count("number"))}
 
 
 def list_open_pools(org_id: str) -> list[Batch]:
@@ -106,9 +106,13 @@ def find_due(pools: Iterable[Batch]) -> dict[UUID, Due]:
         return {}
     with org_scope(next(iter(ids.values()))):
         lines = BatchLine.objects.filter(batch_id__in=list(ids), state__in=[WAITING, RUNNING])
-        ready = Count("number", filter=Q(again_at__isnull=True) | Q(again_at__lte=clock.now()))
-        found = lines.values_list("batch_id").annotate(Count("number"), ready, Min("deadline_at"), Max("deadline_at"))
-        return {pk: Due(calls, now, to_ms(first), to_ms(last)) for pk, calls, now, first, last in found}
+        found = lines.values_list("batch_id").annotate(
+            calls=Count("number"),
+            ready=Count("number", filter=Q(again_at__isnull=True) | Q(again_at__lte=clock.now())),
+            first=Min("deadline_at"),
+            last=Max("deadline_at"),
+        )
+        return {pk: Due(calls, ready, to_ms(first), to_ms(last)) for pk, calls, ready, first, last in found}
 
 
 def find(key: KeySnapshot, name: UUID) -> BatchLine | None:

@@ -74,8 +74,10 @@ class MediaReader(Reading):
                 self.refusal = refusals.find_refusal(told)
                 if self.refusal is not None:
                     break
-                self.begun.add(0)
-                if str(told.get("type")).endswith(_LAST):
+                self.begun.add(len(self.ended))
+                # What of a picture or of sound came so far no text tells, until its end does.
+                self.produced.hides = not str(told.get("type")).endswith(_LAST)
+                if not self.produced.hides:
                     self._read_last(told)
                     outgoing.append(self.closing)
                     self.closing = event
@@ -92,7 +94,7 @@ class MediaReader(Reading):
         return self.read_part([event], wants_usage=wants_usage)
 
     def _read_last(self, told: dict[str, Any]) -> None:
-        self.ended.add(0)
+        self.ended.add(len(self.ended))
         if self.operation is Operation.SPEECH:
             self.report = Report(Usage(characters=self.characters))
         elif self.operation in LISTENING:

@@ -301,14 +301,15 @@ def drawn(output_tokens: int) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("fees", "amounts", "cost"),
+    ("fees", "amounts", "cost", "is_estimated"),
     [
-        ({"image": "0.04"}, {}, 80_000_000),
-        ({}, {"input_per_million": "5", "image_output_per_million": "40"}, 2 * 50_000 + 700 * 40_000),
+        # By the piece: that tokens, which have no price here, cost nothing beside it is a guess.
+        ({"image": "0.04"}, {}, 80_000_000, True),
+        ({}, {"input_per_million": "5", "image_output_per_million": "40"}, 2 * 50_000 + 700 * 40_000, False),
     ],
 )
 def test_pictures_are_streamed_as_they_come_and_the_last_when_its_cost_is_known(
-    committed_world: World, fees: Json, amounts: Json, cost: int
+    committed_world: World, fees: Json, amounts: Json, cost: int, *, is_estimated: bool
 ) -> None:
     acme = price(committed_world, fees=fees, **amounts)
     body = {"model": "small", "prompt": "A cat", "n": 2, "stream": True, "partial_images": 1}
@@ -318,7 +319,7 @@ def test_pictures_are_streamed_as_they_come_and_the_last_when_its_cost_is_known(
     assert (got.status, got.headers["content-type"]) == (200, "text/event-stream")
     assert read_events_of(got.body) == [PARTIAL, drawn(300), drawn(400)]
     assert f": x-costhub-cost: {format_usd(cost)}\n".encode() in got.body
-    assert (row["effective_cost"], row["is_estimated"], row["is_stream"]) == (cost, False, True)
+    assert (row["effective_cost"], row["is_estimated"], row["is_stream"]) == (cost, is_estimated, True)
 
 
 def test_speech_is_streamed(committed_world: World) -> None:

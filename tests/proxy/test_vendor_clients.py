@@ -36,6 +36,8 @@ FUNCTION: FunctionToolParam = {"type": "function", "name": "find", "parameters":
 MODELS = ("claude", "gpt", "local")
 #: the same, whose answers are kept in the cache
 CACHED = tuple(f"cached-{model}" for model in MODELS)
+#: one whose upstream the proxy asks once
+STRICT = "strict"
 
 
 class Said(BaseModel):
@@ -75,7 +77,7 @@ def stage(
                     make_catalog(world.acme, base_url=bank.base_url, kind=kind, model=model)
                     if model in CACHED:
                         make_policy(world.acme, model=model)
-                strict = make_catalog(world.acme, base_url=bank.base_url, model="strict")
+                strict = make_catalog(world.acme, base_url=bank.base_url, model=STRICT)
             with org_scope(world.acme.org_id):
                 update_organization(actor=world.acme.owner, answers_kept_hours=1)
                 update_upstream(actor=world.acme.owner, upstream=strict.upstream, max_retries=0)
@@ -155,13 +157,11 @@ def test_clients_try_again_what_an_upstream_in_trouble_refused(stage: Stage) -> 
     began = len(stage.bank.calls_received())
     stage.bank.queue(fault="http_503")
     told = stage.openai.with_options(max_retries=1).chat.completions.create(
-        model="strict", messages=[{"role": "user", "content": "one"}]
+        model=STRICT, messages=[{"role": "user", "content": "one"}]
     )
     assert told.choices[0].message.content == answer_text()
     stage.bank.queue(fault="http_503")
-    message = stage.anthropic.with_options(max_retries=1).messages.create(
-        model="strict", max_tokens=5, messages=QUESTION
-    )
+    message = stage.anthropic.with_options(max_retries=1).messages.create(model=STRICT, max_tokens=5, messages=QUESTION)
     assert message.stop_reason == "max_tokens"
     assert len(stage.bank.calls_received()) - began == 4
 
@@ -204,7 +204,7 @@ def test_anthropic_counts_tokens(stage: Stage) -> None:
 
 
 def test_anthropic_lists_models(stage: Stage) -> None:
-    assert [model.id for model in stage.anthropic.models.list()] == sorted((*MODELS, *CACHED))
+    assert [model.id for model in stage.anthropic.models.list()] == sorted((*MODELS, *CACHED, STRICT))
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -13,10 +13,13 @@ from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from openai.types.audio.speech_create_params import SpeechCreateParams
 from openai.types.batch_create_params import BatchCreateParams
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from openai.types.completion_create_params import CompletionCreateParamsNonStreaming as OldCompletionParams
 from openai.types.embedding_create_params import EmbeddingCreateParams
+from openai.types.image_generate_params import ImageGenerateParamsNonStreaming
+from openai.types.moderation_create_params import ModerationCreateParams
 from openai.types.responses.response_compact_params import ResponseCompactParams
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import TypeAdapter
@@ -39,9 +42,17 @@ TYPES: Final[dict[str, Any]] = {
     "/v1/responses/compact": ResponseCompactParams,
     "/v1/messages": MessageCreateParamsNonStreaming,
     "/v1/messages/count_tokens": MessageCountTokensParams,
+    "/v1/moderations": ModerationCreateParams,
+    "/v1/images/generations": ImageGenerateParamsNonStreaming,
+    "/v1/audio/speech": SpeechCreateParams,
 }
-#: whose types are small: the others' alone take seconds to be read
-QUICK: Final = ("/v1/completions", "/v1/embeddings", "/v1/batches")
+#: whose bodies are forms, with the field of their file
+FORMS: Final = {
+    "/v1/images/edits": "image",
+    "/v1/images/variations": "image",
+    "/v1/audio/transcriptions": "file",
+    "/v1/audio/translations": "file",
+}
 FEW: Final = 12
 MANY: Final = 200
 #: where something stands, and what may be asked of it
@@ -149,7 +160,7 @@ def send_bodies(window: Window, path: str, examples: int) -> None:
     run(examples, send, case=document(path)[path]["POST"].as_strategy(), is_known=st.booleans())
 
 
-@pytest.mark.parametrize("path", QUICK)
+@pytest.mark.parametrize("path", TYPES)
 def test_every_body_is_answered_or_refused_in_shape(window: Window, path: str) -> None:
     send_bodies(window, path, FEW)
 
@@ -158,6 +169,44 @@ def test_every_body_is_answered_or_refused_in_shape(window: Window, path: str) -
 @pytest.mark.parametrize("path", TYPES)
 def test_every_body_of_many(window: Window, path: str) -> None:
     send_bodies(window, path, MANY)
+
+
+FIELDS: Final = st.dictionaries(
+    st.sampled_from(["prompt", "n", "stream", "response_format", "language", "size", "user", "url", "temperature"]),
+    st.sampled_from(["1", "0", "-1", "true", "false", "json", "srt", "b64_json", "1024x1024"]) | st.text(max_size=20),
+    max_size=5,
+)
+
+
+def send_forms(window: Window, path: str, examples: int) -> None:
+    """Send forms to a path, some of them to a model that is there, and some cut off."""
+
+    def send(fields: dict[str, str], content: bytes, model: str, is_whole: bool) -> None:
+        texts = {"model": model} | fields
+        parts = [
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in texts.items()
+        ]
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{FORMS[path]}"; filename="a.wav"\r\n\r\n'
+        raw = "".join([*parts, head]).encode() + content + f"\r\n--{BOUNDARY}--\r\n".encode()
+        raw = raw if is_whole else raw[: len(raw) // 2]
+        answer = window.send("POST", path, raw, content_type=f"multipart/form-data; boundary={BOUNDARY}")
+        check_shape(path, answer)
+        assert is_whole or answer.status == 400
+
+    models = st.sampled_from(["small", "none", ""])
+    run(examples, send, fields=FIELDS, content=st.binary(max_size=200), model=models, is_whole=st.booleans())
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_every_form_is_answered_or_refused_in_shape(window: Window, path: str) -> None:
+    send_forms(window, path, FEW)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", FORMS)
+def test_every_form_of_many(window: Window, path: str) -> None:
+    send_forms(window, path, MANY)
 
 
 def test_every_name_of_nothing_is_refused_in_shape(window: Window) -> None:

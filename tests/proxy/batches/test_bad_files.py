@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from django.conf import settings
 
 from proxy.models import BatchLine, LedgerEntry
 from proxy.tasks import drain_ledger
@@ -243,3 +244,45 @@ def test_a_form_of_countless_fields_is_refused(acme: Tenant) -> None:
             return answer.status, read(answer)["error"]["code"]
 
     assert asyncio.run(ask()) == (400, "invalid_request")
+
+
+@pytest.mark.soak
+def test_three_bad_lines_of_fifty_thousand_are_named_and_nothing_is_held(acme: Tenant) -> None:
+    lines = [orjson.dumps(line(number)) for number in range(50_000)]
+    lines[6] = lines[6][:-1]
+    lines[24_999] = orjson.dumps(line(24_999, model="none"))
+    lines[49_999] = orjson.dumps(line(7))
+
+    async def ask() -> tuple[int, Json]:
+        async with open_desk(acme) as desk:
+            answer = await desk.hand_in(b"\n".join(lines))
+            return answer.status, read(answer)
+
+    status, batch = asyncio.run(ask())
+    assert (status, batch["status"], held_of(acme, batch)) == (200, "failed", None)
+    assert [(one["line"], one["code"]) for one in batch["errors"]["data"]] == [
+        (7, "invalid_json_line"),
+        (25_000, "mismatched_model"),
+        (50_000, "duplicate_custom_id"),
+    ]
+    with org_scope(acme.org_id):
+        assert not BatchLine.objects.filter(org_id=acme.org_id).exists()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 400)])
+def test_a_file_may_have_two_hundred_mebibytes_and_no_byte_more(acme: Tenant, more: int, status: int) -> None:
+    size = settings.MAX_FILE_BYTES + more
+    assert settings.MAX_FILE_BYTES == 200 * 1024 * 1024
+
+    async def ask() -> tuple[int, Json, Json]:
+        async with open_desk(acme) as desk:
+            answer = await desk.upload(b"x" * size)
+            return answer.status, read(answer), read(await desk.ask("GET", "/v1/files"))
+
+    found, told, listed = asyncio.run(ask())
+    assert found == status
+    if more:
+        assert (told["error"]["code"], listed["data"]) == ("file_too_large", [])
+    else:
+        assert (told["bytes"], [one["bytes"] for one in listed["data"]]) == (size, [size])

@@ -1,0 +1,161 @@
+"""The API tests of OpenAI's own client, of the version that is installed, through the proxy: each calls an endpoint,
+once with every field that it has. They are in the client's source distribution, which the package index must have, so
+that this is one of the long runs.
+
+What is asked for by an id that nobody made is not there: such tests end in ``NotFoundError``.
+"""
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import openai
+import pytest
+
+from tenants.access import org_scope
+from tenants.actions.orgs import update_organization
+from tenants.actions.pricing import create_price
+from tenants.choices import UpstreamKind
+from tests.bank import Bank
+from tests.proxy.deployment import Deployment, deploy
+from tests.proxy.scripted_upstream import Script, ScriptedUpstream, stream, whole
+from tests.world import Tenant, World, make_budget, make_catalog
+
+pytestmark = pytest.mark.soak
+
+Json = dict[str, Any]
+#: of endpoints that are served here
+FILES: Final = (
+    *("chat/test_completions.py", "test_completions.py", "test_embeddings.py", "test_responses.py"),
+    *("responses/test_input_items.py", "responses/test_input_tokens.py", "test_files.py", "test_batches.py"),
+    *("test_moderations.py", "test_images.py", "audio/test_speech.py", "audio/test_transcriptions.py"),
+    *("audio/test_translations.py", "test_models.py"),
+)
+#: how they come out
+EXPECTED: Final[dict[str, dict[str, int]]] = {}
+#: the models of the tests that the bank answers
+BANKS: Final = ("gpt-6-astra", "gpt-3.5-turbo-instruct", "text-embedding-3-small")
+USAGE: Final = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+IMAGE: Final = {"type": "image_generation.completed", "b64_json": "AA", "usage": USAGE}
+HEARD: Final = {"type": "transcript.text.done", "text": "Hi"}
+SCORES: Final = dict.fromkeys(("harassment", "hate", "sexual", "violence"), 0.1)
+#: and of those that are answered by the word
+ANSWERS: Final[dict[str, Script]] = {
+    "omni-moderation-2024-09-26": lambda _: whole({"id": "m", "model": "omni", "results": []}),
+    "gpt-image-1.5": lambda body: stream(IMAGE) if body.get("stream") else whole({"created": 1, "data": [{}]}),
+    "gpt-image-2.5-flare": lambda body: stream(IMAGE) if body.get("stream") else whole({"created": 1, "data": [{}]}),
+    "tts-1": lambda _: whole(b"ID3sound", 200, "audio/mpeg"),
+    "gpt-4o-transcribe": lambda body: stream(HEARD) if body.get("stream") else whole({"text": "Hi", "duration": 1}),
+    "whisper-1": lambda _: whole({"text": "Hi", "duration": 1}),
+}
+#: gives the client of the tests our key
+PLUGIN: Final = """
+import os
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session):
+    import tests.conftest
+    tests.conftest.api_key = os.environ["COSTHUB_TEST_KEY"]
+"""
+
+
+class Form(ScriptedUpstream):
+    """One that takes forms, too: of these it reads whether a stream is wanted."""
+
+    def read_json(self, raw: bytes) -> Json:
+        """A body, or what stands for it."""
+        return super().read_json(raw) if raw.startswith(b"{") else {"stream": b'name="stream"\r\n\r\ntrue' in raw}
+
+
+@pytest.fixture
+def acme(committed_world: World, bank: Bank) -> Iterator[Tenant]:
+    """Acme, which keeps answers, with a priced model for each name that the tests call."""
+    acme = committed_world.acme
+    with ExitStack() as stack:
+        for model in BANKS:
+            make_catalog(acme, base_url=bank.base_url, kind=UpstreamKind.OPENAI, model=model)
+        for model, script in ANSWERS.items():
+            upstream = Form(script)
+            stack.callback(upstream.close)
+            kind = UpstreamKind.OPENAI
+            catalog = make_catalog(acme, base_url=upstream.base_url, kind=kind, model=model, input_per_million=None)
+            fees = {"image": Decimal("0.04"), "minute": Decimal("0.006"), "million_characters": Decimal(15)}
+            with org_scope(acme.org_id):
+                create_price(
+                    actor=acme.owner,
+                    model=catalog.model,
+                    input_per_million=Decimal(0),
+                    output_per_million=Decimal(0),
+                    fees=fees,
+                )
+        with org_scope(acme.org_id):
+            update_organization(actor=acme.owner, answers_kept_hours=1)
+        make_budget(acme, "100.00")
+        yield acme
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the client that is installed, from the package index."""
+    folder = tmp_path_factory.mktemp("openai")
+    wanted = f"openai=={openai.__version__}"
+    options = ["-q", "--no-deps", "--no-binary", "openai", "-d", str(folder), wanted]
+    subprocess.run([sys.executable, "-m", "pip", "download", *options], check=True, timeout=300)
+    (packed,) = folder.glob("*.tar.gz")
+    with tarfile.open(packed) as source:
+        source.extractall(folder, filter="data")
+    (unpacked,) = (path for path in folder.iterdir() if path.is_dir())
+    (unpacked / "costhub_key.py").write_text(PLUGIN)
+    return unpacked
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, acme: Tenant) -> Iterator[Deployment]:
+    with deploy(tmp_path) as proxy:
+        yield proxy
+
+
+def test_every_endpoint_that_is_served_answers_the_clients_own_tests(
+    suite: Path, proxy: Deployment, acme: Tenant
+) -> None:
+    told = suite / "told.xml"
+    where = {"TEST_API_BASE_URL": proxy.base_url, "COSTHUB_TEST_KEY": acme.api_key, "PYTHONPATH": str(suite)}
+    options = ["-q", "--tb=no", "-p", "no:randomly", "-p", "no:django", "-p", "costhub_key", "-k", "not aiohttp"]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-o", "addopts=", f"--junitxml={told}", *options]
+        + [f"tests/api_resources/{name}" for name in FILES],
+        cwd=suite,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "PYTEST"))} | where,
+        timeout=900,
+        check=False,
+    )
+    found = count(told)
+    for name, outcomes in found.items():
+        print(f"{name}: {dict(outcomes)}")
+    passed = sum(outcomes["passed"] for outcomes in found.values())
+    print(f"{passed} of {sum(map(Counter.total, found.values()))} passed")
+    assert found == EXPECTED
+
+
+def count(told: Path) -> dict[str, Counter[str]]:
+    """Of each file how many tests passed, were skipped, and failed by which error."""
+    found: dict[str, Counter[str]] = {}
+    for case in ElementTree.parse(told).iter("testcase"):
+        name = case.attrib["classname"].rpartition(".")[0].removeprefix("tests.api_resources.")
+        outcome = "passed"
+        for child in case:
+            if child.tag in ("failure", "error"):
+                outcome = child.attrib["message"].partition(":")[0].rpartition(".")[2]
+            elif child.tag == "skipped":
+                outcome = "skipped"
+        found.setdefault(name, Counter())[outcome] += 1
+    return found
