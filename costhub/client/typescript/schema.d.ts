@@ -3298,6 +3298,21 @@ export interface components {
    */
    at?: string;
   };
+  /** @description So many of so many, and between what that share lies in 95 of 100 cases. */
+  AgreementAnswer: {
+   found: number;
+   of: number;
+   /**
+   * Format: double
+   * @description where the likely range begins
+   */
+   low: number;
+   /**
+   * Format: double
+   * @description where the likely range ends
+   */
+   high: number;
+  };
   /** @description An alert in words and in figures. Money in ``facts`` is nano-USD. */
   AlertAnswer: {
    /**
@@ -3803,7 +3818,7 @@ export interface components {
    marks_prompts?: boolean;
    /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
    replay_ms?: number;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
    holdout_percent?: number;
    /**
    * Format: date-time
@@ -4482,10 +4497,11 @@ export interface components {
   /** @enum {string} */
   DunningEnum: "none" | "reminded" | "warned" | "read_only" | "suspended";
   /**
-  * @description What a student saves: what a call of its teacher's costs (null: there was none in four weeks), the share of calls
-  *     that it answers, what it cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the
-  *     calls from which on that has come back (null: never).
-  *     ``per_success``: what an answer as the teacher's costs where the student is asked first, with 95 % limits.
+  * @description What one that was trained saves: what a call of its teacher's costs (null: there was none in four weeks), what a
+  *     call costs that asks it (null: it has no price; a student's is nothing), the share of calls that it answers, what it
+  *     cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the calls from which on that has
+  *     come back (null: never). ``per_success``: what an answer as the teacher's costs where it is asked first, with 95 %
+  *     limits.
   */
   EconomyAnswer: {
    /**
@@ -4493,6 +4509,11 @@ export interface components {
    * @description what a call of its teacher's costs, decimal USD; null: there was none in four weeks
    */
    teacher_call: string | null;
+   /**
+   * Format: decimal
+   * @description what a call costs that asks it, decimal USD; null: it has no price
+   */
+   own_call: string | null;
    /** @description of the calls, those that it answers itself, in millionths */
    answered_millionths: number;
    /**
@@ -5849,7 +5870,7 @@ export interface components {
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
@@ -7402,7 +7423,7 @@ export interface components {
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -7851,7 +7872,7 @@ export interface components {
    };
    /** @description the key that would call, by id; null: any */
    key?: string;
-   /** @description the path that was called, below /v1 */
+   /** @description the path below /v1 that it would be sent to, such as responses; empty: what it looks like */
    endpoint?: string;
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
@@ -9501,8 +9522,9 @@ export interface components {
   };
   /**
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
-  *     by which calls reach it (empty: none), how far it is trusted, and what came of comparing it with the teacher.
-  *     ``threshold`` above 1: nobody knows yet how sure it must be.
+  *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
+  *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
+  *     to the letter; ``without_adapter``: that its base gives.
   */
   TunedModelAnswer: {
    /**
@@ -9528,6 +9550,12 @@ export interface components {
    evaluation: {
     [key: string]: unknown;
    };
+   /** @description of the answers that were held out, those that it gives to the letter; null: nobody knows */
+   readonly agreement: components["schemas"]["AgreementAnswer"] | null;
+   /** @description of the answers that were held out, those that its base gives to the letter; null: nobody knows */
+   readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
+   /** @description what it saves, and when its training has come back */
+   readonly economy: components["schemas"]["EconomyAnswer"];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
@@ -9753,7 +9781,7 @@ export interface components {
    model: string;
    /** @description how far back: 7d, 30d, or days */
    range?: string;
-   /** @description where the time ends; this moment is not in it */
+   /** @description the model that they would have been asked of, or a route that reads no prompts */
    to?: string;
    /**
    * Format: decimal
@@ -16829,7 +16857,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
