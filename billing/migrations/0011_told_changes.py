@@ -1,7 +1,6 @@
 """Webhooks that are told of what the audit log says."""
 
 from django.db import migrations, models
-from django.db.models import Q
 
 from tenants.schema import enumeration, way_across
 
@@ -20,12 +19,6 @@ class Migration(migrations.Migration):
             "event",
             models.CharField(
                 choices=enumeration("opened", "recovered", "test", "answered", "unanswered", "changed"), max_length=10
-            ),
-        ),
-        migrations.AddConstraint(
-            "delivery",
-            models.UniqueConstraint(
-                condition=Q(change__isnull=False), fields=["org", "change", "channel"], name="change_told_once"
             ),
         ),
         migrations.RunSQL(

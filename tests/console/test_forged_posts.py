@@ -216,6 +216,7 @@ def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
         "test-upstream",
         "choose-plan",
         "export-data",
+        "export-tuned",
         "buy-credits",
         "change-top-up",
         "send-papers",

@@ -264,7 +264,7 @@ def test_a_file_is_taken_along_and_erased(acme: Tenant, tmp_path: Path) -> None:
     export_organization(acme.org.slug, tmp_path / "acme.zip")
     with zipfile.ZipFile(tmp_path / "acme.zip") as archive:
         assert archive.read(f"files/{file_id}") == b'{"line": 1}'
-    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 1
+    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 2
 
     async def read() -> None:
         await Objects(settings.FILES_URL).read(f"{acme.org_id}/{file_id}", 0, 1)
@@ -334,12 +334,12 @@ def test_a_store_that_has_none_of_its_files_is_another_one(acme: Tenant, setting
         )
     right, settings.FILES_URL = settings.FILES_URL, (tmp_path / "empty").as_uri()
     with pytest.raises(
-        FilesMissing, match=r"has 1 files, and none of them is in file://.*/empty\. Set COSTHUB_FILES_URL"
+        FilesMissing, match=r"has 2 files, and none of them is in file://.*/empty\. Set COSTHUB_FILES_URL"
     ):
         erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True)
     assert Api(token=acme.admin_token).get("/keys").status_code == 200
     settings.FILES_URL = right
-    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 1
+    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 2
 
 
 def test_who_was_erased_is_noted_beside_the_backups_and_erased_again(

@@ -73,6 +73,7 @@ UNAUDITED_VIEWS: Final = {
     "costhub.console.alerts.choose_mails": "a person's own mails",
     "costhub.console.hints.add_v1": "it says that /v1 was left out",
     "costhub.console.learning.reckon": LOOKS,
+    "costhub.console.plans.new_plan": "a version of a plan is no organisation's; which one each has is in its own log",
     "costhub.console.routes.try_route": LOOKS,
     "costhub.console.sign_in.home": "it leads to somewhere else",
     "costhub.console.sign_in.reauthenticate": _IN,

@@ -233,7 +233,6 @@ def test_the_operators_stores_are_named_by_no_tenant() -> None:
     assert opened == {
         "settings.FILES_URL",
         "settings.CHECKPOINTS_URL",
-        "settings.CHECKPOINTS_URL or (data_dir / 'checkpoints').as_uri()",
         # what these two are given is one of the settings, or what the operator typed
         "url",
     }

@@ -3300,7 +3300,9 @@ export interface components {
   };
   /** @description So many of so many, and between what that share lies in 95 of 100 cases. */
   AgreementAnswer: {
+   /** @description answers that agree */
    found: number;
+   /** @description answers that were compared */
    of: number;
    /**
    * Format: double
