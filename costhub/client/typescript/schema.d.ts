@@ -3589,7 +3589,7 @@ export interface components {
    marks_prompts?: boolean;
    /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
    replay_ms?: number;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
    holdout_percent?: number;
    /**
    * Format: date-time
@@ -5594,7 +5594,7 @@ export interface components {
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
@@ -7118,7 +7118,7 @@ export interface components {
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -7563,7 +7563,7 @@ export interface components {
    };
    /** @description the key that would call, by id; null: any */
    key?: string;
-   /** @description the path that was called, below /v1 */
+   /** @description the path below /v1 that it would be sent to, such as responses; empty: what it looks like */
    endpoint?: string;
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
@@ -9415,7 +9415,7 @@ export interface components {
    model: string;
    /** @description how far back: 7d, 30d, or days */
    range?: string;
-   /** @description where the time ends; this moment is not in it */
+   /** @description the model that they would have been asked of, or a route that reads no prompts */
    to?: string;
    /**
    * Format: decimal
