@@ -35,7 +35,7 @@ from tests.hooks import run_receiver
 from tests.plugin import STACK
 from tests.proxy.collector import collect
 from tests.proxy.deployment import NO_TLS, deploy
-from tests.proxy.learning.rows import consent
+from tests.proxy.learning.rows import capture, consent
 from tests.proxy.learning.s3 import run_s3
 from tests.security.sinks import Canaries, dump_valkey, keep_logs
 from tests.world import Api, World, make_catalog, make_client
@@ -152,6 +152,7 @@ def manage(world: World, evidence: Evidence, bank: Bank, hook: str) -> None:
     for name, secret in (("first key", world.acme.api_key), ("first token", world.acme.admin_token)):
         put(name, secret)
     catalog = make_catalog(world.acme, base_url=bank.base_url, credential=f"sk-{put('credential')}")
+    capture(world.acme, put("question of a captured call"), put("answer to it"))
     with org_scope(world.acme.org.pk):
         # What is kept to be asked for again is sealed; of a call that the cache answers it knows a digest.
         update_organization(actor=world.acme.owner, answers_kept_hours=24)
