@@ -3159,6 +3159,21 @@ export interface components {
    */
    at?: string;
   };
+  /** @description So many of so many, and between what that share lies in 95 of 100 cases. */
+  AgreementAnswer: {
+   found: number;
+   of: number;
+   /**
+   * Format: double
+   * @description where the likely range begins
+   */
+   low: number;
+   /**
+   * Format: double
+   * @description where the likely range ends
+   */
+   high: number;
+  };
   /** @description An alert in words and in figures. Money in ``facts`` is nano-USD. */
   AlertAnswer: {
    /**
@@ -4242,10 +4257,11 @@ export interface components {
   /** @enum {string} */
   DunningEnum: "none" | "reminded" | "warned" | "read_only" | "suspended";
   /**
-  * @description What a student saves: what a call of its teacher's costs (null: there was none in four weeks), the share of calls
-  *     that it answers, what it cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the
-  *     calls from which on that has come back (null: never).
-  *     ``per_success``: what an answer as the teacher's costs where the student is asked first, with 95 % limits.
+  * @description What one that was trained saves: what a call of its teacher's costs (null: there was none in four weeks), what a
+  *     call costs that asks it (null: it has no price; a student's is nothing), the share of calls that it answers, what it
+  *     cost, of that ``bought`` the teacher's answers that were asked for its dataset, and the calls from which on that has
+  *     come back (null: never). ``per_success``: what an answer as the teacher's costs where it is asked first, with 95 %
+  *     limits.
   */
   EconomyAnswer: {
    /**
@@ -4253,6 +4269,11 @@ export interface components {
    * @description what a call of its teacher's costs, decimal USD; null: there was none in four weeks
    */
    teacher_call: string | null;
+   /**
+   * Format: decimal
+   * @description what a call costs that asks it, decimal USD; null: it has no price
+   */
+   own_call: string | null;
    /** @description of the calls, those that it answers itself, in millionths */
    answered_millionths: number;
    /**
@@ -9135,8 +9156,9 @@ export interface components {
   };
   /**
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
-  *     by which calls reach it (empty: none), how far it is trusted, and what came of comparing it with the teacher.
-  *     ``threshold`` above 1: nobody knows yet how sure it must be.
+  *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
+  *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
+  *     to the letter; ``without_adapter``: that its base gives.
   */
   TunedModelAnswer: {
    /**
@@ -9162,6 +9184,12 @@ export interface components {
    evaluation: {
     [key: string]: unknown;
    };
+   /** @description of the answers that were held out, those that it gives to the letter; null: nobody knows */
+   readonly agreement: components["schemas"]["AgreementAnswer"] | null;
+   /** @description of the answers that were held out, those that its base gives to the letter; null: nobody knows */
+   readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
+   /** @description what it saves, and when its training has come back */
+   readonly economy: components["schemas"]["EconomyAnswer"];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
