@@ -69,8 +69,8 @@ def deploy_student(
 
 def follow_threshold(actor: Actor, student: Student) -> None:
     """Have the route of a student that was trained anew want it as sure as it must be now. A route that somebody has
-    changed to ask others is left alone; one that cannot be changed is given up, and ``reason`` says so. The caller
-    stores it."""
+    changed to ask others is left alone; one that cannot be changed stays, and ``reason`` says so. The caller stores the
+    student."""
     teacher = student.job.version.dataset.teacher
     route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
     if route is None:
