@@ -123,9 +123,9 @@ def _bound(found: int, of: int) -> Told | None:
 
 def _compare(evaluation: dict[str, Any], described: dict[str, Any]) -> list[Line]:
     """Each who could answer. Where the student is not sure its teacher is asked, who says what it says."""
-    answered, right, gold = evaluation.get("answered"), evaluation.get("right"), described["gold"]
-    if not answered:
+    if "answered" not in evaluation:
         return []
+    answered, right, gold = evaluation["answered"], evaluation["right"], described["gold"]
     wrong = answered["found"] - right["found"]
     teacher_call = described["economy"].teacher_call_nanos
     lines = [

@@ -59,11 +59,11 @@ def new_run(request: HttpRequest, actor: Actor, dataset_id: str) -> HttpResponse
     form = Form(fields, {})
 
     def start(form: Form) -> TeacherRun:
-        money = {"cap_nanos": form.money("cap") if form.text("cap") else None, "api_key": form.text("api_key").strip()}
+        cap, key = form.money("cap") if form.text("cap") else None, form.text("api_key").strip()
         if judge := form.text("judge"):
-            return start_judge_run(actor=actor, dataset=row, judge=judge, **money)
+            return start_judge_run(actor=actor, dataset=row, judge=judge, api_key=key, cap_nanos=cap)
         prompts = form.text("prompts").replace("\r\n", "\n")
-        return start_teacher_run(actor=actor, dataset=row, prompts=prompts, **money)
+        return start_teacher_run(actor=actor, dataset=row, prompts=prompts, api_key=key, cap_nanos=cap)
 
     back = reverse("dataset", args=[actor.org.slug, row.pk])
     if request.method == "POST" and form.submit(request, actor, start) is not None:

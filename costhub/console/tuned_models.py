@@ -1,10 +1,9 @@
 """The console's page of a tuned model: what it can, how far it is trusted, and where it is served."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -92,7 +91,7 @@ def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
 @require_POST
 @org_page
 @works_when_read_only
-def export_files(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponseBase:
+def export_files(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponse:
     """Its files as an archive, for whoever has signed in a moment ago: weights may say what they were taught. By a
     button, since the audit log tells of it."""
     actor.check(Permission.WRITE_SETTINGS)
@@ -112,10 +111,11 @@ def export_files(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
     if not try_to(request, actor, "", act):
         return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
     made = parts[0]
-    response: HttpResponseBase = (
+    # Pages know one kind of answer; what is sent piece by piece has all that they use of it.
+    response = (
         HttpResponse(made, content_type=TAR)
         if isinstance(made, bytes)
-        else StreamingHttpResponse(send_parts(made), content_type=TAR)
+        else cast(HttpResponse, StreamingHttpResponse(send_parts(made), content_type=TAR))
     )
     response.headers["Content-Disposition"] = f'attachment; filename="tuned-{row.pk}-{weights}.tar"'
     return response

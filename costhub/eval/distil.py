@@ -66,6 +66,8 @@ COMPARED: Final = 250
 HELD_OUT_PERCENT: Final = 10
 #: what may take so long on a machine that has much to do
 TEACHER_SECONDS: Final = 1_200.0
+#: of its turns, which come five times a second, those in which nothing was answered and something is waited for
+STILL_TURNS: Final = 100
 BUILD_SECONDS: Final = 300.0
 TRAIN_SECONDS: Final = 600.0
 COMPARE_SECONDS: Final = 120.0
@@ -207,14 +209,17 @@ class _Run:
                 )
                 run = start_teacher_run(actor=self.actor, dataset=dataset, prompts=lines.decode(), api_key=self.key)
             # The stack's own job may go on with it at any time: whoever is first asks the next prompt.
+            reached, still = 0, 0
             for _ in _turns(TEACHER_SECONDS):
-                has_more = continue_run(org.pk, run.pk)
+                continue_run(org.pk, run.pk)
                 with org_scope(org.pk):
                     run.refresh_from_db()
-                if has_more and run.error:
-                    raise Failed(f"The teacher's run waits: {run.error}")
                 if run.state not in _UNDER_WAY:
                     break
+                # Both may ask one prompt at the same moment: then one of them waits, and goes on.
+                still, reached = still + 1 if run.answered == reached else 0, run.answered
+                if run.error and still > STILL_TURNS:
+                    raise Failed(f"The teacher's run waits: {run.error}")
         if run.answered < len(rows):
             raise Failed(f"The teacher answered {run.answered} of {len(rows)} prompts. {run.error}")
         self.figures.teacher_cost = format_usd(run.cost_nanos)
