@@ -97,7 +97,8 @@ def test_the_api_says_the_same(world: World, batch_id: UUID) -> None:
 
 def test_pages_of_the_list_have_each_batch_once(world: World) -> None:
     made = {show_id(BATCH, fill_batches(world.acme)) for _ in range(3)}
-    program, seen, cursor = Api(token=world.acme.admin_token), [], {}
+    program, seen = Api(token=world.acme.admin_token), list[str]()
+    cursor: dict[str, str] = {}
     while True:
         page = program.get("/batches", limit="1", **cursor).json()
         seen += [row["id"] for row in page["data"]]
