@@ -171,8 +171,8 @@ def test_a_bad_setting_is_one_sentence_whatever_was_to_be_done(tmp_path: Path) -
         more = {"export-org": ["acme", "--to", str(tmp_path / "x.zip")], "run": ["proxy"]}.get(command, [])
         code, said = run_badly("-m", "costhub", command, *more, "--data-dir", str(tmp_path), **bad, **keys)
         assert (code, said) == (1, f"costhub {command}: {told}"), command
-    for command in (["migrate", "--database", "owner"], ["seed_prices"], ["check"]):
-        assert run_badly("manage.py", *command, **bad) == (os.EX_CONFIG, f"costhub: {told}"), command
+    for words in (["migrate", "--database", "owner"], ["seed_prices"], ["check"]):
+        assert run_badly("manage.py", *words, **bad) == (os.EX_CONFIG, f"costhub: {told}"), words
 
 
 def test_the_stack_says_so_too_and_stops(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import AsyncIterator
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from asgiref.sync import sync_to_async
 from django.http import StreamingHttpResponse
@@ -27,7 +27,7 @@ _PART_BYTES = 1024 * 1024
 class ExportView(ManagementView):
     """The archive."""
 
-    renderer_classes: ClassVar = [JSONRenderer, DocumentRenderer]
+    renderer_classes = [JSONRenderer, DocumentRenderer]
 
     @extend_schema(operation_id="export", responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request) -> HttpResponseBase:

@@ -233,7 +233,8 @@ def check_mail(subject: Subject) -> Check:
     """The mail server takes a connection, and whom it knows."""
     name = "Mail"
     if not settings.EMAIL_BACKEND.endswith("smtp.EmailBackend"):
-        where = f"written to {settings.EMAIL_FILE_PATH}" if settings.EMAIL_FILE_PATH else "sent nowhere"
+        folder = getattr(settings, "EMAIL_FILE_PATH", None)
+        where = f"written to {folder}" if folder else "sent nowhere"
         told = f"mails are {where}: set COSTHUB_SMTP_URL to have them sent"
         return Check(name, ok=True, is_warning=settings.PRODUCTION, sentence=told)
     where = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import DateTimeField, F, Func, QuerySet, Sum, Value
@@ -60,11 +61,11 @@ def find_cost(batch: Batch) -> Nanos | None:
     """What its lines have cost, as they were settled; None of one that ended before this was noted."""
     if batch.status in UNDER_WAY:
         lines = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk)
-        return int(lines.aggregate(total=Sum("cost"))["total"] or 0)
+        return Nanos(int(lines.aggregate(total=Sum("cost"))["total"] or 0))
     if batch.status == FAILED:
-        return 0  # no line of it was asked
+        return Nanos(0)  # no line of it was asked
     cost: int | None = batch.remote.get(COST)
-    return cost
+    return None if cost is None else Nanos(cost)
 
 
 def find_end(batch: Batch) -> datetime | None:
@@ -74,7 +75,7 @@ def find_end(batch: Batch) -> datetime | None:
 
 def list_files_of(batch: Batch) -> list[PartFile]:
     """Its files that are there still."""
-    parts = {batch.input_file_id: "input"}
+    parts: dict[UUID | None, str] = {batch.input_file_id: "input"}
     if find_end(batch):
         parts |= {batch.output_file_id: "output", batch.error_file_id: "errors"}
     files = StoredFile.objects.filter(org_id=batch.org_id, pk__in=[pk for pk in parts if pk])

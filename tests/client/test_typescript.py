@@ -28,7 +28,7 @@ def test_the_types_are_of_todays_document() -> None:
 
 
 def test_what_is_copied_into_the_client_is_what_was_copied() -> None:
-    told = dict(reversed(line.split()) for line in (VENDOR / DIGESTS).read_text().splitlines())
+    told = {name: digest for digest, name in map(str.split, (VENDOR / DIGESTS).read_text().splitlines())}
     found = {file.name: sha256(file.read_bytes()).hexdigest() for file in VENDOR.iterdir() if file.name != DIGESTS}
     assert found == told
 

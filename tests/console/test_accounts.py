@@ -437,7 +437,7 @@ class TestAddedMembers:
         visit(client, "post", "/o/acme/members/new", {"email": "ivy@acme.example", "role": "viewer"})
         (sent,) = mail.outbox
         assert (sent.to, sent.subject) == (["ivy@acme.example"], "ada@acme.example has added you to Acme on CostHub")
-        links = re.findall(r"http://\S+", sent.body)
+        links = re.findall(r"http://\S+", str(sent.body))
         assert links == [
             "http://127.0.0.1:8000/login?next=/o/acme/welcome",
             "http://127.0.0.1:8000/account/password/reset/",

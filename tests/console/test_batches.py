@@ -64,7 +64,7 @@ def test_a_batch_shows_how_far_it_is_and_what_it_costs_until_its_files_are_there
     assert "1 of 1 calls are out" in words
     assert "Cost $0.02 Calls" in words, "its lines are gone, and what they cost is not"
     assert f"http://testserver/v1/files/{show_id(FILE, output.pk)}/content" in words
-    assert ("hx-trigger" in page.content.decode(), "Cancel it" in words) == (False, False)
+    assert ("every 5s" in page.content.decode(), "Cancel it" in words) == (False, False)
     assert rows_of(ada.get(f"{PAGE}?status=completed"))[0].endswith("completed")
     assert "Nothing matches" in text_of(ada.get(f"{PAGE}?status=failed"))
     assert ada.get(f"{PAGE}?status=lost").status_code == 400
@@ -97,7 +97,8 @@ def test_the_api_says_the_same(world: World, batch_id: UUID) -> None:
 
 def test_pages_of_the_list_have_each_batch_once(world: World) -> None:
     made = {show_id(BATCH, fill_batches(world.acme)) for _ in range(3)}
-    program, seen, cursor = Api(token=world.acme.admin_token), [], {}
+    program, seen = Api(token=world.acme.admin_token), list[str]()
+    cursor: dict[str, str] = {}
     while True:
         page = program.get("/batches", limit="1", **cursor).json()
         seen += [row["id"] for row in page["data"]]

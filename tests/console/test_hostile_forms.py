@@ -86,6 +86,8 @@ def test_whatever_is_typed_into_a_form_is_answered_in_words(world: World) -> Non
 def test_no_link_of_a_page_of_the_demo_is_broken(world: World) -> None:
     org = seed_history(owner=world.ada)
     assert org is not None
+    world.ada.set_password("correct horse battery staple")
+    world.ada.save()
     ada = Visit(world.ada)
     broken, opened = crawl(ada, f"/o/{org.slug}/")
     assert broken == {}

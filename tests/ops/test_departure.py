@@ -264,7 +264,7 @@ def test_a_file_is_taken_along_and_erased(acme: Tenant, tmp_path: Path) -> None:
     export_organization(acme.org.slug, tmp_path / "acme.zip")
     with zipfile.ZipFile(tmp_path / "acme.zip") as archive:
         assert archive.read(f"files/{file_id}") == b'{"line": 1}'
-    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 2
+    assert erase_organization(acme.org.slug, invoices_are_kept_elsewhere=True).files == 2, "and that of the batch"
 
     async def read() -> None:
         await Objects(settings.FILES_URL).read(f"{acme.org_id}/{file_id}", 0, 1)

@@ -14,6 +14,7 @@ from tenants.choices import BudgetScope, LimitUnit
 from tests.bank import Bank
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
+from tests.proxy.test_limits import written
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 #: a decimal of dollars as it is written everywhere
@@ -48,14 +49,14 @@ async def get(app: App, secret: str, path: str) -> Conversation:
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_an_answer_tells_no_cost_and_its_row_has_it(app: App, acme: Tenant, secret: str, is_stream: bool) -> None:
     await in_thread(lambda: make_budget(acme, "0.09"))
-    await in_thread(lambda: make_rate_limit(acme, 1_000_000, LimitUnit.USD, scope=BudgetScope.ORGANIZATION))
+    await in_thread(lambda: make_rate_limit(acme, 90_000_000, LimitUnit.USD, scope=BudgetScope.ORGANIZATION))
     await in_thread(lambda: make_rate_limit(acme, 5, scope=BudgetScope.ORGANIZATION))
     body = chat(stream=is_stream)
     told = await serve(app, converse(acme.api_key, body))
     hidden = await serve(app, converse(secret, body))
     assert (told.status, hidden.status) == (200, 200)
     assert hidden.headers["x-ratelimit-limit-requests"] == "5"
-    assert told.headers["x-ratelimit-limit-usd"] == "0.001000000"
+    assert told.headers["x-ratelimit-limit-usd"] == "0.090000000"
     assert not [name for name in hidden.headers if name.endswith("-usd")]
     if is_stream:
         assert b"x-costhub-cost: 0.0000" in told.body
@@ -76,12 +77,7 @@ async def test_budgets_are_told_in_per_cent(app: App, acme: Tenant, secret: str)
     await in_thread(lambda: make_rate_limit(acme, 16_800, LimitUnit.USD, scope=BudgetScope.ORGANIZATION))
     await in_thread(lambda: make_rate_limit(acme, 5, scope=BudgetScope.ORGANIZATION))
     assert (await serve(app, converse(secret, chat(max_tokens=12)))).status == 200
-
-    async def is_spent() -> bool:
-        shown = json.loads((await get(app, secret, "/v1/costhub/budget")).body)
-        return bool(shown["budgets"][0]["spent_percent"] == 25)
-
-    await within_a_second(is_spent)
+    await written(app)
     shown = await get(app, secret, "/v1/costhub/budget")
     body: dict[str, Any] = json.loads(shown.body)
     (budget,) = body["budgets"]

@@ -65,6 +65,7 @@ def queue_changes(org_id: UUID, now: datetime) -> int:
 
 def describe_change(told: Delivery) -> ChangeTold:
     """The entry of a message. Inside an open organisation."""
+    assert told.change is not None, "it tells of a change"
     entry = AuditEntry.objects.get(org=told.org_id, pk=told.change)
     return ChangeTold(
         id=str(entry.pk),

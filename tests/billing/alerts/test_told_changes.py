@@ -18,6 +18,7 @@ from billing.alerts.sender import send_due
 from billing.choices import ChannelKind
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
+from costhub.lib.money import parse_usd
 from costhub.lib.net import gate_from_settings
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
@@ -77,7 +78,7 @@ def test_keys_members_and_budgets_are_told_of_signed_and_in_order(
         made = create_key(actor=acme.owner, name="search")
         revoke_key(actor=acme.owner, key=made.key)
         member = add_member(actor=acme.owner, email=f"ivy@{acme.org.slug}.example", role=Role.VIEWER)
-        update_budget(actor=acme.owner, budget=budget, limit_nanos=20 * 10**9)
+        update_budget(actor=acme.owner, budget=budget, limit_nanos=parse_usd("20"))
     assert acme.org.pk in list_orgs_with_untold_changes()
     assert tell(acme) == 6
     assert tell(acme) == 0

@@ -15,6 +15,9 @@ with warnings.catch_warnings():
     from saml2.config import IdPConfig
     from saml2.server import Server
     from saml2.sigver import CryptoBackend
+    from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA1, SIG_RSA_SHA256
+
+__all__ = ["SIGN_ON", "SIG_RSA_SHA1", "SIG_RSA_SHA256", "SamlProvider"]
 
 SIGN_ON = "https://idp.acme.example/sso"
 _PASSWORD = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password"
@@ -52,14 +55,14 @@ class SamlProvider:
             "key_file": str(key_file),
             "cert_file": str(certificate_file),
             "crypto_backend": "XMLSecurity",
-            "signing_algorithm": "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
-            "digest_algorithm": "http://www.w3.org/2001/04/xmlenc#sha256",
             "metadata": {"inline": [metadata]},
         }
         self._server = Server(config=IdPConfig().load(config))
         self._server.sec.crypto = Signer()
 
-    def answer(self, saml_request: str, email: str, *, is_signed: bool = True) -> tuple[str, dict[str, str]]:
+    def answer(
+        self, saml_request: str, email: str, *, is_signed: bool = True, algorithm: str = SIG_RSA_SHA256
+    ) -> tuple[str, dict[str, str]]:
         """Where a browser is to post what, after somebody has shown the provider that they are ``email``."""
         asked = self._server.parse_authn_request(saml_request, BINDING_HTTP_REDIRECT).message
         told = self._server.response_args(asked, [BINDING_HTTP_POST])
@@ -69,6 +72,8 @@ class SamlProvider:
             authn={"class_ref": _PASSWORD},
             sign_assertion=is_signed,
             sign_response=False,
+            sign_alg=algorithm,
+            digest_alg=DIGEST_SHA256,
             **told,
         )
         form = self._server.apply_binding(BINDING_HTTP_POST, str(response), told["destination"], "", response=True)

@@ -2,6 +2,7 @@
 its signed answer."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,7 +13,7 @@ from tenants.actions.sign_on import create_sign_on, update_sign_on
 from tenants.choices import Role, SignOnKind
 from tenants.models import SignOn, User
 from tests.tenants.accounts.rows import make_certificate
-from tests.tenants.accounts.saml_provider import SIGN_ON, SamlProvider
+from tests.tenants.accounts.saml_provider import SIG_RSA_SHA1, SIGN_ON, SamlProvider
 from tests.tenants.accounts.test_sign_on import IDP, claim, is_signed_in, members
 from tests.world import World, close_scopes, make_client
 
@@ -82,20 +83,21 @@ def test_an_account_that_is_there_keeps_its_role(world: World, sign_on: SignOn, 
 
 
 @pytest.mark.parametrize(
-    ("email", "signer", "is_signed"),
+    ("email", "signer", "how"),
     [
-        ("bo@acme.example", "somebody else", True),
-        ("bo@acme.example", "idp", False),
-        ("bo@mallcorp.example", "idp", True),
+        ("bo@acme.example", "somebody else", {}),
+        ("bo@acme.example", "idp", {"is_signed": False}),
+        ("bo@acme.example", "idp", {"algorithm": SIG_RSA_SHA1}),
+        ("bo@mallcorp.example", "idp", {}),
     ],
 )
 def test_nobody_else_s_word_and_no_word_of_others_counts(
-    world: World, sign_on: SignOn, tmp_path: Path, email: str, signer: str, is_signed: bool
+    world: World, sign_on: SignOn, tmp_path: Path, email: str, signer: str, how: dict[str, Any]
 ) -> None:
     before = User.objects.count()
     provider = open_provider(tmp_path, sign_on, signer)
     client, question, relay = begin(sign_on)
-    where, fields = provider.answer(question, email, is_signed=is_signed)
+    where, fields = provider.answer(question, email, **how)
     assert come_back(client, where, fields, relay) == 403
     assert (is_signed_in(client), User.objects.count()) == (False, before)
 
