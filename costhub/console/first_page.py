@@ -23,7 +23,7 @@ from billing.spend.core.cubes import TAG, choose_cubes
 from billing.spend.core.ranges import Range
 from billing.spend.core.upstream_bill import Reconciled
 from billing.spend.filters import LedgerFilters
-from billing.spend.selectors import Line, Wanted, find_lines
+from billing.spend.selectors import Line, Wanted, find_lines, find_spend
 from billing.spend.selectors.per_call import NEWEST, find_p95
 from billing.spend.selectors.tags import list_tag_names
 from costhub.console.frame import frame, make_link, read_params, render_page, spread_tag
@@ -34,6 +34,7 @@ from costhub.lib.errors import InvalidField
 from tenants.access import Actor
 from tenants.choices import Permission, RouteKind
 from tenants.models import Upstream
+from tenants.periods import period_bounds
 
 #: the tables, in order; of tags the one that is asked for, or the first by name
 TABLES: Final = {"end_user": "End users", "model": "Models", "tag": "Tags", "key": "Keys"}
@@ -105,6 +106,8 @@ def first_page_money(request: HttpRequest, actor: Actor) -> HttpResponse:
     subscription = find_subscription(actor)
     is_prepaid = subscription is not None and terms_of(subscription).prepaid
     account = find_account(actor)
+    month, next_month = period_bounds("month", now, actor.org.time_zone)
+    accrued = find_spend(actor, start=month, end=now, measures=("requests", "effective_cost")).total.effective_cost
     drafts = list_invoices(actor, [InvoiceKind.INVOICE]).filter(number="")
     issued = list_invoices(actor, [InvoiceKind.INVOICE]).exclude(number="")
     context = {
@@ -114,6 +117,9 @@ def first_page_money(request: HttpRequest, actor: Actor) -> HttpResponse:
         "may_route": actor.may(Permission.WRITE_SETTINGS),
         "account": account,
         "subscription": subscription,
+        "accrued": accrued,
+        "month": month,
+        "next_month": next_month,
         "draft": drafts.order_by("-period_start").first(),
         "last": issued.order_by("-period_start").first(),
         "credits": find_available(actor) if account is not None and is_prepaid else None,

@@ -18,6 +18,7 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.keys import create_key
 from tenants.choices import BudgetPeriod, BudgetScope
+from tests.billing.invoices.examples import close, make_customer
 from tests.billing.ledger import NOW, record_call, record_correction
 from tests.billing.outlook import store_anomaly, store_forecast
 from tests.console.client import Visit, error_of, rows_of, text_of
@@ -251,6 +252,15 @@ class TestMoney:
         assert "shadow" in chosen
         (why,) = re.findall(r'href="(/o/acme/routes\?range=30d[^"]*)"', page.content.decode())
         assert "$9.00" in text_of(Visit(world.ada).get(unescape(why)))
+
+    def test_a_customer_sees_what_the_month_has_come_to_and_the_last_invoice(self, world: World) -> None:
+        make_customer(world.acme, since=datetime(2026, 10, 1, tzinfo=UTC), fee="49.00", grace_days=0)
+        record_call(world.acme, datetime(2026, 10, 5, tzinfo=UTC), cost=7 * USD)
+        record_call(world.acme, NOW - HOUR, cost=3 * USD)
+        (last,) = close(world.acme, datetime(2026, 11, 2, tzinfo=UTC))
+        page = Visit(world.ada).get("/o/acme/overview/money")
+        assert "Accrued since 1 Nov $3.00 of usage, billed from 1 Dec on" in text_of(page)
+        assert f'href="/o/acme/invoices/{last.pk}"' in page.content.decode()
 
     def test_without_a_cheaper_model_or_a_customer_it_says_so(self, world: World) -> None:
         text = text_of(Visit(world.ada).get("/o/acme/overview/money"))
