@@ -80,7 +80,7 @@ def _draw(folder: Path, pages: Path | None) -> None:
         context.add_cookies([_sign_in(owner, base)])
         page = context.new_page()
         page.goto(f"{base}/o/{org.slug}/invoices/bridge")
-        page.locator("main .card").first.screenshot(path=folder / "bill-bridge.png")
+        page.locator("#bridge").screenshot(path=folder / "bill-bridge.png")
         if pages is not None:
             pages.mkdir(parents=True, exist_ok=True)
             _draw_pages(browser, base, owner, [f"o/{org.slug}/{path}" for path in (*PAGES, link)], pages)
