@@ -60,12 +60,9 @@ def _draw(folder: Path, pages: Path | None) -> None:
     owner = _prepare()
     org = seed_history(owner=owner)
     assert org is not None, "the demo is made once"
-    note_id = _make_rerated_note(org.pk)
     with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"), job_scope(org.pk) as actor:
         newest = Invoice.objects.filter(kind="invoice").order_by("-period_start")[0]
-        note = Invoice.objects.get(pk=note_id)
-        for row, name in ((newest, "invoice"), (note, "credit-note")):
-            _rasterise(get_document(actor, row, "pdf"), folder / name)
+        _rasterise(get_document(actor, newest, "pdf"), folder / "invoice")
         assert mail_invoice(actor, newest, clock.now())
         sent = mail.outbox[-1]
         assert isinstance(sent, mail.EmailMultiAlternatives)
@@ -80,10 +77,14 @@ def _draw(folder: Path, pages: Path | None) -> None:
         context.add_cookies([_sign_in(owner, base)])
         page = context.new_page()
         page.goto(f"{base}/o/{org.slug}/invoices/bridge")
-        page.locator("main .card").first.screenshot(path=folder / "bill-bridge.png")
+        page.locator("#bridge").screenshot(path=folder / "bill-bridge.png")
         if pages is not None:
             pages.mkdir(parents=True, exist_ok=True)
             _draw_pages(browser, base, owner, [f"o/{org.slug}/{path}" for path in (*PAGES, link)], pages)
+    # Last, as it changes what the month cost.
+    note_id = _make_rerated_note(org.pk)
+    with job_scope(org.pk) as actor:
+        _rasterise(get_document(actor, Invoice.objects.get(pk=note_id), "pdf"), folder / "credit-note")
 
 
 def _make_rerated_note(org_id: UUID) -> UUID:
@@ -101,11 +102,12 @@ def _make_rerated_note(org_id: UUID) -> UUID:
         line = invoice.lines.filter(kind="usage").exclude(price="").order_by("-nanos")[0]
         model = LanguageModel.objects.get(name=line.model)
         old = Price.objects.get(pk=line.price.partition("/")[0])
+        classes = ("input_per_million", "cached_input_per_million", "output_per_million")
+        amounts = {name: getattr(old, name) for name in classes}
         create_price(
             actor=actor,
             model=model,
-            input_per_million=(old.input_per_million * Decimal("0.9")).normalize(),
-            output_per_million=(old.output_per_million * Decimal("0.9")).normalize(),
+            **{name: (usd * Decimal("0.9")).normalize() for name, usd in amounts.items() if usd is not None},
             effective_from=invoice.period_start + timedelta(hours=1),
         )
     with job_scope(org_id) as actor:

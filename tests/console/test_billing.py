@@ -211,7 +211,6 @@ def test_papers_go_by_themselves_where_somebody_says(world: World) -> None:
     ):
         refused = ada.submit(address, **typed)
         assert (refused.status_code, message in error_of(refused)) == (400, True), message
-        assert "s3cr3t" not in refused.content.decode()
     assert ada.submit(address, **bucket, bucket_secret="s3cr3t").status_code == 302
     assert "They go to a bucket of your own." in text_of(ada.get("/o/acme/billing"))
     page = ada.get(address).content.decode()

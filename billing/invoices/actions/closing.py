@@ -46,7 +46,7 @@ from billing.invoices.selectors.accounts import (
     find_rate,
     list_contracts,
 )
-from billing.invoices.selectors.due import find_period_for_late, list_open_periods
+from billing.invoices.selectors.due import find_open_periods
 from billing.invoices.selectors.rerating import is_being_rerated
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans, find_usage, list_billed, sum_billed
 from billing.invoices.selectors.wallet import find_balance
@@ -77,12 +77,11 @@ def close_period(actor: Actor, now: datetime) -> list[Invoice]:
     account = find_account(actor)
     if account is None:
         return []
-    for start, end in list_open_periods(actor, now):
-        open_invoice(actor, account, start, end)
-    # Of who has left no month follows whose invoice it would be on.
-    late = find_period_for_late(actor, now)
+    periods, late = find_open_periods(actor, now)
     if late and _late_lines(actor, late[0])[0]:
-        open_invoice(actor, account, *late)
+        periods = [late]
+    for start, end in periods:
+        open_invoice(actor, account, start, end)
     # Of whatever month: one that waited long for an exchange rate, or whose customer has left, is owed all the same.
     drafts = Invoice.objects.filter(
         org=actor.org, kind=InvoiceKind.INVOICE.value, state=InvoiceState.GRACE.value, number="", grace_until__lte=now

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
 from billing.invoices.core.calendar import Bounds, find_unbilled
@@ -64,27 +64,22 @@ def _cut(org_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
         yield org_ids[start : start + _TOGETHER]
 
 
-def list_open_periods(actor: Actor, now: datetime) -> list[Bounds]:
+def find_open_periods(actor: Actor, now: datetime) -> tuple[list[Bounds], Bounds | None]:
     """The months of the open organisation that are over and have neither an invoice nor a draft, oldest first: however
-    long ago a contract began in them, or whether it has ended since."""
+    long ago a contract began in them, or whether it has ended since. And of who has left, and has had all its invoices,
+    the last month that is over, for an invoice of what came late: no other one follows that it would be on."""
     contracts = list(Subscription.objects.filter(org=actor.org).values_list("starts_at", "ends_at"))
     if not contracts:
-        return []
+        return [], None
     months = _list_months(min(since for since, _ in contracts), now, actor.org.time_zone)
-    return find_unbilled(months, contracts, _periods().filter(org=actor.org).values_list("period_start", "period_end"))
-
-
-def find_period_for_late(actor: Actor, now: datetime) -> Bounds | None:
-    """The last month that is over, for an invoice of what came late to earlier ones: where there is no contract in it
-    or after it, whose invoice that would be on, nor a document over it, nor a draft that waits."""
-    month = _last_month(now, actor.org.time_zone)
-    contracts = Subscription.objects.filter(org=actor.org)
-    if contracts.filter(Q(ends_at=None) | Q(ends_at__gt=month[0])).exists():
-        return None
-    documents = list(_periods().filter(org=actor.org).values_list("period_start", "period_end", "number", "state"))
-    if any(not number and state == InvoiceState.GRACE for _, _, number, state in documents):
-        return None
-    return next(iter(find_unbilled([month], [(month[0], None)], (document[:2] for document in documents))), None)
+    rows = _periods().filter(org=actor.org).values_list("period_start", "period_end", "number", "state")
+    documents = [(start, end) for start, end, _, _ in rows]
+    found = find_unbilled(months, contracts, documents)
+    last = months[-1]
+    has_left = all(until is not None and until <= last[0] for _, until in contracts)
+    if found or not has_left or any(not number and state == InvoiceState.GRACE for _, _, number, state in rows):
+        return found, None
+    return [], next(iter(find_unbilled([last], [(last[0], None)], documents)), None)
 
 
 def _to_close(batch: Sequence[UUID], now: datetime) -> set[UUID]:

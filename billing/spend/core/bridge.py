@@ -308,7 +308,9 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
     # Of a class that neither period has nothing came.
     used = {*cells[0].classes, *cells[1].classes}
     terms = []
-    for name in (name for name in INPUT_CLASSES if name in used):
+    for name in INPUT_CLASSES:
+        if name not in used:
+            continue
         own = [
             (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.COMPRESSION, scalar[Cause.COMPRESSION], ""),
@@ -317,7 +319,9 @@ def _explain(model: str, cells: tuple[ModelSums, ModelSums], old: _Factors, new:
             (Cause.PRICE, _pair(old.prices[name], new.prices[name], _ZERO), name),
         ]
         terms.append(own)
-    for name in (name for name in OUTPUT_CLASSES if name in used):
+    for name in OUTPUT_CLASSES:
+        if name not in used:
+            continue
         own = [
             (Cause.TOKENIZER, scalar[Cause.TOKENIZER], ""),
             (Cause.OUTPUT_TOKENS, _pair(old.outputs[name], new.outputs[name], _ZERO), name),
