@@ -126,8 +126,9 @@ async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> 
         async with once as is_first:
             if not is_first:
                 return once.first_id if is_heard else ""
-            now_ms, upstream = clock.now_ms(), plan.first.upstream
+            upstream = plan.first.upstream
             waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
+            now_ms = clock.now_ms()
             try:
                 check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
             except NotAllowed:

@@ -27,6 +27,8 @@ OPERATIONS: Final[Mapping[Endpoint, Operation]] = {
     Endpoint.TRANSCRIPTIONS: Operation.TRANSCRIPTION,
     Endpoint.TRANSLATIONS: Operation.TRANSLATION,
 }
+#: what looks at inputs where nobody says which model shall
+USUAL_MODERATION: Final = "omni-moderation-latest"
 MOST_IMAGES: Final = 10
 #: of images, as a form spells them
 _COUNTS: Final = frozenset(map(str, range(1, MOST_IMAGES + 1)))
@@ -47,7 +49,9 @@ def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
     operation = OPERATIONS[endpoint]
     body = read_object(raw)
     check_names(body.keys() - _GOVERNING, _KNOWN)
-    model = read_model(body)
+    # As OpenAI has it, and its clients' examples.
+    is_usual = operation is Operation.MODERATION and body.get("model") is None
+    model = USUAL_MODERATION if is_usual else read_model(body)
     choices, is_stream = 1, False
     match operation:
         case Operation.IMAGE:

@@ -16,11 +16,11 @@ from typing import Any
 
 import orjson
 
-from tests.bank.answers import encode, error_body, read_ask, steps
+from tests.bank.answers import encode, error_body, steps
 from tests.bank.behaviour import parse_behaviour
 from tests.bank.bill import Bill
 from tests.bank.http import BadRequest, PeerGone, Reply, Request
-from tests.bank.typed import make_answer
+from tests.bank.typed import make_answer, read_any_ask
 
 KINDS = {
     "/v1/chat/completions": "chat",
@@ -173,7 +173,7 @@ class BankBatches:
         body = line["body"]
         behaviour = parse_behaviour(body.get("bank") or {})
         try:
-            ask = read_ask(KINDS[endpoint], body, behaviour)  # type: ignore[arg-type]
+            ask = read_any_ask(KINDS[endpoint], body, behaviour)  # type: ignore[arg-type]
         except BadRequest as wrong:
             return error_body(wrong.message, "invalid_request_error", param=wrong.param)
         call = self.bill.open(line["custom_id"], ask.model, None)

@@ -19,7 +19,7 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
     """With the model small at a deployment of its own name."""
     acme = committed_world.acme
     base_url = bank.base_url.replace("/v1", "/openai/deployments?api-version=2024-10-21")
-    catalog = make_catalog(acme, base_url=base_url, credential=KEY, upstream_model="gpt 4o/mini")
+    catalog = make_catalog(acme, base_url=base_url, credential=KEY, upstream_model="gpt-4o/mini")
     with org_scope(acme.org_id):
         update_upstream(actor=acme.owner, upstream=catalog.upstream, bill_path="/bill")
         probe = prepare_probe(actor=acme.owner, upstream=catalog.upstream)
@@ -39,7 +39,7 @@ async def test_a_call_goes_to_the_deployment_of_its_model(acme: Tenant, bank: Ba
     if not is_stream:
         assert orjson.loads(answer.body)["choices"][0]["message"]["content"] == answer_text()
     (arrived,) = [request for request in bank.requests() if request.method == "POST"]
-    assert arrived.target == "/openai/deployments/gpt%204o%2Fmini/chat/completions?api-version=2024-10-21"
+    assert arrived.target == "/openai/deployments/gpt-4o%2Fmini/chat/completions?api-version=2024-10-21"
     assert (arrived.header("api-key"), arrived.header("authorization")) == (KEY, None)
 
 

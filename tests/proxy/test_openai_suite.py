@@ -39,17 +39,34 @@ FILES: Final = (
     *("test_moderations.py", "test_images.py", "audio/test_speech.py", "audio/test_transcriptions.py"),
     *("audio/test_translations.py", "test_models.py"),
 )
-#: how they come out
-EXPECTED: Final[dict[str, dict[str, int]]] = {}
+#: How they come out, 310 of 664 well. What is refused: calls that name no model, where the vendor has a usual one no
+#: more; what has no price here (402); what no model may be done to (405); batches and a second page of a file or batch
+#: that is not there. Of embeddings the strict client takes no base64, which it asks for itself.
+EXPECTED: Final[dict[str, dict[str, int]]] = {
+    "chat.test_completions": {"passed": 48, "BadRequestError": 12, "NotFoundError": 36},
+    "test_completions": {"passed": 24, "BadRequestError": 8},
+    "test_embeddings": {"passed": 10, "APIResponseValidationError": 6},
+    "test_responses": {"passed": 16, "BadRequestError": 40, "APIStatusError": 8, "NotFoundError": 56},
+    "responses.test_input_items": {"passed": 4, "BadRequestError": 4, "NotFoundError": 12},
+    "responses.test_input_tokens": {"BadRequestError": 12, "APIStatusError": 4},
+    "test_files": {"passed": 56, "BadRequestError": 4, "NotFoundError": 36},
+    "test_batches": {"passed": 20, "BadRequestError": 4, "NotFoundError": 40},
+    "test_moderations": {"passed": 16},
+    "test_images": {"passed": 20, "BadRequestError": 60},
+    "audio.test_speech": {"passed": 16},
+    "audio.test_transcriptions": {"passed": 32},
+    "audio.test_translations": {"passed": 16},
+    "test_models": {"passed": 32, "APIStatusError": 12},
+}
 #: the models of the tests that the bank answers
 BANKS: Final = ("gpt-6-astra", "gpt-3.5-turbo-instruct", "text-embedding-3-small")
 USAGE: Final = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 IMAGE: Final = {"type": "image_generation.completed", "b64_json": "AA", "usage": USAGE}
 HEARD: Final = {"type": "transcript.text.done", "text": "Hi"}
-SCORES: Final = dict.fromkeys(("harassment", "hate", "sexual", "violence"), 0.1)
 #: and of those that are answered by the word
 ANSWERS: Final[dict[str, Script]] = {
     "omni-moderation-2024-09-26": lambda _: whole({"id": "m", "model": "omni", "results": []}),
+    "omni-moderation-latest": lambda _: whole({"id": "m", "model": "omni", "results": []}),
     "gpt-image-1.5": lambda body: stream(IMAGE) if body.get("stream") else whole({"created": 1, "data": [{}]}),
     "gpt-image-2.5-flare": lambda body: stream(IMAGE) if body.get("stream") else whole({"created": 1, "data": [{}]}),
     "tts-1": lambda _: whole(b"ID3sound", 200, "audio/mpeg"),

@@ -42,3 +42,12 @@ def test_sound_that_is_elsewhere_is_refused_whatever_stands_beside_it(name: byte
             Endpoint.TRANSCRIPTIONS, make_form(b"https://sounds.example/long", b'form-data; name="%b"' % name)
         )
     assert caught.value.param == name.decode()
+
+
+def test_a_moderation_that_names_no_model_is_of_openais_usual_one() -> None:
+    assert parse_request(Endpoint.MODERATIONS, b'{"input": "Hi"}').model == "omni-moderation-latest"
+    assert parse_request(Endpoint.MODERATIONS, b'{"input": "Hi", "model": "mine"}').model == "mine"
+    for given in (b'""', b"7"):
+        with pytest.raises(InvalidRequest) as caught:
+            parse_request(Endpoint.MODERATIONS, b'{"input": "Hi", "model": %b}' % given)
+        assert caught.value.param == "model"
