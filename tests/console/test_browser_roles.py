@@ -92,6 +92,9 @@ def test_an_authenticator_app_is_set_up_and_asked_for(chromium: Browser, console
     visitor = Visitor(context, console)
     page = visitor.sign_in(world)
     page.goto(f"{console}/account/2fa/totp/activate/")
+    # Whoever sets one up says once more who they are.
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
     seed = page.locator("#authenticator_secret").input_value()
     counter = int(time.time()) // STEP_SECONDS
     page.get_by_label("Authenticator code").fill(code_of(seed, counter))
