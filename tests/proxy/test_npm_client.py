@@ -216,7 +216,7 @@ def test_calls_are_created_with_tools_and_with_structured_answers(
 def test_what_is_refused_is_an_error_of_its_own_kind(client: Path, proxy: Deployment, acme: Tenant) -> None:
     unknown = [{"act": api, "body": {"model": "none", **body}} for api, body in CALLS.items()]
     wrong = [
-        {"act": "chat", "body": {"model": "small", **CALLS["chat"], "temperature": "hot"}},
+        {"act": "chat", "body": {"model": "small", **CALLS["chat"], "n": 0}},
         {"act": "messages", "body": {"model": "small", **CALLS["messages"], "max_tokens": 0}},
     ]
     told = act(client, proxy, acme, *unknown, *wrong, {"act": "collect", "id": "batch_none", "file": "file-none"})

@@ -8,6 +8,12 @@ const { base_url, root_url, api_key, steps } = JSON.parse(readFileSync(0, "utf8"
 const openai = new OpenAI({ baseURL: base_url, apiKey: api_key, maxRetries: 0 });
 const anthropic = new Anthropic({ baseURL: root_url, apiKey: api_key, maxRetries: 0 });
 
+const listAll = async (pages) => {
+  const all = [];
+  for await (const one of pages) all.push(one);
+  return all;
+};
+
 const chat = async ({ body, options }) => {
   const { data, response } = await openai.chat.completions.create(body, options).withResponse();
   const [choice] = data.choices;
@@ -45,8 +51,8 @@ const messages = async ({ body, options }) => {
 const embeddings = async ({ body }) => (await openai.embeddings.create(body)).data.map((one) => one.embedding.length);
 
 const models = async () => ({
-  openai: (await Array.fromAsync(openai.models.list())).map((model) => model.id),
-  anthropic: (await Array.fromAsync(anthropic.models.list())).map((model) => model.id),
+  openai: (await listAll(openai.models.list())).map((model) => model.id),
+  anthropic: (await listAll(anthropic.models.list())).map((model) => model.id),
 });
 
 const batch = async ({ lines }) => {
@@ -65,7 +71,7 @@ const batch = async ({ lines }) => {
 const collect = async ({ id, file }) => {
   const over = await openai.batches.retrieve(id);
   const text = await (await openai.files.content(over.output_file_id)).text();
-  const listed = (await Array.fromAsync(openai.batches.list())).map((one) => one.id);
+  const listed = (await listAll(openai.batches.list())).map((one) => one.id);
   const { deleted } = await openai.files.delete(file);
   const answers = text.trim().split("\n").map((line) => JSON.parse(line));
   return { status: over.status, counts: over.request_counts, answers, listed, deleted };
