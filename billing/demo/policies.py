@@ -4,12 +4,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 
 from billing.demo.calls import DemoRoute, make_id
 from costhub.lib.moments import to_ms
 from costhub.lib.money import parse_usd
+from proxy.batches.model import Batch
+from proxy.batches.store import COMPLETED, COST, create_batch
 from proxy.cache.entries import Kept
 from proxy.cache.semantic_store import keep, note_lookup
 from proxy.values.attempt import Certainty, Usage
@@ -24,7 +27,7 @@ from tenants.actions.system_prompts import approve_system_prompt, propose_system
 from tenants.actions.tokens import create_service_account, create_token
 from tenants.actions.views import save_view
 from tenants.choices import CacheMode, CacheSharing, Compression, Mode, Role, RouteKind, ViewPage
-from tenants.models import Budget
+from tenants.models import ApiKey, Budget
 
 ROUTE: Final = DemoRoute("support-answers", "gpt-4o", "gpt-4o-mini")
 _DIMENSIONS: Final = 384
@@ -78,6 +81,7 @@ def make_policies(actor: Actor, budget: Budget, now: datetime) -> None:
     invite(actor=actor, email="nora@northwind.example", role=Role.DEVELOPER)
     _ask_for_more(actor, budget, now)
     _keep_questions(actor, now)
+    _hand_in_batch(actor, now)
 
 
 def _ask_for_more(actor: Actor, budget: Budget, now: datetime) -> None:
@@ -132,3 +136,33 @@ def _keep_questions(actor: Actor, now: datetime) -> None:
             "right": is_right,
         }
         note_lookup(org_id, request_id, looked_up)
+
+
+def _hand_in_batch(actor: Actor, now: datetime) -> None:
+    """Last night's, which has come to its end; its files are deleted by now."""
+    key = ApiKey.objects.filter(org=actor.org).order_by("created_at")[0]
+    began, random = now - timedelta(hours=9), Random(11)  # noqa: S311 - a picture, not a secret
+    batch_id, file_id = (UUID(make_id(random, to_ms(began))) for _ in range(2))
+    create_batch(
+        Batch(
+            id=batch_id,
+            org_id=actor.org.pk,
+            project_id=key.project_id,
+            key_id=key.pk,
+            end_user="",
+            session="",
+            endpoint="/v1/chat/completions",
+            model=ROUTE.weak,
+            input_file_id=file_id,
+            status=COMPLETED,
+            total=1_200,
+            completed=1_197,
+            failed=3,
+            remote={COST: parse_usd("0.41")},
+            created_ms=to_ms(began),
+            in_progress_at=began,
+            finalizing_at=began + timedelta(hours=2),
+            completed_at=began + timedelta(hours=2),
+            expires_at=began + timedelta(days=1),
+        )
+    )

@@ -641,8 +641,6 @@ PROPERTIES: Final[dict[str, str]] = {
     "replay_ms": "a kept stream is given again with so many milliseconds between its events; 0: at once",
     "treated": "calls that were looked up, of models of which enough were held out",
     "CachePolicy.holdout_percent": "of the calls, so many are asked although they might be hits, to prove the effect",
-    "Agreement.found": "answers that agree",
-    "Agreement.of": "answers that were compared",
     "CacheStats.held_out": "calls that were asked although they might have been hits",
     "gets_changes": "whether this webhook is told of every change that the audit log has",
     "Delivery.change": "the entry of the audit log that it tells of, by id; null: of none",

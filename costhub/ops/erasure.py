@@ -168,6 +168,8 @@ def _erase(org: Organization, jobs: list[UUID]) -> Erased:
     if settings.BACKUP_URL:
         BackupStore(settings.BACKUP_URL).note_erased(org.pk, clock.now())
     files = asyncio.run(_delete_files(org.pk)) + _forget_checkpoints(jobs)
+    # So that whoever goes on after an interruption misses none.
+    StoredFile.objects.using(OWNER).filter(org_id=org.pk).delete()
     keys = _forget_keys(org)
     rows, people = _delete_rows(org)
     # A worker that was training wrote on until its job was gone.

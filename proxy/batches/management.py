@@ -96,7 +96,12 @@ class BatchAnswer(serializers.Serializer[Batch]):
 class BatchFilters(Body):
     """Which batches."""
 
-    status = serializers.ChoiceField(STATES, required=False, help_text="only those that are that far")
+    status = serializers.ChoiceField(
+        STATES,
+        required=False,
+        help_text="only those that are that far",
+        error_messages={"invalid_choice": f"Give one of: {', '.join(STATES)}."},
+    )
 
 
 class BatchViewSet(TenantViewSet):

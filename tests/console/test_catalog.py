@@ -177,7 +177,7 @@ def test_a_test_of_an_upstream_says_how_it_went(committed_world: World) -> None:
     shown: Any = ada.client.get(page)
     told = text_of(shown)
     assert re.search(r"for small: .*nobody\.invalid.* It took \d+ ms\.", told), told
-    assert Visit(committed_world.ben).client.post(f"{page}/test").status_code == 404
+    assert Visit(committed_world.ben).client.post(f"{page}/test").status_code == 403
     assert Visit(committed_world.mallory).client.post(f"{page}/test").status_code == 404
 
 

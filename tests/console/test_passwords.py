@@ -15,6 +15,7 @@ from pytest_django import Settings
 from costhub.console import passwords
 from costhub.console.passwords import TooManyTries, find_address, find_user
 from costhub.console.sign_in import NO_MATCH
+from costhub.lib import tallies
 from tenants.actions.orgs import find_or_create_user
 from tenants.models import User
 from tests.proxy.deployment import free_port
@@ -96,7 +97,7 @@ class TestThrottle:
     def test_while_valkey_is_away_people_get_in(self, ada: User, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         tries(ada.email, address, passwords.MOST_OF_A_PAIR + 1)
         away = redis.Redis(port=free_port(), socket_connect_timeout=0.2)
-        monkeypatch.setattr(passwords, "client", lambda: away)
+        monkeypatch.setattr(tallies, "client", lambda: away)
         assert sign_in(ada.email, RIGHT, address).status_code == 302
 
 

@@ -126,7 +126,7 @@ class BucketView(ManagementView):
         body = self.read(NewBucket)
         return Response(AccountAnswer(connect_bucket(actor=self.actor, account=self._account(), **body)).data)
 
-    @extend_schema(responses=AccountAnswer)
+    @extend_schema(responses={200: AccountAnswer})
     def delete(self, request: Request) -> Response:
         """Forget the bucket and its key."""
         return Response(AccountAnswer(disconnect_bucket(actor=self.actor, account=self._account())).data)

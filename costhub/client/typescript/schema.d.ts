@@ -213,6 +213,57 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/batches": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description A page of batches, newest first. */
+  get: operations["batches_list"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/batches/{id}": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description One row. */
+  get: operations["batches_retrieve"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/batches/{id}/cancel": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Ask for a batch's end: lines that run come to theirs and are charged, the others never begin. */
+  post: operations["batches_cancel_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/bill-sources": {
   parameters: {
    query?: never;
@@ -285,6 +336,24 @@ export interface paths {
   head?: never;
   /** @description Change names and addresses for the invoices to come. */
   patch: operations["billing_account_partial_update"];
+  trace?: never;
+ };
+ "/api/v1/billing-account/bucket": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  /** @description Have the month's papers put there from now on; in place of where they went before. */
+  put: operations["billing_account_bucket_update"];
+  post?: never;
+  /** @description Forget the bucket and its key. */
+  delete: operations["billing_account_bucket_destroy"];
+  options?: never;
+  head?: never;
+  patch?: never;
   trace?: never;
  };
  "/api/v1/billing-account/portal": {
@@ -1163,6 +1232,47 @@ export interface paths {
   patch: operations["end_users_partial_update"];
   trace?: never;
  };
+ "/api/v1/erase": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /**
+  * @description Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again, and within
+  *     minutes a job has erased rows, files and people who belong to no other one. For an owner who has just signed
+  *     in.
+  */
+  post: operations["erase"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/export": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /**
+  * @description All of the organisation in one ZIP archive: each table as lines of JSON, its files, its people, a manifest of
+  *     digests. What was kept of calls is in it in clear; secrets are not. For an owner who has just signed in.
+  */
+  get: operations["export"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/finance-packs": {
   parameters: {
    query?: never;
@@ -1606,7 +1716,7 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["members_list"];
   put?: never;
-  /** @description Add a person by e-mail address. */
+  /** @description Add a person by e-mail address, who gets a mail with the way in. */
   post: operations["members_create"];
   delete?: never;
   options?: never;
@@ -2168,7 +2278,10 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["reratings_list"];
   put?: never;
-  /** @description Preview: what would change, and nothing does. */
+  /**
+  * @description Preview: what would change, and nothing does. Of many calls its ``state`` is ``counting`` until a job has
+  *     looked at all of them.
+  */
   post: operations["reratings_create"];
   delete?: never;
   options?: never;
@@ -2402,6 +2515,23 @@ export interface paths {
   post?: never;
   /** @description Forget a view. */
   delete: operations["saved_views_destroy"];
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/savings": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description What was saved in the current month, or from ``from`` to ``to``. */
+  get: operations["savings_retrieve"];
+  put?: never;
+  post?: never;
+  delete?: never;
   options?: never;
   head?: never;
   patch?: never;
@@ -2723,7 +2853,10 @@ export interface paths {
   /** @description A page of rows, newest first. */
   get: operations["teacher_runs_list"];
   put?: never;
-  /** @description Have the teacher answer prompts, through the proxy and within the key's budgets. */
+  /**
+  * @description Have the teacher answer prompts, or a model judge its answers, through the proxy and within the key's
+  *     budgets.
+  */
   post: operations["teacher_runs_create"];
   delete?: never;
   options?: never;
@@ -3093,6 +3226,12 @@ export interface components {
    top_up_amount: string | null;
    /** @description where a month's papers go by themselves */
    pack_to?: components["schemas"]["PackToEnum"];
+   /** @description the customer's own bucket for them; empty: none */
+   bucket_url?: string;
+   /** @description the bucket's region */
+   bucket_region?: string;
+   /** @description the id of the key that puts them there */
+   bucket_key_id?: string;
    /** @description how far reminders have gone */
    dunning?: components["schemas"]["DunningEnum"];
    /**
@@ -3161,16 +3300,18 @@ export interface components {
   };
   /** @description So many of so many, and between what that share lies in 95 of 100 cases. */
   AgreementAnswer: {
+   /** @description answers that are the same */
    found: number;
+   /** @description answers in all */
    of: number;
    /**
    * Format: double
-   * @description where the likely range begins
+   * @description where the interval of 95 % of that share begins
    */
    low: number;
    /**
    * Format: double
-   * @description where the likely range ends
+   * @description where the interval of 95 % of that share ends
    */
    high: number;
   };
@@ -3362,6 +3503,65 @@ export interface components {
   };
   /** @enum {string} */
   BasisEnum: "allocation" | "usage";
+  /**
+  * @description Calls that were handed in together. ``cost`` is what the lines that are out have cost, ``held`` what was set
+  *     aside for all.
+  */
+  BatchAnswer: {
+   /** @description its name, as /v1/batches has it */
+   readonly id: string;
+   /** @description how far it is */
+   status: components["schemas"]["StatusEnum"];
+   /** @description what its lines call */
+   endpoint: string;
+   /** @description the model that its lines call */
+   model: string;
+   /**
+   * Format: uuid
+   * @description the project that pays, by id
+   */
+   project: string;
+   /**
+   * Format: uuid
+   * @description the key that handed it in, by id
+   */
+   key: string;
+   /** @description on whose behalf calls are made, as the application names them */
+   end_user: string;
+   /** @description how many calls it has */
+   total: number;
+   /** @description how many were answered */
+   completed: number;
+   /** @description how many failed */
+   failed: number;
+   /**
+   * Format: decimal
+   * @description what was set aside for it, decimal USD
+   */
+   held: string;
+   /**
+   * Format: decimal
+   * @description what its lines have cost by now, decimal USD; null where that is not known any more
+   */
+   readonly cost: string | null;
+   /** @description its files that are kept still */
+   readonly files: components["schemas"]["BatchFileAnswer"][];
+   /**
+   * Format: date-time
+   * @description when it was made
+   */
+   created_at: string;
+   /**
+   * Format: date-time
+   * @description when what is not answered by then ends as expired
+   */
+   expires_at: string;
+   /**
+   * Format: date-time
+   * @description when it came to its end; null: not yet
+   */
+   readonly ended_at: string | null;
+  };
   /** @description A share of the calls can wait, and gets a discount for it. */
   BatchBody: {
    /**
@@ -3379,6 +3579,22 @@ export interface components {
    * @description USD, 0 to 1000000000
    */
    setup_cost?: string;
+  };
+  /** @description A file of a batch: its content is at ``GET /v1/files/{id}/content``, for a key of the batch's project. */
+  BatchFileAnswer: {
+   /** @description the row's id */
+   readonly id: string;
+   /** @description which of the batch's files it is */
+   part: components["schemas"]["PartEnum"];
+   /** @description what it was called */
+   filename: string;
+   /** @description how large it is */
+   bytes: number;
+   /**
+   * Format: date-time
+   * @description from when on it is refused or gone; null: never
+   */
+   expires_at: string | null;
   };
   /** @description An upstream whose bill is fetched. The key is never shown; ``problem`` is why the last fetch failed. */
   BillSourceAnswer: {
@@ -3604,6 +3820,8 @@ export interface components {
    marks_prompts?: boolean;
    /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
    replay_ms?: number;
+   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
+   holdout_percent?: number;
    /**
    * Format: date-time
    * @description when it was made
@@ -3675,7 +3893,11 @@ export interface components {
    /** @description from how many the gate has learned */
    learned_from: number;
   };
-  /** @description What the cache did in a stretch of time, from the ledger. */
+  /**
+  * @description What the cache did in a stretch of time, from the ledger: ``saved`` is what the ledger attributes to it,
+  *     ``effect`` and ``proven`` what calls held out prove, a call and over all that were ``treated``; null while no model
+  *     has thirty calls in each arm. ``quality`` compares what applications said of the answers.
+  */
   CacheStatsAnswer: {
    /** @description calls that were looked up */
    looked_up: number;
@@ -3692,6 +3914,16 @@ export interface components {
    levels: components["schemas"]["LevelAnswer"][];
    /** @description what the providers' own caches read and wrote */
    provider: components["schemas"]["ProviderCacheAnswer"];
+   /** @description calls that were looked up, of models of which enough were held out */
+   treated: components["schemas"]["ArmAnswer"];
+   /** @description calls that were asked although they might have been hits */
+   held_out: components["schemas"]["ArmAnswer"];
+   /** @description what a call costs less, proven by those held out; null while there are too few */
+   effect: components["schemas"]["EffectAnswer"] | null;
+   /** @description the same over all calls; null while there are too few */
+   proven: components["schemas"]["EffectAnswer"] | null;
+   /** @description by how much more often answers are right, of which applications said so; null while there are too few */
+   quality: components["schemas"]["QualityAnswer"] | null;
   };
   /** @description One call. Tokens and money are net of its corrections; money is decimal USD. */
   CallAnswer: {
@@ -3833,7 +4065,7 @@ export interface components {
    readonly created_at: string;
   };
   /** @enum {string} */
-  CauseEnum: "volume" | "model_mix" | "cache" | "failures" | "retries" | "routing" | "batch" | "compression" | "input_tokens" | "provider_cache" | "output_tokens" | "price" | "other";
+  CauseEnum: "volume" | "model_mix" | "cache" | "failures" | "retries" | "routing" | "batch" | "compression" | "tokenizer" | "input_tokens" | "provider_cache" | "output_tokens" | "price" | "other";
   /**
   * @description What was found of an organisation's audit log: how far it reaches, and whether its hashes are those of what it
   *     says. Who writes down ``entries`` and ``hash`` can tell later whether its end was cut off.
@@ -3871,6 +4103,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -4064,7 +4298,8 @@ export interface components {
   };
   /**
   * @description A dataset at one moment. ``lineage`` says what it was made of, and what was left out for which reason;
-  *     ``withdrawn``: how many of its examples are gone since.
+  *     ``withdrawn``: how many of its examples are gone since. ``warnings``: what somebody should look at before it is
+  *     learned from.
   */
   DatasetVersionAnswer: {
    /**
@@ -4096,6 +4331,8 @@ export interface components {
    lineage: {
     [key: string]: unknown;
    };
+   /** @description What somebody should look at before it is learned from. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it was made
@@ -4154,6 +4391,11 @@ export interface components {
    * @description the call that it tells of; null for an alert
    */
    call?: string | null;
+   /**
+   * Format: uuid
+   * @description the entry of the audit log that it tells of, by id; null: of none
+   */
+   change?: string | null;
    /** @description what is told: that it opened, rose or ended */
    event: components["schemas"]["EventEnum"];
    /**
@@ -4457,8 +4699,13 @@ export interface components {
    /** @description how many examples */
    examples: number;
   };
+  /** @description The organisation's short name, so that nobody erases another one than they think. */
+  Erasure: {
+   /** @description the organisation's short name, its `slug` */
+   confirm: string;
+  };
   /** @enum {string} */
-  EventEnum: "opened" | "recovered" | "test" | "answered" | "unanswered";
+  EventEnum: "opened" | "recovered" | "test" | "answered" | "unanswered" | "changed";
   /** @description A month budget that is forecast to be exceeded, and the local day in which. */
   ExceedingAnswer: {
    /**
@@ -4909,6 +5156,8 @@ export interface components {
    addresses: string[];
    /** @description the paths below /v1 that the key may call; empty: all */
    endpoints: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -5330,6 +5579,16 @@ export interface components {
    /** @description the same in a sentence */
    text: string;
   };
+  /** @description One mechanism; below zero where it has cost more than it saved. */
+  MechanismAnswer: {
+   /** @description what saved it: cache, coalescing, compression, routing and the like */
+   mechanism: string;
+   /**
+   * Format: decimal
+   * @description what it saved, decimal USD
+   */
+   saved: string;
+  };
   /**
   * @description A person's role; empty ``projects``: in the whole organisation. Nothing else of the person is shown: they may
   *     belong to other organisations too. With ``visit_until`` it is no member but an operator of the installation who
@@ -5509,6 +5768,20 @@ export interface components {
    /** @description the provider's id of the only project that is billed; empty: all */
    provider_project?: string;
   };
+  /**
+  * @description A bucket of S3's kind that the month's papers are put into: ``https://endpoint/bucket``, with a prefix or
+  *     without, and a key that may put objects there. The secret is never shown.
+  */
+  NewBucket: {
+   /** @description https://endpoint/bucket, with a prefix or without */
+   url: string;
+   /** @description the bucket's region, as its provider names it */
+   region: string;
+   /** @description the id of a key that may put objects there */
+   key_id: string;
+   /** @description the key itself; it is sealed, and never shown */
+   secret: string;
+  };
   /** @description What a budget is made of; ``subject`` is a name or id, an end user's id of yours, or a tag as key=value. */
   NewBudget: {
    /** @description whose calls are counted */
@@ -5597,6 +5870,11 @@ export interface components {
    * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
+   /**
+   * Format: int64
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   */
+   holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
    model?: string;
   };
@@ -5643,6 +5921,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -5669,6 +5949,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -5877,6 +6159,8 @@ export interface components {
    addresses: string[];
    /** @description the paths below /v1 that the key may call; empty: all */
    endpoints: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -5920,6 +6204,8 @@ export interface components {
    addresses?: string[];
    /** @description paths that it may call with all below them, such as /v1/chat/completions */
    endpoints?: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description from when on it is refused or gone; null: never
@@ -6429,14 +6715,25 @@ export interface components {
    /** @description what is sent in its place once somebody has approved it */
    shorter: string;
   };
-  /** @description ``prompts``: a JSON object with ``messages`` a line. ``api_key``: who calls, and whose budgets hold. */
+  /**
+  * @description ``prompts``: a JSON object with ``messages`` a line, and ``gold`` where what is right is known; or ``judge``: a
+  *     model or route that judges the dataset's answers. ``api_key``: who calls, and whose budgets hold. ``cap``: the most
+  *     that the run may cost, decimal USD.
+  */
   NewTeacherRun: {
    /** @description a dataset, by id or name */
    dataset: string;
    /** @description a prompt a line */
-   prompts: string;
+   prompts?: string;
+   /** @description a model or route that judges the dataset's answers; empty: the teacher answers prompts */
+   judge?: string;
    /** @description an API key of the organisation, by which the calls are made */
    api_key: string;
+   /**
+   * Format: decimal
+   * @description the most that it may cost, decimal USD; null: only budgets end it
+   */
+   cap?: string;
   };
   /**
   * @description What a job is made of. ``kind`` head trains a classifier of questions, encoder one with an encoder of its own
@@ -6646,6 +6943,8 @@ export interface components {
    * @description when it went; null: not yet
    */
    delivered_at?: string | null;
+   /** @description why the last try to deliver it failed; empty: nothing was in the way */
+   problem?: string;
    /**
    * Format: date-time
    * @description when it was made
@@ -6653,7 +6952,7 @@ export interface components {
    readonly created_at: string;
   };
   /** @enum {string} */
-  PackToEnum: "none" | "mail" | "files";
+  PackToEnum: "none" | "mail" | "files" | "s3";
   /** @description Where to send the person who pays. */
   PageAnswer: {
    /** @description where the person goes on, at Stripe */
@@ -6682,6 +6981,12 @@ export interface components {
   PaginatedAuditAnswerList: {
    /** @description the rows, newest first */
    data: components["schemas"]["AuditAnswer"][];
+   /** @description what to give as the cursor to get the rows after these; null at the end */
+   next: string | null;
+  };
+  PaginatedBatchAnswerList: {
+   /** @description the rows, newest first */
+   data: components["schemas"]["BatchAnswer"][];
    /** @description what to give as the cursor to get the rows after these; null at the end */
    next: string | null;
   };
@@ -7020,6 +7325,8 @@ export interface components {
    /** @description the same in a sentence */
    text: string;
   };
+  /** @enum {string} */
+  PartEnum: "input" | "output" | "errors";
   /** @description What may change. */
   PatchedAccountChanges: {
    /** @description a name for people */
@@ -7116,6 +7423,11 @@ export interface components {
    * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
+   /**
+   * Format: int64
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   */
+   holdout_percent?: number;
   };
   /** @description What may change. */
   PatchedCapturePolicyChanges: {
@@ -7144,6 +7456,8 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
+   /** @description whether this webhook is told of every change that the audit log has */
+   gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
    /** @description the time of day at which sending begins again; null: none */
@@ -7196,6 +7510,8 @@ export interface components {
    addresses?: string[];
    /** @description paths that it may call with all below them, such as /v1/chat/completions */
    endpoints?: string[];
+   /** @description whether its callers are told no amounts of money: no cost, no price, budgets in per cent */
+   hides_amounts?: boolean;
   };
   /**
   * @description What may change. Without ``projects`` a developer or viewer keeps those that they had; an empty list is the whole
@@ -7544,8 +7860,8 @@ export interface components {
    compression: string;
   };
   /**
-  * @description A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every
-  *     model.
+  * @description A request's body as it would be sent to /v1, with our headers, by a key's id or by one that may use every model.
+  *     ``endpoint`` is the path below /v1 that it would be sent to; without one, what the body looks like.
   */
   PlaygroundBody: {
    /** @description a call's body, as it is sent to /v1 */
@@ -7558,6 +7874,8 @@ export interface components {
    };
    /** @description the key that would call, by id; null: any */
    key?: string;
+   /** @description the path below /v1 that it would be sent to, such as responses; empty: what it looks like */
+   endpoint?: string;
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
   PointAnswer: {
@@ -8077,7 +8395,7 @@ export interface components {
    applied_at?: string | null;
   };
   /** @enum {string} */
-  ReratingAnswerStateEnum: "previewed" | "approved" | "posting" | "applied" | "stale";
+  ReratingAnswerStateEnum: "counting" | "previewed" | "approved" | "posting" | "applied" | "stale";
   /**
   * @description Whether a change pays within the horizon. Money is decimal USD, ``saving_per_day`` and ``net`` below zero where
   *     it costs more than it saves; ``break_even_days`` is null where it never pays.
@@ -8339,6 +8657,44 @@ export interface components {
    * @description when it was made
    */
    readonly created_at: string;
+  };
+  /**
+  * @description What was saved over [from, to), what saved most first: the parts add up to ``saved``, which is ``list_cost`` less
+  *     ``effective_cost``.
+  */
+  SavingsAnswer: {
+   /** @description the rows, newest first */
+   data: components["schemas"]["MechanismAnswer"][];
+   /**
+   * Format: decimal
+   * @description the sum of all mechanisms, decimal USD
+   */
+   saved: string;
+   /**
+   * Format: decimal
+   * @description what it would have cost without CostHub, decimal USD
+   */
+   list_cost: string;
+   /**
+   * Format: decimal
+   * @description what it did cost, decimal USD
+   */
+   effective_cost: string;
+   /**
+   * Format: date-time
+   * @description the newest moment that the figures know of
+   */
+   as_of: string | null;
+   /**
+   * Format: date-time
+   * @description where the time ends; this moment is not in it
+   */
+   to: string;
+   /**
+   * Format: date-time
+   * @description where the time begins
+   */
+   from: string;
   };
   /** @enum {string} */
   ScenarioEnum: "fine_tune" | "route" | "self_host" | "cache" | "batch";
@@ -8632,6 +8988,8 @@ export interface components {
    */
    as_of: string;
   };
+  /** @enum {string} */
+  StatusEnum: "validating" | "in_progress" | "cancelling" | "finalizing" | "completed" | "cancelled" | "expired" | "failed";
   /** @description The public page. */
   StatusPageAnswer: {
    /** @description where everybody who has the address sees how the upstreams do; null while that is not published */
@@ -8804,6 +9162,8 @@ export interface components {
    agreed?: number;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
+   /** @description Why nobody notices whether it still agrees with its teacher; empty where somebody does. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it was made
@@ -8893,8 +9253,9 @@ export interface components {
    when?: components["schemas"]["Condition"];
   };
   /**
-  * @description A run: how many of its prompts were answered, how many got no answer, and what it cost. ``error`` is what it
-  *     waits for, such as money, or why it ended.
+  * @description A run: how many of its prompts were answered, how many got no answer, and what it cost. ``judge``: the model that
+  *     judges the dataset's answers in it; empty: the teacher answers prompts. ``error`` is what it waits for, such as
+  *     money, or why it ended.
   */
   TeacherRunAnswer: {
    /**
@@ -8904,6 +9265,8 @@ export interface components {
    readonly id: string;
    /** @description a dataset, by id or name */
    dataset: string;
+   /** @description a model or route that judges the dataset's answers; empty: the teacher answers prompts */
+   judge?: string;
    /** @description how far it is, of the values named */
    state?: components["schemas"]["JobState"];
    /** @description what went wrong, or what it waits for; empty if nothing */
@@ -8919,6 +9282,11 @@ export interface components {
    * @description what it cost by now, decimal USD
    */
    cost: string;
+   /**
+   * Format: decimal
+   * @description the most that it may cost, decimal USD; null: only budgets end it
+   */
+   cap: string | null;
    /**
    * Format: date-time
    * @description when it was made
@@ -9405,7 +9773,8 @@ export interface components {
    assumptions: string[];
   };
   /**
-  * @description Past calls of a model or route, and the policy that they are replayed under. Only what is given changes; the two
+  * @description Past calls of a model or route, and the policy that they are replayed under. ``to`` is another model, or a route
+  *     of a kind that reads no prompts: fixed, fallbacks, weighted or canary. Only what is given changes; the two
   *     prices, in USD for a million tokens, go together, and without ``to``.
   *     ``confidence_percent`` is of a cascade, and goes with none of the others.
   */
@@ -9414,7 +9783,7 @@ export interface components {
    model: string;
    /** @description how far back: 7d, 30d, or days */
    range?: string;
-   /** @description where the time ends; this moment is not in it */
+   /** @description the model that they would have been asked of, or a route that reads no prompts */
    to?: string;
    /**
    * Format: decimal
@@ -9762,6 +10131,8 @@ export interface operations {
     kind?: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "bill" | "key_expiring" | "channel_off";
     /** @description how many rows a page has */
     limit?: number;
+    /** @description only those of this severity */
+    severity?: "info" | "warning" | "critical";
     /** @description only those in this state */
     state?: "open" | "over";
    };
@@ -10023,6 +10394,106 @@ export interface operations {
    };
   };
  };
+ batches_list: {
+  parameters: {
+   query?: {
+    /** @description what the page before has as its next */
+    cursor?: string;
+    /** @description how many rows a page has */
+    limit?: number;
+    /** @description only those that are that far */
+    status?: "validating" | "in_progress" | "cancelling" | "finalizing" | "completed" | "cancelled" | "expired" | "failed";
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["PaginatedBatchAnswerList"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ batches_retrieve: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["BatchAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ batches_cancel_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["BatchAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  bill_sources_list: {
   parameters: {
    query?: {
@@ -10226,6 +10697,66 @@ export interface operations {
     "application/json": components["schemas"]["PatchedAccountChanges"];
    };
   };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["AccountAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ billing_account_bucket_update: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["NewBucket"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["AccountAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ billing_account_bucket_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
   responses: {
    200: {
     headers: {
@@ -12811,6 +13342,71 @@ export interface operations {
     };
     content: {
      "application/json": components["schemas"]["EndUserAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ erase: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path?: never;
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["Erasure"];
+   };
+  };
+  responses: {
+   /** @description No response body */
+   204: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ export: {
+  parameters: {
+   query?: {
+    /** @description the format of the answer, where there are several */
+    format?: "document" | "json";
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/zip": string;
     };
    };
    /** @description What was wrong, and what to do. */
@@ -15502,7 +16098,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
@@ -16249,6 +16845,55 @@ export interface operations {
    };
   };
  };
+ savings_retrieve: {
+  parameters: {
+   query?: {
+    /** @description an end user's id of yours */
+    end_user?: string;
+    /** @description a moment, or a local day; inside */
+    from?: string;
+    /** @description a request id, or its first digits */
+    id?: string;
+    /** @description a key's id */
+    key?: string;
+    /** @description a model's name */
+    model?: string;
+    /** @description a project's name or id */
+    project?: string;
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
+    status?: string;
+    /** @description key=value; may be repeated for several tags */
+    tag?: string;
+    /** @description a moment, outside; or a local day, the whole of it inside */
+    to?: string;
+    /** @description an upstream's name or id */
+    upstream?: string;
+   };
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["SavingsAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  service_accounts_list: {
   parameters: {
    query?: {
@@ -16573,7 +17218,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;

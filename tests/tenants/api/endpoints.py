@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
+from asgiref.sync import async_to_sync
 from drf_spectacular.generators import SchemaGenerator
 
 METHODS = ("get", "post", "patch", "put", "delete")
@@ -72,3 +73,16 @@ def _fields(operation: dict[str, Any]) -> dict[str, Any]:
     name = content["schema"]["$ref"].rsplit("/", 1)[1]
     fields: dict[str, Any] = schema()["components"]["schemas"][name].get("properties", {})
     return fields
+
+
+def read_whole(answer: Any) -> bytes:
+    """The body of an answer, also of one that is sent part by part."""
+    if not answer.streaming:
+        return cast("bytes", answer.content)
+    if not answer.is_async:
+        return b"".join(answer)
+
+    async def join() -> bytes:
+        return b"".join([part async for part in answer])
+
+    return async_to_sync(join)()

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.tenants.api.endpoints import Endpoint, endpoints, schema
+from tests.tenants.api.endpoints import Endpoint, endpoints, read_whole, schema
 from tests.tenants.api.rows import make_rows
 from tests.world import World
 
@@ -49,7 +49,7 @@ class InProcess:
         answer: Any = self._handler(environ)
         status = f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}"
         start_response(status, [*answer.items()])
-        return [b"".join(answer) if answer.streaming else answer.content]
+        return [read_whole(answer)]
 
 
 @cache

@@ -64,7 +64,7 @@ def test_this_month_against_the_same_days_of_the_last(ada: Api) -> None:
         "volume": ("0.001300000", "Number of calls: < $0.01 more. 3 calls after 2."),
         "price": ("0.000500000", "Prices: < $0.01 more. small: output at $4.00 a million tokens, $2.00 before."),
     }
-    assert len(body["parts"]) == 13
+    assert len(body["parts"]) == 14
 
 
 def test_any_two_stretches_of_time(ada: Api) -> None:
