@@ -202,7 +202,7 @@ def test_what_it_saves_and_what_a_success_costs(scene: Scene) -> None:
     assert low < 3_000_000 < high < 13_000_000
     # Dearer than its teacher it never pays.
     with org_scope(acme.org.pk):
-        dear = {"input_per_million": Decimal(20), "output_per_million": Decimal(60)}
+        dear: Any = {"input_per_million": Decimal(20), "output_per_million": Decimal(60)}
         deploy_tuned(actor=acme.owner, tuned=scene.fresh(), **dear)
     assert (read().own_call_nanos, read().break_even_calls) == (26_000_000, None)
 
