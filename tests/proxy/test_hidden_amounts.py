@@ -82,10 +82,10 @@ async def test_budgets_are_told_in_per_cent(app: App, acme: Tenant, secret: str)
     body: dict[str, Any] = json.loads(shown.body)
     (budget,) = body["budgets"]
     shares = {name: value for name, value in budget.items() if name.endswith("percent")}
-    assert shares == {"spent_percent": 25, "held_percent": 0, "remaining_percent": 75}
+    assert shares == {"spent_percent": 14, "held_percent": 0, "remaining_percent": 86}, "4,800 of 33,600 nano-USD"
     assert {"limit", "spent", "held", "remaining", "limit_parts"}.isdisjoint(budget)
     of_usd, of_calls = sorted(body["rate_limits"], key=lambda one: one["unit"] != "usd")
-    assert (of_usd["spent_percent"], of_usd["remaining_percent"], "limit" in of_usd) == (50, 50, False)
+    assert (of_usd["spent_percent"], of_usd["remaining_percent"], "limit" in of_usd) == (28, 72, False)
     assert (of_calls["limit"], of_calls["used"]) == ("5", "1")
     assert not MONEY.search(shown.body.decode())
 
