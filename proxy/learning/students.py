@@ -206,25 +206,48 @@ def list_warnings(actor: Actor, student: Student) -> list[str]:
     return found
 
 
+class TeacherCalls(NamedTuple):
+    """Calls of a teacher over ``COST_DAYS``, what they would have cost if it had answered each (nano-USD), and their
+    tokens."""
+
+    calls: int
+    nanos: int
+    input_tokens: int
+    output_tokens: int
+
+
+def add_up_teacher(actor: Actor, teacher: str, route: str) -> TeacherCalls:
+    """From the ledger. Calls of the route that asks a student first are its teacher's too, at what that alone would
+    have cost; ``route`` is empty where nobody has named one. Inside an open organisation."""
+    rows = LedgerEntry.objects.filter(
+        org_id=actor.org.pk,
+        started_at__gte=clock.now() - timedelta(days=COST_DAYS),
+        request_model__in={teacher, name_route("", route, teacher)},
+        kind="call",
+        status=200,
+    ).exclude(cache_status__startswith="hit")
+    saved = Cast(KeyTextTransform(Mechanism.DISTILLATION.value, "savings"), BigIntegerField())
+    found = rows.aggregate(
+        calls=Count("id"),
+        cost=Sum("effective_cost"),
+        saved=Sum(saved),
+        inputs=Sum("input_tokens"),
+        outputs=Sum("output_tokens"),
+    )
+    calls, cost, not_paid, inputs, outputs = (int(total or 0) for total in found.values())
+    return TeacherCalls(calls, cost + not_paid, inputs, outputs)
+
+
 def read_economy(actor: Actor, student: Student) -> Economy:
     """What a student saves at the teacher's cost of a call over the last four weeks, from the ledger: of calls of the
     teacher's, and of the route that asks the student first. Inside an open organisation. It has cost its training, and
     what runs of the teacher for its dataset did; captured calls were paid for anyway. Its own answers cost milliseconds
     of a processor that is there, and count as nothing."""
     job = TrainingJob.objects.select_related("version__dataset").get(pk=student.job_id)
-    since = clock.now() - timedelta(days=COST_DAYS)
-    teacher = job.version.dataset.teacher
-    # Calls of the route that asks the student first are its teacher's too, at what that alone would have cost.
-    names = {teacher, name_route("", student.route, teacher)}
-    rows = LedgerEntry.objects.filter(
-        org_id=actor.org.pk, started_at__gte=since, request_model__in=names, kind="call", status=200
-    ).exclude(cache_status__startswith="hit")
-    saved = Cast(KeyTextTransform(Mechanism.DISTILLATION.value, "savings"), BigIntegerField())
-    sums = rows.aggregate(calls=Count("id"), cost=Sum("effective_cost"), saved=Sum(saved))
-    calls, cost = sums["calls"], int(sums["cost"] or 0) + int(sums["saved"] or 0)
+    teacher = add_up_teacher(actor, job.version.dataset.teacher, student.route)
     of, found, agreed = (student.compared, student.answered, student.agreed) if student.compared else _tested(student)
     share = found * 1_000_000 // of if of else 0
-    a_call = cost // calls if calls else None
+    a_call = teacher.nanos // teacher.calls if teacher.calls else None
     saved_picos = (a_call or 0) * share
     runs = TeacherRun.objects.filter(
         org=actor.org, dataset_id=job.version.dataset_id, created_at__lt=job.version.created_at
@@ -233,7 +256,7 @@ def read_economy(actor: Actor, student: Student) -> Economy:
     spent = job.spent_nanos + bought
     break_even = -(-spent * 1_000_000 // saved_picos) if saved_picos else None
     success = price_success(of, found, agreed)
-    return Economy(a_call, share, spent, bought, break_even, calls * 1_000_000 // COST_DAYS, success)
+    return Economy(a_call, share, spent, bought, break_even, teacher.calls * 1_000_000 // COST_DAYS, success)
 
 
 def _tested(student: Student) -> tuple[int, int, int]:

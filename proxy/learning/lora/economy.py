@@ -1,18 +1,16 @@
 """What a tuned model is worth: how often it says what its teacher says, what that costs, and when its training has come
 back."""
 
-from datetime import timedelta
 from typing import Final, NamedTuple
 
-from django.db.models import Count, Sum
+from django.db.models import Sum
 
 from costhub.lib import clock
 from proxy.core.pricing import cost
 from proxy.learning.choices import NEVER
 from proxy.learning.evaluation import Share, bound, price_success
 from proxy.learning.models import TeacherRun, TunedModel
-from proxy.learning.students import COST_DAYS, Economy
-from proxy.ledger.model import LedgerEntry
+from proxy.learning.students import COST_DAYS, Economy, TeacherCalls, add_up_teacher
 from proxy.values.attempt import Usage
 from tenants.access import Actor
 from tenants.selectors import load_org_snapshot
@@ -28,15 +26,6 @@ class Agreement(NamedTuple):
     base: Share | None
 
 
-class _Teacher(NamedTuple):
-    """Calls that a teacher answered over four weeks, what they cost, and their tokens."""
-
-    calls: int
-    nanos: int
-    input_tokens: int
-    output_tokens: int
-
-
 def read_agreement(tuned: TunedModel) -> Agreement:
     """How well it does on what was held out, with the intervals of that."""
     return Agreement(*(_bound(tuned.evaluation.get(what)) for what in ("tuned", "base")))
@@ -47,7 +36,7 @@ def read_economy(actor: Actor, tuned: TunedModel) -> Economy:
     the ledger, and at its own price of as many tokens. By the calls that it was compared on since it is known how sure
     it must be; before, by what was held out, as if it answered all of it. Inside an open organisation."""
     version = tuned.job.version
-    teacher = _read_teacher(actor, version.dataset.teacher)
+    teacher = add_up_teacher(actor, version.dataset.teacher, tuned.route)
     a_call = teacher.nanos // teacher.calls if teacher.calls else None
     own = _price_call(actor, tuned, teacher)
     asked, answered, right = _count(tuned)
@@ -74,21 +63,7 @@ def _count(tuned: TunedModel) -> tuple[int, int, int]:
     return said.get("of", 0), said.get("of", 0), said.get("same", 0)
 
 
-def _read_teacher(actor: Actor, teacher: str) -> _Teacher:
-    rows = LedgerEntry.objects.filter(
-        org_id=actor.org.pk,
-        started_at__gte=clock.now() - timedelta(days=COST_DAYS),
-        request_model=teacher,
-        kind="call",
-        status=200,
-    ).exclude(cache_status__startswith="hit")
-    found = rows.aggregate(
-        calls=Count("id"), nanos=Sum("effective_cost"), inputs=Sum("input_tokens"), outputs=Sum("output_tokens")
-    )
-    return _Teacher(*(int(found[name] or 0) for name in ("calls", "nanos", "inputs", "outputs")))
-
-
-def _price_call(actor: Actor, tuned: TunedModel, teacher: _Teacher) -> int | None:
+def _price_call(actor: Actor, tuned: TunedModel, teacher: TeacherCalls) -> int | None:
     """Its price of as many tokens as a call of the teacher's has."""
     org = load_org_snapshot(str(actor.org.pk)) if tuned.model else None
     model = org.models.get(tuned.model) if org is not None else None

@@ -200,6 +200,11 @@ def test_what_it_saves_and_what_a_success_costs(scene: Scene) -> None:
     assert low is not None
     assert high is not None
     assert low < 3_000_000 < high < 13_000_000
+    # Calls of the route are its teacher's too, at what that alone would have cost.
+    for _ in range(28):
+        saved = {"distillation": 12_720_000}
+        record_call(acme, clock.now(), cost=280_000, request_model="large-distilled", savings=saved, **tokens)
+    assert (read().teacher_call_nanos, read().calls_a_day_millionths) == (13_000_000, 2_000_000)
     # Dearer than its teacher it never pays.
     with org_scope(acme.org.pk):
         dear: Any = {"input_per_million": Decimal(20), "output_per_million": Decimal(60)}
