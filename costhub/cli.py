@@ -175,6 +175,7 @@ def _serve_scorer(data_dir: Path, *, name: str, host: str, port: int) -> int:
 
     try:
         base = find_base(name, settings.BASE_MODELS_DIR)
+        from proxy.learning.lora.language_models import UnusableBase
         from proxy.learning.lora.prompt_scorer import PromptScorer
         from proxy.learning.lora.scorer_server import run_scorer_server
     except UnknownBase as error:
@@ -183,8 +184,13 @@ def _serve_scorer(data_dir: Path, *, name: str, host: str, port: int) -> int:
     except ModuleNotFoundError as error:
         print(f"This needs the learning extra, of which {error.name} is not there.", file=sys.stderr)
         return 1
+    try:
+        scorer = PromptScorer(base)
+    except (UnusableBase, MemoryError) as error:
+        print(str(error) or "There is too little memory for this model.", file=sys.stderr)
+        return 1
     credential = os.environ.get("COSTHUB_SCORER_CREDENTIAL", "")
-    run_scorer_server(host, port, scorer=PromptScorer(base), name=name, credential=credential)
+    run_scorer_server(host, port, scorer=scorer, name=name, credential=credential)
     return 0
 
 
@@ -636,6 +642,7 @@ def _make_parser() -> argparse.ArgumentParser:
         worker,
         learns,
         students,
+        scorer,
         tuned,
         backup,
         back,

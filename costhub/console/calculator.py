@@ -171,7 +171,9 @@ def _write_body(name: str, given: QueryDict) -> dict[str, Any]:
     body |= {"traffic": typed} if typed else {}
     body |= {"ledger": {"model": model}} if model else {}
     body |= {"ranges": ranges} if ranges else {}
-    return body | {"horizon_days": int(horizon) if horizon.isascii() and horizon.isdigit() else horizon}
+    return body | {
+        "horizon_days": int(horizon) if len(horizon) < 10 and horizon.isascii() and horizon.isdigit() else horizon
+    }
 
 
 def _read(given: QueryDict, field: str, first: str = "") -> str:

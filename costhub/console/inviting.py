@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -84,13 +83,14 @@ def withdraw(request: HttpRequest, actor: Actor, invitation_id: str) -> HttpResp
 def project_field(actor: Actor, held: Collection[UUID] = ()) -> Field:
     """The projects in which a role is to hold; those that are ``held`` already even if they are put away."""
     roles = " or ".join(role.value for role in Role if role in PROJECT_ROLES)
-    rows = list_projects(actor).filter(Q(is_archived=False) | Q(pk__in=held)).order_by("name")[:500]
+    mine = list_projects(actor).filter(pk__in=held).order_by("name")
+    others = list_projects(actor).filter(is_archived=False).exclude(pk__in=held).order_by("name")
     return Field(
         "projects",
         "Projects",
         "checks",
         help=f"None ticked: the whole organisation. Only a {roles} can be held to projects.",
-        choices=[(str(row.pk), row.name) for row in rows],
+        choices=[(str(row.pk), row.name) for row in (*mine, *others[:500])],
     )
 
 

@@ -21,6 +21,7 @@ from costhub.ops.erasure import as_owner, forget_answers
 from costhub.ops.tenant_tables import OWNER
 from proxy.batches.ids import object_path
 from proxy.batches.store import OPEN
+from proxy.learning.capture import store_captured
 from proxy.learning.unlearning import forget_end_user
 from proxy.tasks import drain_ledger
 from tenants.access import job_scope
@@ -84,8 +85,10 @@ def erase_end_user(slug: str, end_user: str) -> Forgotten:
     if not end_user:
         raise InvalidField("Say whose calls are meant.", field="end_user")
     who = {"org": org.pk, "end_user": end_user}
-    # Which calls were theirs is what the ledger knows.
+    # Which calls were theirs is what the ledger knows; what was kept of them may still be on its way.
     drain_ledger()
+    while store_captured():
+        pass
     if under_way := _count_open(who):
         raise BatchesUnderWay(f"{under_way} batches of {end_user} are under way: cancel them, or try again later.")
     rows = _forget_learned(org.pk, end_user)

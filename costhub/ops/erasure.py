@@ -24,10 +24,11 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import connections, transaction
+from django.db.models import Q
 
 from billing.invoices.actions.closing import issuing_turn
 from billing.invoices.actions.packs import packs_folder
-from billing.invoices.models import Invoice
+from billing.invoices.models import Invoice, Subscription
 from costhub.lib import clock, keyspace
 from costhub.lib.database import turn_held
 from costhub.lib.errors import AppError, Conflict, InvalidField, NotFound
@@ -36,11 +37,12 @@ from costhub.lib.redis import client, connect
 from costhub.lib.secrets import make_data_key
 from costhub.ops.owners import check_owner
 from costhub.ops.tenant_tables import OWNER, list_tenant_tables
-from costhub.stack.backup.store import BackupStore
+from costhub.stack.backup.store import BackupFailed, BackupStore
 from proxy.batches.model import StoredFile
 from proxy.cache.entries import unpack
-from proxy.learning.checkpoints import Checkpoints, open_store
-from proxy.learning.models import TrainingJob
+from proxy.learning.checkpoints import Checkpoints, StoreFailed, open_store
+from proxy.learning.models import ProviderTuning, TrainingJob
+from proxy.learning.provider_tuning import UNDER_WAY
 from proxy.tasks import drain_ledger
 from tenants.access import Actor, org_scope
 from tenants.actions.audit import record
@@ -77,6 +79,12 @@ class FilesMissing(Conflict):
     code = "files_missing"
 
 
+class TuningsUnderWay(Conflict):
+    """A provider trains on the organisation's examples, or still has a file of them."""
+
+    code = "tunings_under_way"
+
+
 class CheckpointsUnknown(Conflict):
     """Training has kept checkpoints, made of what people said, and nobody says where."""
 
@@ -97,8 +105,9 @@ class Erased:
 def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False, files_are_gone: bool = False) -> Erased:
     """Erase the organisation called ``slug``.
 
-    Raises NotFound, InvoicesRemain, FilesMissing, CheckpointsUnknown and StoreUnavailable before anything has happened,
-    and CallsUnderWay once it is closed: no new call is taken then, and the next try finds those under way ended.
+    Raises NotFound, InvoicesRemain, FilesMissing, TuningsUnderWay, CheckpointsUnknown and StoreUnavailable before
+    anything has happened, and CallsUnderWay once it is closed: no new call is taken then, and the next try finds those
+    under way ended.
     """
     org = Organization.objects.using(OWNER).filter(slug=slug).first()
     if org is None:
@@ -110,7 +119,9 @@ def erase_organization(slug: str, *, invoices_are_kept_elsewhere: bool = False, 
             )
         if not files_are_gone:
             _check_files(org)
-        jobs = _list_training_jobs(org)
+        if org.is_active:
+            _check_tunings(org, OWNER)
+        jobs = _list_training_jobs(org, OWNER)
         return _erase(org, jobs)
 
 
@@ -127,7 +138,8 @@ def ask_for_erasure(*, actor: Actor, confirm: str) -> None:
     """Close the actor's organisation for ever, and have a job erase it. For an owner who has just signed in;
     ``confirm`` is its short name.
 
-    Raises Forbidden, StaleSession, InvalidField for another name, and InvoicesRemain.
+    Raises Forbidden, StaleSession, InvalidField for another name, InvoicesRemain, TuningsUnderWay, and
+    CheckpointsUnknown.
     """
     check_owner(actor)
     org = actor.org
@@ -137,6 +149,10 @@ def ask_for_erasure(*, actor: Actor, confirm: str) -> None:
         raise InvoicesRemain(
             f"{org.name} has issued invoices, which the law wants kept for years: ask the operator to erase it."
         )
+    if Subscription.objects.filter(org=org).exists():
+        raise InvoicesRemain(f"{org.name} has a plan, and usage that is not invoiced yet: ask the operator to erase it.")
+    _check_tunings(org)
+    _list_training_jobs(org)
     with transaction.atomic():
         record(actor, "erasure_asked", org)
         _close(org.pk)
@@ -151,8 +167,8 @@ def erase_departed() -> int:
     for slug in list(asked.values_list("slug", flat=True)):
         try:
             erase_organization(slug)
-        except AppError as error:
-            _log.warning("an organisation is not erased yet", extra={"slug": slug, "reason": error.code})
+        except (AppError, StoreFailed, BackupFailed) as error:
+            _log.warning("an organisation is not erased yet", extra={"slug": slug, "reason": str(error)})
         else:
             erased += 1
     return erased
@@ -167,9 +183,10 @@ def _erase(org: Organization, jobs: list[UUID]) -> Erased:
         )
     if settings.BACKUP_URL:
         BackupStore(settings.BACKUP_URL).note_erased(org.pk, clock.now())
-    files = asyncio.run(_delete_files(org.pk)) + _forget_checkpoints(jobs)
+    files = asyncio.run(_delete_files(org.pk))
     # So that whoever goes on after an interruption misses none.
     StoredFile.objects.using(OWNER).filter(org_id=org.pk).delete()
+    files += _forget_checkpoints(jobs)
     keys = _forget_keys(org)
     rows, people = _delete_rows(org)
     # A worker that was training wrote on until its job was gone.
@@ -220,9 +237,19 @@ async def _delete_files(org_id: UUID) -> int:
     return gone
 
 
-def _list_training_jobs(org: Organization) -> list[UUID]:
+def _check_tunings(org: Organization, database: str = "default") -> None:
+    """Once the organisation is closed nothing opens its credential at the provider any more."""
+    with_provider = ProviderTuning.objects.using(database).filter(Q(state__in=UNDER_WAY) | ~Q(remote_file=""), org=org)
+    if names := ", ".join(with_provider.values_list("name", flat=True)):
+        raise TuningsUnderWay(
+            f"A provider trains on examples of {org.name}, or has a file of them ({names}): cancel it, and try again when"
+            " the file is deleted there."
+        )
+
+
+def _list_training_jobs(org: Organization, database: str = "default") -> list[UUID]:
     """Those that a worker has begun."""
-    jobs = list(TrainingJob.objects.using(OWNER).filter(org=org, fence__gt=0).values_list("pk", flat=True))
+    jobs = list(TrainingJob.objects.using(database).filter(org=org, fence__gt=0).values_list("pk", flat=True))
     if jobs and not settings.CHECKPOINTS_URL:
         raise CheckpointsUnknown(
             f"{org.name} has had {len(jobs)} trainings, which may have left checkpoints: set COSTHUB_CHECKPOINTS_URL to "

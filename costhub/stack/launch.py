@@ -213,7 +213,8 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
         environment.setdefault("COSTHUB_DATABASE_IS_NEAR", "1")
     if valkey:
         environment["REDIS_URL"] = valkey.url
-    environment.setdefault("COSTHUB_FILES_URL", (options.data_dir.resolve() / "files").as_uri())
+    for name, folder in (("COSTHUB_FILES_URL", "files"), ("COSTHUB_CHECKPOINTS_URL", "checkpoints")):
+        environment.setdefault(name, (options.data_dir.resolve() / folder).as_uri())
     environment.setdefault(STATIC_DIR, str(options.data_dir.resolve() / "static"))
     environment.setdefault("COSTHUB_PAGES_SOCKET", choose_pages_socket(options.data_dir))
     if environment.get("COSTHUB_PRODUCTION") != "1":

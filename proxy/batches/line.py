@@ -32,6 +32,7 @@ from proxy.dialects import dialect_of
 from proxy.edges.draw import DRAWN_BEFORE, draw
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
+from proxy.edges.settle import note_refusal
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.told import tell_end
 from proxy.edges.valkey import ValkeyUnavailable
@@ -105,6 +106,7 @@ class Asking:
                     if self.batch.is_pool and line.tries == 1 and entry.hold is None and not entry.is_hold_unknown:
                         await self._release(line, error, entry)
                     entry.status, entry.error_code = error.status, error.error_code
+                    note_refusal(entry, error)
                     await self._save(line, self._failed(line, error, entry), entry)
                     raise
                 failpoints.reach("line_answered")

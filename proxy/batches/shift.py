@@ -8,9 +8,10 @@ from costhub.lib import clock
 
 #: as long as lines are under way others begin beside them for so many times as long as was said: their end must be
 #: waited for anyway, and nobody else has their organisations meanwhile
-_LONGER_TIMES: Final = 8
-#: and what was promised for soon for so many times as long, while others keep the worker: an upstream may take an hour
-_LONGEST_TIMES: Final = 50
+_LONGER_TIMES: Final = 4
+#: and what was promised for soon for so many times as long, while others keep the worker; what begins last
+#: has to end within a task's time
+_LONGEST_TIMES: Final = 30
 
 
 class Shift:

@@ -43,8 +43,13 @@ async def find_soon(
     # What runs in the background waits for no deadline.
     run.online_from |= {pool.pk: 0 for pool in unanswered if is_background(pool)}
     now_ms = clock.now_ms()
-    near = [pool for pool in unanswered if run.online_from[pool.pk] <= now_ms]
+    near = [pool for pool in unanswered if run.online_from[pool.pk] <= now_ms and not _is_stopped(pool, org)]
     return choose_soon([pool for pool in near if due[pool.pk].ready or pool.is_remote], under_way, concurrency)
+
+
+def _is_stopped(pool: Batch, org: OrgSnapshot) -> bool:
+    """Whether somebody has stopped its key or project: it would take the place of one that may begin."""
+    return str(pool.key_id) in org.stopped_keys or str(pool.project_id) in org.stopped_projects
 
 
 def choose_soon(

@@ -79,7 +79,9 @@ class InputsVisit:
             request = self._plan.request
             self.rest = request._replace(body=request.body | {"input": asked})
         else:
-            status = "held-out" if self._is_held_out else "miss"
+            # Who wants nothing from the cache is no part of the comparison.
+            is_held_out = self._is_held_out and not self._plan.controls.cache.no_cache
+            status = "held-out" if is_held_out else "miss"
         self._entry.row["cache_status"] = status
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self

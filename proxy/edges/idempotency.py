@@ -179,7 +179,8 @@ class Idempotency:
         """
         boundary = b"" if request.form is None else request.form.boundary
         asker = _asker_of(idempotency_key, entry) if idempotency_key else None
-        body = str(entry.row["endpoint"]), raw, boundary
+        # The model may come from a header.
+        body = f"{entry.row['endpoint']}\n{request.model}", raw, boundary
         return _Once(self, asker, body, reply, entry=entry, is_told=is_told)
 
     def once_free(

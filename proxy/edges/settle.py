@@ -65,6 +65,15 @@ class _Posting:
     written: Written | None = None
 
 
+def note_refusal(entry: Entry, error: ApiError) -> None:
+    """Write down which budget or limit refused a call, and take the amounts out of the error where its key hides them.
+    Once is enough, and before anybody is told."""
+    if "refused_by" not in entry.row and (told := tell_refusal(error)):
+        entry.row["refused_by"] = told
+        if entry.key.hides_amounts:
+            hide_amounts(error)
+
+
 class _Writing:
     """The block of one entry. A class, because a generator's context manager costs more than the write."""
 
@@ -85,10 +94,7 @@ class _Writing:
             entry.foreseen = b""
         if isinstance(error, ApiError):
             entry.status, entry.error_code = error.status, error.error_code
-            if told := tell_refusal(error):
-                entry.row["refused_by"] = told
-                if entry.key.hides_amounts:
-                    hide_amounts(error)
+            note_refusal(entry, error)
         elif isinstance(error, asyncio.CancelledError):
             entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
         elif error is not None:

@@ -50,7 +50,8 @@ _MOST_TOKENS: Final = 10**15
 _SUCCEEDED, _FAILED, _CANCELLED = "succeeded", "failed", "cancelled"
 #: of one that is learning from what somebody takes back
 WITHDRAWN: Final = "Consent to examples that it was learning from was withdrawn: it is cancelled at the provider."
-_UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
+#: a provider has it, or is to get it
+UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
 
 
 def create_provider_tuning(
@@ -86,9 +87,9 @@ def create_provider_tuning(
         raise InvalidField(f"This version has {len(examples)} examples to learn from, {LEAST_EXAMPLES} are the least.")
     tunings = ProviderTuning.objects.filter(org=actor.org)
     with transaction.atomic():
-        if tunings.filter(state__in=_UNDER_WAY).count() >= MOST_TUNINGS:
+        if tunings.filter(state__in=UNDER_WAY).count() >= MOST_TUNINGS:
             raise Conflict(f"{MOST_TUNINGS} are under way: wait for one, or cancel it.")
-        is_taken = tunings.filter(name=name, state__in=_UNDER_WAY).exists()
+        is_taken = tunings.filter(name=name, state__in=UNDER_WAY).exists()
         if is_taken or LanguageModel.objects.filter(org=actor.org, name=name).exists():
             raise Conflict("There is a model of this name already.", field="name")
         tuning = ProviderTuning.objects.create(
@@ -114,7 +115,7 @@ def cancel_provider_tuning(*, actor: Actor, tuning: ProviderTuning) -> ProviderT
     actor.check(Permission.WRITE_SETTINGS)
     with transaction.atomic():
         tuning = ProviderTuning.objects.select_for_update().get(pk=tuning.pk)
-        if tuning.state in _UNDER_WAY and not tuning.is_cancelled:
+        if tuning.state in UNDER_WAY and not tuning.is_cancelled:
             record(actor, "cancelled", tuning, was=tuning.state)
             tuning.is_cancelled = True
             if not tuning.held_nanos and not tuning.remote_file and not tuning.remote_job:
@@ -144,7 +145,7 @@ def continue_tuning(org_id: UUID, tuning_id: UUID, gate: Gate) -> bool:
         tuning = ProviderTuning.objects.select_related("version__dataset").filter(pk=tuning_id).first()
         if tuning is None:
             return False
-        is_over = tuning.state not in _UNDER_WAY
+        is_over = tuning.state not in UNDER_WAY
         if is_over and not tuning.remote_file:
             return False
         upstream = Upstream.objects.filter(org=actor.org, pk=tuning.upstream_id).first()
@@ -278,7 +279,7 @@ def _end(actor: Actor, tuning: ProviderTuning, state: JobState, error: str, toke
     to do: its file is there still."""
     with transaction.atomic():
         row = ProviderTuning.objects.select_for_update().get(pk=tuning.pk)
-        if row.state not in _UNDER_WAY:
+        if row.state not in UNDER_WAY:
             return False
         nanos = row.held_nanos if tokens is None else price_tokens(tokens, row.per_million_nanos)
         if nanos or row.held_nanos:

@@ -4,8 +4,9 @@ What they stand on takes seconds to import (telephone numbers, scipy): who has n
 """
 
 import logging
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from celery import shared_task
@@ -57,6 +58,18 @@ def forget_uncovered() -> int:
     return erased
 
 
+def _give_turns(rows: Iterable[tuple[UUID, UUID]], take: Callable[[UUID, UUID], Any]) -> list[Any]:
+    """What each row's turn gave. One that fails, such as that of an organisation that is about to be erased and whose
+    key opens nothing any more, is told of and left out: the next organisation has done nothing wrong."""
+    given = []
+    for org_id, row_id in rows:
+        try:
+            given.append(take(org_id, row_id))
+        except Exception:  # noqa: BLE001 - as said
+            _log.exception("a turn failed", extra={"org": str(org_id), "row": str(row_id)})
+    return given
+
+
 @shared_task
 def build_versions() -> int:
     """Make the versions of datasets that wait. Gives their number."""
@@ -65,8 +78,7 @@ def build_versions() -> int:
         from proxy.learning.datasets import build_version, embed_with  # noqa: PLC0415
 
         embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
-        for org_id, version_id in waiting:
-            build_version(org_id, version_id, embed)
+        _give_turns(waiting, partial(build_version, embed=embed))
     return len(waiting)
 
 
@@ -80,7 +92,7 @@ def continue_teacher_runs() -> int:
 
     # One that is slow leaves the others their turn.
     seconds = max(1.0, _ASK_FOR_SECONDS / len(under_way))
-    return sum(continue_run(org_id, run_id, seconds=seconds) for org_id, run_id in under_way)
+    return sum(_give_turns(under_way, partial(continue_run, seconds=seconds)))
 
 
 @shared_task
@@ -92,7 +104,7 @@ def continue_paid_replays() -> int:
     from proxy.learning.replays import continue_replay  # noqa: PLC0415
 
     seconds = max(1.0, _ASK_FOR_SECONDS / len(under_way))
-    return sum(continue_replay(org_id, replay_id, seconds=seconds) for org_id, replay_id in under_way)
+    return sum(_give_turns(under_way, partial(continue_replay, seconds=seconds)))
 
 
 @shared_task
@@ -149,13 +161,7 @@ def continue_tunings() -> int:
     from costhub.lib.net import gate_from_settings  # noqa: PLC0415
     from proxy.learning.provider_tuning import continue_tuning  # noqa: PLC0415
 
-    gate, unfinished = gate_from_settings(), 0
-    for org_id, tuning_id in under_way:
-        try:
-            unfinished += continue_tuning(org_id, tuning_id, gate)
-        except Exception:  # noqa: BLE001 - whatever a provider says, the next organisation has done nothing wrong
-            _log.warning("tuning_failed", extra={"tuning": str(tuning_id)}, exc_info=True)
-    return unfinished
+    return sum(_give_turns(under_way, partial(continue_tuning, gate=gate_from_settings())))
 
 
 def _find(

@@ -13,8 +13,10 @@ from django.db import connections
 
 from costhub.lib import clock
 from costhub.lib.errors import Conflict
+from costhub.ops.erasure import erase_organization
 from costhub.ops.tasks import erase_departed
 from costhub.ops.tenant_tables import find_remains, list_tenant_tables
+from proxy.learning.models import ProviderTuning
 from tenants.access import org_scope
 from tenants.actions.closing import set_closed
 from tenants.actions.orgs import add_member
@@ -24,7 +26,7 @@ from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, text_of
 from tests.console.test_staff import make_operator
-from tests.proxy.learning.rows import capture
+from tests.proxy.learning.rows import capture, fill_learning
 from tests.world import Api, Tenant, World, make_catalog
 
 
@@ -140,3 +142,25 @@ class TestErasure:
         assert Api(token=made.json()["secret"]).post("/erase", {"confirm": acme.org.slug}).status_code == 403
         assert Api(token=made.json()["secret"]).get("/export").status_code == 403
         assert Api(token=acme.admin_token).get("/export").status_code == 200
+
+    def test_with_a_plan_the_operator_is_asked(self, committed_world: World) -> None:
+        """What was used since is not invoiced yet."""
+        acme = committed_world.acme
+        make_customer(acme, since=OCTOBER)
+        refused = Api(user=committed_world.ada).post("/erase", {"confirm": acme.org.slug})
+        assert (refused.status_code, refused.json()["code"]) == (409, "invoices_remain")
+
+    def test_a_provider_must_have_deleted_its_file(self, committed_world: World) -> None:
+        """Once the organisation is closed nothing opens its credential there."""
+        acme = committed_world.acme
+        tuning = fill_learning(acme)["provider-tunings"][0]
+        with org_scope(acme.org.pk):
+            ProviderTuning.objects.filter(pk=tuning).update(remote_file="file-1")
+        refused = Api(user=committed_world.ada).post("/erase", {"confirm": acme.org.slug})
+        assert (refused.status_code, refused.json()["code"]) == (409, "tunings_under_way")
+        connections.close_all()
+        with pytest.raises(Conflict, match="has a file of them \\(tuned\\)"):
+            erase_organization(acme.org.slug)
+        with org_scope(acme.org.pk):
+            ProviderTuning.objects.filter(pk=tuning).update(remote_file="")
+        assert Api(user=committed_world.ada).post("/erase", {"confirm": acme.org.slug}).status_code == 204

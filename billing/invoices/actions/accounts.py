@@ -103,7 +103,12 @@ def connect_bucket(
     target = parse_origin(url, field="url")
     if target.address is not None:
         gate_from_settings().pin_now(target, field="url")
-    if not target.path.strip("/") or len(url) > MAX_BUCKET_CHARACTERS or not _BUCKET_PATH.fullmatch(target.path):
+    if (
+        target.query
+        or not target.path.strip("/")
+        or len(url) > MAX_BUCKET_CHARACTERS
+        or not _BUCKET_PATH.fullmatch(target.path)
+    ):
         raise InvalidField(
             "Give the bucket's URL with its name in the path, such as https://s3.eu-central-1.amazonaws.com/acme-finance.",
             field="url",

@@ -19,7 +19,7 @@ from django.db.models import F
 
 from billing.invoices.actions.wallet import use_credits
 from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
-from billing.invoices.core.calendar import billed_spans, find_stretches
+from billing.invoices.core.calendar import ZONES_APART, billed_spans, find_stretches
 from billing.invoices.core.lines import (
     Line,
     Span,
@@ -86,7 +86,11 @@ def close_period(actor: Actor, now: datetime) -> list[Invoice]:
     drafts = Invoice.objects.filter(
         org=actor.org, kind=InvoiceKind.INVOICE.value, state=InvoiceState.GRACE.value, number="", grace_until__lte=now
     ).order_by("period_start")
-    return [found for draft in drafts if (found := _try_to_issue(actor, draft, now)) is not None]
+    return [
+        found
+        for draft in drafts
+        if not _is_billed(actor, draft) and (found := _try_to_issue(actor, draft, now)) is not None
+    ]
 
 
 def open_invoice(actor: Actor, account: BillingAccount, start: datetime, end: datetime) -> Invoice:
@@ -112,6 +116,15 @@ def open_invoice(actor: Actor, account: BillingAccount, start: datetime, end: da
     except IntegrityError:
         # Another worker was first.
         return known.get()
+
+
+def _is_billed(actor: Actor, draft: Invoice) -> bool:
+    """Whether another invoice is over the same month, as of a draft that was made before a change of the time zone.
+    Neighbours of other zones may touch."""
+    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
+    return issued.filter(
+        period_start__lt=draft.period_end - ZONES_APART, period_end__gt=draft.period_start + ZONES_APART
+    ).exists()
 
 
 def refresh_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:

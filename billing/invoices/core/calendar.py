@@ -12,7 +12,7 @@ Bounds = tuple[datetime, datetime]
 
 _MICROSECOND = timedelta(microseconds=1)
 #: no two time zones are further apart
-_ZONES_APART: Final = timedelta(hours=26)
+ZONES_APART: Final = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def find_unbilled(
     starts = {start for start, _ in known}
     found = []
     for start, end in months:
-        if start in starts or any(min(last, end) - max(first, start) > _ZONES_APART for first, last in known):
+        if start in starts or any(min(last, end) - max(first, start) > ZONES_APART for first, last in known):
             continue
-        before = [last for _, last in known if abs(last - start) <= _ZONES_APART]
-        after = [first for first, _ in known if abs(first - end) <= _ZONES_APART]
+        before = [last for _, last in known if abs(last - start) <= ZONES_APART]
+        after = [first for first, _ in known if abs(first - end) <= ZONES_APART]
         first, last = max(before, default=start), min(after, default=end)
         if any(since < last and (until is None or until > first) for since, until in contracts):
             found.append((first, last))

@@ -108,7 +108,9 @@ def write_chargeback(actor: Actor, start: datetime, end: datetime, now: datetime
     """Who used how much: by project and by every tag, and the sum over projects in nano-USD. A call counts once in each
     tag's block; those without the tag are its empty value. What they cost is in the currency of the month's invoice,
     too, at its rate."""
-    bill = list_bills(actor, start, end)[0]
+    middle = start + (end - start) / 2
+    # After a change of the time zone the month before may end in this one.
+    bill = next(bill for bill in list_bills(actor, start, end) if not bill.is_note and bill.start <= middle < bill.end)
 
     def show(totals: Totals) -> list[Any]:
         return [*show_sums(totals), bill.currency, f"{convert(totals.effective_cost, bill.rate):f}"]

@@ -21,6 +21,8 @@ from tenants.price_histories import load_price_versions
 MOST_DAYS: Final = 32
 #: a day with more sets of tags is not told apart by them: whoever tags each call by itself has as many as calls
 MOST_TAG_SETS: Final = 500
+#: so many calls of a day are told apart by their tags
+MOST_TAGGED_CALLS: Final = 50_000
 _SPLIT: Final = ("project_id", "request_model", "provider", "price_id", "adjustment_id", "service_tier")
 
 
@@ -46,8 +48,9 @@ def _list_rows(
     without_tags = _list_days_without_tags(actor, start, end)
     first = start
     while first < end:
-        last = min(period_bounds("day", first, zone)[1], end)
         bill = next(bill for bill in bills if not bill.is_note and bill.start <= first < bill.end)
+        # Where the time zone was changed a document may end within a day.
+        last = min(period_bounds("day", first, zone)[1], end, bill.end)
         day = first.astimezone(ZoneInfo(zone)).date()
         has_tags = day not in without_tags and _are_few_tags(actor, first, last)
         usage = _read_day(actor, first, last, by_tags=has_tags, tags={} if day in without_tags else None)
@@ -91,14 +94,21 @@ def _list_days_without_tags(actor: Actor, start: datetime, end: datetime) -> set
 
 
 def _are_few_tags(actor: Actor, start: datetime, end: datetime) -> bool:
-    """Whether the ledger still has the rows of this time, and no more sets of tags than a file can hold."""
+    """Whether the ledger still has the rows of this time, no more than can be read while somebody waits, and no more
+    sets of tags than a file can hold."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT costhub_ledger_floor() <= %s AND (
                    SELECT count(*) FROM (SELECT DISTINCT tags FROM proxy_ledgerentry
                                          WHERE org_id = %s AND started_at >= %s AND started_at < %s LIMIT %s) AS sets
+               ) <= %s AND (
+                   SELECT count(*) FROM (SELECT FROM proxy_ledgerentry
+                                         WHERE org_id = %s AND started_at >= %s AND started_at < %s LIMIT %s) AS calls
                ) <= %s""",
-            [start, actor.org.pk, start, end, MOST_TAG_SETS + 1, MOST_TAG_SETS],
+            [
+                *(start, actor.org.pk, start, end, MOST_TAG_SETS + 1, MOST_TAG_SETS),
+                *(actor.org.pk, start, end, MOST_TAGGED_CALLS + 1, MOST_TAGGED_CALLS),
+            ],
         )
         found: tuple[bool] | None = cursor.fetchone()
     return found == (True,)

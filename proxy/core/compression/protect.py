@@ -53,7 +53,11 @@ _ASKED_BY: Final = {
     "ai": ("user", "human"),
     "bot": ("user", "human"),
 }
-_EXAMPLE: Final = re.compile(r"(?:for )?examples?\s*#?\d{0,3}\s*:|e\.g\.", re.IGNORECASE)
+_EXAMPLE: Final = re.compile(
+    # Blanks have a bound: of an unbounded run each part would be tried.
+    r"(?:for )?examples?[^\S\n]{0,8}(?:#?\d{1,3}[^\S\n]{0,8})?:|e\.g\.",
+    re.IGNORECASE,
+)
 #: a text without any has no example; looking for one costs a fraction of looking through its lines
 _MAY_HAVE_EXAMPLES: Final = re.compile(
     rf"^[^\w\n]{{0,20}}(?:(?:{_ANSWERS})\b[^:\n]{{0,40}}:|{_EXAMPLE.pattern})", re.IGNORECASE | re.MULTILINE
@@ -73,7 +77,7 @@ _WORDS: Final = re.compile(
     r"|\b(?:[Nn]ot|[Nn]o|[Nn]ever|[Nn]one|[Nn]or|[Nn]either|[Ww]ithout|[Cc]annot|[Nn]obody|[Nn]othing|[Uu]nless"
     r"|[Ee]xcept|[Oo]nly|[Hh]ardly|[Bb]arely|[Aa]void|NOT|NO|NEVER|ONLY|MUST)\b"
     r"|\b(?=[^\W_A-Z]*+['’_A-Z.(])"
-    r"(?:\w++(?<=n)['’]t\b|\w[^\W_]*+_\w+|[a-z]++[A-Z]\w*|\w++\.\w++\([^)]*\)|\w++\(\))"
+    r"(?:\w++(?<=n)['’]t\b|\w[^\W_]*+_\w+|[a-z]++[A-Z]\w*|\w++\.\w++\([^)\n]{0,300}\)|\w++\(\))"
     r"|[\"“«][^\"“”«»\n]{1,300}[\"”»])"
     r"|[^\W\d]+[ ,;\n]*"
 )

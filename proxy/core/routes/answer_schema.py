@@ -14,10 +14,11 @@ from typing import Any, Final
 from proxy.core.routes.answer_checks import bare_json
 from proxy.values.request import Request
 
-#: of keywords' looks at a value, each as many as the keyword has entries
+#: of keywords' looks at a value, each as many as both have entries
 MOST_STEPS: Final = 20_000
-#: longer answers and schemas are not looked into
-MOST_CHARACTERS: Final = 256 * 1024
+#: longer answers and schemas are not looked into; what is compared is also put into messages that nobody reads
+MOST_CHARACTERS: Final = 64 * 1024
+MOST_SCHEMA_CHARACTERS: Final = 32 * 1024
 _UNBOUNDED: Final = frozenset({"pattern", "uniqueItems", "unevaluatedItems", "unevaluatedProperties"})
 # Regular expressions also decide which properties are additional ones.
 _UNKNOWABLE: Final = '"patternProperties"'
@@ -46,7 +47,7 @@ def breaks_schema(text: str, schema: dict[str, Any]) -> bool:
     loop."""
     written = json.dumps(schema)
     text = bare_json(text)
-    if len(written) > MOST_CHARACTERS or len(text) > MOST_CHARACTERS or _UNKNOWABLE in written:
+    if len(written) > MOST_SCHEMA_CHARACTERS or len(text) > MOST_CHARACTERS or _UNKNOWABLE in written:
         return False
     _left.set(MOST_STEPS)
     try:
@@ -74,7 +75,7 @@ def _make_class() -> Any:
 
 def _count(check: _Check) -> _Check:
     def step(validator: Any, keyword: Any, value: Any, schema: Any) -> Iterator[Any] | None:
-        left = _left.get() - 1 - (len(keyword) if isinstance(keyword, list | dict) else 0)
+        left = _left.get() - 1 - sum(len(each) for each in (keyword, value) if isinstance(each, list | dict))
         if left < 0:
             raise _TooMuch
         _left.set(left)

@@ -37,7 +37,7 @@ def test_a_shift_ends_with_its_time_where_nothing_is_under_way(watch: Watch) -> 
 def test_while_lines_are_under_way_others_begin_beside_them_for_a_while(watch: Watch, for_soon: bool) -> None:
     shift = Shift(60)
     with shift.keep(for_soon=for_soon):
-        watch.seconds = 479.9
+        watch.seconds = 239.9
         assert not shift.is_over()
         assert not shift.is_over(for_soon=True)
     assert shift.is_over()
@@ -50,7 +50,7 @@ def test_what_is_near_begins_as_long_as_another_line_keeps_the_worker(watch: Wat
         watch.seconds = 480
         assert shift.is_over()
         assert not shift.is_over(for_soon=True)
-        watch.seconds = 3_000
+        watch.seconds = 1_800
         assert shift.is_over(for_soon=True)
     watch.seconds = 480
     with shift.keep(for_soon=True):

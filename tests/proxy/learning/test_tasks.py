@@ -1,5 +1,7 @@
 """The jobs of learning, as the schedule runs them."""
 
+from uuid import UUID
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from costhub.lib import clock
 from costhub.ops import schedule
 from proxy.learning import tasks
 from proxy.learning.models import DatasetVersion, LearnedExample, TeacherRun, TunedModel
+from proxy.learning.sealing import Unreadable
 from proxy.learning.work import Work, list_orgs_with
 from tenants.access import org_scope
 from tenants.models import CapturePolicy
@@ -66,3 +69,19 @@ def test_versions_are_made_and_what_has_no_consent_goes(world: World, monkeypatc
     with org_scope(acme.org.pk):
         assert not LearnedExample.objects.filter(org=acme.org, kind="call", withdrawn_at=None).exists()
     assert tasks.settle_training() == 0
+
+
+def test_an_organisation_whose_key_is_gone_keeps_nobody_waiting(world: World) -> None:
+    """As one that is about to be erased: what was sealed cannot be opened any more."""
+    runs = [UUID(fill_learning(tenant)["teacher-runs"][0]) for tenant in (world.acme, world.mallcorp)]
+    taken = []
+
+    def take(org_id: UUID, run_id: UUID) -> bool:
+        if org_id == world.acme.org.pk:
+            raise Unreadable("sealed with another key")
+        taken.append(run_id)
+        return True
+
+    rows = zip((world.acme.org.pk, world.mallcorp.org.pk), runs, strict=True)
+    assert tasks._give_turns(rows, take) == [True]
+    assert taken == runs[1:]

@@ -101,3 +101,10 @@ def test_whatever_is_given_for_a_schema_breaks_nothing(value: Any) -> None:
 )
 def test_which_schema_is_asked_for(fields: dict[str, Any], schema: dict[str, Any] | None) -> None:
     assert find_schema(make_chat(**fields)) == schema
+
+
+def test_steps_are_counted_by_what_is_looked_at() -> None:
+    """A hundred looks at a thousand properties are a hundred thousand."""
+    answer = json.dumps({f"p{number}": number for number in range(1_000)})
+    assert breaks_schema(answer, {"allOf": [{"additionalProperties": True}] * 5 + [{"type": "array"}]})
+    assert not breaks_schema(answer, {"allOf": [{"additionalProperties": True}] * 100 + [{"type": "array"}]})
