@@ -150,7 +150,9 @@ def ask_for_erasure(*, actor: Actor, confirm: str) -> None:
             f"{org.name} has issued invoices, which the law wants kept for years: ask the operator to erase it."
         )
     if Subscription.objects.filter(org=org).exists():
-        raise InvoicesRemain(f"{org.name} has a plan, and usage that is not invoiced yet: ask the operator to erase it.")
+        raise InvoicesRemain(
+            f"{org.name} has a plan, and usage that is not invoiced yet: ask the operator to erase it."
+        )
     _check_tunings(org)
     _list_training_jobs(org)
     with transaction.atomic():
