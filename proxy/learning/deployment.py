@@ -8,9 +8,9 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 
-from costhub.lib.errors import AppError, Conflict
+from costhub.lib.errors import Conflict
 from costhub.lib.origins import parse_origin
-from proxy.learning.distilled_routes import HOLDOUT_PERCENT, Trust, drop_route, find_route, name_route, put_route
+from proxy.learning.distilled_routes import HOLDOUT_PERCENT, drop_route, name_route, put_route
 from proxy.learning.models import Student
 from proxy.learning.students import find_trust
 from proxy.learning.trust import UNTRUSTED
@@ -19,7 +19,6 @@ from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.models import create_model, update_model
 from tenants.actions.pricing import create_price
-from tenants.actions.routes import update_route
 from tenants.actions.upstreams import create_upstream
 from tenants.choices import Permission, Tokenizer, UpstreamKind
 from tenants.models import LanguageModel, Upstream
@@ -65,23 +64,6 @@ def deploy_student(
         student.route = name
         student.save(update_fields=["route"])
     return student
-
-
-def follow_threshold(actor: Actor, student: Student) -> None:
-    """Have the route of a student that was trained anew want it as sure as it must be now. A route that somebody has
-    changed to ask others is left alone; one that cannot be changed stays, and ``reason`` says so. The caller stores the
-    student."""
-    teacher = student.job.version.dataset.teacher
-    route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
-    if route is None:
-        return
-    confidence = Trust(student.threshold).settings["confidence_percent"]
-    try:
-        with transaction.atomic():
-            update_route(actor=actor, route=route, confidence_percent=confidence)
-    except AppError as error:
-        # Such as a teacher without a price, which is asked by no route at all.
-        student.reason = f"Its route {route.name} could not follow: {error.message}"
 
 
 def retire_student(*, actor: Actor, student: Student) -> Student:

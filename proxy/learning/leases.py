@@ -16,9 +16,9 @@ from costhub.lib import clock
 from proxy.errors import ApiError
 from proxy.learning.checkpoints import Fenced
 from proxy.learning.choices import JobKind, JobState
-from proxy.learning.deployment import follow_threshold
 from proxy.learning.models import Student, TrainingJob, TunedModel
 from proxy.learning.spend import charge_segment, name_segment, price_segment
+from proxy.learning.students import STUDENTS
 from proxy.learning.work import Work, list_orgs_with
 from proxy.ledger.charges import hold_ahead, renew_hold
 from tenants.access import job_scope, org_scope
@@ -178,14 +178,14 @@ def give_up_job(lease: Lease, why: str) -> None:
 
 
 def store_student(lease: Lease, student: Student) -> None:
-    """Keep what came out; a route that asked the one before asks this one when it is trusted, and wants it as sure as
-    it must be. Raises Fenced and Cancelled."""
+    """Keep what came out; a route that asked the one before is in the shadow again, and asks this one when it is
+    trusted, as sure as it must be. Raises Fenced and Cancelled."""
     with job_scope(lease.org_id) as actor:
         _mine(lease)
         before = Student.objects.filter(job_id=lease.job_id)
         student.route = before.values_list("route", flat=True).first() or ""
         before.delete()
-        follow_threshold(actor, student)
+        STUDENTS.after_move(actor, student)
         student.save(force_insert=True)
 
 

@@ -312,7 +312,7 @@ def test_a_route_wants_one_that_is_trained_anew_as_sure_as_it_must_be_now(
     assert (anew.stage, anew.route, anew.reason) == ("shadow", route.name, "")
     wanted = min(99, math.ceil(anew.threshold * 100))
     assert wanted > 60
-    assert (route.mode, route.version) == ("on", 2)
+    assert (route.mode, route.version) == ("shadow", 2)
     assert (route.policy["confidence_percent"], route.policy["holdout_percent"]) == (wanted, 7)
     # One that somebody has changed to ask others is left alone.
     with org_scope(acme.org.pk):
