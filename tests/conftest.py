@@ -16,6 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.lib.postgres import base
+from proxy.batches.model import Batch
+from proxy.batches.store import CANCELLED, OPEN
 from tenants.access import org_scope
 from tenants.models import Organization
 from tests.sampling import examples
@@ -105,4 +107,5 @@ def committed_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         orgs = [world.acme.org.pk, world.mallcorp.org.pk]
         with org_scope(*orgs):
             Organization.objects.filter(pk__in=orgs).update(shard=_GONE)
+            Batch.objects.filter(org_id__in=orgs, status__in=OPEN).update(status=CANCELLED)
         connections.close_all()

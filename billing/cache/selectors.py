@@ -28,16 +28,15 @@ _ARMS: Final = """
     SELECT request_model, cache_status = 'held-out', count(*), coalesce(sum(effective_cost), 0)::bigint,
            coalesce(sum(effective_cost::numeric * effective_cost), 0)::numeric,
            count(told), count(*) FILTER (WHERE is_right)
-    FROM (SELECT * FROM proxy_ledgerentry
-          WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND status BETWEEN 200 AND 399
-            AND cache_status IN
-              ('held-out', 'hit-l1', 'hit-l2', 'hit-semantic', 'coalesced', 'partial', 'miss', 'recheck')
+    FROM (SELECT * FROM proxy_ledgerentry WHERE org_id = %s AND started_at >= %s AND started_at < %s
           ORDER BY started_at DESC LIMIT %s) AS newest
     LEFT JOIN (SELECT org_id AS teller, request_id AS told, is_right FROM proxy_feedback) AS feedback
       ON teller = org_id AND told = id
+    WHERE kind = 'call' AND status BETWEEN 200 AND 399
+      AND cache_status IN ('held-out', 'hit-l1', 'hit-l2', 'hit-semantic', 'coalesced', 'partial', 'miss', 'recheck')
     GROUP BY 1, 2"""
 #: so many of the newest calls are compared: more would make a page wait
-MOST_COMPARED: Final = 200_000
+MOST_COMPARED: Final = 50_000
 #: calls that were looked up
 LOOKED_UP: Final = (*HITS, "partial", *_SHADOWS, "miss", "recheck")
 
@@ -155,9 +154,6 @@ def prove_savings(actor: Actor, start: datetime, end: datetime) -> CacheProof:
     model, among the newest ``MOST_COMPARED``. Raises Forbidden if the actor may not see money."""
     actor.check(Permission.READ_MONEY)
     arms: dict[str, list[Arm]] = {}
-    question = Question(LedgerFilters(start, end), ("cache",), ("requests",))
-    if not any(sums.keys[0] == "held-out" for sums in add_up(actor, [question])[question]):
-        return CacheProof(_NOBODY, _NOBODY, compare_strata([]), compare_quality(_NOBODY, _NOBODY))
     with connection.cursor() as cursor:
         cursor.execute(_ARMS, [actor.org.pk, start, end, MOST_COMPARED])
         for model, is_held_out, *sums in cursor.fetchall():

@@ -159,6 +159,8 @@ def test_probes_are_answered_with_what_the_files_set(
     assert {path for path, _ in probes} >= {"/readyz"}
     here = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
     keys = dict.fromkeys(("COSTHUB_SECRET_KEY", "COSTHUB_KEY_PEPPER", "COSTHUB_MASTER_KEY"), "QQ" * 21 + "Q=")
+    # What the files have beside, in a secret.
+    keys |= {"COSTHUB_SMTP_URL": "smtp://mail.example.org:25"}
     asked: list[tuple[str, dict[str, str]]] = [(path, {"host": host}) for path, host in probes]
     asked += [
         ("/metrics", {"host": "10.1.2.3:8000"}),

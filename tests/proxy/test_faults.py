@@ -60,7 +60,7 @@ def test_the_upstream_stalls(scene: Scene) -> None:
         body["stream"] = True
     with org_scope(scene.acme.org_id):
         upstream = Upstream.objects.get(org=scene.acme.org)
-        update_upstream(actor=scene.acme.owner, upstream=upstream, timeout_ms=1_000)
+        update_upstream(actor=scene.acme.owner, upstream=upstream, timeout_ms=6_000)
     outcomes = asyncio.run(call_all(scene.proxy.base_url, scene.acme.api_key, iter(bodies), clients=30))
     assert sum(outcome.error_code == "upstream_timeout" for outcome in outcomes) == 10
     scene.balance()
