@@ -254,7 +254,7 @@ class MoneyMachine(RuleBasedStateMachine):
         whole = self.find_whole()
         call = whole[pick % len(whole)]
         cost = call.held * share // 100
-        assert self.till.turn(call.id, cost) == 1
+        assert self.till.turn(call.id, cost, model=call.model) == 1
         call.turned.append((call.model, call.planned, cost))
         call.model = next(model for model in MODELS if model != call.model)
         call.held, call.is_turned, call.planned, call.version = 0, True, call.scopes, self.org.version
