@@ -130,16 +130,28 @@ def _read_pairs(form: Form, name: str) -> list[tuple[str, str]]:
 def list_terms(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The terms of a plan by name, as people read them. What is as it is without anybody's saying so is left out."""
     usual = show_terms(parse_terms({}))
+    currency = terms.get("currency", usual["currency"])
     return [
-        (name.replace("_", " "), _show(terms[name])) for name in usual if terms.get(name, usual[name]) != usual[name]
+        (name.replace("_", " "), _show(name, terms[name], currency))
+        for name in usual
+        if terms.get(name, usual[name]) != usual[name]
     ]
 
 
-def _show(value: Any) -> str:
+def _show(name: str, value: Any, currency: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_show(each)}" for name, each in value.items())
+        # The mark-ups of models by their names.
+        return ", ".join(f"{model} {share} %" for model, share in value.items())
     if isinstance(value, list):
-        return "; ".join(_show(each) for each in value)
-    return str(value)
+        return "; ".join(f"from {_show_amount(tier['from'], currency)} on {tier['markup']} %" for tier in value)
+    if name in _MONEY:
+        return _show_amount(value, currency)
+    return f"{value} %" if name == "markup" else str(value)
+
+
+def _show_amount(usd: str, currency: str) -> str:
+    """With cents, and with what is below them only where there is something."""
+    whole, _, rest = usd.partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')} {currency}"

@@ -124,8 +124,8 @@ def test_another_plan_is_chosen(world: World) -> None:
         acme.org.save()
     ada = Visit(world.ada)
     page = text_of(ada.get("/o/acme/billing"))
-    assert "Fee 49.000000000" in page
-    assert f"Choose {plan.name} fee 99.000000000; markup 5; models small 0" in page
+    assert "Fee 49.00 USD" in page
+    assert f"Choose {plan.name} fee 99.00 USD; markup 5 %; models small 0 %" in page
     assert ada.post("/o/acme/billing/plan", {"plan": str(plan.pk)}).status_code == 302
     assert f"The plan is {plan.name} from now on" in text_of(ada.get("/o/acme/billing"))
     with org_scope(acme.org.pk):

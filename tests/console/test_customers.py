@@ -64,8 +64,8 @@ def test_plans_show_each_version_with_what_is_said_in_it(world: World) -> None:
     rows = [row for row in rows_of(olga.get("/staff/plans")) if row.startswith(name)]
     today = f"{clock.now():%-d %b %Y}"
     assert [row.removeprefix(f"{name} ") for row in rows] == [
-        f"2 fee 500.000000000 included 1000.000000000 prepaid yes {today} organisations themselves",
-        f"1 fee 400.000000000 {today} operators",
+        f"2 fee 500.00 USD included 1000.00 USD prepaid yes {today} organisations themselves",
+        f"1 fee 400.00 USD {today} operators",
     ]
     found = olga.get(f"/staff/plans?q={name.upper()}&sort=version")
     assert [row.removeprefix(f"{name} ")[0] for row in rows_of(found)] == ["1", "2"]
