@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import boto3
 from moto.server import ThreadedMotoServer
-
-BUCKET = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -17,10 +16,11 @@ class S3:
     """A running server with an empty bucket."""
 
     endpoint: str
+    bucket: str
 
     def url(self, prefix: str) -> str:
         """A part of the bucket."""
-        return f"s3://{BUCKET}/{prefix}"
+        return f"s3://{self.bucket}/{prefix}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,10 +37,10 @@ class S3:
         """The names and contents of all that is kept, one after the other."""
         client = _connect(self.endpoint)
         try:
-            found = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+            found = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
             names = [each["Key"] for each in found]
             return b"\n".join(
-                name.encode() + b"\n" + client.get_object(Bucket=BUCKET, Key=name)["Body"].read() for name in names
+                name.encode() + b"\n" + client.get_object(Bucket=self.bucket, Key=name)["Body"].read() for name in names
             )
         finally:
             client.close()
@@ -64,10 +64,12 @@ def run_s3() -> Iterator[S3]:
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
+    # All servers of a process keep their buckets in one place, so that each has one of its own.
+    bucket = f"checkpoints-{uuid4().hex}"
     client = _connect(endpoint)
-    client.create_bucket(Bucket=BUCKET)
+    client.create_bucket(Bucket=bucket)
     client.close()
     try:
-        yield S3(endpoint)
+        yield S3(endpoint, bucket)
     finally:
         server.stop()

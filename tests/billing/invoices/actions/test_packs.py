@@ -25,7 +25,7 @@ from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, cl
 from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.ledger import record_call
 from tests.mail import MailSink
-from tests.proxy.learning.s3 import BUCKET, run_s3
+from tests.proxy.learning.s3 import run_s3
 from tests.stripe_double import StripeDouble
 from tests.world import Tenant, World
 
@@ -194,7 +194,7 @@ def test_or_in_a_bucket_of_the_customers_own(world: World, settings: Settings, m
         assert row.problem == "The bucket answered 404: look at its name, region, key and rights."
         # Not with every run; but with another bucket at once.
         assert deliver_pack(acme.owner, CLOSED, None) == 0
-        connect(acme, f"{s3.endpoint}/{BUCKET}/papers/")
+        connect(acme, f"{s3.endpoint}/{s3.bucket}/papers/")
         assert [deliver_pack(acme.owner, CLOSED, None) for _ in range(2)] == [1, 0]
         kept = s3.read_everything()
     name, _, archive = kept.partition(b"\n")
@@ -203,7 +203,7 @@ def test_or_in_a_bucket_of_the_customers_own(world: World, settings: Settings, m
     with org_scope(acme.org.pk):
         row.refresh_from_db()
         account = BillingAccount.objects.get()
-    assert (row.delivered_to, row.problem) == (f"{s3.endpoint}/{BUCKET}/papers/finance-2026-10.zip", "")
+    assert (row.delivered_to, row.problem) == (f"{s3.endpoint}/{s3.bucket}/papers/finance-2026-10.zip", "")
     assert b"secret" not in bytes(account.bucket_secret or b"")
     # A server that is gone is told, too.
     with org_scope(acme.org.pk):
