@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
 
+from tests.listening import listen
+
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -75,9 +77,5 @@ async def serve(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(talk, host, 0, ssl=tls)
-    seen.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listen(talk, host, tls=tls) as seen.port:
         yield seen
-    finally:
-        server.close()

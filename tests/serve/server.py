@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from costhub.serve.connection import Connection
 from costhub.serve.exchange import App, Scope
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
+from tests.listening import TURNS
 
 HOST = b"host: x\r\n"
 
@@ -44,6 +45,8 @@ async def serve(app: App, keep_alive_seconds: float = 60) -> AsyncIterator[Serve
         yield served
     finally:
         server.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         for connection in served.connections:
             connection._transport.abort()
         await server.wait_closed()

@@ -1,0 +1,40 @@
+"""A listener whose every connection ends with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import cast
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+#: turns of the loop in which a connection that was accepted last becomes one that is known
+TURNS = 5
+
+
+@asynccontextmanager
+async def listen(talk: Talk, host: str, port: int = 0, tls: SSLContext | None = None) -> AsyncIterator[int]:
+    """The port, until the block ends.
+
+    ``asyncio.start_server`` leaves a connection open whose ``talk`` had no turn yet when the test ended: it is found
+    by whichever test the garbage is collected in.
+    """
+    transports: list[asyncio.WriteTransport] = []
+
+    class Kept(asyncio.StreamReaderProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            # no base class of asyncio's where uvloop made it
+            transports.append(cast("asyncio.WriteTransport", transport))
+            super().connection_made(transport)
+
+    listener = await asyncio.get_running_loop().create_server(
+        lambda: Kept(asyncio.StreamReader(), talk), host, port, ssl=tls
+    )
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        for transport in transports:
+            transport.abort()
