@@ -36,25 +36,13 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
     async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
         entry.traceparent = call.headers.get("traceparent", "")
         edges.auth.check_origin(key, call)
-        body = call.body_at_once()
-        if body is None:
-            with entry.waited:
-                body = await call.body()
-            # It may have taken its time: what was stopped, revoked, limited or has expired meanwhile holds it too.
-            await _look_again(call, edges, entry, bearer)
-        request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
-        entry.note_request(request)
-        if ROUTE in call.headers:
-            request = aim(request, call.headers, entry.org)
-            entry.note_request(request)
+        body = await _receive(call, edges, entry, bearer)
+        request = _read(call, body, entry)
         waits = may_wait and _is_for_later(call, request, entry)
         if waits and (request.is_background or not entry.org.cache_policies):
             put_off(entry)
         if request.original is not None:
-            is_continued = continues(request)
-            request = await recall(request, entry)
-            if is_continued:
-                await _look_again(call, edges, entry, bearer)
+            request = await _with_history(request, call, edges, entry, bearer)
         controls = parse_controls(call.headers, call.repeated)
         score = None if waits else partial(score_text, edges, entry, controls)
         sent = await prepare(request, controls, edges, entry.org, score)
@@ -72,6 +60,36 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
             if is_first:
                 await answer()
     # Leaving the entry settles what was held and writes the ledger event, in one step.
+
+
+async def _receive(call: Call, edges: Edges, entry: Entry, bearer: str) -> bytes:
+    """The call's body, whole."""
+    body = call.body_at_once()
+    if body is None:
+        with entry.waited:
+            body = await call.body()
+        # It may have taken its time: what was stopped, revoked, limited or has expired meanwhile holds it too.
+        await _look_again(call, edges, entry, bearer)
+    return body
+
+
+def _read(call: Call, body: bytes, entry: Entry) -> Request:
+    """What the body asks for, of the route that a header names if one does. Raises ApiError."""
+    request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
+    entry.note_request(request)
+    if ROUTE in call.headers:
+        request = aim(request, call.headers, entry.org)
+        entry.note_request(request)
+    return request
+
+
+async def _with_history(request: Request, call: Call, edges: Edges, entry: Entry, bearer: str) -> Request:
+    """The request, with the earlier turns that it only names. Raises ApiError if they are not there."""
+    is_continued = continues(request)
+    request = await recall(request, entry)
+    if is_continued:
+        await _look_again(call, edges, entry, bearer)
+    return request
 
 
 def _is_for_later(call: Call, request: Request, entry: Entry) -> bool:
