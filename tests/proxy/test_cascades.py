@@ -254,12 +254,12 @@ def test_json_that_does_not_fit_its_schema_goes_up(scene: Scene, path: str, is_s
 @pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
 @pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
 def test_a_tool_call_that_does_not_fit_its_tool_goes_up(scene: Scene, path: str, is_stream: bool) -> None:
-    """The bank says its words under ``said``. Where that fits, only how sure the model is keeps it from the caller."""
+    """The bank says its words under ``text``. Where that fits, only how sure the model is keeps it from the caller."""
     for bank in scene.banks.values():
         bank.set_default(tool_call=True)
     reasons = []
     for word in ({"type": "string"}, {"type": "string", "enum": ["yes", "no"]}):
-        tool = {"name": "tell", "parameters": {"type": "object", "properties": {"said": word}, "required": ["said"]}}
+        tool = {"name": "tell", "parameters": {"type": "object", "properties": {"text": word}, "required": ["text"]}}
         if path == "/responses":
             answer = scene.respond(path, input="Is it?", tools=[{"type": "function", **tool}], stream=is_stream)
         else:
