@@ -108,7 +108,7 @@ def make_plan(
         candidate = fit_windows(request, candidate, draft.most_output, counter)
     others = _name_others(draft, routing, rungs)
     # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
-    waits = is_first_enough and not (routing and routing.is_cascade) and not _drains(others, org)
+    waits = is_first_enough and bool(others) and not (routing and routing.is_cascade) and not _drains(others, org)
     plan = Plan(
         request=request,
         controls=controls if controls.end_user == end_user else Controls(controls.tags, end_user, *controls[2:]),
@@ -117,7 +117,7 @@ def make_plan(
         most_output=draft.most_output,
         delay_ms=draft.delay_ms,
         routing=routing,
-        has_others=waits and bool(others),
+        has_others=waits,
     )
     if not others or waits:
         return plan
