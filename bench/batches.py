@@ -1,11 +1,12 @@
 """Batches and embeddings that go together, against the same calls made one by one through the proxy.
 
 python -m bench.batches [--lines 5000] [--connections 32] [--embeddings 4000] [--window-ms 2] [--rounds 3]
-                        [--part batches]
+                        [--part batches] [--device 4x1]
 
 Starts PostgreSQL, Valkey, the bank of the tests (an upstream that answers at once, without fsync), a proxy process, and
-a worker process for each batch. Embeddings are asked of the bank, too, of which nothing can be saved, and of an
-upstream that computes one call at a time, for 4 ms (bench.one_at_a_time). Both ways are timed in turns. Memory is the
+a worker process for each batch. Embeddings are asked of the bank, too, of which nothing can be saved, and of upstreams
+that take their time (bench.one_at_a_time): ``--device 4x1`` computes one call at a time, for 4 ms, ``20x64`` sixty-four
+at a time for 20 ms. Both ways are timed in turns. Memory is the
 worker's peak, for so many lines and for five times as few, and the proxy's while it takes a file of 200 MB, and refuses
 one that is longer than it may be.
 """
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window-ms", type=int, default=2)
     parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--device", action="append")
     options = parser.parse_args(arguments)
     with servers(), tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
         os.environ |= {
@@ -88,13 +90,17 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     call_command("migrate", database="owner", verbosity=0)
     acme = make_world().acme
     bank = Bank.start(folder, fsync=False)
-    port = free_port()
-    device = subprocess.Popen([sys.executable, "-m", "bench.one_at_a_time", str(port)])
     catalog = make_catalog(acme, base_url=bank.base_url, max_output_tokens=100)
-    slow = make_catalog(acme, base_url=f"http://127.0.0.1:{port}/v1", model="device")
+    devices, catalogs = [], {"small": catalog}
+    for device in options.device or ["4x1"]:
+        port, (milliseconds, at_once) = free_port(), device.split("x")
+        terms = ["--call-ms", milliseconds, "--at-once", at_once]
+        devices.append(subprocess.Popen([sys.executable, "-m", "bench.one_at_a_time", str(port), *terms]))
+        catalogs[device] = make_catalog(acme, base_url=f"http://127.0.0.1:{port}/v1", model=f"device-{device}")
     with org_scope(acme.org_id):
         update_upstream(actor=acme.owner, upstream=catalog.upstream, batch_concurrency=options.connections)
-        for name, of in (("small", catalog), ("device", slow)):
+        for of in catalogs.values():
+            name = of.model.name
             merged = create_model(
                 actor=acme.owner,
                 name=f"{name}-together",
@@ -117,15 +123,16 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[str]:
             if "batches" in parts:
                 yield from _batches(options, proxy.port, acme.api_key)
             if "embeddings" in parts:
-                yield from _embeddings("the bank", "small", options, proxy.port, acme.api_key)
-                yield from _embeddings("one call at a time", "device", options, proxy.port, acme.api_key)
+                for device, of in catalogs.items():
+                    yield from _embeddings(device, of.model.name, options, proxy.port, acme.api_key)
             if "uploads" in parts:
                 for size in (BIG_FILE_BYTES, TOO_BIG_FILE_BYTES):
                     yield _upload(size, proxy.base_url, acme.api_key, pid)
     finally:
         bank.stop()
-        device.kill()
-        device.wait()
+        for process in devices:
+            process.kill()
+            process.wait()
 
 
 def _batches(options: argparse.Namespace, port: int, key: str) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """Short questions in one call against each by itself, through the whole proxy: what it saves, and what it spoils.
 
-python -m bench.packing --data DIR [--questions 160] [--model] [--most 8]
+python -m bench.packing --data DIR [--questions 160] [--model] [--most 8] [--task two]
 
 Sentences of CLINC150 (``DIR/semantic_cache/clinc150``) are sorted by intent under one system prompt that lists the
-intents. Without ``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for:
-that measures the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and
-how often it is another one than alone, at a temperature of 0. A model so small sorts badly either way: only your
-own questions tell of yours.
+intents: twelve of them, or with ``--task two`` a pair that even a small model tells apart, with four examples. Without
+``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for: that measures
+the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and how often it
+is another one than alone, at a temperature of 0. Of twelve a model so small sorts none rightly either way.
 """
 
 import argparse
@@ -28,6 +28,21 @@ from bench.rollups import servers
 INTENTS = 12
 CALLERS = 32
 LIMIT = 24
+TWO = ("translate", "weather")
+TWO_PROMPT = """Sort each message: "weather" if it asks about the weather, "translate" if it asks for a translation. \
+Answer with that one word alone.
+
+Message: how do you say dog in german
+Answer: translate
+
+Message: will it rain in oslo tomorrow
+Answer: weather
+
+Message: what is the french word for bread
+Answer: translate
+
+Message: how hot is it outside
+Answer: weather"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=160)
     parser.add_argument("--most", type=int, default=8)
+    parser.add_argument("--task", choices=("intents", "two"), default="intents")
     parser.add_argument("--model", action="store_true")
     options = parser.parse_args(arguments)
     with servers(), tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
@@ -67,7 +83,11 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
 
     call_command("migrate", database="owner", verbosity=0)
     acme = make_world().acme
-    rows = _read(options.data, options.questions)
+    if options.task == "two":
+        rows, prompt = _read(options.data, options.questions, TWO), TWO_PROMPT
+    else:
+        rows = _read(options.data, options.questions)
+        prompt = _prompt(rows)
     with ExitStack() as stack:
         if options.model:
             server = ModelServer(folder)
@@ -86,7 +106,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
             answers = {}
             for name in ("small", "smart"):
                 began = time.perf_counter()
-                answers[name] = asyncio.run(_ask_all(proxy.base_url, acme.api_key, name, rows))
+                answers[name] = asyncio.run(_ask_all(proxy.base_url, acme.api_key, name, rows, prompt))
                 print(f"{name}: {len(rows)} questions in {time.perf_counter() - began:.1f} s", flush=True)
         drain_ledger()
     with org_scope(acme.org_id):
@@ -100,6 +120,12 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     print(f"each alone {cost:,} nano-USD, together {paid:,}: {1 - paid / cost:.1%} saved")
     print(f"the ledger reckons {reckoned:,} saved ({reckoned / (paid + reckoned):.1%})")
     print(f"{len(packed)} of {len(together)} were asked together; {len(again)} of them again alone")
+    outcomes = [
+        (_sorts(by_itself) == intent, _sorts(in_a_pack) == intent)
+        for by_itself, in_a_pack, (_, intent) in zip(answers["small"], answers["smart"], rows, strict=True)
+    ]
+    spoilt, mended = outcomes.count((True, False)), outcomes.count((False, True))
+    print(f"right alone and wrong together {spoilt}, the other way {mended}")
     same = sum(one == other for one, other in zip(answers["small"], answers["smart"], strict=True))
     for name, said in answers.items():
         right = sum(_sorts(text) == intent for text, (_, intent) in zip(said, rows, strict=True))
@@ -107,13 +133,13 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     print(f"word for word the same answer: {same} of {len(rows)}")
 
 
-def _read(data: Path, count: int) -> list[tuple[str, str]]:
-    """Sentences with their intents, of the first so many intents, in turns: no pack is of one kind."""
+def _read(data: Path, count: int, chosen: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Sentences with their intents, of these, or of the first so many intents, in turns: no pack is of one kind."""
     held = json.loads((data / "semantic_cache" / "clinc150" / "data_full.json").read_text())
     by_intent: dict[str, list[str]] = {}
-    for text, intent in held["test"]:
+    for text, intent in held["test"] + (held["train"] if chosen else []):
         by_intent.setdefault(intent, []).append(text)
-    chosen = sorted(by_intent)[:INTENTS]
+    chosen = chosen or sorted(by_intent)[:INTENTS]
     turns = zip(*([(text, intent) for text in by_intent[intent]] for intent in chosen), strict=False)
     return [pair for turn in turns for pair in turn][:count]
 
@@ -132,8 +158,8 @@ def _sorts(text: str) -> str:
     return text.strip().strip(".\"'").lower()
 
 
-async def _ask_all(base_url: str, key: str, model: str, rows: Sequence[tuple[str, str]]) -> list[str]:
-    system, waiting = _prompt(rows), iter(enumerate(rows))
+async def _ask_all(base_url: str, key: str, model: str, rows: Sequence[tuple[str, str]], system: str) -> list[str]:
+    waiting = iter(enumerate(rows))
     answers = [""] * len(rows)
     async with httpx2.AsyncClient(trust_env=False, timeout=600, headers={"authorization": f"Bearer {key}"}) as http:
 

@@ -197,6 +197,8 @@ class Run:
         if not self._may_begin(batch, key, org):
             return
         concurrency, slots = concurrency_of(org, batch.upstream_id), self.slots[batch.upstream_id]
+        # Beside those that are asked as many may wait to be noted: the disk keeps no upstream waiting.
+        workers = concurrency if batch.is_pool else 2 * concurrency
         asking = Asking(
             batch=batch,
             edges=self.edges,
@@ -204,7 +206,7 @@ class Run:
             org=without_rate_limits(org),
             controls=pools.controls_of(batch),
             endpoint=endpoint_of(batch),
-            saver=Saver(batch, self.in_thread, concurrency),
+            saver=Saver(batch, self.in_thread, workers),
             in_thread=self.in_thread,
         )
         is_stopped = False
@@ -215,8 +217,6 @@ class Run:
 
         # Of a pool few are claimed ahead: one with a nearer deadline may join it.
         at_once = max(concurrency, 2) if batch.is_pool else min(8 * concurrency, _MOST_CLAIMED)
-        # Beside those that are asked as many may wait to be noted: the disk keeps no upstream waiting.
-        workers = concurrency if batch.is_pool else 2 * concurrency
         feed = Feed(batch, self.edges.objects, self.in_feed, at_once, may_go_on)
 
         async def work() -> None:
