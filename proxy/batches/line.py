@@ -57,6 +57,8 @@ _PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 #: somebody has stopped the calls, and will resume them
 STOPS: Final = frozenset({"emergency_stop", "organization_closed", "organization_suspended"})
 _MOMENT_BITS: Final = 80
+#: a longer one, in bytes, keeps its line's place until it is noted: no more of them are in memory than are asked for
+_SHORT_ANSWER: Final = 256 * 1024
 
 
 class Stopped(Exception):
@@ -111,7 +113,8 @@ class Asking:
                     end_turn()
                     await self._save(line, self._failed(line, error, entry), entry)
                     raise
-                end_turn()
+                if len(result.answer or b"") <= _SHORT_ANSWER:
+                    end_turn()
                 failpoints.reach("line_answered")
                 await self._save(line, result, entry)
                 failpoints.reach("line_saved")

@@ -6,6 +6,7 @@ What is asked for by an id that nobody made is not there: such tests end in ``No
 """
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -151,9 +152,12 @@ def proxy(tmp_path: Path, acme: Tenant) -> Iterator[Deployment]:
 def test_every_endpoint_that_is_served_answers_the_clients_own_tests(
     suite: Path, proxy: Deployment, acme: Tenant
 ) -> None:
-    found = count(run(suite, proxy, acme, FILES))
+    told = run(suite, proxy, acme, FILES)
+    found = count(told)
     for name, outcomes in found.items():
         print(f"{name}: {dict(outcomes)}")
+    for reason, times in list_reasons(told).most_common():
+        print(f"{times} x {reason}")
     passed = sum(outcomes["passed"] for outcomes in found.values())
     print(f"{passed} of {sum(map(Counter.total, found.values()))} passed")
     assert found == EXPECTED
@@ -197,3 +201,12 @@ def count(told: Path) -> dict[str, Counter[str]]:
                 outcome = "skipped"
         found.setdefault(name, Counter())[outcome] += 1
     return found
+
+
+def list_reasons(told: Path) -> Counter[str]:
+    """How often tests failed for which reason, in our words without the ids."""
+    words = re.compile(r"'message': (['\"])(.*?)\1, '")
+    return Counter(
+        re.sub(r"\b\w*\d\w{7,}\b", "ID", found[2] if (found := words.search(failure.attrib["message"])) else "others")
+        for failure in ElementTree.parse(told).iter("failure")
+    )
