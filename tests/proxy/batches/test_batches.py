@@ -5,6 +5,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import time_machine
 
 from costhub.lib import clock
