@@ -1,11 +1,12 @@
 """Batches and embeddings that go together, against the same calls made one by one through the proxy.
 
 python -m bench.batches [--lines 5000] [--connections 32] [--embeddings 4000] [--window-ms 2] [--rounds 3]
-                        [--part batches]
+                        [--part batches] [--device 4x1]
 
 Starts PostgreSQL, Valkey, the bank of the tests (an upstream that answers at once, without fsync), a proxy process, and
-a worker process for each batch. Embeddings are asked of the bank, too, of which nothing can be saved, and of an
-upstream that computes one call at a time, for 4 ms (bench.one_at_a_time). Both ways are timed in turns. Memory is the
+a worker process for each batch. Embeddings are asked of the bank, too, of which nothing can be saved, and of upstreams
+that take their time (bench.one_at_a_time): ``--device 4x1`` computes one call at a time, for 4 ms, ``20x64`` sixty-four
+at a time for 20 ms. Both ways are timed in turns. Memory is the
 worker's peak, for so many lines and for five times as few, and the proxy's while it takes a file of 200 MB, and refuses
 one that is longer than it may be.
 """
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,6 +34,17 @@ from bench.rollups import servers
 from proxy.upstreams.http1 import Pool
 
 WORK = "import django; django.setup(); from proxy.batches.work import run; run(3600)"
+#: what a program is told by
+_PROGRAMS = {
+    "proxy.batches.work": "worker",
+    "tests.bank": "upstream",
+    "postgres": "PostgreSQL",
+    "valkey": "Valkey",
+    "redis": "Valkey",
+    "uvicorn": "proxy",
+    "spawn_main": "proxy",
+    "costhub": "proxy",
+}
 PARTS = ("batches", "embeddings", "uploads")
 BIG_FILE_BYTES = 200 * 1000 * 1000
 TOO_BIG_FILE_BYTES = 220 * 1000 * 1000
@@ -46,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window-ms", type=int, default=2)
     parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--device", action="append")
     options = parser.parse_args(arguments)
     with servers(), tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
         os.environ |= {
@@ -76,13 +90,17 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[str]:
     call_command("migrate", database="owner", verbosity=0)
     acme = make_world().acme
     bank = Bank.start(folder, fsync=False)
-    port = free_port()
-    device = subprocess.Popen([sys.executable, "-m", "bench.one_at_a_time", str(port)])
     catalog = make_catalog(acme, base_url=bank.base_url, max_output_tokens=100)
-    slow = make_catalog(acme, base_url=f"http://127.0.0.1:{port}/v1", model="device")
+    devices, catalogs = [], {"small": catalog}
+    for device in options.device or ["4x1"]:
+        port, (milliseconds, at_once) = free_port(), device.split("x")
+        terms = ["--call-ms", milliseconds, "--at-once", at_once]
+        devices.append(subprocess.Popen([sys.executable, "-m", "bench.one_at_a_time", str(port), *terms]))
+        catalogs[device] = make_catalog(acme, base_url=f"http://127.0.0.1:{port}/v1", model=f"device-{device}")
     with org_scope(acme.org_id):
         update_upstream(actor=acme.owner, upstream=catalog.upstream, batch_concurrency=options.connections)
-        for name, of in (("small", catalog), ("device", slow)):
+        for of in catalogs.values():
+            name = of.model.name
             merged = create_model(
                 actor=acme.owner,
                 name=f"{name}-together",
@@ -105,28 +123,57 @@ def _measure(folder: Path, options: argparse.Namespace) -> Iterator[str]:
             if "batches" in parts:
                 yield from _batches(options, proxy.port, acme.api_key)
             if "embeddings" in parts:
-                yield from _embeddings("the bank", "small", options, proxy.port, acme.api_key)
-                yield from _embeddings("one call at a time", "device", options, proxy.port, acme.api_key)
+                for device, of in catalogs.items():
+                    yield from _embeddings(device, of.model.name, options, proxy.port, acme.api_key)
             if "uploads" in parts:
                 for size in (BIG_FILE_BYTES, TOO_BIG_FILE_BYTES):
                     yield _upload(size, proxy.base_url, acme.api_key, pid)
     finally:
         bank.stop()
-        device.kill()
-        device.wait()
+        for process in devices:
+            process.kill()
+            process.wait()
 
 
 def _batches(options: argparse.Namespace, port: int, key: str) -> Iterator[str]:
     lines, connections = options.lines, options.connections
-    ratios = []
-    _, peak = _batch(port, key, lines // 5)
+    ratios, computed = [], []
+    _, peak, _ = _batch(port, key, lines // 5)
     yield f"peak of the worker at {lines // 5} lines: {peak} MB"
     for _ in range(options.rounds):
+        before = _computing()
         direct = call_all(port, key, "/v1/chat/completions", [_chat(number) for number in range(lines)], connections)
-        batch, peak = _batch(port, key, lines)
+        of_direct = _since(before)
+        batch, peak, of_batch = _batch(port, key, lines)
         ratios.append(batch / direct)
+        computed.append(sum(of_batch.values()) / sum(of_direct.values()))
         yield f"{lines} lines at {connections}: direct {direct:.2f} s, batch {batch:.2f} s ({batch / direct:.2f} x), peak {peak} MB"
-    yield f"batch over direct, median of {options.rounds}: {median(ratios):.2f}"
+        for way, spent in (("direct", of_direct), ("batch", of_batch)):
+            shares = ", ".join(f"{name} {seconds / lines * 1e6:.0f}" for name, seconds in spent.items())
+            yield f"  computing, us a line, {way}: {sum(spent.values()) / lines * 1e6:.0f} ({shares})"
+    yield (
+        f"batch over direct, median of {options.rounds}: {median(ratios):.2f}; of the processor's time"
+        f" {median(computed):.2f}"
+    )
+
+
+def _computing() -> dict[str, float]:
+    """Seconds that each program below this one has spent on a processor, and this one: what other jobs on the machine
+    take does not count."""
+    own = psutil.Process()
+    found: dict[str, float] = {"the load": sum(own.cpu_times()[:2])}
+    for process in own.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            # Zombies have no command line any more.
+            command = " ".join(process.cmdline()) or process.name()
+            name = next((name for mark, name in _PROGRAMS.items() if mark in command), "others")
+            found[name] = found.get(name, 0.0) + sum(process.cpu_times()[:2])
+    return found
+
+
+def _since(before: dict[str, float]) -> dict[str, float]:
+    spent = {name: seconds - before.get(name, 0.0) for name, seconds in _computing().items()}
+    return {name: seconds for name, seconds in spent.items() if seconds > 0.005}
 
 
 def _embeddings(what: str, name: str, options: argparse.Namespace, port: int, key: str) -> Iterator[str]:
@@ -174,9 +221,9 @@ def _upload(size: int, base_url: str, key: str, pid: int) -> str:
     )
 
 
-def _batch(port: int, key: str, lines: int) -> tuple[float, int]:
+def _batch(port: int, key: str, lines: int) -> tuple[float, int, dict[str, float]]:
     """Seconds from the worker's first answer until the output file is there, and its peak in MB; handing in is not in
-    it."""
+    it. And what each program has computed meanwhile."""
     headers = {"authorization": f"Bearer {key}"}
     content = b"".join(orjson.dumps(_line(number)) + b"\n" for number in range(lines))
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}/v1", headers=headers, trust_env=False, timeout=300) as http:
@@ -186,21 +233,22 @@ def _batch(port: int, key: str, lines: int) -> tuple[float, int]:
         batch = http.post("/batches", json=body).json()
         submitted = time.perf_counter() - began
         worker = subprocess.Popen([sys.executable, "-c", WORK], stdin=subprocess.DEVNULL)
-        peak, began, took = 0, 0.0, 0.0
+        peak, began, took, before = 0, 0.0, 0.0, dict[str, float]()
         process = psutil.Process(worker.pid)
         while not took:
             shown = http.get(f"/batches/{batch['id']}").json()
             if not began and shown["request_counts"]["completed"]:
-                began = time.perf_counter()
+                began, before = time.perf_counter(), _computing()
             if shown["status"] == "completed":
                 took = time.perf_counter() - began
+                spent = _since(before)
             assert took or worker.poll() is None, "the worker is gone"
             peak = max(peak, process.memory_info().rss)
             time.sleep(0.05 if not began else 0.25)
         assert shown["request_counts"]["completed"] == lines, shown
         worker.wait()
     print(f"  handing {lines} lines in: {submitted:.2f} s", flush=True)
-    return took, peak // 1_000_000
+    return took, peak // 1_000_000, spent
 
 
 def call_all(port: int, key: str, path: str, bodies: list[dict[str, Any]], connections: int) -> float:

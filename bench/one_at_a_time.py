@@ -1,7 +1,9 @@
 """An upstream of embeddings that computes one call at a time, as a model on one device does that puts no calls together
 by itself: each takes so many milliseconds, and a little more for each text. It waits so long, and costs nothing.
 
-python -m bench.one_at_a_time PORT [--call-ms 4] [--text-us 50]
+python -m bench.one_at_a_time PORT [--call-ms 4] [--text-us 50] [--at-once 1]
+
+With ``--at-once`` it is a provider of so many devices.
 """
 
 import argparse
@@ -22,13 +24,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("--call-ms", type=float, default=4.0)
     parser.add_argument("--text-us", type=float, default=50.0)
+    parser.add_argument("--at-once", type=int, default=1)
     options = parser.parse_args(arguments)
-    asyncio.run(_serve(options.port, options.call_ms / 1e3, options.text_us / 1e6))
+    asyncio.run(_serve(options.port, options.call_ms / 1e3, options.text_us / 1e6, options.at_once))
     return 0
 
 
-async def _serve(port: int, a_call: float, a_text: float) -> None:
-    device = asyncio.Lock()
+async def _serve(port: int, a_call: float, a_text: float, at_once: int) -> None:
+    devices = asyncio.Semaphore(at_once)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -37,7 +40,7 @@ async def _serve(port: int, a_call: float, a_text: float) -> None:
                 length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
                 asked = json.loads(await reader.readexactly(length))["input"]
                 texts = asked if isinstance(asked, list) else [asked]
-                async with device:
+                async with devices:
                     await asyncio.sleep(a_call + a_text * len(texts))
                 writer.write(_answer(texts))
         except (asyncio.IncompleteReadError, ConnectionError):

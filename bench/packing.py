@@ -1,12 +1,12 @@
 """Short questions in one call against each by itself, through the whole proxy: what it saves, and what it spoils.
 
-python -m bench.packing --data DIR [--questions 160] [--model] [--most 8]
+python -m bench.packing --data DIR [--questions 160] [--model] [--most 8] [--task capitals]
 
 Sentences of CLINC150 (``DIR/semantic_cache/clinc150``) are sorted by intent under one system prompt that lists the
-intents. Without ``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for:
-that measures the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and
-how often it is another one than alone, at a temperature of 0. A model so small sorts badly either way: only your
-own questions tell of yours.
+intents: twelve of them, or with ``--task capitals`` it is asked for capitals, which even a small model knows. Without
+``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for: that measures
+the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and how often it
+is another one than alone, at a temperature of 0. Of twelve a model so small sorts none rightly either way.
 """
 
 import argparse
@@ -28,6 +28,24 @@ from bench.rollups import servers
 INTENTS = 12
 CALLERS = 32
 LIMIT = 24
+#: what even a small model knows
+CAPITALS = {
+    **{"France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Portugal": "Lisbon"},
+    **{"Austria": "Vienna", "Greece": "Athens", "Poland": "Warsaw", "Hungary": "Budapest", "Norway": "Oslo"},
+    **{"Sweden": "Stockholm", "Denmark": "Copenhagen", "Finland": "Helsinki", "Ireland": "Dublin", "Russia": "Moscow"},
+    **{"Ukraine": "Kyiv", "Romania": "Bucharest", "Bulgaria": "Sofia", "Serbia": "Belgrade", "Croatia": "Zagreb"},
+    **{"Turkey": "Ankara", "Egypt": "Cairo", "Kenya": "Nairobi", "Ethiopia": "Addis Ababa", "Ghana": "Accra"},
+    **{"Nigeria": "Abuja", "Senegal": "Dakar", "Morocco": "Rabat", "Tunisia": "Tunis", "Uganda": "Kampala"},
+    **{"Japan": "Tokyo", "China": "Beijing", "South Korea": "Seoul", "Thailand": "Bangkok", "Vietnam": "Hanoi"},
+    **{"India": "New Delhi", "Pakistan": "Islamabad", "Nepal": "Kathmandu", "Iran": "Tehran", "Iraq": "Baghdad"},
+    **{"Canada": "Ottawa", "Mexico": "Mexico City", "Cuba": "Havana", "Peru": "Lima", "Chile": "Santiago"},
+    **{"Argentina": "Buenos Aires", "Colombia": "Bogot", "Venezuela": "Caracas", "Ecuador": "Quito"},
+    **{"Australia": "Canberra", "New Zealand": "Wellington", "Indonesia": "Jakarta", "the Philippines": "Manila"},
+    **{"the United Kingdom": "London", "the United States": "Washington", "Belgium": "Brussels"},
+    **{"the Netherlands": "Amsterdam", "the Czech Republic": "Prague", "Saudi Arabia": "Riyadh"},
+}
+ASKED = ("What is the capital of {}?", "Which city is the capital of {}?")
+CAPITALS_PROMPT = "You answer questions about the world. Answer each in one short sentence that names the city."
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=160)
     parser.add_argument("--most", type=int, default=8)
+    parser.add_argument("--task", choices=("intents", "capitals"), default="intents")
     parser.add_argument("--model", action="store_true")
     options = parser.parse_args(arguments)
     with servers(), tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
@@ -67,7 +86,13 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
 
     call_command("migrate", database="owner", verbosity=0)
     acme = make_world().acme
-    rows = _read(options.data, options.questions)
+    if options.task == "capitals":
+        rows = [(asked.format(land), city.lower()) for asked in ASKED for land, city in CAPITALS.items()]
+        prompt = CAPITALS_PROMPT
+    else:
+        rows = _read(options.data, options.questions)
+        prompt = _prompt(rows)
+    is_right = _names if options.task == "capitals" else _sorts
     with ExitStack() as stack:
         if options.model:
             server = ModelServer(folder)
@@ -86,7 +111,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
             answers = {}
             for name in ("small", "smart"):
                 began = time.perf_counter()
-                answers[name] = asyncio.run(_ask_all(proxy.base_url, acme.api_key, name, rows))
+                answers[name] = asyncio.run(_ask_all(proxy.base_url, acme.api_key, name, rows, prompt))
                 print(f"{name}: {len(rows)} questions in {time.perf_counter() - began:.1f} s", flush=True)
         drain_ledger()
     with org_scope(acme.org_id):
@@ -100,9 +125,15 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     print(f"each alone {cost:,} nano-USD, together {paid:,}: {1 - paid / cost:.1%} saved")
     print(f"the ledger reckons {reckoned:,} saved ({reckoned / (paid + reckoned):.1%})")
     print(f"{len(packed)} of {len(together)} were asked together; {len(again)} of them again alone")
+    outcomes = [
+        (is_right(by_itself, wanted), is_right(in_a_pack, wanted))
+        for by_itself, in_a_pack, (_, wanted) in zip(answers["small"], answers["smart"], rows, strict=True)
+    ]
+    spoilt, mended = outcomes.count((True, False)), outcomes.count((False, True))
+    print(f"right alone and wrong together {spoilt}, the other way {mended}")
     same = sum(one == other for one, other in zip(answers["small"], answers["smart"], strict=True))
     for name, said in answers.items():
-        right = sum(_sorts(text) == intent for text, (_, intent) in zip(said, rows, strict=True))
+        right = sum(is_right(text, wanted) for text, (_, wanted) in zip(said, rows, strict=True))
         print(f"{name}: right {right} of {len(rows)}")
     print(f"word for word the same answer: {same} of {len(rows)}")
 
@@ -128,12 +159,16 @@ def _prompt(rows: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _sorts(text: str) -> str:
-    return text.strip().strip(".\"'").lower()
+def _sorts(text: str, intent: str) -> bool:
+    return text.strip().strip(".\"'").lower() == intent
 
 
-async def _ask_all(base_url: str, key: str, model: str, rows: Sequence[tuple[str, str]]) -> list[str]:
-    system, waiting = _prompt(rows), iter(enumerate(rows))
+def _names(text: str, city: str) -> bool:
+    return city in text.lower()
+
+
+async def _ask_all(base_url: str, key: str, model: str, rows: Sequence[tuple[str, str]], system: str) -> list[str]:
+    waiting = iter(enumerate(rows))
     answers = [""] * len(rows)
     async with httpx2.AsyncClient(trust_env=False, timeout=600, headers={"authorization": f"Bearer {key}"}) as http:
 

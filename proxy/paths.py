@@ -70,6 +70,36 @@ async def _no_realtime(call: Call, edges: Edges, name: str, query: Query) -> Jso
     )
 
 
+#: what the vendors have below these paths and there is not here, and what does the same
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "agents": "Agents run in your own program: it calls /v1/responses or /v1/chat/completions.",
+    "assistants": "Assistants are not served: call /v1/responses, where previous_response_id goes on with what was said.",
+    "audio/voice_consents": "Voices of your own are made at the provider: name one in /v1/audio/speech.",
+    "audio/voices": "Voices of your own are made at the provider: name one in /v1/audio/speech.",
+    "chatkit": "ChatKit is not served: it runs at OpenAI, where no budget of yours holds it.",
+    "containers": "Containers are not served: what they cost cannot be bounded before they run.",
+    "conversations": (
+        "Conversations are not kept: /v1/responses goes on with what was said by previous_response_id, or takes all of"
+        " it as input."
+    ),
+    "edits": "Edits are not served: ask for them with /v1/chat/completions or /v1/responses.",
+    "engines": "Engines are models: see /v1/models, and name one as model in the body.",
+    "evals": "Evals are not served: what a call was worth is said at POST /v1/costhub/requests/{id}/feedback.",
+    "fine_tuning": (
+        "Fine-tuning goes by the management API: POST /api/v1/datasets, and POST /api/v1/provider-tunings for a"
+        " provider's."
+    ),
+    "live": "There is no live API here: use /v1/chat/completions or /v1/responses.",
+    "organization": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
+    "projects": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
+    "skills": "Skills are not served: put what they say into the instructions of a call.",
+    "threads": "Threads are not served: call /v1/responses, where previous_response_id goes on with what was said.",
+    "uploads": "Uploads in parts are not served: POST /v1/files takes a whole file.",
+    "vector_stores": "Vector stores are not served: /v1/embeddings makes the vectors for a store of your own.",
+    "videos": "Videos are not served: what they cost cannot be bounded before they are made.",
+    "webhook_endpoints": "Webhooks are channels of the management API: POST /api/v1/channels.",
+}
+
 _PATHS: Final = (
     _path("GET", "models", _list_models),
     _path("GET", "models/*", _get_model),
@@ -102,7 +132,11 @@ async def answer_query(call: Call, edges: Edges, method: str, path: str, query_s
     parts = path.split("/")
     found = [(one, name) for one in _PATHS if (name := _match(one.parts, parts)) is not None]
     if not found:
-        raise NotFound(f"There is nothing at /v1/{path[:200]}.", code="unknown_url")
+        where = _ELSEWHERE.get(parts[0]) or _ELSEWHERE.get("/".join(parts[:2]))
+        told = f"There is nothing at /v1/{path[:200]}."
+        if where is not None:
+            raise NotFound(f"{told} {where}", code="not_served")
+        raise NotFound(told, code="unknown_url")
     for one, name in found:
         if one.method == method:
             return await one.handler(call, edges, name, _read_query(query_string))

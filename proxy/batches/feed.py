@@ -29,6 +29,7 @@ class Feed:
         self._ready: deque[tuple[BatchLine, bytes]] = deque()
         self._filling: asyncio.Task[None] | None = None
         self._is_over = False
+        self._after = 0
         self._trouble: Exception | None = None
         #: the file's bytes are not there any more
         self.is_lost = False
@@ -69,10 +70,13 @@ class Feed:
             if self._batch.is_pool:
                 await self._fill_of_pool()
                 return
-            lines: list[BatchLine] = await self._in_thread(store.claim_lines, self._batch, self._at_once, _MOST_BYTES)
+            lines: list[BatchLine] = await self._in_thread(
+                store.claim_lines, self._batch, self._at_once, _MOST_BYTES, self._after
+            )
             if not lines:
                 self._is_over = True
                 return
+            self._after = lines[-1].number
             starts = lines[0].starts
             length = lines[-1].starts + lines[-1].length - starts
             try:

@@ -2,6 +2,7 @@
 
 import logging
 from asyncio import CancelledError, Task, create_task, current_task
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -56,6 +57,8 @@ _PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 #: somebody has stopped the calls, and will resume them
 STOPS: Final = frozenset({"emergency_stop", "organization_closed", "organization_suspended"})
 _MOMENT_BITS: Final = 80
+#: a longer one, in bytes, keeps its line's place until it is noted: no more of them are in memory than are asked for
+_SHORT_ANSWER: Final = 256 * 1024
 
 
 class Stopped(Exception):
@@ -91,9 +94,9 @@ class Asking:
     #: those that may be cancelled while they are asked, by their number
     under_way: dict[int, Task[Result]] = field(default_factory=dict)
 
-    async def ask(self, line: BatchLine, raw: bytes) -> None:
-        """Ask for one line, and note how it came out before its money is settled. Raises Stopped, and
-        django.db.Error."""
+    async def ask(self, line: BatchLine, raw: bytes, end_turn: Callable[[], None]) -> None:
+        """Ask for one line, and note how it came out before its money is settled. ``end_turn`` is called when its
+        upstream is done with it. Raises Stopped, and django.db.Error."""
         try:
             async with self._open_entry(line) as entry:
                 try:
@@ -107,8 +110,11 @@ class Asking:
                         await self._release(line, error, entry)
                     entry.status, entry.error_code = error.status, error.error_code
                     note_refusal(entry, error)
+                    end_turn()
                     await self._save(line, self._failed(line, error, entry), entry)
                     raise
+                if len(result.answer or b"") <= _SHORT_ANSWER:
+                    end_turn()
                 failpoints.reach("line_answered")
                 await self._save(line, result, entry)
                 failpoints.reach("line_saved")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from itertools import count
@@ -34,17 +34,26 @@ class Slots:
         self._numbers = count()
 
     @asynccontextmanager
-    async def turn(self, due_ms: float, *, is_soon: bool) -> AsyncIterator[None]:
-        """A block in which one line is asked that is due then."""
+    async def turn(self, due_ms: float, *, is_soon: bool) -> AsyncIterator[Callable[[], None]]:
+        """A block in which one line is asked that is due then. What it is given ends the line's turn before the block
+        ends: its upstream has answered."""
         if self._waiting or not self._has_room(is_soon=is_soon):
             await self._wait(due_ms, is_soon=is_soon)
         else:
             self._count(is_soon=is_soon, by=1)
+        is_over = False
+
+        def end() -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                self._count(is_soon=is_soon, by=-1)
+                self._admit()
+
         try:
-            yield
+            yield end
         finally:
-            self._count(is_soon=is_soon, by=-1)
-            self._admit()
+            end()
 
     async def _wait(self, due_ms: float, *, is_soon: bool) -> None:
         future = asyncio.get_running_loop().create_future()

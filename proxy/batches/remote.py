@@ -24,14 +24,14 @@ from proxy.batches.ids import line_id, object_path
 from proxy.batches.line_request import parse_line
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pools import controls_of
-from proxy.batches.remote_answers import OVER, code_of, read_answer, tell_why
-from proxy.batches.remote_api import Refused, RemoteBatches, id_of
+from proxy.batches.remote_answers import OVER, code_of, read_answer, read_response, tell_why
+from proxy.batches.remote_api import Refused, RemoteBatches, check_id, id_of
 from proxy.batches.results import Result, save_results
 from proxy.batches.saver import InThread
 from proxy.batches.take_back import mark_asked
-from proxy.core import exact_json
 from proxy.core.batch_cost import TIER, weigh_in_batch
 from proxy.core.batch_lines import dump_answer, dump_failure
+from proxy.core.deadlines import END_WITHIN_MS
 from proxy.core.plan import make_plan
 from proxy.edges.draw import DRAWN_BEFORE, draw
 from proxy.upstreams.vendors import vendor_of
@@ -46,6 +46,13 @@ _SHORT_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 #: its end is wanted, and its upstream has been asked since
 _ENDING: Final = "ending"
+#: so often files are read that break off
+_MOST_READINGS: Final = 5
+#: beside two for each line, so many lines of a file are read
+_MORE_LINES: Final = 1_000
+#: errors of lines that were never asked: these end with their batch
+_WITH_THE_BATCH: Final = frozenset({"batch_expired", "batch_cancelled"})
+_LONGEST_CODE: Final = 200
 
 Json = dict[str, Any]
 
@@ -77,15 +84,48 @@ class Remote:
         except AppError:
             await self._pause()
             raise
-        status = found.get("status")
+        status = str(found.get("status"))
         if status not in OVER:
             await self._pause()
             return False
-        for name in ("output_file_id", "error_file_id"):
-            if isinstance(file_id := found.get(name), str):
-                await self._settle_all(self.api.read_lines(file_id))
-        text = tell_why(found) or f"The upstream's batch ended as {status} without an answer to this request."
+        try:
+            is_whole = await self._settle_files(found)
+        except Refused as error:
+            await self._read_again_later(has_ended=error.is_unknown)
+            raise Unreachable(str(error)) from error
+        except AppError:
+            await self._pause()
+            raise
+        if not is_whole:
+            await self._read_again_later(has_ended=True)
+            raise Unreachable("The upstream's file of answers breaks off.")
+        text = tell_why(found) or f"The upstream's batch ended as {status[:40]} without an answer to this request."
         return await self._end(code_of(status), text)
+
+    async def _settle_files(self, found: Json) -> bool:
+        """Settle what its upstream has answered. False where its files have fewer answers than it says, or end in the
+        middle of one, and lines are without theirs: these may have been answered, and billed."""
+        read, is_cut = 0, False
+        for name in ("output_file_id", "error_file_id"):
+            if (file_id := found.get(name)) is not None:
+                told, is_broken = await self._settle_all(self.api.read_lines(check_id(file_id)))
+                read, is_cut = read + told, is_cut or is_broken
+        counts = found.get("request_counts")
+        answered = counts.get("completed") if isinstance(counts, dict) else None
+        if not is_cut and not (isinstance(answered, int) and answered > read):
+            return True
+        left: store.Progress = await self.in_thread(store.read_progress, self.batch)
+        return left.open == 0
+
+    async def _read_again_later(self, *, has_ended: bool) -> None:
+        """Its files are read again after a while. What they do not say at the last of several readings, nobody will
+        say: it is charged as what an upstream is silent about, by who brings the batch on."""
+        readings = int(self.batch.remote.get("readings", 0)) + has_ended
+        known: Json = {"readings": readings}
+        if readings >= _MOST_READINGS:
+            known["near"] = clock.now_ms() - END_WITHIN_MS - 1
+        await self._note(**known)
+        await self._pause()
 
     async def _look(self) -> Json:
         """The batch as it is there, asked to end where it is to: what is over by then is settled as it is. Raises
@@ -157,18 +197,27 @@ class Remote:
         known = self.edges.upstreams.learned.of(candidate.upstream.id, model)
         return vendor_of(candidate.upstream.kind).find_habits(candidate.upstream, model, known)
 
-    async def _settle_all(self, lines: AsyncIterator[bytes]) -> None:
+    async def _settle_all(self, lines: AsyncIterator[bytes]) -> tuple[int, bool]:
+        """Settle a file's answers: how many there are, and whether one cannot be read. Raises AppError for a file that
+        does not end."""
         gathered: dict[UUID, Json] = {}
+        answered, is_broken, room = 0, False, 2 * self.batch.total + _MORE_LINES
         async for raw in lines:
+            room -= 1
+            if room < 0:
+                raise Unreachable("The upstream's file has many more lines than it was asked for.")
             answer = read_answer(raw)
             if answer is None:
+                is_broken = is_broken or bool(raw.strip())
                 continue
+            answered += 1
             gathered[answer[0]] = answer[1]
             if len(gathered) == _AT_ONCE:
                 await self._settle(gathered)
                 gathered.clear()
         if gathered:
             await self._settle(gathered)
+        return answered, is_broken
 
     async def _settle(self, answers: Mapping[UUID, Json]) -> None:
         """Settle some lines, and only then note them: until that is done the upstream has their answers."""
@@ -185,26 +234,21 @@ class Remote:
 
     async def _settle_line(self, line: BatchLine, answer: Json) -> Result | None:
         """How a line came out; None where it was never asked: then it ends with the batch."""
-        response = answer.get("response")
-        if not isinstance(response, dict) or not isinstance(response.get("status_code"), int):
+        name, response = line_id(self.batch.pk, line.number), read_response(answer)
+        if response is None:
             error = answer.get("error")
-            if isinstance(error, dict) and error.get("code") not in {"batch_expired", "batch_cancelled"}:
-                text = dump_failure(
-                    line_id(self.batch.pk, line.number),
-                    line.custom_id,
-                    str(error.get("code")),
-                    str(error.get("message"))[:2_000],
-                )
-                return Result(line.number, line.request_id, store.LINE_FAILED, text)
-            return None
-        status, body = response["status_code"], exact_json.dumps(response.get("body"))
-        cost = await self._charge(line, status, body)
-        text = dump_answer(line_id(self.batch.pk, line.number), line.custom_id, status, str(line.request_id), body)
-        state = store.DONE if status == 200 else store.LINE_FAILED
+            if not isinstance(error, dict) or (code := str(error.get("code"))) in _WITH_THE_BATCH:
+                return None
+            text = dump_failure(name, line.custom_id, code[:_LONGEST_CODE], str(error.get("message"))[:2_000])
+            return Result(line.number, line.request_id, store.LINE_FAILED, text)
+        status, body = response
+        cost, is_answer = await self._charge(line, status, body)
+        text = dump_answer(name, line.custom_id, status, str(line.request_id), body)
+        state = store.DONE if is_answer else store.LINE_FAILED
         return Result(line.number, line.request_id, state, text, cost)
 
-    async def _charge(self, line: BatchLine, status: int, body: bytes) -> int:
-        """Settle what a line cost, unless that has been done; gives it, in nano-USD."""
+    async def _charge(self, line: BatchLine, status: int, body: bytes) -> tuple[int, bool]:
+        """Settle what a line cost, unless that has been done; gives it, in nano-USD, and whether it is an answer."""
         request = parse_line(self.batch, await self._read(line))
         plan = self._plan(request, line)
         candidate = plan.first
@@ -239,7 +283,7 @@ class Remote:
             usual = Hold(str(line.request_id), line.amount, line.max_output, None)
             attempt = weigh_in_batch(request, candidate, hold or usual, reader, status, error_code)
             if hold is DRAWN_BEFORE:
-                return attempt.cost
+                return attempt.cost, not error_code
             if hold is None:
                 # Valkey has lost what the batch held: the line is counted as a call whose hold was lost with it. A
                 # call of a pool, which has drawn nothing, was settled before.
@@ -249,7 +293,7 @@ class Remote:
             entry.attempts.append(attempt)
             entry.status, entry.error_code = status, error_code
             entry.goes_on = False
-        return attempt.cost
+        return attempt.cost, not error_code
 
     def _plan(self, request: Request, line: BatchLine) -> Plan:
         controls = controls_of(self.batch)

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 
 #: states in which nothing more is answered
 OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+#: in place of a status that there is not
+_BAD_GATEWAY: Final = 502
 _CODES: Final = {"expired": "batch_expired", "cancelled": "batch_cancelled"}
 
 
@@ -28,9 +30,24 @@ def read_answer(raw: bytes) -> tuple[UUID, Json] | None:
         return None
 
 
+def read_response(answer: Json) -> tuple[int, bytes] | None:
+    """The status and the JSON of a line's response; None where it has none. One with a status that there is not, or so
+    deep that it cannot be written again, has no body that is an answer."""
+    response = answer.get("response")
+    status = response.get("status_code") if isinstance(response, dict) else None
+    if not isinstance(response, dict) or not isinstance(status, int):
+        return None
+    if isinstance(status, bool) or not 100 <= status <= 599:
+        return _BAD_GATEWAY, b"null"
+    try:
+        return status, exact_json.dumps(response.get("body"))
+    except (TypeError, RecursionError):
+        return status, b"null"
+
+
 def tell_why(found: Json) -> str:
     """What an upstream says of a batch that it would not run."""
     errors = found.get("errors")
     data = errors.get("data") if isinstance(errors, dict) else None
-    messages = [str(one.get("message")) for one in data or () if isinstance(one, dict)]
+    messages = [str(one.get("message")) for one in data if isinstance(one, dict)] if isinstance(data, list) else []
     return " ".join(messages[:3])

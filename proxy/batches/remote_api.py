@@ -1,6 +1,7 @@
 """The Batch API of an upstream of OpenAI's kind, as its client: files up and down in pieces, batches made and asked
 for."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ _TIMEOUT_SECONDS: Final = 120.0
 _LISTED: Final = 100
 _NOT_FOUND: Final = 404
 _MOST_BYTES: Final = 4 * 1024 * 1024
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=+~-]{0,499}")
 
 Json = dict[str, Any]
 
@@ -96,7 +98,7 @@ class RemoteBatches:
     async def read_lines(self, file_id: str) -> AsyncIterator[bytes]:
         """The lines of a file, without the stored credential."""
         redaction = Redaction(self.authorization.removeprefix("Bearer "))
-        rest = b""
+        rest = bytearray()
         try:
             async with (
                 self.gate.httpx_client(timeout_seconds=_TIMEOUT_SECONDS) as client,
@@ -104,15 +106,18 @@ class RemoteBatches:
             ):
                 _check(answer.status_code, b"")
                 async for part in answer.aiter_raw():
-                    *lines, rest = (rest + part).split(b"\n")
+                    # A line of megabytes comes in hundreds of pieces, which are put together once.
+                    first, *others = part.split(b"\n")
+                    rest += first
                     if len(rest) > MAX_ANSWER_BYTES:
                         raise _unreachable()
-                    for line in lines:
-                        yield redaction.hide(line)
+                    for other in others:
+                        yield redaction.hide(bytes(rest))
+                        rest = bytearray(other)
         except httpx2.HTTPError as error:
             raise _unreachable() from error
         if rest:
-            yield redaction.hide(rest)
+            yield redaction.hide(bytes(rest))
 
     async def _ask(
         self,
@@ -179,8 +184,12 @@ def _check(status: int, body: bytes) -> None:
 
 def id_of(answer: Json) -> str:
     """What an answer is called. Raises AppError where it does not say."""
-    found = answer.get("id")
-    if not isinstance(found, str) or not found:
+    return check_id(answer.get("id"))
+
+
+def check_id(found: object) -> str:
+    """The name of a file or batch: it becomes a part of paths, and is kept. Raises AppError for what is none."""
+    if not isinstance(found, str) or not _ID.fullmatch(found):
         raise _unreachable()
     return found
 

@@ -197,6 +197,8 @@ class Run:
         if not self._may_begin(batch, key, org):
             return
         concurrency, slots = concurrency_of(org, batch.upstream_id), self.slots[batch.upstream_id]
+        # Beside those that are asked as many may wait to be noted: the disk keeps no upstream waiting.
+        workers = concurrency if batch.is_pool else 2 * concurrency
         asking = Asking(
             batch=batch,
             edges=self.edges,
@@ -204,7 +206,7 @@ class Run:
             org=without_rate_limits(org),
             controls=pools.controls_of(batch),
             endpoint=endpoint_of(batch),
-            saver=Saver(batch, self.in_thread, concurrency),
+            saver=Saver(batch, self.in_thread, workers),
             in_thread=self.in_thread,
         )
         is_stopped = False
@@ -225,11 +227,11 @@ class Run:
                     due_ms = to_ms(line.deadline_at) if line.deadline_at is not None else inf
                     is_soon = self._is_near(batch)
                     try:
-                        async with slots.turn(due_ms, is_soon=is_soon):
+                        async with slots.turn(due_ms, is_soon=is_soon) as end_turn:
                             if not may_go_on():
                                 raise Stopped
                             with self.shift.keep(for_soon=is_soon):
-                                await asking.ask(line, raw)
+                                await asking.ask(line, raw, end_turn)
                     except Stopped:
                         is_stopped = True
                         await self.in_thread(store.give_back, batch, [line])
@@ -239,7 +241,7 @@ class Run:
         watching = asyncio.create_task(self._watch(batch, key, asking))
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(concurrency):
+                for _ in range(workers):
                     tasks.create_task(work())
         finally:
             watching.cancel()

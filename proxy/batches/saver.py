@@ -27,7 +27,7 @@ InThread = Callable[..., Awaitable[Any]]
 
 
 class Saver:
-    """Notes results of one batch, of which ``at_once`` are asked at a time. Half of those are written together, or as
+    """Notes results of one batch, of which ``at_once`` lines are under way. Half as many are written together, or as
     many as come within 5 ms: writing one costs nearly as much as writing many. While some are written the next ones
     gather."""
 

@@ -17,7 +17,7 @@ from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
 from proxy.batches import store
 from proxy.batches.model import Batch, BatchLine
-from proxy.batches.remote_api import Refused, RemoteBatches
+from proxy.batches.remote_api import Refused, RemoteBatches, check_id
 from proxy.batches.saver import InThread
 from proxy.core.batch_cost import TIER
 from proxy.core.row import dump_row, orphan_row
@@ -106,15 +106,22 @@ async def listen(batch: Batch, api: RemoteBatches, org: OrgSnapshot, in_thread: 
         if error.is_unknown:
             await _forget(batch, in_thread)
         return
-    if found.get("status") not in _OVER:
+    if str(found.get("status")) not in _OVER:
         return
     rows: dict[UUID, LedgerEntry] = await in_thread(find_charged, batch, org.shard)
-    for name in ("output_file_id", "error_file_id"):
-        if isinstance(file_id := found.get(name), str):
-            async for raw in api.read_lines(file_id):
-                call_id, response = _read(raw)
-                if call_id in rows:
-                    await in_thread(_correct, rows.pop(call_id), org, response)
+    is_whole = True
+    try:
+        for name in ("output_file_id", "error_file_id"):
+            if (file_id := found.get(name)) is not None:
+                async for raw in api.read_lines(check_id(file_id)):
+                    call_id, response = _read(raw)
+                    is_whole = is_whole and (call_id is not None or not raw.strip())
+                    if call_id in rows:
+                        await in_thread(_correct, rows.pop(call_id), org, response)
+    except Refused:
+        return
+    if rows and not is_whole:
+        return  # what breaks off may have answered them: the estimates stay
     for row in rows.values():
         # It has ended without an answer to them.
         await in_thread(_correct, row, org, None)

@@ -203,14 +203,18 @@ def find_room(batch: Batch, line: BatchLine, most: int) -> Room:
     return room
 
 
-def claim_lines(batch: Batch, most: int, most_bytes: int) -> list[BatchLine]:
+def claim_lines(batch: Batch, most: int, most_bytes: int, after: int = 0) -> list[BatchLine]:
     """The next lines that wait, and are due: at most so many, and so many bytes but for one. They run from now on, each
     with the id of the call that it will be. Nobody else can claim the same: a worker that has lost its lock with its
-    connection may not know so yet."""
+    connection may not know so yet. Those behind line ``after`` come first: whoever looks from the first line on passes
+    all that have run by now, and what is left of them in the index until it is vacuumed."""
     now = clock.now()
     with org_scope(batch.org_id):
         rows = BatchLine.objects.select_for_update(skip_locked=True).filter(batch_id=batch.pk, state=WAITING)
-        found = list(rows.exclude(again_at__gt=now).order_by("number")[:most])
+        due = rows.exclude(again_at__gt=now).order_by("number")
+        found = list(due.filter(number__gt=after)[:most])
+        if after and not found:
+            found = list(due[:most])
         taken: list[BatchLine] = []
         for line in found:
             most_bytes -= line.length

@@ -21,8 +21,8 @@ _LOOKED_THROUGH: Final = 4096
 
 
 class Run(NamedTuple):
-    """Of some events those ``before`` a run, the ``first`` of it, of the others their texts and how the server wrote
-    them, and what stands ``after``."""
+    """Of some events those ``before`` a run, the ``first`` of it, the texts of all of it and how the server wrote them,
+    and what stands ``after``."""
 
     before: bytes
     first: bytes
@@ -47,6 +47,8 @@ class TextRuns:
         begins, ends = events.find(self._begin), events.rfind(self._end)
         if begins < 0 or ends < begins or (begins and events[begins - 2 : begins] != b"\n\n"):
             return None
+        if not begins and ends == len(events) - len(self._end) and events.find(b"\n", 0, ends) < 0:
+            return self._find_one(events, ends)
         raws = events[begins + len(self._begin) : ends].split(self._between)
         joined = b",".join(raws)
         try:
@@ -61,7 +63,16 @@ class TextRuns:
         if not raws:
             return None
         first = self._begin + raws[0] + self._end
-        return Run(events[:begins], first, texts[1:], raws[1:], events[ends + len(self._end) :])
+        return Run(events[:begins], first, texts, raws, events[ends + len(self._end) :])
+
+    def _find_one(self, event: bytes, ends: int) -> Run | None:
+        """The run that is one event: as most come that are sent when their tokens are made."""
+        raw = event[len(self._begin) : ends]
+        try:
+            text = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return None
+        return Run(b"", event, [text], [raw], b"") if type(text) is str and text else None
 
     def _learn(self, events: bytes) -> bool:
         if not self._tries:

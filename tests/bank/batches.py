@@ -7,7 +7,8 @@ What a batch does wrong is ordered by ``POST /bank/batches``: ``{"refuse": true}
 nothing, and goes on for ever; ``{"silent": true}`` answers and bills, and says so to nobody until another order
 comes; ``{"too_late": status}`` refuses to cancel what is over; ``{"trouble": status}`` takes and deletes no
 file, ``{"deaf": true}`` takes one and breaks off, once, and ``{"echo": true}`` says in its refusal what credential it
-came with.
+came with. Of the answers ``{"cut": n}`` gives a file that breaks off in the middle of its last line, so many times,
+``{"gone": status}`` none, and ``{"odd": {...}}`` lines that are changed so.
 """
 
 from collections.abc import Callable
@@ -30,6 +31,8 @@ KINDS = {
 }
 #: so often a batch is shown as being in progress
 _SHOWN_IN_PROGRESS = 1
+#: bytes of a line that are not there
+_CUT_OFF = 40
 Json = dict[str, Any]
 
 
@@ -101,7 +104,14 @@ class BankBatches:
             await reply.send_json(200, {"id": file_id, "object": "file", "deleted": True})
 
     async def _content(self, request: Request, reply: Reply, file_id: str) -> None:
-        await reply.send(200, self.files[file_id], "application/octet-stream")
+        content = self.files[file_id]
+        if status := self.orders.get("gone"):
+            await reply.send_json(status, error_body("The bank was told to give no file.", "invalid_request_error"))
+            return
+        if self.orders.get("cut"):
+            self.orders["cut"] -= 1
+            content = content[:-_CUT_OFF]
+        await reply.send(200, content, "application/octet-stream")
 
     async def _create(self, request: Request, reply: Reply) -> None:
         body = orjson.loads(request.body)
@@ -163,7 +173,8 @@ class BankBatches:
                 body = error_body("The bank was told to refuse this.", "invalid_request_error")
                 errors.append(_answered(line, 400, body))
             else:
-                answers.append(_answered(line, 200, self._answer(line, batch["endpoint"])))
+                answered = _answered(line, 200, self._answer(line, batch["endpoint"]))
+                answers.append(answered | self.orders.get("odd", {}))
         # In no order in particular, as the API says.
         batch["output_file_id"] = self._keep("output", list(reversed(answers)))
         batch["error_file_id"] = self._keep("errors", errors)

@@ -663,6 +663,30 @@ def test_a_path_that_is_not_there(house: House, path: str) -> None:
     check_no_row(house, answer)
 
 
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("vector_stores", "/v1/embeddings"),
+        ("vector_stores/vs_1/files", "/v1/embeddings"),
+        ("conversations/conv_1/items", "previous_response_id"),
+        ("fine_tuning/jobs", "/api/v1/provider-tunings"),
+        ("uploads", "POST /v1/files"),
+        ("threads/runs", "/v1/responses"),
+        ("audio/voices", "/v1/audio/speech"),
+        ("organization/projects", "/api/v1"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_what_vendors_have_and_is_not_here_says_what_does_the_same(
+    house: House, path: str, instead: str, method: str
+) -> None:
+    answer = house.ask(b"{}" if method == "POST" else b"", path=f"/v1/{path}", method=method)
+    check(house, answer, 404, "not_served")
+    assert answer.error["message"].startswith(f"There is nothing at /v1/{path}. ")
+    assert instead in answer.error["message"]
+    check_no_row(house, answer)
+
+
 @pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "../small", "%00", "small%2520", "", "x" * 5_000])
 def test_a_model_by_a_name_that_it_does_not_have(house: House, name: str) -> None:
     answer = house.ask(b"", path=f"/v1/models/{name}", method="GET")

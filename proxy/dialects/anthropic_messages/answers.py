@@ -121,12 +121,16 @@ class MessageTranslation:
         if run is None:
             self._read(events, told)
             return b"".join(told)
-        self._read(run.before + run.first, told)
-        assert self._open == "text", "its first text has opened one"
-        if run.raws:
+        raws = run.raws
+        if run.before or self._open != "text":
+            self._read(run.before + run.first, told)
+            assert self._open == "text", "its first text has opened one"
+            del raws[0]
+        if raws:
             begins = _TEXT_BEGINS % self._place
-            told += (begins, (_TEXT_ENDS + begins).join(run.raws), _TEXT_ENDS)
-        self._read(run.after, told)
+            told += (begins, (_TEXT_ENDS + begins).join(raws), _TEXT_ENDS)
+        if run.after:
+            self._read(run.after, told)
         return b"".join(told)
 
     def _read(self, events: bytes, told: list[bytes]) -> None:

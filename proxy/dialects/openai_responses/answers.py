@@ -139,13 +139,17 @@ class ResponseTranslation:
         if run is None:
             self._read(events, told)
             return b"".join(told)
-        self._read(run.before + run.first, told)
-        assert self._kind == "message", "its first text has opened one"
-        self._pieces += run.texts
+        texts, raws = run.texts, run.raws
+        if run.before or self._kind != "message":
+            self._read(run.before + run.first, told)
+            assert self._kind == "message", "its first text has opened one"
+            del texts[0], raws[0]
+        self._pieces += texts
         begins, number = self._text_begins, self._sequence
-        told += [_TEXT_DELTA % (begins, raw, place) for place, raw in enumerate(run.raws, number)]
-        self._sequence += len(run.raws)
-        self._read(run.after, told)
+        told += [_TEXT_DELTA % (begins, raw, place) for place, raw in enumerate(raws, number)]
+        self._sequence += len(raws)
+        if run.after:
+            self._read(run.after, told)
         return b"".join(told)
 
     def _read(self, events: bytes, told: list[bytes]) -> None:

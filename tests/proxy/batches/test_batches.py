@@ -5,6 +5,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import time_machine
 
 from costhub.lib import clock
@@ -124,6 +125,36 @@ def test_an_upstream_that_stumbles_is_asked_again_and_one_that_refuses_is_told_o
     assert [answer["custom_id"] for answer in answers] == ["line-0", "line-1"]
     assert [(error["custom_id"], error["response"]["status_code"]) for error in errors] == [("line-2", 422)]
     assert errors[0]["response"]["body"]["error"]["message"]
+    assert_balanced(acme, bank)
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_half_an_answer_is_no_line_of_the_output(acme: Tenant, bank: Bank, *, is_ended: bool) -> None:
+    """Its body breaks off in the middle, and is or is not ended as if it were whole. It was billed, each time."""
+    halves = line(0, bank={"fault": "eof", "terminate": is_ended})
+
+    async def hand_in() -> Json:
+        async with open_desk(acme) as desk:
+            return read(await desk.hand_in([halves, line(1)]))
+
+    batch = asyncio.run(hand_in())
+    with time_machine.travel(clock.now(), tick=True) as traveller:
+        for _ in range(8):
+            run_worker(acme, 1)
+            traveller.shift(600)
+
+    async def collect() -> tuple[Json, list[Json], list[Json]]:
+        async with open_desk(acme) as desk:
+            over = await desk.look(batch)
+            files = over["output_file_id"], over["error_file_id"]
+            return over, await desk.read_lines(files[0]), await desk.read_lines(files[1])
+
+    over, answers, errors = asyncio.run(collect())
+    assert over["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    assert [answer["custom_id"] for answer in answers] == ["line-1"]
+    assert [(error["custom_id"], error["response"]["status_code"]) for error in errors] == [("line-0", 502)]
+    tried = sum(1 for request in bank.calls_received() if "bank" in request.json)
+    assert tried >= 5, "asked again as often as any line that meets an upstream's trouble"
     assert_balanced(acme, bank)
 
 

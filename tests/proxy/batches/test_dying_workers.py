@@ -23,7 +23,7 @@ from tests.proxy.failpoints import IN_BATCHES
 from tests.world import Tenant
 
 LINES = 24
-#: lines of a batch that run at once
+#: lines of a batch that are asked at once; as many may wait to be noted
 SLOTS = 4
 #: places of every call that a line passes, too
 PLACES = ("upstream_connected", "settle_sent", *IN_BATCHES)
@@ -58,7 +58,7 @@ def test_a_worker_dies(place: str, acme: Tenant, bank: Bank) -> None:
     # What was under way when the worker died is asked again, with what waited to be noted beside it, and nothing else.
     asked = Counter(request.json["messages"][0]["content"] for request in bank.calls_received())
     assert len(asked) == LINES
-    assert sum(asked.values()) - LINES <= SLOTS
+    assert sum(asked.values()) - LINES <= 2 * SLOTS
     if place in {"batch_written", "batch_settled"}:
         assert sum(asked.values()) == LINES
     assert_balanced(acme, bank)
@@ -95,7 +95,7 @@ def test_what_was_answered_is_settled_at_what_it_cost_by_the_next_worker_or_the_
     assert not any(by_id[call].is_estimated for call in noted)
     assert {books.rows_per_call[call] for call in noted} == {1}
     # What had no answer may have cost anything, up to what was held.
-    assert sum(row.is_estimated for row in books.rows) <= SLOTS
+    assert sum(row.is_estimated for row in books.rows) <= 2 * SLOTS
     assert recount.find_drift(acme.org.shard) == []
 
 

@@ -133,3 +133,33 @@ def test_one_who_leaves_when_it_has_its_turn_passes_it_on() -> None:
         assert lines.under_way == ["second"]
 
     with_lines(1, tell)
+
+
+def test_who_is_answered_passes_its_turn_on_while_it_waits_to_be_noted() -> None:
+    """Once, whatever comes after it."""
+
+    async def run() -> None:
+        slots, begun = Slots(1), list[str]()
+
+        async def ask(name: str, noted: asyncio.Event) -> None:
+            async with slots.turn(0, is_soon=False) as end_turn:
+                begun.append(name)
+                if name == "answered":
+                    end_turn()
+                    end_turn()
+                await noted.wait()
+
+        events = {name: asyncio.Event() for name in ("answered", "next", "last")}
+        tasks = [asyncio.create_task(ask(name, noted)) for name, noted in events.items()]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert begun == ["answered", "next"]
+        events["answered"].set()
+        await tasks[0]
+        assert begun == ["answered", "next"], "the place that it had is the next one's"
+        events["next"].set()
+        events["last"].set()
+        await asyncio.gather(*tasks)
+        assert begun == ["answered", "next", "last"]
+
+    asyncio.run(run())

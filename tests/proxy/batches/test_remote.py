@@ -1,7 +1,7 @@
 """Batches on an upstream that runs them itself: handed on whole, settled line by line at the price of its tier."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,9 @@ import pytest
 import time_machine
 
 from costhub.lib import clock
+from costhub.lib.net import Unreachable
+from proxy.batches.remote_answers import read_response
+from proxy.batches.remote_api import id_of
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.models import update_model
@@ -19,7 +22,7 @@ from tenants.choices import UpstreamKind
 from tenants.models import LanguageModel
 from tests.bank import Bank
 from tests.proxy.batches.desk import CHAT, held_of, line, open_desk, read, run_worker
-from tests.proxy.books import assert_balanced
+from tests.proxy.books import assert_balanced, read_books
 from tests.world import Tenant, World, make_budget, make_catalog
 
 Json = dict[str, Any]
@@ -54,6 +57,7 @@ def run(
     endpoint: str = CHAT,
     cancel: bool = False,
     meanwhile: Callable[[], None] = lambda: None,
+    minutes: Iterable[int] = (5, 10),
 ) -> tuple[Json, list[Json], list[Json]]:
     """Hand in, have it worked on until it is over; gives the batch, its answers and its errors. ``meanwhile`` happens
     while its upstream has it."""
@@ -79,8 +83,8 @@ def run(
     if cancel:
         asyncio.run(ask_for_its_end())
     meanwhile()
-    for minutes in (5, 10):
-        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+    for each in minutes:
+        with time_machine.travel(clock.now() + timedelta(minutes=each), tick=True):
             run_worker(acme, 1)
     over = asyncio.run(collect())
     assert held_of(acme, batch) is None
@@ -165,6 +169,78 @@ def test_a_credential_that_an_upstream_repeats_comes_to_nobody(acme: Tenant, ban
     message = errors[0]["error"]["message"]
     assert "I do not like your Bearer" in message
     assert "sk-acme" not in message
+
+
+def test_answers_that_break_off_in_the_middle_of_a_line_are_read_again(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(cut=1)
+    over, answers, errors = run(acme, [line(number) for number in range(LINES)])
+    assert (over["status"], len(answers), errors) == ("completed", LINES, [])
+    assert [row.effective_cost for row in balance(acme, bank)] == [IN_BATCH] * LINES
+
+
+def test_what_breaks_off_for_good_is_charged_as_what_nobody_said(acme: Tenant, bank: Bank) -> None:
+    """The last line was answered, and billed: half of it says so."""
+    bank.order_batches(cut=99)
+    over, answers, errors = run(acme, [line(number) for number in range(LINES)], minutes=range(5, 45, 5))
+    assert (over["status"], len(answers)) == ("completed", LINES - 1)
+    # The bank writes its answers in another order.
+    assert [(error["custom_id"], error["error"]["code"]) for error in errors] == [("line-0", "batch_expired")]
+    rows = [row for row in read_books(acme, bank, "0.075", "0.30").rows if row.endpoint != "batches"]
+    assert [row.effective_cost for row in rows if not row.error_code] == [IN_BATCH] * (LINES - 1)
+    (unheard,) = (row for row in rows if row.error_code)
+    assert (unheard.error_code, unheard.is_estimated) == ("upstream_silent", True)
+    assert unheard.effective_cost == unheard.held > IN_BATCH
+
+
+def test_a_file_that_its_upstream_will_not_give_is_asked_for_again_in_a_while(acme: Tenant, bank: Bank) -> None:
+    """A credential that was replaced, perhaps. It was asked for twice a second."""
+    bank.order_batches(gone=401)
+
+    def look_for_it() -> None:
+        with time_machine.travel(clock.now() + timedelta(minutes=2), tick=True):
+            run_worker(acme, 3)
+        asked = [request for request in bank.requests() if request.target.endswith("/content")]
+        assert len(asked) == 1
+        bank.order_batches()
+
+    over, answers, errors = run(acme, [line(0), line(1)], meanwhile=look_for_it)
+    assert (over["status"], len(answers), errors) == ("completed", 2, [])
+    assert [row.effective_cost for row in balance(acme, bank)] == [IN_BATCH] * 2
+
+
+@pytest.mark.parametrize(
+    ("odd", "status", "code"),
+    [
+        ({"response": {"status_code": 99_999_999_999, "body": {}}}, 502, None),
+        ({"response": {"status_code": -1, "body": {"error": "no"}}}, 502, None),
+        ({"response": {"status_code": True, "body": {}}}, 502, None),
+        ({"response": {"status_code": 200, "body": "no object"}}, 200, None),
+        ({"response": None, "error": {"code": ["a", "list"], "message": {"a": 1}}}, None, "['a', 'list']"),
+        ({"response": [], "error": []}, None, "batch_failed"),
+    ],
+)
+def test_lines_that_say_what_there_is_not_fail_and_keep_nothing_waiting(
+    acme: Tenant, bank: Bank, odd: Json, status: int | None, code: str | None
+) -> None:
+    bank.order_batches(odd=odd)
+    over, answers, errors = run(acme, [line(0), line(1)])
+    assert (over["status"], answers) == ("completed", [])
+    assert over["request_counts"] == {"total": 2, "completed": 0, "failed": 2}
+    assert [error["response"] and error["response"]["status_code"] for error in errors] == [status] * 2
+    assert [error["error"] and error["error"]["code"] for error in errors] == [code] * 2
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a?b", "a\nb", "\0", "x" * 501, None, 7, ["a"]])
+def test_a_name_that_is_none_is_asked_for_nowhere(name: Any) -> None:
+    with pytest.raises(Unreachable):
+        id_of({"id": name})
+
+
+def test_an_answer_that_cannot_be_written_again_is_none() -> None:
+    deep: Any = "x"
+    for _ in range(400):
+        deep = [deep]
+    assert read_response({"response": {"status_code": 200, "body": deep}}) == (200, b"null")
 
 
 def test_an_upstream_in_trouble_is_left_alone_for_longer_and_longer(acme: Tenant, bank: Bank) -> None:
