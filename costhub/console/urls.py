@@ -202,6 +202,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_ORG}billing/top-up", billing.change_top_up, name="change-top-up"),
     path(f"{_ORG}billing/papers-to", billing.send_papers, name="send-papers"),
     path(f"{_ORG}billing/portal", billing.visit_portal, name="visit-portal"),
+    path(f"{_ORG}billing/papers/<uuid:pack_id>/send", billing.send_again, name="send-papers-again"),
     path(f"{_ORG}billing/papers", billing.papers, name="papers"),
     path(f"{_ORG}invoices", invoices.invoices, name="invoices"),
     path(f"{_ORG}invoices/bridge", invoices.bill_bridge, name="bill-bridge"),
