@@ -67,7 +67,9 @@ def learning(request: HttpRequest, actor: Actor) -> HttpResponse:
             describe_job(job)
             for job in find(TrainingJob.objects.all(), "name", "base_model", "state").order_by("-created_at")[:SHOWN]
         ],
-        "tunings": list(find(ProviderTuning.objects.all(), "name", "base_model", "state").order_by("-created_at")[:SHOWN]),
+        "tunings": list(
+            find(ProviderTuning.objects.all(), "name", "base_model", "state").order_by("-created_at")[:SHOWN]
+        ),
         "tuned_models": [{"row": each, "served": served.get(each.route)} for each in tuned_models],
         "consents": list(search_rows(list_capture_policies(actor), search, ["model"]).order_by("model")),
         "versions": list(find(versions, "dataset__name", "dataset__teacher").order_by("-created_at")[:SHOWN]),
