@@ -47,7 +47,7 @@ class Quarters(Enum):
 @dataclass(frozen=True, slots=True)
 class Part:
     """A cube to be added, or with ``sign`` -1 taken away. ``is_rest``: as what has none of the values grouped by.
-    ``is_named``: of the values that are asked for by name alone."""
+    ``is_named``: of the values that are asked for by name alone; the same is taken away from all others together."""
 
     cube: Cube
     sign: int = 1
@@ -99,5 +99,5 @@ def choose_for_named(groups: Collection[str], filters: Collection[str]) -> Choic
     rest = choose_cubes([name for name in groups if name != "end_user"], filters)
     if rest is None or rest.quarters is not Quarters.ALL or choose_cubes(groups, filters) is None:
         return None
-    named = Part(Cube.END_USERS, is_named=True), Part(Cube.END_USERS, -1, is_rest=True, is_named=True)
-    return Choice((*named, *(Part(each.cube, is_rest=True) for each in rest.parts)), Quarters.RECENT)
+    parts = Part(Cube.END_USERS, is_named=True), *(Part(each.cube, is_rest=True) for each in rest.parts)
+    return Choice(parts, Quarters.RECENT)

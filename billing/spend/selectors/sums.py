@@ -452,12 +452,13 @@ def _sources(batch: _Batch, choice: Choice, tilings: Sequence[Tiling]) -> Sequen
         for part in choice.parts:
             days = _select(batch, _rollups(batch, DayRollup, part).annotate(at=F("day")), part, "at")
             condition = "AND at NOT IN (SELECT day FROM stale_days)"
-            pieces.append(_within(batch, runs, days, condition))
+            pieces.append(_take_away(batch, part, _within(batch, runs, days, condition)))
     if choice.by_quarter:
         for part in choice.parts:
             quarters = _select(batch, _rollups(batch, QuarterRollup, part).annotate(at=F("quarter")), part, "at")
             spans = "gaps" if choice.quarters is Quarters.ALL else _RECENT_GAPS
-            pieces.append(_within(batch, spans, quarters, "AND at NOT IN (SELECT quarter FROM stale_quarters)"))
+            quarters = _within(batch, spans, quarters, "AND at NOT IN (SELECT quarter FROM stale_quarters)")
+            pieces.append(_take_away(batch, part, quarters))
     if choice.in_blocks:
         pieces.append(_within_blocks(batch, _PARTS, QuarterRollup, "quarter"))
         if has_days:
@@ -475,6 +476,23 @@ def _within(batch: _Batch, spans: str, inner: _Piece, condition: str = "") -> _P
         " AS found",
         inner.values,
     )
+
+
+def _take_away(batch: _Batch, part: Part, piece: _Piece) -> _Piece:
+    """Of those that are named, each row twice: as its own, and taken away from all others together. Read once."""
+    if not part.is_named:
+        return piece
+    *others, last = [f"group_{place}" for place in range(len(batch.groups))]
+    sums = [name if name == "sum_recorded_at" else f"{name} * sign AS {name}" for name in _sum_names(batch)]
+    columns = ", ".join(["asked", *others, f"CASE WHEN sign > 0 THEN {last} END AS {last}", *sums])
+    return _Piece(
+        f"SELECT {columns} FROM ({piece.sql}) AS named CROSS JOIN (VALUES (1), (-1)) AS signs (sign)",  # noqa: S608
+        piece.values,
+    )
+
+
+def _sum_names(batch: _Batch) -> list[str]:
+    return [f"sum_{name}" for name in batch.measures]
 
 
 def _within_blocks(batch: _Batch, spans: str, model: type[Model], at: str) -> _Piece:
