@@ -30,7 +30,7 @@ from costhub.console.plans import list_terms
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField, NotFound
-from tenants.access import Actor, find_uuid
+from tenants.access import Actor, access_row, find_uuid
 from tenants.choices import Permission
 
 #: so many of the newest months and transfers are shown
@@ -155,12 +155,10 @@ def send_papers(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @require_POST
 @org_page
-def send_again(request: HttpRequest, actor: Actor, pack_id: UUID) -> HttpResponse:
+def send_again(request: HttpRequest, actor: Actor, pack_id: str) -> HttpResponse:
     """Have a month's papers that could not be delivered tried again."""
     actor.check(Permission.WRITE_MONEY)
-    pack = FinancePack.objects.filter(org=actor.org, pk=pack_id).first()
-    if pack is None:
-        raise NotFound("There is no such pack.")
+    pack = access_row(FinancePack.objects.filter(org=actor.org), actor, pack_id)
     done = f"The papers of {pack.month:%B %Y} are sent again within minutes."
     try_to(request, actor, done, lambda: send_pack_again(actor=actor, pack=pack))
     return redirect("billing", slug=actor.org.slug)

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -30,7 +32,16 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
 
 
 @pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    """An upstream of this test alone."""
+    bank = Bank.start(tmp_path)
+    yield bank
+    bank.stop()
+
+
+@pytest.fixture
 def acme(committed_world: World, bank: Bank, proxy: Deployment, settings: Settings) -> Tenant:
+    settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
     acme = committed_world.acme
     catalog = make_catalog(acme, base_url=bank.base_url, max_output_tokens=100)
     with org_scope(acme.org_id):

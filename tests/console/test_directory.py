@@ -192,7 +192,7 @@ def test_amounts_are_hidden_from_callers_of_all_keys(world: World) -> None:
     assert (answer.status_code, answer.json()["hides_amounts"]) == (200, False)
     assert ada.submit("/o/acme/settings", hides_amounts="1").status_code == 302
     User.objects.filter(pk=world.ada.pk).update(last_login=NOW - timedelta(minutes=16))
-    answer = ada.submit("/o/acme/settings", hides_amounts="")
+    answer = ada.submit("/o/acme/settings", hides_amounts=None)
     assert answer.headers["Location"].startswith("/account/reauthenticate/")
 
 

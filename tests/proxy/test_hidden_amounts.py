@@ -162,7 +162,7 @@ async def test_what_replaces_the_key_hides_them_too_until_somebody_changes_that(
 
 async def test_an_organisation_hides_them_from_callers_of_all_keys(app: App, acme: Tenant) -> None:
     """Of keys that proxies know already, too; and tells them again."""
-    await in_thread(lambda: make_budget(acme, "0.0000336"))
+    await in_thread(lambda: make_budget(acme, "1.00"))
 
     def hide(hides: bool) -> None:
         with org_scope(acme.org_id):
