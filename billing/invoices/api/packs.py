@@ -82,10 +82,11 @@ class FinancePackViewSet(TenantViewSet):
 
     @extend_schema(request=Nothing, responses=PackAnswer)
     @action(detail=True, methods=["post"])
-    def send(self, request: Request, **kwargs: Any) -> Response:
+    def send(self, request: Request, pk: str) -> Response:
         """Have one that could not be delivered tried again at once: with the next run of the job, within minutes."""
+        pack = self.access(pk)
         self.read(Nothing)
-        return Response(PackAnswer(send_pack_again(actor=self.actor, pack=self.get_object())).data)
+        return self.show(send_pack_again(actor=self.actor, pack=pack))
 
     @extend_schema(
         parameters=[OpenApiParameter("month", description="such as 2026-10; the last one that is over unless given")],
