@@ -192,8 +192,8 @@ def test_amounts_are_hidden_from_callers_of_all_keys(world: World) -> None:
     assert (answer.status_code, answer.json()["hides_amounts"]) == (200, False)
     assert ada.submit("/o/acme/settings", hides_amounts="1").status_code == 302
     User.objects.filter(pk=world.ada.pk).update(last_login=NOW - timedelta(minutes=16))
-    answer = ada.submit("/o/acme/settings", hides_amounts=None)
-    assert answer.headers["Location"].startswith("/account/reauthenticate/")
+    asked = ada.submit("/o/acme/settings", hides_amounts=None)
+    assert asked.headers["Location"].startswith("/account/reauthenticate/")
 
 
 def test_what_keeps_more_and_what_lets_people_in_asks_again_who_it_is(world: World) -> None:
