@@ -201,6 +201,7 @@ def _load_org(org_id: str, of_catalog: dict[str, bool]) -> OrgSnapshot | None:
         compression=tuple(compression),
         system_prompts={row.digest: ApprovedPrompt(f"{row.digest[:8]} v{row.number}", row.shorter) for row in prompts},
         answers_kept_hours=org.answers_kept_hours,
+        hides_amounts=org.hides_amounts,
         capture_policies=tuple(captured),
     )
 

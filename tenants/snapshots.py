@@ -231,6 +231,8 @@ class OrgSnapshot:
 
     #: for how long answers are kept that callers want to ask for again; 0: they are not
     answers_kept_hours: int = 0
+    # Whether callers of all its keys are told no amounts of money.
+    hides_amounts: bool = False
     capture_policies: tuple[CapturePolicySnapshot, ...] = ()
 
     def find_capture_share(self, model: str) -> int:

@@ -19,7 +19,7 @@ from billing.invoices.actions.dunning import remind, settle_standing
 from billing.invoices.actions.mails import line_kept_open, mail_invoice
 from billing.invoices.actions.outbox import fill_outbox as fill_outbox_of
 from billing.invoices.actions.outbox import send_outbox
-from billing.invoices.actions.packs import deliver_pack
+from billing.invoices.actions.packs import deliver_packs
 from billing.invoices.actions.pushing import push_credits, push_issued, push_outcomes
 from billing.invoices.actions.rerating import carry_on
 from billing.invoices.actions.stripe_setup import ensure_customer
@@ -90,7 +90,7 @@ def close_months() -> int:
             taxed = list_to_tax(org_ids)
             issued += sum(_each(lambda actor, now: settle_taxes(actor, gateway, now), taxed, run, in_one=False))
         _side_by_side(lambda org_id: _each(_mail, [org_id], run), list_to_mail(org_ids), run, MAILERS, line_kept_open)
-        _each(lambda actor, now: deliver_pack(actor, now, gateway), list_to_pack(org_ids), run, in_one=False)
+        _each(lambda actor, now: deliver_packs(actor, now, gateway), list_to_pack(org_ids, run.now), run, in_one=False)
         return issued
 
 

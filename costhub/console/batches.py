@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from costhub.console.acts import Act, try_to
+from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.frame import frame
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_list
@@ -65,6 +65,9 @@ def batches(request: HttpRequest, actor: Actor) -> HttpResponse:
         "title": "Batches",
         "placeholder": "Model or end user",
         "base_url": request.build_absolute_uri("/v1"),
+        "page_acts": [PageLink("New batch", reverse("new-batch", args=[actor.org.slug]))]
+        if actor.may(Permission.WRITE_KEYS)
+        else [],
         "choices": [
             {
                 "name": "status",
@@ -102,6 +105,7 @@ def batch(request: HttpRequest, actor: Actor, batch_id: str) -> HttpResponse:
         "key": ApiKey.objects.filter(org=actor.org, pk=row.key_id).first(),
         "files": [(each.part, show_id(FILE, each.file.pk), each.file) for each in list_files_of(row)],
         "files_url": request.build_absolute_uri("/v1/files"),
+        "may_download": actor.may(Permission.WRITE_KEYS),
         "acts": [cancel] if may_cancel else [],
     }
     part = getattr(request, "htmx", False)

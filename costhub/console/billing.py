@@ -3,7 +3,6 @@
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,15 +10,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from billing.invoices.actions.accounts import connect_bucket, subscribe, update_account
-from billing.invoices.actions.packs import make_pack, read_meter_of
+from billing.invoices.actions.packs import make_pack, read_meter_of, send_pack_again
 from billing.invoices.actions.top_up import is_collected, open_checkout, open_portal, set_top_up
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.choices import InvoiceKind, PackTo
 from billing.invoices.core.terms import show_terms
-from billing.invoices.models import BillingAccount
+from billing.invoices.models import BillingAccount, FinancePack
 from billing.invoices.selectors.accounts import find_account, find_subscription, list_public_plans, terms_of
 from billing.invoices.selectors.invoices import list_invoices
-from billing.invoices.selectors.packs import find_pack_problem
+from billing.invoices.selectors.packs import list_owed
+from billing.invoices.selectors.periods import load_periods
 from billing.invoices.selectors.wallet import find_balance, list_transfers
 from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.budget_forms import plain_usd
@@ -30,7 +30,7 @@ from costhub.console.plans import list_terms
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField, NotFound
-from tenants.access import Actor, find_uuid
+from tenants.access import Actor, access_row, find_uuid
 from tenants.choices import Permission
 
 #: so many of the newest months and transfers are shown
@@ -60,7 +60,8 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
         "terms": list_terms(show_terms(terms)) if terms else [],
         "months": _list_months(actor),
         "papers_to": _PAPERS_TO[PackTo(account.pack_to)] if account else "",
-        "papers_problem": find_pack_problem(actor),
+        "owed": list_owed(actor) if account and account.pack_to != PackTo.NOBODY else [],
+        "may_send": actor.may(Permission.WRITE_MONEY),
         "acts": _list_acts(actor, account, subscription.plan_id if subscription else None),
         "links": _list_links(actor, account),
     }
@@ -154,6 +155,17 @@ def send_papers(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 @require_POST
 @org_page
+def send_again(request: HttpRequest, actor: Actor, pack_id: str) -> HttpResponse:
+    """Have a month's papers that could not be delivered tried again."""
+    actor.check(Permission.WRITE_MONEY)
+    pack = access_row(FinancePack.objects.filter(org=actor.org), actor, pack_id)
+    done = f"The papers of {pack.month:%B %Y} are sent again within minutes."
+    try_to(request, actor, done, lambda: send_pack_again(actor=actor, pack=pack))
+    return redirect("billing", slug=actor.org.slug)
+
+
+@require_POST
+@org_page
 @works_when_read_only
 def visit_portal(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The way to Stripe's page of one's means of payment."""
@@ -240,10 +252,8 @@ def _lead_away(request: HttpRequest, actor: Actor, title: str, address: str) -> 
 def _list_months(actor: Actor) -> list[date]:
     """The first days of the months that have an issued invoice, the newest first."""
     issued = list_invoices(actor, [InvoiceKind.INVOICE]).exclude(number="").order_by("-period_start")[:_MONTHS]
-    # An invoice after a change of the time zone does not begin with the month: its middle is in it.
-    middles = (row.period_start + (row.period_end - row.period_start) / 2 for row in issued)
-    zone = ZoneInfo(actor.org.time_zone)
-    return list(dict.fromkeys(middle.astimezone(zone).date().replace(day=1) for middle in middles))
+    periods = load_periods(actor)
+    return list(dict.fromkeys(periods.name((row.period_start, row.period_end)) for row in issued))
 
 
 def _list_acts(actor: Actor, account: BillingAccount | None, plan: UUID | None) -> list[Act]:

@@ -41,7 +41,8 @@ _CHANGED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field as the page asks for it. ``kind`` is an input's type, or select, checks, textarea, checkbox, hidden."""
+    """A field as the page asks for it. ``kind`` is an input's type, or select, checks, textarea, checkbox, hidden. Of a
+    file the form has the name; the view reads ``request.FILES``."""
 
     name: str
     label: str
@@ -90,6 +91,11 @@ class Form:
         return [Asked(each, self.values[each.name], self.errors.get(each.name, "")) for each in self.fields]
 
     @property
+    def has_file(self) -> bool:
+        """Whether it is sent in parts."""
+        return any(each.kind == "file" for each in self.fields)
+
+    @property
     def once(self) -> str:
         """A mark by which a second sending of the same form is known."""
         return str(uuid4())
@@ -110,7 +116,7 @@ class Form:
                 self.values[each.name] = texts
             elif each.kind == "checkbox":
                 self.values[each.name] = bool(texts)
-            elif each.kind != "password" and texts:
+            elif each.kind not in {"password", "file"} and texts:
                 self.values[each.name] = texts[0]
 
     def text(self, name: str) -> str:
@@ -233,6 +239,9 @@ class Form:
                 value = [str(one) for one in sent.getlist(each.name)][:1_000]
             elif each.kind == "checkbox":
                 value = each.name in sent
+            elif each.kind == "file":
+                file = request.FILES.get(each.name)
+                value = (getattr(file, "name", "") or "file") if file else ""
             else:
                 value = str(sent.get(each.name, ""))
             self.values[each.name] = value

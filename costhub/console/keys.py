@@ -53,7 +53,8 @@ NARROWED: Final = (
         "hides_amounts",
         "Tell its callers no amounts",
         "checkbox",
-        help="No cost, no price, and budgets in per cent: for a key that your own customers' programs have.",
+        help="No cost, no price, and budgets in per cent: for a key that your own customers' programs have. Settings has the"
+        " same for all keys.",
     ),
 )
 STATES: Final = {"live": "Live keys", "stopped": "Stopped", "dead": "Revoked or expired", "all": "All keys"}

@@ -104,9 +104,7 @@ def make_listing(
     Raises InvalidField for what cannot be read.
     """
     check_parameters(params, [*PARAMETERS, *filters])
-    text = params.get("q", "").strip()
-    if len(text) > MAX_SEARCH_CHARACTERS:
-        raise InvalidField(f"q: search for at most {MAX_SEARCH_CHARACTERS} characters.", field="q")
+    text = read_search(params)
     wanted = params.get("sort") or sort
     column = next((each for each in columns if each.name == wanted.removeprefix("-") and each.order), None)
     if column is None:
@@ -135,6 +133,24 @@ def make_listing(
     )
 
 
+def read_search(params: Mapping[str, str]) -> str:
+    """What is searched for. Raises InvalidField."""
+    text = params.get("q", "").strip()
+    if len(text) > MAX_SEARCH_CHARACTERS:
+        raise InvalidField(f"q: search for at most {MAX_SEARCH_CHARACTERS} characters.", field="q")
+    if "\x00" in text:
+        raise InvalidField("q: remove the character NUL.", field="q")
+    return text
+
+
+def search_rows(rows: QuerySet[Any], text: str, fields: Sequence[str]) -> QuerySet[Any]:
+    """The rows with a text in one of the fields, whatever its case; all of them without one."""
+    wanted = Q()
+    for field in fields if text else ():
+        wanted |= Q(**{f"{field}__icontains": text})
+    return rows.filter(wanted)
+
+
 def _search(
     rows: QuerySet[Any] | Sequence[Any], text: str, search: Sequence[str] | Callable[[Any], str]
 ) -> QuerySet[Any] | Sequence[Any]:
@@ -142,10 +158,7 @@ def _search(
         return rows
     if isinstance(rows, QuerySet):
         assert not callable(search), "rows are searched by fields"
-        wanted = Q()
-        for field in search:
-            wanted |= Q(**{f"{field}__icontains": text})
-        return rows.filter(wanted)
+        return search_rows(rows, text, search)
     assert callable(search), "values are searched by their words"
     return [each for each in rows if text.casefold() in search(each).casefold()]
 

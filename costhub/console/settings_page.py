@@ -32,6 +32,10 @@ VISIT_HOURS: Final = 24
 _KEPT_HELP: Final = (
     "Of calls that ask for it (store). They hold what people said, sealed, and can be asked for again. 0: none is kept."
 )
+_AMOUNTS_HELP: Final = (
+    "No cost, no price, and budgets in per cent, whatever a key says: for an organisation whose calls are made by its own"
+    " customers' programs. Members who may see money see it here as ever."
+)
 _FACTOR_HELP: Final = "Whoever has none is led to its set-up before they see anything. Set up your own first."
 _ZONE_HELP: Final = "Days, weeks and months of budgets and reports begin at midnight there. By its IANA name."
 
@@ -52,7 +56,13 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
                 "answers_kept_hours", "Hours for which answers are kept", "number", help=_KEPT_HELP, is_required=True
             ),
         ]
-        shown = {"name": org.name, "time_zone": org.time_zone, "answers_kept_hours": str(org.answers_kept_hours)}
+        fields.append(Field("hides_amounts", "Tell callers of all keys no amounts", "checkbox", help=_AMOUNTS_HELP))
+        shown = {
+            "name": org.name,
+            "time_zone": org.time_zone,
+            "answers_kept_hours": str(org.answers_kept_hours),
+            "hides_amounts": "1" if org.hides_amounts else "",
+        }
         if actor.may(Permission.WRITE_MEMBERS):
             label = "Owners, admins and finance need a second factor"
             fields.append(Field("requires_second_factor", label, "checkbox", help=_FACTOR_HELP))
@@ -142,6 +152,7 @@ def _update(actor: Actor, form: Form) -> Organization:
         name=form.text("name"),
         time_zone=form.text("time_zone"),
         answers_kept_hours=form.whole("answers_kept_hours"),
+        hides_amounts=form.flag("hides_amounts"),
     )
     if "requires_second_factor" in form.values:
         is_required = form.flag("requires_second_factor")

@@ -13,7 +13,7 @@ from typing import Final
 
 SHARDS: Final = 16
 #: the form of snapshots, counted up with every field that comes or goes: during an upgrade two releases share a Valkey
-_SNAPSHOTS: Final = 10
+_SNAPSHOTS: Final = 11
 _COUNTER: Final = re.compile(r"[^:]*:budget:(?P<budget>[0-9a-f-]{36})\.\d+:(?P<start>-?\d+):(?P<subject>.*)", re.DOTALL)
 _MARK: Final = re.compile(r".*?:budget:[^:]*:-?\d+:")
 

@@ -1,6 +1,7 @@
 """Who is calling: a bearer's secret to a key and its organisation."""
 
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from costhub.lib import clock, secrets
@@ -55,6 +56,8 @@ class Auth:
             org = await self._catalog.get_org(key.org_id)
         if not org.is_active:
             raise _incorrect()
+        if org.hides_amounts and not key.hides_amounts:
+            key = replace(key, hides_amounts=True)
         return key, org
 
     async def admit(self, call: Incoming) -> tuple[KeySnapshot, OrgSnapshot]:

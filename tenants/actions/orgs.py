@@ -74,11 +74,16 @@ def create_organization(
 
 
 def update_organization(
-    *, actor: Actor, name: str | None = None, time_zone: str | None = None, answers_kept_hours: int | None = None
+    *,
+    actor: Actor,
+    name: str | None = None,
+    time_zone: str | None = None,
+    answers_kept_hours: int | None = None,
+    hides_amounts: bool | None = None,
 ) -> Organization:
-    """Rename the actor's organisation, move its budgets' periods to another time zone, or say for how many hours
-    answers are kept that callers want to ask for again. Raises StaleSession for somebody who signed in a while ago and
-    would have them kept longer."""
+    """Rename the actor's organisation, move its budgets' periods to another time zone, say for how many hours answers
+    are kept that callers want to ask for again, or whether callers of all its keys are told no amounts of money. Raises
+    StaleSession for somebody who signed in a while ago and would have answers kept longer, or amounts told again."""
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
     if name is not None:
@@ -94,6 +99,10 @@ def update_organization(
         if answers_kept_hours > actor.org.answers_kept_hours:
             actor.check_fresh()
         new["answers_kept_hours"] = answers_kept_hours
+    if hides_amounts is not None:
+        if actor.org.hides_amounts and not hides_amounts:
+            actor.check_fresh()
+        new["hides_amounts"] = hides_amounts
     with transaction.atomic():
         if new.get("time_zone", actor.org.time_zone) != actor.org.time_zone:
             # The periods begin elsewhere: every budget's counters are made anew from the ledger.

@@ -38,6 +38,7 @@ class OrganizationAnswer(Answer):
             "is_stopped",
             "requires_second_factor",
             "answers_kept_hours",
+            "hides_amounts",
             "visits_allowed_until",
             "created_at",
         ]
@@ -71,6 +72,10 @@ class OrganizationChanges(Body):
         required=False, help_text="whether owners, admins and finance are let in with a second factor only"
     )
     answers_kept_hours = Whole(required=False)
+    hides_amounts = Flag(
+        required=False,
+        help_text="whether callers of all keys, and not only of those that say so, are told no amounts of money",
+    )
     visits_allowed_hours = Whole(
         required=False, help_text="for so many hours from now operators of the installation may look; 0: no more"
     )
@@ -125,7 +130,7 @@ class OrganizationViewSet(StoppableViewSet):
 
     @extend_schema(request=OrganizationChanges, responses=OrganizationAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename the organisation, move it to another time zone, or ask for second factors."""
+        """Rename the organisation, move it to another time zone, hide amounts, or ask for second factors."""
         self.access(pk)
         body = self.read(OrganizationChanges)
         is_required = body.pop("requires_second_factor", None)

@@ -36,6 +36,8 @@ class Organization(models.Model):
     erasure_asked_at = models.DateTimeField(null=True, blank=True, editable=False)
     # For how long answers are kept that callers want to ask for again (``store``); 0: they are not.
     answers_kept_hours = models.PositiveIntegerField(default=0)
+    # Whether callers of all its keys are told no amounts of money, whatever the key says.
+    hides_amounts = models.BooleanField(default=False, db_default=False)
     # The id of its public page of upstreams; null: there is none.
     status_page = models.UUIDField(null=True, blank=True, editable=False)
     # Made up, to look at: nothing of it was ever called or billed.

@@ -35,6 +35,17 @@ def read_spends(
         return [make_spend(owner, question, sums[question]) for question in questions]
 
 
+def read_named(
+    tenant: Tenant, start: datetime, end: datetime, groups: Sequence[str], among: tuple[str, ...], **filters: Any
+) -> Spend:
+    """Spend of which only a few of the last group are told apart, and the others are one."""
+    with org_scope(tenant.org.pk):
+        question = ask_spend(
+            tenant.owner, start=start, end=end, group_by=groups, filters=LedgerFilters(**filters), among=among
+        )
+        return make_spend(tenant.owner, question, add_up(tenant.owner, [question])[question])
+
+
 def add_rows(rows: Sequence[LedgerEntry], groups: Sequence[str], zone: ZoneInfo) -> dict[tuple[str, ...], Totals]:
     """The same sums, added up in Python from every row."""
     found: dict[tuple[str, ...], Totals] = {}

@@ -83,3 +83,18 @@ def test_durations_and_what_is_left_of_a_period() -> None:
         "0 minutes",
         "0 minutes",
     ]
+
+
+@pytest.mark.parametrize(
+    ("nanos", "shown"),
+    [
+        (1_200_000_000, "+$1.20"),
+        (-1_200_000_000, "-$1.20"),
+        (0, "$0.00"),
+        (1, "< $0.01"),
+        (-1, "> -$0.01"),
+        (10_000_000, "+$0.01"),
+    ],
+)
+def test_a_change_has_its_sign_once(nanos: int, shown: str) -> None:
+    assert amounts.signed_money(nanos) == shown

@@ -221,8 +221,23 @@ def test_papers_go_by_themselves_where_somebody_says(world: World) -> None:
     moved = ada.submit(address, bucket_url="https://elsewhere.example/acme-finance")
     assert (moved.status_code, "Give the secret" in error_of(moved)) == (400, True)
     with org_scope(acme.org.pk):
-        FinancePack.objects.create(org=acme.org, month=OCTOBER.date(), digest="0" * 64, problem="It answered 403.")
-    assert "The newest could not be delivered: It answered 403." in text_of(ada.get("/o/acme/billing"))
+        values = {"digest": "0" * 64, "problem": "It answered 403.", "tried_at": NOW}
+        pack = FinancePack.objects.create(org=acme.org, month=OCTOBER.date(), **values)
+    told = "Papers of October 2026: not delivered It answered 403. Tried 22 Nov 2026, 12:00 ; tried again by itself."
+    assert told in text_of(ada.get("/o/acme/billing"))
+    again = f"/o/acme/billing/papers/{pack.pk}/send"
+    assert ada.post(again).status_code == 302
+    page = text_of(ada.get("/o/acme/billing"))
+    assert "The papers of October 2026 are sent again within minutes." in page
+    with org_scope(acme.org.pk):
+        pack.refresh_from_db()
+        assert pack.tried_at is None
+        FinancePack.objects.update(delivered_at=NOW)
+    assert "not delivered" not in text_of(ada.get("/o/acme/billing"))
+    ada.post(again)
+    assert "was delivered: download it instead" in text_of(ada.get("/o/acme/billing"))
+    assert ada.post(f"/o/acme/billing/papers/{uuid4()}/send").status_code == 404
+    assert Visit(world.mallory).post(again).status_code == 404
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.FINANCE, 200), (Role.VIEWER, 403)])

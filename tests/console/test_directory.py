@@ -14,7 +14,7 @@ from tenants.models import EndUser, Membership, Organization, Project, User
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, error_of, refresh, rows_of, text_of
 from tests.proxy.learning.rows import consent
-from tests.world import World, make_budget
+from tests.world import Api, World, make_budget
 
 
 @pytest.fixture(autouse=True)
@@ -174,6 +174,26 @@ def test_settings_say_what_is_kept_and_who_needs_a_second_factor(world: World) -
     assert "asked of owners, admins and finance" in text_of(Visit(world.ben).get("/o/acme/settings"))
     told = " ".join(rows_of(ada.get("/o/acme/audit-log?q=organization.updated")))
     assert ("requires second factor false true" in told, "answers kept hours 0 24" in told) == (True, True)
+
+
+def test_amounts_are_hidden_from_callers_of_all_keys(world: World) -> None:
+    ada, org = Visit(world.ada), world.acme.org
+    assert "Amounts told to callers, but for keys that hide them" in text_of(ada.get("/o/acme/settings"))
+    assert ada.submit("/o/acme/settings", hides_amounts="1").status_code == 302
+    refresh(org)
+    assert org.hides_amounts
+    assert "Amounts not told to callers of any key" in text_of(Visit(world.ben).get("/o/acme/settings"))
+    told = " ".join(rows_of(ada.get("/o/acme/audit-log?q=organization.updated")))
+    assert "hides amounts false true" in told
+    # What Ada sees of money on her own pages is as ever.
+    assert "$" in text_of(ada.get("/o/acme/"))
+    api = Api(token=world.acme.admin_token)
+    answer = api.patch(f"/organizations/{org.pk}", {"hides_amounts": False})
+    assert (answer.status_code, answer.json()["hides_amounts"]) == (200, False)
+    assert ada.submit("/o/acme/settings", hides_amounts="1").status_code == 302
+    User.objects.filter(pk=world.ada.pk).update(last_login=NOW - timedelta(minutes=16))
+    asked = ada.submit("/o/acme/settings", hides_amounts=None)
+    assert asked.headers["Location"].startswith("/account/reauthenticate/")
 
 
 def test_what_keeps_more_and_what_lets_people_in_asks_again_who_it_is(world: World) -> None:

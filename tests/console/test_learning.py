@@ -235,3 +235,29 @@ def test_what_is_uncertain_is_drawn_as_a_band_that_can_be_read(ada: Client) -> N
     plain = ada.get(f"/o/acme/learning?{host}&{fixed}")
     assert (plain.context["chart"].band, plain.context["spread"]) == ("", None)
     assert plain.context["outcome"] == page.context["outcome"]
+
+
+def test_what_is_searched_for_is_found_among_all_of_it(ada: Client, world: World) -> None:
+    acme = world.acme
+    made = fill_learning(acme)
+    with org_scope(acme.org.pk):
+        student = Student.objects.get(pk=made["students"][0])
+        Student.objects.filter(pk=student.pk).update(name="Tickets by kind")
+        TrainingJob.objects.filter(org=acme.org).update(name="nightly")
+    page = ada.get("/o/acme/learning", {"q": "TICKETS BY"})
+    assert [each["row"].pk for each in page.context["students"]] == [student.pk]
+    assert (page.context["jobs"], page.context["tuned_models"]) == ([], [])
+    text = page.content.decode()
+    assert ("Tickets by kind" in text, 'value="TICKETS BY"' in text) == (True, True)
+    assert "There is no student" not in ada.get("/o/acme/learning", {"q": "nightly"}).content.decode()
+    nothing = ada.get("/o/acme/learning", {"q": "nobody's <b>"}).content.decode()
+    assert ("Nothing matches" in nothing, "<b>&quot;" in nothing, "Nothing is trained" in nothing) == (
+        True,
+        False,
+        False,
+    )
+    # What is reckoned is not searched for, and the other way round.
+    assert 'hx-get="/o/acme/learning/reckon' in nothing
+    for wrong in ("x" * 201, "a\x00b"):
+        refused = ada.get("/o/acme/learning", {"q": wrong})
+        assert (refused.status_code, "q: " in refused.content.decode()) == (400, True)

@@ -10,6 +10,7 @@ import pytest
 from proxy.app import App
 from tenants.access import org_scope
 from tenants.actions.keys import create_key, rotate_key, update_key
+from tenants.actions.orgs import update_organization
 from tenants.choices import BudgetScope, LimitUnit
 from tests.bank import Bank
 from tests.proxy.edges.threads import in_thread, within_a_second
@@ -156,4 +157,33 @@ async def test_what_replaces_the_key_hides_them_too_until_somebody_changes_that(
     async def is_told() -> bool:
         return "x-costhub-cost" in (await serve(app, converse(new, chat()))).headers
 
+    await within_a_second(is_told)
+
+
+async def test_an_organisation_hides_them_from_callers_of_all_keys(app: App, acme: Tenant) -> None:
+    """Of keys that proxies know already, too; and tells them again."""
+    await in_thread(lambda: make_budget(acme, "1.00"))
+
+    def hide(hides: bool) -> None:
+        with org_scope(acme.org_id):
+            update_organization(actor=acme.owner, hides_amounts=hides)
+
+    async def is_told() -> bool:
+        return "x-costhub-cost" in (await serve(app, converse(acme.api_key, chat(max_tokens=12)))).headers
+
+    async def is_hidden() -> bool:
+        return not await is_told()
+
+    assert await is_told()
+    await in_thread(lambda: hide(True))
+    await within_a_second(is_hidden)
+    shown = await get(app, acme.api_key, "/v1/costhub/budget")
+    (budget,) = json.loads(shown.body)["budgets"]
+    assert {"limit", "spent", "held", "remaining"}.isdisjoint(budget)
+    assert not MONEY.search(shown.body.decode())
+    (model,) = json.loads((await get(app, acme.api_key, "/v1/models")).body)["data"]
+    assert model["pricing"] is None
+    refused = await serve(app, converse(acme.api_key, chat(), path="/v1/costhub/estimate"))
+    assert (refused.status, json.loads(refused.body)["error"]["code"]) == (403, "amounts_hidden")
+    await in_thread(lambda: hide(False))
     await within_a_second(is_told)

@@ -86,7 +86,11 @@ def update_account(*, actor: Actor, account: BillingAccount, **changes: Any) -> 
         new["name"] = check_name(changes["name"])
     if "country" in changes:
         new["country"] = country
-    store_changes(actor, account, new)
+    with transaction.atomic():
+        store_changes(actor, account, new)
+        if new.keys() & {"pack_to", "emails"}:
+            # What went nowhere is tried there at once.
+            FinancePack.objects.filter(org=actor.org, delivered_at=None).update(tried_at=None)
     return account
 
 

@@ -4,7 +4,7 @@ import logging
 import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from threading import local
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -19,12 +19,12 @@ from billing.invoices.choices import DunningStage, InvoiceKind
 from billing.invoices.documents.content import TITLES, show_cents
 from billing.invoices.documents.pdf import NoLetters
 from billing.invoices.models import BillingAccount, Invoice
+from billing.invoices.selectors.periods import load_periods
 from billing.spend.core.bridge_texts import describe_change, describe_parts
 from billing.spend.core.waterfall import LyingBar, lay_down
 from billing.spend.selectors.bridge import find_bridge
 from costhub.lib.money import NANOS_PER_USD
 from tenants.access import Actor
-from tenants.periods import previous_bounds
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +120,8 @@ def _attach(actor: Actor, invoice: Invoice) -> tuple[list[tuple[str, bytes, str]
 def _bridge_lines(actor: Actor, invoice: Invoice) -> tuple[list[str], list[LyingBar]]:
     """The sentences, and the bars for those who read the mail as a page."""
     after = invoice.period_start, invoice.period_end
-    before = previous_bounds("month", after[0], invoice.time_zone)
+    # After a change of the time zone the invoice before does not begin with the month either.
+    before = load_periods(actor).find(after[0] - timedelta(microseconds=1))
     bridge = find_bridge(actor, before=before, after=after).bridge
     zone = ZoneInfo(invoice.time_zone)
     # The middle: after a change of the time zone an invoice does not begin with the month.

@@ -7,51 +7,49 @@ import hashlib
 import json
 import logging
 from base64 import b64encode
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from billing.invoices.actions.documents import FORMS, get_documents
 from billing.invoices.actions.mails import mail_pack
 from billing.invoices.choices import InvoiceKind, PackTo
-from billing.invoices.core.packs import describe_files, make_archive
+from billing.invoices.core.packs import describe_files, is_due, make_archive
 from billing.invoices.core.s3 import Bucket, address_of, sign_put
 from billing.invoices.documents.pdf import NoLetters
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
+from billing.invoices.selectors.due import NEWLY_ISSUED
 from billing.invoices.selectors.packs import (
     Agreement,
     MeteredTime,
     find_agreement,
     find_metered_time,
     list_documents,
+    list_owed,
     write_chargeback,
     write_focus,
     write_ledger,
 )
+from billing.invoices.selectors.periods import load_periods
 from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavailable, stripe_from_settings
 from costhub.lib import clock, secrets
-from costhub.lib.errors import AppError, InvalidField
+from costhub.lib.errors import AppError, Conflict, InvalidField
 from costhub.lib.money import format_usd
 from costhub.lib.net import gate_from_settings, parse_url
 from costhub.lib.objects import Objects
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.choices import Permission
-from tenants.periods import period_bounds
 
 _log = logging.getLogger(__name__)
 
 PURPOSE: Final = "finance packs"
 #: no mail server takes more
 _MOST_MAILED_BYTES: Final = 20 * 1024 * 1024
-#: where a store does not take it, it is made and sent again after so long
-_AGAIN_AFTER: Final = timedelta(hours=1)
 _PUT_SECONDS: Final = 60.0
 _STORED: Final = 200
 
@@ -63,9 +61,17 @@ class BucketRefused(AppError):
     http_status: ClassVar[int] = 502
 
 
+class MailRefused(AppError):
+    """No mail server takes the papers."""
+
+    code: ClassVar[str] = "mail_refused"
+    http_status: ClassVar[int] = 502
+
+
 def make_pack(actor: Actor, month: date, now: datetime, metered: int | None) -> tuple[bytes, dict[str, Any]]:
-    """The archive of a month that is over, in the organisation's time zone, and digests of its files by name.
-    ``metered`` is what ``read_meter`` gave.
+    """The archive of a month that is over, in the organisation's time zone, and digests of its files by name. After a
+    change of the zone a month is from where its invoice begins to where it ends. ``metered`` is what ``read_meter``
+    gave.
 
     Made of the ledger and the invoices of now: as long as nothing comes late it is the same bytes. Raises Forbidden if
     the actor may not see money, InvalidField for a month that is not over.
@@ -119,7 +125,7 @@ def read_meter_of(actor: Actor, month: date) -> int | None:
 
 
 def _bounds(actor: Actor, month: date) -> tuple[datetime, datetime]:
-    return period_bounds("month", datetime(month.year, month.month, 15, tzinfo=UTC), actor.org.time_zone)
+    return load_periods(actor).of_month(month)
 
 
 def show_public_key() -> str:
@@ -142,45 +148,89 @@ def show_agreement(found: Agreement) -> dict[str, Any]:
     }
 
 
-def deliver_pack(actor: Actor, now: datetime, gateway: Stripe | None) -> int:
-    """Send the pack of the last month that was invoiced to where the account says, once. Gives how many went out.
+def deliver_packs(actor: Actor, now: datetime, gateway: Stripe | None) -> int:
+    """Send the packs that are owed and whose turn it is to where the account says, the oldest month first, each once.
+    Gives how many went out.
 
     Not within a transaction: Stripe and a store of files are slow. Whoever dies after sending sends the same archive
     again, under the same name, or as the same mail."""
     with job_scope(actor.org.pk) as owner:
         account = BillingAccount.objects.filter(org=actor.org).exclude(pack_to=PackTo.NOBODY.value).first()
-        issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
-        last = issued.order_by("-period_start").first()
-        if account is None or last is None:
+        if account is None:
             return 0
+        owed = _note_owed(owner, now)
         if account.pack_to == PackTo.MAIL and not account.emails:
-            return 0  # until somebody gives an address
-        # An invoice after a change of the time zone does not begin with the month: its middle is in it.
-        middle = last.period_start + (last.period_end - last.period_start) / 2
-        month = middle.astimezone(ZoneInfo(actor.org.time_zone)).date().replace(day=1)
-        done_or_failed = Q(delivered_at__isnull=False) | Q(tried_at__gt=now - _AGAIN_AFTER)
-        if FinancePack.objects.filter(done_or_failed, org=actor.org, month=month).exists():
+            problem = "There is no address to mail it to: give one in the billing account."
+            FinancePack.objects.filter(pk__in=[row.pk for row in owed]).update(problem=problem)
             return 0
-        time = find_metered_time(owner, *_bounds(owner, month))
-    metered = read_meter(gateway, time)
-    with job_scope(actor.org.pk) as owner:
-        archive, files = make_pack(owner, month, now, metered)
-        row, _ = FinancePack.objects.update_or_create(
-            org=actor.org, month=month, defaults={"digest": hashlib.sha256(archive).hexdigest(), "files": files}
-        )
-        bucket = _open_bucket(owner, account) if account.pack_to == PackTo.BUCKET else None
+    due = [row for row in owed if is_due(now, row.created_at, row.tried_at)]
+    return sum(_deliver_pack(actor, account, row, now, gateway) for row in due)
+
+
+def _note_owed(actor: Actor, now: datetime) -> list[FinancePack]:
+    """The packs that were not delivered, oldest month first, with those of months that were invoiced since the last
+    run: each has its row from then on, and is owed until it is delivered. Who has packs sent from today on has that of
+    the last invoiced month, and none of months long ago."""
+    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value).exclude(number="")
+    bounds = list(issued.filter(issued_at__gt=now - NEWLY_ISSUED).values_list("period_start", "period_end"))
+    if last := issued.order_by("-period_start").first():
+        bounds.append((last.period_start, last.period_end))
+    periods = load_periods(actor)
+    for month in {periods.name(each) for each in bounds}:
+        FinancePack.objects.get_or_create(org=actor.org, month=month, defaults={"created_at": now})
+    return list_owed(actor)
+
+
+def _deliver_pack(
+    actor: Actor, account: BillingAccount, row: FinancePack, now: datetime, gateway: Stripe | None
+) -> int:
+    """One month's; why it fails is kept in its row. Gives how many went out."""
     try:
-        to = _deliver(account, bucket, month, archive, str(row.pk))
+        to, digest = _make_and_send(actor, account, row, now, gateway)
     except AppError as error:
-        with job_scope(actor.org.pk):
-            FinancePack.objects.filter(pk=row.pk).update(tried_at=now, problem=error.message[:300])
-        return 0
-    if not to:
-        return 0
+        return _put_off(actor, row, now, error.message)
+    except Exception:  # noqa: BLE001 - whatever it is, the next month has done nothing wrong
+        _log.exception("a finance pack failed", extra={"org": str(actor.org.pk), "month": f"{row.month:%Y-%m}"})
+        return _put_off(actor, row, now, "It could not be made: the log of the installation's jobs says why.")
     with job_scope(actor.org.pk) as owner, transaction.atomic():
         FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300], problem="")
-        record(owner, "delivered", row, month=f"{month:%Y-%m}", to=account.pack_to, digest=row.digest)
+        record(owner, "delivered", row, month=f"{row.month:%Y-%m}", to=account.pack_to, digest=digest)
     return 1
+
+
+def _put_off(actor: Actor, row: FinancePack, now: datetime, problem: str) -> int:
+    with job_scope(actor.org.pk):
+        FinancePack.objects.filter(pk=row.pk).update(tried_at=now, problem=problem[:300])
+    return 0
+
+
+def _make_and_send(
+    actor: Actor, account: BillingAccount, row: FinancePack, now: datetime, gateway: Stripe | None
+) -> tuple[str, str]:
+    """Where it went, and the archive's digest. Raises what a store or a mail server says that does not take it."""
+    with job_scope(actor.org.pk) as owner:
+        time = find_metered_time(owner, *_bounds(owner, row.month))
+    metered = read_meter(gateway, time)
+    with job_scope(actor.org.pk) as owner:
+        archive, files = make_pack(owner, row.month, now, metered)
+        digest = hashlib.sha256(archive).hexdigest()
+        FinancePack.objects.filter(pk=row.pk).update(digest=digest, files=files)
+        bucket = _open_bucket(owner, account) if account.pack_to == PackTo.BUCKET else None
+    return _deliver(account, bucket, row.month, archive, str(row.pk)), digest
+
+
+def send_pack_again(*, actor: Actor, pack: FinancePack) -> FinancePack:
+    """Have a pack that could not be delivered tried again with the next run, within minutes. Raises Conflict where it
+    was delivered, or where packs go nowhere by themselves."""
+    actor.check(Permission.WRITE_MONEY)
+    if pack.delivered_at is not None:
+        raise Conflict(f"The pack of {pack.month:%B %Y} was delivered: download it instead.")
+    if not BillingAccount.objects.filter(org=actor.org).exclude(pack_to=PackTo.NOBODY.value).exists():
+        raise Conflict("Papers go nowhere by themselves: say first where they are to go.", field="pack_to")
+    pack.tried_at = None
+    pack.save(update_fields=["tried_at"])
+    record(actor, "tried_again", pack, month=f"{pack.month:%Y-%m}")
+    return pack
 
 
 def _open_bucket(actor: Actor, account: BillingAccount) -> Bucket:
@@ -196,12 +246,14 @@ def _open_bucket(actor: Actor, account: BillingAccount) -> Bucket:
 
 
 def _deliver(account: BillingAccount, bucket: Bucket | None, month: date, archive: bytes, pack_id: str) -> str:
-    """Where it went; nothing where no mail server took it. Raises what a store says that does not."""
+    """Where it went. Raises what a store says that does not take it, and MailRefused."""
     name = f"finance-{month:%Y-%m}.zip"
     if bucket is not None:
         return _put(bucket, name, archive)
     if account.pack_to == PackTo.MAIL and len(archive) <= _MOST_MAILED_BYTES:
-        return ", ".join(account.emails) if mail_pack(account, month, name, archive, pack_id) else ""
+        if not mail_pack(account, month, name, archive, pack_id):
+            raise MailRefused("The mail server did not take the mail.")
+        return ", ".join(account.emails)
     path = f"{packs_folder(account.org_id)}/{name}"
     asyncio.run(_store(path, archive))
     return path

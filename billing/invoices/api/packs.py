@@ -15,13 +15,13 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.invoices.actions.packs import make_pack, read_meter_of, show_public_key
+from billing.invoices.actions.packs import make_pack, read_meter_of, send_pack_again, show_public_key
 from billing.invoices.api.invoices import DocumentRenderer
 from billing.invoices.models import FinancePack
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from tenants.api.base import TenantViewSet
-from tenants.api.fields import Answer
+from tenants.api.fields import Answer, Nothing
 from tenants.choices import Permission
 from tenants.periods import period_bounds, previous_bounds
 
@@ -34,13 +34,25 @@ class Month(serializers.DateField):
 
 
 class PackAnswer(Answer):
-    """A pack that was delivered by itself, with SHA-256 and size of its files."""
+    """A pack that is delivered by itself, with SHA-256 and size of its files once it is made. One without
+    ``delivered_at`` is owed: ``problem`` is why the try at ``tried_at`` failed, and it is tried again an hour later,
+    after two days daily."""
 
     month = Month(format="%Y-%m")
 
     class Meta:
         model = FinancePack
-        fields: ClassVar = ["id", "month", "digest", "files", "delivered_to", "delivered_at", "problem", "created_at"]
+        fields: ClassVar = [
+            "id",
+            "month",
+            "digest",
+            "files",
+            "delivered_to",
+            "delivered_at",
+            "problem",
+            "tried_at",
+            "created_at",
+        ]
 
 
 class PublicKeyAnswer(serializers.Serializer[Any]):
@@ -67,6 +79,14 @@ class FinancePackViewSet(TenantViewSet):
         """The key that verifies manifests."""
         self.actor.check(self.read_permission)
         return Response({"public_key": show_public_key()})
+
+    @extend_schema(request=Nothing, responses=PackAnswer)
+    @action(detail=True, methods=["post"])
+    def send(self, request: Request, pk: str) -> Response:
+        """Have one that could not be delivered tried again at once: with the next run of the job, within minutes."""
+        pack = self.access(pk)
+        self.read(Nothing)
+        return self.show(send_pack_again(actor=self.actor, pack=pack))
 
     @extend_schema(
         parameters=[OpenApiParameter("month", description="such as 2026-10; the last one that is over unless given")],

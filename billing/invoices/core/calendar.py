@@ -48,6 +48,14 @@ def find_unbilled(
     return found
 
 
+def find_period(moment: datetime, months: Iterable[Bounds], documents: Iterable[Bounds]) -> Bounds | None:
+    """The bounds of the invoice that charges a moment: of the document over it, or else of the one that is to be made
+    of one of these months, those around the moment. None where no month of them is to have one."""
+    known = list(documents)
+    over = next((each for each in known if each[0] <= moment < each[1]), None)
+    return over or next(iter(find_unbilled(months, [(moment, moment + _MICROSECOND)], known)), None)
+
+
 def find_stretches(contracts: Sequence[Contract], start: datetime, end: datetime) -> list[Stretch]:
     """The parts of ``[start, end)`` under each contract, in order of time. Parts without a contract are left out."""
     whole = (end - start) // _MICROSECOND

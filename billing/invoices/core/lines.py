@@ -339,7 +339,8 @@ def _title(lines: Sequence[Line], zone: tzinfo) -> str:
         late = f", of {first.start.astimezone(zone):%B %Y}" if first.kind is LineKind.LATE_USAGE else ""
         late = ", re-rated" if first.kind is LineKind.RERATED else late
         return f"{first.project_name or first.project}: {first.model}{late}"
-    return first.text
+    # Of a note: what else follows of a project's usage stands apart from it.
+    return f"{first.project_name}: {first.text}" if first.project_name else first.text
 
 
 def to_cents(nanos: int, rate: Decimal) -> int:

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 MANIFEST: Final = "manifest.json"
@@ -14,6 +15,16 @@ SIGNATURE: Final = "manifest.sig"
 #: the earliest moment that a ZIP file knows
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _READABLE: Final = 0o644 << 16
+#: a pack that could not be delivered is made and sent again after so long, and once that has gone on for so long, daily
+_AGAIN_AFTER: Final = timedelta(hours=1)
+_HOURLY_FOR: Final = timedelta(days=2)
+_LATER_AFTER: Final = timedelta(days=1)
+
+
+def is_due(now: datetime, since: datetime, tried_at: datetime | None) -> bool:
+    """Whether a pack that is owed since a moment is to be delivered: at once, after a failure an hour later, and after
+    two days of them once a day."""
+    return tried_at is None or now - tried_at >= (_AGAIN_AFTER if now - since < _HOURLY_FOR else _LATER_AFTER)
 
 
 def describe_files(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:

@@ -32,11 +32,15 @@ def rerated_lines(
     fees = fee_lines(stretches, seats)
     before = _follow(fees, billed, stretches, spans, coupon, start, end)
     after = _follow(fees, [*billed, *changed], stretches, spans, coupon, start, end)
+    names = {line.project: line.project_name for line in changed}
     lines = [replace(line, kind=LineKind.RERATED, group=f"rerated:{line.group}") for line in changed]
     for key in dict.fromkeys([*before, *after]):
         nanos = (after[key].nanos if key in after else 0) - (before[key].nanos if key in before else 0)
         if nanos:
-            lines.append(replace(after.get(key) or before[key], nanos=nanos, group=f"rerated:{key}"))
+            follows = after.get(key) or before[key]
+            # What was billed is known by ids alone.
+            name = follows.project_name or names.get(follows.project, "")
+            lines.append(replace(follows, nanos=nanos, group=f"rerated:{key}", project_name=name))
     return lines
 
 

@@ -100,9 +100,10 @@ def show_cents(cents: int) -> str:
 
 
 def show_unit_price(picos: int) -> str:
-    """Pico-USD of one as USD of a million, exactly: 150,000 is ``0.15``."""
-    text = f"{Decimal(picos) / (PICOS_PER_NANO * 1_000):f}"
-    return text if "." in text else f"{text}.00"
+    """Pico-USD of one as USD of a million, exactly, with two decimal places or more: 150,000 is ``0.15``, 2,500,000
+    ``2.50``."""
+    whole, _, rest = f"{Decimal(picos) / (PICOS_PER_NANO * 1_000):f}".partition(".")
+    return f"{whole}.{rest.ljust(2, '0')}"
 
 
 def _groups(content: Content) -> list[dict[str, Any]]:

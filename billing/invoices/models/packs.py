@@ -6,8 +6,8 @@ from tenants.models.base import TenantRow
 
 
 class FinancePack(TenantRow):
-    """That a month's pack was made, and what is in it: ``files`` has SHA-256 and size by name, ``digest`` is the
-    archive's own. Append-only but for when it was delivered, and where to, or why not."""
+    """That a month's pack is to go out by itself, and whether it did. ``files`` has SHA-256 and size by name,
+    ``digest`` is the archive's own, both empty until it is made. ``problem`` is why it was not delivered."""
 
     month = models.DateField()
     digest = models.CharField(max_length=64)

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
@@ -74,11 +75,15 @@ def find_last_terms(actor: Actor, before: datetime) -> Terms:
 
 def find_coupon(actor: Actor, start: datetime, end: datetime) -> Coupon | None:
     """The coupon that holds in the period: of the newest subscription that has one, for so many months from its
-    start."""
+    start, in the organisation's time zone."""
+    zone = ZoneInfo(actor.org.time_zone)
+    # The middle: a month begins in UTC's month before, east of it, and after a change of the time zone anywhere.
+    month = (start + (end - start) / 2).astimezone(zone)
     rows = Subscription.objects.filter(org=actor.org, starts_at__lt=end).exclude(coupon={}).order_by("-starts_at")
     for row in rows:
         coupon = parse_coupon(row.coupon)
-        months = (start.year - row.starts_at.year) * 12 + start.month - row.starts_at.month
+        began = row.starts_at.astimezone(zone)
+        months = (month.year - began.year) * 12 + month.month - began.month
         if months < coupon.months:
             return coupon
     return None

@@ -13,6 +13,7 @@ from django.db.models import Max, QuerySet
 
 from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
 from billing.invoices.core.calendar import Bounds, find_unbilled
+from billing.invoices.core.packs import is_due
 from billing.invoices.models import BillingAccount, FinancePack, Invoice, Subscription
 from tenants.access import Actor, org_scope
 from tenants.models import Organization
@@ -24,6 +25,8 @@ _TOGETHER: Final = 500
 _HALF_A_MONTH: Final = timedelta(days=15)
 #: so long before an invoice a row may have been made that it did not see
 _ON_ITS_WAY: Final = timedelta(hours=1)
+#: an invoice was issued since the last run, however long jobs stood still
+NEWLY_ISSUED: Final = timedelta(days=3)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -44,9 +47,10 @@ def list_to_mail(org_ids: Sequence[UUID]) -> list[UUID]:
     return _in_batches(org_ids, _to_mail)
 
 
-def list_to_pack(org_ids: Sequence[UUID]) -> list[UUID]:
-    """Those who want finance packs and have had none since their last invoice."""
-    return _in_batches(org_ids, _to_pack)
+def list_to_pack(org_ids: Sequence[UUID], now: datetime) -> list[UUID]:
+    """Those who want finance packs and are owed one whose turn it is: of a month that was invoiced since the last run,
+    or one that could not be delivered then."""
+    return _in_batches(org_ids, lambda batch: _to_pack(batch, now))
 
 
 def _in_batches(org_ids: Sequence[UUID], find: Callable[[Sequence[UUID]], set[UUID]]) -> list[UUID]:
@@ -159,17 +163,25 @@ def _to_mail(batch: Sequence[UUID]) -> set[UUID]:
     return set(waiting.values_list("org", flat=True)) & set(reached.values_list("org", flat=True))
 
 
-def _to_pack(batch: Sequence[UUID]) -> set[UUID]:
+def _to_pack(batch: Sequence[UUID], now: datetime) -> set[UUID]:
     wanted = set(
         BillingAccount.objects.filter(org__in=batch).exclude(pack_to=PackTo.NOBODY.value).values_list("org", flat=True)
     )
     if not wanted:
         return wanted
-    issued = Invoice.objects.filter(org__in=wanted, kind=InvoiceKind.INVOICE.value).exclude(number="")
-    last = dict(issued.values_list("org").annotate(ends=Max("period_end")).order_by())
-    packs = FinancePack.objects.filter(org__in=wanted).exclude(delivered_at=None)
-    packed = dict(packs.values_list("org").annotate(month=Max("month")).order_by())
-    return {org_id for org_id, ends in last.items() if org_id not in packed or packed[org_id] < _month_before(ends)}
+    rows = FinancePack.objects.filter(org__in=wanted).values_list(
+        "org", "month", "created_at", "tried_at", "delivered_at"
+    )
+    known: dict[UUID, set[date]] = defaultdict(set)
+    found: set[UUID] = set()
+    for org_id, month, since, tried_at, delivered_at in rows:
+        known[org_id].add(month)
+        if delivered_at is None and is_due(now, since, tried_at):
+            found.add(org_id)
+    issued = Invoice.objects.filter(org__in=wanted - found, kind=InvoiceKind.INVOICE.value).exclude(number="")
+    new = issued.filter(issued_at__gt=now - NEWLY_ISSUED).values_list("org", "period_end")
+    last = issued.values_list("org").annotate(ends=Max("period_end")).order_by()
+    return found | {org_id for org_id, ends in (*new, *last) if _month_before(ends) not in known[org_id]}
 
 
 def _month_before(end: datetime) -> date:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from billing.invoices.choices import InvoiceKind, LineKind
 from billing.invoices.models import Invoice, InvoiceLine
 from billing.invoices.selectors.accounts import find_account, find_last_terms, find_rate
+from billing.invoices.selectors.periods import Periods, load_periods
 from billing.invoices.selectors.usage import find_cost
 from billing.spend.core.focus import COLUMNS, Bill, Charge, convert
 from billing.spend.selectors.focus import list_focus_rows
@@ -39,27 +40,30 @@ def list_focus(actor: Actor, start: datetime, end: datetime) -> Iterator[dict[st
 
 def list_bills(actor: Actor, start: datetime, end: datetime) -> list[Bill]:
     """What ``[start, end)`` is billed by, without gaps: invoices, and between them the plan's currency at its newest
-    rate; and the notes on these invoices."""
+    rate, by the period of the invoice to come; and the notes on these invoices."""
+    periods = load_periods(actor)
     documents = Invoice.objects.filter(org=actor.org, period_start__lt=end, period_end__gt=start).exclude(number="")
     bills: list[Bill] = []
     reached = start
     for document in documents.filter(kind=InvoiceKind.INVOICE.value).order_by("period_start"):
-        if reached < document.period_start:
-            bills.append(_expect(actor, reached, document.period_start))
+        bills += _expect(actor, periods, reached, document.period_start)
         ledger = find_cost(actor, document.period_start, document.period_end)
         bills.append(_make_bill(document, ledger))
         reached = document.period_end
-    if reached < end:
-        bills.append(_expect(actor, reached, end))
+    bills += _expect(actor, periods, reached, end)
     notes = documents.exclude(kind=InvoiceKind.INVOICE.value).order_by("number")
     return bills + [_make_bill(note, None) for note in notes]
 
 
-def _expect(actor: Actor, start: datetime, end: datetime) -> Bill:
-    """Of time without an invoice yet."""
-    currency = find_last_terms(actor, end).currency
-    found = find_rate(currency, end.astimezone(ZoneInfo(actor.org.time_zone)).date())
-    return Bill(start, end, currency, found[0].normalize()) if found else Bill(start, end)
+def _expect(actor: Actor, periods: Periods, start: datetime, end: datetime) -> Iterator[Bill]:
+    """Of the time ``[start, end)``, which has no invoice yet: one for each period that it is in, whole, so that a day's
+    rows are the same in whatever piece it is fetched."""
+    while start < end:
+        first, last = periods.find(start)
+        currency = find_last_terms(actor, last).currency
+        found = find_rate(currency, last.astimezone(ZoneInfo(periods.time_zone)).date())
+        yield Bill(first, last, currency, found[0].normalize()) if found else Bill(first, last)
+        start = last
 
 
 def _make_bill(document: Invoice, ledger: int | None) -> Bill:

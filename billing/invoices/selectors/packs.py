@@ -70,10 +70,9 @@ def find_metered_time(actor: Actor, start: datetime, end: datetime) -> MeteredTi
     return MeteredTime(account.stripe_customer, account.stripe_meter, first, last) if first < last else None
 
 
-def find_pack_problem(actor: Actor) -> str:
-    """Why the newest pack that was to go out by itself did not; nothing where it did."""
-    newest = FinancePack.objects.filter(org=actor.org).order_by("-month").first()
-    return newest.problem if newest else ""
+def list_owed(actor: Actor) -> list[FinancePack]:
+    """The packs that were to go out by themselves and have not, oldest month first, with why."""
+    return list(FinancePack.objects.filter(org=actor.org, delivered_at=None).order_by("month"))
 
 
 def list_documents(actor: Actor, start: datetime, end: datetime) -> list[Invoice]:
@@ -108,9 +107,7 @@ def write_chargeback(actor: Actor, start: datetime, end: datetime, now: datetime
     """Who used how much: by project and by every tag, and the sum over projects in nano-USD. A call counts once in each
     tag's block; those without the tag are its empty value. What they cost is in the currency of the month's invoice,
     too, at its rate."""
-    middle = start + (end - start) / 2
-    # After a change of the time zone the month before may end in this one.
-    bill = next(bill for bill in list_bills(actor, start, end) if not bill.is_note and bill.start <= middle < bill.end)
+    bill = next(bill for bill in list_bills(actor, start, end) if not bill.is_note)
 
     def show(totals: Totals) -> list[Any]:
         return [*show_sums(totals), bill.currency, f"{convert(totals.effective_cost, bill.rate):f}"]

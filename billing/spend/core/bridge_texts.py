@@ -39,9 +39,13 @@ def describe_change(bridge: Bridge) -> str:
 
 def describe_part(part: Part) -> str:
     """What one cause made of the change, and at which model most of it. Empty where it made nothing."""
-    if part.driver is None or part.nanos == 0:
-        return ""
-    return f"{TITLES[part.cause]}: {_show_change(part.nanos)}. {_TEXTS[part.cause](part.driver)}"
+    why = explain_part(part)
+    return f"{TITLES[part.cause]}: {_show_change(part.nanos)}. {why}" if why else ""
+
+
+def explain_part(part: Part) -> str:
+    """The same without the cause's name and amount, for where these stand already."""
+    return _TEXTS[part.cause](part.driver) if part.driver is not None and part.nanos else ""
 
 
 def describe_parts(bridge: Bridge, *, least: int) -> list[str]:

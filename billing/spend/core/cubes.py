@@ -46,11 +46,13 @@ class Quarters(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A cube to be added, or with ``sign`` -1 taken away. ``is_rest``: as what has none of the values grouped by."""
+    """A cube to be added, or with ``sign`` -1 taken away. ``is_rest``: as what has none of the values grouped by.
+    ``is_named``: of the values that are asked for by name alone; the same is taken away from all others together."""
 
     cube: Cube
     sign: int = 1
     is_rest: bool = False
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +88,16 @@ def choose_cubes(groups: Collection[str], filters: Collection[str]) -> Choice | 
         rest = () if tags & {*filters} else (Part(Cube.TAGS, -1, is_rest=True), Part(cube, is_rest=True))
         choice = Choice((Part(Cube.TAGS), *rest), Quarters.RECENT)
     return choice if choice.by_quarter or "hour" not in groups else None
+
+
+def choose_for_named(groups: Collection[str], filters: Collection[str]) -> Choice | None:
+    """The same where only a few of the end users, the last group, are told apart: theirs are read, and of all others
+    together what a cube without end users has beside them. That is thirty rows a month in place of each end user's
+    every day. None where nothing is saved by it."""
+    if "end_user" not in groups or "end_user" in filters:
+        return None
+    rest = choose_cubes([name for name in groups if name != "end_user"], filters)
+    if rest is None or rest.quarters is not Quarters.ALL or choose_cubes(groups, filters) is None:
+        return None
+    parts = Part(Cube.END_USERS, is_named=True), *(Part(each.cube, is_rest=True) for each in rest.parts)
+    return Choice(parts, Quarters.RECENT)

@@ -106,7 +106,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """An issued document over ``[start, end)``, or with neither number nor charges the terms of time that has none
+    """An issued document over ``[start, end)``, or with neither number nor charges the terms of a period that has none
     yet. ``rate`` is units of ``currency`` for a USD. Of a note the usage is its invoice's."""
 
     start: datetime
@@ -138,13 +138,11 @@ class DayUsage:
     tags: Mapping[str, str] | None
 
 
-def make_rows(
-    account: Account, period: tuple[datetime, datetime], bill: Bill, usage: Iterable[DayUsage]
-) -> list[dict[str, str]]:
-    """The rows of usage in a billing period, each with every column. ``bill`` is what it is billed by."""
+def make_rows(account: Account, bill: Bill, usage: Iterable[DayUsage]) -> list[dict[str, str]]:
+    """The rows of usage, each with every column. ``bill`` is what it is billed by, and its time the billing period."""
     rows = []
     for each in usage:
-        common = _common(account, period, bill) | _usage_columns(each)
+        common = _common(account, bill) | _usage_columns(each)
         list_rest = effective_rest = 0
         for name, tokens in each.tokens.items():
             price = each.prices.get(name, 0)
@@ -191,17 +189,17 @@ def make_rows(
 
 def make_charges(account: Account, bill: Bill) -> list[dict[str, str]]:
     """The rows of what a document has beside usage."""
-    return [_common(account, (bill.start, bill.end), bill) | _charge_columns(bill, charge) for charge in bill.charges]
+    return [_common(account, bill) | _charge_columns(bill, charge) for charge in bill.charges]
 
 
-def _common(account: Account, period: tuple[datetime, datetime], bill: Bill) -> dict[str, str]:
+def _common(account: Account, bill: Bill) -> dict[str, str]:
     return dict.fromkeys(COLUMNS, "") | {
         "BillingAccountId": account.id,
         "BillingAccountName": account.name,
         "BillingAccountType": "Organisation",
         "BillingCurrency": bill.currency,
-        "BillingPeriodStart": _moment(period[0]),
-        "BillingPeriodEnd": _moment(period[1]),
+        "BillingPeriodStart": _moment(bill.start),
+        "BillingPeriodEnd": _moment(bill.end),
         "InvoiceId": bill.number,
         "InvoiceIssuerName": account.issuer,
         "PricingCurrency": "USD",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from billing.spend.core.bridge import Bridge
-from billing.spend.core.bridge_texts import TITLES, describe_part
+from billing.spend.core.bridge_texts import TITLES, explain_part
 from billing.spend.core.chart import per_cent
 
 #: of the height, above the highest and below the lowest bar
@@ -103,7 +103,7 @@ def _find_bars(bridge: Bridge, before: str, after: str) -> tuple[list[tuple[str,
     level = bridge.before
     for part in parts:
         kind = "more" if part.nanos > 0 else "less"
-        bars.append((TITLES[part.cause], describe_part(part), kind, level, level + part.nanos))
+        bars.append((TITLES[part.cause], explain_part(part), kind, level, level + part.nanos))
         level += part.nanos
     bars.append((after, "", "bill", 0, bridge.after))
     edges = [edge for bar in bars for edge in bar[3:]]

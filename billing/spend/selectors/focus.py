@@ -17,8 +17,8 @@ from tenants.choices import Permission
 from tenants.periods import period_bounds
 from tenants.price_histories import load_price_versions
 
-#: one file holds a month and what little of others a time zone may add
-MOST_DAYS: Final = 32
+#: one file holds a month, and what a change of the time zone adds to it at either end
+MOST_DAYS: Final = 34
 #: a day with more sets of tags is not told apart by them: whoever tags each call by itself has as many as calls
 MOST_TAG_SETS: Final = 500
 #: so many calls of a day are told apart by their tags
@@ -54,7 +54,7 @@ def _list_rows(
         day = first.astimezone(ZoneInfo(zone)).date()
         has_tags = day not in without_tags and _are_few_tags(actor, first, last)
         usage = _read_day(actor, first, last, by_tags=has_tags, tags={} if day in without_tags else None)
-        yield from make_rows(account, period_bounds("month", first, zone), bill, usage)
+        yield from make_rows(account, bill, usage)
         first = last
     for bill in bills:
         if start < bill.end <= end:

@@ -17,10 +17,21 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Case, F, Model, QuerySet, TextField, When
+from django.db.models import Case, F, Model, QuerySet, TextField, Value, When
+from django.db.models.functions import Cast
 from django.db.models.lookups import In
 
-from billing.spend.core.cubes import BLOCK_DAYS, PART, TAG, TIMES, Choice, Part, Quarters, choose_cubes
+from billing.spend.core.cubes import (
+    BLOCK_DAYS,
+    PART,
+    TAG,
+    TIMES,
+    Choice,
+    Part,
+    Quarters,
+    choose_cubes,
+    choose_for_named,
+)
 from billing.spend.core.ranking import REST
 from billing.spend.core.tiling import Days, Span, Tiling, cut_parts, pack_days, tile
 from billing.spend.filters import LedgerFilters
@@ -203,7 +214,7 @@ def add_up(actor: Actor, questions: Iterable[Question]) -> dict[Question, list[S
 def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
     batches: list[_Batch] = []
     for question in questions:
-        choice = choose_cubes(question.groups, question.filters.names())
+        choice = _choose(question)
         alone = _Batch(actor.org.pk, ZoneInfo(actor.org.time_zone), choice, (question,))
         place = next((place for place, batch in enumerate(batches) if _fits(batch, alone)), None)
         if place is None:
@@ -211,6 +222,11 @@ def _make_batches(actor: Actor, questions: Iterable[Question]) -> list[_Batch]:
         else:
             batches[place] = replace(alone, questions=(*batches[place].questions, question))
     return batches
+
+
+def _choose(question: Question) -> Choice | None:
+    asked = question.groups, question.filters.names()
+    return (choose_for_named(*asked) if question.among else None) or choose_cubes(*asked)
 
 
 def _fits(batch: _Batch, other: _Batch) -> bool:
@@ -436,12 +452,13 @@ def _sources(batch: _Batch, choice: Choice, tilings: Sequence[Tiling]) -> Sequen
         for part in choice.parts:
             days = _select(batch, _rollups(batch, DayRollup, part).annotate(at=F("day")), part, "at")
             condition = "AND at NOT IN (SELECT day FROM stale_days)"
-            pieces.append(_within(batch, runs, days, condition))
+            pieces.append(_take_away(batch, part, _within(batch, runs, days, condition)))
     if choice.by_quarter:
         for part in choice.parts:
             quarters = _select(batch, _rollups(batch, QuarterRollup, part).annotate(at=F("quarter")), part, "at")
             spans = "gaps" if choice.quarters is Quarters.ALL else _RECENT_GAPS
-            pieces.append(_within(batch, spans, quarters, "AND at NOT IN (SELECT quarter FROM stale_quarters)"))
+            quarters = _within(batch, spans, quarters, "AND at NOT IN (SELECT quarter FROM stale_quarters)")
+            pieces.append(_take_away(batch, part, quarters))
     if choice.in_blocks:
         pieces.append(_within_blocks(batch, _PARTS, QuarterRollup, "quarter"))
         if has_days:
@@ -459,6 +476,23 @@ def _within(batch: _Batch, spans: str, inner: _Piece, condition: str = "") -> _P
         " AS found",
         inner.values,
     )
+
+
+def _take_away(batch: _Batch, part: Part, piece: _Piece) -> _Piece:
+    """Of those that are named, each row twice: as its own, and taken away from all others together. Read once."""
+    if not part.is_named:
+        return piece
+    *others, last = [f"group_{place}" for place in range(len(batch.groups))]
+    sums = [name if name == "sum_recorded_at" else f"{name} * sign AS {name}" for name in _sum_names(batch)]
+    columns = ", ".join(["asked", *others, f"CASE WHEN sign > 0 THEN {last} END AS {last}", *sums])
+    return _Piece(
+        f"SELECT {columns} FROM ({piece.sql}) AS named CROSS JOIN (VALUES (1), (-1)) AS signs (sign)",  # noqa: S608
+        piece.values,
+    )
+
+
+def _sum_names(batch: _Batch) -> list[str]:
+    return [f"sum_{name}" for name in batch.measures]
 
 
 def _within_blocks(batch: _Batch, spans: str, model: type[Model], at: str) -> _Piece:
@@ -494,6 +528,8 @@ def _narrow(batch: _Batch, rows: QuerySet[Any], part: Part | None = None) -> Que
     tag = next((name[len(TAG) :] for name in batch.groups if name.startswith(TAG)), None)
     if part and part.cube == "tags" and tag is not None:
         rows = rows.filter(name=tag)
+    if part and part.is_named:
+        rows = rows.filter(subject__in=batch.questions[0].among)
     return rows.filter(batch.filters.rollup_condition())
 
 
@@ -511,8 +547,14 @@ def _select(batch: _Batch, rows: QuerySet[Any], part: Part | None, *extra: str) 
     for place, name in enumerate(batch.groups):
         named[f"group_{place}"] = keys.expression_for(name, rows.model, batch.zone, is_rest=bool(part and part.is_rest))
     if among := batch.questions[0].among:
-        last = named[f"group_{len(batch.groups) - 1}"]
-        named[f"group_{len(batch.groups) - 1}"] = Case(When(In(last, among), then=last), output_field=TextField())
+        name = f"group_{len(batch.groups) - 1}"
+        is_other = bool(part and part.is_rest)
+        last = named[name]
+        named[name] = (
+            Cast(Value(None), TextField())
+            if is_other
+            else Case(When(In(last, among), then=last), output_field=TextField())
+        )
     for name in batch.measures:
         named[f"sum_{name}"] = F(name) if sign == 1 or name == "recorded_at" else F(name) * sign
     sql, values = rows.annotate(**named).order_by().values(*named, *extra).query.sql_with_params()

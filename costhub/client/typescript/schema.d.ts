@@ -1307,6 +1307,23 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/finance-packs/{id}/send": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Have one that could not be delivered tried again at once: with the next run of the job, within minutes. */
+  post: operations["finance_packs_send_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/finance-packs/archive": {
   parameters: {
    query?: never;
@@ -1811,7 +1828,7 @@ export interface paths {
   delete?: never;
   options?: never;
   head?: never;
-  /** @description Rename the organisation, move it to another time zone, or ask for second factors. */
+  /** @description Rename the organisation, move it to another time zone, hide amounts, or ask for second factors. */
   patch: operations["organizations_partial_update"];
   trace?: never;
  };
@@ -6381,6 +6398,8 @@ export interface components {
    requires_second_factor?: boolean;
    /** @description for how many hours answers are kept for callers that ask again; 0: not */
    answers_kept_hours?: number;
+   /** @description whether callers of all its keys are told no amounts, whatever a key says */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -6930,6 +6949,8 @@ export interface components {
    requires_second_factor?: boolean;
    /** @description for how many hours answers are kept for callers that ask again; 0: not */
    answers_kept_hours?: number;
+   /** @description whether callers of all its keys are told no amounts, whatever a key says */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -6950,7 +6971,11 @@ export interface components {
   };
   /** @enum {string} */
   OutputLimitEnum: "max_tokens" | "max_completion_tokens";
-  /** @description A pack that was delivered by itself, with SHA-256 and size of its files. */
+  /**
+  * @description A pack that is delivered by itself, with SHA-256 and size of its files once it is made. One without
+  *     ``delivered_at`` is owed: ``problem`` is why the try at ``tried_at`` failed, and it is tried again an hour later,
+  *     after two days daily.
+  */
   PackAnswer: {
    /**
    * Format: uuid
@@ -6972,6 +6997,11 @@ export interface components {
    delivered_at?: string | null;
    /** @description why the last try to deliver it failed; empty: nothing was in the way */
    problem?: string;
+   /**
+   * Format: date-time
+   * @description when it was last tried in vain; null: it was not, or is to be tried anew at once
+   */
+   tried_at?: string | null;
    /**
    * Format: date-time
    * @description when it was made
@@ -7600,6 +7630,8 @@ export interface components {
    * @description for how many hours answers are kept for callers that ask again; 0: not
    */
    answers_kept_hours?: number;
+   /** @description whether callers of all keys, and not only of those that say so, are told no amounts of money */
+   hides_amounts?: boolean;
    /**
    * Format: int64
    * @description for so many hours from now operators of the installation may look; 0: no more
@@ -13479,6 +13511,40 @@ export interface operations {
   parameters: {
    query?: never;
    header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["PackAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ finance_packs_send_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
    path: {
     /** @description the row's id, or where it has one its name */
     id: string;

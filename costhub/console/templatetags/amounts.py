@@ -27,6 +27,13 @@ def plain_money(nanos: int) -> str:
 
 
 @register.filter
+def signed_money(nanos: int) -> str:
+    """The same of a change: ``+$1.20``, ``-$1.20``; what is less than a cent says so without a sign before it."""
+    text = format_for_people(nanos)
+    return f"+{text}" if nanos > 0 and not text.startswith("<") else text
+
+
+@register.filter
 def cents(amount: int) -> str:
     """``1,234.50`` of an invoice's currency."""
     sign, digits = ("-", -amount) if amount < 0 else ("", amount)

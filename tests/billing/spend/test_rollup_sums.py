@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing.spend.actions.rollups import roll_up
+from billing.spend.core.ranking import REST
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Totals, Wanted, find_lines, list_budget_uses, month_tiles
 from proxy.models import LedgerEntry
@@ -20,7 +21,7 @@ from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tenants.choices import BudgetPeriod, BudgetScope
 from tests.billing.ledger import make_id
-from tests.billing.rollups import add_rows, read_spends
+from tests.billing.rollups import add_rows, read_named, read_spends
 from tests.sampling import examples
 from tests.world import Tenant, World, make_budget
 
@@ -49,6 +50,8 @@ GROUPINGS: Final[tuple[tuple[str, ...], ...]] = (
     ("model", "end_user"),
     ("tag:team", "tag:a=b"),
 )
+#: the end users that are told apart where only some are
+NAMED: Final = ("mia", "")
 FILTERS: Final[tuple[tuple[dict[str, Any], Callable[[LedgerEntry], bool]], ...]] = (
     ({}, lambda row: True),
     ({"model": "small"}, lambda row: row.request_model == "small"),
@@ -137,8 +140,21 @@ def test_every_sum_is_the_sum_of_the_rows(
             assert spend.as_of == max((row.recorded_at for row in inside), default=None)
             if groups == ("end_user",):
                 _check_lines(world.acme, start, end, found, filters)
+            if groups[-1:] == ("end_user",):
+                named = read_named(world.acme, start, end, groups, NAMED, **filters)
+                assert {tuple(row.group.values()): row.totals for row in named.rows} == _merge_others(found), groups
+                assert named.as_of == spend.as_of
         _check_month(world.acme, rows, zone)
         transaction.set_rollback(True)
+
+
+def _merge_others(found: dict[tuple[str, ...], Totals]) -> dict[tuple[str, ...], Totals]:
+    """As one, what is not told apart."""
+    merged: dict[tuple[str, ...], Totals] = {}
+    for (*others, end_user), totals in found.items():
+        key = (*others, end_user if end_user in NAMED else REST)
+        merged[key] = merged.get(key, Totals()) + totals
+    return merged
 
 
 def test_budgets_are_the_sums_of_their_scope_and_period_before_and_after_a_rollup(world: World) -> None:

@@ -60,6 +60,7 @@ class TestOrganizations:
             "visits_allowed_until": None,
             "requires_second_factor": False,
             "answers_kept_hours": 0,
+            "hides_amounts": False,
         }
         assert is_well_formed(token, ADMIN_TOKEN)
         assert is_well_formed(key, API_KEY)

@@ -1,6 +1,8 @@
 """A note over re-rated calls and its invoice are together what the month would have cost."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
@@ -8,7 +10,17 @@ from hypothesis import strategies as st
 
 from billing.invoices.choices import LineKind
 from billing.invoices.core.calendar import Contract, billed_spans, find_stretches
-from billing.invoices.core.lines import Line, Span, Stretch, Usage, closing_lines, fee_lines, markup_lines, usage_lines
+from billing.invoices.core.lines import (
+    Line,
+    Span,
+    Stretch,
+    Usage,
+    closing_lines,
+    fee_lines,
+    group_lines,
+    markup_lines,
+    usage_lines,
+)
 from billing.invoices.core.rerated import flip, rerated_lines
 from billing.invoices.core.terms import Coupon, Terms, Tier
 
@@ -70,6 +82,19 @@ def test_a_part_of_a_month_is_marked_up_by_its_own_plan() -> None:
     changed = [*usage_lines(used[1:], START, middle), *usage_lines(used[1:], middle, END)]
     found = rerated_lines(billed, changed, stretches, billed_spans(stretches), None, START, END)
     assert [line.nanos for line in found if line.kind is LineKind.MARKUP] == [-5 * USD, -USD]
+
+
+def test_what_follows_of_a_project_says_whose_it_is() -> None:
+    used = [Usage("p", "Search", "small", "v1", 1, {}, {}, cost, {}) for cost in (100 * USD, -10 * USD)]
+    billed, changed = (usage_lines([each], START, END) for each in used)
+    stretches = stretches_of(markup=1_000)
+    # What was billed is known by ids alone.
+    nameless = [replace(line, project_name="") for line in billed]
+    found = rerated_lines(nameless, changed, stretches, billed_spans(stretches), None, START, END)
+    assert [group.title for group in group_lines(found, Decimal(1))] == [
+        "Search: small, re-rated",
+        "Search: small: markup on usage",
+    ]
 
 
 nanos = st.integers(min_value=0, max_value=10**13)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.invoices.actions.accounts import end_subscription
-from billing.invoices.actions.packs import deliver_pack
+from billing.invoices.actions.packs import deliver_packs
 from billing.invoices.choices import InvoiceState, PackTo
 from billing.invoices.core.calendar import find_unbilled
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
@@ -150,16 +150,20 @@ def test_packs_are_wanted_until_the_last_month_has_gone_out(world: World, sink: 
     ids = [world.mallcorp.org.pk, acme.org.pk]
     make_customer(acme, since=OCTOBER, fee="1")
     close(acme, CLOSED)
-    assert list_to_pack(ids) == []
+    assert list_to_pack(ids, CLOSED) == []
     with org_scope(acme.org.pk):
         BillingAccount.objects.update(pack_to=PackTo.MAIL.value)
     for moment in (CLOSED, DECEMBER + DAY * 3):
         close(acme, moment)
-        assert list_to_pack(ids) == [acme.org.pk]
-        assert deliver_pack(acme.owner, moment, None) == 1
-        assert list_to_pack(ids) == []
+        assert list_to_pack(ids, moment) == [acme.org.pk]
+        assert deliver_packs(acme.owner, moment, None) == 1
+        assert list_to_pack(ids, CLOSED) == []
     with org_scope(acme.org.pk):
         assert FinancePack.objects.count() == 2
+        FinancePack.objects.filter(month=OCTOBER.date()).update(delivered_at=None, tried_at=moment)
+    # One that could not be delivered is wanted when its turn is.
+    assert list_to_pack(ids, moment + timedelta(hours=23)) == []
+    assert list_to_pack(ids, moment + timedelta(hours=24)) == [acme.org.pk]
 
 
 def test_tax_is_asked_for_where_the_seller_has_it_asked(world: World) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from billing.choices import Cube
-from billing.spend.core.cubes import Choice, Part, Quarters, choose_cubes
+from billing.spend.core.cubes import Choice, Part, Quarters, choose_cubes, choose_for_named
 
 ALL, RECENT, NONE = Quarters.ALL, Quarters.RECENT, Quarters.NONE
 REST = Part(Cube.TAGS, -1, is_rest=True)
@@ -55,3 +55,35 @@ def test_the_smallest_that_is_split_by_all(groups: Sequence[str], filters: Seque
 )
 def test_for_what_no_cube_is_split_by_rows_are_read(groups: Sequence[str], filters: Sequence[str]) -> None:
     assert choose_cubes(groups, filters) is None
+
+
+NAMED = Part(Cube.END_USERS, is_named=True)
+
+
+@pytest.mark.parametrize(
+    ("groups", "filters", "rest"),
+    [
+        (["end_user"], [], Cube.TOTAL),
+        (["day", "end_user"], [], Cube.TOTAL),
+        (["hour", "end_user"], ["project"], Cube.MODELS),
+        (["project", "end_user"], [], Cube.MODELS),
+    ],
+)
+def test_of_a_few_end_users_theirs_are_read_and_the_others_are_what_is_left(
+    groups: Sequence[str], filters: Sequence[str], rest: Cube
+) -> None:
+    assert choose_for_named(groups, filters) == Choice((NAMED, Part(rest, is_rest=True)), RECENT)
+
+
+@pytest.mark.parametrize(
+    ("groups", "filters"),
+    [
+        (["day", "model"], []),
+        (["end_user"], ["end_user"]),
+        (["model", "end_user"], []),
+        (["day", "end_user"], ["key"]),
+        (["day", "end_user"], ["upstream"]),
+    ],
+)
+def test_where_nothing_is_saved_by_it_all_are_read(groups: Sequence[str], filters: Sequence[str]) -> None:
+    assert choose_for_named(groups, filters) is None

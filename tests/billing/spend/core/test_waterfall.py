@@ -1,9 +1,12 @@
 """The bill bridge as a picture."""
 
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.spend.core.bridge import Bridge, Cause, Part
+from billing.spend.core.bridge import Bridge, Cause, Driver, Part
+from billing.spend.core.bridge_texts import describe_part
 from billing.spend.core.waterfall import lay_down, make_waterfall
 
 BRIDGE = Bridge(
@@ -25,6 +28,14 @@ def test_each_step_begins_where_the_one_before_it_ended() -> None:
     assert picture.steps[2].y == "8%"
     assert picture.steps[1].end == "10.7%"
     assert (picture.steps[1].y, picture.steps[1].height) == ("10.7%", "27.1%")
+
+
+def test_a_step_says_why_and_not_its_own_name_again() -> None:
+    driver = Driver("small", 500, Fraction(100), Fraction(120))
+    part = Part(Cause.VOLUME, 500, driver)
+    picture = make_waterfall(Bridge(1_000, 1_500, (part,)), "October", "November")
+    assert [step.text for step in picture.steps] == ["", "120 calls after 100.", ""]
+    assert describe_part(part) == "Number of calls: < $0.01 more. 120 calls after 100."
 
 
 def test_two_bills_of_nothing_are_a_picture_too() -> None:
