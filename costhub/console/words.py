@@ -561,6 +561,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "held_out_percent": "the newest so many per cent are never learned from",
     "near_per_mille": "questions above this cosine, per mille, with the same answer count once",
     "drops_outvoted": "whether examples go whose nearest neighbours all have one other answer",
+    "takes_out_names": "whether names of people and postal addresses are taken out, as far as a model finds them",
     "region": "whose telephone numbers are known without a country's code: ISO 3166's two letters",
     "sha256": "SHA-256 of what it says",
     "lineage": "what it was made of, and what was left out why, counted",

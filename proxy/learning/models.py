@@ -57,6 +57,8 @@ class Dataset(TenantRow):
     held_out_percent = models.PositiveSmallIntegerField(default=20)
     near_per_mille = models.PositiveSmallIntegerField(default=970)
     drops_outvoted = models.BooleanField(default=True)
+    #: what has a form is taken out in any case, see ``scrubbing``
+    takes_out_names = models.BooleanField(default=True, db_default=True)
     #: whose telephone numbers are known without a country's code
     region = models.CharField(max_length=2, blank=True)
 

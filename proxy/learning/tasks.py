@@ -75,10 +75,12 @@ def build_versions() -> int:
     """Make the versions of datasets that wait. Gives their number."""
     waiting = _find(Work.VERSION, DatasetVersion.objects.filter(state=VersionState.WAITING.value))
     if waiting:
-        from proxy.learning.datasets import build_version, embed_with  # noqa: PLC0415
+        from proxy.learning.datasets import LOOK_FOR_SECONDS, build_version, embed_with  # noqa: PLC0415
+        from proxy.learning.people_model import find_with  # noqa: PLC0415
 
         embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
-        _give_turns(waiting, partial(build_version, embed=embed))
+        seconds = LOOK_FOR_SECONDS / len(waiting)
+        _give_turns(waiting, partial(build_version, embed=embed, find=find_with(), seconds=seconds))
     return len(waiting)
 
 

@@ -1,0 +1,193 @@
+"""How many names and postal addresses are taken out of examples, and what else is.
+
+    python -m bench.people [DIR] [--texts 150]
+
+Faker's names and addresses of eight countries stand in messages as people write them to a shop, once as they are and
+once in small letters: a name counts as found where no word of it is left, an address where its street is gone. What is
+taken out of the same messages without any name is wrong. With a folder of the data of docs/quality.md, CLINC150 and
+HEADLINES are looked through as well: what is found there is listed, since nobody has marked it. One thread.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from faker import Faker
+
+from costhub.eval.data import read_clinc, read_headlines
+from proxy.learning.evaluation import bound
+from proxy.learning.people import ADDRESS, NAME
+from proxy.learning.people_model import PeopleModel
+
+SEED = 7
+SHOWN = 12
+PUBLIC = 2_000
+
+
+class Words(NamedTuple):
+    """What people of a country write: with a name, with an address, and with neither."""
+
+    named: tuple[str, ...]
+    living: tuple[str, ...]
+    neither: tuple[str, ...]
+
+
+ENGLISH = Words(
+    (
+        "My name is {}, and my parcel has not come.",
+        "Hello, {} here. Please cancel the order.",
+        "Dear {},\nthank you for the quick answer.\nBest regards",
+        "I spoke to {} on Monday, who promised a refund.",
+        "The invoice must be made out to {}, not to me.",
+        "Can you tell {} that the meeting is at ten?",
+        "The patient {} has complained of a cough for three weeks.",
+        "All the best,\n{}",
+    ),
+    (
+        "Please send it to {}.",
+        "I have moved: my new address is {}.",
+        "The courier says nobody was at {} on Friday.",
+        "Ship to:\n{}\nThank you",
+        "Is there a shop near {}?",
+    ),
+    (
+        "Where is my parcel? It was due on Monday.",
+        "The blue lamp in size 42 came broken, and I want my money back.",
+        "Do you deliver to Berlin, Paris and New York in May?",
+        "My order 10115 costs 12 euros more than the one of last March.",
+        "How do I set up the account on an iPhone with Windows?",
+        "Will the price of gold rise after the Fed has met?",
+        "Write a function in Python that sorts a list of 100 numbers.",
+        "Thank you for your help, have a nice day!",
+    ),
+)
+GERMAN = Words(
+    (
+        "Ich heiße {} und mein Paket ist nicht angekommen.",
+        "Sehr geehrte Frau {}, vielen Dank für die schnelle Antwort.",
+        "Gestern habe ich mit {} telefoniert.",
+        "Die Rechnung soll auf {} lauten.",
+        "Mit freundlichen Grüßen\n{}",
+    ),
+    ("Bitte an {} liefern.", "Ich bin umgezogen, die neue Adresse ist {}.", "Lieferanschrift:\n{}\nDanke"),
+    (
+        "Wo bleibt mein Paket? Es sollte am Montag kommen.",
+        "Die blaue Lampe in Größe 42 war kaputt, ich möchte mein Geld zurück.",
+        "Liefern Sie auch nach Berlin und Paris?",
+    ),
+)
+FRENCH = Words(
+    (
+        "Je m'appelle {} et mon colis n'est pas arrivé.",
+        "Bonjour Madame {}, merci pour votre réponse.",
+        "Hier, j'ai parlé avec {} au téléphone.",
+        "Cordialement,\n{}",
+    ),
+    ("Merci d'envoyer la commande à {}.", "J'ai déménagé, ma nouvelle adresse est {}.", "Adresse :\n{}\nMerci"),
+    ("Où est mon colis ? Il devait arriver lundi.", "Livrez-vous à Paris et à Berlin ?"),
+)
+SPANISH = Words(
+    ("Me llamo {} y mi paquete no ha llegado.", "Ayer hablé con {} por teléfono.", "Un saludo,\n{}"),
+    ("Por favor, envíenlo a {}.", "Mi nueva dirección es {}."),
+    ("¿Dónde está mi paquete? Tenía que llegar el lunes.", "¿Entregan en Madrid y en París?"),
+)
+ITALIAN = Words(
+    ("Mi chiamo {} e il mio pacco non è arrivato.", "Ieri ho parlato con {} al telefono.", "Cordiali saluti,\n{}"),
+    ("Per favore, spedite a {}.", "Il mio nuovo indirizzo è {}."),
+    ("Dov'è il mio pacco? Doveva arrivare lunedì.", "Consegnate a Roma e a Parigi?"),
+)
+DUTCH = Words(
+    ("Mijn naam is {} en mijn pakket is niet aangekomen.", "Gisteren sprak ik {} aan de telefoon.", "Groeten,\n{}"),
+    ("Stuur het naar {}.", "Mijn nieuwe adres is {}."),
+    ("Waar is mijn pakket? Het zou maandag komen.", "Leveren jullie in Amsterdam en Parijs?"),
+)
+POLISH = Words(
+    ("Nazywam się {} i moja paczka nie dotarła.", "Wczoraj rozmawiałem z {} przez telefon.", "Pozdrawiam,\n{}"),
+    ("Proszę wysłać na adres {}.", "Mój nowy adres to {}."),
+    ("Gdzie jest moja paczka? Miała przyjść w poniedziałek.", "Czy dostarczacie do Warszawy i Paryża?"),
+)
+COUNTRIES = {
+    "en_US": ENGLISH,
+    "en_GB": ENGLISH,
+    "en_IN": ENGLISH,
+    "de_DE": GERMAN,
+    "fr_FR": FRENCH,
+    "es_ES": SPANISH,
+    "it_IT": ITALIAN,
+    "nl_NL": DUTCH,
+    "pl_PL": POLISH,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.people")
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--texts", type=int, default=150, help="names, and addresses, of each country")
+    options = parser.parse_args(arguments)
+    model = PeopleModel()
+    print("| | names | addresses | names, in small letters | addresses | taken out of texts without |")
+    print("|---|---|---|---|---|---|")
+    for country, words in COUNTRIES.items():
+        made = Faker(country)
+        made.seed_instance(SEED)
+        columns = []
+        for change in (str, str.lower):
+            names = [_is_gone(model, words.named, made.name(), n, change, NAME) for n in range(options.texts)]
+            streets = [_is_gone(model, words.living, made.address(), n, change, ADDRESS) for n in range(options.texts)]
+            columns += [_share(names), _share(streets)]
+        wrong = sum(bool(model.find(text)) for text in words.neither)
+        print(f"| {country} | {' | '.join(columns)} | {wrong} of {len(words.neither)} |", flush=True)
+    if options.data is not None:
+        draw = np.random.default_rng(SEED)
+        sets = {"CLINC150": read_clinc(options.data), "HEADLINES": read_headlines(options.data, "train")}
+        for name, rows in sets.items():
+            chosen = [rows[place][0] for place in draw.permutation(len(rows))[:PUBLIC]]
+            _look_through(model, name, chosen)
+    return 0
+
+
+def _is_gone(
+    model: PeopleModel, texts: Sequence[str], value: str, number: int, change: Callable[[str], str], kind: str
+) -> bool:
+    """Whether nothing of a name, or nothing of an address's street, is left."""
+    if kind == ADDRESS and number % 2:
+        value = value.replace("\n", ", ")
+    before, after = change(texts[number % len(texts)]).split("{}")
+    value = change(value)
+    text = before + value + after
+    covered = [any(start <= place < stop for start, stop, _ in model.find(text)) for place in range(len(text))]
+    told = value if kind == NAME else re.split(r"[\n,]", value)[0]
+    # A title tells of nobody.
+    told_words = [match for match in re.finditer(r"\w{3,}", told) if match[0].lower() not in TITLES]
+    return all(covered[len(before) + place] for match in told_words for place in range(*match.span()))
+
+
+TITLES = frozenset(
+    "mrs miss prof dott sig sig.ra ing dipl univ frau herr mme pan pani dhr mevr drs hab inż jr iii phd dds dvm".split()
+)
+
+
+def _share(found: Sequence[bool]) -> str:
+    share = bound(sum(found), len(found))
+    return f"{share.found / share.of:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _look_through(model: PeopleModel, name: str, texts: Sequence[str]) -> None:
+    began = time.perf_counter()
+    found = [(kind, text[start:stop]) for text in texts for start, stop, kind in model.find(text)]
+    each = (time.perf_counter() - began) / len(texts) * 1000
+    kinds = Counter(kind for kind, _ in found)
+    print(f"{name}: {kinds[NAME]} names, {kinds[ADDRESS]} addresses in {len(texts):,} texts; {each:.1f} ms each")
+    common = Counter(text for _, text in found).most_common(SHOWN)
+    print("  " + ", ".join(f"{text} {count}" for text, count in common), flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
