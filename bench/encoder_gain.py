@@ -9,6 +9,7 @@ encoder's training is left where ``--minutes`` are over, and how far it came is 
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from costhub.eval.data import read_headlines
 from costhub.eval.distillation import TEACHER_ERRS
-from proxy.cache.embedder import load_model
+from proxy.cache.minilm import MiniLM
 from proxy.learning.encoders.served import Encoders
 from proxy.learning.evaluation import Share, bound
 from proxy.learning.head import Course, number_labels, rate_labels
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--batch-rows", type=int, default=16)
     parser.add_argument("--minutes", type=float, default=25)
     options = parser.parse_args(arguments)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
     import torch  # noqa: PLC0415 - one import that only this needs
 
     from proxy.learning.encoders.learner import EncoderLearner, load_encoder  # noqa: PLC0415
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     right = np.array([labels.index(label) if label in labels else -1 for _, label in tests])
     print(f"{len(rows):,} headlines to learn from, {len(tests):,} others, {len(labels)} labels", flush=True)
 
-    plain = partial(_embed_all, load_model("onnx").embed)
+    plain = partial(_embed_all, MiniLM().embed)
     before = time.perf_counter()
     learned_on, asked_on = plain(texts), plain(asked)
     per_text = (time.perf_counter() - before) / (len(texts) + len(asked))

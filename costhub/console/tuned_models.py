@@ -19,7 +19,7 @@ from proxy.learning.distilled_routes import name_route
 from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
 from proxy.learning.lora.economy import read_agreement, read_economy
-from proxy.learning.lora.trials import set_stage
+from proxy.learning.lora.trials import list_warnings, set_stage
 from proxy.learning.models import TunedModel
 from tenants.access import Actor, access_row
 from tenants.choices import Permission
@@ -54,6 +54,7 @@ def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespon
     model = LanguageModel.objects.filter(org=actor.org, name=row.model).first() if row.model else None
     more: dict[str, Any] = {
         "tuned": row,
+        "warnings": list_warnings(actor, row),
         "teacher": row.job.version.dataset.teacher,
         "agreement": (agreement := read_agreement(row)),
         "interval": {"tuned": _tell_interval(agreement.tuned), "base": _tell_interval(agreement.base)},

@@ -576,6 +576,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "judge": "a model or route that judges the dataset's answers; empty: the teacher answers prompts",
     "DatasetVersion.warnings": "what somebody should look at before it is learned from",
     "Student.warnings": "why nobody notices whether it still agrees with its teacher; empty where somebody does",
+    "TunedModel.warnings": "why nobody notices whether it still agrees with its teacher; empty where somebody does",
     "PaidReplay.model": "the model or route whose captured calls are asked again",
     "PaidReplay.to": "the model or route that they are asked of",
     "PaidReplay.calls": "how many calls",

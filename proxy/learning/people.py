@@ -61,13 +61,25 @@ class _Word(NamedTuple):
 def join(text: str, pieces: Sequence[Piece]) -> list[Span]:
     """Names and addresses, of pieces that are neither nothing nor doubtful; whole words, in their order."""
     words = list(_name_words(text, pieces))
-    names = _group(text, [word for word in words if word.label in NAMES], _IN_NAME)
-    spans = [(group[0].start, group[-1].stop, NAME) for group in names]
-    for group in _group(text, [word for word in words if word.label in PLACES], _IN_ADDRESS):
-        labels = {word.label for word in group}
-        if any(enough <= labels for enough in _ENOUGH):
-            spans.append((group[0].start, group[-1].stop, ADDRESS))
+    spans = []
+    for kind, labels, between in ((NAME, NAMES, _IN_NAME), (ADDRESS, PLACES, _IN_ADDRESS)):
+        groups = list(_group(text, [word for word in words if word.label in labels], between))
+        for group in _trim(text, groups):
+            said = {word.label for word in group}
+            if kind == NAME or any(enough <= said for enough in _ENOUGH):
+                spans.append((group[0].start, group[-1].stop, kind))
     return sorted(spans)
+
+
+def _trim(text: str, groups: Sequence[list[_Word]]) -> Iterator[list[_Word]]:
+    """Groups without what is none of them: the model reads no capitals, but whoever writes some names with them writes
+    all so. Small words before a name, such as *van der*, are of it."""
+    has_capitals = any(text[word.start].isupper() for group in groups for word in group)
+    for group in groups:
+        while has_capitals and group and text[group[-1].start].islower():
+            group.pop()
+        if group:
+            yield group
 
 
 def _name_words(text: str, pieces: Sequence[Piece]) -> Iterator[_Word]:

@@ -28,7 +28,7 @@ def lines_of(*pairs: tuple[str, str]) -> str:
     )
 
 
-def make(ada: Visit, world: World, **typed: str) -> Dataset:
+def make(ada: Visit, world: World, **typed: str | None) -> Dataset:
     made = ada.submit("/o/acme/datasets/new", **{"name": "faq", "teacher": "large", **typed})
     with org_scope(world.acme.org.pk):
         row = Dataset.objects.get(org=world.acme.org)
@@ -37,7 +37,7 @@ def make(ada: Visit, world: World, **typed: str) -> Dataset:
 
 
 def test_a_dataset_is_made_filled_and_frozen(ada: Visit, world: World) -> None:
-    row = make(ada, world, held_out_percent="30", region="de", drops_outvoted="1")
+    row = make(ada, world, held_out_percent="30", region="de", drops_outvoted="1", takes_out_names=None)
     assert (row.name, row.teacher, row.held_out_percent, row.region, row.drops_outvoted) == (
         "faq",
         "large",

@@ -27,6 +27,7 @@ from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
 from tenants.choices import Mode
+from tenants.models import LanguageModel, Route
 
 _log = logging.getLogger(__name__)
 
@@ -121,12 +122,26 @@ def find_trust(tuned: TunedModel) -> Trust:
     return Trust(tuned.threshold, mode=mode)
 
 
+def list_warnings(actor: Actor, tuned: TunedModel) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
+    route = _find_route(actor, tuned)
+    found = trust.list_warnings(actor, tuned, route)
+    is_served = LanguageModel.objects.filter(org=actor.org, name=tuned.model or None, is_active=True).exists()
+    # What llama.cpp does not know is served elsewhere, and compared by a route's own comparisons.
+    if tuned.stage not in trust.UNTRUSTED and tuned.served and not is_served:
+        found.insert(0, trust.warn_unserved(tuned))
+    return found
+
+
 def follow(actor: Actor, tuned: TunedModel) -> None:
     """Have its route ask it as far as it is trusted now. A route that somebody has changed to ask others is left
     alone."""
+    distilled_routes.follow(actor, tuned, _find_route(actor, tuned), find_trust(tuned))
+
+
+def _find_route(actor: Actor, tuned: TunedModel) -> Route | None:
     teacher = tuned.job.version.dataset.teacher
-    route = find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
-    distilled_routes.follow(actor, tuned, route, find_trust(tuned))
+    return find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
 
 
 def withdraw(actor: Actor, tuned: TunedModel) -> None:

@@ -36,6 +36,7 @@ def clean(model: PeopleModel, text: str) -> str:
         ("hi, this is bob smith, my card does not work", "hi, this is [NAME_1], my card does not work"),
         ("Dear [NAME_1], ring Anne-Marie O'Neill", "Dear [NAME_1], ring [NAME_2]"),
         ("Sehr geehrte Frau Müller, danke.", "Sehr geehrte Frau [NAME_1], danke."),
+        ("Tell Mr. van der Berg and Ada, please.", "Tell Mr. [NAME_1] and [NAME_2], please."),
         ("Bonjour, je m'appelle Jean Dupont.", "Bonjour, je m'appelle [NAME_1]."),
         ("I live at 42 Maple Street, Springfield, IL 62704.", "I live at [ADDRESS_1]."),
         ("Ship to:\n221B Baker Street\nLondon NW1 6XE\nThank you", "Ship to:\n[ADDRESS_1]\nThank you"),
