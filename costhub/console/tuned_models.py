@@ -25,7 +25,8 @@ from tenants.access import Actor, access_row
 from tenants.choices import Permission
 from tenants.models import LanguageModel
 
-_STAGES: Final = {
+#: what each stage means
+STAGES: Final = {
     Stage.SHADOW: "It is only compared with its teacher, which answers every call of its route.",
     Stage.CANARY: "It answers its share of the calls of its route, where it is sure.",
     Stage.PROMOTED: "It answers all calls of its route where it is sure, but for those that prove what it saves.",
@@ -79,10 +80,10 @@ def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
     def act() -> None:
         if request.POST.get("retire"):
             retire_tuned(actor=actor, tuned=row)
-        elif stage in set(_STAGES):
+        elif stage in set(STAGES):
             set_stage(actor=actor, tuned=row, stage=Stage(stage))
         else:
-            raise InvalidField(f"Give one of {', '.join(_STAGES)}.", field="stage")
+            raise InvalidField(f"Give one of {', '.join(STAGES)}.", field="stage")
 
     done = f"{row.name} is {stage.replace('_', ' ')} now." if stage else f"{row.name} answers no calls any more."
     try_to(request, actor, done, act)
@@ -160,7 +161,7 @@ def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
     address = reverse("change-tuned", args=[actor.org.slug, row.pk])
     acts = [
         Act(f"Make it {stage.replace('_', ' ')}", address, "Move", text, hidden=[("stage", stage.value)])
-        for stage, text in _STAGES.items()
+        for stage, text in STAGES.items()
         if stage.value != row.stage
     ]
     if row.state == TunedState.READY.value:

@@ -130,7 +130,11 @@ def _find_served(actor: Actor, dataset: Dataset) -> str:
     """A name by which calls reach what was trained on a dataset; empty where there is none."""
     students = Student.objects.filter(org=actor.org, job__version__dataset=dataset).exclude(route="")
     tuned = TunedModel.objects.filter(org=actor.org, job__version__dataset=dataset).exclude(model="")
-    names = [*students.values_list("route", flat=True), *tuned.values_list("model", flat=True)]
+    provided = ProviderTuning.objects.filter(org=actor.org, version__dataset=dataset).exclude(route="")
+    names = [
+        *(route for rows in (students, provided) for route in rows.values_list("route", flat=True)),
+        *tuned.values_list("model", flat=True),
+    ]
     routes = Route.objects.filter(org=actor.org, name__in=names)
     models = LanguageModel.objects.filter(org=actor.org, name__in=names, is_active=True)
     answers = [*routes.values_list("name", flat=True), *models.values_list("name", flat=True)]

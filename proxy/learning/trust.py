@@ -145,7 +145,7 @@ def list_warnings(actor: Actor, row: Trusted, route: Route | None) -> list[str]:
     first, if there is one. Inside an open organisation."""
     if row.stage in UNTRUSTED:
         return []
-    teacher = row.job.version.dataset.teacher
+    teacher = row.teacher
     names = [teacher, row.route] if row.route else [teacher]
     found = []
     shares = dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille"))
@@ -177,7 +177,7 @@ def _lock(pupils: Pupils[Row], row_id: UUID) -> Row | None:
 
 def _read_calls(actor: Actor, pupils: Pupils[Row], row: Row, most: int) -> tuple[list[CapturedCall], list[_Asked]]:
     """The teacher's next calls, and those of them that can be asked."""
-    teacher = row.job.version.dataset.teacher
+    teacher = row.teacher
     consents = list_consents(actor.org)
     newer = CapturedCall.objects.filter(org=actor.org, teacher=teacher, at__gt=row.compared_until)
     calls = list(newer.order_by("at", "pk")[:most])

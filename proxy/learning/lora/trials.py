@@ -22,7 +22,7 @@ from proxy.learning import distilled_routes, trust
 from proxy.learning.choices import NEVER, Stage
 from proxy.learning.distilled_routes import Trust, find_route
 from proxy.learning.evaluation import ENOUGH_FOR_CANARY, choose_threshold
-from proxy.learning.models import TunedModel
+from proxy.learning.models import Tried, TunedModel
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
@@ -113,7 +113,7 @@ def set_stage(
     return trust.set_stage(TUNED, actor=actor, row=tuned, stage=stage, **shares)
 
 
-def find_trust(tuned: TunedModel) -> Trust:
+def find_trust(tuned: Tried) -> Trust:
     """How its route asks it: not at all, only in the ledger's words, for a share of the calls, or for all but those
     that prove what it saves."""
     if tuned.stage == Stage.CANARY.value:
@@ -140,14 +140,14 @@ def follow(actor: Actor, tuned: TunedModel) -> None:
 
 
 def _find_route(actor: Actor, tuned: TunedModel) -> Route | None:
-    teacher = tuned.job.version.dataset.teacher
+    teacher = tuned.teacher
     return find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
 
 
 def withdraw(actor: Actor, tuned: TunedModel) -> None:
     """Nobody asks it any more: nothing is left of it. The caller stores it."""
     tuned.stage, tuned.recent = Stage.WITHDRAWN.value, ""
-    _forget_trials(tuned)
+    forget_trials(tuned)
     follow(actor, tuned)
 
 
@@ -163,7 +163,7 @@ def _find() -> QuerySet[TunedModel]:
     return TunedModel.objects.select_related("job__version__dataset").defer("adapter", "served")
 
 
-def _learn_threshold(tuned: TunedModel, trials: Sequence[tuple[float, bool]]) -> None:
+def learn_threshold(tuned: Tried, trials: Sequence[tuple[float, bool]]) -> None:
     """Find out how sure it must be so that the lower bound of its agreement clears the floor. What comes after that
     decides whether it is trusted: a threshold is flattered by what it was chosen on."""
     if tuned.threshold < NEVER:
@@ -176,10 +176,11 @@ def _learn_threshold(tuned: TunedModel, trials: Sequence[tuple[float, bool]]) ->
         tuned.threshold = choose_threshold(sureness, is_same, tuned.floor_per_mille / 1_000)
 
 
-def _forget_trials(tuned: TunedModel) -> None:
+def forget_trials(tuned: Tried) -> None:
+    """Nobody knows any more how sure it must be."""
     tuned.threshold, tuned.trials = NEVER, []
 
 
 TUNED: Final = Pupils(
-    _find, lambda *_: True, is_same_text, note=_learn_threshold, after_move=follow, begin_anew=_forget_trials
+    _find, lambda *_: True, is_same_text, note=learn_threshold, after_move=follow, begin_anew=forget_trials
 )
