@@ -2,10 +2,11 @@
 
     python -m bench.people [DIR] [--texts 150]
 
-Faker's names and addresses of eight countries stand in messages as people write them to a shop, once as they are and
+Faker's names and addresses of nine countries stand in messages as people write them to a shop, once as they are and
 once in small letters: a name counts as found where no word of it is left, an address where its street is gone. What is
-taken out beside it, and of messages without a name or an address, is wrong. With a folder of the data of docs/quality.md, CLINC150 and
-HEADLINES are looked through as well: what is found there is listed, since nobody has marked it. One thread.
+taken out beside it, and of messages without a name or an address, is wrong. With a folder of the data of
+docs/quality.md, CLINC150 and HEADLINES are looked through as well: what is found there is listed, since nobody has
+marked it. One thread.
 """
 
 import argparse
