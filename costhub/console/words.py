@@ -578,6 +578,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "Student.warnings": "why nobody notices whether it still agrees with its teacher; empty where somebody does",
     "TunedModel.warnings": "why nobody notices whether it still agrees with its teacher; empty where somebody does",
     "ProviderTuning.cap": "the most that comparing it may cost, decimal USD; null: it was not compared",
+    "ProviderDeployment.cap": "the most that comparing it may cost, decimal USD",
     "ProviderTuning.compared_for": "what comparing it has cost by now, decimal USD",
     "ProviderTuning.warnings": "why nobody notices whether what came of it still agrees with its teacher",
     "PaidReplay.model": "the model or route whose captured calls are asked again",

@@ -226,8 +226,8 @@ def test_what_a_provider_has_trained_is_compared_and_moved(ada: Visit, world: Wo
         model = create_model(
             actor=acme.owner, name="shop-mini", upstream=upstream, upstream_model="ft:mini", student_of="small"
         )
-        price = {"input_per_million": Decimal("0.01"), "output_per_million": Decimal("0.02")}
-        create_price(actor=acme.owner, model=model, **price)
+        cheap, less = Decimal("0.02"), Decimal("0.01")
+        create_price(actor=acme.owner, model=model, input_per_million=less, output_per_million=cheap)
     assert f'href="{trials}"' in ada.get(path).content.decode()
     assert "It is not served, so that it is compared with nothing" in text_of(ada.get(trials))
     assert "Give an API key of this organisation" in error_of(ada.submit(trials, api_key="sk-1", cap="1"))

@@ -2,6 +2,7 @@
 route changed with that."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -37,6 +38,7 @@ MOST_CALLS: Final = 50
 MOST_TRIALS: Final = 400
 #: of its server, which may have to start a process first
 _ANSWER_SECONDS: Final = 60.0
+_PLACES: Final = 1_000_000
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 #: its server knows nobody of this name, has no room for it now, or is not there. Another error is about what was asked,
 #: which would be asked again and again
@@ -169,11 +171,16 @@ def learn_threshold(tuned: Tried, trials: Sequence[tuple[float, bool]]) -> None:
     if tuned.threshold < NEVER:
         return
     tuned.unsure += len(trials)
-    tuned.trials = [*tuned.trials, *([round(sureness, 6), same] for sureness, same in trials)][-MOST_TRIALS:]
+    tuned.trials = [*tuned.trials, *([_floor(sureness), same] for sureness, same in trials)][-MOST_TRIALS:]
     if len(tuned.trials) >= ENOUGH_FOR_CANARY:
         sureness = np.array([one[0] for one in tuned.trials], np.float64)
         is_same = np.array([one[1] for one in tuned.trials], np.bool_)
         tuned.threshold = choose_threshold(sureness, is_same, tuned.floor_per_mille / 1_000)
+
+
+def _floor(sureness: float) -> float:
+    """In six places, and never more than it was: who is always equally sure would lie below a threshold of its own."""
+    return math.floor(sureness * _PLACES) / _PLACES
 
 
 def forget_trials(tuned: Tried) -> None:

@@ -97,12 +97,12 @@ def test_instructions_and_labels_that_are_everybodys_stay(model: PeopleModel) ->
     ]
     examples[0] = examples[0]._replace(prompt=(Message("system", own), *examples[0].prompt[1:]))
     kept = find_kept(examples)
-    assert kept == ({shared}, True)
+    assert (kept.instructions, kept.answers) == ({shared}, True)
     first, second = (take_out(example, model.find, kept) for example in examples[:2])
     assert (first[0].prompt[0].content, first[0].answer) == ("The customer is [NAME_1].", "Bob Smith")
     assert second == (examples[1], {"NAME": 0, "ADDRESS": 0})
     # Of fewer, they may be one customer's.
-    assert find_kept(examples[1:19]) == (set(), True)
+    assert find_kept(examples[1:19]) == Kept(frozenset(), True)
 
 
 def test_a_version_takes_names_out_of_each_example_once(world: World) -> None:

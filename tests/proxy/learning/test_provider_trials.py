@@ -79,8 +79,8 @@ class Scene:
     def price(self, input_per_million: str = "0.30") -> None:
         with org_scope(self.acme.org.pk):
             model = LanguageModel.objects.get(org=self.acme.org, name="shop")
-            prices = {"input_per_million": Decimal(input_per_million), "output_per_million": Decimal("0.60")}
-            create_price(actor=self.acme.owner, model=model, **prices)
+            asked, said = Decimal(input_per_million), Decimal("0.60")
+            create_price(actor=self.acme.owner, model=model, input_per_million=asked, output_per_million=said)
 
     def serve(self, **fields: Any) -> ProviderTuning:
         values: dict[str, Any] = {"api_key": self.acme.api_key, "cap_nanos": CAP} | fields
