@@ -109,7 +109,7 @@ lock: $(VENV)/bin/uv
 # pyproject.toml are not.
 lock-learning: $(VENV)/bin/uv
 	mkdir -p build
-	printf "llm; python_version < '3'\nllama-cpp-python; python_version < '3'\ntorch==2.13.0+cpu\n" > build/overrides.txt
+	printf "llm; python_version < '3'\nllama-cpp-python; python_version < '3'\narcjet; python_version < '3'\nonnxruntime>=1.32\ntorch==2.13.0+cpu\n" > build/overrides.txt
 	$(COMPILE) --no-config --override build/overrides.txt $(TORCH_FROM) --extra learning -c requirements-dev.lock \
 	  pyproject.toml -o requirements-learning.lock
 

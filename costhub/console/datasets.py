@@ -67,6 +67,13 @@ def new_dataset(request: HttpRequest, actor: Actor) -> HttpResponse:
             help="Wrong or poisoned ones. Answers that are no labels stay.",
         ),
         Field(
+            "takes_out_names",
+            "Take out names and postal addresses",
+            "checkbox",
+            help="A model finds most of them, and now and then a word that is none. Mail addresses, telephone numbers "
+            "and cards are taken out in any case.",
+        ),
+        Field(
             "region",
             "Country of telephone numbers without a code",
             help="Its two letters, so that the numbers are found and taken out.",
@@ -74,7 +81,9 @@ def new_dataset(request: HttpRequest, actor: Actor) -> HttpResponse:
             most=2,
         ),
     ]
-    form = Form(fields, {"held_out_percent": "20", "near_per_mille": "970", "drops_outvoted": True})
+    form = Form(
+        fields, {"held_out_percent": "20", "near_per_mille": "970", "drops_outvoted": True, "takes_out_names": True}
+    )
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _create(actor, form))
         if made is not None:
@@ -196,6 +205,7 @@ def _create(actor: Actor, form: Form) -> Dataset:
         held_out_percent=form.whole("held_out_percent"),
         near_per_mille=form.whole("near_per_mille"),
         drops_outvoted=form.flag("drops_outvoted"),
+        takes_out_names=form.flag("takes_out_names"),
         region=form.text("region").upper(),
     )
 

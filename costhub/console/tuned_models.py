@@ -19,13 +19,14 @@ from proxy.learning.distilled_routes import name_route
 from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
 from proxy.learning.lora.economy import read_agreement, read_economy
-from proxy.learning.lora.trials import set_stage
+from proxy.learning.lora.trials import list_warnings, set_stage
 from proxy.learning.models import TunedModel
 from tenants.access import Actor, access_row
 from tenants.choices import Permission
 from tenants.models import LanguageModel
 
-_STAGES: Final = {
+#: what each stage means
+STAGES: Final = {
     Stage.SHADOW: "It is only compared with its teacher, which answers every call of its route.",
     Stage.CANARY: "It answers its share of the calls of its route, where it is sure.",
     Stage.PROMOTED: "It answers all calls of its route where it is sure, but for those that prove what it saves.",
@@ -54,6 +55,7 @@ def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespon
     model = LanguageModel.objects.filter(org=actor.org, name=row.model).first() if row.model else None
     more: dict[str, Any] = {
         "tuned": row,
+        "warnings": list_warnings(actor, row),
         "teacher": row.job.version.dataset.teacher,
         "agreement": (agreement := read_agreement(row)),
         "interval": {"tuned": _tell_interval(agreement.tuned), "base": _tell_interval(agreement.base)},
@@ -78,10 +80,10 @@ def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespo
     def act() -> None:
         if request.POST.get("retire"):
             retire_tuned(actor=actor, tuned=row)
-        elif stage in set(_STAGES):
+        elif stage in set(STAGES):
             set_stage(actor=actor, tuned=row, stage=Stage(stage))
         else:
-            raise InvalidField(f"Give one of {', '.join(_STAGES)}.", field="stage")
+            raise InvalidField(f"Give one of {', '.join(STAGES)}.", field="stage")
 
     done = f"{row.name} is {stage.replace('_', ' ')} now." if stage else f"{row.name} answers no calls any more."
     try_to(request, actor, done, act)
@@ -159,7 +161,7 @@ def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
     address = reverse("change-tuned", args=[actor.org.slug, row.pk])
     acts = [
         Act(f"Make it {stage.replace('_', ' ')}", address, "Move", text, hidden=[("stage", stage.value)])
-        for stage, text in _STAGES.items()
+        for stage, text in STAGES.items()
         if stage.value != row.stage
     ]
     if row.state == TunedState.READY.value:

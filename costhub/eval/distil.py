@@ -39,6 +39,7 @@ from proxy.learning.deployment import deploy_student
 from proxy.learning.jobs import create_training_job
 from proxy.learning.models import DatasetVersion, Student, TrainingJob
 from proxy.learning.own_upstream import Receive
+from proxy.learning.people_model import find_with
 from proxy.learning.student_server import StudentServer
 from proxy.learning.students import Embed, compare_with_calls, read_economy
 from proxy.learning.teacher import continue_run, start_teacher_run
@@ -223,11 +224,12 @@ class _Run:
         if run.answered < len(rows):
             raise Failed(f"The teacher answered {run.answered} of {len(rows)} prompts. {run.error}")
         self.figures.teacher_cost = format_usd(run.cost_nanos)
+        find = find_with()
         with self._timed("dataset"):
             with org_scope(org.pk):
                 version = request_version(actor=self.actor, dataset=dataset)
             for _ in _turns(BUILD_SECONDS):
-                build_version(org.pk, version.pk, self.embed)
+                build_version(org.pk, version.pk, self.embed, find)
                 with org_scope(org.pk):
                     made = DatasetVersion.objects.select_related("dataset").get(pk=version.pk)
                 if made.state != VersionState.WAITING.value:

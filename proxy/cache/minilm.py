@@ -149,11 +149,15 @@ def _find_folder() -> Path:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    """A file of the model, if it is the one that was vetted."""
+    return read_vetted(folder, name, _SHA256[name])
+
+
+def read_vetted(folder: Path, name: str, sha256: str) -> bytes:
+    """A file of a model, if it is the one that was vetted. Raises ModelUnusable."""
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise ModelUnusable(f"The model's file {name} cannot be read: {error.strerror}.") from error
-    if hashlib.sha256(content).hexdigest() != _SHA256[name]:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise ModelUnusable(f"The model's file {name} has been changed: its SHA-256 is not the vetted one.")
     return content

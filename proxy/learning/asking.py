@@ -40,11 +40,12 @@ def check_own_key(actor: Actor, api_key: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A model's answer and what it cost in nano-USD. ``original``: it was given before, and paid for as this request;
-    then it costs nothing."""
+    then it costs nothing. ``body``: as it came."""
 
     text: str
     cost: int
     original: str = ""
+    body: bytes = b""
 
 
 class Later(Exception):
@@ -86,8 +87,10 @@ def ask(
     *,
     idempotency_key: str,
     headers: dict[str, str] | None = None,
+    more: dict[str, Any] | None = None,
 ) -> Answered | None:
-    """One answer; None where this prompt gets none. Raises Later, Never."""
+    """One answer; None where this prompt gets none. ``more``: of the request, beside model and messages. Raises Later,
+    Never."""
     try:
         answer = gate.fetch_now(
             "POST",
@@ -100,7 +103,7 @@ def ask(
                 "x-costhub-cache-control": "no-cache, no-store",
                 **(headers or {}),
             },
-            content=orjson.dumps({"model": model, "messages": messages}),
+            content=orjson.dumps({"model": model, "messages": messages, **(more or {})}),
             timeout_seconds=ANSWER_SECONDS,
             max_bytes=MAX_ANSWER_BYTES,
         )
@@ -116,7 +119,7 @@ def ask(
         except NoExample:
             text = ""
         original = told.get("x-costhub-original-request-id", "") if is_replayed else ""
-        return Answered(text, cost, original)
+        return Answered(text, cost, original, answer.body)
     why, code = _read_error(answer.body)
     if answer.status in _LATER:
         request_id = told.get("x-request-id", "") if answer.status >= 500 else ""

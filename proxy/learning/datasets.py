@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -31,6 +31,7 @@ from proxy.learning.models import (
     TrainingJob,
     TunedModel,
 )
+from proxy.learning.people import NAME, Find, find_kept, take_out
 from proxy.learning.scrubbing import scrub
 from proxy.learning.sealing import EXAMPLE, Unreadable, seal, unseal
 from tenants.access import Actor, job_scope
@@ -45,6 +46,9 @@ MOST_EXAMPLES: Final = 10_000
 MOST_DATASETS: Final = 200
 #: what one transaction reads
 _BATCH: Final = 500
+#: examples whose names are taken out in one transaction, and for how long a turn of the job does it
+_LOOKED_OVER: Final = 50
+LOOK_FOR_SECONDS: Final = 90.0
 
 #: one in so many is looked over
 _FEW: Final = 20
@@ -68,6 +72,7 @@ def create_dataset(
     held_out_percent: int = 20,
     near_per_mille: int = 970,
     drops_outvoted: bool = True,
+    takes_out_names: bool = True,
     region: str = "",
 ) -> Dataset:
     """A dataset of what one model answers. Raises InvalidField for what cannot be, Conflict where the name is taken."""
@@ -91,6 +96,7 @@ def create_dataset(
         held_out_percent=held_out_percent,
         near_per_mille=near_per_mille,
         drops_outvoted=drops_outvoted,
+        takes_out_names=takes_out_names,
         region=region,
     )
     try:
@@ -124,7 +130,11 @@ def _find_served(actor: Actor, dataset: Dataset) -> str:
     """A name by which calls reach what was trained on a dataset; empty where there is none."""
     students = Student.objects.filter(org=actor.org, job__version__dataset=dataset).exclude(route="")
     tuned = TunedModel.objects.filter(org=actor.org, job__version__dataset=dataset).exclude(model="")
-    names = [*students.values_list("route", flat=True), *tuned.values_list("model", flat=True)]
+    provided = ProviderTuning.objects.filter(org=actor.org, version__dataset=dataset).exclude(route="")
+    names = [
+        *(route for rows in (students, provided) for route in rows.values_list("route", flat=True)),
+        *tuned.values_list("model", flat=True),
+    ]
     routes = Route.objects.filter(org=actor.org, name__in=names)
     models = LanguageModel.objects.filter(org=actor.org, name__in=names, is_active=True)
     answers = [*routes.values_list("name", flat=True), *models.values_list("name", flat=True)]
@@ -225,14 +235,21 @@ def request_version(*, actor: Actor, dataset: Dataset) -> DatasetVersion:
     return version
 
 
-def build_version(org_id: UUID, version_id: UUID, embed: Embed) -> None:
-    """Make a version that waits; one that cannot be made says why."""
+def build_version(
+    org_id: UUID, version_id: UUID, embed: Embed, find: Find | None = None, *, seconds: float = LOOK_FOR_SECONDS
+) -> None:
+    """Make a version that waits; one that cannot be made says why. Names and addresses that ``find`` finds are taken
+    out of its examples first, once of each, for so many ``seconds`` at the most: then the version goes on waiting, for
+    a next turn. Without ``find``, which is for texts that somebody has made up, and where the dataset says so, they
+    stay."""
     with job_scope(org_id) as actor:
         version = _waiting(actor, version_id)
         if version is None:
             return
         dataset = version.dataset
     gather_calls(org_id, dataset.pk)
+    if find is not None and dataset.takes_out_names and not take_people_out(org_id, dataset, find, seconds):
+        return
     with job_scope(org_id) as actor:
         rows, examples = open_examples(actor, dataset)
     recipe = Recipe(dataset.held_out_percent, dataset.near_per_mille / 1_000, dataset.drops_outvoted)
@@ -255,6 +272,41 @@ def build_version(org_id: UUID, version_id: UUID, embed: Embed) -> None:
     with job_scope(org_id) as actor:
         if version := _waiting(actor, version_id):
             _freeze(version, rows, made, recipe, unknown)
+
+
+def take_people_out(org_id: UUID, dataset: Dataset, find: Find, seconds: float) -> bool:
+    """Take names and addresses out of the dataset's newest examples that nobody has looked over. Says whether none is
+    left; what was done stays done."""
+    ends = clock.ends_in(seconds)
+    with job_scope(org_id) as actor:
+        rows, examples = open_examples(actor, dataset)
+    kept = find_kept(examples)
+    waiting = [(row, example) for row, example in zip(rows, examples, strict=True) if NAME not in row.scrubbed]
+    for start in range(0, len(waiting), _LOOKED_OVER):
+        if start and clock.monotonic_ns() >= ends:
+            return False
+        part = waiting[start : start + _LOOKED_OVER]
+        # The model takes its time, and no transaction waits for it.
+        _store_cleaned(org_id, dataset, [(row, *take_out(example, find, kept)) for row, example in part])
+    return True
+
+
+def _store_cleaned(
+    org_id: UUID, dataset: Dataset, cleaned: Sequence[tuple[LearnedExample, Example, Mapping[str, int]]]
+) -> None:
+    with job_scope(org_id) as actor:
+        # Consent may have gone meanwhile: a tombstone stays one.
+        there = list_examples(actor, dataset).filter(pk__in=[row.pk for row, _, _ in cleaned], sealed__isnull=False)
+        still = {row.pk: row for row in there.select_for_update(of=("self",))}
+        changed = []
+        for row, example, found in cleaned:
+            if (now := still.get(row.pk)) is None or NAME in now.scrubbed:
+                continue
+            # A kind of which nothing was found was looked for: NAME says so of an example.
+            now.scrubbed = now.scrubbed | found
+            now.sealed = seal(actor.org, f"{EXAMPLE} {now.pk}", pack(example))
+            changed.append(now)
+        LearnedExample.objects.bulk_update(changed, ["scrubbed", "sealed"])
 
 
 def _waiting(actor: Actor, version_id: UUID) -> DatasetVersion | None:
@@ -311,7 +363,7 @@ def _freeze(
         "kinds": dict(Counter(row.kind for row in chosen)),
         "scripts": dict(made.scripts),
         "unknown_words": unknown,
-        "scrubbed": dict(scrubbed),
+        "scrubbed": dict(+scrubbed),
         "first": chosen[0].at.isoformat(),
         "last": chosen[-1].at.isoformat(),
         "previous": version.number - 1 or None,

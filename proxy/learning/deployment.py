@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import transaction
 
 from costhub.lib.errors import Conflict
-from costhub.lib.origins import parse_origin
 from proxy.learning.distilled_routes import HOLDOUT_PERCENT, drop_route, name_route, put_route
 from proxy.learning.models import Student
 from proxy.learning.students import find_trust
@@ -107,7 +106,8 @@ def _find_model(actor: Actor, student: Student, teacher: str) -> LanguageModel:
 
 
 def _find_upstream(actor: Actor) -> Upstream:
-    found = Upstream.objects.filter(org=actor.org, origin=parse_origin(settings.STUDENTS_URL).origin).first()
+    # Something else may be behind the same port, at another path.
+    found = Upstream.objects.filter(org=actor.org, base_url=settings.STUDENTS_URL.rstrip("/")).first()
     if found is not None:
         return found
     return create_upstream(

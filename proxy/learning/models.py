@@ -7,6 +7,7 @@ from typing import Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from costhub.lib import clock
 from proxy.learning.choices import NEVER, ExampleKind, JobKind, JobState, Stage, TunedState, Verdict, VersionState
@@ -57,6 +58,8 @@ class Dataset(TenantRow):
     held_out_percent = models.PositiveSmallIntegerField(default=20)
     near_per_mille = models.PositiveSmallIntegerField(default=970)
     drops_outvoted = models.BooleanField(default=True)
+    #: what has a form is taken out in any case, see ``scrubbing``
+    takes_out_names = models.BooleanField(default=True, db_default=True)
     #: whose telephone numbers are known without a country's code
     region = models.CharField(max_length=2, blank=True)
 
@@ -244,9 +247,76 @@ class TrainingJob(TenantRow):
         return self.name
 
 
-class ProviderTuning(TenantRow):
+class Trusted(TenantRow):
+    """How far something that was trained is trusted.
+
+    ``floor_per_mille``: the agreement with the teacher that the lower bound of its interval must clear."""
+
+    #: likelihood from which it answers; what is below goes to the teacher
+    threshold = _Number(default=0)
+    floor_per_mille = models.PositiveSmallIntegerField(default=900, db_default=900)
+    stage = models.CharField(
+        max_length=12, choices=_choices(Stage), default=Stage.SHADOW.value, db_default=Stage.SHADOW.value
+    )
+    #: of a canary's questions, the share that it gets
+    canary_percent = models.PositiveSmallIntegerField(default=10, db_default=10)
+    #: the route that calls reach it by, where it is served
+    route = models.CharField(max_length=_MODEL_CHARACTERS, blank=True, default="", db_default="")
+    reason = models.TextField(blank=True, default="", db_default="")
+    #: of calls since: how many it was compared on, answered, and answered as the teacher did
+    compared = models.PositiveIntegerField(default=0, db_default=0)
+    answered = models.PositiveIntegerField(default=0, db_default=0)
+    agreed = models.PositiveIntegerField(default=0, db_default=0)
+    #: the newest of them, and the newest outcomes, one character each: 1 agreed, 0 did not, - left to the teacher
+    compared_until = models.DateTimeField(default=clock.now, db_default=Now())
+    recent = models.TextField(blank=True, default="", db_default="")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def teacher(self) -> str:
+        """The model whose answers it learned from."""
+        raise NotImplementedError
+
+
+class Tried(Trusted):
+    """What nobody knows the threshold of before it was tried."""
+
+    threshold = _Number(default=NEVER, db_default=NEVER)
+    #: answers that it was tried by: how sure it was, and whether it said what the teacher did
+    trials = models.JSONField(default=list, db_default=[], editable=False)
+    #: of those that it was compared on, how many before anybody knew that
+    unsure = models.PositiveIntegerField(default=0, db_default=0)
+
+    class Meta:
+        abstract = True
+
+
+class Made(Trusted):
+    """What a job has made, and its evaluation."""
+
+    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    name = models.CharField(max_length=120)
+    #: of the examples of its version, how many were withdrawn already when it was trained
+    withdrawn = models.PositiveIntegerField(default=0)
+    evaluation = models.JSONField(default=dict)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def teacher(self) -> str:
+        """The model whose answers it learned from."""
+        return self.job.version.dataset.teacher
+
+
+class ProviderTuning(Tried):
     """A model that a provider trains on a version, through its fine-tuning API. What it may cost at most is held until
-    the provider says how many tokens it has trained on."""
+    the provider says how many tokens it has trained on.
+
+    Once it is there and served, ``api_key`` is what it is asked with on paper, and ``trials_cap_nanos`` the most that
+    this may cost."""
 
     version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     upstream_id = models.UUIDField()
@@ -276,6 +346,12 @@ class ProviderTuning(TenantRow):
     withdrawn = models.PositiveIntegerField(default=0)
     is_cancelled = models.BooleanField(default=False)
     ended_at = models.DateTimeField(null=True)
+    #: sealed, and gone when it is served no longer
+    api_key = models.BinaryField(null=True, editable=False)
+    trials_cap_nanos = models.BigIntegerField(null=True)
+    trials_nanos = models.BigIntegerField(default=0, db_default=0)
+    #: why it is not compared now; empty: it is, or nobody has tried
+    trials_error = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = "provider tuning"
@@ -284,36 +360,10 @@ class ProviderTuning(TenantRow):
     def __str__(self) -> str:
         return self.name
 
-
-class Trusted(TenantRow):
-    """What a job has made, its evaluation, and how far it is trusted.
-
-    ``floor_per_mille``: the agreement with the teacher that the lower bound of its interval must clear."""
-
-    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="+", db_constraint=False)
-    name = models.CharField(max_length=120)
-    #: likelihood from which it answers; what is below goes to the teacher
-    threshold = _Number(default=0)
-    floor_per_mille = models.PositiveSmallIntegerField(default=900)
-    stage = models.CharField(max_length=12, choices=_choices(Stage), default=Stage.SHADOW.value)
-    #: of a canary's questions, the share that it gets
-    canary_percent = models.PositiveSmallIntegerField(default=10)
-    #: of the examples of its version, how many were withdrawn already when it was trained
-    withdrawn = models.PositiveIntegerField(default=0)
-    #: the route that calls reach it by, where it is served
-    route = models.CharField(max_length=_MODEL_CHARACTERS, blank=True)
-    reason = models.TextField(blank=True)
-    evaluation = models.JSONField(default=dict)
-    #: of calls since: how many it was compared on, answered, and answered as the teacher did
-    compared = models.PositiveIntegerField(default=0)
-    answered = models.PositiveIntegerField(default=0)
-    agreed = models.PositiveIntegerField(default=0)
-    #: the newest of them, and the newest outcomes, one character each: 1 agreed, 0 did not, - left to the teacher
-    compared_until = models.DateTimeField(default=clock.now)
-    recent = models.TextField(blank=True)
-
-    class Meta:
-        abstract = True
+    @property
+    def teacher(self) -> str:
+        """The model whose answers it learned from."""
+        return self.version.dataset.teacher
 
 
 class _Students(models.Manager["Student"]):
@@ -323,7 +373,7 @@ class _Students(models.Manager["Student"]):
         return super().get_queryset().defer("encoder")
 
 
-class Student(Trusted):
+class Student(Made):
     """A classifier of questions."""
 
     labels = models.JSONField(default=list)
@@ -344,7 +394,7 @@ class Student(Trusted):
         return f"{self.name}: {self.stage}"
 
 
-class TunedModel(Trusted):
+class TunedModel(Tried, Made):
     """An adapter that a job has made of a language model, sealed: weights may say what they were taught.
 
     ``adapter`` is peft's file (safetensors), ``config`` what stands beside it; ``served`` the same for llama.cpp
@@ -352,12 +402,6 @@ class TunedModel(Trusted):
 
     base_model = models.CharField(max_length=_MODEL_CHARACTERS)
     state = models.CharField(max_length=9, choices=_choices(TunedState), default=TunedState.READY.value)
-    #: as ``Trusted``'s, but that nobody knows it before it was tried
-    threshold = _Number(default=NEVER)
-    #: answers that it was tried by: how sure it was, and whether it said what the teacher did
-    trials = models.JSONField(default=list, editable=False)
-    #: of those that it was compared on, how many before anybody knew that
-    unsure = models.PositiveIntegerField(default=0, db_default=0)
     adapter = models.BinaryField(editable=False)
     served = models.BinaryField(editable=False)
     config = models.JSONField(default=dict)

@@ -11,6 +11,7 @@ from tenants.models import Organization
 EXAMPLE: Final = "learned example"
 PROMPTS: Final = "teacher run's prompts"
 KEY: Final = "teacher run's key"
+TRIALS_KEY: Final = "provider model's key"
 REPLAY_KEY: Final = "paid replay's key"
 
 

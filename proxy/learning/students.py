@@ -32,7 +32,6 @@ from proxy.ledger.model import LedgerEntry
 from proxy.values.attempt import Mechanism
 from tenants.access import Actor, org_scope
 from tenants.choices import Mode
-from tenants.models import CapturePolicy
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -185,25 +184,9 @@ def find_trust(student: Student, holdout_percent: int = HOLDOUT_PERCENT) -> Trus
 
 def list_warnings(actor: Actor, student: Student) -> list[str]:
     """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
-    if student.stage in trust.UNTRUSTED:
-        return []
     teacher = student.job.version.dataset.teacher
-    names = [teacher, student.route] if student.route else [teacher]
-    found = []
-    shares = dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille"))
-    if not any(shares.get(name, shares.get("", 0)) for name in names):
-        stays = "does not leave the shadow" if student.stage == Stage.SHADOW.value else "is never rolled back"
-        found.append(
-            f"No calls of {' or '.join(names)} are kept, so that it is compared with nothing and {stays}: consent to "
-            "keep calls."
-        )
     route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
-    if route is not None and route.policy["holdout_percent"] == 0 and student.stage != Stage.SHADOW.value:
-        found.append(
-            f"The route {route.name} holds out no conversations: what the student is sure of, its teacher is not asked,"
-            " and calls of this route say nothing of how often the two agree. Hold out some per cent."
-        )
-    return found
+    return trust.list_warnings(actor, student, route)
 
 
 class TeacherCalls(NamedTuple):

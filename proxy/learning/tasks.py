@@ -75,10 +75,12 @@ def build_versions() -> int:
     """Make the versions of datasets that wait. Gives their number."""
     waiting = _find(Work.VERSION, DatasetVersion.objects.filter(state=VersionState.WAITING.value))
     if waiting:
-        from proxy.learning.datasets import build_version, embed_with  # noqa: PLC0415
+        from proxy.learning.datasets import LOOK_FOR_SECONDS, build_version, embed_with  # noqa: PLC0415
+        from proxy.learning.people_model import find_with  # noqa: PLC0415
 
         embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
-        _give_turns(waiting, partial(build_version, embed=embed))
+        seconds = LOOK_FOR_SECONDS / len(waiting)
+        _give_turns(waiting, partial(build_version, embed=embed, find=find_with(), seconds=seconds))
     return len(waiting)
 
 
@@ -124,10 +126,24 @@ def compare_students() -> int:
 
 @shared_task
 def compare_tuned() -> int:
-    """Have tuned models that are served answer their teachers' newer calls on paper, and move them by what comes of
-    it. Gives the number of calls."""
-    if not settings.TUNED_URL:
+    """Have tuned models that are served, here or by the provider that trained them, answer their teachers' newer calls
+    on paper, and move them by what comes of it. Gives the number of calls."""
+    return _compare_provided() + (_compare_tuned_here() if settings.TUNED_URL else 0)
+
+
+def _compare_provided() -> int:
+    served = ProviderTuning.objects.filter(api_key__isnull=False).exclude(stage__in=_UNTRUSTED)
+    provided = _find(Work.TRAINED, served)
+    if not provided:
         return 0
+    from proxy.learning.asking import gate_to_proxy  # noqa: PLC0415
+    from proxy.learning.provider_trials import compare_with_calls  # noqa: PLC0415
+
+    compare = partial(compare_with_calls, gate=gate_to_proxy(), seconds=_COMPARE_FOR_SECONDS / len(provided))
+    return sum(_give_turns(provided, compare))
+
+
+def _compare_tuned_here() -> int:
     active = LanguageModel.objects.filter(org=OuterRef("org"), name=OuterRef("model"), is_active=True)
     # Those that nobody can call would only keep others' processes away.
     served = TunedModel.objects.exclude(stage__in=_UNTRUSTED).filter(Exists(active))

@@ -22,6 +22,7 @@ from proxy.learning.sealing import Unreadable, unseal
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.choices import Permission
+from tenants.models import CapturePolicy, Route
 
 Row = TypeVar("Row", bound=Trusted)
 Prompt = tuple[Message, ...]
@@ -139,13 +140,44 @@ def set_stage(
     return found
 
 
+def list_warnings(actor: Actor, row: Trusted, route: Route | None) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so. ``route``: the one that asks it
+    first, if there is one. Inside an open organisation."""
+    if row.stage in UNTRUSTED:
+        return []
+    teacher = row.teacher
+    names = [teacher, row.route] if row.route else [teacher]
+    found = []
+    shares = dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille"))
+    if not any(shares.get(name, shares.get("", 0)) for name in names):
+        found.append(
+            f"No calls of {' or '.join(names)} are kept, so that it is compared with nothing and {_stays(row)}: consent "
+            "to keep calls."
+        )
+    if route is not None and route.policy["holdout_percent"] == 0 and row.stage != Stage.SHADOW.value:
+        found.append(
+            f"The route {route.name} holds out no conversations: what it is sure of, its teacher is not asked, and calls "
+            "of this route say nothing of how often the two agree. Hold out some per cent."
+        )
+    return found
+
+
+def warn_unserved(row: Trusted) -> str:
+    """What is said of one that has to be served to be compared, and is not."""
+    return f"It is not served, so that it is compared with nothing and {_stays(row)}: serve it."
+
+
+def _stays(row: Trusted) -> str:
+    return "does not leave the shadow" if row.stage == Stage.SHADOW.value else "is never rolled back"
+
+
 def _lock(pupils: Pupils[Row], row_id: UUID) -> Row | None:
     return pupils.find().select_for_update(of=("self",)).filter(pk=row_id).first()
 
 
 def _read_calls(actor: Actor, pupils: Pupils[Row], row: Row, most: int) -> tuple[list[CapturedCall], list[_Asked]]:
     """The teacher's next calls, and those of them that can be asked."""
-    teacher = row.job.version.dataset.teacher
+    teacher = row.teacher
     consents = list_consents(actor.org)
     newer = CapturedCall.objects.filter(org=actor.org, teacher=teacher, at__gt=row.compared_until)
     calls = list(newer.order_by("at", "pk")[:most])

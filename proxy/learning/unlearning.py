@@ -11,6 +11,7 @@ from proxy.learning.datasets import count_withdrawn
 from proxy.learning.lora.deployment import switch_off
 from proxy.learning.lora.trials import withdraw
 from proxy.learning.models import ProviderTuning, Student, TrainingJob, TunedModel
+from proxy.learning.provider_trials import withdraw as withdraw_provider_model
 from proxy.learning.provider_tuning import WITHDRAWN
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
@@ -119,7 +120,7 @@ def switch_off_tuned(actor: Actor) -> int:
     them there. Gives how many."""
     count = 0
     done = ProviderTuning.objects.filter(org=actor.org, state=JobState.DONE.value)
-    tunings = done.exclude(remote_model="").select_related("version")
+    tunings = done.exclude(remote_model="").select_related("version__dataset")
     for tuning in tunings.select_for_update(of=("self",)):
         withdrawn = count_withdrawn(tuning.version)
         if withdrawn <= tuning.withdrawn:
@@ -129,7 +130,8 @@ def switch_off_tuned(actor: Actor) -> int:
             "Consent to examples that it had learned from was withdrawn: its model is switched off here. Delete "
             f"{tuning.remote_model} at the provider."
         )
-        tuning.save(update_fields=["withdrawn", "error"])
+        withdraw_provider_model(actor, tuning)
+        tuning.save()
         record(actor, "withdrawn", tuning, model=tuning.name)
         model = LanguageModel.objects.filter(
             org=actor.org, name=tuning.name, upstream_model=tuning.remote_model

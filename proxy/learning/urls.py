@@ -11,7 +11,7 @@ from proxy.learning.api.datasets import (
     ExportView,
 )
 from proxy.learning.api.paid_replays import PaidReplayViewSet
-from proxy.learning.api.provider_tunings import ProviderTuningViewSet
+from proxy.learning.api.provider_tunings import ProviderDeploymentView, ProviderTuningViewSet
 from proxy.learning.api.teacher_runs import TeacherRunViewSet
 from proxy.learning.api.training import DeploymentView, StudentViewSet, TrainingJobViewSet
 from proxy.learning.api.tuned_models import TunedDeploymentView, TunedExportView, TunedModelViewSet
@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("consent-withdrawals", ConsentWithdrawalView.as_view(), name="consent-withdrawals"),
     path("datasets/<str:pk>/examples", ExamplesView.as_view(), name="dataset-examples"),
     path("dataset-versions/<str:pk>/export", ExportView.as_view(), name="dataset-export"),
+    path("provider-tunings/<str:pk>/deployment", ProviderDeploymentView.as_view(), name="provider-deployment"),
     path("students/<str:pk>/deployment", DeploymentView.as_view(), name="student-deployment"),
     path("tuned-models/<str:pk>/deployment", TunedDeploymentView.as_view(), name="tuned-deployment"),
     path("tuned-models/<str:pk>/export", TunedExportView.as_view(), name="tuned-export"),

@@ -28,7 +28,7 @@ def lines_of(*pairs: tuple[str, str]) -> str:
     )
 
 
-def make(ada: Visit, world: World, **typed: str) -> Dataset:
+def make(ada: Visit, world: World, **typed: str | None) -> Dataset:
     made = ada.submit("/o/acme/datasets/new", **{"name": "faq", "teacher": "large", **typed})
     with org_scope(world.acme.org.pk):
         row = Dataset.objects.get(org=world.acme.org)
@@ -37,7 +37,7 @@ def make(ada: Visit, world: World, **typed: str) -> Dataset:
 
 
 def test_a_dataset_is_made_filled_and_frozen(ada: Visit, world: World) -> None:
-    row = make(ada, world, held_out_percent="30", region="de", drops_outvoted="1")
+    row = make(ada, world, held_out_percent="30", region="de", drops_outvoted="1", takes_out_names=None)
     assert (row.name, row.teacher, row.held_out_percent, row.region, row.drops_outvoted) == (
         "faq",
         "large",
@@ -45,6 +45,7 @@ def test_a_dataset_is_made_filled_and_frozen(ada: Visit, world: World) -> None:
         "DE",
         True,
     )
+    assert not row.takes_out_names
     page = f"/o/acme/datasets/{row.pk}"
     assert f'href="{page}"' in ada.get("/o/acme/learning").content.decode()
     sent = ada.submit(page, lines=lines_of(("Is it open?", "Yes."), ("Where?", "In Ulm.")))
@@ -137,7 +138,7 @@ def test_developers_look_and_change_nothing(ada: Visit, world: World) -> None:
 def test_a_version_says_what_was_left_out_and_what_looks_wrong(ada: Visit, world: World) -> None:
     acme = world.acme
     row = make(ada, world)
-    assert row.drops_outvoted
+    assert (row.drops_outvoted, row.takes_out_names) == (True, True)
     with org_scope(acme.org.pk):
         DatasetVersion.objects.create(
             org=acme.org,

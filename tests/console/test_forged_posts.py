@@ -31,6 +31,8 @@ NEEDS: Final = {
     "new-provider-tuning": _SETTINGS,
     "change-student": _SETTINGS,
     "change-tuned": _SETTINGS,
+    "provider-trials": _SETTINGS,
+    "change-provider-trials": _SETTINGS,
     "change-top-up": _MONEY,
     "send-papers": _MONEY,
     "send-papers-again": _MONEY,

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from costhub.lib import clock
 from proxy.learning.choices import JobKind, JobState
 from proxy.learning.models import DatasetVersion, ProviderTuning, TrainingJob, TunedModel
 from tenants.access import org_scope
-from tenants.models import AuditEntry, LanguageModel, Route
+from tenants.actions.models import create_model
+from tenants.actions.pricing import create_price
+from tenants.models import AuditEntry, LanguageModel, Route, Upstream
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, text_of
 from tests.proxy.learning.rows import fill, fill_learning, make_dataset, make_version
@@ -205,6 +208,43 @@ def test_a_training_at_a_provider_is_asked_for_and_tells_its_events(
     ada.post(f"/o/acme/learning/trainings/{tuning.pk}/cancel", {"provider": "yes"})
     with org_scope(acme.org.pk):
         assert ProviderTuning.objects.get(pk=tuning.pk).is_cancelled
+
+
+def test_what_a_provider_has_trained_is_compared_and_moved(ada: Visit, world: World, version: DatasetVersion) -> None:
+    acme = world.acme
+    typed = {"name": "shop-mini", "base_model": "mini-2026", "per_million": "25", "version": str(version.pk)}
+    ada.submit("/o/acme/learning/provider-tunings/new", **typed)
+    with org_scope(acme.org.pk):
+        tuning = ProviderTuning.objects.get(org=acme.org)
+        upstream = Upstream.objects.get(pk=tuning.upstream_id)
+    path = f"/o/acme/learning/provider-tunings/{tuning.pk}"
+    trials = f"{path}/trials"
+    assert f'href="{trials}"' not in ada.get(path).content.decode()
+    assert "not trained yet" in text_of(ada.get(trials))
+    with org_scope(acme.org.pk):
+        ProviderTuning.objects.filter(pk=tuning.pk).update(state="done", remote_model="ft:mini")
+        model = create_model(
+            actor=acme.owner, name="shop-mini", upstream=upstream, upstream_model="ft:mini", student_of="small"
+        )
+        cheap, less = Decimal("0.02"), Decimal("0.01")
+        create_price(actor=acme.owner, model=model, input_per_million=less, output_per_million=cheap)
+    assert f'href="{trials}"' in ada.get(path).content.decode()
+    assert "It is not served, so that it is compared with nothing" in text_of(ada.get(trials))
+    assert "Give an API key of this organisation" in error_of(ada.submit(trials, api_key="sk-1", cap="1"))
+    assert ada.submit(trials, api_key=acme.api_key, cap="1.50").headers["Location"] == trials
+    page = text_of(ada.get(trials))
+    assert "not compared yet" in page
+    assert "$0.00 of at most $1.50" in page
+    assert "small-distilled" in page
+    # Nobody knows yet how sure it must be.
+    assert ada.post(f"{trials}/change", {"stage": "canary"}).headers["Location"] == trials
+    assert "It is sure of no answer" in text_of(ada.get(trials))
+    ada.post(f"{trials}/change", {"stage": "rolled_back"})
+    assert "shop-mini is rolled back now." in text_of(ada.get(trials))
+    ada.post(f"{trials}/change", {"retire": "yes"})
+    with org_scope(acme.org.pk):
+        assert not Route.objects.filter(org=acme.org).exists()
+    assert Visit(world.ben).post(f"{trials}/change", {"stage": "shadow"}).status_code == 403
 
 
 def test_a_tuned_models_files_are_taken_out_by_who_has_just_signed_in(ada: Visit, world: World) -> None:

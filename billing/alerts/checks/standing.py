@@ -11,7 +11,7 @@ from billing.alerts.core.kinds import KINDS, Fact
 from billing.alerts.models import Channel
 from billing.choices import AlertKind
 from proxy.learning.choices import Stage
-from proxy.learning.models import Student, Trusted, TunedModel
+from proxy.learning.models import ProviderTuning, Student, TunedModel
 from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
 from tenants.access import job_scope
 from tenants.models import ApiKey, Organization, Route
@@ -81,11 +81,12 @@ def _find_drifted(org: Organization) -> list[Fact]:
 
 def _find_rolled_back(org: Organization) -> list[Fact]:
     """What was trained and is not trusted any more, where a route that asks it is still there."""
-    kinds: tuple[Iterable[Trusted], ...] = (
+    kinds: tuple[Iterable[ProviderTuning | Student | TunedModel], ...] = (
         Student.objects.filter(org=org, stage=Stage.ROLLED_BACK.value).exclude(route="").defer("weights"),
         TunedModel.objects.filter(org=org, stage=Stage.ROLLED_BACK.value)
         .exclude(route="")
         .defer("adapter", "served", "trials"),
+        ProviderTuning.objects.filter(org=org, stage=Stage.ROLLED_BACK.value).exclude(route="").defer("trials"),
     )
     names = set(Route.objects.filter(org=org).values_list("name", flat=True))
     return [

@@ -42,6 +42,7 @@ class DatasetAnswer(Answer):
             "held_out_percent",
             "near_per_mille",
             "drops_outvoted",
+            "takes_out_names",
             "region",
             "created_at",
         ]
@@ -55,6 +56,7 @@ class NewDataset(Body):
     held_out_percent = Whole(required=False)
     near_per_mille = Whole(required=False)
     drops_outvoted = Flag(required=False)
+    takes_out_names = Flag(required=False)
     region = Text(max_length=2, required=False)
 
 

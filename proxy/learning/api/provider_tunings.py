@@ -8,10 +8,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from proxy.learning.api.tuned_models import TunedModelChanges
 from proxy.learning.models import DatasetVersion, ProviderTuning
+from proxy.learning.provider_trials import list_warnings, retire_provider_model, serve_provider_model, set_stage
 from proxy.learning.provider_tuning import cancel_provider_tuning, create_provider_tuning
 from tenants.access import access_named, access_row
-from tenants.api.base import TenantViewSet
+from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Answer, Body, Text, Usd, Whole
 from tenants.choices import Permission
 from tenants.models import Project
@@ -20,7 +22,11 @@ from tenants.selectors import list_upstreams
 
 class ProviderTuningAnswer(Answer):
     """One that a provider has, or is to have: how far it is by the provider's own words, what is held for it, and what
-    it has cost. ``error`` is what it waits for, or why it ended."""
+    it has cost. ``error`` is what it waits for, or why it ended.
+
+    Of what came of it: how far it is trusted by calls of ``route``, what came of comparing it with the teacher, what
+    that may cost and has (``cap``, ``compared_for``), and in ``warnings`` why nobody notices whether it still agrees.
+    ``threshold`` above 1: nobody knows yet how sure it must be."""
 
     version = serializers.CharField(source="version_id")
     upstream = serializers.UUIDField(source="upstream_id")
@@ -29,6 +35,9 @@ class ProviderTuningAnswer(Answer):
     held = Usd(source="held_nanos")
     spent = Usd(source="spent_nanos")
     events = serializers.ListField(child=serializers.CharField())
+    cap = Usd(source="trials_cap_nanos", allow_null=True)
+    compared_for = Usd(source="trials_nanos")
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = ProviderTuning
@@ -51,9 +60,25 @@ class ProviderTuningAnswer(Answer):
             "trained_tokens",
             "held",
             "spent",
+            "route",
+            "stage",
+            "reason",
+            "floor_per_mille",
+            "threshold",
+            "canary_percent",
+            "compared",
+            "answered",
+            "agreed",
+            "cap",
+            "compared_for",
+            "warnings",
             "ended_at",
             "created_at",
         ]
+
+    def get_warnings(self, tuning: ProviderTuning) -> list[str]:
+        """In plain sentences."""
+        return list_warnings(self.context["view"].actor, tuning)
 
 
 class NewProviderTuning(Body):
@@ -78,7 +103,7 @@ class ProviderTuningViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[ProviderTuning]:
         """Those of the open organisation."""
-        return ProviderTuning.objects.filter(org=self.actor.org)
+        return ProviderTuning.objects.filter(org=self.actor.org).select_related("version__dataset")
 
     @extend_schema(request=NewProviderTuning, responses={201: ProviderTuningAnswer})
     def create(self, request: Request) -> Response:
@@ -91,7 +116,44 @@ class ProviderTuningViewSet(TenantViewSet):
         body["per_million_nanos"] = body.pop("per_million")
         return self.show(create_provider_tuning(actor=actor, **body), 201)
 
+    @extend_schema(request=TunedModelChanges, responses=ProviderTuningAnswer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Put what came of it into the shadow, the canary or earnest by hand, or out of it; its route follows."""
+        return self.show(set_stage(actor=self.actor, tuning=self.access(pk), **self.read(TunedModelChanges)))
+
     def destroy(self, request: Request, pk: str) -> Response:
         """Cancel it; what was trained by then is charged."""
         cancel_provider_tuning(actor=self.actor, tuning=self.access(pk))
         return Response(status=204)
+
+
+class NewProviderDeployment(Body):
+    """Who asks it on paper, and what that may cost at the most, USD. Calls of the name ``route`` ask it first, as far
+    as it is trusted, and its teacher where it is not sure."""
+
+    api_key = Text(max_length=200)
+    cap = Usd()
+    route = Text(required=False, max_length=200)
+
+
+class ProviderDeploymentView(ManagementView):
+    """/provider-tunings/{id}/deployment."""
+
+    @extend_schema(request=NewProviderDeployment, responses=ProviderTuningAnswer)
+    def put(self, request: Request, pk: str) -> Response:
+        """Compare the model that came of it with its teacher, and have a route follow what comes of that."""
+        body = self.read(NewProviderDeployment)
+        body["cap_nanos"] = body.pop("cap")
+        return self._show(serve_provider_model(actor=self.actor, tuning=self._access(pk), **body))
+
+    @extend_schema(request=None, responses={200: ProviderTuningAnswer})
+    def delete(self, request: Request, pk: str) -> Response:
+        """Compare it no longer; its route is deleted, its model stays."""
+        return self._show(retire_provider_model(actor=self.actor, tuning=self._access(pk)))
+
+    def _access(self, pk: str) -> ProviderTuning:
+        tunings = ProviderTuning.objects.filter(org=self.actor.org).select_related("version__dataset")
+        return access_row(tunings, self.actor, pk)
+
+    def _show(self, tuning: ProviderTuning) -> Response:
+        return Response(ProviderTuningAnswer(tuning, context={"view": self}).data)

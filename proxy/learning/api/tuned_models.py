@@ -20,7 +20,7 @@ from proxy.learning.api.training import EconomyAnswer, StudentChanges
 from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
 from proxy.learning.lora.economy import read_agreement, read_economy
-from proxy.learning.lora.trials import set_stage
+from proxy.learning.lora.trials import list_warnings, set_stage
 from proxy.learning.models import TunedModel
 from tenants.access import access_row
 from tenants.api.base import ManagementView, TenantViewSet
@@ -41,13 +41,15 @@ class TunedModelAnswer(Answer):
     """A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
-    to the letter; ``without_adapter``: that its base gives."""
+    to the letter; ``without_adapter``: that its base gives. ``warnings``: why nobody notices whether it still agrees
+    with its teacher."""
 
     job = serializers.CharField(source="job_id")
     evaluation = serializers.DictField()
     agreement = serializers.SerializerMethodField()
     without_adapter = serializers.SerializerMethodField()
     economy = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
 
     class Meta:
         model = TunedModel
@@ -64,6 +66,7 @@ class TunedModelAnswer(Answer):
             "agreement",
             "without_adapter",
             "economy",
+            "warnings",
             "model",
             "route",
             "stage",
@@ -90,6 +93,10 @@ class TunedModelAnswer(Answer):
     def get_economy(self, tuned: TunedModel) -> Any:
         """From the ledger."""
         return EconomyAnswer(read_economy(self.context["view"].actor, tuned)).data
+
+    def get_warnings(self, tuned: TunedModel) -> list[str]:
+        """In plain sentences."""
+        return list_warnings(self.context["view"].actor, tuned)
 
 
 def _show_share(share: Share | None) -> Any:

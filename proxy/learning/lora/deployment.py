@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import transaction
 
 from costhub.lib.errors import Conflict
-from costhub.lib.origins import parse_origin
 from proxy.learning.choices import TunedState
 from proxy.learning.distilled_routes import drop_route, put_route
 from proxy.learning.lora.archive import whole, write_tar
@@ -155,7 +154,8 @@ def _check_ready(tuned: TunedModel) -> None:
 
 
 def _find_upstream(actor: Actor) -> Upstream:
-    found = Upstream.objects.filter(org=actor.org, origin=parse_origin(settings.TUNED_URL).origin).first()
+    # Something else may be behind the same port, at another path.
+    found = Upstream.objects.filter(org=actor.org, base_url=settings.TUNED_URL.rstrip("/")).first()
     if found is not None:
         return found
     return create_upstream(

@@ -2,6 +2,7 @@
 route changed with that."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -22,11 +23,12 @@ from proxy.learning import distilled_routes, trust
 from proxy.learning.choices import NEVER, Stage
 from proxy.learning.distilled_routes import Trust, find_route
 from proxy.learning.evaluation import ENOUGH_FOR_CANARY, choose_threshold
-from proxy.learning.models import TunedModel
+from proxy.learning.models import Tried, TunedModel
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
 from tenants.choices import Mode
+from tenants.models import LanguageModel, Route
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ MOST_CALLS: Final = 50
 MOST_TRIALS: Final = 400
 #: of its server, which may have to start a process first
 _ANSWER_SECONDS: Final = 60.0
+_PLACES: Final = 1_000_000
 _MAX_ANSWER_BYTES: Final = 1024 * 1024
 #: its server knows nobody of this name, has no room for it now, or is not there. Another error is about what was asked,
 #: which would be asked again and again
@@ -112,7 +115,7 @@ def set_stage(
     return trust.set_stage(TUNED, actor=actor, row=tuned, stage=stage, **shares)
 
 
-def find_trust(tuned: TunedModel) -> Trust:
+def find_trust(tuned: Tried) -> Trust:
     """How its route asks it: not at all, only in the ledger's words, for a share of the calls, or for all but those
     that prove what it saves."""
     if tuned.stage == Stage.CANARY.value:
@@ -121,18 +124,32 @@ def find_trust(tuned: TunedModel) -> Trust:
     return Trust(tuned.threshold, mode=mode)
 
 
+def list_warnings(actor: Actor, tuned: TunedModel) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
+    route = _find_route(actor, tuned)
+    found = trust.list_warnings(actor, tuned, route)
+    is_served = LanguageModel.objects.filter(org=actor.org, name=tuned.model or None, is_active=True).exists()
+    # What llama.cpp does not know is served elsewhere, and compared by a route's own comparisons.
+    if tuned.stage not in trust.UNTRUSTED and tuned.served and not is_served:
+        found.insert(0, trust.warn_unserved(tuned))
+    return found
+
+
 def follow(actor: Actor, tuned: TunedModel) -> None:
     """Have its route ask it as far as it is trusted now. A route that somebody has changed to ask others is left
     alone."""
-    teacher = tuned.job.version.dataset.teacher
-    route = find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
-    distilled_routes.follow(actor, tuned, route, find_trust(tuned))
+    distilled_routes.follow(actor, tuned, _find_route(actor, tuned), find_trust(tuned))
+
+
+def _find_route(actor: Actor, tuned: TunedModel) -> Route | None:
+    teacher = tuned.teacher
+    return find_route(actor, tuned.route, upstream_model=tuned.name, teacher=teacher)
 
 
 def withdraw(actor: Actor, tuned: TunedModel) -> None:
     """Nobody asks it any more: nothing is left of it. The caller stores it."""
     tuned.stage, tuned.recent = Stage.WITHDRAWN.value, ""
-    _forget_trials(tuned)
+    forget_trials(tuned)
     follow(actor, tuned)
 
 
@@ -148,23 +165,29 @@ def _find() -> QuerySet[TunedModel]:
     return TunedModel.objects.select_related("job__version__dataset").defer("adapter", "served")
 
 
-def _learn_threshold(tuned: TunedModel, trials: Sequence[tuple[float, bool]]) -> None:
+def learn_threshold(tuned: Tried, trials: Sequence[tuple[float, bool]]) -> None:
     """Find out how sure it must be so that the lower bound of its agreement clears the floor. What comes after that
     decides whether it is trusted: a threshold is flattered by what it was chosen on."""
     if tuned.threshold < NEVER:
         return
     tuned.unsure += len(trials)
-    tuned.trials = [*tuned.trials, *([round(sureness, 6), same] for sureness, same in trials)][-MOST_TRIALS:]
+    tuned.trials = [*tuned.trials, *([_floor(sureness), same] for sureness, same in trials)][-MOST_TRIALS:]
     if len(tuned.trials) >= ENOUGH_FOR_CANARY:
         sureness = np.array([one[0] for one in tuned.trials], np.float64)
         is_same = np.array([one[1] for one in tuned.trials], np.bool_)
         tuned.threshold = choose_threshold(sureness, is_same, tuned.floor_per_mille / 1_000)
 
 
-def _forget_trials(tuned: TunedModel) -> None:
+def _floor(sureness: float) -> float:
+    """In six places, and never more than it was: who is always equally sure would lie below a threshold of its own."""
+    return math.floor(sureness * _PLACES) / _PLACES
+
+
+def forget_trials(tuned: Tried) -> None:
+    """Nobody knows any more how sure it must be."""
     tuned.threshold, tuned.trials = NEVER, []
 
 
 TUNED: Final = Pupils(
-    _find, lambda *_: True, is_same_text, note=_learn_threshold, after_move=follow, begin_anew=_forget_trials
+    _find, lambda *_: True, is_same_text, note=learn_threshold, after_move=follow, begin_anew=forget_trials
 )

@@ -34,7 +34,8 @@ from proxy.learning.upstream_credentials import make_credential, read_credential
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.routes import create_route, delete_route
-from tenants.choices import Mode, RouteKind
+from tenants.actions.upstreams import create_upstream
+from tenants.choices import Mode, RouteKind, UpstreamKind
 from tenants.models import LanguageModel, Route, Upstream
 from tests.bank import Bank
 from tests.proxy.books import close_the_day
@@ -310,6 +311,23 @@ def test_it_is_retired_and_deployed_again(scene: Scene) -> None:
     assert scene.deploy().route == "large-distilled"
     with org_scope(scene.acme.org.pk):
         assert LanguageModel.objects.filter(org=scene.acme.org, student_of="large").count() == 1
+
+
+def test_an_upstream_at_another_path_of_the_same_port_is_not_its_server(scene: Scene, settings: Any) -> None:
+    acme = scene.acme
+    with org_scope(acme.org.pk):
+        other = create_upstream(
+            actor=acme.owner,
+            name="stand-in",
+            kind=UpstreamKind.OPENAI_COMPATIBLE,
+            base_url=settings.STUDENTS_URL.replace("/v1", "/teacher/v1"),
+        )
+    scene.put(Stage.PROMOTED)
+    scene.deploy()
+    with org_scope(acme.org.pk):
+        model = LanguageModel.objects.select_related("upstream").get(org=acme.org, student_of="large")
+        assert model.upstream_id != other.pk
+        assert (model.upstream.name, model.upstream.base_url) == ("students", settings.STUDENTS_URL)
 
 
 def test_a_route_of_its_name_that_asks_somebody_else_is_left_alone(scene: Scene) -> None:

@@ -32,7 +32,7 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.routes import update_route
 from tenants.choices import RouteKind
-from tenants.models import AuditEntry, Route
+from tenants.models import AuditEntry, CapturePolicy, Route
 from tests.bank import Bank, answer_text
 from tests.billing.ledger import record_call
 from tests.proxy.books import close_the_day
@@ -434,3 +434,28 @@ def test_what_its_route_saves_is_distillations(
     saved = [row.savings["distillation"] for row in rows if row.savings]
     assert (len(rows), len(saved), min(saved) > 0) == (len(said), said.count("tuned"), True)
     assert {mechanism for row in rows for mechanism in row.savings} == {"distillation"}
+
+
+def test_it_says_where_nobody_notices_whether_it_still_agrees(scene: Scene) -> None:
+    def warn() -> list[str]:
+        with org_scope(scene.acme.org.pk):
+            return trials.list_warnings(scene.acme.owner, scene.fresh())
+
+    assert warn() == ["It is not served, so that it is compared with nothing and does not leave the shadow: serve it."]
+    scene.deploy(route=ROUTE)
+    assert warn() == []
+    scene.put(Stage.PROMOTED, confidence_percent=80)
+    with org_scope(scene.acme.org.pk):
+        route = Route.objects.get(org=scene.acme.org, name=ROUTE)
+        update_route(actor=scene.acme.owner, route=route, holdout_percent=0)
+        CapturePolicy.objects.filter(org=scene.acme.org).update(per_mille=0)
+    blind, unproven = warn()
+    assert blind == (
+        f"No calls of large or {ROUTE} are kept, so that it is compared with nothing and is never rolled back: consent "
+        "to keep calls."
+    )
+    assert unproven.startswith(f"The route {ROUTE} holds out no conversations")
+    shown = Api(token=scene.acme.admin_token).get(f"/tuned-models/{scene.tuned_id}").json()
+    assert shown["warnings"] == [blind, unproven]
+    scene.put(Stage.ROLLED_BACK)
+    assert warn() == []

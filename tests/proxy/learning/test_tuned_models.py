@@ -27,7 +27,7 @@ from tenants.access import org_scope
 from tenants.models import AuditEntry, LanguageModel, Price, Upstream
 from tests.proxy.learning.rows import fill, make_dataset, make_tuned, make_version
 from tests.proxy.learning.test_merging import CONFIG, EXPECTED, PEFT, read_matrix, write_folder
-from tests.world import Api, Tenant, World, make_client
+from tests.world import Api, Tenant, World, make_catalog, make_client
 
 PRICES: dict[str, Any] = {"input_per_million": Decimal("0.20"), "output_per_million": Decimal("0.80")}
 
@@ -58,6 +58,8 @@ def fresh(tenant: Tenant, tuned: TunedModel) -> TunedModel:
 def test_it_is_served_at_a_price_and_no_longer(world: World, tuned: TunedModel, settings: Any) -> None:
     acme = world.acme
     settings.TUNED_URL = "http://127.0.0.1:8021/v1"
+    # What else is behind that port is not its server.
+    make_catalog(acme, model="other", base_url="http://127.0.0.1:8021/teacher/v1")
     with org_scope(acme.org.pk):
         assert deploy_tuned(actor=acme.owner, tuned=fresh(acme, tuned), **PRICES).model == "tuned"
         model = LanguageModel.objects.get(org=acme.org, name="tuned")
