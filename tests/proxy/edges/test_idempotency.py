@@ -134,7 +134,7 @@ class TestSealed:
     async def test_valkey_has_nothing_of_an_answer_in_clear(self, caller: Caller) -> None:
         await caller.call("k", answer=b"In Rome, ")
         assert await caller.call("k") == b"In Rome, whole"
-        (raw,) = stored(caller)
+        (raw,) = await stored(caller)
         head, _, sealed = raw.partition(b"\n")
         assert orjson.loads(head) | {"body": "", "charged": ""} == {
             "body": "",
@@ -148,8 +148,9 @@ class TestSealed:
 
     async def test_it_opens_under_no_other_idempotency_key(self, caller: Caller) -> None:
         await caller.call("k", answer=b"In Rome, ")
-        (name,), (raw,) = names(caller), stored(caller)
+        (name,), (raw,) = names(caller), await stored(caller)
         await caller.call("K", answer=b"In Oslo, ")
+        await stored(caller)
         (other,) = [one for one in names(caller) if one != name]
         client().set(other, raw)
         with pytest.raises(IdempotencyConflict, match="was answered and charged, but its answer cannot be opened"):
@@ -171,7 +172,7 @@ class TestSealed:
 
     async def test_what_was_kept_before_answers_were_sealed_is_sent_again(self, caller: Caller) -> None:
         await caller.call("k")
-        (name,), (raw,) = names(caller), stored(caller)
+        (name,), (raw,) = names(caller), await stored(caller)
         head = orjson.loads(raw.partition(b"\n")[0])
         del head["is_sealed"]
         # Also one of sound, whose first byte is that of what is sealed.
@@ -183,7 +184,9 @@ def names(caller: Caller) -> list[bytes]:
     return sorted(client().scan_iter(match=f"{{s{caller.org.shard}}}:idem:*"))
 
 
-def stored(caller: Caller) -> list[bytes]:
+async def stored(caller: Caller) -> list[bytes]:
+    """What is kept under them: it is not waited for, but stands in line before this."""
+    await caller.idempotency._valkey.send(b"GET", "nothing")
     found = [client().get(name) for name in names(caller)]
     assert all(isinstance(one, bytes) for one in found)
     return [one for one in found if isinstance(one, bytes)]
