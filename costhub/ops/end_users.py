@@ -26,6 +26,7 @@ from costhub.ops.erasure import as_owner, forget_answers
 from costhub.ops.tenant_tables import OWNER
 from costhub.stack.backup.store import BackupStore, ErasedEndUser, digest_of_end_user
 from proxy.batches.ids import object_path
+from proxy.batches.sealed_files import delete_file
 from proxy.batches.store import OPEN
 from proxy.learning.capture import store_captured
 from proxy.learning.unlearning import forget_end_user
@@ -191,5 +192,5 @@ def _list_file_ids(who: dict[str, Any]) -> list[UUID]:
 async def _delete_files(org_id: UUID, file_ids: list[UUID]) -> int:
     objects = Objects(settings.FILES_URL)
     for file_id in file_ids:
-        await objects.delete(object_path(org_id, file_id))
+        await delete_file(objects, object_path(org_id, file_id))
     return len(file_ids)
