@@ -117,7 +117,7 @@ def open_content(master_keys: MasterKeys, data_key: bytes, *, org_id: str, origi
 
 
 class ContentKey:
-    """An organisation's data key, opened: for whoever seals or opens much at once. Keep it no longer than that."""
+    """An organisation's data key, opened: for whoever seals or opens much with it."""
 
     #: so many bytes longer is what is sealed
     ROOM: ClassVar = _NONCE_BYTES + 16
