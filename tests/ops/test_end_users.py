@@ -27,6 +27,7 @@ from proxy.answers import store
 from proxy.answers.store import Kind, Stored
 from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, BatchLine, StoredFile
+from proxy.batches.sealed_files import SealedFiles, sealed_path
 from proxy.batches.store import COMPLETED
 from proxy.cache.model import CacheLookup
 from proxy.cache.valkey_cache import seal_kept
@@ -96,14 +97,14 @@ def live(acme: Tenant, name: str) -> Person:
         Feedback.objects.create(org=acme.org, request_id=call, is_right=True)
         RouteLabel.objects.create(id=uuid4(), org_id=acme.org.pk, route_id=uuid4(), request_id=call)
         create_end_user(actor=acme.owner, external_id=name, name=name.title())
-    asyncio.run(write(object_path(acme.org_id, file)))
     sealer = Sealer(acme.org_id, bytes(acme.org.data_key))
+    asyncio.run(write(SealedFiles(Objects(settings.FILES_URL), sealer), object_path(acme.org_id, file)))
     client().set(keyspace.cached_key(call.bytes), seal_kept(sealer, call.bytes, make_kept(id=str(call))))
     return Person(name, call, str(call), batch, file)
 
 
-async def write(path: str) -> None:
-    async with Objects(settings.FILES_URL).writer(path) as writer:
+async def write(files: SealedFiles, path: str) -> None:
+    async with files.writer(path) as writer:
         await writer.write(b"mine")
 
 
@@ -157,8 +158,10 @@ def test_it_goes_and_what_was_paid_stays(acme: Tenant, una: Person, bob: Person,
     assert client().get(keyspace.cached_key(una.call.bytes)) is None
     assert client().get(keyspace.cached_key(bob.call.bytes)) is not None
     assert export(acme, tmp_path, "bob")[0] == dict.fromkeys(WHOSE, 1) | {"proxy_learnedexample": 0}
+    objects = Objects(settings.FILES_URL)
+    assert asyncio.run(objects.read(sealed_path(object_path(acme.org_id, bob.file)), 0, 1))
     with pytest.raises(FileNotFoundError):
-        asyncio.run(Objects(settings.FILES_URL).read(object_path(acme.org_id, una.file), 0, 1))
+        asyncio.run(objects.read(sealed_path(object_path(acme.org_id, una.file)), 0, 1))
     assert erase_end_user(acme.org.slug, "una").rows == {}
 
 

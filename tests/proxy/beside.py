@@ -63,6 +63,11 @@ class Beside:
 
     parts: dict[str, Service]
 
+    def wait_ready(self) -> None:
+        """Return when all of them work."""
+        for part in self.parts.values():
+            part.wait_ready(120)
+
     def held(self) -> dict[str, Held]:
         """What each holds, with those that it has forked."""
         found = {}
@@ -76,7 +81,7 @@ class Beside:
 
 @contextmanager
 def run_beside(folder: Path, pages_socket: Path) -> Iterator[Beside]:
-    """Start all of them at once; they are stopped behind the block, beat first."""
+    """Start all of them at once, and wait for none; they are killed behind the block, as nobody may rely on more."""
     environment = os.environ | PATIENT | {"COSTHUB_PAGES_SOCKET": str(pages_socket), "PYTHONPATH": str(ROOT)}
     with clean_queue(), ExitStack() as stack:
         parts: dict[str, Service] = {}
@@ -85,9 +90,8 @@ def run_beside(folder: Path, pages_socket: Path) -> Iterator[Beside]:
             home.mkdir()
             part = parts[kind.name] = kind(home, environment)
             part.start()
-            stack.callback(part.stop)
-        for part in parts.values():
-            part.wait_ready(120)
+            stack.callback(part.reap)
+            stack.callback(part.kill)
         yield Beside(parts)
 
 
