@@ -233,13 +233,14 @@ class Idempotency:
             )
         if known.get("is_lost"):
             raise _cannot_open(known["request_id"])
-        if "content_type" not in known:
+        if known.keys().isdisjoint({"sealed_type", "content_type"}):
             raise IdempotencyConflict(
                 "The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"}
             )
-        if known.get("is_sealed"):
+        if "sealed_type" in known:
             answer = _open(asker, known["request_id"], answer)
-        return _Known(known["request_id"], known.get("status", 200), known["content_type"], answer)
+        content_type = known.get("sealed_type", known.get("content_type", ""))
+        return _Known(known["request_id"], known.get("status", 200), content_type, answer)
 
     def keep(self, asker: Asker, fingerprint: str, reply: Reply) -> None:
         """The call succeeded: its answer is what the key stands for from now on."""
@@ -250,7 +251,8 @@ class Idempotency:
         elif sealed is None:
             head["is_lost"] = True
         else:
-            head |= {"content_type": reply.content_type, "is_sealed": True}
+            # To a proxy of the version before, which knows no such name, the first call still runs.
+            head["sealed_type"] = reply.content_type
         if reply.status != 200:
             # One that is taken for later is so again.
             head["status"] = reply.status

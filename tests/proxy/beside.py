@@ -22,7 +22,7 @@ from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment
 from tests.stack.queue import clean_queue
 from tests.world import Tenant, World
 
-JOBS: Final[tuple[type[Service], ...]] = (Worker, SlowWorker, BatchWorker, Beat)
+KINDS: Final[tuple[type[Service], ...]] = (Pages, Worker, SlowWorker, BatchWorker, Beat)
 LINES: Final = 12
 #: pages of an organisation that look at what calls leave, and what an admin's program asks for
 PAGES: Final = ("", "breakdown", "requests", "alerts", "budgets", "cache", "batches", "keys")
@@ -85,7 +85,7 @@ def run_beside(folder: Path, pages_socket: Path) -> Iterator[Beside]:
     environment = os.environ | PATIENT | {"COSTHUB_PAGES_SOCKET": str(pages_socket), "PYTHONPATH": str(ROOT)}
     with clean_queue(), ExitStack() as stack:
         parts: dict[str, Service] = {}
-        for kind in (Pages, *JOBS):
+        for kind in KINDS:
             home = folder / kind.name
             home.mkdir()
             part = parts[kind.name] = kind(home, environment)

@@ -140,8 +140,7 @@ class TestSealed:
             "body": "",
             "charged": "",
             "request_id": caller.entries[0].request_id,
-            "content_type": "application/json",
-            "is_sealed": True,
+            "sealed_type": "application/json",
         }
         assert sealed.startswith(b"\x01")
         assert b"Rome" not in raw
@@ -174,7 +173,7 @@ class TestSealed:
         await caller.call("k")
         (name,), (raw,) = names(caller), await stored(caller)
         head = orjson.loads(raw.partition(b"\n")[0])
-        del head["is_sealed"]
+        head["content_type"] = head.pop("sealed_type")
         # Also one of sound, whose first byte is that of what is sealed.
         client().set(name, orjson.dumps(head) + b"\n\x01in clear\n")
         assert await caller.call("k") == b"\x01in clear\n"
