@@ -7,6 +7,7 @@ from proxy.batches import store
 from proxy.batches.line import find_next_try
 from proxy.batches.results import Result, read_answers, save_results
 from proxy.errors import GovernanceUnavailable
+from tenants.sealed_rows import OpenSealer
 from tests.proxy.batches.desk import run_worker
 from tests.proxy.batches.test_two_workers import hand_in
 from tests.world import Tenant
@@ -17,15 +18,17 @@ def test_answers_are_read_so_many_bytes_at_a_time(acme: Tenant) -> None:
     lines = store.claim_lines(batch, 5, 10**6)
     sizes = [10, 60, 30, 200, 5]
     results = [
-        Result(one.number, one.request_id, store.DONE, b"%d" % one.number * size)
+        Result(one.number, one.request_id, store.DONE, b"%d" % one.number * (size - 1) + b"\n")
         for one, size in zip(lines, sizes, strict=True)
     ]
     save_results(batch, results)
     parts, after = [], 0
-    while part := read_answers(batch, store.DONE, after, 3, 100):
+    # What is counted is what is read: each is longer as it lies, sealed.
+    while part := read_answers(batch, store.DONE, after, 3, 100 + 3 * OpenSealer.ROOM):
         parts.append(part)
         after = part[0]
-    assert parts == [(3, b"1" * 10 + b"2" * 60 + b"3" * 30), (4, b"4" * 200), (5, b"5" * 5)]
+    texts = [b"%d" % number * (size - 1) + b"\n" for number, size in enumerate(sizes, 1)]
+    assert parts == [(3, b"".join(texts[:3])), (4, texts[3]), (5, texts[4])]
     run_worker(acme)
 
 
