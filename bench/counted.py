@@ -3,7 +3,8 @@
 FOLDER is a checkout of the older version, set up there. On a machine that does something else at the same time the
 clock says little (``bench.versions``); how many instructions of Python a call takes is the same every time. What a
 worker does without any call in as much time is taken off. With ``--functions 40`` the functions follow whose share has
-changed the most.
+changed the most. With ``--routes`` in place of FOLDER, what a call to a router with lossless compression takes beyond
+one to a model.
 """
 
 import argparse
@@ -55,35 +56,67 @@ class Counts(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Print the table in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m bench.counted")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--routes", action="store_true")
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--functions", type=int, default=0)
     wanted = parser.parse_args(arguments)
+    if (wanted.folder is None) != wanted.routes:
+        parser.error("say either an older version's folder or --routes")
     cores = share_out_cores()
     with tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
         work = Path(folder)
         work.chmod(0o755)
         upstream, programs = start_upstream(cores, work)
         try:
-            ours, theirs = (
-                count_version(checkout, upstream, cores, work, wanted.calls)
-                for checkout in (ROOT, wanted.folder.resolve())
-            )
+            if wanted.folder is None:
+                titles = ("to a router", "to a model")
+                ours, theirs = count_routes(upstream, cores, work, wanted.calls)
+            else:
+                titles = ("this version", "the older one")
+                ours, theirs = (
+                    count_version(checkout, upstream, cores, work, wanted.calls)
+                    for checkout in (ROOT, wanted.folder.resolve())
+                )
         finally:
             for program in programs:
                 program.stop()
-    print("| a call | this version | the older one | ratio |\n|---|---:|---:|---:|")
+    _print(titles, ours, theirs, wanted.functions)
+    return 0
+
+
+def _print(titles: tuple[str, str], ours: dict[Kind, Counts], theirs: dict[Kind, Counts], functions: int) -> None:
+    head = " | ".join(titles)
+    print(f"| a call | {head} | ratio |\n|---|---:|---:|---:|")
     for kind in _KINDS:
         for what, count in ours[kind].whole.items():
             older = theirs[kind].whole[what]
             print(f"| {kind}: {what} | {count:,.0f} | {older:,.0f} | {count / older:.2f} |")
-    for kind in _KINDS if wanted.functions else ():
-        print(f"\n| {_OPCODES} of {kind} | this version | the older one |\n|---|---:|---:|")
+    for kind in _KINDS if functions else ():
+        print(f"\n| {_OPCODES} of {kind} | {head} |\n|---|---:|---:|")
         mine, older_ones = ours[kind].functions, theirs[kind].functions
         changes = {name: mine.get(name, 0) - older_ones.get(name, 0) for name in mine | older_ones}
-        for name in sorted(changes, key=lambda name: -abs(changes[name]))[: wanted.functions]:
+        for name in sorted(changes, key=lambda name: -abs(changes[name]))[:functions]:
             print(f"| {name} | {mine.get(name, 0):,.0f} | {older_ones.get(name, 0):,.0f} |")
-    return 0
+
+
+def count_routes(
+    upstream: Upstream, cores: Cores, work: Path, calls: int
+) -> tuple[dict[Kind, Counts], dict[Kind, Counts]]:
+    """The counts of one call of each kind to a router, whose prompt is looked through for what can go without loss, and
+    of the same call to a model."""
+    stack = Stack.start(upstream, cores, work)
+    try:
+        base_urls = {kind.value: upstream.base_url(kind) for kind in _KINDS}
+        routed, plain = (
+            count_calls(
+                ROOT, stack.environment(), stack.populate(Order(base_urls, 1, 1, has_routes=routes))[0][0], calls
+            )
+            for routes in (True, False)
+        )
+        return routed, plain
+    finally:
+        stack.stop()
 
 
 def count_version(checkout: Path, upstream: Upstream, cores: Cores, work: Path, calls: int) -> dict[Kind, Counts]:

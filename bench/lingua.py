@@ -1,7 +1,7 @@
 """LLMLingua and Selective Context beside the pruning of words by rule: the same passages, and whether their answers are
 still there.
 
-python -m bench.lingua --data DIR [--passages 100]
+python -m bench.lingua --data DIR [--passages 100] [--method LLMLingua --rates 0.6,0.4]
 
 Installs both and PyTorch into an environment of their own, once. The model that they ask how likely words are is
 SmolLM2, from the weights that this project has, because what they would download is not asked for: a small one, and
@@ -49,7 +49,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the folder of data, as `costhub eval` has it")
     parser.add_argument("--passages", type=int, default=100)
     parser.add_argument("--python", type=Path, help="an interpreter that has both already")
+    parser.add_argument("--method", choices=list(RATES), help="only this one")
+    parser.add_argument("--rates", help="other shares to keep of that one's, as 0.6,0.4")
     wanted = parser.parse_args(arguments)
+    if wanted.rates and not wanted.method:
+        parser.error("say of which --method the --rates are")
+    rates = RATES if wanted.method is None else {wanted.method: RATES[wanted.method]}
+    if wanted.rates:
+        rates = {wanted.method: tuple(map(float, wanted.rates.split(",")))}
     python = wanted.python or install_python_package("llmlingua", PACKAGES, bare=BARE) / "python"
     every = [row for row in read_passages(wanted.data) if holds(row.gold, row.answers)]
     counts = Counter(word for row in every for word in split_words(row.gold))
@@ -63,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
             "weights": str(weights),
             "folder": folder,
             "texts": [row.gold for row in rows],
-            "rates": RATES,
+            "rates": rates,
         }
         script = Path(__file__).parent / "peers" / "prune_texts.py"
         print(f"| {len(rows)} passages | reached | still hold the answer | 95 % interval | ms of a core a kilotoken |")

@@ -168,13 +168,13 @@ def make_report(
     return "\n\n".join(parts)
 
 
-def put_between_markers(page: Path, text: str) -> bool:
+def put_between_markers(page: Path, text: str, begin_mark: str = BEGIN, end_mark: str = END) -> bool:
     """Replace what lies between the markers of a page; False when the page has none."""
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text().partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
         return False
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    page.write_text(f"{before}{begin_mark}\n\n{text}\n\n{end_mark}{after}")
     return True
 
 

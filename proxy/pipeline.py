@@ -49,7 +49,7 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
         renew = partial(edges.auth.renew, entry, bearer)
         archive = make_archive(request, entry) if entry.org.answers_kept_hours else None
         planner = Planner(edges, entry, request=sent, controls=controls, renew=renew)
-        plan = await planner.decide(edges.reservations.spent)
+        plan = await planner.decide_first(edges.reservations.spent)
         entry.note_plan(plan)
         answer = partial(_answer, call, edges, entry, reply, planner, plan, archive, waits=waits)
         if not controls.idempotency_key:
@@ -125,7 +125,7 @@ async def _answer(
         if visit.rest is not None:
             # Some of its inputs are known: the others alone are asked for.
             planner.request = visit.rest
-            plan = await planner.decide(edges.reservations.spent)
+            plan = await planner.decide_first(edges.reservations.spent)
             entry.note_plan(plan)
         replan = planner.replan
         plan, hold = await edges.reservations.admit(plan, entry, replan)

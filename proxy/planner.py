@@ -70,25 +70,36 @@ class Planner:
         # Made when it is asked for: kept, it would be a circle, and all that a call holds would wait for the collector.
         return Replan(self.decide, self.renew)
 
+    async def decide_first(self, spent: Mapping[str, int]) -> Plan:
+        """As ``decide``, but where nothing hangs on who would be asked after the first candidate, these are not planned
+        yet: they are priced, bounded and looked up for nothing as long as the first one answers."""
+        # Which of them answer is to be known where one has failed of late, and how long all may take where a claim has
+        # to last as long.
+        is_enough = self._edges.health.is_all_well and not self._held_for and not self._controls.idempotency_key
+        return await self._decide(spent, is_first_enough=is_enough)
+
     async def decide(self, spent: Mapping[str, int]) -> Plan:
         """The plan, given what is known of spend in nano-USD by counter. Raises ApiError."""
-        plan = await self._plan_for(self.request, spent)
+        return await self._decide(spent)
+
+    async def _decide(self, spent: Mapping[str, int], *, is_first_enough: bool = False) -> Plan:
+        plan = await self._plan_for(self.request, spent, is_first_enough)
         if not plan.rungs or RungKind.COMPRESS not in plan.rungs:
             return plan
         shorter = await self._edges.compressor.by_ladder(self.request, self._controls, self._entry.org)
-        return plan if shorter is self.request else await self._plan_for(shorter, spent)
+        return plan if shorter is self.request else await self._plan_for(shorter, spent, is_first_enough)
 
-    async def _plan_for(self, asked: Request, spent: Mapping[str, int]) -> Plan:
+    async def _plan_for(self, asked: Request, spent: Mapping[str, int], is_first_enough: bool) -> Plan:
         counting = self._edges.counting
         make = self._make_held if self._held_for else self._make
         while True:
             try:
                 if asked.body_bytes <= INLINE_BYTES:
-                    made = make(asked, spent, counting.count)
+                    made = make(asked, spent, counting.count, is_first_enough)
                 else:
                     exactly, loosely = (
-                        partial(make, asked, spent, exact_bound),
-                        partial(make, asked, spent, loose_bound),
+                        partial(make, asked, spent, exact_bound, is_first_enough),
+                        partial(make, asked, spent, loose_bound, is_first_enough),
                     )
                     made = await counting.run(asked.body_bytes, exactly, loosely, whose=self._entry.org.id)
                 break
@@ -98,7 +109,7 @@ class Planner:
             made = self._edges.health.choose(made)
         return fit(made, self._edges.upstreams.learned)
 
-    def _make(self, asked: Request, spent: Mapping[str, int], count: Counter) -> Plan:
+    def _make(self, asked: Request, spent: Mapping[str, int], count: Counter, is_first_enough: bool) -> Plan:
         entry = self._entry
         return make_plan(
             asked,
@@ -110,12 +121,13 @@ class Planner:
             count,
             call_id=entry.request_id,
             scores=self._scores,
+            is_first_enough=is_first_enough,
         )
 
-    def _make_held(self, asked: Request, spent: Mapping[str, int], count: Counter) -> Plan:
-        made = self._make(asked, spent, count)
+    def _make_held(self, asked: Request, spent: Mapping[str, int], count: Counter, is_first_enough: bool) -> Plan:
+        made = self._make(asked, spent, count, is_first_enough)
         if made.first.model.name == self._held_for:
             return made
-        made = self._make(asked._replace(model=self._held_for), spent, count)
+        made = self._make(asked._replace(model=self._held_for), spent, count, is_first_enough)
         # It may not take what was asked of another one.
         return made._replace(candidates=(made.first._replace(is_capped=True), *made.candidates[1:]))

@@ -81,7 +81,11 @@ class ModelSnapshot:
 
     def find_price(self, at_ms: int) -> PriceSnapshot | None:
         """The price version in effect at a moment (ms since the epoch), or None: the model is not priced then."""
-        return _in_effect(self.prices, at_ms)
+        prices = self.prices
+        if prices and prices[0].effective_from_ms <= at_ms:
+            # The newest is the one, unless it was set for later.
+            return prices[0]
+        return _in_effect(prices, at_ms)
 
     def find_dated_price(self, name: str, at_ms: int) -> PriceSnapshot | None:
         """The price then of a dated name of the model, or None: it costs what the model does."""

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from billing.routes.core.holdout import Arm, Effect
 from billing.routes.core.what_if import Band
+from billing.routes.learned import bring_back_learned
 from billing.routes.playground import plan_request
 from billing.routes.prompts import preview
 from billing.routes.selectors import (
@@ -140,7 +141,13 @@ class LearnedAnswer(serializers.ModelSerializer[LearnedRoute]):
         return bool(self.context["used"] == str(row.pk))
 
 
-class UnlearnAnswer(serializers.Serializer[Any]):
+class LearnBody(Body):
+    """Which of what the route has learned: a version's id, or without one the newest that it can decide by."""
+
+    version = Text(required=False, allow_blank=True)
+
+
+class InForceAnswer(serializers.Serializer[Any]):
     """By what the route decides: the id of what was learned, or nothing."""
 
     learned = serializers.CharField()
@@ -287,13 +294,25 @@ class LearnedView(ManagementView):
 class UnlearnView(ManagementView):
     """The kill switch."""
 
-    @extend_schema(operation_id="route_unlearn", request=Nothing, responses=UnlearnAnswer)
+    @extend_schema(operation_id="route_unlearn", request=Nothing, responses=InForceAnswer)
     def post(self, request: Request, pk: str) -> Response:
         """Have the route decide by nothing learned, from the next call on."""
         self.read(Nothing)
         self.actor.check(Permission.WRITE_SETTINGS)
         route: Route = access_row(list_routes(self.actor), self.actor, pk)
         use_learned(actor=self.actor, route=route, learned="")
+        return Response({"learned": route.learned})
+
+
+class LearnView(ManagementView):
+    """The way back from the kill switch."""
+
+    @extend_schema(operation_id="route_learn", request=LearnBody, responses=InForceAnswer)
+    def post(self, request: Request, pk: str) -> Response:
+        """Have the route decide by what it has learned, from the next call on: again, or by another version."""
+        given = self.read(LearnBody)
+        route: Route = access_row(list_routes(self.actor), self.actor, pk)
+        bring_back_learned(actor=self.actor, route=route, version=given.get("version", ""))
         return Response({"learned": route.learned})
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_GET, require_POST
 
+from billing.routes.learned import bring_back_learned, why_not
 from billing.routes.playground import plan_request
 from billing.routes.selectors import Replay, list_learned, read_comparisons, read_route_report, replay_calls
 from billing.spend.core import ranges
@@ -51,17 +52,21 @@ def routes(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 @org_page
 def change_route(request: HttpRequest, actor: Actor, route_id: str) -> HttpResponse:
-    """The buttons beside a route: another mode, an earlier version, or nothing learned any more."""
+    """The buttons beside a route: another mode, an earlier version, nothing learned any more, or what was learned
+    before."""
     route = access_row(list_routes(actor), actor, route_id)
     try:
+        # What is chosen in the lists comes with every button.
         mode, number = request.POST.get("mode"), request.POST.get("number")
         if request.POST.get("unlearn"):
             actor.check(Permission.WRITE_SETTINGS)
             use_learned(actor=actor, route=route, learned="")
-        elif number is not None:
-            roll_back(actor=actor, route=route, number=_whole(number))
+        elif request.POST.get("learn"):
+            bring_back_learned(actor=actor, route=route, version=request.POST.get("learned", ""))
         elif mode in set(Mode):
             update_route(actor=actor, route=route, mode=Mode(mode))
+        elif number is not None and mode is None:
+            roll_back(actor=actor, route=route, number=_whole(number))
         else:
             raise InvalidField(f"Give one of {', '.join(Mode)}.", field="mode")
     except AppError as error:
@@ -194,6 +199,8 @@ def _describe(actor: Actor, route: Route, span: Range) -> dict[str, Any]:
         "report": report,
         "proven": report.effect.times(report.routed.calls) if report.effect else None,
         "learned": learned,
+        # What it could decide by instead, the newest first.
+        "other_learned": [one for one in tried if one is not learned and not why_not(one, route)][:VERSIONS],
         "refused": refused,
         "curve": _draw(learned.report.get("curves", {})) if learned is not None else "",
         "comparisons": read_comparisons(actor, route, span.start, span.end),

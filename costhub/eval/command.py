@@ -53,7 +53,7 @@ def _measure_cascade(folder: Path, _: Vectors) -> Report:
 def _measure_compression(folder: Path, vectors: Vectors) -> Report:
     return report.report_compression(
         compression.measure_passages(folder, vectors),
-        compression.measure_meetings(folder, vectors),
+        compression.measure_meetings(folder, vectors) | compression.measure_served(folder, vectors),
         compression.measure_words(folder),
         compression.measure_key_values(folder),
         compression.measure_protected(folder),

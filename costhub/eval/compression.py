@@ -20,6 +20,8 @@ from proxy.core.compression import extract
 from proxy.core.compression.bm25 import Bm25
 from proxy.core.compression.filler import drop_filler
 from proxy.core.compression.lossless import tidy
+from proxy.core.compression.passages import Passages as PassagesOf
+from proxy.core.compression.passages import choose_passages, find_passages, join
 from proxy.core.compression.protect import find_words
 from proxy.core.compression.prune import prune_words
 from proxy.core.tokens import count_text
@@ -44,6 +46,10 @@ class Point:
     kept: float
     low: float
     high: float
+
+
+#: of a question: tokens before and after, the share of its evidence that is kept, and its meeting
+_Sent = tuple[int, int, float, int]
 
 
 def measure_passages(folder: Path, vectors: Vectors) -> dict[str, list[Point]]:
@@ -133,6 +139,59 @@ def measure_meetings(folder: Path, vectors: Vectors) -> dict[str, list[Point]]:
         "smoothed, by length": [_by_length(smoothed, ratio) for ratio in TURN_RATIOS],
         "BM25, by length": [_by_length(by_words, ratio) for ratio in TURN_RATIOS],
     }
+
+
+def measure_served(folder: Path, vectors: Vectors) -> dict[str, list[Point]]:
+    """The same of meetings as a proxy is sent them, one turn a line and the question as the last paragraph, by which it
+    finds the turns itself: as much as a question needs, and shares of ``extract_percent``. Raises DataMissing.
+
+    What is not taken for a dialogue, or asks for all of it, is sent as it is, and counts as that.
+    """
+    meetings = read_meetings(folder)
+    by_need = list[_Sent]()
+    by_share = {ratio: list[_Sent]() for ratio in TURN_RATIOS}
+    for number, meeting in enumerate(meetings):
+        lines = [" ".join(turn.split()) for turn in meeting.turns]
+        for question, evidence in meeting.questions:
+            text = "\n".join(lines) + f"\n\n{question}"
+            found = find_passages(text)
+            whole = count_text(text, Tokenizer.O200K)
+            if found is None:
+                known = asked = np.empty(0, np.float32)
+            else:
+                known, asked = vectors.embed(found.texts), vectors.embed([found.question])[0]
+            for rows, keep in ((by_need, 0.0), *((by_share[ratio], 1 / ratio) for ratio in TURN_RATIOS)):
+                if found is None:
+                    rows.append((whole, whole, 1.0, number))
+                    continue
+                places = choose_passages(found, asked, known, keep)
+                sent = count_text(join(found, places), Tokenizer.O200K)
+                gone = _lines_of(found, set(found.movable).difference(places))
+                rows.append((whole, sent, 1 - len(evidence & gone) / len(evidence), number))
+    return {
+        "as served, by need": [_point(by_need, 0.0)],
+        "as served, by `extract_percent`": [_point(rows, ratio) for ratio, rows in by_share.items()],
+    }
+
+
+def _lines_of(found: PassagesOf, places: set[int]) -> set[int]:
+    """The lines of pieces of a text, from 0 on: a piece may have several, and a paragraph break is no line."""
+    lines, first = set(), 0
+    for place, piece in enumerate(found.pieces):
+        after = first + len([line for line in piece.splitlines() if line.strip()])
+        if place in places:
+            lines.update(range(first, after))
+        first = after
+    return lines
+
+
+def _point(rows: Sequence[_Sent], aimed: float) -> Point:
+    meetings = np.array([row[3] for row in rows])
+    kept = np.array([row[2] for row in rows])
+    groups = [kept[meetings == number] for number in range(int(meetings.max()) + 1)]
+    low, high = resample(len(groups), lambda sample: float(np.concatenate([groups[place] for place in sample]).mean()))
+    ratio = sum(row[0] for row in rows) / sum(row[1] for row in rows)
+    return Point(aimed or ratio, ratio, float(kept.mean()), low, high)
 
 
 def _by_mass(rows: list[tuple[Array, Array, frozenset[int], int]], ratio: float) -> Point:

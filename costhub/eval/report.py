@@ -187,7 +187,11 @@ def report_compression(
     figures["protected"] = {"survived": survived[0], "spans": survived[1]}
     pictures = {
         f"quality-compression-{kind}.svg": draw_curves(
-            {method: [(point.achieved, point.kept) for point in points] for method, points in methods.items()},
+            {
+                method: [(point.achieved, point.kept) for point in points]
+                for method, points in methods.items()
+                if len(points) > 1  # one alone is no curve
+            },
             x="times shorter",
             y="share of what answers that is kept",
         )

@@ -7,13 +7,13 @@ bound fits beside it. Where it does not fit, or the next rung does not answer, t
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
 from proxy.attempts.loop import Means, run_attempts
 from proxy.core.routes.agreement import agrees, is_decided
-from proxy.core.routes.answer_schema import breaks_schema, find_schema
+from proxy.core.routes.answer_schema import breaks_schema, breaks_tools, find_schema, find_tools
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
 from proxy.core.routes.said import Said, drop_logprobs, read_answer
 from proxy.core.routes.scoring import TASK_TAG
@@ -97,7 +97,7 @@ async def run_cascade(
             learned = known.get(candidate.model.name)
             if learned is not None:
                 learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
-            breaks = schema is not None and await asyncio.to_thread(breaks_schema, said.text, schema)
+            breaks = await _breaks_schema(said, schema, plan)
             agreement = None
             if wants_samples(plan.request, answer, said, route, learned, breaks_schema=breaks):
                 agreement = await _sample(plan, rung, said, means, entry, until_ns)
@@ -127,6 +127,14 @@ async def run_cascade(
         entry.note_escalation(candidate, why, plan.candidates[place])
         metrics.ESCALATIONS.inc()
         hold = moved
+
+
+async def _breaks_schema(said: Said, schema: dict[str, Any] | None, plan: Plan) -> bool:
+    """Whether an answer is not what the request's schema wants, or its tool calls not what those of their tools do."""
+    if said.tool_arguments:
+        offered = find_tools(plan.request)
+        return bool(offered.schemas) and await asyncio.to_thread(breaks_tools, said, offered)
+    return schema is not None and await asyncio.to_thread(breaks_schema, said.text, schema)
 
 
 async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry, until_ns: int) -> Agreement | None:

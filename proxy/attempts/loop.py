@@ -76,6 +76,9 @@ async def run_attempts(
             if not failure.is_about_upstream:
                 health.note_success(place)
                 raise failure.hand_over() from failure
+            if plan.has_others:
+                plan = await _plan_others(plan, candidate, reservations, replan)
+                others = list(plan.candidates[1:])
             has_servers = bool(candidate.upstream.endpoints)
             is_gone = has_servers and failure.reason in _NOT_REACHED
             health.note_failure(place, None if failure.is_transient else failure.pause_seconds, at_once=is_gone)
@@ -134,6 +137,17 @@ async def _pause(failure: Failure, tries: int, until_ns: int) -> None:
     if until_ns:
         pause = min(pause, max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
     await sleep(pause)
+
+
+async def _plan_others(plan: Plan, first: Candidate, reservations: Reservations, replan: Replan) -> Plan:
+    """The plan with those who are asked after its first candidate, as they are known now."""
+    try:
+        whole = await replan.decide(reservations.spent)
+    except ApiError:
+        # Nobody may be asked any more.
+        return plan._replace(has_others=False)
+    others = (other for other in whole.candidates if other.model.name != first.model.name)
+    return plan._replace(candidates=(first, *others), has_others=False)
 
 
 async def _move_on(

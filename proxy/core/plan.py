@@ -47,13 +47,15 @@ def make_plan(
     *,
     call_id: str = "",
     scores: Scores = NO_SCORES,
+    is_first_enough: bool = False,
 ) -> Plan:
     """Decide where a call goes, what it may cost at most, and which budgets must take that.
 
     ``spent``: what is known of budgets' spend, in nano-USD by counter; it decides on which rungs of their ladders the
     call is. ``count``: what bounds the call where the loose bound would cut its answer, ``exact_bound`` by default.
     ``call_id`` and ``scores`` are for routes: what makes one call another than the next, and what was learned of its
-    prompt.
+    prompt. ``is_first_enough``: where others are asked only if the first candidate does not answer, they are not
+    planned; the plan ``has_others`` then, for whoever needs them to plan again.
 
     Raises ModelNotFound, ModelNotPriced, NotAllowed, or InvalidRequest when the request asks for what cannot be.
     """
@@ -104,6 +106,9 @@ def make_plan(
     )
     if served.rates:
         candidate = fit_windows(request, candidate, draft.most_output, counter)
+    others = _name_others(draft, routing, rungs)
+    # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
+    waits = is_first_enough and not (routing and routing.is_cascade) and not _drains(others, org)
     plan = Plan(
         request=request,
         controls=controls if controls.end_user == end_user else Controls(controls.tags, end_user, *controls[2:]),
@@ -112,9 +117,9 @@ def make_plan(
         most_output=draft.most_output,
         delay_ms=draft.delay_ms,
         routing=routing,
+        has_others=waits and bool(others),
     )
-    others = _name_others(draft, routing, rungs)
-    if not others:
+    if not others or waits:
         return plan
     candidates = (candidate, *_find_others(plan, path, model.name, spent, counter, others))
     return Plan(plan.request, plan.controls, candidates, *plan[3:])
@@ -200,6 +205,16 @@ def _name_others(draft: Draft, routing: Routing | None, rungs: tuple[str, ...]) 
         return draft.model.fallbacks
     asked = draft.model.name
     return tuple(others if first == asked else [name for name in names if name != asked])
+
+
+def _drains(names: tuple[str, ...], org: OrgSnapshot) -> bool:
+    """Whether one of these models' upstreams bills what nobody waits for any more: then a call that may come to it
+    goes on without its caller."""
+    for name in names:
+        model = org.models.get(name)
+        if model is not None and org.upstreams[model.upstream_id].drain_on_disconnect:
+            return True
+    return False
 
 
 class _Path(NamedTuple):

@@ -45,6 +45,11 @@ class UpstreamHealth:
         with self._places.busy(place):
             return await asking
 
+    @property
+    def is_all_well(self) -> bool:
+        """Whether no upstream has failed of late: then ``choose`` changes no plan."""
+        return not self._failing
+
     def choose(self, plan: Plan) -> Plan:
         """The plan with those candidates first whose upstreams answer. What is asked after a cool-down is the probe,
         and until then every call is planned as ever: one that is refused, or answered from the cache, asks nobody."""

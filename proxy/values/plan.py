@@ -103,6 +103,8 @@ class Plan(NamedTuple):
     put_off: tuple[str, ...] = ()
     #: what a route decided, where one did
     routing: Routing | None = None
+    #: others may be asked after the first candidate, who are not planned yet
+    has_others: bool = False
 
     @property
     def is_learning(self) -> bool:

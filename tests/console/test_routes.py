@@ -1,7 +1,7 @@
 """The pages of routes and of compression: what they show is the ledger's, and their buttons do what the API does."""
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
@@ -12,12 +12,12 @@ from proxy.learning.models import PaidReplay
 from proxy.routing.model import LearnedRoute
 from tenants.access import org_scope
 from tenants.actions.compression import create_compression_policy
-from tenants.actions.routes import update_route
+from tenants.actions.routes import update_route, use_learned
 from tenants.choices import Compression, Mode, RouteKind
 from tenants.models import CompressionPolicy, Route, SystemPrompt
 from tests.billing.ledger import record_call
 from tests.proxy.learning.rows import capture
-from tests.tenants.route_examples import make_models, make_route
+from tests.tenants.route_examples import keep_learned, make_models, make_route
 from tests.world import World, make_client
 
 
@@ -119,6 +119,37 @@ def test_modes_and_versions_change_by_buttons(ada: Client, world: World) -> None
     assert ada.post(path, {"number": "99"}).status_code == 404
     assert ada.post(path, {"number": "x" * 50}).status_code == 400
     assert ada.post(path, {"unlearn": "yes"}).status_code == 302
+
+
+def test_a_mode_is_switched_whatever_stands_in_the_lists_beside_its_button(ada: Client, world: World) -> None:
+    """A browser sends the whole form, with the button that was pressed."""
+    route = make_route(world.acme)
+    path = f"/o/acme/routes/{route.pk}"
+    assert ada.post(path, {"mode": "shadow", "number": "1", "learned": str(uuid4())}).status_code == 302
+    with org_scope(world.acme.org_id):
+        assert Route.objects.get(pk=route.pk).mode == "shadow"
+
+
+def test_what_was_forgotten_is_brought_back_by_a_button(ada: Client, world: World) -> None:
+    route = make_route(world.acme)
+    path = f"/o/acme/routes/{route.pk}"
+    with org_scope(world.acme.org_id):
+        old, newest = keep_learned(world.acme, route, 3), keep_learned(world.acme, route, 2)
+        keep_learned(world.acme, route, 1, refused="Nothing in it.")
+        use_learned(actor=world.acme.owner, route=route, learned=str(newest.pk))
+
+    def offered() -> list[UUID]:
+        (shown,) = ada.get("/o/acme/routes").context["routes"]
+        return [row.pk for row in shown["other_learned"]]
+
+    assert offered() == [old.pk]
+    assert ada.post(path, {"unlearn": "yes", "learned": str(old.pk)}).status_code == 302
+    assert offered() == [newest.pk, old.pk]
+    assert ada.post(path, {"learn": "yes", "learned": str(newest.pk)}).status_code == 302
+    assert offered() == [old.pk]
+    with org_scope(world.acme.org_id):
+        assert Route.objects.get(pk=route.pk).learned == str(newest.pk)
+    assert ada.post(path, {"learn": "yes", "learned": str(uuid4())}).status_code == 404
 
 
 def test_a_pasted_request_is_planned(ada: Client, world: World) -> None:

@@ -251,6 +251,26 @@ def test_json_that_does_not_fit_its_schema_goes_up(scene: Scene, path: str, is_s
     assert reasons == [(["small"], False), (["small", "middle", "large"], True)]
 
 
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streams"])
+def test_a_tool_call_that_does_not_fit_its_tool_goes_up(scene: Scene, path: str, is_stream: bool) -> None:
+    """The bank says its words under ``text``. Where that fits, only how sure the model is keeps it from the caller."""
+    for bank in scene.banks.values():
+        bank.set_default(tool_call=True)
+    reasons = []
+    for word in ({"type": "string"}, {"type": "string", "enum": ["yes", "no"]}):
+        tool = {"name": "tell", "parameters": {"type": "object", "properties": {"text": word}, "required": ["text"]}}
+        if path == "/responses":
+            answer = scene.respond(path, input="Is it?", tools=[{"type": "function", **tool}], stream=is_stream)
+        else:
+            answer = scene.ask(tools=[{"type": "function", "function": tool}], max_tokens=None, stream=is_stream)
+        assert answer.status_code == 200, answer.text
+        row = scene.balance()[-1]
+        assert models_of(row) == ["small", "middle", "large"]
+        reasons.append(["failed: bad tool call" in row.route_reason, "nothing tells" in row.route_reason])
+    assert reasons == [[False, True], [True, False]]
+
+
 def test_an_upstream_that_gives_no_probabilities_is_escalated_and_not_asked_for_them_again(scene: Scene) -> None:
     scene.banks["small"].set_default(refuses_logprobs=True)
     assert {outcome.status for outcome in scene.call(4)} == {200}

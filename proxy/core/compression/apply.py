@@ -87,7 +87,7 @@ def shorten(request: Request, policy: CompressionSnapshot, extracted: Extracted 
 
 def is_lossless(policy: CompressionSnapshot) -> bool:
     """Whether none of a policy's methods loses anything, or puts other words in the place of those that are there."""
-    return len(_find_safe(policy.methods)) == len(policy.methods)
+    return _find_steps(policy.methods) is not None
 
 
 def shorten_and_count(
@@ -156,16 +156,21 @@ def _put(
     return request._replace(body=body, body_bytes=size, original=original, shortened=(*request.shortened, *changes))
 
 
-@lru_cache(maxsize=64)
 def _find_safe(methods: tuple[str, ...]) -> tuple[Act, ...]:
     return tuple(_SAFE[method] for method in methods if method in _SAFE)
 
 
+@lru_cache(maxsize=64)
+def _find_steps(methods: tuple[str, ...]) -> _Steps | None:
+    """The steps of methods of which none loses anything, which need nothing of a call; else None."""
+    safe = _find_safe(methods)
+    return _Steps(safe, ()) if len(safe) == len(methods) else None
+
+
 def _read_policy(policy: CompressionSnapshot, extracted: Extracted) -> _Steps:
-    safe = _find_safe(policy.methods)
-    if is_lossless(policy):
+    if (steps := _find_steps(policy.methods)) is not None:
         # What is on by default.
-        return _Steps(safe, ())
+        return steps
     keep = policy.keep_permille / 1000
     lossy: Mapping[str, Act] = {
         Compression.EXTRACT: lambda text: extracted.get(text, text),
@@ -173,7 +178,7 @@ def _read_policy(policy: CompressionSnapshot, extracted: Extracted) -> _Steps:
         Compression.PERPLEXITY: lambda text: extracted.get(text, text),
         Compression.PRUNE: lambda text: _prune_all_but_the_question(text, keep),
     }
-    return _Steps(safe, tuple(lossy[method] for method in policy.methods if method in lossy))
+    return _Steps(_find_safe(policy.methods), tuple(lossy[method] for method in policy.methods if method in lossy))
 
 
 def _shorten_content(content: Any, steps: _Steps, changes: list[tuple[str, str]]) -> Any:

@@ -123,6 +123,11 @@ def _find_turns(text: str, question: str, gap: str) -> Passages | None:
 def keep_passages(found: Passages, question_vector: Vectors, vectors: Vectors, keep: float = 0) -> str:
     """The text without the passages that its question does not need, or with the best of them that are so much of all,
     from 0 to 1, where that is not 0. ``vectors``: one of each of ``texts``."""
+    return join(found, choose_passages(found, question_vector, vectors, keep))
+
+
+def choose_passages(found: Passages, question_vector: Vectors, vectors: Vectors, keep: float = 0) -> list[int]:
+    """As ``keep_passages``: the places of those that stay, of those that may go."""
     passages = found.passages
     lengths: Array = np.array([max(len(passage.split()), 1) for passage in passages]) * _TOKENS_A_WORD
     if found.windows:
@@ -134,7 +139,7 @@ def keep_passages(found: Passages, question_vector: Vectors, vectors: Vectors, k
         kept = keep_mass(scores, np.ones(len(scores)), KEPT_MASS, PASSAGE_TEMPERATURE)
     if keep:
         kept = keep_tokens(scores, lengths, float(lengths.sum()) * keep)
-    return join(found, [found.movable[place] for place in kept])
+    return [found.movable[place] for place in kept]
 
 
 def join(found: Passages, kept: Sequence[int]) -> str:

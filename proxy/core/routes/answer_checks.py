@@ -52,14 +52,15 @@ def find_failure(
     """The first hard check that an answer fails, None when it passes them all.
 
     ``tool_arguments``: those of the answer's tool calls, as the model wrote them; ``breaks_schema``: what
-    ``answer_schema`` found.
+    ``answer_schema`` found, of those where there are any, else of the text.
     """
     if finish_reason in ("length", "max_tokens"):
         return Failure.CUT_OFF
     if finish_reason == "content_filter":
         return Failure.FILTERED
     if tool_arguments:
-        return None if all(_is_object(arguments) for arguments in tool_arguments) else Failure.BAD_TOOL_CALL
+        is_bad = breaks_schema or not all(_is_object(arguments) for arguments in tool_arguments)
+        return Failure.BAD_TOOL_CALL if is_bad else None
     if not text.strip():
         return Failure.EMPTY
     if _REFUSAL.match(text):

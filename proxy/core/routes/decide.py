@@ -63,24 +63,20 @@ def decide(
             f"{route.name} is a cascade, which judges texts only. Ask for a model, or for a route of another kind.",
             param="model",
         )
-    # Loops in place of sums of generators, here and below: every call of a route comes by.
-    asks = False
-    for target in route.targets:
-        if target.when is not ANY_CALL and target.when.is_degraded is not None:
-            asks = True
     draws = route.holdout_permille or route.explore_permille or route.kind in _DRAWING
     stick = _stick(route, request, controls, call_id) if draws else ""
-    facts = Facts(request, controls.tags, end_user, stick, asks and is_degraded())
+    facts = Facts(request, controls.tags, end_user, stick)
+    # A loop in place of a generator: every call of a route comes by.
     usable: tuple[Usable, ...] = ()
     for target in route.targets:
         price = find_usable(target.model, key, org, at_ms)
-        if price is not None and (target.when is ANY_CALL or _holds(target.when, facts)):
+        if price is not None and (target.when is ANY_CALL or _holds(target.when, facts, is_degraded)):
             usable += (Usable(target, price),)
     if not usable:
         raise ModelNotFound(f"The route `{route.name}` has no model that this call may use.", param="model")
     if route.mode == _OFF:
         return Routing(route, (_baseline(route, usable, key, org, at_ms),), "", Arm.OFF)
-    if is_drawn(route.holdout_permille, route.id, "hold out", stick):
+    if route.holdout_permille and is_drawn(route.holdout_permille, route.id, "hold out", stick):
         baseline = (_baseline(route, usable, key, org, at_ms),)
         return Routing(route, baseline, "", Arm.HELD_OUT, permille=route.holdout_permille)
     choice = KINDS[route.kind](route, usable, facts, scores)
@@ -123,7 +119,7 @@ def _stick(route: RouteSnapshot, request: Request, controls: Controls, call_id: 
     return controls.session or opening_of(request)
 
 
-def _holds(when: ConditionSnapshot, facts: Facts) -> bool:
+def _holds(when: ConditionSnapshot, facts: Facts, is_degraded: Callable[[], bool]) -> bool:
     tokens = facts.request.body_bytes // BYTES_A_TOKEN
     return (
         all(facts.tags.get(name) == value for name, value in when.tags)
@@ -131,5 +127,5 @@ def _holds(when: ConditionSnapshot, facts: Facts) -> bool:
         and tokens >= when.min_tokens
         and (not when.max_tokens or tokens <= when.max_tokens)
         and (when.has_tools is None or when.has_tools == has_tools(facts.request))
-        and (when.is_degraded is None or when.is_degraded == facts.is_degraded)
+        and (when.is_degraded is None or when.is_degraded == is_degraded())
     )

@@ -10,7 +10,7 @@ def draw_permille(route_id: str, purpose: str, stick: str) -> int:
 
 def is_drawn(permille: int, route_id: str, purpose: str, stick: str) -> bool:
     """Whether the number of ``draw_permille`` is among so many of a thousand."""
-    return permille > 0 and draw_permille(route_id, purpose, stick) < permille
+    return permille > 0 and draw(route_id, purpose, stick, 1000) < permille
 
 
 def draw(route_id: str, purpose: str, stick: str, below: int) -> int:

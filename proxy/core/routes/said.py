@@ -9,20 +9,51 @@ import orjson
 from proxy.core import exact_json, sse
 
 _LOGPROBS: Final = b"logprobs"
+#: where a call stands that is no choice's of a chat: it is there as a whole, an item of Responses' events, a block of
+#: Messages', or in the field that chats had before they had several
+_AT_ONCE: Final = -1
+_ITEM: Final = -2
+_BLOCK: Final = -3
+_ONLY: Final = -4
 
 
 class Said(NamedTuple):
-    """An answer. ``tool_arguments``: those of its tool calls, as the model wrote them; ``logprobs``: of its tokens."""
+    """An answer. ``tool_arguments``: those of its tool calls, as the model wrote them; ``logprobs``: of its tokens;
+    ``tool_names``: which tools it calls, one for each of the arguments, empty where it does not say."""
 
     text: str
     tool_arguments: tuple[str, ...] = ()
     logprobs: tuple[float | None, ...] = ()
+    tool_names: tuple[str, ...] = ()
+
+
+class _Calls:
+    """An answer's calls of tools, as far as they are read: parts of their arguments and their names, by place."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[int, int], list[str]] = {}
+        self._names: dict[tuple[int, int], str] = {}
+
+    def add(self, place: tuple[int, int], name: Any, arguments: Any) -> None:
+        """What an answer or an event says of one."""
+        self._parts.setdefault(place, []).append(arguments if isinstance(arguments, str) else "")
+        if isinstance(name, str) and name:
+            self._names.setdefault(place, name)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def read(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The arguments of each, and the names."""
+        # Messages streams nothing for a tool that is told nothing, where others write an empty object.
+        arguments = ("".join(parts) or ("{}" if place[1] == _BLOCK else "") for place, parts in self._parts.items())
+        return tuple(arguments), tuple(self._names.get(place, "") for place in self._parts)
 
 
 def read_answer(body: bytes, *, is_stream: bool) -> Said:
     """Read an answer, whole or as events. What cannot be read is left out."""
     texts: list[str] = []
-    calls: dict[tuple[int, int], list[str]] = {}
+    calls = _Calls()
     logprobs: list[float | None] = []
     for answer in _events(body) if is_stream else _objects([body]):
         _read_other_forms(answer, texts, calls, logprobs)
@@ -34,16 +65,19 @@ def read_answer(body: bytes, *, is_stream: bool) -> Said:
             for place, call in enumerate(_dicts(said.get("tool_calls"))):
                 function = call.get("function")
                 arguments = function.get("arguments") if isinstance(function, dict) else None
-                which = (_whole(choice.get("index")), _whole(call.get("index"), place))
-                calls.setdefault(which, []).append(arguments if isinstance(arguments, str) else "")
+                name = function.get("name") if isinstance(function, dict) else None
+                calls.add((_whole(choice.get("index")), _whole(call.get("index"), place)), name, arguments)
+            if isinstance(only := said.get("function_call"), dict):
+                calls.add((_whole(choice.get("index")), _ONLY), only.get("name"), only.get("arguments"))
             logprobs += _logprobs(choice.get("logprobs"))
-    return Said("".join(texts), tuple("".join(parts) for parts in calls.values()), tuple(logprobs))
+    arguments, names = calls.read()
+    return Said("".join(texts), arguments, tuple(logprobs), names)
 
 
 def _read_other_forms(
     answer: dict[str, Any],
     texts: list[str],
-    calls: dict[tuple[int, int], list[str]],
+    calls: _Calls,
     logprobs: list[float | None],
 ) -> None:
     """Anthropic's Messages and OpenAI's Responses, whole or an event of a stream: blocks of text and calls of tools."""
@@ -56,18 +90,25 @@ def _read_other_forms(
             logprobs += _logprobs_of(block)
         elif block.get("type") in {"tool_use", "function_call"}:
             given = block.get("arguments", block.get("input"))
-            calls[len(calls), -1] = [given if isinstance(given, str) else orjson.dumps(given).decode()]
+            whole = given if isinstance(given, str) else orjson.dumps(given).decode()
+            calls.add((len(calls), _AT_ONCE), block.get("name"), whole)
     delta, place = answer.get("delta"), _whole(answer.get("index"), _whole(answer.get("output_index")))
     if answer.get("type") == "response.output_text.delta" and isinstance(delta, str):
         texts.append(delta)
         logprobs += _logprobs_of(answer)
     elif answer.get("type") == "response.function_call_arguments.delta" and isinstance(delta, str):
-        calls.setdefault((place, -2), []).append(delta)
+        calls.add((place, _ITEM), None, delta)
+    elif answer.get("type") == "response.output_item.added" and isinstance(item := answer.get("item"), dict):
+        if item.get("type") == "function_call":
+            calls.add((place, _ITEM), item.get("name"), None)
+    elif answer.get("type") == "content_block_start" and isinstance(block := answer.get("content_block"), dict):
+        if block.get("type") == "tool_use":
+            calls.add((place, _BLOCK), block.get("name"), None)
     elif answer.get("type") == "content_block_delta" and isinstance(delta, dict):
         if isinstance(text := delta.get("text"), str):
             texts.append(text)
         elif isinstance(part := delta.get("partial_json"), str):
-            calls.setdefault((place, -2), []).append(part)
+            calls.add((place, _BLOCK), None, part)
 
 
 def drop_logprobs(parts: Sequence[bytes], *, is_stream: bool) -> tuple[bytes, ...]:

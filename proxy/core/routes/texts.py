@@ -24,8 +24,12 @@ def opening_of(request: Request) -> str:
     """What a conversation begins with, up to its first message of a user: the same for all of its turns."""
     if request.operation is not Operation.CHAT:
         return prompt_of(request)
+    messages: list[dict[str, Any]] = request.body["messages"]
+    if messages and messages[0].get("role") == "user":
+        # As most begin.
+        return f"user\0{_text(messages[0].get('content'))}"
     opening = []
-    for message in request.body["messages"]:
+    for message in messages:
         opening.append(f"{message.get('role')}\0{_text(message.get('content'))}")
         if message.get("role") == "user":
             break

@@ -16,7 +16,6 @@ class Facts(NamedTuple):
     tags: Mapping[str, str]
     end_user: str
     stick: str
-    is_degraded: bool = False
 
 
 class Usable(NamedTuple):

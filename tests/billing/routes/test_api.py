@@ -1,5 +1,6 @@
 """What routes and compression saved, a plan without a call, and past calls under another policy."""
 
+import itertools
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,11 +13,12 @@ from proxy.routing.model import Feedback, LearnedRoute
 from tenants.access import org_scope
 from tenants.actions.compression import create_compression_policy
 from tenants.actions.keys import create_key
+from tenants.actions.orgs import create_admin_token
 from tenants.actions.routes import use_learned
-from tenants.choices import Mode, RouteKind
-from tenants.models import Route
+from tenants.choices import Mode, Role, RouteKind
+from tenants.models import AuditEntry, Route
 from tests.billing.ledger import record_call
-from tests.tenants.route_examples import make_models, make_route
+from tests.tenants.route_examples import keep_learned, make_models, make_route
 from tests.world import Api, Tenant, World
 
 
@@ -170,6 +172,55 @@ def test_what_was_learned_is_listed_and_can_be_switched_off(api: Api, acme: Tena
         assert Route.objects.get(pk=route.pk).learned == ""
 
 
+def test_what_was_switched_off_is_brought_back(api: Api, acme: Tenant) -> None:
+    route = make_route(acme)
+    path = f"/routes/{route.pk}/learn"
+    with org_scope(acme.org_id):
+        old = keep_learned(acme, route, 9, old=True)
+        first, newest = keep_learned(acme, route, 3), keep_learned(acme, route, 2)
+        refused = keep_learned(acme, route, 1, refused="Nothing in it.")
+        drifted = keep_learned(acme, route, 1, drifted_since="2026-11-01T00:00:00Z")
+        other = keep_learned(acme, route, 1, kind="cascade")
+        use_learned(actor=acme.owner, route=route, learned=str(newest.pk))
+    assert api.post(f"/routes/{route.pk}/unlearn").json() == {"learned": ""}
+    assert api.post(path, {}).json() == {"learned": str(newest.pk)}
+    assert api.post(path, {"version": str(first.pk)}).json() == {"learned": str(first.pk)}
+    for row, words in (
+        (refused, "nothing was learned then"),
+        (drifted, "newer labels say something else"),
+        (other, "the route is a router one now"),
+        (old, "cannot be read"),
+    ):
+        answer = api.post(path, {"version": str(row.pk)})
+        assert (answer.status_code, words in answer.text.lower()) == (409, True)
+    for version in (str(uuid.uuid4()), "newest"):
+        assert api.post(path, {"version": version}).status_code == 404
+    for version in (7, "\x00", {"id": str(first.pk)}):
+        assert api.post(path, {"version": version}).status_code == 400
+    with org_scope(acme.org_id):
+        assert Route.objects.get(pk=route.pk).learned == str(first.pk)
+        changes = AuditEntry.objects.filter(org=acme.org, target_id=str(route.pk), action="route.updated")
+        told = [entry.changes["learned"] for entry in changes.order_by("created_at")]
+    ids = ["", str(newest.pk), "", str(newest.pk), str(first.pk)]
+    assert told == [[before, after] for before, after in itertools.pairwise(ids)]
+
+
+def test_a_route_that_has_learned_nothing_has_nothing_to_bring_back(api: Api, acme: Tenant) -> None:
+    route = make_route(acme)
+    with org_scope(acme.org_id):
+        keep_learned(acme, route, 1, refused="Nothing in it.")
+    answer = api.post(f"/routes/{route.pk}/learn", {})
+    assert (answer.status_code, "more labels are needed" in answer.text) == (409, True)
+
+
+def test_who_may_not_change_a_route_brings_nothing_back(acme: Tenant) -> None:
+    route = make_route(acme)
+    with org_scope(acme.org_id):
+        row = keep_learned(acme, route, 1)
+        viewer = create_admin_token(actor=acme.owner, name="vera", role=Role.VIEWER)
+    assert Api(token=viewer).post(f"/routes/{route.pk}/learn", {"version": str(row.pk)}).status_code == 403
+
+
 def test_past_calls_under_another_policy(api: Api, acme: Tenant) -> None:
     """1,000 tokens in and 100 out cost 4.2 million nanos at the large model, 0.21 at the small one."""
     tokens = {"input_tokens": 1_000, "output_tokens": 100}
@@ -271,4 +322,5 @@ def test_strangers_see_nothing(world: World, acme: Tenant) -> None:
     theirs = Api(token=world.mallcorp.admin_token)
     for path in ("savings", "learned"):
         assert theirs.get(f"/routes/{route.pk}/{path}").status_code == 404
-    assert theirs.post(f"/routes/{route.pk}/unlearn").status_code == 404
+    for path in ("learn", "unlearn"):
+        assert theirs.post(f"/routes/{route.pk}/{path}").status_code == 404

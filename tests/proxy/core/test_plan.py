@@ -274,6 +274,22 @@ def test_fallbacks_follow_in_their_order_and_those_that_cannot_be_are_left_out()
     assert second.bound.output_picos == 2_000_000
 
 
+def test_who_is_asked_later_need_not_be_planned_yet() -> None:
+    whole = make_plan(make_chat(), NO_CONTROLS, KEY, WITH_FALLBACKS, NOON_MS)
+    brief = make_plan(make_chat(), NO_CONTROLS, KEY, WITH_FALLBACKS, NOON_MS, is_first_enough=True)
+    assert brief == whole._replace(candidates=whole.candidates[:1], has_others=True)
+    assert not make_plan(make_chat(), NO_CONTROLS, KEY, ORG, NOON_MS, is_first_enough=True).has_others
+
+
+def test_a_call_that_may_have_to_go_on_without_its_caller_is_planned_as_a_whole() -> None:
+    """Whose upstream bills an answer that nobody waits for is to be known before the caller leaves."""
+    upstreams = WITH_FALLBACKS.upstreams | {OTHER.id: replace(OTHER, drain_on_disconnect=True)}
+    org = replace(WITH_FALLBACKS, upstreams=upstreams)
+    brief = make_plan(make_chat(), NO_CONTROLS, KEY, org, NOON_MS, is_first_enough=True)
+    assert brief == make_plan(make_chat(), NO_CONTROLS, KEY, org, NOON_MS)
+    assert [candidate.model.name for candidate in brief.candidates] == ["small", "large"]
+
+
 def test_a_fallback_without_a_price_for_what_is_asked_is_left_out() -> None:
     """The model that was asked for has one: its call is none the worse for naming a fallback."""
     tiered = replace(PRICE, service_tiers=(ServiceTier("flex", PRICE.rates),))

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.routes import answer_schema
-from proxy.core.routes.answer_schema import MOST_CHARACTERS, breaks_schema, find_schema
+from proxy.core.routes.answer_schema import (
+    MOST_CHARACTERS,
+    MOST_SCHEMA_CHARACTERS,
+    Offered,
+    breaks_schema,
+    breaks_tools,
+    find_schema,
+    find_tools,
+)
+from proxy.core.routes.said import Said
 from tests.proxy.core.examples import make_chat
 
 WEATHER: dict[str, Any] = {
@@ -63,6 +72,10 @@ def test_what_does_not_fit_is_told(text: str, schema: dict[str, Any], breaks: bo
         (json.dumps([{"a": number} for number in range(15_000)]), {"uniqueItems": True}),
         (json.dumps("a" * MOST_CHARACTERS), {"type": "integer"}),
         ("3", {"type": "string", "description": "a" * MOST_CHARACTERS}),
+        ("3", {"type": "string", "examples": [0] * MOST_SCHEMA_CHARACTERS}),
+        ("3", {"type": "string", "default": json.loads("[" * 900 + "]" * 900), "$comment": "a" * 32_000}),
+        # of a draft in which it said how the minimum is meant
+        ("1", {"type": "integer", "minimum": 0, "exclusiveMinimum": True}),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -108,3 +121,64 @@ def test_steps_are_counted_by_what_is_looked_at() -> None:
     answer = json.dumps({f"p{number}": number for number in range(1_000)})
     assert breaks_schema(answer, {"allOf": [{"additionalProperties": True}] * 5 + [{"type": "array"}]})
     assert not breaks_schema(answer, {"allOf": [{"additionalProperties": True}] * 100 + [{"type": "array"}]})
+
+
+def call(*calls: tuple[str, str]) -> Said:
+    return Said("", tuple(arguments for _, arguments in calls), (), tuple(name for name, _ in calls))
+
+
+@pytest.mark.parametrize(
+    ("said", "breaks"),
+    [
+        (call(("weather", '{"city": "Oslo", "degrees": 3}')), False),
+        (call(("weather", '{"city": "Oslo"}')), True),
+        (call(("weather", '{"city": "Oslo", "degrees": "cold"}')), True),
+        # A fence is no JSON to who reads arguments, which another check tells.
+        (call(("weather", '```json\n{"city": "Oslo"}\n```')), False),
+        (call(("weather", '{"city": ')), False),
+        (call(("stop", '{"whatever": 1}')), False),
+        (call(("wether", '{"city": "Oslo", "degrees": 3}')), True),
+        (call(("", '{"city": 3}')), False),
+        (call(("weather", '{"city": "Oslo", "degrees": 3}'), ("weather", '{"city": 3}')), True),
+        (call(("weather", json.dumps({"city": "a" * MOST_CHARACTERS}))), False),
+        (Said("", ('{"city": 3}',)), False),
+    ],
+)
+def test_calls_of_tools_that_do_not_fit_are_told(said: Said, breaks: bool) -> None:
+    assert breaks_tools(said, Offered({"weather": WEATHER, "stop": None})) is breaks
+
+
+def test_a_name_is_wrong_only_where_all_that_may_be_called_is_known() -> None:
+    said = call(("search", "{}"))
+    assert breaks_tools(said, Offered({"weather": WEATHER})) is True
+    assert breaks_tools(said, Offered({"weather": WEATHER}, are_all=False)) is False
+    assert breaks_tools(said, Offered({})) is False
+
+
+def test_all_calls_of_an_answer_have_the_steps_of_one() -> None:
+    """A model may write ten thousand calls, each as dear to look at as one may be."""
+    dear = {"allOf": [{"additionalProperties": True}] * 15}
+    arguments = json.dumps({f"p{number}": number for number in range(1_000)})
+    calls = [("f", arguments)] * 10 + [("g", "{}")]
+    offered = Offered({"f": dear, "g": {"required": ["city"]}})
+    assert breaks_tools(call(*calls[-2:]), offered) is True
+    assert breaks_tools(call(*calls), offered) is False
+
+
+@pytest.mark.parametrize(
+    ("fields", "offered"),
+    [
+        ({}, Offered({})),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": WEATHER}}]}, Offered({"f": WEATHER})),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, Offered({"f": None})),
+        ({"functions": [{"name": "f", "parameters": WEATHER}, 7]}, Offered({"f": WEATHER})),
+        ({"tools": [{"name": "f", "input_schema": WEATHER}]}, Offered({"f": WEATHER})),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, Offered({}, are_all=False)),
+        ({"tools": [{"type": "web_search"}, 5]}, Offered({}, are_all=False)),
+        ({"tools": [{"type": "function", "function": 5}, {"function": {"name": 5}}]}, Offered({}, are_all=False)),
+        ({"tools": {"a": 1}, "functions": "f"}, Offered({})),
+    ],
+)
+def test_which_tools_are_offered(fields: dict[str, Any], offered: Offered) -> None:
+    request = make_chat()
+    assert find_tools(request._replace(body=request.body | fields)) == offered

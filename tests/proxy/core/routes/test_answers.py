@@ -28,6 +28,7 @@ from proxy.core.routes.text_features import describe
         ("", "tool_calls", {"tool_arguments": ('{"city": "Oslo"}',)}, None),
         ("", "tool_calls", {"tool_arguments": ('{"city": ',)}, Failure.BAD_TOOL_CALL),
         ("", "tool_calls", {"tool_arguments": ("[1]",)}, Failure.BAD_TOOL_CALL),
+        ("", "tool_calls", {"tool_arguments": ('{"a": 1}',), "breaks_schema": True}, Failure.BAD_TOOL_CALL),
     ],
 )
 def test_hard_checks(text: str, finish: str, options: dict[str, object], expected: Failure | None) -> None:

@@ -102,31 +102,48 @@ def test_a_stream_says_what_a_whole_answer_says() -> None:
 
 
 def test_answers_in_other_forms_say_the_same() -> None:
-    blocks = [{"type": "text", "text": "Hello"}, {"type": "tool_use", "input": {"a": 1}}]
+    said = Said("Hello", ('{"a":1}',), (), ("f",))
+    blocks = [{"type": "text", "text": "Hello"}, {"type": "tool_use", "name": "f", "input": {"a": 1}}]
     messages = orjson.dumps({"type": "message", "content": blocks})
     responses = orjson.dumps(
         {
             "output": [
                 {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]},
-                {"type": "function_call", "arguments": '{"a":1}'},
+                {"type": "function_call", "name": "f", "arguments": '{"a":1}'},
             ]
         }
     )
-    assert (
-        read_answer(messages, is_stream=False) == read_answer(responses, is_stream=False) == Said("Hello", ('{"a":1}',))
-    )
+    assert read_answer(messages, is_stream=False) == read_answer(responses, is_stream=False) == said
     events = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "name": "f", "input": {}}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a"'}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": ":1}"}},
     ]
     others = [
         {"type": "response.output_text.delta", "output_index": 0, "delta": "Hello"},
+        {"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "name": "f"}},
         {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": '{"a":1}'},
     ]
     for stream in (events, others):
         raw = b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in stream)
-        assert read_answer(raw, is_stream=True) == Said("Hello", ('{"a":1}',))
+        assert read_answer(raw, is_stream=True) == said
+
+
+def test_a_tool_that_is_told_nothing_is_called_all_the_same() -> None:
+    """Messages streams no arguments for it; who writes none elsewhere has broken off."""
+    block = {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "name": "f", "input": {}}}
+    assert read_answer(b"data: " + orjson.dumps(block) + b"\n\n", is_stream=True).tool_arguments == ("{}",)
+    item = {"type": "response.output_item.added", "output_index": 0, "item": {"type": "function_call", "name": "f"}}
+    assert read_answer(b"data: " + orjson.dumps(item) + b"\n\n", is_stream=True).tool_arguments == ("",)
+
+
+def test_the_one_function_that_older_chats_call_is_read() -> None:
+    said = Said("", ('{"a": 1}',), (), ("f",))
+    whole = {"choices": [{"message": {"content": None, "function_call": {"name": "f", "arguments": '{"a": 1}'}}}]}
+    parts = [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"arguments": '{"a": 1}'}}]
+    assert read_answer(orjson.dumps(whole), is_stream=False) == said
+    assert read_answer(b"".join(map(chunk, parts)), is_stream=True) == said
 
 
 def test_tool_calls_are_put_together() -> None:
@@ -139,7 +156,8 @@ def test_tool_calls_are_put_together() -> None:
             ]
         },
     ]
-    assert read_answer(b"".join(map(chunk, parts)), is_stream=True).tool_arguments == ('{"a": 1}', "{}")
+    said = read_answer(b"".join(map(chunk, parts)), is_stream=True)
+    assert (said.tool_arguments, said.tool_names) == (('{"a": 1}', "{}"), ("f", ""))
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"not json", b'{"choices": [5, {"message": 7}]}', b'{"choices": {}}'])

@@ -88,6 +88,17 @@ def test_fallbacks_are_asked_in_their_order() -> None:
     assert not plan.is_cascade
 
 
+@pytest.mark.parametrize("kind", ["router", "fallbacks", "weighted", "cascade"])
+def test_the_first_of_a_route_is_the_same_whether_or_not_the_others_are_planned(kind: str) -> None:
+    """A cascade always goes on to them."""
+    route = make_route(kind, (TargetSnapshot("small", 1), TargetSnapshot("large", 1)))
+    asked, org = make_chat(model="smart"), with_routes(route)
+    whole = make_plan(asked, NO_CONTROLS, KEY, org, NOON_MS, call_id="call")
+    brief = make_plan(asked, NO_CONTROLS, KEY, org, NOON_MS, call_id="call", is_first_enough=True)
+    assert len(whole.candidates) == 2
+    assert brief == (whole if kind == "cascade" else whole._replace(candidates=whole.candidates[:1], has_others=True))
+
+
 def test_weights_are_kept_within_a_few_per_cent_and_one_call_goes_one_way() -> None:
     targets = (TargetSnapshot("small", 70), TargetSnapshot("middle", 20), TargetSnapshot("large", 10))
     route = make_route("weighted", targets, sticky="request")
