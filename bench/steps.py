@@ -33,6 +33,7 @@ from proxy.values.attempt import Attempt, Certainty, Usage  # noqa: E402
 from proxy.values.plan import Hold  # noqa: E402
 from proxy.values.request import Endpoint  # noqa: E402
 from tenants.price_snapshots import PriceSnapshot, make_rates  # noqa: E402
+from tenants.sealed_rows import Sealer  # noqa: E402
 from tenants.snapshots import (  # noqa: E402
     BudgetSnapshot,
     KeySnapshot,
@@ -126,6 +127,12 @@ def make_steps() -> Iterator[Step]:
     hold = Hold(call.id, 10_000_000, 16_384, 10**13)
     attempt = Attempt(1, 200, Certainty.EXACT, Usage(input=24, output=60), 39_600)
     yield "sum up the attempts", lambda: add_attempts(row, [attempt], hold)
+    # What an answer costs more that is cached, or kept for an Idempotency-Key.
+    sealer = Sealer(org.id, secrets.make_data_key(settings.MASTER_KEYS, org.id))
+    place, long = "cached answer " + "0" * 40, b"x" * 2_048
+    sealed = sealer.seal(place, long)
+    yield "seal an answer of 2 kB that is kept", lambda: sealer.seal(place, long)
+    yield "open one that is found", lambda: sealer.open(place, sealed)
 
 
 def _read_stream(stream: bytes) -> None:

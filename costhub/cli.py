@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import django
@@ -24,6 +25,10 @@ from costhub.stack.ports import HOST
 from costhub.stack.postgres import Postgres
 from costhub.stack.private_files import read_json
 from costhub.stack.run import PARTS, find_part, run_part
+
+if TYPE_CHECKING:
+    # Its library takes long to import, which `up` need not wait for.
+    from costhub.stack.backup.store import ErasedEndUser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -354,21 +359,26 @@ def _erase_again(options: argparse.Namespace) -> int:
     """Erase in a database that was brought back who had been erased. Gives 1 after a sentence that says why not."""
     if not _join_stack(options.data_dir.absolute()):
         return 1
+    from costhub.ops.end_users import erase_end_users_again
     from costhub.ops.erasure import erase_again
     from costhub.stack.backup.store import BackupFailed, BackupStore
 
     try:
-        again = erase_again(BackupStore(options.url).list_erased())
+        store = BackupStore(options.url)
+        again = erase_again(store.list_erased())
+        people = erase_end_users_again(store.list_erased_end_users())
     except (BackupFailed, OSError) as error:
         print(f"costhub erase-again: {error}", file=sys.stderr)
         return 1
-    print(f"{len(again)} organisations were there again, and are erased.")
+    print(f"{len(again)} organisations and {people} end users were there again, and are erased.")
     return 0
 
 
-def _erase_in_restored(data_dir: Path, org_ids: Sequence[UUID]) -> int:
+def _erase_in_restored(
+    data_dir: Path, org_ids: Sequence[UUID], end_users: "Sequence[ErasedEndUser]"
+) -> tuple[int, int]:
     """Start the database that was restored, bring its tables to this version, and erase who was erased since. Gives how
-    many organisations were there again. Raises PartFailed."""
+    many organisations and end users were there again. Raises PartFailed."""
     postgres = Postgres(data_dir)
     try:
         postgres.start()
@@ -377,12 +387,13 @@ def _erase_in_restored(data_dir: Path, org_ids: Sequence[UUID]) -> int:
         os.environ |= {"DATABASE_URL": postgres.url_app, "DATABASE_OWNER_URL": postgres.url_owner}
         os.environ |= {"DJANGO_SETTINGS_MODULE": "costhub.settings", "COSTHUB_PRODUCTION": "0"}
         django.setup()
+        from costhub.ops.end_users import erase_end_users_again
         from costhub.ops.erasure import erase_again
 
         call_command("migrate", database="owner", interactive=False, verbosity=0)
-        again = erase_again(org_ids)
+        again = len(erase_again(org_ids)), erase_end_users_again(end_users)
         connections.close_all()
-        return len(again)
+        return again
     finally:
         postgres.stop()
 
@@ -404,15 +415,15 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
             )
         else:
             backup = restore(store, data_dir, options.secrets, options.to)
-            erased = store.list_erased()
-            again = _erase_in_restored(data_dir, erased) if erased else 0
+            erased, people = store.list_erased(), store.list_erased_end_users()
+            again = _erase_in_restored(data_dir, erased, people) if erased or people else (0, 0)
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"
             print(
                 f"{data_dir} holds the database {until}, from backup {backup.name}. Start it with `costhub up "
                 "--no-demo`: counters are then counted anew from the ledger."
             )
-            if again:
-                print(f"Erased again: {again} organisations that had been erased since.")
+            if any(again):
+                print(f"Erased again: {again[0]} organisations and {again[1]} end users that had been erased since.")
     except (BackupFailed, PartFailed, OSError) as error:
         print(f"costhub {options.command}: {error}", file=sys.stderr)
         return 1
@@ -628,8 +639,8 @@ def _make_parser() -> argparse.ArgumentParser:
     again = commands.add_parser(
         "erase-again",
         help="erase who had been erased, after a database was brought back by its own tools",
-        description="Erase the organisations that were erased since the moment of a backup: `costhub restore` does so "
-        "itself, a database that somebody else brings back needs it before anything is started on it.",
+        description="Erase the organisations and end users that were erased since the moment of a backup: `costhub "
+        "restore` does so itself, a database that somebody else brings back needs it before anything is started on it.",
     )
     _take_backup_url(again)
 

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -83,12 +83,19 @@ _SERVES_PAGES: Final = _flag("COSTHUB_SERVES_PAGES", default=False)
 #: Whether ``DATABASE_URL`` is a pooler's that gives each transaction another connection, such as PgBouncer's: then
 #: sessions, which a few locks of jobs need, are had here.
 _SESSIONS: Final = "COSTHUB_DATABASE_SESSION_URL"
+#: what may stand behind a database's address, in libpq's words
+_TLS_WISHES: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl"})
 
 
 def _database(name: str, default: str, *, is_pooled: bool = False) -> dict[str, Any]:
     url = urlsplit(_text(name, default))
     if url.scheme not in {"postgres", "postgresql"} or not url.hostname or len(url.path) < 2:
         raise ImproperlyConfigured(f"{name}: give postgresql://user:password@host:port/database")
+    wishes = dict(parse_qsl(url.query, keep_blank_values=True))
+    # What is not passed on must not look as if it held: an operator who asks for TLS has it, or is told.
+    if wishes.keys() - _TLS_WISHES:
+        # It is not named: it may be a part of a password that was not encoded.
+        raise ImproperlyConfigured(f"{name} has an unknown parameter: give {', '.join(sorted(_TLS_WISHES))}")
     seconds = _whole("COSTHUB_DATABASE_CONN_MAX_AGE", 60 if _SERVES_PAGES else 0, 0, 86_400)
     return {
         "ENGINE": "costhub.lib.postgres",
@@ -106,6 +113,7 @@ def _database(name: str, default: str, *, is_pooled: bool = False) -> dict[str, 
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "costhub",
+            **wishes,
             # A pooler takes no options: there they are the role's, see deploy/postgres/roles.sql.
             **({} if is_pooled else {"options": "-c statement_timeout=30000 -c lock_timeout=10000"}),
         },

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from costhub.settings import _broker, _choices, _networks, _origins, _valkey
+from costhub.settings import _broker, _choices, _database, _networks, _origins, _valkey
 
 NAME = "COSTHUB_ALLOWED_NETWORKS"
 
@@ -106,3 +106,20 @@ def test_some_of_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COSTHUB_SOME", "a,c")
     with pytest.raises(ImproperlyConfigured, match="COSTHUB_SOME: 'c' is none of a, b"):
         _choices("COSTHUB_SOME", "a", ("a", "b"))
+
+
+def test_a_database_that_is_reached_by_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked for behind the address is passed on, or said to be unknown: silently dropped it would look kept."""
+    address = "postgresql://costhub_app:p%40ss@db.example:6432/costhub"
+    monkeypatch.setenv("DATABASE_URL", f"{address}?sslmode=verify-full&sslrootcert=/etc/ca.pem")
+    found = _database("DATABASE_URL", "")
+    assert (found["HOST"], found["PORT"], found["PASSWORD"]) == ("db.example", "6432", "p@ss")
+    wishes = {name: value for name, value in found["OPTIONS"].items() if name.startswith("ssl")}
+    assert wishes == {"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem"}
+    for wish in ("ssl=true", "options=-c%20log_statement%3Dall", "host=elsewhere", "secret"):
+        monkeypatch.setenv("DATABASE_URL", f"{address}?{wish}")
+        with pytest.raises(
+            ImproperlyConfigured, match="DATABASE_URL has an unknown parameter: give sslcert, "
+        ) as error:
+            _database("DATABASE_URL", "")
+        assert "secret" not in str(error.value)

@@ -39,12 +39,12 @@ from costhub.ops.owners import check_owner
 from costhub.ops.tenant_tables import OWNER, list_tenant_tables
 from costhub.stack.backup.store import BackupFailed, BackupStore
 from proxy.batches.model import StoredFile
-from proxy.cache.entries import unpack
+from proxy.cache.valkey_cache import find_call
 from proxy.learning.checkpoints import Checkpoints, StoreFailed, open_store
 from proxy.learning.models import ProviderTuning, TrainingJob
 from proxy.learning.provider_tuning import UNDER_WAY
 from proxy.tasks import drain_ledger
-from tenants.access import Actor, org_scope
+from tenants.access import Actor, find_uuid, org_scope
 from tenants.actions.audit import record
 from tenants.actions.changes import publish
 from tenants.models import Organization, User
@@ -306,9 +306,9 @@ def forget_answers(org_id: UUID, end_user: str | None = None) -> int:
     store, waiting, gone = connect(settings.CACHE_URL, protocol=3), {}, 0
     try:
         for key in store.scan_iter(keyspace.cached_key(b"").replace("{}", "*"), count=1_000):
-            kept = unpack(cast("bytes | None", store.get(key)) or b"")
-            if kept is not None:
-                waiting[kept.id] = key
+            call_id = find_call(cast("bytes | None", store.get(key)) or b"")
+            if call_id is not None and find_uuid(call_id) is not None:
+                waiting[call_id] = key
             if len(waiting) >= _ASKED_AT_ONCE:
                 gone += _forget_those_of(store, waiting, org_id, end_user)
                 waiting = {}

@@ -32,6 +32,7 @@ from costhub.ops.owners import check_owner
 from costhub.ops.tenant_tables import OWNER, TenantTable, list_tenant_tables
 from proxy.answers.store import open_packed
 from proxy.batches.ids import object_path
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.sealed_lines import ANSWER, BODY, place_of_line
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
@@ -213,7 +214,7 @@ def _write_archive(file: BinaryIO, org: Organization, manifest: dict[str, Any], 
         if not end_user:
             _write_people(archive, read, manifest)
         files = read(f"SELECT id::text FROM proxy_storedfile WHERE {_rows_of('proxy_storedfile', end_user)}")  # noqa: S608
-        manifest["files"] = asyncio.run(_write_files(archive, org.pk, [UUID(row) for row in files]))
+        manifest["files"] = asyncio.run(_write_files(archive, org, [UUID(row) for row in files]))
         archive.writestr("manifest.json", json.dumps(manifest, indent=2))
 
 
@@ -272,14 +273,14 @@ def _write(archive: zipfile.ZipFile, name: str, lines: Iterator[str]) -> dict[st
     return {"rows": rows, "sha256": digest.hexdigest()}
 
 
-async def _write_files(archive: zipfile.ZipFile, org_id: UUID, file_ids: list[UUID]) -> dict[str, str]:
+async def _write_files(archive: zipfile.ZipFile, org: Organization, file_ids: list[UUID]) -> dict[str, str]:
     """Each file's digest. One whose bytes are gone, because it was deleted meanwhile, is named as that."""
-    objects, told = Objects(settings.FILES_URL), {}
+    files, told = SealedFiles(Objects(settings.FILES_URL), _sealer_of(org)), {}
     for file_id in file_ids:
         digest = hashlib.sha256()
         with archive.open(f"files/{file_id.hex}", "w", force_zip64=True) as file:
             try:
-                async for part in objects.stream(object_path(org_id, file_id)):
+                async for part in files.stream(object_path(org.pk, file_id)):
                     file.write(part)
                     digest.update(part)
             except FileNotFoundError:

@@ -11,6 +11,10 @@ ALTER SCHEMA public OWNER TO costhub_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO costhub_app;
 CREATE EXTENSION IF NOT EXISTS vector;
+-- A statement may carry a person's words: the server's log says what failed, never with what. And plans of ours are short:
+-- compiling them takes longer than running them.
+ALTER DATABASE costhub SET log_min_error_statement = 'panic';
+ALTER DATABASE costhub SET jit = off;
 -- What the application asks for itself when it connects; a pooler that gives each transaction another connection takes
 -- no such wishes.
 ALTER ROLE costhub_app SET statement_timeout = '30s';

@@ -11,12 +11,14 @@ from proxy.batches.create import create_batch
 from proxy.batches.database import in_database, store_in_reach
 from proxy.batches.defer import show_deferred
 from proxy.batches.ids import BATCH, find_id
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.show import show_batch
 from proxy.call import Call
 from proxy.edges.reply import Reply
 from proxy.errors import InvalidRequest, MethodNotAllowed, NotFound
 from proxy.free_calls import answer_free
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
@@ -42,13 +44,14 @@ async def serve(path: str, method: str, query_string: bytes, call: Call, edges: 
     what, name, verb = found.groups()
     objects = edges.objects
     if what == "batches" and name is None and method == "POST":
-        await create_batch(call, edges, objects, reply)
+        await create_batch(call, edges, reply)
         return
     key, org = await edges.auth.admit(call)
     query = parse_qs(query_string.decode("latin-1"))
     with store_in_reach():
         if what == "files" and verb == "content" and method == "GET":
-            await files.send_content(call, key, name, objects, reply)
+            stored = SealedFiles(objects, Sealer(org.id, org.data_key))
+            await files.send_content(call, key, name, stored, reply)
         elif what == "files" and name is None and method == "POST":
             await files.upload_file(call, key, org, edges, reply)
         else:

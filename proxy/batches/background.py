@@ -33,6 +33,7 @@ from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound
 from proxy.values.answer import Answer
 from proxy.values.request import Endpoint, Request
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
@@ -143,7 +144,7 @@ async def listen(call: Call, edges: Edges, answer_id: str, reply: Reply, after: 
     """Send the events of a response that come after one. Raises NotFound."""
     response = await show_response(call, edges, answer_id, {})
     _, org = await edges.auth.admit(call)
-    whose = (edges.valkey, org.shard, _name_of(answer_id))
+    whose = (edges.valkey, org.shard, _name_of(answer_id), Sealer(org.id, org.data_key))
     await reply.begin(200, {"content-type": "text/event-stream", "x-request-id": call.id})
     reply.render_error_event = openai_responses.render_error_event
     opening = openai_responses.tell_opening(response)

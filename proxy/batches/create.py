@@ -17,12 +17,12 @@ import orjson
 
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
-from costhub.lib.objects import Objects
 from proxy.batches import store
 from proxy.batches.database import in_database, store_in_reach
 from proxy.batches.files import get_file
 from proxy.batches.model import Batch, StoredFile
 from proxy.batches.pools import MAX_COST
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.show import show_batch
 from proxy.batches.survey import survey
 from proxy.call import Call
@@ -39,6 +39,7 @@ from proxy.errors import ApiError, BudgetExceeded, InvalidRequest
 from proxy.values.plan import Plan
 from proxy.values.request import Controls, Endpoint, Operation, Request
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
@@ -67,7 +68,7 @@ class BatchRequest(NamedTuple):
     metadata: Mapping[str, str] | None
 
 
-async def create_batch(call: Call, edges: Edges, objects: Objects, reply: Reply) -> None:
+async def create_batch(call: Call, edges: Edges, reply: Reply) -> None:
     """Take a batch, and answer. Raises ApiError; the call has one row, as any other.
 
     A file that cannot be a batch makes one that has failed, and says of each line why, as OpenAI's does.
@@ -97,7 +98,7 @@ async def create_batch(call: Call, edges: Edges, objects: Objects, reply: Reply)
             await in_database(store.create_batch, batch)
             try:
                 with store_in_reach():
-                    await _take(batch, file, controls, entry, edges, objects, bearer)
+                    await _take(batch, file, controls, entry, edges, bearer)
             except BaseException:
                 entry.goes_on = False
                 with suppress(ApiError):
@@ -125,10 +126,9 @@ def read_batch_request(raw: bytes) -> BatchRequest:
     return BatchRequest(input_file, endpoint, _read_metadata(body.get("metadata")))
 
 
-async def _take(
-    batch: Batch, file: StoredFile, controls: Controls, entry: Entry, edges: Edges, objects: Objects, bearer: str
-) -> None:
-    found = await survey(batch, file, controls, entry, objects, edges.reservations.spent)
+async def _take(batch: Batch, file: StoredFile, controls: Controls, entry: Entry, edges: Edges, bearer: str) -> None:
+    files = SealedFiles(edges.objects, Sealer(entry.org.id, entry.org.data_key))
+    found = await survey(batch, file, controls, entry, files, edges.reservations.spent)
     if found.errors:
         await _fail(batch, found.errors)
         return
@@ -137,7 +137,7 @@ async def _take(
     async def decide(spent: Mapping[str, int]) -> Plan:
         nonlocal found
         entry.org = without_rate_limits(entry.org)
-        found = await survey(batch, file, controls, entry, objects, spent, is_exact=is_exact)
+        found = await survey(batch, file, controls, entry, files, spent, is_exact=is_exact)
         if found.errors:
             raise InvalidRequest(found.errors[0].message, code=found.errors[0].code)
         return found.plan_of_all()

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from costhub.lib.objects import Objects
 from proxy.batches import pools, store
 from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.saver import InThread
+from proxy.batches.sealed_files import SealedFiles
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
@@ -18,11 +18,11 @@ class Feed:
     """Gives line after line. ``may_go_on`` says whether another one may begin; ``at_once`` are claimed together."""
 
     def __init__(
-        self, batch: Batch, objects: Objects, in_thread: InThread, at_once: int, may_go_on: Callable[[], bool]
+        self, batch: Batch, files: SealedFiles, in_thread: InThread, at_once: int, may_go_on: Callable[[], bool]
     ) -> None:
         self._batch = batch
         self._path = object_path(batch.org_id, batch.input_file_id)
-        self._objects = objects
+        self._files = files
         self._in_thread = in_thread
         self._at_once = at_once
         self._may_go_on = may_go_on
@@ -76,7 +76,7 @@ class Feed:
             starts = lines[0].starts
             length = lines[-1].starts + lines[-1].length - starts
             try:
-                raw = await self._objects.read(self._path, starts, length)
+                raw = await self._files.read(self._path, starts, length)
             except FileNotFoundError:
                 self.is_lost = self._is_over = True
                 await self._in_thread(store.give_back, self._batch, lines)

@@ -16,12 +16,15 @@ from proxy.batches import stored_files
 from proxy.batches.database import in_database
 from proxy.batches.ids import FILE, find_id, object_path, show_id
 from proxy.batches.model import StoredFile
+from proxy.batches.sealed_files import SealedFiles
+from proxy.batches.sealed_files import delete_file as delete_file_bytes
 from proxy.batches.upload import Upload, find_boundary, read_upload
 from proxy.call import Call
 from proxy.core.controls import parse_controls
 from proxy.edges.reply import Reply
 from proxy.errors import ApiError, InvalidRequest, NotFound
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 Json = dict[str, Any]
@@ -40,14 +43,14 @@ async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edg
     left where this raises: InvalidRequest, IdempotencyConflict, or GovernanceUnavailable."""
     find_boundary(call.headers)
     controls = parse_controls(call.headers, call.repeated)
-    most, objects = settings.MAX_FILE_BYTES, edges.objects
+    most, stored = settings.MAX_FILE_BYTES, SealedFiles(edges.objects, Sealer(org.id, org.data_key))
     kept = await in_database(stored_files.count_bytes, key.org_id)
     if kept >= settings.MAX_FILES_BYTES:
         raise _too_many(kept)
     file_id = UUID(clock.new_id_of(clock.now_ms()))
     path = object_path(key.org_id, file_id)
     # A writer that is left by an exception leaves nothing behind.
-    async with objects.writer(path) as writer:
+    async with stored.writer(path) as writer:
         upload = await read_upload(call.headers, _bounded(call, most), writer)
         purpose, expires_after = _check(upload, most)
     now = clock.now()
@@ -66,14 +69,14 @@ async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edg
     try:
         async with once as is_first:
             if not is_first:
-                await objects.delete(path)
+                await stored.delete(path)
                 return
             if not await in_database(stored_files.keep_file, file, settings.MAX_FILES_BYTES):
                 raise _too_many(await in_database(stored_files.count_bytes, key.org_id))
             headers = {"content-type": "application/json", "x-request-id": call.id}
             await reply.send(200, headers, orjson.dumps(show_file(file)))
     except ApiError:
-        await objects.delete(path)
+        await stored.delete(path)
         raise
 
 
@@ -109,10 +112,10 @@ async def get_file(key: KeySnapshot, name: str) -> StoredFile:
     return file
 
 
-async def send_content(call: Call, key: KeySnapshot, name: str, objects: Objects, reply: Reply) -> None:
+async def send_content(call: Call, key: KeySnapshot, name: str, stored: SealedFiles, reply: Reply) -> None:
     """A file's bytes, as they were uploaded. Raises NotFound."""
     file = await get_file(key, name)
-    parts = objects.stream(object_path(file.org_id, file.id), 256 * 1024)
+    parts = stored.stream(object_path(file.org_id, file.id), 256 * 1024)
     try:
         first = await anext(parts, b"")
     except FileNotFoundError as error:
@@ -131,7 +134,7 @@ async def delete_file(key: KeySnapshot, name: str, objects: Objects) -> Json:
     if await in_database(stored_files.is_needed, key, file.id):
         raise InvalidRequest("A batch that is in progress reads this file: cancel it first.", code="file_in_use")
     await in_database(stored_files.forget_file, key, file.id)
-    await objects.delete(object_path(file.org_id, file.id))
+    await delete_file_bytes(objects, object_path(file.org_id, file.id))
     return {"id": name, "object": "file", "deleted": True}
 
 

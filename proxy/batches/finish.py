@@ -6,13 +6,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from costhub.lib import clock, failpoints, keyspace
-from costhub.lib.objects import Objects
 from costhub.lib.redis import client
 from proxy.batches import results, store
 from proxy.batches.files import OUTPUT
 from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, StoredFile
 from proxy.batches.saver import InThread
+from proxy.batches.sealed_files import SealedFiles
 from proxy.core.row import dump_row
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 
@@ -43,13 +43,13 @@ async def begin_to_end(batch: Batch, status: str, in_thread: InThread) -> None:
     )
 
 
-async def finish(batch: Batch, shard: int, objects: Objects, in_thread: InThread) -> None:
+async def finish(batch: Batch, shard: int, stored: SealedFiles, in_thread: InThread) -> None:
     """Bring a batch that is finalizing to its end."""
     assert batch.output_file_id is not None
     assert batch.error_file_id is not None
     written = {
-        "output_file_id": await _write(batch, store.DONE, batch.output_file_id, objects, in_thread),
-        "error_file_id": await _write(batch, store.LINE_FAILED, batch.error_file_id, objects, in_thread),
+        "output_file_id": await _write(batch, store.DONE, batch.output_file_id, stored, in_thread),
+        "error_file_id": await _write(batch, store.LINE_FAILED, batch.error_file_id, stored, in_thread),
     }
     failpoints.reach("batch_written")
     await in_thread(give_back_rest, batch, shard)
@@ -71,17 +71,19 @@ def give_back_rest(batch: Batch, shard: int) -> None:
     client().delete(keyspace.drawn_key(shard, hold_id))
 
 
-async def _write(batch: Batch, state: str, file_id: UUID, objects: Objects, in_thread: InThread) -> StoredFile | None:
+async def _write(
+    batch: Batch, state: str, file_id: UUID, stored: SealedFiles, in_thread: InThread
+) -> StoredFile | None:
     """The answers of one state as a file; None where there are none."""
     after, size = 0, 0
     path = object_path(batch.org_id, file_id)
-    async with objects.writer(path) as writer:
+    async with stored.writer(path) as writer:
         while found := await in_thread(results.read_answers, batch, state, after, _AT_ONCE, _MOST_BYTES):
             after, text = found
             size += len(text)
             await writer.write(text)
     if not size:
-        await objects.delete(path)
+        await stored.delete(path)
         return None
     now = clock.now()
     kind = "output" if state == store.DONE else "errors"

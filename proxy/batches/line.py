@@ -41,6 +41,7 @@ from proxy.planner import Planner, prepare
 from proxy.values.plan import Hold, Plan
 from proxy.values.request import Controls, Endpoint, Request
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
@@ -187,7 +188,8 @@ class Asking:
 
     async def _tell(self, line: BatchLine, plan: Plan, hold: Hold, means: Means, entry: Entry) -> bytes:
         """Have it answered as a stream, whose events are told as they come. Gives the whole response."""
-        teller = Teller(self.edges.valkey, entry.org.shard, line.custom_id, entry.request_id)
+        sealer = Sealer(entry.org.id, entry.org.data_key)
+        teller = Teller(self.edges.valkey, entry.org.shard, line.custom_id, entry.request_id, sealer)
         await run_attempts(plan, hold, means, Relay(Reply(teller.send), dialect_of(self.endpoint), entry), entry)
         if teller.response is None:
             raise UpstreamError("The upstream ended its answer too early.", code="upstream_broke_off")

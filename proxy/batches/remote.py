@@ -18,7 +18,6 @@ import orjson
 from costhub.lib import clock
 from costhub.lib.errors import AppError
 from costhub.lib.net import Unreachable
-from costhub.lib.objects import Objects
 from proxy.batches import store
 from proxy.batches.ids import line_id, object_path
 from proxy.batches.line_request import parse_line
@@ -28,6 +27,7 @@ from proxy.batches.remote_answers import OVER, code_of, read_answer, tell_why
 from proxy.batches.remote_api import Refused, RemoteBatches, id_of
 from proxy.batches.results import Result, save_results
 from proxy.batches.saver import InThread
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.take_back import mark_asked
 from proxy.core import exact_json
 from proxy.core.batch_cost import TIER, weigh_in_batch
@@ -39,6 +39,7 @@ from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import Endpoint, Request
 from proxy.values.vendor import AnswerReader, Habits, NotAnAnswer
 from proxy.wiring import Edges
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _AT_ONCE: Final = 64
@@ -115,16 +116,16 @@ class Remote:
     async def _hand_on(self) -> None:
         """Hand the file on, as the upstream wants it, and make a batch of it."""
         path = object_path(self.batch.org_id, self.batch.pk) + ".upstream"
-        objects = self.edges.objects
+        stored = self._files
         if "file" not in self.batch.remote:
             size = 0
-            async with objects.writer(path) as writer:
-                async for text in self._encode_all(objects):
+            async with stored.writer(path) as writer:
+                async for text in self._encode_all():
                     size += len(text)
                     await writer.write(text)
             name = f"costhub-{self.batch.pk.hex}.jsonl"
-            await self._note(file=await self.api.upload(name, size, objects.stream(path)))
-            await objects.delete(path)
+            await self._note(file=await self.api.upload(name, size, stored.stream(path)))
+            await stored.delete(path)
         mark = str(self.batch.pk)
         # It may have been made before, and nobody have heard the answer.
         made = await self.api.find(mark) if "made" in self.batch.remote else None
@@ -133,7 +134,11 @@ class Remote:
             made = await self.api.create(self.batch.remote["file"], self.batch.endpoint, mark)
         await self._note(batch=id_of(made))
 
-    async def _encode_all(self, objects: Objects) -> AsyncIterator[bytes]:
+    @property
+    def _files(self) -> SealedFiles:
+        return SealedFiles(self.edges.objects, Sealer(self.org.id, self.org.data_key))
+
+    async def _encode_all(self) -> AsyncIterator[bytes]:
         """Every line as the upstream gets it: its own name of the model, our limits, and our id as the line's name."""
         after = 0
         while lines := await self.in_thread(store.name_lines, self.batch, after, _AT_ONCE):
@@ -266,7 +271,7 @@ class Remote:
             body: bytes = await self.in_thread(store.read_body, line)
             return body
         path = object_path(self.batch.org_id, self.batch.input_file_id)
-        return await self.edges.objects.read(path, line.starts, line.length)
+        return await self._files.read(path, line.starts, line.length)
 
     async def _end(self, code: str, message: str) -> bool:
         if self.batch.is_pool:

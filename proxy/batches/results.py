@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from proxy.batches.model import Batch, BatchLine
-from proxy.batches.sealed_lines import ANSWER, place_of_line
+from proxy.batches.sealed_lines import ANSWER, open_answer, place_of_line
 from proxy.batches.store import OPEN
 from tenants.access import org_scope, run_in_org
 from tenants.sealed_rows import find_sealer
@@ -30,12 +30,13 @@ class Result(NamedTuple):
 
 def save_results(batch: Batch, results: Sequence[Result]) -> None:
     """Note how lines came out, and how many have by now, in one statement. What is out already, or is asked anew as
-    another call, stays as it is. What a deferred call asked is not needed any more when it is out."""
+    another call, stays as it is. What a deferred call asked is not needed any more when it is out. Raises
+    UnusableCredential where the organisation's data key cannot be opened."""
     rows, texts, begins = [], list[bytes](), 1
     sealer = None
-    if batch.is_pool and any(result.answer is not None for result in results):
+    if any(result.answer is not None for result in results):
         with org_scope(batch.org_id):
-            sealer = find_sealer(batch.org_id)
+            sealer = find_sealer(batch.org_id).keep_open()
     for result in results:
         row: dict[str, Any] = result._asdict()
         if sealer is not None and result.answer is not None:
@@ -92,12 +93,18 @@ def find_saved(org_id: str, request_id: str) -> bytes | None:
 def read_answers(batch: Batch, state: str, after: int, most: int, most_bytes: int) -> tuple[int, bytes] | None:
     """The next lines of an output or error file, in the order of the input: the number of the last, and all of them; at
     most so many, and so many bytes but for one. None where there is none."""
-    [(last, text)] = run_in_org(
+    lines = run_in_org(
         batch.org_id,
-        "SELECT max(number), string_agg(answer, '' ORDER BY number) FROM (SELECT number, answer,"
+        "SELECT number, answer FROM (SELECT number, answer,"
         " sum(octet_length(answer)) OVER (ORDER BY number) AS bytes FROM (SELECT number, coalesce(answer, '') AS answer"
         " FROM proxy_batchline WHERE batch_id = %s AND state = %s AND number > %s ORDER BY number LIMIT %s) AS due)"
-        " AS line WHERE bytes <= %s OR bytes = octet_length(answer)",
+        " AS line WHERE bytes <= %s OR bytes = octet_length(answer) ORDER BY number",
         [batch.pk, state, after, most, most_bytes],
     )
-    return None if last is None else (last, bytes(text))
+    if not lines:
+        return None
+    with org_scope(batch.org_id):
+        sealer = find_sealer(batch.org_id).keep_open()
+    opened = (open_answer(sealer, batch.pk, number, bytes(answer)) for number, answer in lines)
+    # One that does not open any more has no end of a line.
+    return lines[-1][0], b"".join(text if not text or text.endswith(b"\n") else text + b"\n" for text in opened)

@@ -27,6 +27,7 @@ from proxy.batches.queues import Slots
 from proxy.batches.remote import Remote, is_due
 from proxy.batches.remote_api import open_remote
 from proxy.batches.saver import InThread, Saver
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.shift import Shift
 from proxy.batches.silence import charge_lines_unheard, charge_unheard, is_listened_to, listen
 from proxy.core.deadlines import END_WITHIN_MS, GATHERED_MS
@@ -37,6 +38,7 @@ from proxy.errors import ApiError
 from proxy.wiring import Edges
 from tenants.access import org_scope
 from tenants.models import ApiKey
+from tenants.sealed_rows import Sealer
 from tenants.selectors import load_whole_org
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
@@ -100,7 +102,10 @@ class Run:
             if (await self.in_thread(store.read_progress, batch)).open == 0:
                 await begin_to_end(batch, store.EXPIRED if is_late else store.COMPLETED, self.in_thread)
         if batch.status == store.FINALIZING:
-            await finish(batch, org.shard, self.edges.objects, self.in_thread)
+            await finish(batch, org.shard, self._files_of(org), self.in_thread)
+
+    def _files_of(self, org: OrgSnapshot) -> SealedFiles:
+        return SealedFiles(self.edges.objects, Sealer(org.id, org.data_key))
 
     async def _step_remote_file(self, batch: Batch, org: OrgSnapshot) -> bool:
         """Bring a file on that its upstream runs. One that is not over an hour after its time is ended; where the
@@ -215,7 +220,7 @@ class Run:
 
         # Of a pool few are claimed ahead: one with a nearer deadline may join it.
         at_once = max(concurrency, 2) if batch.is_pool else min(8 * concurrency, _MOST_CLAIMED)
-        feed = Feed(batch, self.edges.objects, self.in_feed, at_once, may_go_on)
+        feed = Feed(batch, self._files_of(org), self.in_feed, at_once, may_go_on)
 
         async def work() -> None:
             nonlocal is_stopped

@@ -1,13 +1,12 @@
-"""What a deferred call asks, and how it came out, is sealed in its row: both lie there for a month.
-
-A line of a file is not: what it asks is in the file, and its answer will be in another.
+"""What a deferred call asks, and how it and lines of files came out, is sealed in its row. What a line of a file asks
+is in the file, which is sealed too (``sealed_files``). Lines from before they were sealed are read as they are.
 """
 
 from typing import Final
 from uuid import UUID
 
 from costhub.lib.secrets import UnusableCredential
-from tenants.sealed_rows import Sealer
+from tenants.sealed_rows import OpenSealer, Sealer
 
 ANSWER: Final = "answer"
 BODY: Final = "body"
@@ -19,8 +18,8 @@ def place_of_line(batch_id: UUID | str, number: int, what: str) -> str:
     return f"{what} of line {number} of batch {batch_id}"
 
 
-def open_answer(sealer: Sealer, batch_id: UUID, number: int, answer: bytes) -> bytes:
-    """How a deferred call came out; an error of the same form where it does not open."""
+def open_answer(sealer: Sealer | OpenSealer, batch_id: UUID, number: int, answer: bytes) -> bytes:
+    """How a line came out; an error of the same form where it does not open."""
     try:
         return sealer.open(place_of_line(batch_id, number, ANSWER), answer)
     except UnusableCredential:

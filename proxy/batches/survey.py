@@ -10,12 +10,12 @@ from django.conf import settings
 
 from costhub.lib import clock
 from costhub.lib.money import format_usd
-from costhub.lib.objects import Objects
 from proxy.batches import store
 from proxy.batches.database import in_database
 from proxy.batches.ids import object_path
 from proxy.batches.line_request import endpoint_of, parse_ask
 from proxy.batches.model import Batch, StoredFile
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.store import NewLine
 from proxy.call import TURN_NS
 from proxy.core import pricing
@@ -75,7 +75,7 @@ async def survey(
     file: StoredFile,
     controls: Controls,
     entry: Entry,
-    objects: Objects,
+    files: SealedFiles,
     spent: Mapping[str, int],
     *,
     is_exact: bool = False,
@@ -90,7 +90,7 @@ async def survey(
     turn_ends = clock.monotonic_ns() + TURN_NS
     number = 0
     try:
-        async for starts, raw in _split(objects, object_path(file.org_id, file.id)):
+        async for starts, raw in _split(files, object_path(file.org_id, file.id)):
             number += 1
             if clock.monotonic_ns() > turn_ends:
                 await asyncio.sleep(0)
@@ -212,10 +212,10 @@ async def _weigh(raw: bytes) -> None:
         raise as_bad_line(error) from error
 
 
-async def _split(objects: Objects, path: str) -> AsyncIterator[tuple[int, bytes]]:
+async def _split(files: SealedFiles, path: str) -> AsyncIterator[tuple[int, bytes]]:
     """Lines of an object without their ends, each with its place. Raises BadLine for one that is too long."""
     rest, place = b"", 0
-    async for part in objects.stream(path, 1024 * 1024):
+    async for part in files.stream(path, 1024 * 1024):
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             yield place, line

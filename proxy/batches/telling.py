@@ -3,7 +3,7 @@
 A worker puts them into a stream of the response's own, in pieces, each with the number of its first event and the id of
 the call that asked. Listeners read on from where they are: nobody waits for anybody. How it began and ended is in
 PostgreSQL, and told from there: here an end is a mark. What is lost with Valkey, or finds no room there, is not told
-again; the last event has the whole response.
+again; the last event has the whole response. Each piece is sealed with its organisation's data key.
 """
 
 import asyncio
@@ -15,11 +15,13 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from costhub.lib import keyspace
+from costhub.lib.secrets import UnusableCredential
 from proxy.core import exact_json, sse
 from proxy.dialects.openai_responses import ENDINGS, OPENING, OPENING_EVENTS
 from proxy.edges.told import send_words
 from proxy.edges.valkey import Answer, Valkey, ValkeyUnavailable
 from proxy.upstreams.reading import parse
+from tenants.sealed_rows import Sealer
 
 Json = dict[str, Any]
 
@@ -50,8 +52,9 @@ class Teller:
     """In the place of a caller at a socket: takes the events of a response that are sent to it, but for its beginning
     and end, and has the ``response`` in the end."""
 
-    def __init__(self, valkey: Valkey, shard: int, name: str, call_id: str) -> None:
+    def __init__(self, valkey: Valkey, shard: int, name: str, call_id: str, sealer: Sealer) -> None:
         self._send: Callable[..., Answer] = partial(send_words, valkey, shard, name, by=call_id)
+        self._seal = partial(sealer.seal, _place_of(name))
         self._splitter = sse.EventSplitter()
         self._next = OPENING
         self._room = _MOST_BYTES
@@ -72,7 +75,7 @@ class Teller:
             return
         # Who listens hears of it or does not: the answer is made either way.
         with suppress(ValkeyUnavailable):
-            self._send(first=first, events=b"".join(told)).add_done_callback(self._learn)
+            self._send(first=first, events=self._seal(b"".join(told))).add_done_callback(self._learn)
 
     def _learn(self, done: Answer) -> None:
         if not done.cancelled() and done.exception() is None and not done.result():
@@ -94,22 +97,24 @@ class Teller:
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), exact_json.dumps(event))
 
 
-async def read_told(valkey: Valkey, shard: int, name: str) -> list[Piece]:
+async def read_told(valkey: Valkey, shard: int, name: str, sealer: Sealer) -> list[Piece]:
     """What there is of a response, and is kept still."""
     found: list[Piece] = []
     last = b"-"
-    while pieces := await _read(valkey, shard, name, last):
+    while pieces := await _read(valkey, shard, name, last, sealer):
         found += [piece for _, piece in pieces if piece is not None]
         last = b"(" + pieces[-1][0]
     return found
 
 
-async def hear(valkey: Valkey, shard: int, name: str, silence_seconds: float) -> AsyncIterator[Piece | None]:
+async def hear(
+    valkey: Valkey, shard: int, name: str, sealer: Sealer, silence_seconds: float
+) -> AsyncIterator[Piece | None]:
     """Pieces of a response as they come, from its beginning to its end; None after each such silence, in which it may
     have ended unheard."""
     last, silent = b"-", 0.0
     while True:
-        pieces = await _read(valkey, shard, name, last)
+        pieces = await _read(valkey, shard, name, last, sealer)
         for place, piece in pieces:
             last, silent = b"(" + place, 0.0
             if piece is None:
@@ -123,18 +128,28 @@ async def hear(valkey: Valkey, shard: int, name: str, silence_seconds: float) ->
                 yield None
 
 
-async def _read(valkey: Valkey, shard: int, name: str, last: bytes) -> list[tuple[bytes, Piece | None]]:
+async def _read(valkey: Valkey, shard: int, name: str, last: bytes, sealer: Sealer) -> list[tuple[bytes, Piece | None]]:
     """What came next, each with its place in the stream; None for the mark of an end."""
     try:
         found = await valkey.send(b"XRANGE", keyspace.told_key(shard, name), last, b"+", b"COUNT", _AT_ONCE)
     except (ValkeyUnavailable, hiredis.ReplyError):
         return []
-    return [(place, _read_piece(fields)) for place, fields in found]
+    return [(place, _read_piece(fields, name, sealer)) for place, fields in found]
 
 
-def _read_piece(fields: list[bytes]) -> Piece | None:
+def _place_of(name: str) -> str:
+    """What words are sealed for: among those of another response they do not open."""
+    return f"words of response {name}"
+
+
+def _read_piece(fields: list[bytes], name: str, sealer: Sealer) -> Piece | None:
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     if b"events" not in named:
         return None
-    events = [event + b"\n\n" for event in named[b"events"].split(b"\n\n") if event]
+    try:
+        words = sealer.open(_place_of(name), named[b"events"])
+    except UnusableCredential:
+        # As if there had been no room for them.
+        words = b""
+    events = [event + b"\n\n" for event in words.split(b"\n\n") if event]
     return Piece(named[b"by"].decode(), int(named[b"first"]), events)

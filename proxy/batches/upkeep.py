@@ -12,6 +12,7 @@ from costhub.lib import clock
 from costhub.lib.objects import Objects
 from proxy.batches import stored_files
 from proxy.batches.ids import object_path
+from proxy.batches.sealed_files import delete_file
 
 #: a batch that is being read for longer lost its process
 _UNFINISHED_AFTER: Final = timedelta(hours=1)
@@ -23,7 +24,7 @@ async def forget_expired(org_ids: Iterable[str], objects: Objects) -> int:
     for org_id in org_ids:
         files = await asyncio.to_thread(_take_expired, org_id)
         for file_id in files:
-            await objects.delete(object_path(org_id, file_id))
+            await delete_file(objects, object_path(org_id, file_id))
         forgotten += len(files)
     return forgotten
 

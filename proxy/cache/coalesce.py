@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from proxy.cache.entries import Kept
 from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
+from tenants.sealed_rows import Sealer
 
 _RENEWAL_SECONDS: Final = LEASE_MS / 3000
 #: how long the leader of another worker waits before it looks again: first, and at most
@@ -40,9 +41,11 @@ class Shared(NamedTuple):
 class Flight:
     """One call under way. Its leader ends it exactly once."""
 
-    def __init__(self, digest: bytes, leader: str, keep_going: Callable[[], None]) -> None:
+    def __init__(self, digest: bytes, leader: str, sealer: Sealer, keep_going: Callable[[], None]) -> None:
         self.digest = digest
         self.leader = leader
+        # The organisation's: a digest is of one alone.
+        self.sealer = sealer
         # Whether Valkey says that it is ours.
         self.is_claimed = False
         self._keep_going = keep_going
@@ -84,14 +87,19 @@ class Flights:
                 await self._renewals
 
     async def join(
-        self, digest: bytes, asker: str, keep_going: Callable[[], None], is_usable: Callable[[Kept], bool]
+        self,
+        digest: bytes,
+        asker: str,
+        sealer: Sealer,
+        keep_going: Callable[[], None],
+        is_usable: Callable[[Kept], bool],
     ) -> Flight | Shared | None:
         """Join the calls for one answer: gives the flight that this call leads now, which it must ``land``; or a usable
         answer, from Valkey or from who led; or None where this call is to ask for itself alone."""
         while True:
             flight = self._open.get(digest)
             if flight is None:
-                return await self._lead(digest, asker, keep_going, is_usable)
+                return await self._lead(digest, asker, sealer, keep_going, is_usable)
             ended = await flight.follow()
             if isinstance(ended, Shared):
                 return ended if is_usable(ended.kept) else None
@@ -102,7 +110,7 @@ class Flights:
         """The flight is over: its answer is kept, in Valkey too, and given to who waits."""
         self._forget(flight)
         if flight.is_claimed or kept is not None:
-            self._store.land(flight.digest, flight.leader, kept, seconds, hands_over=hands_over)
+            self._store.land(flight.digest, flight.leader, flight.sealer, kept, seconds, hands_over=hands_over)
         flight.end(Shared(kept, Origin.UPSTREAM) if kept is not None else None, hands_over=hands_over)
 
     def give(self, flight: Flight, kept: Kept) -> None:
@@ -110,17 +118,22 @@ class Flights:
         this process gets it; other workers look for it themselves."""
         self._forget(flight)
         if flight.is_claimed:
-            self._store.land(flight.digest, flight.leader, None, 0)
+            self._store.land(flight.digest, flight.leader, flight.sealer, None, 0)
         flight.end(Shared(kept, Origin.MEANING), hands_over=False)
 
     async def _lead(
-        self, digest: bytes, asker: str, keep_going: Callable[[], None], is_usable: Callable[[Kept], bool]
+        self,
+        digest: bytes,
+        asker: str,
+        sealer: Sealer,
+        keep_going: Callable[[], None],
+        is_usable: Callable[[Kept], bool],
     ) -> Flight | Shared:
-        flight = self._open[digest] = Flight(digest, asker, keep_going)
+        flight = self._open[digest] = Flight(digest, asker, sealer, keep_going)
         pause, has_waited = _FIRST_LOOK_SECONDS, False
         try:
             while True:
-                found = await self._store.look_up(digest, asker)
+                found = await self._store.look_up(digest, asker, sealer)
                 if found.kept is not None and is_usable(found.kept):
                     # Who had to wait for another worker's call was not served from what was kept.
                     shared = Shared(found.kept, Origin.UPSTREAM if has_waited else Origin.VALKEY)
@@ -148,6 +161,6 @@ class Flights:
             for flight in list(self._open.values()):
                 # Not one that has landed meanwhile: nobody would end it.
                 if flight.is_claimed and self._open.get(flight.digest) is flight:
-                    found = await self._store.look_up(flight.digest, flight.leader)
+                    found = await self._store.look_up(flight.digest, flight.leader, flight.sealer)
                     if found.is_awaited:
                         flight.note_awaited()

@@ -19,6 +19,7 @@ from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty, Mechanism, Usage
 from proxy.values.plan import Plan
 from proxy.values.request import Request
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import CachePolicySnapshot
 
 _PARTIAL: Final = "partial"
@@ -47,6 +48,7 @@ class InputsVisit:
         self._policy = policy
         self._plan = plan
         self._entry = entry
+        self._sealer = Sealer(entry.org.id, entry.org.data_key)
         self._inputs = inputs
         self._digests = digests
         self._is_held_out = is_held_out
@@ -67,7 +69,7 @@ class InputsVisit:
             missing = [place for place in range(len(self._inputs)) if place not in self._known]
             if missing:
                 status = "hit-l2"
-                found = await self._valkey.find([self._digests[place] for place in missing])
+                found = await self._valkey.find([self._digests[place] for place in missing], self._sealer)
                 for place, kept in zip(missing, found, strict=True):
                     if kept is not None and self._note(place, kept):
                         self._process.keep(self._digests[place], kept, self._left(kept))
@@ -172,7 +174,7 @@ class InputsVisit:
             body=vector,
         )
         self._process.keep(self._digests[place], kept, self._policy.ttl_seconds)
-        self._valkey.keep(self._digests[place], kept, self._policy.ttl_seconds)
+        self._valkey.keep(self._digests[place], self._sealer, kept, self._policy.ttl_seconds)
 
     def _compose(self) -> Kept:
         """The answer where every input is known, as an upstream would have written it."""

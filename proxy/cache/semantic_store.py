@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
+from costhub.lib.secrets import UnusableCredential
 from proxy.cache.entries import Kept, pack, unpack
 from proxy.cache.gate import NEIGHBOURS, Neighbour, WordCounts
 from proxy.cache.model import CacheAnswer, CacheGate, CacheLookup
 from proxy.core.words import split_words
+from tenants.sealed_rows import Sealer, find_sealer
 
 #: scopes up to so many rows are looked through by the signs of all their vectors
 SIGNS_UP_TO: Final = 20_000
@@ -124,11 +126,20 @@ def count_words(org_id: str, scope: bytes) -> WordCounts:
 
 
 def read_kept(org_id: str, entry_id: UUID) -> Kept | None:
-    """An entry's answer. Inside an open organisation."""
+    """An entry's answer; None where there is none that opens. Inside an open organisation."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT packed FROM proxy_cacheentry WHERE org_id = %s AND id = %s", [org_id, entry_id])
+        cursor.execute(
+            "SELECT packed, (SELECT data_key FROM tenants_organization WHERE id = org_id) FROM proxy_cacheentry"
+            " WHERE org_id = %s AND id = %s",
+            [org_id, entry_id],
+        )
         row = cursor.fetchone()
-    return unpack(bytes(row[0])) if row else None
+    if row is None:
+        return None
+    try:
+        return unpack(Sealer(org_id, bytes(row[1])).open(_place_of(entry_id), bytes(row[0])))
+    except UnusableCredential:
+        return None
 
 
 def read_gate(org_id: str) -> GateRow | None:
@@ -149,8 +160,9 @@ def read_gate(org_id: str) -> GateRow | None:
 def keep(
     org_id: str, scope: bytes, question: str, vector: NDArray[np.float32], kept: Kept, ttl_seconds: int, answer_id: int
 ) -> None:
-    """Keep an answer to a question; ``answer_id`` is the one that it says again, or 0 for a new one. Inside an open
-    organisation."""
+    """Keep an answer to a question, sealed with the organisation's data key; ``answer_id`` is the one that it says
+    again, or 0 for a new one. Inside an open organisation."""
+    packed = find_sealer(org_id).seal(_place_of(kept.id), pack(kept))
     if answer_id:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -166,11 +178,16 @@ def keep(
                    (id, org_id, scope, answer_id, model, tags, question, packed, embedding, created_at, expires_at)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::vector, %s, %s) ON CONFLICT (id) DO NOTHING""",
             [
-                *(kept.id, org_id, scope, answer_id, kept.model, list(kept.tags), question, pack(kept)),
+                *(kept.id, org_id, scope, answer_id, kept.model, list(kept.tags), question, packed),
                 *(spell_vector(vector), from_ms(kept.stored_ms)),
                 from_ms(kept.stored_ms) + timedelta(seconds=ttl_seconds),
             ],
         )
+
+
+def _place_of(entry_id: UUID | str) -> str:
+    """What an answer is sealed for: in another entry it does not open."""
+    return f"cached answer of entry {entry_id}"
 
 
 def note_lookup(org_id: str, request_id: str, values: dict[str, Any]) -> None:

@@ -1,6 +1,11 @@
 """The second level: answers in Valkey, for every worker, and who is asking an upstream for one at the moment.
 
 Whatever fails here is a miss: a call whose answer cannot be looked up is made, and one that cannot be kept is not kept.
+An answer is sealed with its organisation's data key, for its own digest: it opens for no other organisation and no
+other call, nor for anybody when that organisation was erased. One that does not open is not there. Before what is
+sealed stands the id of the call that brought it, by which it is found when its end user is erased. Answers from before
+they were sealed are read as they are, for as long as they are kept.
+
 It has a connection of its own, because an answer of a megabyte must not stand before another call's reserve, and may
 have a server of its own, which may evict what it likes.
 """
@@ -14,8 +19,10 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from costhub.lib import keyspace, metrics
+from costhub.lib.secrets import UnusableCredential
 from proxy.cache.entries import Kept, pack, unpack
 from proxy.edges.valkey import Answer, Script, Valkey, ValkeyUnavailable
+from tenants.sealed_rows import Sealer
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +32,8 @@ LAND: Final = Script("land")
 LEASE_MS: Final = 1_500
 #: who waited for an answer that is not kept is told so for as long
 _TOLD_MS: Final = 500
+#: what a sealed answer begins with, and the JSON of one that is not does not; then the id, a line feed, what is sealed
+_SEALED: Final = b"\x02"
 
 
 class Standing(IntEnum):
@@ -61,7 +70,7 @@ class ValkeyCache:
         """Close the connection."""
         await self._valkey.close()
 
-    async def look_up(self, digest: bytes, asker: str) -> LookedUp:
+    async def look_up(self, digest: bytes, asker: str, sealer: Sealer) -> LookedUp:
         """The answer to a call; where there is none, ``asker`` owns its flight from now on unless somebody does. Says
         ALONE where that cannot be known."""
         keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
@@ -70,20 +79,29 @@ class ValkeyCache:
             return _ALONE
         standing = Standing(answer[0])
         if standing is Standing.FOUND:
-            kept = unpack(answer[1])
+            kept = open_kept(sealer, digest, answer[1])
             return LookedUp(standing, kept) if kept is not None else _ALONE
         return LookedUp(standing, is_awaited=standing is Standing.OURS and answer[1] == 1)
 
-    def land(self, digest: bytes, asker: str, kept: Kept | None, seconds: int, *, hands_over: bool = False) -> None:
+    def land(
+        self,
+        digest: bytes,
+        asker: str,
+        sealer: Sealer,
+        kept: Kept | None,
+        seconds: int,
+        *,
+        hands_over: bool = False,
+    ) -> None:
         """The flight of ``asker`` is over; its answer is kept, where there is one. Where there is none, others who wait
         ask for themselves, or one of them takes over. Not awaited."""
         keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
-        packed = b"" if kept is None else pack(kept)
+        packed = b"" if kept is None else seal_kept(sealer, digest, kept)
         answer = self._run(LAND, keys, [asker, packed, seconds * 1000, 0 if hands_over else _TOLD_MS])
         if answer is not None:
             answer.add_done_callback(_note_failure)
 
-    async def find(self, digests: Sequence[bytes]) -> list[Kept | None]:
+    async def find(self, digests: Sequence[bytes], sealer: Sealer) -> list[Kept | None]:
         """The answers of several digests, None for those that are not there."""
         answers = []
         for digest in digests:
@@ -92,12 +110,17 @@ class ValkeyCache:
             except ValkeyUnavailable:
                 return [None] * len(digests)
         found = [await _try(answer) for answer in answers]
-        return [unpack(raw) if raw is not None else None for raw in found]
+        return [
+            open_kept(sealer, digest, raw) if raw is not None else None
+            for digest, raw in zip(digests, found, strict=True)
+        ]
 
-    def keep(self, digest: bytes, kept: Kept, seconds: int) -> None:
+    def keep(self, digest: bytes, sealer: Sealer, kept: Kept, seconds: int) -> None:
         """Keep an answer that nobody waits for. Not awaited."""
+        if not (packed := seal_kept(sealer, digest, kept)):
+            return
         try:
-            answer = self._valkey.send(b"SET", keyspace.cached_key(digest), pack(kept), b"EX", seconds)
+            answer = self._valkey.send(b"SET", keyspace.cached_key(digest), packed, b"EX", seconds)
         except ValkeyUnavailable:
             return
         answer.add_done_callback(_note_failure)
@@ -115,6 +138,38 @@ class ValkeyCache:
         except ValkeyUnavailable:
             metrics.CACHE_FAILURES.labels("valkey").inc()
             return None
+
+
+def seal_kept(sealer: Sealer, digest: bytes, kept: Kept) -> bytes:
+    """An answer as Valkey keeps it; nothing where the organisation's data key cannot be opened."""
+    try:
+        return b"%b%b\n%b" % (_SEALED, kept.id.encode(), sealer.seal(_place_of(digest), pack(kept)))
+    except UnusableCredential:
+        metrics.CACHE_FAILURES.labels("seal").inc()
+        return b""
+
+
+def open_kept(sealer: Sealer, digest: bytes, raw: bytes) -> Kept | None:
+    """What ``seal_kept`` made for the same digest, or what is not sealed; None for anything else."""
+    if not raw.startswith(_SEALED):
+        return unpack(raw)
+    try:
+        return unpack(sealer.open(_place_of(digest), raw.partition(b"\n")[2]))
+    except UnusableCredential:
+        metrics.CACHE_FAILURES.labels("seal").inc()
+        return None
+
+
+def find_call(raw: bytes) -> str | None:
+    """The id of the call that brought what Valkey keeps; None where that is no answer."""
+    if raw.startswith(_SEALED):
+        return raw[len(_SEALED) :].partition(b"\n")[0].decode("utf-8", "replace")
+    kept = unpack(raw)
+    return None if kept is None else kept.id
+
+
+def _place_of(digest: bytes) -> str:
+    return f"cached answer {digest.hex()}"
 
 
 async def _try(answer: Awaitable[Any] | None) -> Any:

@@ -27,6 +27,7 @@ from proxy.values.attempt import Certainty
 from proxy.values.plan import Plan
 from proxy.values.request import Operation, Request, Wire
 from tenants.choices import CacheMode, RungKind
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import CachePolicySnapshot
 
 #: what the ledger says of a call that chance has kept from it, to compare with
@@ -53,6 +54,7 @@ class Visit:
         "_plan",
         "_policy",
         "_scope",
+        "_sealer",
         "answer",
         "found",
     )
@@ -74,6 +76,7 @@ class Visit:
         self._policy = policy
         self._plan = plan
         self._entry = entry
+        self._sealer = Sealer(entry.org.id, entry.org.data_key)
         self._call = call
         self._is_held_out = is_held_out
         self._flight: Flight | None = None
@@ -138,7 +141,7 @@ class Visit:
             )
             self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over)
         elif kept is not None:
-            self._cache.valkey.keep(self._key.exact, kept, seconds)
+            self._cache.valkey.keep(self._key.exact, self._sealer, kept, seconds)
 
     async def _find(self) -> str:
         """Look everywhere. Gives what the ledger says of it; empty where there is nothing."""
@@ -155,7 +158,7 @@ class Visit:
         if kept is not None and self._is_usable(kept):
             return Found(kept, "hit-l1")
         joined = await self._cache.flights.join(
-            self._key.exact, self._entry.request_id, self._call.keep_going, self._is_usable
+            self._key.exact, self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
         )
         if isinstance(joined, Shared):
             if joined.origin is Origin.VALKEY:
@@ -191,7 +194,7 @@ class Visit:
         kept = self._cache.process.find(self._key.exact)
         if kept is not None and self._is_usable(kept):
             return "hit-l1"
-        (kept,) = await self._cache.valkey.find([self._key.exact])
+        (kept,) = await self._cache.valkey.find([self._key.exact], self._sealer)
         return "hit-l2" if kept is not None and self._is_usable(kept) else ""
 
     def _promote(self, kept: Kept) -> None:

@@ -5,13 +5,17 @@ is too long to be kept it is kept that it was given: the same call again is not 
 A call that failed gives its claim back, so that it may be tried again. Only calls that carry the header come here, and
 among them requests that cost nothing.
 
+An answer is sealed with its organisation's data key, for its own Idempotency-Key: whoever has Valkey, or a copy of it,
+and not the master key reads none of it, nor does anybody when that organisation was erased. What was kept before that
+was so is read as it is.
+
 A key belongs to the end user for whom it was sent: nobody is given what was written for another, nor learns that there
 is something. Other tags or another run are another call: who pays would differ.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +23,7 @@ import hiredis
 import orjson
 
 from costhub.lib import keyspace
+from costhub.lib.secrets import UnusableCredential
 from proxy.core.retries import longest_call_ms
 from proxy.core.row import BATCHES
 from proxy.edges.entry import Entry
@@ -26,6 +31,7 @@ from proxy.edges.reply import Reply
 from proxy.edges.valkey import Script, Valkey, ValkeyUnavailable
 from proxy.errors import GovernanceUnavailable, IdempotencyConflict
 from proxy.values.request import Controls, Request
+from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 #: a larger body is hashed in a thread
@@ -41,18 +47,25 @@ MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
 
 class Asker(NamedTuple):
     """Who has sent an Idempotency-Key: the ``name`` under which that is known, a digest of who pays, the id of the
-    call, and how long this may last."""
+    call, how long this may last, and what seals its answer."""
 
     name: str
     charged: str
     request_id: str
     seconds: int
+    sealer: Sealer
+
+    @property
+    def place(self) -> str:
+        """What its answer is sealed for: under another key it does not open."""
+        return f"replay of {self.name}"
 
 
 def _asker_of(idempotency_key: str, entry: Entry) -> Asker:
     charged = _digest_charged(entry.row["tags"], entry.row["session"])
     name = _name(idempotency_key, entry.org.shard, entry.key.id, entry.row["end_user"])
-    return Asker(name, charged, entry.request_id, _claim_seconds(entry))
+    sealer = Sealer(entry.org.id, entry.org.data_key)
+    return Asker(name, charged, entry.request_id, _claim_seconds(entry), sealer)
 
 
 def _name(idempotency_key: str, shard: int, key_id: str, end_user: str) -> str:
@@ -191,7 +204,7 @@ class Idempotency:
             return _Once(self, None, ("", b"", b""), reply)
         name = _name(controls.idempotency_key, org.shard, key.id, key.end_user or controls.end_user)
         charged = _digest_charged(controls.tags, controls.session)
-        asker = Asker(name, charged, call_id, CLAIM_MARGIN_SECONDS)
+        asker = Asker(name, charged, call_id, CLAIM_MARGIN_SECONDS, Sealer(org.id, org.data_key))
         return _Once(self, asker, (path, raw, b""), reply)
 
     async def claim(self, asker: Asker, fingerprint: str, reply: Reply) -> _Known | None:
@@ -218,24 +231,30 @@ class Idempotency:
                 f" answer is longer than {MAX_KEPT_BYTES} bytes and was not kept: use a new key to have it made again.",
                 headers={"x-should-retry": "false"},
             )
+        if known.get("is_lost"):
+            raise _cannot_open(known["request_id"])
         if "content_type" not in known:
             raise IdempotencyConflict(
                 "The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"}
             )
+        if known.get("is_sealed"):
+            answer = _open(asker, known["request_id"], answer)
         return _Known(known["request_id"], known.get("status", 200), known["content_type"], answer)
 
     def keep(self, asker: Asker, fingerprint: str, reply: Reply) -> None:
         """The call succeeded: its answer is what the key stands for from now on."""
-        answer = reply.transcript
+        sealed = _seal(asker, reply.transcript)
         head: dict[str, Any] = {"body": fingerprint, "charged": asker.charged, "request_id": asker.request_id}
-        if answer is None:
+        if reply.transcript is None:
             head["is_too_long"] = True
+        elif sealed is None:
+            head["is_lost"] = True
         else:
-            head["content_type"] = reply.content_type
+            head |= {"content_type": reply.content_type, "is_sealed": True}
         if reply.status != 200:
             # One that is taken for later is so again.
             head["status"] = reply.status
-        self._replace(asker, orjson.dumps(head) + b"\n" + b"".join(answer or ()))
+        self._replace(asker, orjson.dumps(head) + b"\n" + (sealed or b""))
 
     def give_back(self, asker: Asker) -> None:
         """The call failed: the key may be used again."""
@@ -247,3 +266,28 @@ class Idempotency:
         except ValkeyUnavailable:
             return  # the claim ends by itself
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _seal(asker: Asker, answer: Sequence[bytes] | None) -> bytes | None:
+    """What is kept of an answer; None where it was too long, or its organisation's data key cannot be opened."""
+    if answer is None:
+        return None
+    try:
+        return asker.sealer.seal(asker.place, b"".join(answer))
+    except UnusableCredential:
+        return None
+
+
+def _open(asker: Asker, request_id: str, sealed: bytes) -> bytes:
+    try:
+        return asker.sealer.open(asker.place, sealed)
+    except UnusableCredential as error:
+        raise _cannot_open(request_id) from error
+
+
+def _cannot_open(request_id: str) -> IdempotencyConflict:
+    return IdempotencyConflict(
+        f"The first call with this Idempotency-Key, {request_id}, was answered and charged, but its answer cannot be"
+        " opened: use a new key to have it made again.",
+        headers={"x-should-retry": "false"},
+    )

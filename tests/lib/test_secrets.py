@@ -9,6 +9,7 @@ from costhub.lib.secrets import (
     API_KEY,
     PLATFORM_TOKEN,
     PREFIX_CHARACTERS,
+    ContentKey,
     MasterKeys,
     UnusableCredential,
     digest_of,
@@ -16,10 +17,12 @@ from costhub.lib.secrets import (
     is_well_formed,
     make_data_key,
     make_secret,
+    open_content,
     open_own,
     reseal_data_key,
     reseal_own,
     seal,
+    seal_content,
     seal_own,
     unseal,
 )
@@ -147,3 +150,18 @@ def crc_in_base_62(text: str) -> str:
     alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     value = zlib.crc32(text.encode())
     return "".join(alphabet[value // 62**power % 62] for power in range(5, -1, -1))
+
+
+def test_a_key_that_is_kept_open_seals_and_opens_as_one_that_is_not() -> None:
+    data_key = make_data_key(MASTER, ACME)
+    key = ContentKey(MASTER, data_key, ACME)
+    sealed = key.seal("a place", b"said")
+    assert len(sealed) == len(b"said") + ContentKey.ROOM
+    opened = open_content(MASTER, data_key, org_id=ACME, origin="a place", sealed=sealed)
+    again = key.open("a place", seal_content(MASTER, data_key, org_id=ACME, origin="a place", content=b"said"))
+    assert opened == again == b"said"
+    for place, damaged in (("another place", sealed), ("a place", sealed[:-1]), ("a place", b"")):
+        with pytest.raises(UnusableCredential):
+            key.open(place, damaged)
+    with pytest.raises(UnusableCredential):
+        ContentKey(MASTER, data_key, MALLCORP)

@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,22 +17,24 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.lib import clock, keyspace
 from costhub.lib.errors import InvalidField, NotFound
-from costhub.lib.objects import Objects
+from costhub.lib.objects import Objects, StoreUnavailable
 from costhub.lib.redis import client
-from costhub.ops.end_users import WHOSE, BatchesUnderWay, erase_end_user
+from costhub.ops.end_users import WHOSE, BatchesUnderWay, erase_end_user, erase_end_users_again
 from costhub.ops.export import export_organization
 from costhub.ops.tenant_tables import list_tenant_tables
+from costhub.stack.backup.store import BackupStore, ErasedEndUser, digest_of_end_user
 from proxy.answers import store
 from proxy.answers.store import Kind, Stored
 from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, BatchLine, StoredFile
 from proxy.batches.store import COMPLETED
-from proxy.cache.entries import pack
 from proxy.cache.model import CacheLookup
+from proxy.cache.valkey_cache import seal_kept
 from proxy.routing.model import Feedback, RouteLabel
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.models import CachePurge, EndUser
+from tenants.sealed_rows import Sealer
 from tests.billing.ledger import record_call
 from tests.proxy.answers.test_store import make_key
 from tests.proxy.batches.rows import fill_batches
@@ -94,7 +97,8 @@ def live(acme: Tenant, name: str) -> Person:
         RouteLabel.objects.create(id=uuid4(), org_id=acme.org.pk, route_id=uuid4(), request_id=call)
         create_end_user(actor=acme.owner, external_id=name, name=name.title())
     asyncio.run(write(object_path(acme.org_id, file)))
-    client().set(keyspace.cached_key(call.bytes), pack(make_kept(id=str(call))))
+    sealer = Sealer(acme.org_id, bytes(acme.org.data_key))
+    client().set(keyspace.cached_key(call.bytes), seal_kept(sealer, call.bytes, make_kept(id=str(call))))
     return Person(name, call, str(call), batch, file)
 
 
@@ -156,6 +160,59 @@ def test_it_goes_and_what_was_paid_stays(acme: Tenant, una: Person, bob: Person,
     with pytest.raises(FileNotFoundError):
         asyncio.run(Objects(settings.FILES_URL).read(object_path(acme.org_id, una.file), 0, 1))
     assert erase_end_user(acme.org.slug, "una").rows == {}
+
+
+def test_who_was_erased_is_noted_beside_the_backups_and_erased_again(
+    acme: Tenant, una: Person, bob: Person, tmp_path: Path, settings: Any
+) -> None:
+    """A database that was brought back has the rows, and nothing of the erasure. Here: what lives on comes anew."""
+    settings.BACKUP_URL = (tmp_path / "backups").as_uri()
+    turns = count()
+
+    def taken(name: str) -> tuple[dict[str, int], str]:
+        folder = tmp_path / f"turn-{next(turns)}"
+        folder.mkdir()
+        return export(acme, folder, name)
+
+    began = clock.now()
+    erase_end_user(acme.org.slug, "una")
+    backups = BackupStore(settings.BACKUP_URL)
+    (noted,) = backups.list_erased_end_users()
+    assert (noted.org_id, noted.digest) == (acme.org.pk, digest_of_end_user(acme.org.pk, "una"))
+    assert began <= noted.at <= clock.now()
+    assert (backups.list_erased(), backups.list_backups()) == ([], [])
+    assert "una" not in "".join(str(path) + path.read_text() for path in tmp_path.rglob("*.json"))
+    # Who is known to have been erased is not erased again: what is there came later.
+    lives_on = live_again(acme, "una")
+    assert erase_end_users_again(backups.list_erased_end_users()) == 0
+    assert taken("una")[0]["proxy_storedanswer"] == 1
+    # One that was erased after the moment that was brought back is.
+    later = ErasedEndUser(acme.org.pk, noted.digest, clock.now())
+    unheard_of = ErasedEndUser(uuid4(), noted.digest, clock.now())
+    assert erase_end_users_again([later, unheard_of]) == 1
+    left = {"proxy_ledgerentry": 2, "tenants_enduser": 1}
+    assert taken("una")[0] == dict.fromkeys(WHOSE, 0) | left
+    assert lives_on not in taken("una")[1]
+    assert taken("bob")[0] == dict.fromkeys(WHOSE, 1) | {"proxy_learnedexample": 0}
+    assert erase_end_users_again([later]) == 0
+
+
+def live_again(acme: Tenant, name: str) -> str:
+    """A later call of somebody whose answer is kept; gives what is said in it."""
+    record_call(acme, clock.now(), end_user=name, cost=5)
+    told = Stored("resp_later", {"id": "resp_later", "said": "back again"}, [], {})
+    assert store.keep(make_key(acme), Kind.RESPONSE, told, model="small", end_user=name, hours=24)
+    return "back again"
+
+
+def test_nothing_is_erased_where_that_cannot_be_noted(acme: Tenant, una: Person, tmp_path: Path, settings: Any) -> None:
+    (tmp_path / "backups" / "erased_end_users").mkdir(parents=True)
+    # A file where the organisation's folder would be.
+    (tmp_path / "backups" / "erased_end_users" / acme.org_id).write_text("")
+    settings.BACKUP_URL = (tmp_path / "backups").as_uri()
+    with pytest.raises(StoreUnavailable, match="nothing is erased that a backup would bring back"):
+        erase_end_user(acme.org.slug, "una")
+    assert export(acme, tmp_path, "una")[0] == dict.fromkeys(WHOSE, 1) | {"proxy_learnedexample": 0}
 
 
 def test_a_batch_that_is_under_way_is_waited_for(acme: Tenant, una: Person, tmp_path: Path) -> None:

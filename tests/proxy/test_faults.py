@@ -38,7 +38,7 @@ def scene(acme: Tenant, bank: Bank, proxy: Deployment) -> Scene:
 def test_nothing_breaks(scene: Scene) -> None:
     outcomes = scene.run()
     assert {outcome.status for outcome in outcomes} == {200}
-    books = scene.balance()
+    books = scene.balance(CALLS)
     assert len(books.rows) == CALLS
     assert not any(row.is_estimated for row in books.rows)
 
@@ -49,7 +49,7 @@ def test_the_upstream_misbehaves_every_third_time(scene: Scene, fault: dict[str,
     for body in bodies[::3]:
         body["bank"] |= fault
     asyncio.run(call_all(scene.proxy.base_url, scene.acme.api_key, iter(bodies), clients=16))
-    books = scene.balance()
+    books = scene.balance(60)
     assert len(books.rows) - books.corrections == 60
 
 
@@ -63,11 +63,11 @@ def test_the_upstream_stalls(scene: Scene) -> None:
         update_upstream(actor=scene.acme.owner, upstream=upstream, timeout_ms=6_000)
     outcomes = asyncio.run(call_all(scene.proxy.base_url, scene.acme.api_key, iter(bodies), clients=30))
     assert sum(outcome.error_code == "upstream_timeout" for outcome in outcomes) == 10
-    scene.balance()
+    scene.balance(30)
 
 
 def test_callers_leave_at_a_random_byte(scene: Scene) -> None:
     chance = random.Random(7)
     leaving = {number: chance.randint(1, 4_000) for number in range(0, CALLS, 2)}
     scene.run(leave_after=leaving.get)
-    scene.balance()
+    scene.balance(0)

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from typing import Any
+from uuid import uuid4
 
 import django
 
@@ -16,10 +17,13 @@ django.setup()
 from django.conf import settings  # noqa: E402 - what follows wants Django's apps to be loaded
 from django.db import DatabaseError, connection  # noqa: E402
 
+from costhub.ops.end_users import erase_end_user  # noqa: E402
 from costhub.ops.erasure import erase_organization  # noqa: E402
 from proxy import tasks  # noqa: E402
+from proxy.batches.model import StoredFile  # noqa: E402
 from proxy.ledger import recount  # noqa: E402
-from tenants.access import list_shards  # noqa: E402
+from tenants.access import list_shards, org_scope  # noqa: E402
+from tenants.actions.end_users import create_end_user  # noqa: E402
 from tenants.actions.orgs import find_or_create_user  # noqa: E402
 from tenants.choices import BudgetPeriod, BudgetScope  # noqa: E402
 from tests.world import make_budget, make_catalog, make_tenant  # noqa: E402
@@ -32,7 +36,20 @@ def furnish(base_url: str) -> dict[str, Any]:
     make_budget(acme, "100.00", period=BudgetPeriod.TOTAL)
     make_budget(acme, "50.00", period=BudgetPeriod.TOTAL, scope=BudgetScope.MODEL, subject="small")
     make_budget(acme, "20.00", scope=BudgetScope.KEY, subject=str(acme.key.pk))
+    for name in ("una", "bob"):
+        with org_scope(acme.org.pk):
+            create_end_user(actor=acme.owner, external_id=name, name=name.title())
+            StoredFile.objects.create(
+                id=uuid4(),
+                org_id=acme.org.pk,
+                project_id=acme.project.pk,
+                end_user=name,
+                filename=f"{name}.jsonl",
+                purpose="batch",
+                bytes=4,
+            )
     return {
+        "slug": acme.org.slug,
         "org": acme.org_id,
         "project": str(acme.project.pk),
         "key": str(acme.key.pk),
@@ -49,6 +66,12 @@ def erase(slug: str, backup_url: str) -> dict[str, Any]:
     """What `costhub erase-org` does on a machine that is backed up."""
     settings.BACKUP_URL = backup_url
     return {"rows": sum(erase_organization(slug).rows.values())}
+
+
+def erase_person(slug: str, end_user: str, backup_url: str) -> dict[str, Any]:
+    """What `costhub erase-end-user` does on a machine that is backed up."""
+    settings.BACKUP_URL = backup_url
+    return {"rows": erase_end_user(slug, end_user).rows}
 
 
 def settle() -> dict[str, Any]:
@@ -78,7 +101,9 @@ def rebuild() -> dict[str, Any]:
     return {"drift": [each for shard in list_shards() for each in recount.find_drift(shard)]}
 
 
-VERBS = {each.__name__: each for each in (furnish, furnish_another, erase, settle, keep_draining, rebuild)}
+VERBS = {
+    each.__name__: each for each in (furnish, furnish_another, erase, erase_person, settle, keep_draining, rebuild)
+}
 
 if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]

@@ -107,6 +107,7 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         # What comes after the moment is not wanted back, but for an erasure: that is for ever.
         call(lost, tmp_path, acme["api_key"], 5)
         lost.do("erase", gone["slug"], url)
+        assert lost.do("erase_person", acme["slug"], "una", url) == {"rows": {"proxy_storedfile": 1}}
         archive.stop()
         lost.postgres.kill()
         lost.valkey.kill()
@@ -119,12 +120,15 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         [sys.executable, "-m", "costhub", "restore", *arguments], check=False, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.endswith("Erased again: 1 organisations that had been erased since.\n")
+    assert ran.stdout.endswith("Erased again: 1 organisations and 1 end users that had been erased since.\n")
     with start_machine(folders[1]) as found:
         print(f"\n{ROWS} rows, {size >> 20} MiB: restored and up after {time.monotonic() - began:.1f} s")
         assert found.ledger() == ledger
         with psycopg.connect(found.postgres.url_owner) as connection:
             assert connection.execute("SELECT slug FROM tenants_organization").fetchall() == [("acme",)]
+            kept = connection.execute("SELECT external_id, name FROM tenants_enduser ORDER BY 1").fetchall()
+            assert kept == [("bob", "Bob"), ("una", "")], "of those who were erased the ledger knows the id"
+            assert connection.execute("SELECT end_user FROM proxy_storedfile").fetchall() == [("bob",)]
         assert found.counters() == {}
         assert found.do("rebuild")["drift"] == []
         assert found.counters() == counters

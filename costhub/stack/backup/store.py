@@ -5,6 +5,7 @@ base/20261128T233800Z/base.tar.gz   the database's files
 wal/000000010000000000000007.gz     a segment of the write-ahead log
 wal/000000010000000000000008.partial.gz  the one that is being filled, as it was some seconds ago
 erased/018f….json                   an organisation that was erased: whoever brings a backup back erases it again
+erased_end_users/018f…/5e88….json   the same of one end user of an organisation, who is named by a digest
 """
 
 import gzip
@@ -45,6 +46,15 @@ class Backup:
     server_version: int
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class ErasedEndUser:
+    """That an end user of an organisation was erased, last at ``at``; ``digest`` as ``digest_of_end_user`` makes it."""
+
+    org_id: UUID
+    digest: str
+    at: datetime
 
 
 class BackupStore:
@@ -161,8 +171,16 @@ class BackupStore:
     def note_erased(self, org_id: UUID, at: datetime) -> None:
         """Note, outside of every backup, that an organisation was erased. Its id says nothing of it. Raises
         StoreUnavailable."""
+        self._note(f"erased/{org_id}.json", at)
+
+    def note_erased_end_user(self, org_id: UUID, end_user: str, at: datetime) -> None:
+        """The same of one end user of it, whose id may be a name: it is noted as a digest, which tells who it is to
+        whoever knows the id already. Raises StoreUnavailable."""
+        self._note(f"erased_end_users/{org_id}/{digest_of_end_user(org_id, end_user)}.json", at)
+
+    def _note(self, path: str, at: datetime) -> None:
         try:
-            obstore.put(self._store, f"erased/{org_id}.json", json.dumps({"at": at.isoformat()}).encode())
+            obstore.put(self._store, path, json.dumps({"at": at.isoformat()}).encode())
         except (BaseError, OSError) as error:
             raise StoreUnavailable(
                 "The store of backups is in trouble: nothing is erased that a backup would bring back."
@@ -172,9 +190,23 @@ class BackupStore:
         """The organisations that were erased, whenever it was."""
         return [UUID(name.removesuffix(".json")) for name in self._names("erased")]
 
+    def list_erased_end_users(self) -> list[ErasedEndUser]:
+        """The end users that were erased, whenever it was."""
+        found = []
+        for name in self._names("erased_end_users"):
+            noted = json.loads(bytes(obstore.get(self._store, f"erased_end_users/{name}").bytes()))
+            org_id, _, digest = name.removesuffix(".json").partition("/")
+            found.append(ErasedEndUser(UUID(org_id), digest, datetime.fromisoformat(noted["at"])))
+        return found
+
     def _names(self, folder: str) -> list[str]:
         found: Iterable[Any] = (entry for entries in obstore.list(self._store, folder) for entry in entries)
         return sorted(entry["path"].removeprefix(f"{folder}/") for entry in found)
+
+
+def digest_of_end_user(org_id: UUID, end_user: str) -> str:
+    """Who an end user is, to whoever knows their id. Two organisations' of the same id have not the same."""
+    return hashlib.sha256(f"{org_id}\n{end_user}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def name_of(moment: datetime) -> str:

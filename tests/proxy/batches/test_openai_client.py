@@ -15,6 +15,7 @@ from django.conf import settings
 from costhub.lib import clock
 from costhub.lib.objects import Objects
 from proxy.batches import stored_files
+from proxy.batches.sealed_files import sealed_path
 from proxy.batches.upkeep import forget_expired
 from proxy.models import Batch, BatchLine, StoredFile
 from tenants.access import org_scope
@@ -80,7 +81,7 @@ def test_uploads_that_come_together_are_counted_together(acme: Tenant, monkeypat
     assert len(kept) == 2
     # What was refused has left no bytes behind.
     folder = Path(unquote(urlsplit(settings.FILES_URL).path)) / acme.org_id
-    assert {path.name for path in folder.iterdir()} == kept
+    assert {path.name for path in folder.iterdir()} == {sealed_path(name) for name in kept}
 
 
 def test_batches_are_forgotten_long_behind_their_end(acme: Tenant) -> None:

@@ -12,6 +12,7 @@ from django.db import connections
 
 from costhub.lib import clock
 from proxy.batches.ids import FILE, find_id, object_path
+from proxy.batches.sealed_files import sealed_path
 from tests.bank import Bank
 from tests.proxy.batches.desk import Json, line, open_desk, read, run_worker
 from tests.proxy.books import assert_balanced
@@ -32,7 +33,7 @@ def break_file(acme: Tenant, file_id: str) -> Callable[[], None]:
     """Put a link to itself in the place of a file's bytes; gives what puts them back."""
     found = find_id(FILE, file_id)
     assert isinstance(found, UUID)
-    path = Path(unquote(urlsplit(settings.FILES_URL).path)) / object_path(acme.org_id, found)
+    path = Path(unquote(urlsplit(settings.FILES_URL).path)) / sealed_path(object_path(acme.org_id, found))
     kept = path.with_suffix(".kept")
     path.rename(kept)
     path.symlink_to(path)

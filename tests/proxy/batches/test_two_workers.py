@@ -11,8 +11,10 @@ from proxy.batches.ids import BATCH, find_id
 from proxy.batches.lock import is_locked, try_lock, unlock
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.results import Result
+from proxy.batches.sealed_lines import open_answer
 from proxy.batches.take_back import take_back_all
 from tenants.access import org_scope
+from tenants.sealed_rows import find_sealer
 from tests.proxy.batches.desk import line, open_desk, read, run_worker
 from tests.world import Tenant
 
@@ -32,7 +34,11 @@ def hand_in(acme: Tenant, lines: int) -> Batch:
 def states(acme: Tenant, batch: Batch) -> list[tuple[str, bytes | None]]:
     with org_scope(acme.org_id):
         rows = BatchLine.objects.filter(batch_id=batch.pk).order_by("number").values_list("state", "answer")
-        return [(state, None if answer is None else bytes(answer)) for state, answer in rows]
+        sealer = find_sealer(acme.org_id)
+        return [
+            (state, None if answer is None else open_answer(sealer, batch.pk, number, bytes(answer)))
+            for number, (state, answer) in enumerate(rows, 1)
+        ]
 
 
 def test_what_one_has_claimed_the_other_passes_over(acme: Tenant) -> None:

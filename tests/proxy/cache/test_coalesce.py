@@ -7,12 +7,17 @@ from secrets import token_bytes
 import pytest
 from django.conf import settings
 
-from costhub.lib import keyspace
+from costhub.lib import keyspace, secrets
 from costhub.lib.redis import client
 from proxy.cache.coalesce import Flight, Flights, Origin, Shared
-from proxy.cache.valkey_cache import LAND, LOOK_UP, ValkeyCache
+from proxy.cache.entries import Kept, pack, unpack
+from proxy.cache.valkey_cache import LAND, LOOK_UP, ValkeyCache, find_call
 from proxy.edges.valkey import Valkey
+from tenants.sealed_rows import Sealer
 from tests.proxy.cache.examples import make_kept
+
+ORG = "0197e9d4-0000-7000-8000-000000000001"
+SEALER = Sealer(ORG, secrets.make_data_key(settings.MASTER_KEYS, ORG))
 
 
 class Worker:
@@ -32,7 +37,7 @@ class Worker:
         await self.store.close()
 
     async def join(self, digest: bytes, asker: str, *, accepts: bool = True) -> Flight | Shared | None:
-        return await self.flights.join(digest, asker, lambda: self.kept_going.append(asker), lambda _: accepts)
+        return await self.flights.join(digest, asker, SEALER, lambda: self.kept_going.append(asker), lambda _: accepts)
 
     async def lead(self, digest: bytes, asker: str) -> Flight:
         joined = await self.join(digest, asker)
@@ -149,19 +154,89 @@ async def test_an_answer_that_may_not_be_given_is_asked_for_anew(workers: tuple[
 async def test_without_valkey_calls_of_the_process_still_share(digest: bytes) -> None:
     store = ValkeyCache(Valkey("redis://127.0.0.1:1/0", [LOOK_UP, LAND], 50))
     flights = Flights(store)
-    leader = await flights.join(digest, "leader", lambda: None, lambda _: True)
+    leader = await flights.join(digest, "leader", SEALER, lambda: None, lambda _: True)
     assert isinstance(leader, Flight)
     assert not leader.is_claimed
-    follower = asyncio.create_task(flights.join(digest, "follower", lambda: None, lambda _: True))
+    follower = asyncio.create_task(flights.join(digest, "follower", SEALER, lambda: None, lambda _: True))
     await asyncio.sleep(0)
     kept = make_kept()
     flights.land(leader, kept, 60)
     assert await follower == Shared(kept, Origin.UPSTREAM)
-    assert await store.find([digest, digest]) == [None, None]
+    assert await store.find([digest, digest], SEALER) == [None, None]
 
 
 async def test_a_damaged_answer_is_none(workers: tuple[Worker, Worker], digest: bytes) -> None:
     worker, _ = workers
     client().set(keyspace.cached_key(digest), b"\x00garbage")
     assert isinstance(await worker.join(digest, "leader"), Flight)
-    assert await worker.store.find([digest]) == [None]
+    assert await worker.store.find([digest], SEALER) == [None]
+
+
+async def keep(worker: Worker, digest: bytes) -> bytes:
+    """Keep Rome as the answer; gives what Valkey has."""
+    worker.flights.land(await worker.lead(digest, "leader"), make_kept(b'{"said":"Rome"}'), 60)
+    # The answer stands in line before this.
+    await worker.store.find([digest], SEALER)
+    raw = client().get(keyspace.cached_key(digest))
+    assert isinstance(raw, bytes)
+    return raw
+
+
+class TestSealed:
+    async def test_valkey_has_nothing_of_an_answer_in_clear(
+        self, workers: tuple[Worker, Worker], digest: bytes
+    ) -> None:
+        raw = await keep(workers[0], digest)
+        assert raw.startswith(b"\x02")
+        assert find_call(raw) == make_kept().id
+        assert find_call(pack(make_kept())) == make_kept().id, "of an answer that is not sealed, too"
+        assert find_call(b"\x00garbage") is None
+        assert b"Rome" not in raw
+        assert b"small" not in raw, "the model is a part of what is kept"
+        assert await workers[1].store.find([digest], SEALER) == [open_by_hand(raw, digest)]
+
+    async def test_it_opens_for_no_other_call_and_no_other_organisation(
+        self, workers: tuple[Worker, Worker], digest: bytes
+    ) -> None:
+        raw = await keep(workers[0], digest)
+        other = token_bytes(20)
+        client().set(keyspace.cached_key(other), raw)
+        assert await workers[1].store.find([other], SEALER) == [None]
+        mallcorp = "0197e9d4-0000-7000-8000-000000000002"
+        foreign = Sealer(mallcorp, secrets.make_data_key(settings.MASTER_KEYS, mallcorp))
+        assert await workers[1].store.find([digest], foreign) == [None]
+
+    async def test_nobody_opens_it_when_the_data_key_was_overwritten(
+        self, workers: tuple[Worker, Worker], digest: bytes
+    ) -> None:
+        await keep(workers[0], digest)
+        erased = SEALER._replace(data_key=secrets.make_data_key(settings.MASTER_KEYS, ORG))
+        assert await workers[1].store.find([digest], erased) == [None]
+        # Nor does a key that does not open keep anything, or fail the call that tries.
+        unusable = SEALER._replace(data_key=b"")
+        workers[0].store.keep(other := token_bytes(20), unusable, make_kept(), 60)
+        assert await workers[0].store.find([other], unusable) == [None]
+        assert client().get(keyspace.cached_key(other)) is None
+
+    async def test_what_was_kept_before_answers_were_sealed_is_found(
+        self, workers: tuple[Worker, Worker], digest: bytes
+    ) -> None:
+        kept = make_kept()
+        client().set(keyspace.cached_key(digest), pack(kept))
+        assert await workers[0].store.find([digest], SEALER) == [kept]
+        assert await workers[0].join(digest, "leader") == Shared(kept, Origin.VALKEY)
+
+
+def open_by_hand(raw: bytes, digest: bytes) -> Kept | None:
+    """What a sealed answer says, opened with nothing but the keys."""
+    opened = secrets.open_content(
+        settings.MASTER_KEYS,
+        SEALER.data_key,
+        org_id=ORG,
+        origin=f"cached answer {digest.hex()}",
+        sealed=raw.partition(b"\n")[2][1:],
+    )
+    kept = unpack(opened)
+    assert kept is not None
+    assert kept.body == b'{"said":"Rome"}'
+    return kept

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from costhub.lib import clock
 from proxy.cache import semantic_store
+from proxy.cache.entries import pack
 from proxy.cache.gate import NEIGHBOURS
 from proxy.cache.model import CacheEntry
 from tenants.access import org_scope
@@ -61,3 +62,24 @@ def test_nothing_is_found_where_nothing_is_kept(world: World) -> None:
     with org_scope(world.acme.org.pk):
         for is_small in (True, False):
             assert semantic_store.search(world.acme.org_id, b"here", make_vectors(1)[0], is_small=is_small) == []
+
+
+def test_an_answer_is_sealed_for_its_own_entry(world: World) -> None:
+    acme = world.acme
+    first, second = uuid4(), uuid4()
+    with org_scope(acme.org.pk):
+        for entry_id, said in ((first, b'{"said":"Rome"}'), (second, b'{"said":"Oslo"}')):
+            kept = make_kept(said, id=str(entry_id))
+            semantic_store.keep(acme.org_id, b"here", "Where?", make_vectors(1)[0], kept, 60, 0)
+        rows = CacheEntry.objects.filter(org_id=acme.org.pk)
+        packed = {entry_id: bytes(raw) for entry_id, raw in rows.values_list("id", "packed")}
+        assert [raw[:1] for raw in packed.values()] == [b"\x01"] * 2
+        assert not any(said in raw for raw in packed.values() for said in (b"Rome", b"Oslo"))
+        opened = semantic_store.read_kept(acme.org_id, first)
+        assert opened is not None
+        assert opened.body == b'{"said":"Rome"}'
+        # Another entry's, and one from before they were sealed.
+        rows.filter(id=first).update(packed=packed[second])
+        assert semantic_store.read_kept(acme.org_id, first) is None
+        rows.filter(id=first).update(packed=pack(opened))
+        assert semantic_store.read_kept(acme.org_id, first) == opened

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from django.conf import settings
 
-from costhub.lib import clock
+from costhub.lib import clock, secrets
 from costhub.lib.redis import client
 from proxy.core.row import open_row
 from proxy.dialects.openai_chat import parse_request
@@ -25,6 +25,9 @@ from tests.proxy.edges.till import Till
 
 BODY = orjson.dumps({"model": "small", "messages": [{"role": "user", "content": "Where?"}]})
 STREAMED = orjson.dumps({"model": "small", "stream": True, "messages": [{"role": "user", "content": "Where?"}]})
+
+
+DATA_KEY = secrets.make_data_key(settings.MASTER_KEYS, "org")
 
 
 @dataclass
@@ -79,7 +82,7 @@ class Caller:
 async def caller(till: Till) -> AsyncIterator[Caller]:
     valkey = Valkey(settings.REDIS_URL, [REPLACE_CLAIM], 150)
     await valkey.open()
-    org = OrgSnapshot("org", "acme", 1, till.shard, "UTC", True, b"", {}, {}, ())
+    org = OrgSnapshot("org", "acme", 1, till.shard, "UTC", True, DATA_KEY, {}, {}, ())
     yield Caller(Idempotency(valkey), org, KeySnapshot("key", "org", "project", 1, None, None, None, False))
     await valkey.close()
 
@@ -125,6 +128,68 @@ class TestAgain:
         await caller.call("k")
         (name,) = client().scan_iter(match=f"{{s{till.shard}}}:idem:*")
         assert 86_000 < client().ttl(name) <= 86_400
+
+
+class TestSealed:
+    async def test_valkey_has_nothing_of_an_answer_in_clear(self, caller: Caller) -> None:
+        await caller.call("k", answer=b"In Rome, ")
+        assert await caller.call("k") == b"In Rome, whole"
+        (raw,) = await stored(caller)
+        head, _, sealed = raw.partition(b"\n")
+        assert orjson.loads(head) | {"body": "", "charged": ""} == {
+            "body": "",
+            "charged": "",
+            "request_id": caller.entries[0].request_id,
+            "content_type": "application/json",
+            "is_sealed": True,
+        }
+        assert sealed.startswith(b"\x01")
+        assert b"Rome" not in raw
+
+    async def test_it_opens_under_no_other_idempotency_key(self, caller: Caller) -> None:
+        await caller.call("k", answer=b"In Rome, ")
+        (name,), (raw,) = names(caller), await stored(caller)
+        await caller.call("K", answer=b"In Oslo, ")
+        await stored(caller)
+        (other,) = [one for one in names(caller) if one != name]
+        client().set(other, raw)
+        with pytest.raises(IdempotencyConflict, match="was answered and charged, but its answer cannot be opened"):
+            await caller.call("K")
+
+    async def test_nor_when_the_organisations_data_key_was_overwritten(self, caller: Caller) -> None:
+        await caller.call("k")
+        erased = replace(caller, org=replace(caller.org, data_key=secrets.make_data_key(settings.MASTER_KEYS, "org")))
+        with pytest.raises(IdempotencyConflict, match="its answer cannot be opened") as caught:
+            await erased.call("k")
+        assert (caught.value.status, caught.value.headers) == (409, {"x-should-retry": "false"})
+        assert erased.served == 1, "as many as before: it is neither made nor charged again"
+
+    async def test_a_data_key_that_does_not_open_fails_no_call(self, caller: Caller) -> None:
+        broken = replace(caller, org=replace(caller.org, data_key=b""))
+        assert await broken.call("k") == b"answer 1, whole"
+        with pytest.raises(IdempotencyConflict, match="its answer cannot be opened"):
+            await broken.call("k")
+
+    async def test_what_was_kept_before_answers_were_sealed_is_sent_again(self, caller: Caller) -> None:
+        await caller.call("k")
+        (name,), (raw,) = names(caller), await stored(caller)
+        head = orjson.loads(raw.partition(b"\n")[0])
+        del head["is_sealed"]
+        # Also one of sound, whose first byte is that of what is sealed.
+        client().set(name, orjson.dumps(head) + b"\n\x01in clear\n")
+        assert await caller.call("k") == b"\x01in clear\n"
+
+
+def names(caller: Caller) -> list[bytes]:
+    return sorted(client().scan_iter(match=f"{{s{caller.org.shard}}}:idem:*"))
+
+
+async def stored(caller: Caller) -> list[bytes]:
+    """What is kept under them: it is not waited for, but stands in line before this."""
+    await caller.idempotency._valkey.send(b"GET", "nothing")
+    found = [client().get(name) for name in names(caller)]
+    assert all(isinstance(one, bytes) for one in found)
+    return [one for one in found if isinstance(one, bytes)]
 
 
 class TestConflict:
