@@ -29,21 +29,22 @@ INTENTS = 12
 CALLERS = 32
 LIMIT = 24
 #: what even a small model knows
-CAPITALS = {
-    **{"France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Portugal": "Lisbon"},
-    **{"Austria": "Vienna", "Greece": "Athens", "Poland": "Warsaw", "Hungary": "Budapest", "Norway": "Oslo"},
-    **{"Sweden": "Stockholm", "Denmark": "Copenhagen", "Finland": "Helsinki", "Ireland": "Dublin", "Russia": "Moscow"},
-    **{"Ukraine": "Kyiv", "Romania": "Bucharest", "Bulgaria": "Sofia", "Serbia": "Belgrade", "Croatia": "Zagreb"},
-    **{"Turkey": "Ankara", "Egypt": "Cairo", "Kenya": "Nairobi", "Ethiopia": "Addis Ababa", "Ghana": "Accra"},
-    **{"Nigeria": "Abuja", "Senegal": "Dakar", "Morocco": "Rabat", "Tunisia": "Tunis", "Uganda": "Kampala"},
-    **{"Japan": "Tokyo", "China": "Beijing", "South Korea": "Seoul", "Thailand": "Bangkok", "Vietnam": "Hanoi"},
-    **{"India": "New Delhi", "Pakistan": "Islamabad", "Nepal": "Kathmandu", "Iran": "Tehran", "Iraq": "Baghdad"},
-    **{"Canada": "Ottawa", "Mexico": "Mexico City", "Cuba": "Havana", "Peru": "Lima", "Chile": "Santiago"},
-    **{"Argentina": "Buenos Aires", "Colombia": "Bogot", "Venezuela": "Caracas", "Ecuador": "Quito"},
-    **{"Australia": "Canberra", "New Zealand": "Wellington", "Indonesia": "Jakarta", "the Philippines": "Manila"},
-    **{"the United Kingdom": "London", "the United States": "Washington", "Belgium": "Brussels"},
-    **{"the Netherlands": "Amsterdam", "the Czech Republic": "Prague", "Saudi Arabia": "Riyadh"},
-}
+CAPITALS = dict(
+    pair.strip().split(":")
+    for pair in """
+    France:Paris, Germany:Berlin, Italy:Rome, Spain:Madrid, Portugal:Lisbon, Austria:Vienna, Greece:Athens,
+    Poland:Warsaw, Hungary:Budapest, Norway:Oslo, Sweden:Stockholm, Denmark:Copenhagen, Finland:Helsinki,
+    Ireland:Dublin, Russia:Moscow, Ukraine:Kyiv, Romania:Bucharest, Bulgaria:Sofia, Serbia:Belgrade,
+    Croatia:Zagreb, Turkey:Ankara, Egypt:Cairo, Kenya:Nairobi, Ethiopia:Addis Ababa, Ghana:Accra,
+    Nigeria:Abuja, Senegal:Dakar, Morocco:Rabat, Tunisia:Tunis, Uganda:Kampala, Japan:Tokyo, China:Beijing,
+    South Korea:Seoul, Thailand:Bangkok, Vietnam:Hanoi, India:New Delhi, Pakistan:Islamabad, Nepal:Kathmandu,
+    Iran:Tehran, Iraq:Baghdad, Canada:Ottawa, Mexico:Mexico City, Cuba:Havana, Peru:Lima, Chile:Santiago,
+    Argentina:Buenos Aires, Colombia:Bogot, Venezuela:Caracas, Ecuador:Quito, Australia:Canberra,
+    New Zealand:Wellington, Indonesia:Jakarta, the Philippines:Manila, the United Kingdom:London,
+    the United States:Washington, Belgium:Brussels, the Netherlands:Amsterdam, the Czech Republic:Prague,
+    Saudi Arabia:Riyadh
+""".split(",")
+)
 ASKED = ("What is the capital of {}?", "Which city is the capital of {}?")
 CAPITALS_PROMPT = "You answer questions about the world. Answer each in one short sentence that names the city."
 

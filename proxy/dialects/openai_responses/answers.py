@@ -1,6 +1,7 @@
 """A chat's answer and our errors, put into the form of OpenAI's Responses. Pure."""
 
 from collections.abc import Mapping
+from itertools import chain, repeat
 from typing import Any, Final
 
 import orjson
@@ -53,6 +54,9 @@ _TEXT_BEGINS: Final = (
 )
 _BEGUN: Final = b'event: %b\ndata: {"type":"%b","response":%b,"sequence_number":%d}\n\n'
 _TEXT_DELTA: Final = b'%b%b,"logprobs":[],"sequence_number":%d}\n\n'
+#: the ends of those of usual streams, written once: for more than four at a time that is quicker
+_SEVERAL: Final = 4
+_TEXT_ENDS: Final = tuple(_TEXT_DELTA % (b"", b"", number) for number in range(2048))
 
 
 def write_usage(used: Usage) -> Json:
@@ -146,8 +150,11 @@ class ResponseTranslation:
             del texts[0], raws[0]
         self._pieces += texts
         begins, number = self._text_begins, self._sequence
-        told += [_TEXT_DELTA % (begins, raw, place) for place, raw in enumerate(raws, number)]
         self._sequence += len(raws)
+        if len(raws) > _SEVERAL and self._sequence <= len(_TEXT_ENDS):
+            told += chain.from_iterable(zip(repeat(begins), raws, _TEXT_ENDS[number : self._sequence], strict=False))
+        else:
+            told += [_TEXT_DELTA % (begins, raw, place) for place, raw in enumerate(raws, number)]
         if run.after:
             self._read(run.after, told)
         return b"".join(told)

@@ -22,7 +22,7 @@ from tenants.choices import UpstreamKind
 from tenants.models import LanguageModel
 from tests.bank import Bank
 from tests.proxy.batches.desk import CHAT, held_of, line, open_desk, read, run_worker
-from tests.proxy.books import assert_balanced, read_books
+from tests.proxy.books import assert_balanced, read_books, settle_the_dead
 from tests.world import Tenant, World, make_budget, make_catalog
 
 Json = dict[str, Any]
@@ -185,6 +185,7 @@ def test_what_breaks_off_for_good_is_charged_as_what_nobody_said(acme: Tenant, b
     assert (over["status"], len(answers)) == ("completed", LINES - 1)
     # The bank writes its answers in another order.
     assert [(error["custom_id"], error["error"]["code"]) for error in errors] == [("line-0", "batch_expired")]
+    settle_the_dead()
     rows = [row for row in read_books(acme, bank, "0.075", "0.30").rows if row.endpoint != "batches"]
     assert [row.effective_cost for row in rows if not row.error_code] == [IN_BATCH] * (LINES - 1)
     (unheard,) = (row for row in rows if row.error_code)
