@@ -25,6 +25,7 @@ from proxy.batches.oversight import (
     find_end,
     list_batches_of,
     list_files_of,
+    list_lines_of,
 )
 from proxy.batches.store import IN_PROGRESS
 from tenants.access import Actor
@@ -104,6 +105,7 @@ def batch(request: HttpRequest, actor: Actor, batch_id: str) -> HttpResponse:
         "project": Project.objects.filter(org=actor.org, pk=row.project_id).first(),
         "key": ApiKey.objects.filter(org=actor.org, pk=row.key_id).first(),
         "files": [(each.part, show_id(FILE, each.file.pk), each.file) for each in list_files_of(row)],
+        "lines": list_lines_of(row),
         "files_url": request.build_absolute_uri("/v1/files"),
         "may_download": actor.may(Permission.WRITE_KEYS),
         "acts": [cancel] if may_cancel else [],

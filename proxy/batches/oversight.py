@@ -22,6 +22,8 @@ from proxy.batches.store import (
     FAILED,
     FINALIZING,
     IN_PROGRESS,
+    LINE_FAILED,
+    RUNNING,
     VALIDATING,
 )
 from tenants.access import Actor, find_uuid
@@ -30,6 +32,8 @@ from tenants.choices import Permission
 
 #: what a batch may be in, those that are under way first
 STATES: Final = (VALIDATING, IN_PROGRESS, CANCELLING, FINALIZING, COMPLETED, CANCELLED, EXPIRED, FAILED)
+#: of a batch's lines, so many of each kind are shown
+MOST_LINES: Final = 10
 UNDER_WAY: Final = frozenset({VALIDATING, IN_PROGRESS, CANCELLING, FINALIZING})
 
 
@@ -81,6 +85,17 @@ def list_files_of(batch: Batch) -> list[PartFile]:
     files = StoredFile.objects.filter(org_id=batch.org_id, pk__in=[pk for pk in parts if pk])
     order = list(parts.values())
     return sorted((PartFile(parts[file.pk], file) for file in files), key=lambda each: order.index(each.part))
+
+
+def list_lines_of(batch: Batch) -> list[BatchLine]:
+    """What one looks for in a batch that is under way, which has its lines still: the first that failed, and the first
+    that run now. Once it is over, its files have all of them."""
+    if batch.status not in UNDER_WAY:
+        return []
+    rows = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk).defer("answer", "event", "body")
+    return [
+        line for state in (LINE_FAILED, RUNNING) for line in rows.filter(state=state).order_by("number")[:MOST_LINES]
+    ]
 
 
 def cancel_batch(*, actor: Actor, batch: Batch) -> Batch:

@@ -9,6 +9,7 @@ from costhub.lib import clock
 from proxy.batches import store
 from proxy.batches.ids import BATCH, FILE, show_id
 from proxy.batches.model import Batch, BatchLine, StoredFile
+from proxy.batches.store import NewLine
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
 from tenants.choices import Role
@@ -68,6 +69,22 @@ def test_a_batch_shows_how_far_it_is_and_what_it_costs_until_its_files_are_there
     assert rows_of(ada.get(f"{PAGE}?status=completed"))[0].endswith("completed")
     assert "Nothing matches" in text_of(ada.get(f"{PAGE}?status=failed"))
     assert ada.get(f"{PAGE}?status=lost").status_code == 400
+
+
+def test_lines_that_failed_and_that_run_are_shown_while_it_is_under_way(world: World, batch_id: UUID) -> None:
+    ada = Visit(world.ada)
+    assert "Lines" not in text_of(ada.get(f"{PAGE}/{batch_id}")), "all of them wait"
+    with org_scope(world.acme.org.pk):
+        batch = Batch.objects.get(pk=batch_id)
+        store.add_lines(batch, [NewLine(number, f"<b>{number}", 0, 0, 0, 0) for number in range(2, 16)])
+        lines = BatchLine.objects.filter(batch_id=batch_id)
+        lines.filter(number__lte=13).update(state=store.RUNNING, tries=1)
+        lines.filter(number=2).update(state=store.LINE_FAILED, tries=3, cost=70_000_000)
+    shown = rows_of(ada.get(f"{PAGE}/{batch_id}"))
+    assert shown[:2] == ["2 <b>2 failed 3 $0.07", "1 line-1 running 1 $0.02"]
+    assert [row.split()[0] for row in shown[1:]] == ["1", "3", "4", "5", "6", "7", "8", "9", "10", "11"]
+    finish(world.acme, batch_id)
+    assert "the first that failed" not in text_of(ada.get(f"{PAGE}/{batch_id}"))
 
 
 def test_the_api_says_the_same(world: World, batch_id: UUID) -> None:

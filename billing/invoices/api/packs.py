@@ -28,6 +28,13 @@ from tenants.periods import period_bounds, previous_bounds
 _MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 
 
+def read_month(text: str) -> date:
+    """The first day of a month such as 2026-10. Raises InvalidField."""
+    if not (found := _MONTH.fullmatch(text)):
+        raise InvalidField("Give a month such as 2026-10.", field="month")
+    return date(int(found[1]), int(found[2]), 1)
+
+
 @extend_schema_field({"type": "string", "pattern": _MONTH.pattern, "example": "2026-10"})
 class Month(serializers.DateField):
     """A month as year and month."""
@@ -106,9 +113,7 @@ class FinancePackViewSet(TenantViewSet):
         now, zone = clock.now(), self.actor.org.time_zone
         last, _ = previous_bounds("month", period_bounds("month", now, zone)[0], zone)
         month = request.query_params.get("month") or f"{last.astimezone(ZoneInfo(zone)):%Y-%m}"
-        if not (found := _MONTH.fullmatch(month)):
-            raise InvalidField("Give a month such as 2026-10.", field="month")
-        first = date(int(found[1]), int(found[2]), 1)
+        first = read_month(month)
         content, _ = make_pack(self.actor, first, now, read_meter_of(self.actor, first))
         answer = HttpResponse(content, content_type="application/zip")
         answer["Content-Disposition"] = f'attachment; filename="finance-{month}.zip"'

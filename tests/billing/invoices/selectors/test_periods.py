@@ -22,7 +22,8 @@ from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, lines_of, make_customer
 from tests.billing.ledger import record_call
-from tests.world import Tenant, World
+from tests.tenants.api.test_bad_input import check_problem
+from tests.world import Api, Tenant, World
 
 ZONES = st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Los_Angeles", "Asia/Kolkata", "Pacific/Pago_Pago"])
 HOUR = timedelta(hours=1)
@@ -142,6 +143,29 @@ def test_each_row_is_in_the_period_of_the_invoice_that_charged_it(
         assert {row["InvoiceId"] for row in rows} == {manifest["number"]}
         billed = sum(Decimal(row["BilledCost"]) for row in rows)
         assert billed * 100 == int(manifest["total_cents"])
+
+
+def test_the_api_gives_a_month_as_its_invoice_has_it(world: World) -> None:
+    acme = world.acme
+    move(acme, "Pacific/Kiritimati")
+    make_customer(acme, since=OCTOBER, fee="49.00", grace_days=0)
+    evening = OCTOBER + DAY * 30 + HOUR * 12
+    for at, cost in ((OCTOBER + DAY, 1_000), (evening, 20_000), (NOVEMBER + DAY, 300_000)):
+        record_call(acme, at, cost=cost)
+    close(acme, NOVEMBER + DAY * 2)
+    move(acme, "UTC")
+    close(acme, DECEMBER + DAY * 2)
+    api = Api(token=acme.admin_token)
+
+    def costs(month: str) -> list[str]:
+        rows = csv.DictReader(io.StringIO(api.get("/spend/focus", month=month).content.decode()))
+        return [row["x_LedgerCost"] for row in rows if row["x_LedgerCost"]]
+
+    # Ten hours of the old October are November's, and each call is in one file.
+    assert costs("2026-10") == ["0.000001000000"]
+    assert sorted(costs("2026-11")) == ["0.000020000000", "0.000300000000"]
+    for wrong in ({"month": "2026-13"}, {"month": "x"}, {"month": "2026-10", "from": "2026-10-01"}):
+        assert check_problem(api.get("/spend/focus", **wrong))["errors"][0]["field"] == "month"
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Los_Angeles"])
