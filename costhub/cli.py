@@ -140,6 +140,7 @@ def _distil(options: argparse.Namespace) -> int:
             name=options.set,
             labels=options.labels,
             kind=JobKind(options.kind),
+            tell=lambda step: print(f"{step} ...", file=sys.stderr, flush=True),
         )
     except (DataMissing, Failed, AppError) as error:
         print(f"costhub distil: {error}", file=sys.stderr)

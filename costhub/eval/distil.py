@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -147,8 +147,10 @@ def distil(
     name: str = "clinc150",
     labels: int | None = None,
     kind: JobKind = JobKind.HEAD,
+    tell: Callable[[str], None] = lambda step: None,
 ) -> Figures:
-    """Do all of it on the set of this name, of which ``labels`` are taken. Raises DataMissing, and Failed."""
+    """Do all of it on the set of this name, of which ``labels`` are taken. ``tell`` is called with each step as it
+    begins. Raises DataMissing, and Failed."""
     if not settings.STUDENTS_URL:
         raise Failed(
             "This stack has no demo: start it with COSTHUB_STUDENTS_URL=http://127.0.0.1:8020/v1 and "
@@ -165,7 +167,7 @@ def distil(
     stand_in = StandIn(dict(rows), task.errs_per_mille)
     with threadpool_limits(1), _serve(embed, stand_in):
         actor, project, key = _make_org(email, _find_teacher_url())
-        run = _Run(actor, project, key, embed, figures, task, names, stand_in)
+        run = _Run(actor, project, key, embed, figures, task, names, stand_in, tell)
         version = run.learn(asked)
         student = run.train(version, data_dir, kind)
         run.compare(student, compared)
@@ -192,6 +194,7 @@ class _Run:
     task: Task
     labels: Sequence[str]
     stand_in: StandIn
+    tell: Callable[[str], None]
 
     def _messages(self, question: str) -> list[dict[str, str]]:
         return [
@@ -361,6 +364,7 @@ class _Run:
 
     @contextmanager
     def _timed(self, what: str) -> Iterator[None]:
+        self.tell(what)
         began = clock.monotonic_ns()
         yield
         self.figures.seconds[what] = round((clock.monotonic_ns() - began) / 1e9, 1)
@@ -458,6 +462,7 @@ def show(figures: Figures) -> str:
     """A line for each figure."""
     rows = asdict(figures)
     seconds = rows.pop("seconds")
-    lines = [f"{name.replace('_', ' '):<28}{value}" for name, value in rows.items()]
+    # What there is none of, such as calls by a student that stays in the shadow, is left out.
+    lines = [f"{name.replace('_', ' '):<28}{value}" for name, value in rows.items() if value not in ("", None)]
     lines += [f"{'seconds: ' + name:<28}{value}" for name, value in seconds.items()]
     return "\n".join(lines)

@@ -28,6 +28,7 @@ SECRETS: Final = frozenset(
         "billing_channel.former_secret",
         "proxy_teacherrun.api_key",
         "proxy_paidreplay.api_key",
+        "proxy_providertuning.api_key",
     }
 )
 

@@ -20,7 +20,7 @@ from proxy.learning.assembly import Assembled, NothingLeft, Recipe, Vectors, ass
 from proxy.learning.choices import ExampleKind, JobState, Verdict, VersionState
 from proxy.learning.consent import Consent, is_covered, list_consents
 from proxy.learning.conversations import Example, NoExample, pack, read_call, read_jsonl, unpack, write_jsonl
-from proxy.learning.judging import JUDGES, refuse_poor
+from proxy.learning.judging import JUDGES, refuse_poor, refuse_unread
 from proxy.learning.models import (
     CapturedCall,
     Dataset,
@@ -31,7 +31,7 @@ from proxy.learning.models import (
     TrainingJob,
     TunedModel,
 )
-from proxy.learning.people import NAME, Find, find_kept, take_out
+from proxy.learning.people import NAME, Find, count_characters, find_kept, take_out
 from proxy.learning.scrubbing import scrub
 from proxy.learning.sealing import EXAMPLE, Unreadable, seal, unseal
 from tenants.access import Actor, job_scope
@@ -46,9 +46,13 @@ MOST_EXAMPLES: Final = 10_000
 MOST_DATASETS: Final = 200
 #: what one transaction reads
 _BATCH: Final = 500
-#: examples whose names are taken out in one transaction, and for how long a turn of the job does it
+#: examples whose names are taken out in one transaction, and for how long a turn of the job does it; one that took
+#: more than a quarter of that leaves the rest of its work to the next
 _LOOKED_OVER: Final = 50
 LOOK_FOR_SECONDS: Final = 90.0
+_TURN_LEFT: Final = 4
+#: characters of an example that is looked over: half a minute
+MOST_LOOKED_OVER: Final = 200_000
 
 #: one in so many is looked over
 _FEW: Final = 20
@@ -258,7 +262,11 @@ def build_version(
         # The model takes its time, and no transaction waits for it.
         vectors = embed([example.question for example in examples]) if needs_vectors else None
         poor = {one.source for one, row in zip(examples, rows, strict=True) if row.verdict == Verdict.POOR.value}
-        made = assemble(examples, vectors, recipe, (*JUDGES, refuse_poor(poor)))
+        judges = [*JUDGES, refuse_poor(poor)]
+        if find is not None and dataset.takes_out_names:
+            unread = {one.source for one, row in zip(examples, rows, strict=True) if NAME not in row.scrubbed}
+            judges.append(refuse_unread(unread))
+        made = assemble(examples, vectors, recipe, judges)
     except NothingLeft as error:
         with job_scope(org_id) as actor:
             if version := _waiting(actor, version_id):
@@ -275,20 +283,29 @@ def build_version(
 
 
 def take_people_out(org_id: UUID, dataset: Dataset, find: Find, seconds: float) -> bool:
-    """Take names and addresses out of the dataset's newest examples that nobody has looked over. Says whether none is
-    left; what was done stays done."""
-    ends = clock.ends_in(seconds)
+    """Take names and addresses out of the dataset's newest examples that nobody has looked over, for so many seconds.
+    Says whether none is left, and the turn has time for what comes next; what was done stays done. Examples above
+    ``MOST_LOOKED_OVER`` characters are left as they are, and are in no version."""
+    began = clock.monotonic_ns()
     with job_scope(org_id) as actor:
         rows, examples = open_examples(actor, dataset)
     kept = find_kept(examples)
-    waiting = [(row, example) for row, example in zip(rows, examples, strict=True) if NAME not in row.scrubbed]
-    for start in range(0, len(waiting), _LOOKED_OVER):
-        if start and clock.monotonic_ns() >= ends:
-            return False
-        part = waiting[start : start + _LOOKED_OVER]
+    waiting = [
+        (row, example)
+        for row, example in zip(rows, examples, strict=True)
+        if NAME not in row.scrubbed and count_characters(example) <= MOST_LOOKED_OVER
+    ]
+    cleaned: list[tuple[LearnedExample, Example, Mapping[str, int]]] = []
+    for place, (row, example) in enumerate(waiting, 1):
         # The model takes its time, and no transaction waits for it.
-        _store_cleaned(org_id, dataset, [(row, *take_out(example, find, kept)) for row, example in part])
-    return True
+        cleaned.append((row, *take_out(example, find, kept)))
+        is_over = clock.monotonic_ns() - began >= seconds * 1e9
+        if is_over or place == len(waiting) or len(cleaned) == _LOOKED_OVER:
+            _store_cleaned(org_id, dataset, cleaned)
+            cleaned.clear()
+        if is_over:
+            return False
+    return not waiting or clock.monotonic_ns() - began < seconds * 1e9 / _TURN_LEFT
 
 
 def _store_cleaned(

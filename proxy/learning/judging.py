@@ -70,3 +70,8 @@ def read_verdict(reply: str) -> Verdict | None:
 def refuse_poor(sources: Collection[str]) -> Judge:
     """The judge that leaves out what a model called poor, by the examples' sources."""
     return lambda example: "judged poor" if example.source in sources else ""
+
+
+def refuse_unread(sources: Collection[str]) -> Judge:
+    """The judge that leaves out what nobody has looked over for names: it is too long, or came a moment ago."""
+    return lambda example: "not looked over" if example.source in sources else ""

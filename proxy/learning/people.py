@@ -33,6 +33,8 @@ _WORD: Final = re.compile(r"\w+")
 _MARK: Final = re.compile(r"\[(?P<kind>[A-Z]+)_(?P<number>\d+)\]")
 #: a name so long is looked for in the rest of its example as well
 _TELLING: Final = 4
+#: and so many of them, the longest: who sends a list of names is not served by looking for each of them everywhere
+_MOST_AGAIN: Final = 200
 #: Instructions that so many examples share to the letter, and one in so many of all, were written for everybody: a name
 #: in them is the assistant's. Students answer under instructions that they know to the letter.
 _SHARED_BY: Final = 20
@@ -91,10 +93,10 @@ def _name_words(text: str, pieces: Sequence[Piece]) -> Iterator[_Word]:
         while place < len(pieces) and pieces[place].stop <= start:
             place += 1
         said: dict[str, float] = {}
-        for piece in pieces[place:]:
-            if piece.start >= stop:
-                break
-            said[piece.label] = said.get(piece.label, 0.0) + piece.sureness
+        at = place
+        while at < len(pieces) and pieces[at].start < stop:
+            said[pieces[at].label] = said.get(pieces[at].label, 0.0) + pieces[at].sureness
+            at += 1
         if said and not any(first <= start < last for first, last in marks):
             yield _Word(start, stop, max(said, key=said.__getitem__))
 
@@ -130,6 +132,11 @@ def find_kept(examples: Sequence[Example]) -> Kept:
     return Kept(kept, bool(count_labels(examples)))
 
 
+def count_characters(example: Example) -> int:
+    """Of all that it says."""
+    return sum(len(message.content) for message in example.prompt) + len(example.answer) + len(example.gold)
+
+
 def take_out(example: Example, find: Find, kept: Kept) -> tuple[Example, Mapping[str, int]]:
     """The example with marks such as ``[NAME_1]`` and ``[ADDRESS_1]``, and how many of each kind there are: 0 where
     none was found. Raises what ``find`` does."""
@@ -162,6 +169,7 @@ class _Marks:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._by_value: dict[tuple[str, str], str] = {}
+        self._parts: dict[str, str] = {}
         self._last: Counter[str] = Counter()
         # An export that was imported again has marks of its own.
         for text in texts:
@@ -173,13 +181,14 @@ class _Marks:
         words = _fold(value)
         if (kind, words) in self._by_value:
             return self._by_value[kind, words]
-        if kind == NAME:
-            for (other, known), mark in self._by_value.items():
-                if other == kind and set(words.split()) <= set(known.split()):
-                    self._by_value[kind, words] = mark
-                    return mark
+        if kind == NAME and words in self._parts:
+            mark = self._by_value[kind, words] = self._parts[words]
+            return mark
         self._last[kind] += 1
         mark = self._by_value[kind, words] = f"[{kind}_{self._last[kind]}]"
+        if kind == NAME:
+            for part in words.split():
+                self._parts.setdefault(part, mark)
         return mark
 
     def replace(self, text: str, spans: Sequence[Span], counts: Counter[str]) -> str:
@@ -195,7 +204,7 @@ class _Marks:
     def _find_again(self, text: str, spans: Sequence[Span]) -> Iterator[Span]:
         names = sorted((words for kind, words in self._by_value if kind == NAME and len(words) >= _TELLING), key=len)
         taken = list(spans)
-        for words in reversed(names):
+        for words in names[: -_MOST_AGAIN - 1 : -1]:
             pattern = r"(?<!\w)" + r"\W{1,3}".join(map(re.escape, words.split())) + r"(?!\w)"
             for match in re.finditer(pattern, text, re.IGNORECASE):
                 # The same word in small letters may be another one: Rose and rose.

@@ -44,6 +44,7 @@ def test_figures_are_shown_a_line_each() -> None:
     told = show(Figures(prompts=5, seconds={"training": 1.5}))
     assert "prompts                     5" in told
     assert "seconds: training           1.5" in told
+    assert "without encoder" not in told
 
 
 def test_each_set_is_read_with_the_labels_that_are_asked_for(tmp_path: Path) -> None:

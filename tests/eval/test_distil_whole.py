@@ -55,11 +55,19 @@ def test_from_prompts_to_a_canary_and_its_calls(
     settings.STUDENTS_URL = f"http://127.0.0.1:{free_port()}/v1"
     with deploy(tmp_path_factory.mktemp("distil"), workers=2) as proxy:
         settings.PROXY_URL = proxy.root_url
-        figures = distil.distil(folder, tmp_path, email=committed_world.ada.email, prompts=900, labels=5, calls=60)
+        told: list[str] = []
+        figures = distil.distil(
+            *(folder, tmp_path),
+            email=committed_world.ada.email,
+            prompts=900,
+            labels=5,
+            calls=60,
+            tell=told.append,
+        )
     assert (figures.prompts, figures.labels, figures.calls, figures.stage) == (900, 5, 60, "canary")
     assert 0 < figures.answered_by_student <= 60
     assert all(f"{who} " in figures.right_by_gold_held_out for who in ("student", "teacher", "together"))
-    assert set(figures.seconds) == {"teacher answers", "dataset", "training", "shadow", "calls"}
+    assert told == list(figures.seconds) == ["teacher answers", "dataset", "training", "shadow", "calls"]
     with transaction.atomic():
         orgs = [one.org for one in list_memberships(committed_world.ada)]
     (org,) = [one for one in orgs if one.name.startswith("Distilled ")]

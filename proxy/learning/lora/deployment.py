@@ -7,8 +7,10 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from costhub.lib.errors import Conflict
+from costhub.lib.origins import parse_origin
 from proxy.learning.choices import TunedState
 from proxy.learning.distilled_routes import drop_route, put_route
 from proxy.learning.lora.archive import whole, write_tar
@@ -154,8 +156,10 @@ def _check_ready(tuned: TunedModel) -> None:
 
 
 def _find_upstream(actor: Actor) -> Upstream:
+    url = settings.TUNED_URL.rstrip("/")
     # Something else may be behind the same port, at another path.
-    found = Upstream.objects.filter(org=actor.org, base_url=settings.TUNED_URL.rstrip("/")).first()
+    is_it = Q(base_url=url) | Q(name=UPSTREAM)
+    found = Upstream.objects.filter(is_it, org=actor.org, origin=parse_origin(url).origin).first()
     if found is not None:
         return found
     return create_upstream(

@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from proxy.cache.minilm import ModelUnusable, read_vetted
-from proxy.learning.conversations import Example, Message
-from proxy.learning.datasets import build_version, list_examples, read_version, request_version, take_people_out
+from proxy.learning.conversations import Example, Message, write_line
+from proxy.learning.datasets import (
+    MOST_LOOKED_OVER,
+    build_version,
+    import_lines,
+    list_examples,
+    read_version,
+    request_version,
+    take_people_out,
+)
 from proxy.learning.models import DatasetVersion, LearnedExample
 from proxy.learning.people import Kept, find_kept, take_out
 from proxy.learning.people_model import PeopleModel, find_with
@@ -153,11 +161,26 @@ def test_who_runs_out_of_time_goes_on_in_the_next_turn(world: World) -> None:
     with org_scope(acme.org.pk):
         version.refresh_from_db()
         looked_over = list_examples(acme.owner, dataset).filter(scrubbed__has_key="NAME").count()
-    assert (version.state, looked_over) == ("waiting", 50)
-    build_version(acme.org.pk, version.pk, embed_words, find, seconds=0)
+    assert (version.state, looked_over) == ("waiting", 1)
+    build_version(acme.org.pk, version.pk, embed_words, find)
     with org_scope(acme.org.pk):
         version.refresh_from_db()
     assert (version.state, version.lineage["scrubbed"]) == ("ready", {"NAME": 60})
+
+
+def test_what_is_too_long_to_be_looked_over_is_in_no_version(world: World) -> None:
+    acme = world.acme
+    dataset = make_dataset(acme)
+    long = make_example("word " * (MOST_LOOKED_OVER // 5), "Alice Johnson")
+    lines = [long, make_example("My name is Alice Johnson", "Hello."), make_example("Where is it?", "Here.")]
+    with org_scope(acme.org.pk):
+        import_lines(actor=acme.owner, dataset=dataset, lines=b"\n".join(map(write_line, lines)).decode())
+        version = request_version(actor=acme.owner, dataset=dataset)
+    build_version(acme.org.pk, version.pk, embed_words, find_with())
+    with org_scope(acme.org.pk):
+        version.refresh_from_db()
+    assert (version.state, version.lineage["dropped"]) == ("ready", {"not looked over": 1})
+    assert version.lineage["scrubbed"] == {"NAME": 1}
 
 
 def test_a_dataset_may_keep_names(world: World) -> None:

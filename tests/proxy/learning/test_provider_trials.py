@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 
+from billing.alerts.checks.standing import watch_standing
+from billing.alerts.models import Alert
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import Nanos, parse_usd
@@ -151,6 +153,10 @@ def test_from_the_provider_to_the_route_and_back(scene: Scene, bank: Bank) -> No
     back = scene.compare()
     assert (back.stage, scene.route()[0]) == ("rolled_back", "off")
     assert back.reason.startswith("It agreed with the teacher in 0 of its last ")
+    watch_standing(acme.org.pk, clock.now())
+    with org_scope(acme.org.pk):
+        (alert,) = Alert.objects.filter(org=acme.org, kind="learned")
+    assert (alert.subject, alert.facts["student"], alert.facts["route"]) == (str(scene.tuning_id), "shop", ROUTE)
     asked = len(bank.bill())
     scene.call(3)
     assert (scene.compare().compared, len(bank.bill())) == (back.compared, asked)
