@@ -235,9 +235,8 @@ def check(looks: list[dict[str, Held]], made: int, house: House) -> None:
     assert len(balance(house.scene)) <= made + house.busy.batches * (LINES + 1)
 
 
-def test_some_seconds_leave_no_descriptor_and_no_hold(
-    furnished: Tenant, committed_world: World, bank: Bank, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("furnished")
+def test_some_seconds_leave_no_descriptor_and_no_hold(committed_world: World, bank: Bank, tmp_path: Path) -> None:
     with open_house(committed_world, bank, tmp_path, BRIEFLY) as house:
         looks, made = soak(house, 6)
     report("6 s", looks, made, house.busy)
@@ -249,7 +248,8 @@ def test_some_seconds_leave_no_descriptor_and_no_hold(
 
 @pytest.mark.soak
 @pytest.mark.timeout(MINUTES * 60 * 2 + 600)
-def test_memory_is_flat(furnished: Tenant, committed_world: World, bank: Bank, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("furnished")
+def test_memory_is_flat(committed_world: World, bank: Bank, tmp_path: Path) -> None:
     with open_house(committed_world, bank, tmp_path, FOR_LONG) as house:
         looks, made = soak(house, MINUTES * 60)
     report(f"{MINUTES:g} min", looks, made, house.busy)
