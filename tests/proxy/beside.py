@@ -22,7 +22,10 @@ from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment
 from tests.stack.queue import clean_queue
 from tests.world import Tenant, World
 
-KINDS: Final[tuple[type[Service], ...]] = (Pages, Worker, SlowWorker, BatchWorker, Beat)
+Kinds = tuple[type[Service], ...]
+#: within seconds none of the slow jobs is due twice
+BRIEFLY: Final[Kinds] = (Pages, Worker, BatchWorker, Beat)
+FOR_LONG: Final[Kinds] = (*BRIEFLY, SlowWorker)
 LINES: Final = 12
 #: pages of an organisation that look at what calls leave, and what an admin's program asks for
 PAGES: Final = ("", "breakdown", "requests", "alerts", "budgets", "cache", "batches", "keys")
@@ -80,12 +83,12 @@ class Beside:
 
 
 @contextmanager
-def run_beside(folder: Path, pages_socket: Path) -> Iterator[Beside]:
+def run_beside(folder: Path, pages_socket: Path, kinds: Kinds) -> Iterator[Beside]:
     """Start all of them at once, and wait for none; they are killed behind the block, as nobody may rely on more."""
     environment = os.environ | PATIENT | {"COSTHUB_PAGES_SOCKET": str(pages_socket), "PYTHONPATH": str(ROOT)}
     with clean_queue(), ExitStack() as stack:
         parts: dict[str, Service] = {}
-        for kind in KINDS:
+        for kind in kinds:
             home = folder / kind.name
             home.mkdir()
             part = parts[kind.name] = kind(home, environment)

@@ -29,7 +29,7 @@ from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope, CacheMode, LimitUnit, RouteKind
 from tests.bank import Bank
-from tests.proxy.beside import LINES, Beside, Busy, Held, keep_busy, run_beside
+from tests.proxy.beside import BRIEFLY, FOR_LONG, LINES, Beside, Busy, Held, Kinds, keep_busy, run_beside
 from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.deployment import NO_TLS, deploy
@@ -159,20 +159,20 @@ class House:
 
 
 @contextmanager
-def open_house(acme: Tenant, world: World, bank: Bank, folder: Path) -> Iterator[House]:
+def open_house(world: World, bank: Bank, folder: Path, kinds: Kinds) -> Iterator[House]:
     """The whole product, as `costhub up` runs it, under load beside the calls until the block ends; then jobs and beat
     stop, so that the books can be closed."""
     # A socket's name has to be short.
     with TemporaryDirectory(prefix="costhub-") as short:
         socket = Path(short) / "s"
         with (
-            run_beside(folder, socket) as beside,
+            run_beside(folder, socket, kinds) as beside,
             deploy(folder, workers=2, COSTHUB_CACHE_PROCESS_BYTES=CACHED, COSTHUB_PAGES_SOCKET=str(socket)) as proxy,
         ):
             # All start together: most of a start is imports.
             beside.wait_ready()
             with keep_busy(proxy, world) as busy:
-                yield House(Scene(acme, bank, proxy), beside, busy)
+                yield House(Scene(world.acme, bank, proxy), beside, busy)
 
 
 def balance(scene: Scene) -> set[str]:
@@ -235,12 +235,11 @@ def check(looks: list[dict[str, Held]], made: int, house: House) -> None:
     assert len(balance(house.scene)) <= made + house.busy.batches * (LINES + 1)
 
 
-def test_some_seconds_leave_no_descriptor_and_no_hold(
-    furnished: Tenant, committed_world: World, bank: Bank, tmp_path: Path
-) -> None:
-    with open_house(furnished, committed_world, bank, tmp_path) as house:
-        looks, made = soak(house, 8)
-    report("8 s", looks, made, house.busy)
+@pytest.mark.usefixtures("furnished")
+def test_some_seconds_leave_no_descriptor_and_no_hold(committed_world: World, bank: Bank, tmp_path: Path) -> None:
+    with open_house(committed_world, bank, tmp_path, BRIEFLY) as house:
+        looks, made = soak(house, 6)
+    report("6 s", looks, made, house.busy)
     assert made >= 100
     assert house.busy.pages >= 1
     assert house.busy.batches >= 1
@@ -249,8 +248,9 @@ def test_some_seconds_leave_no_descriptor_and_no_hold(
 
 @pytest.mark.soak
 @pytest.mark.timeout(MINUTES * 60 * 2 + 600)
-def test_memory_is_flat(furnished: Tenant, committed_world: World, bank: Bank, tmp_path: Path) -> None:
-    with open_house(furnished, committed_world, bank, tmp_path) as house:
+@pytest.mark.usefixtures("furnished")
+def test_memory_is_flat(committed_world: World, bank: Bank, tmp_path: Path) -> None:
+    with open_house(committed_world, bank, tmp_path, FOR_LONG) as house:
         looks, made = soak(house, MINUTES * 60)
     report(f"{MINUTES:g} min", looks, made, house.busy)
     check(looks, made, house)
