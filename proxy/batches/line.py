@@ -211,7 +211,7 @@ class Asking:
         is_held = self._is_held(line, entry)
         plan = await planner.decide(self.batch.spent if is_held else edges.reservations.spent)
         entry.note_plan(plan)
-        if is_held and not self.batch.is_pool and (others := edges.health.choose(plan)).first is not plan.first:
+        if is_held and not self.batch.is_pool and (others := edges.health.prefer_healthy(plan)).first is not plan.first:
             # Its upstream does not answer: who stands in for it has other budgets, and another price.
             entry.note_plan(others)
             return await edges.reservations.admit(others, entry, planner.replan)

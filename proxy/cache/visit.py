@@ -20,7 +20,7 @@ from proxy.call import Call
 from proxy.core.merging import find_inputs
 from proxy.core.routes.draw import is_drawn
 from proxy.edges.entry import Entry
-from proxy.errors import ApiError, UpstreamError
+from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from proxy.upstreams.fitting import wire_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
@@ -132,8 +132,8 @@ class Visit:
             # Like questions have been answered: who asks the very same thing gets that answer too.
             self._cache.flights.give(self._flight, self.found.kept)
         elif self._flight is not None:
-            # A refusal of ours is about this caller; the next one may be taken.
-            hands_over = isinstance(error, asyncio.CancelledError) or (
+            # A refusal of ours is about this caller, as a call is that waits; the next one may be taken.
+            hands_over = isinstance(error, asyncio.CancelledError | AnsweredLater) or (
                 isinstance(error, ApiError) and not isinstance(error, UpstreamError)
             )
             self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over)

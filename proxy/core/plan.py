@@ -301,7 +301,7 @@ def _find_mechanism(model: ModelSnapshot, routing: Routing | None) -> Mechanism:
     return Mechanism.CASCADE if routing and routing.is_cascade else Mechanism.ROUTING
 
 
-def put_off(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
+def prefer_healthy(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
     """The plan with those candidates first whose upstreams answer; as it is where none does. Of a cascade, those
     alone: its rungs keep their order."""
     up = tuple(candidate for candidate in plan.candidates if not is_down(candidate.upstream))
@@ -310,8 +310,8 @@ def put_off(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
     down = tuple(candidate for candidate in plan.candidates if candidate not in up)
     before = plan.candidates[: plan.candidates.index(up[0])]
     if plan.is_cascade:
-        return plan._replace(candidates=up, put_off=tuple(candidate.model.name for candidate in down))
-    return plan._replace(candidates=up + down, put_off=tuple(candidate.model.name for candidate in before))
+        return plan._replace(candidates=up, passed_over=tuple(candidate.model.name for candidate in down))
+    return plan._replace(candidates=up + down, passed_over=tuple(candidate.model.name for candidate in before))
 
 
 def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:

@@ -124,12 +124,12 @@ def route_of(plan: Plan) -> str:
     models do not answer at the moment."""
     routing = plan.routing
     compression = plan.request.compression
-    if routing is None and not plan.rungs and not plan.put_off:
+    if routing is None and not plan.rungs and not plan.passed_over:
         return f"direct; {compression}" if compression else "direct"
     reasons = [routing.told] if routing is not None else []
     if plan.rungs:
         reasons.append(f"degraded: {', '.join(plan.rungs)}")
-    reasons += (fallback_from(name, "does not answer") for name in plan.put_off)
+    reasons += (fallback_from(name, "does not answer") for name in plan.passed_over)
     return "; ".join([*reasons, compression] if compression else reasons)
 
 

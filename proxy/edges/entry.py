@@ -5,7 +5,7 @@ from typing import NoReturn
 from costhub.lib.clock import Stopwatch
 from proxy.core.compression.saved import show_saved
 from proxy.core.row import Row, add_escalation, add_fallback, add_plan, add_request
-from proxy.errors import PutOff
+from proxy.errors import AnsweredLater
 from proxy.values.attempt import NO_SAVINGS, Attempt, Savings, Timing
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import ALL_SAID, Request, Unsaid, Wire
@@ -115,7 +115,8 @@ class Entry:
         return cost
 
 
-def put_off(entry: Entry) -> NoReturn:
-    """The call of an entry is to be answered later, or in another way: this one writes no row. Raises PutOff."""
+def answer_later(entry: Entry) -> NoReturn:
+    """Leave the call of an entry, to be answered later or in another way: no row is written here. Raises
+    AnsweredLater."""
     entry.goes_on = True
-    raise PutOff("This call is answered later.")
+    raise AnsweredLater

@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     most_output: int = NO_LIMIT
     delay_ms: int = 0
     #: models that would have been asked before the first one, and whose upstreams do not answer at the moment
-    put_off: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
     #: what a route decided, where one did
     routing: Routing | None = None
     #: others may be asked after the first candidate, who are not planned yet
