@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from costhub.lib import clock
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.core.rate_limits import without_rate_limits
 from proxy.core.refusals import check_may_ask
 from proxy.edges.entry import Entry

@@ -6,7 +6,8 @@ from proxy.answers.archive import Keep, make_archive
 from proxy.arrival import Serving, add_history, open_entry, read_request, receive
 from proxy.attempts.cascade import Rung, run_cascade
 from proxy.attempts.gathering import Gathering
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.attempts.relay import Relay
 from proxy.cache.serve import admit_found, serve_found
 from proxy.call import Call

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.core.routes.agreement import agrees, is_decided
 from proxy.core.routes.answer_schema import breaks_schema, breaks_tools, find_schema, find_tools
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples

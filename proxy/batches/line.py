@@ -12,7 +12,8 @@ from django.db import Error as AnyDatabaseError
 
 from costhub.lib import clock, failpoints
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.attempts.relay import Relay
 from proxy.batches import store
 from proxy.batches.background import keep, render
