@@ -11,7 +11,7 @@ from proxy.attempts.means import Means
 from proxy.attempts.relay import Relay
 from proxy.cache.serve import admit_found, serve_found
 from proxy.call import Call
-from proxy.comparing import compare_beside, may_compare
+from proxy.comparing import may_compare, start_comparison
 from proxy.core.controls import ROUTE, aim, parse_controls
 from proxy.core.deadlines import find_wait
 from proxy.core.refusals import check_may_ask
@@ -121,7 +121,7 @@ async def _ask(
     else:
         known = edges.learned.confidences(plan.routing.route, entry.org)
         answer = await run_cascade(plan, hold, means, sink, entry, known=known, note=rungs.append)
-    if compares and compare_beside(edges, entry, plan, rungs, answer):
+    if compares and start_comparison(edges, entry, plan, rungs, answer):
         return answer
     if plan.is_learning:
         edges.labels.note(entry, plan, rungs, answer)

@@ -36,7 +36,6 @@ from proxy.core.deadlines import (
     parse_deadline,
 )
 from proxy.core.refusals import check_may_ask
-from proxy.core.row import DEFERRED
 from proxy.edges.entry import answer_later
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
@@ -181,7 +180,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
     has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
     is_remote = may_be_remote and runs_batches(plan.first) and has_time
-    entry.row[DEFERRED] = True
+    entry.note_deferred()
     plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
     check_may_ask(plan)
     wanted.check_is_one(plan)

@@ -159,11 +159,7 @@ class Asking:
     async def _answer(self, line: BatchLine, raw: bytes, entry: Entry) -> Result:
         request = self._parse(raw)
         entry.note_request(request)
-        entry.row |= {
-            "end_user": self.controls.end_user,
-            "tags": self.controls.tags,
-            "session": self.controls.session,
-        }
+        entry.note_payers(self.controls)
         if line.deadline_at is not None and clock.now() > line.deadline_at:
             raise DeadlineMissed("The deadline is over, and this call could not be answered before it.")
         if line.cancelled_at is not None:
@@ -197,7 +193,7 @@ class Asking:
     async def _release(self, line: BatchLine, error: ApiError, entry: Entry) -> None:
         """A deferred call that cannot be planned any more: what it has held since it came goes back, with its row."""
         entry.goes_on = True
-        row = entry.row | {"status": error.status, "error_code": error.error_code, "held": line.amount}
+        row = {**entry.row, "status": error.status, "error_code": error.error_code, "held": line.amount}
         settle = Settle(entry.request_id, 0, dump_row(row), 0)
         # Where Valkey is away the lease ends by itself.
         with suppress(ValkeyUnavailable, hiredis.ReplyError):

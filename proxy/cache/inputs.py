@@ -82,7 +82,7 @@ class InputsVisit:
             # Who wants nothing from the cache is no part of the comparison.
             is_held_out = self._is_held_out and not self._plan.controls.cache.no_cache
             status = "held-out" if is_held_out else "miss"
-        self._entry.row["cache_status"] = status
+        self._entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self
 

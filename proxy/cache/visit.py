@@ -96,7 +96,7 @@ class Visit:
             return self
         if self._is_held_out:
             # Its answer is kept as any: what others find is what they would have found without a hold-out.
-            entry.row["cache_status"] = HELD_OUT
+            entry.note_cache(HELD_OUT)
             metrics.CACHE_LOOKUPS.labels(HELD_OUT).inc()
             return self
         began = clock.monotonic_ns()
@@ -112,7 +112,7 @@ class Visit:
             # Another call's upstream was waited for, which is no time of ours.
             entry.waited.total_ns += ended - began
         entry.timings.append((LOOKED_UP, 1, began, ended))
-        entry.row["cache_status"] = status
+        entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self
 

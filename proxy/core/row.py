@@ -257,7 +257,7 @@ def read_usage(row: Mapping[str, Any]) -> Usage:
     )
 
 
-def tokens_of(row: Row) -> int:
+def tokens_of(row: Mapping[str, Any]) -> int:
     """Tokens in and out, as rate limits count them."""
     return int(row["input_tokens"] + row["output_tokens"])
 
@@ -274,9 +274,9 @@ def subtract(used: Usage, other: Usage) -> Usage:
     return Usage(*map(int.__sub__, used, other))
 
 
-def held_row(row: Row, candidate: Candidate, attempts: Sequence[Attempt]) -> Row:
+def held_row(row: Mapping[str, Any], candidate: Candidate, attempts: Sequence[Attempt]) -> Row:
     """The row as a hold keeps it, for whoever finds it alone: who is asked now, and what was asked before."""
-    held = row | {"model": candidate.model.name}
+    held = {**row, "model": candidate.model.name}
     if attempts:
         held["attempts"] = [attempt.to_row() for attempt in attempts]
         add_candidate(held, candidate)
@@ -357,7 +357,7 @@ def correction_row(
     }
 
 
-def dump_row(row: Row) -> bytes:
+def dump_row(row: Mapping[str, Any]) -> bytes:
     """The event as the stream carries it."""
     # A copy, because orjson leaves its 16 kB of working space behind the kilobyte that it wrote.
     return bytes(memoryview(orjson.dumps(row)))

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from proxy.core.row import Row
 from proxy.values.attempt import ATTEMPTED, Timing
 from proxy.values.request import Endpoint
 
@@ -57,7 +56,7 @@ class Parent(NamedTuple):
 class Story(NamedTuple):
     """What is kept of a call for its trace: no body, so that those that wait to be exported stay small."""
 
-    row: Row
+    row: Mapping[str, Any]
     org: str
     origin: str
     started_ns: int

@@ -272,7 +272,7 @@ class Reservations:
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
         if shadows:
             ids = (shadow_id(layout, place - 1) for place in shadows)
-            entry.row["would_refuse"] = list(dict.fromkeys([*entry.row["would_refuse"], *ids]))
+            entry.note_would_refuse(ids)
         entry.hold = hold
         entry.counters = layout.counters
         self._open[hold.id] = entry.org.shard

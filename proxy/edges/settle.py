@@ -7,7 +7,7 @@ commands; what fails is kept and sent again until it is known to have happened.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -18,9 +18,6 @@ import hiredis
 from costhub.lib import clock, failpoints, keyspace
 from proxy.core.refusals import hide_amounts, tell_refusal
 from proxy.core.row import (
-    Row,
-    add_attempts,
-    add_spared,
     add_usage,
     correction_row,
     costs_by_model,
@@ -69,7 +66,7 @@ def note_refusal(entry: Entry, error: ApiError) -> None:
     """Write down which budget or limit refused a call, and take the amounts out of the error where its key hides them.
     Once is enough, and before anybody is told."""
     if "refused_by" not in entry.row and (told := tell_refusal(error)):
-        entry.row["refused_by"] = told
+        entry.note_refused_by(told)
         if entry.key.hides_amounts:
             hide_amounts(error)
 
@@ -159,7 +156,7 @@ class Ledger:
         where it holds nothing. It is written so, unless an error follows."""
         if entry.hold is None:
             return None
-        entry.foreseen = dump_row(_finish_row(entry, entry.row))
+        entry.foreseen = dump_row(entry.finish())
         return entry.foreseen
 
     def write(self, entry: Entry) -> None:
@@ -172,7 +169,7 @@ class Ledger:
             self._tracer.note(entry)
 
     def _write(self, entry: Entry) -> None:
-        row = entry.row if entry.foreseen else _finish_row(entry, entry.row)
+        row = entry.row if entry.foreseen else entry.finish()
         event = entry.foreseen or dump_row(row)
         shard, hold_id = entry.org.shard, entry.request_id
         stream = keyspace.ledger_key(shard)
@@ -205,7 +202,7 @@ class Ledger:
                 (shard, hold_id, b"", event),
             )
 
-    def _after_settle(self, entry: Entry, row: Row, event: bytes, settled: int) -> None:
+    def _after_settle(self, entry: Entry, row: Mapping[str, Any], event: bytes, settled: int) -> None:
         """Where there was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
         if failpoints.ARMED:
             failpoints.reach("settle_answered")
@@ -229,7 +226,7 @@ class Ledger:
 
         self._post(lambda: self._valkey.run(LATE, keys, arguments), learn)
 
-    def _correct(self, entry: Entry, row: Row, reaped: int) -> None:
+    def _correct(self, entry: Entry, row: Mapping[str, Any], reaped: int) -> None:
         """The reaper posted the bound in our name; we know the truth."""
         shard = entry.org.shard
         if any(attempt.is_unknown for attempt in entry.attempts):
@@ -240,7 +237,8 @@ class Ledger:
         costs = costs_by_model(row)
         before = costs | {model: costs.get(model, 0) + reaped - row["effective_cost"]}
         attempts = [{"model": name, "cost": nanos} for name, nanos in before.items()]
-        posted = row | {
+        posted = {
+            **row,
             "list_cost": reaped,
             "effective_cost": reaped,
             "attempts": attempts,
@@ -361,23 +359,6 @@ def _tokens_used(entry: Entry) -> int | bytes:
         if attempt.is_unknown:
             return b""
     return tokens_of(entry.row) - entry.turned_tokens
-
-
-def _finish_row(entry: Entry, row: Row) -> Row:
-    now = clock.monotonic_ns()
-    if entry.hold is not None:
-        hold = entry.hold._replace(amount=entry.hold.amount + entry.gone) if entry.turned else entry.hold
-        add_attempts(row, entry.attempts, hold, entry.served.model.name if entry.served is not None else "")
-    if entry.spared or entry.finding:
-        add_spared(row, entry.spared, entry.finding)
-    row["status"] = entry.status
-    row["error_code"] = entry.error_code
-    took = now - entry.started_ns
-    row["duration_us"] = took // 1000
-    row["overhead_us"] = (took - entry.waited.total_ns) // 1000
-    if entry.first_byte_ns is not None:
-        row["first_byte_us"] = (entry.first_byte_ns - entry.started_ns) // 1000
-    return row
 
 
 def _nothing_more(_: Any) -> None:
