@@ -59,9 +59,9 @@ def start_comparison(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], 
     """Ask the route's other end beside the call, if only one of the two has answered. Says whether that was begun; the
     call is learned from by it then."""
     pair = _find_pair(entry, plan, rungs)
-    if pair is None or not answer.is_complete or not answer.parts or not edges.beside.has_room:
+    if pair is None or not answer.is_complete or not answer.parts or not edges.background_tasks.has_room:
         return False
-    edges.beside.start(_compare(edges, entry, plan, rungs, answer, pair))
+    edges.background_tasks.start(_compare(edges, entry, plan, rungs, answer, pair))
     return True
 
 

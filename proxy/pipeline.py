@@ -119,7 +119,7 @@ async def _ask(
     elif plan.routing is None or not plan.is_cascade:
         answer = await run_attempts(plan, hold, means, sink, entry)
     else:
-        known = edges.learned.confidences(plan.routing.route, entry.org)
+        known = edges.learned_routes.confidences(plan.routing.route, entry.org)
         answer = await run_cascade(plan, hold, means, sink, entry, known=known, note=rungs.append)
     if compares and start_comparison(edges, entry, plan, rungs, answer):
         return answer

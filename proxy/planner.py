@@ -66,7 +66,7 @@ class Planner:
         self.renew = renew
         self._held_for = held_for
         self._avoids_down = avoids_down and not held_for
-        self._scores = edges.learned.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
+        self._scores = edges.learned_routes.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
 
     def narrowed_to(self, request: Request) -> "Planner":
         """Plans the same call for a part of what it asks, because the rest is there already."""
@@ -117,7 +117,7 @@ class Planner:
                 await counting.load(missing.vocabulary)
         if self._avoids_down:
             made = self._edges.health.prefer_healthy(made)
-        return fit(made, self._edges.upstreams.learned)
+        return fit(made, self._edges.upstreams.refused_habits)
 
     def _make(self, asked: Request, spent: Mapping[str, int], count: Counter, is_first_enough: bool) -> Plan:
         entry = self._entry

@@ -159,7 +159,7 @@ def _write(
 ) -> _Written:
     upstream, model = candidate.upstream, candidate.model.upstream_model
     vendor = vendor_of(upstream.kind)
-    known = upstreams.learned.of(upstream.id, model)
+    known = upstreams.refused_habits.of(upstream.id, model)
     habits = vendor.find_habits(upstream, model, known)
     wire = vendor.choose_wire(request, habits)
     reader, path = vendor.make_reader(request, wire, entry.started_at_ms), vendor.find_path(request.operation, wire)

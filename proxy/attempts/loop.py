@@ -144,5 +144,5 @@ async def _move_on(
 
 def _learn(habit: Habit, candidate: Candidate, upstreams: Upstreams) -> None:
     """Remember what an upstream refused of our own writing."""
-    if upstreams.learned.note(candidate.upstream.id, candidate.model.upstream_model, habit):
+    if upstreams.refused_habits.note(candidate.upstream.id, candidate.model.upstream_model, habit):
         metrics.HABITS_LEARNED.labels(habit).inc()

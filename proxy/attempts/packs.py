@@ -67,5 +67,5 @@ class Packs(Gathering):
         """Whether the upstream's format cannot say what a pack asks for."""
         upstream, model = packed.candidate.upstream, packed.candidate.model.upstream_model
         vendor = vendor_of(upstream.kind)
-        habits = vendor.find_habits(upstream, model, self._upstreams.learned.of(upstream.id, model))
+        habits = vendor.find_habits(upstream, model, self._upstreams.refused_habits.of(upstream.id, model))
         return any(vendor.find_unsaid(packed.request, vendor.choose_wire(packed.request, habits)).fields)

@@ -32,8 +32,8 @@ from proxy.core.row import dump_row
 from proxy.dialects import dialect_of
 from proxy.edges.draw import DRAWN_BEFORE, draw
 from proxy.edges.entry import Entry
+from proxy.edges.ledger_writer import note_refusal
 from proxy.edges.reply import Reply
-from proxy.edges.settle import note_refusal
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.told import tell_end
 from proxy.edges.valkey import ValkeyUnavailable
@@ -132,7 +132,7 @@ class Asking:
 
     async def _save(self, line: BatchLine, result: Result, entry: Entry) -> None:
         """Note a result with what is settled next, for who finds it if we die before that."""
-        event = self.edges.ledger.foresee(entry)
+        event = self.edges.ledger.make_early_event(entry)
         await self.saver.save(result._replace(event=event))
         if line.is_background and result.state != store.WAITING:
             tell_end(self.edges.valkey, entry.org.shard, line.custom_id)

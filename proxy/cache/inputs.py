@@ -122,7 +122,7 @@ class InputsVisit:
         price, used = self._plan.first.list_price, last.usage
         spared = pricing.cost(used._replace(input=used.input + known), price) - pricing.cost(used, price)
         if spared:
-            self._entry.spared = {Mechanism.CACHE: spared}
+            self._entry.saved_before_upstream = {Mechanism.CACHE: spared}
         places = dict(zip(asked, fresh, strict=True)) | {place: kept.body for place, kept in self._known.items()}
         usage = answer.get("usage")
         if isinstance(usage, dict):

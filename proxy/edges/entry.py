@@ -37,24 +37,23 @@ class Entry:
     served: Candidate | None = None
     hold: Hold | None = None
     counters: tuple[str, ...] = ()
-    # The budgets of models that were asked before the present one, and what their tries cost: held there till the end.
-    turned: tuple[tuple[Layout, int], ...] = ()
-    turned_tokens: int = 0
+    # The budgets of each, and what its tries cost in nano-USD: held there till the end.
+    earlier_models: tuple[tuple[Layout, int], ...] = ()
+    earlier_models_tokens: int = 0
     # The shard's epoch in which the hold was taken: another one has lost it.
     epoch: bytes = b""
     # A reserve was sent and its answer never came.
     is_hold_unknown: bool = False
     # What is held outlives the call, and whoever ends it writes the row.
     goes_on: bool = False
-    # Its event, where that was made before its end.
-    foreseen: bytes = b""
+    # Made before its end, for whoever must settle it if we do not live to.
+    early_event: bytes = b""
     status: int = 200
     error_code: str = ""
     first_byte_ns: int | None = None
-    # Saved by what kept the call from an upstream.
-    spared: Savings = NO_SAVINGS
-    # What finding an answer cost that was there already, in nano-USD.
-    finding: int = 0
+    saved_before_upstream: Savings = NO_SAVINGS
+    # Nano-USD, of an answer that was there already.
+    lookup_cost: int = 0
     # Tokens of the prompt before and after it was shortened, where it was.
     compression: str = ""
     # How likely a judged answer is right, as it is told.
@@ -160,10 +159,14 @@ class Entry:
         """Its row, as it is where the call ends now."""
         row, now = self._row, clock.monotonic_ns()
         if self.hold is not None:
-            hold = self.hold._replace(amount=self.hold.amount + self.gone) if self.turned else self.hold
+            hold = (
+                self.hold._replace(amount=self.hold.amount + self.earlier_models_cost)
+                if self.earlier_models
+                else self.hold
+            )
             add_attempts(row, self.attempts, hold, self.served.model.name if self.served is not None else "")
-        if self.spared or self.finding:
-            add_spared(row, self.spared, self.finding)
+        if self.saved_before_upstream or self.lookup_cost:
+            add_spared(row, self.saved_before_upstream, self.lookup_cost)
         row["status"] = self.status
         row["error_code"] = self.error_code
         took = now - self.started_ns
@@ -176,20 +179,20 @@ class Entry:
     @property
     def saved(self) -> int:
         """Nano-USD that the model that was asked for would have cost more."""
-        saved = sum(self.spared.values()) if self.spared else 0
+        saved = sum(self.saved_before_upstream.values()) if self.saved_before_upstream else 0
         for attempt in self.attempts:
             saved += attempt.saved
         return saved
 
     @property
-    def gone(self) -> int:
+    def earlier_models_cost(self) -> int:
         """Nano-USD of the tries at models that were asked before the present one."""
-        return sum(cost for _, cost in self.turned) if self.turned else 0
+        return sum(cost for _, cost in self.earlier_models) if self.earlier_models else 0
 
     @property
     def cost(self) -> int:
         """Nano-USD over all attempts so far."""
-        cost = self.finding
+        cost = self.lookup_cost
         for attempt in self.attempts:
             cost += attempt.cost
         return cost
