@@ -151,12 +151,6 @@ class TestFindSpend:
             ("2026-11-10T13:00:00+05:30",): 2,
         }
 
-    def test_regrouped_it_is_what_the_ledger_says_by_that_group_alone(self, world: World) -> None:
-        for model, age in (("small", 1), ("large", 1), ("small", 2), ("tiny", 2), ("large", 3)):
-            record_call(world.acme, NOW - DAY * age, request_model=model, cost=age * 10, savings={"cache": age})
-        for group in ("model", "key"):
-            assert spend_of(world.acme, "day", group).regroup(group) == spend_of(world.acme, group)
-
     def test_the_start_is_inside_and_the_end_is_not(self, world: World) -> None:
         for moment, cost in ((NOW - DAY, 1), (NOW, 2)):
             record_call(world.acme, moment, cost=cost)
