@@ -123,7 +123,7 @@ def send_summaries() -> int:
 def watch_budgets() -> int:
     """Alert of budgets whose counters moved."""
     with try_to_be_only(_WATCHING) as is_ours:
-        return budgets.watch_moved() if is_ours else 0
+        return budgets.watch_changed() if is_ours else 0
 
 
 @shared_task

@@ -22,7 +22,7 @@ from proxy.core.cors import allow_origin, allow_preflight
 from proxy.dialects import anthropic_messages, dialect_of
 from proxy.edges.reply import NO_GUESSING, Reply
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
-from proxy.errors import ApiError, MethodNotAllowed, PutOff, UpstreamError
+from proxy.errors import AnsweredLater, ApiError, MethodNotAllowed, UpstreamError
 from proxy.free_calls import answer_free
 from proxy.paths import answer_query
 from proxy.pipeline import complete
@@ -147,7 +147,7 @@ async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]
     try:
         try:
             await complete(call, edges, reply)
-        except PutOff:
+        except AnsweredLater:
             await _answer_later(call, edges, reply)
     finally:
         call.stop_watching()
@@ -156,7 +156,7 @@ async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]
 async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
     try:
         await deferring.take_later(call, edges, reply)
-    except PutOff:
+    except AnsweredLater:
         # It could not be answered by its route's deadline.
         await complete(call, edges, reply, may_wait=False)
 

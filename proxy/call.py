@@ -72,7 +72,7 @@ class Call:
         self._whole: bytes | None = None
 
     def keep_going(self) -> None:
-        """Others wait for this call's answer: it is read to its end even if this caller leaves."""
+        """Read the answer to its end even if this caller leaves: others wait for it, or it is billed whole anyway."""
         self.keeps_going = True
 
     def bearer(self) -> str:

@@ -10,12 +10,12 @@ import logging
 from typing import Final, NamedTuple
 
 from costhub.lib import metrics
-from proxy.aside import ask_aside
 from proxy.attempts.cascade import Rung
 from proxy.core.routes.draw import draw_permille
 from proxy.core.routes.said import read_answer
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError
+from proxy.own_call import own_call
 from proxy.values.answer import Answer
 from proxy.values.plan import Plan
 from proxy.values.request import CacheControl, Controls, Operation
@@ -55,13 +55,13 @@ def may_compare(plan: Plan, call_id: str) -> bool:
     return draw_permille(routing.route.id, "compare", call_id) < routing.route.compare_permille
 
 
-def compare_beside(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], answer: Answer) -> bool:
+def start_comparison(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], answer: Answer) -> bool:
     """Ask the route's other end beside the call, if only one of the two has answered. Says whether that was begun; the
     call is learned from by it then."""
     pair = _find_pair(entry, plan, rungs)
-    if pair is None or not answer.is_complete or not answer.parts or not edges.beside.has_room:
+    if pair is None or not answer.is_complete or not answer.parts or not edges.background_tasks.has_room:
         return False
-    edges.beside.start(_compare(edges, entry, plan, rungs, answer, pair))
+    edges.background_tasks.start(_compare(edges, entry, plan, rungs, answer, pair))
     return True
 
 
@@ -98,20 +98,11 @@ async def _ask(edges: Edges, call: Entry, plan: Plan, answer: Answer, pair: _Pai
         model=pair.other, is_judged=False, compression="", shortened=(), counted=(0, 0), end_user=""
     )
     controls = Controls({COMPARISON_TAG: plan.routing.route.name}, cache=CacheControl(no_cache=True, no_store=True))
-
-    async def finish(entry: Entry, others: Answer) -> None:
+    asked = own_call(
+        edges, call, request, controls, kind=COMPARISON, endpoint=call.row["endpoint"], is_waited_for=False
+    )
+    async with asked as (entry, others):
         own, other = (read_answer(one.body, is_stream=one.is_stream) for one in (answer, others))
         weak, strong = (own, other) if pair.is_strong else (other, own)
         is_same = await edges.labels.note_pair(call, plan, weak, strong)
-        entry.row["route_reason"] += f": {SAME if is_same else OTHER}"
-
-    await ask_aside(
-        edges,
-        call,
-        request,
-        controls,
-        kind=COMPARISON,
-        endpoint=call.row["endpoint"],
-        is_waited_for=False,
-        finish=finish,
-    )
+        entry.note_route(f"{entry.row['route_reason']}: {SAME if is_same else OTHER}")

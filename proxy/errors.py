@@ -152,11 +152,8 @@ class IdempotencyConflict(ApiError):
     type = "invalid_request_error"
 
 
-class PutOff(ApiError):
-    """No refusal, and told to nobody: the call is answered in another way than it was begun, and its entry is left."""
-
-    code = "put_off"
-    http_status = 202
+class AnsweredLater(Exception):
+    """No error: the call is answered later, or in another way than it was begun, and its entry is left unwritten."""
 
 
 class GovernanceUnavailable(ApiError):

@@ -1,6 +1,7 @@
 """How a call is planned, and planned anew where money, its key, its organisation or its inputs have changed."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
 
 from proxy.cache.marks import mark_prompt
@@ -38,10 +39,14 @@ async def prepare(
 
 
 class Planner:
-    """Plans one call. ``request`` is what is asked for, shortened where a policy says so; ``renew`` brings the entry's
-    key and organisation to at least a version; ``held_for`` names the model for which the call's money is held already,
-    if it is: then that one is asked first, whatever a route would choose by now. ``puts_off``: it is asked now, and
-    upstreams that do not answer at the moment are asked last."""
+    """Plans one call.
+
+    - ``request`` is what is asked for, shortened where a policy says so.
+    - ``renew`` brings the entry's key and organisation to at least a version; it raises ApiError.
+    - ``held_for`` names the model for which the call's money is held already, if it is: then that one is asked first,
+      whatever a route would choose by now.
+    - ``avoids_down``: the call is asked now, and upstreams that do not answer at the moment are asked last.
+    """
 
     def __init__(
         self,
@@ -52,17 +57,22 @@ class Planner:
         controls: Controls,
         renew: Callable[[int], Awaitable[None]],
         held_for: str = "",
-        puts_off: bool = True,
+        avoids_down: bool = True,
     ) -> None:
-        self.request = request
+        self._request = request
         self._edges = edges
         self._entry = entry
         self._controls = controls
-        #: brings key and organisation to at least a version; raises ApiError
         self.renew = renew
         self._held_for = held_for
-        self._puts_off = puts_off and not held_for
-        self._scores = edges.learned.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
+        self._avoids_down = avoids_down and not held_for
+        self._scores = edges.learned_routes.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
+
+    def narrowed_to(self, request: Request) -> "Planner":
+        """Plans the same call for a part of what it asks, because the rest is there already."""
+        narrowed = copy(self)
+        narrowed._request = request
+        return narrowed
 
     @property
     def replan(self) -> Replan:
@@ -83,11 +93,11 @@ class Planner:
         return await self._decide(spent)
 
     async def _decide(self, spent: Mapping[str, int], *, is_first_enough: bool = False) -> Plan:
-        plan = await self._plan_for(self.request, spent, is_first_enough)
+        plan = await self._plan_for(self._request, spent, is_first_enough)
         if not plan.rungs or RungKind.COMPRESS not in plan.rungs:
             return plan
-        shorter = await self._edges.compressor.by_ladder(self.request, self._controls, self._entry.org)
-        return plan if shorter is self.request else await self._plan_for(shorter, spent, is_first_enough)
+        shorter = await self._edges.compressor.by_ladder(self._request, self._controls, self._entry.org)
+        return plan if shorter is self._request else await self._plan_for(shorter, spent, is_first_enough)
 
     async def _plan_for(self, asked: Request, spent: Mapping[str, int], is_first_enough: bool) -> Plan:
         counting = self._edges.counting
@@ -105,9 +115,9 @@ class Planner:
                 break
             except NotLoaded as missing:
                 await counting.load(missing.vocabulary)
-        if self._puts_off:
-            made = self._edges.health.choose(made)
-        return fit(made, self._edges.upstreams.learned)
+        if self._avoids_down:
+            made = self._edges.health.prefer_healthy(made)
+        return fit(made, self._edges.upstreams.refused_habits)
 
     def _make(self, asked: Request, spent: Mapping[str, int], count: Counter, is_first_enough: bool) -> Plan:
         entry = self._entry

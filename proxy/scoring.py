@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.aside import ask_aside
 from proxy.core.compression.perplexity import ScoredToken
 from proxy.dialects.openai_chat import parse_request
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError
+from proxy.own_call import own_call
 from proxy.routing.compressor import ScoringFailed
-from proxy.values.answer import Answer
 from proxy.values.request import CacheControl, Controls, Endpoint
 from proxy.wiring import Edges
 
@@ -27,14 +26,10 @@ async def score_text(edges: Edges, call: Entry, controls: Controls, scorer: str,
     request = parse_request(Endpoint.COMPLETIONS, orjson.dumps(body))
     # Of the same end user and run, so that what stops those stops it, and counted where they are.
     own = Controls(controls.tags, controls.end_user, session=controls.session, cache=CacheControl(no_store=True))
-
-    async def read(_: Entry, answer: Answer) -> Sequence[ScoredToken]:
-        return read_scores(answer.body, text)
-
+    asked = own_call(edges, call, request, own, kind=SCORING, endpoint=Endpoint.COMPLETIONS, is_waited_for=True)
     try:
-        return await ask_aside(
-            edges, call, request, own, kind=SCORING, endpoint=Endpoint.COMPLETIONS, is_waited_for=True, finish=read
-        )
+        async with asked as (_, answer):
+            return read_scores(answer.body, text)
     except ApiError as error:
         raise ScoringFailed(error.message) from error
 

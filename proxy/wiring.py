@@ -20,11 +20,11 @@ from proxy.edges.catalog import Catalog
 from proxy.edges.cooling import tell_cool_down
 from proxy.edges.counting import Counting
 from proxy.edges.idempotency import Idempotency
+from proxy.edges.ledger_writer import LedgerWriter
 from proxy.edges.reserve import Reservations
-from proxy.edges.settle import Ledger
 from proxy.edges.valkey import Valkey
 from proxy.edges.valkey_cluster import make_valkey
-from proxy.routing.beside import Beside
+from proxy.routing.background_tasks import BackgroundTasks
 from proxy.routing.compressor import Compressor
 from proxy.routing.labels import Labels
 from proxy.routing.learned import LearnedRoutes
@@ -42,7 +42,7 @@ class Edges:
     catalog: Catalog
     auth: Auth
     reservations: Reservations
-    ledger: Ledger
+    ledger: LedgerWriter
     idempotency: Idempotency
     cache: Cache
     upstreams: Upstreams
@@ -52,20 +52,20 @@ class Edges:
     merges: Merges
     packs: Packs
     compressor: Compressor
-    learned: LearnedRoutes
+    learned_routes: LearnedRoutes
     labels: Labels
-    beside: Beside
+    background_tasks: BackgroundTasks
     capture: Capture
 
     async def close(self, patience_seconds: float) -> None:
         """Write what is unwritten, for at most so long, then close everything."""
-        await self.beside.close()
+        await self.background_tasks.close()
         await self.compressor.close()
         await self.ledger.close(patience_seconds)
         await self.reservations.close()
         self.upstreams.close()
         await self.labels.close()
-        await self.learned.close()
+        await self.learned_routes.close()
         await self.cache.close()
         await self.catalog.close()
         await self.valkey.close()
@@ -94,14 +94,16 @@ async def open_edges() -> Edges:
     catalog = Catalog(settings.REDIS_URL)
     await catalog.open()
     counting = Counting()
-    reserver = Reservations(valkey, counting)
-    await reserver.open()
-    writer = Ledger(valkey, reserver, _open_tracer())
-    await writer.open()
-    answers = make_valkey(settings.CACHE_URL, [valkey_cache.LOOK_UP, valkey_cache.LAND], settings.CACHE_TIMEOUT_MS)
+    reservations = Reservations(valkey, counting)
+    await reservations.open()
+    ledger = LedgerWriter(valkey, reservations, _open_tracer())
+    await ledger.open()
+    cached_answers = make_valkey(
+        settings.CACHE_URL, [valkey_cache.LOOK_UP, valkey_cache.LAND], settings.CACHE_TIMEOUT_MS
+    )
     embedder = Embedder(partial(load_model, settings.CACHE_EMBEDDER))
     semantic = Semantic(embedder, settings.CACHE_SEMANTIC_DEADLINE_MS, lookup_cost=settings.CACHE_LOOKUP_NANOS)
-    cache = Cache(valkey_cache.ValkeyCache(answers), settings.CACHE_PROCESS_BYTES, semantic)
+    cache = Cache(valkey_cache.ValkeyCache(cached_answers), settings.CACHE_PROCESS_BYTES, semantic)
     await cache.open()
     upstreams, health = (
         Upstreams(gate_from_settings(), settings.MASTER_KEYS),
@@ -111,20 +113,20 @@ async def open_edges() -> Edges:
         valkey=valkey,
         catalog=catalog,
         auth=Auth(catalog, settings.KEY_PEPPER, settings.TRUSTED_PROXIES),
-        reservations=reserver,
-        ledger=writer,
+        reservations=reservations,
+        ledger=ledger,
         idempotency=Idempotency(valkey),
         cache=cache,
         upstreams=upstreams,
         health=health,
         counting=counting,
         objects=Objects(settings.FILES_URL),
-        merges=Merges(upstreams, health, reserver, counting),
-        packs=Packs(upstreams, health, reserver, counting),
+        merges=Merges(upstreams, health, reservations, counting),
+        packs=Packs(upstreams, health, reservations, counting),
         compressor=Compressor(counting, embedder, settings.COMPRESSION_DEADLINE_MS),
-        learned=LearnedRoutes(),
+        learned_routes=LearnedRoutes(),
         labels=Labels(embedder),
-        beside=Beside(),
+        background_tasks=BackgroundTasks(),
         capture=Capture(valkey, settings.MASTER_KEYS),
     )
 

@@ -50,9 +50,9 @@ class Refused(Exception):
     """The API said no, or cannot be reached: a sentence for whoever typed the command."""
 
 
-def add_parser(commands: Any) -> None:
-    """Add ``admin`` and everything below it to a parser's commands."""
-    admin = commands.add_parser(
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    """Add ``admin`` and everything below it to a parser's commands, and give it."""
+    admin: argparse.ArgumentParser = commands.add_parser(
         "admin",
         help="keys, budgets, spend and exports of an organisation",
         description="Do from a shell what the console does. The token is an admin token of the organisation.",
@@ -103,6 +103,7 @@ def add_parser(commands: Any) -> None:
     for command in (spend, export):
         command.add_argument("--from", dest="from_", help="a moment or a day (default: the first of the month)")
         command.add_argument("--to", help="a moment or a day (default: now)")
+    return admin
 
 
 def run(options: argparse.Namespace, *, url: str, token: str) -> int:

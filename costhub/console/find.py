@@ -50,7 +50,7 @@ def find_all(actor: Actor, text: str) -> list[Found]:
         return found
     slug = actor.org.slug
     if find_uuid(text) is not None and actor.may(Permission.READ_MONEY):
-        found.insert(0, Found(text, "Request", reverse("request-story", args=[slug, text])))
+        found.insert(0, Found(text, "Request", reverse("request-detail", args=[slug, text])))
     found += [
         Found(row.name, "Key", reverse("key", args=[slug, row.pk])) for row in _named(list_keys(actor), "name", text)
     ]

@@ -1,4 +1,4 @@
-"""The console's list of calls, and one call's story."""
+"""The console's list of calls, and one call's detail."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from billing.spend.core.price_lines import make_price_lines
 from billing.spend.core.ranges import read_range
 from billing.spend.exports import export_calls, name_refusal
 from billing.spend.filters import LedgerFilters
-from billing.spend.selectors import Call, Page, RequestStory, find_request_story, get_request_story, list_requests
+from billing.spend.selectors import Call, Page, RequestDetail, find_request_detail, get_request_detail, list_requests
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.tags import list_tag_names
 from costhub.console.frame import frame, make_link, read_params, render_page, show_tag, spread_tag
@@ -71,8 +71,8 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
         params = spread_tag(params)
         key = find_key(actor, params.get("key", ""))
         span, filters = read_params({**params, "key": key[0]}, now, actor)
-        if story := _find_named(actor, filters):
-            return _go(request, reverse("request-story", args=[actor.org.slug, story.call.entry.id]))
+        if detail := _find_named(actor, filters):
+            return _go(request, reverse("request-detail", args=[actor.org.slug, detail.call.entry.id]))
         page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE)
     except InvalidField as found:
         error = found.message
@@ -144,32 +144,32 @@ def _make_part(parts: Iterator[str]) -> str | None:
 
 @require_GET
 @org_page
-def request_story(request: HttpRequest, actor: Actor, request_id: str) -> HttpResponse:
-    """One call's whole story: a drawer for htmx, a page for an address."""
-    story = get_request_story(actor, request_id)
+def request_detail(request: HttpRequest, actor: Actor, request_id: str) -> HttpResponse:
+    """One call's whole detail: a drawer for htmx, a page for an address."""
+    detail = get_request_detail(actor, request_id)
     context = {
         **frame(request, actor, "requests"),
-        **_story_context(story),
-        "shortened": find_shortened(actor, story.call.entry.id) if story.call.savings.get("compression") else [],
-        "refusal": _refusal(actor, story.call.entry),
-        "permalink": request.build_absolute_uri(reverse("request", args=[story.call.entry.id])),
+        **_detail_context(detail),
+        "shortened": find_shortened(actor, detail.call.entry.id) if detail.call.savings.get("compression") else [],
+        "refusal": _refusal(actor, detail.call.entry),
+        "permalink": request.build_absolute_uri(reverse("request", args=[detail.call.entry.id])),
     }
     return render_page(request, "console/request.html", "console/_request.html", context)
 
 
 @require_GET
 def request_by_id(request: HttpRequest, request_id: str) -> HttpResponse:
-    """Where the ``x-request-id`` of an answer leads: to the call's story in whichever of one's organisations has it."""
+    """Where the ``x-request-id`` of an answer leads: to the call in whichever of one's organisations has it."""
     if not request.user.is_authenticated:
         return redirect(f"{reverse('sign-in')}?{urlencode({'next': request.path})}")
     for membership in list_memberships(request.user):
         try:
             actor = access_org(request.user, membership.org.slug)
-            story = find_request_story(actor, request_id)
+            detail = find_request_detail(actor, request_id)
         except (NotFound, Forbidden):
             continue
-        if story is not None:
-            return redirect("request-story", slug=actor.org.slug, request_id=str(story.call.entry.id))
+        if detail is not None:
+            return redirect("request-detail", slug=actor.org.slug, request_id=str(detail.call.entry.id))
     raise Http404
 
 
@@ -215,9 +215,9 @@ def _refusal(actor: Actor, entry: LedgerEntry) -> dict[str, Any] | None:
     }
 
 
-def _find_named(actor: Actor, filters: LedgerFilters) -> RequestStory | None:
+def _find_named(actor: Actor, filters: LedgerFilters) -> RequestDetail | None:
     """The call that a whole id names, whatever the other filters say."""
-    return find_request_story(actor, filters.request_id) if filters.request_id else None
+    return find_request_detail(actor, filters.request_id) if filters.request_id else None
 
 
 def _model_names(actor: Actor, filters: LedgerFilters) -> list[str]:
@@ -232,30 +232,30 @@ def _go(request: HttpRequest, address: str) -> HttpResponse:
     return redirect(address)
 
 
-def _story_context(story: RequestStory) -> dict[str, Any]:
-    call, entry = story.call, story.call.entry
+def _detail_context(detail: RequestDetail) -> dict[str, Any]:
+    call, entry = detail.call, detail.call.entry
     billed = [attempt for attempt in entry.attempts if attempt.get("cost")]
     # One price explains the tokens of one model only.
     several = billed if len({attempt.get("model") for attempt in billed}) > 1 else []
     lines = None
-    if story.price is not None and not several:
-        lines = make_price_lines(call.used, story.price, entry.service_tier)
+    if detail.price is not None and not several:
+        lines = make_price_lines(call.used, detail.price, entry.service_tier)
     return {
-        "story": story,
+        "detail": detail,
         "call": call,
         "entry": entry,
         "lines": lines,
         "is_hit": entry.cache_status.startswith("hit"),
-        "price_since": moments.from_ms(story.price.effective_from_ms) if story.price else None,
+        "price_since": moments.from_ms(detail.price.effective_from_ms) if detail.price else None,
         "several": several,
         "difference": call.effective_cost - (lines.nanos if lines else sum(attempt["cost"] for attempt in several)),
         "net_saving": call.list_cost - call.effective_cost,
         "released": entry.held - call.effective_cost,
         "attempts": [_attempt(attempt) for attempt in entry.attempts],
         "is_judged": any("judged" in attempt for attempt in entry.attempts),
-        # A route's story has a part for each thing that it did.
+        # A route's detail has a part for each thing that it did.
         "reasons": entry.route_reason.split("; ") if entry.route_reason.startswith("route ") else [],
-        "facts": _facts(story, call),
+        "facts": _facts(detail, call),
     }
 
 
@@ -264,13 +264,13 @@ def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     return {**attempt, "saved": sum(attempt.get("savings", {}).values())}
 
 
-def _facts(story: RequestStory, call: Call) -> Sequence[tuple[str, str]]:
+def _facts(detail: RequestDetail, call: Call) -> Sequence[tuple[str, str]]:
     entry = call.entry
     facts = [
-        ("Key", story.key or str(entry.key_id)),
-        ("Project", story.project or str(entry.project_id)),
+        ("Key", detail.key or str(entry.key_id)),
+        ("Project", detail.project or str(entry.project_id)),
         ("End user", entry.end_user),
-        ("Upstream", story.upstream),
+        ("Upstream", detail.upstream),
         ("Served model", entry.response_model),
         ("Endpoint", f"/v1/{entry.endpoint}" if entry.endpoint else ""),
         ("Streamed", "yes" if entry.is_stream else "no"),

@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.core.routes.agreement import agrees, is_decided
 from proxy.core.routes.answer_schema import breaks_schema, breaks_tools, find_schema, find_tools
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
 from proxy.core.routes.said import Said, drop_logprobs, read_answer
 from proxy.core.routes.scoring import TASK_TAG
-from proxy.core.row import add_verdict
 from proxy.core.savings import give_up
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError, BrokenStream, TooLate, UpstreamError
@@ -225,9 +225,8 @@ async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> 
     entry.attempts[:] = [*kept.attempts, *_give_up(later, plan)]
     if kept.verdict.confidence is not None:
         entry.confidence = f"{kept.verdict.confidence:.3f}"
-    entry.served = kept.candidate
     entry.note_wire(*kept.wire)
-    add_verdict(entry.row, kept.candidate, why)
+    entry.note_verdict(kept.candidate, why)
     asked = kept.answer.is_stream
     wanted = entry.plan is not None and wants_logprobs(entry.plan.request, kept.wire[0])
     entry.first_byte_ns = clock.monotonic_ns()

@@ -2,12 +2,13 @@
 
 import re
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from costhub.lib import clock
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.attempts.means import Means
 from proxy.attempts.reading import read_stream, read_whole
 from proxy.core.weigh import MOST_COUNTED, is_refused, is_unbilled, size_of, weigh
 from proxy.edges.counting import Counting
@@ -18,8 +19,9 @@ from proxy.upstreams.vendors import vendor_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
 from proxy.values.plan import Candidate, Hold
-from proxy.values.request import LISTENING, WORDS, Operation, Request
-from proxy.values.vendor import AnswerReader
+from proxy.values.request import LISTENING, WORDS, Operation, Request, Wire
+from proxy.values.vendor import AnswerReader, Habits, Vendor
+from tenants.choices import Habit
 from tenants.snapshots import UpstreamSnapshot
 from tenants.upstream_headers import locate
 
@@ -40,14 +42,28 @@ def _name_type(exchange: Exchange, request: Request) -> str:
     return told if _SOUND.fullmatch(told) else "application/octet-stream"
 
 
+class _Written(NamedTuple):
+    """A request as it is written for one upstream, and what reads the answer."""
+
+    vendor: Vendor
+    habits: Habits
+    #: what this upstream has refused before, with this model
+    known: Set[Habit]
+    wire: Wire
+    reader: AnswerReader
+    path: str
+    body: bytes
+    content_type: str
+    #: the limit of its output is ours
+    is_limited: bool
+
+
 async def ask(
     request: Request,
     candidate: Candidate,
     place: UpstreamSnapshot,
     hold: Hold,
-    number: int,
-    upstreams: Upstreams,
-    counting: Counting,
+    means: Means,
     sink: Sink,
     entry: Entry,
     until_ns: int = 0,
@@ -57,35 +73,27 @@ async def ask(
 
     Raises Failure when nothing of an answer was handed on, and BrokenStream when it ended in the middle.
     """
-    upstream = candidate.upstream
-    vendor = vendor_of(upstream.kind)
-    status, error_code, certainty = 0, "", _COUNTED
-    model = candidate.model.upstream_model
-    known = upstreams.learned.of(upstream.id, model)
-    habits = vendor.find_habits(upstream, model, known)
-    wire = vendor.choose_wire(request, habits)
-    reader, path = vendor.make_reader(request, wire, entry.started_at_ms), vendor.find_path(request.operation, wire)
-    assert path is not None, "a plan has only candidates that can be asked"
-    is_limited = candidate.is_capped or (habits.needs_limit and request.max_output is None)
-    body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
-    entry.wire, entry.unsaid = wire, vendor.find_unsaid(request, wire)
-    kind = _JSON if request.form is None else request.form.content_type
-    path = locate(place.base_url, model, path)
-    exchange = upstreams.post(
-        place, entry.org, path, body, f"{entry.request_id}:{number}", entry.waited, kind, until_ns
+    number = len(entry.attempts) + 1
+    written = _write(request, candidate, place, hold, means.upstreams, entry)
+    vendor, reader = written.vendor, written.reader
+    entry.wire, entry.unsaid = written.wire, vendor.find_unsaid(request, written.wire)
+    exchange = means.upstreams.post(
+        place,
+        entry.org,
+        written.path,
+        written.body,
+        f"{entry.request_id}:{number}",
+        entry.waited,
+        written.content_type,
+        until_ns,
     )
+    status, error_code, certainty = 0, "", _COUNTED
     began = clock.monotonic_ns()
     try:
         async with exchange:
             status = exchange.status
             if status != 200:
-                refusal = await read_refusal(exchange, vendor)
-                learned = vendor.learn(
-                    refusal, status, request, upstream, habits, is_capped=is_limited or wire is not request.wire
-                )
-                # What this try knew already and was refused all the same would be refused for ever.
-                news = None if learned in known else learned
-                raise explain_refusal(refusal, status, exchange, vendor, upstream.name, news)
+                raise await _explain_refusal(exchange, request, candidate, written)
             if exchange.header("content-encoding") not in {None, "identity"}:
                 # Nothing compressed was asked for, and a few kB of it may unfold into gigabytes.
                 raise explain_no_answer(candidate, reader, exchange, vendor)
@@ -101,7 +109,7 @@ async def ask(
                 attempt = weigh(request, candidate, hold, number, reader, 200, "", certainty)
             else:
                 weighing = partial(weigh, request, candidate, hold, number, reader, 200, "", certainty)
-                attempt = await _weigh_beside(weighing, request, candidate, reader, counting, entry)
+                attempt = await _weigh_in_thread(weighing, request, candidate, reader, means.counting, entry)
             entry.attempts.append(_locate(attempt, place))
             if request.is_stream:
                 await sink.end_stream(reader.closing)
@@ -127,22 +135,12 @@ async def ask(
         error_code = "client_disconnected"
         raise
     finally:
-        ended = clock.monotonic_ns()
-        entry.timings.append((ATTEMPTED, number, began, ended))
+        entry.timings.append((ATTEMPTED, number, began, clock.monotonic_ns()))
         if len(entry.attempts) < number:
             if not exchange.was_sent or is_refused(reader, candidate):
                 certainty = Certainty.NOTHING
-            elif certainty is Certainty.COUNTED and reader.is_finished and len(reader.ended) >= request.choices:
-                # It broke off behind its end: what the upstream reported by then is the truth.
-                certainty = reader.certainty
-            weighing = partial(weigh, request, candidate, hold, number, reader, status, error_code, certainty)
-            if certainty is Certainty.COUNTED:
-                try:
-                    attempt = await _weigh_beside(weighing, request, candidate, reader, counting, entry)
-                except CancelledError:
-                    attempt = weighing()  # a second time: the server stops
-            else:
-                attempt = weighing()
+            weighing = partial(weigh, request, candidate, hold, number, reader, status, error_code)
+            attempt = await _weigh_unfinished(weighing, certainty, request, candidate, reader, means.counting, entry)
             entry.attempts.append(_locate(attempt, place))
     return Answer(
         content_type=content_type,
@@ -156,12 +154,41 @@ async def ask(
     )
 
 
+def _write(
+    request: Request, candidate: Candidate, place: UpstreamSnapshot, hold: Hold, upstreams: Upstreams, entry: Entry
+) -> _Written:
+    upstream, model = candidate.upstream, candidate.model.upstream_model
+    vendor = vendor_of(upstream.kind)
+    known = upstreams.refused_habits.of(upstream.id, model)
+    habits = vendor.find_habits(upstream, model, known)
+    wire = vendor.choose_wire(request, habits)
+    reader, path = vendor.make_reader(request, wire, entry.started_at_ms), vendor.find_path(request.operation, wire)
+    assert path is not None, "a plan has only candidates that can be asked"
+    is_limited = candidate.is_capped or (habits.needs_limit and request.max_output is None)
+    body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
+    content_type = _JSON if request.form is None else request.form.content_type
+    path = locate(place.base_url, model, path)
+    return _Written(vendor, habits, known, wire, reader, path, body, content_type, is_limited)
+
+
+async def _explain_refusal(exchange: Exchange, request: Request, candidate: Candidate, written: _Written) -> Failure:
+    """What an upstream says that does not answer with 200, and the habit that can be learned from it. Raises
+    BrokenOff."""
+    vendor, upstream = written.vendor, candidate.upstream
+    refusal = await read_refusal(exchange, vendor)
+    is_capped = written.is_limited or written.wire is not request.wire
+    learned = vendor.learn(refusal, exchange.status, request, upstream, written.habits, is_capped=is_capped)
+    # What this try knew already and was refused all the same would be refused for ever.
+    news = None if learned in written.known else learned
+    return explain_refusal(refusal, exchange.status, exchange, vendor, upstream.name, news)
+
+
 def _locate(attempt: Attempt, place: UpstreamSnapshot) -> Attempt:
     """The attempt, with the endpoint that it went to, if its upstream has some."""
     return attempt if place.id == attempt.upstream_id else attempt._replace(endpoint_id=place.id)
 
 
-async def _weigh_beside(
+async def _weigh_in_thread(
     weighing: Callable[..., Attempt],
     request: Request,
     candidate: Candidate,
@@ -178,3 +205,27 @@ async def _weigh_beside(
         whose=entry.org.id,
         vocabulary=candidate.model.tokenizer,
     )
+
+
+async def _weigh_unfinished(
+    weighing: Callable[..., Attempt],
+    certainty: Certainty,
+    request: Request,
+    candidate: Candidate,
+    reader: AnswerReader,
+    counting: Counting,
+    entry: Entry,
+) -> Attempt:
+    """The attempt that brought no answer to its end; ``certainty`` is how sure its cost would be by what was seen."""
+    if certainty is not Certainty.COUNTED:
+        return weighing(certainty)
+    if reader.is_finished and len(reader.ended) >= request.choices:
+        # It broke off after its end: what the upstream reported by then is the truth.
+        certainty = reader.certainty
+    weighing = partial(weighing, certainty)
+    if certainty is not Certainty.COUNTED:
+        return weighing()
+    try:
+        return await _weigh_in_thread(weighing, request, candidate, reader, counting, entry)
+    except CancelledError:
+        return weighing()  # a second time: the server stops

@@ -187,7 +187,7 @@ class Gathering(ABC):
         """Ask what the members of a group ask together. Whatever comes of it is in what this gives."""
         first, upstream, model = group.members[0], candidate.upstream, candidate.model.upstream_model
         vendor = vendor_of(upstream.kind)
-        habits = vendor.find_habits(upstream, model, self._upstreams.learned.of(upstream.id, model))
+        habits = vendor.find_habits(upstream, model, self._upstreams.refused_habits.of(upstream.id, model))
         body = vendor.encode_request(request, model, habits=habits, max_output=max_output)
         wire = vendor.choose_wire(request, habits)
         path = vendor.find_path(request.operation, wire)

@@ -58,7 +58,9 @@ def cost_fields(entry: Entry) -> dict[str, str]:
     }
     hold = entry.hold
     if hold is not None and hold.remaining is not None:
-        fields["x-costhub-budget-remaining"] = format_usd(hold.remaining + hold.amount + entry.gone - cost)
+        fields["x-costhub-budget-remaining"] = format_usd(
+            hold.remaining + hold.amount + entry.earlier_models_cost - cost
+        )
     return fields
 
 

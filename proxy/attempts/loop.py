@@ -2,36 +2,20 @@
 
 import random
 from asyncio import sleep
-from typing import Final, NamedTuple
 
 from costhub.lib import clock, metrics
 from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
-from proxy.core.endpoints import MOST_SERVERS
-from proxy.core.retries import longest_pause
-from proxy.edges.counting import Counting
+from proxy.attempts.means import Means
+from proxy.core.retries import Next, Tries, is_unreached, longest_pause, next_try
 from proxy.edges.entry import Entry
 from proxy.edges.reserve import Replan, Reservations
 from proxy.errors import ApiError, GovernanceUnavailable, TooLate
-from proxy.upstreams.health import UpstreamHealth
 from proxy.upstreams.transport import Upstreams
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
 from proxy.values.plan import Candidate, Hold, Plan
 from tenants.choices import Habit
-
-_TIMED_OUT: Final = "upstream_timeout"
-_NOT_REACHED: Final = frozenset({"upstream_unreachable", "upstream_unusable"})
-
-
-class Means(NamedTuple):
-    """What attempts are made with."""
-
-    upstreams: Upstreams
-    health: UpstreamHealth
-    reservations: Reservations
-    counting: Counting
-    replan: Replan
 
 
 async def run_attempts(
@@ -50,25 +34,23 @@ async def run_attempts(
         # A slower lane is not our overhead.
         with entry.waited:
             await sleep(plan.delay_ms / 1000)
-    upstreams, health, reservations, counting, replan = means
+    health, reservations, replan = means.health, means.reservations, means.replan
     candidate, *others = plan.candidates
-    tries = unreached = 0
     place = health.find_place(candidate.upstream)
-    failed: set[str] = set()
+    tries, failed = Tries(), set[str]()
     while True:
         if until_ns and clock.monotonic_ns() >= until_ns:
             raise TooLate(f"The upstream {place.name} would answer behind the latency cap.")
         health.note_asked(place)
-        number = len(entry.attempts) + 1
         try:
-            asking = ask(plan.request, candidate, place, hold, number, upstreams, counting, sink, entry, until_ns)
+            asking = ask(plan.request, candidate, place, hold, means, sink, entry, until_ns)
             # An upstream with one server alone has no choice to make by how many calls each of its servers has.
             answer = await (health.count(place, asking) if candidate.upstream.endpoints else asking)
         except Failure as failure:
             if failure.learned is not None:
                 # The caller has not written what was refused: without it, at once, and beside the retries. Another call
                 # may have learned the same meanwhile.
-                _learn(failure.learned, candidate, upstreams)
+                _learn(failure.learned, candidate, means.upstreams)
                 continue
             if isinstance(failure.error, TooLate):
                 # Others would have waited longer for it.
@@ -79,50 +61,43 @@ async def run_attempts(
             if plan.has_others:
                 plan = await _plan_others(plan, candidate, reservations, replan)
                 others = list(plan.candidates[1:])
-            has_servers = bool(candidate.upstream.endpoints)
-            is_gone = has_servers and failure.reason in _NOT_REACHED
-            health.note_failure(place, None if failure.is_transient else failure.pause_seconds, at_once=is_gone)
+            upstream, reason = candidate.upstream, failure.reason
+            pause = None if failure.is_transient else failure.pause_seconds
+            health.note_failure(place, pause, at_once=is_unreached(upstream, reason))
             failed.add(place.id)
-            elsewhere = health.find_place(candidate.upstream, failed)
-            # Another server of the same upstream is asked at once, and counts as no retry where none was reached.
-            is_elsewhere = elsewhere.id not in failed
-            if is_elsewhere and is_gone and unreached < MOST_SERVERS:
-                unreached += 1
-            else:
-                tries += 1
-                is_elsewhere = is_elsewhere and tries <= candidate.upstream.max_retries
-            has_others = is_followed or bool(others)
-            if is_elsewhere or _is_tried_again(failure, tries, candidate, has_others=has_others):
-                if not is_elsewhere:
-                    with entry.waited:
-                        await _pause(failure, tries, until_ns)
-                place, before = elsewhere, candidate.upstream
-                if _may_be_billed(entry):
-                    # So that this one needs money of its own.
-                    try:
-                        candidate, hold = await reservations.readmit(plan, entry, candidate, replan)
-                    except ApiError:
-                        raise failure.hand_over() from failure
-                    if candidate.upstream is not before:
-                        place = health.find_place(candidate.upstream, failed)
+            place = health.find_place(upstream, failed)
+            asked_next, tries = next_try(
+                tries,
+                upstream,
+                reason,
+                is_transient=failure.is_transient,
+                has_server=place.id not in failed,
+                has_others=is_followed or bool(others),
+            )
+            if asked_next is Next.OTHER_CANDIDATE:
+                moved = await _move_on(plan, others, reservations, replan, entry)
+                if moved is None:
+                    raise failure.hand_over() from failure
+                entry.note_fallback(candidate, reason, moved[0])
+                metrics.FALLBACKS.inc()
+                candidate, hold = moved
+                place = health.find_place(candidate.upstream)
+                tries, failed = Tries(), set()
                 continue
-            moved = await _move_on(plan, others, reservations, replan, entry)
-            if moved is None:
-                raise failure.hand_over() from failure
-            entry.note_fallback(candidate, failure.reason, moved[0])
-            metrics.FALLBACKS.inc()
-            (candidate, hold), tries, unreached = moved, 0, 0
-            place, failed = health.find_place(candidate.upstream), set()
+            if asked_next is Next.AGAIN:
+                with entry.waited:
+                    await _pause(failure, tries.failed, until_ns)
+            if _may_be_billed(entry):
+                # So that this one needs money of its own.
+                try:
+                    candidate, hold = await reservations.readmit(plan, entry, candidate, replan)
+                except ApiError:
+                    raise failure.hand_over() from failure
+                if candidate.upstream is not upstream:
+                    place = health.find_place(candidate.upstream, failed)
         else:
             health.note_success(place)
             return answer
-
-
-def _is_tried_again(failure: Failure, tries: int, candidate: Candidate, *, has_others: bool) -> bool:
-    if not failure.is_transient or tries > candidate.upstream.max_retries:
-        return False
-    # What took a whole time-out is not waited for again where somebody else can be asked.
-    return not (has_others and failure.reason == _TIMED_OUT)
 
 
 def _may_be_billed(entry: Entry) -> bool:
@@ -169,5 +144,5 @@ async def _move_on(
 
 def _learn(habit: Habit, candidate: Candidate, upstreams: Upstreams) -> None:
     """Remember what an upstream refused of our own writing."""
-    if upstreams.learned.note(candidate.upstream.id, candidate.model.upstream_model, habit):
+    if upstreams.refused_habits.note(candidate.upstream.id, candidate.model.upstream_model, habit):
         metrics.HABITS_LEARNED.labels(habit).inc()

@@ -2,7 +2,6 @@
 
 from proxy.attempts.gathering import Gathering, Group, NotTakenApart, Part, Signed, read_json
 from proxy.core import prompt_packs
-from proxy.core.row import add_pack
 from proxy.core.weigh import weigh
 from proxy.edges.entry import Entry
 from proxy.upstreams.vendors import vendor_of
@@ -59,7 +58,7 @@ class Packs(Gathering):
         attempts = prompt_packs.share(whole, packed, requests, holds, text, answers)
         parts = []
         for place, (member, attempt, said) in enumerate(zip(members, attempts, answers, strict=True), 1):
-            add_pack(member.entry.row, len(members), is_answered=said is not None)
+            member.entry.note_pack(len(members), is_answered=said is not None)
             body = None if said is None else prompt_packs.write_answer(answer, place, said, attempt.usage)
             parts.append(Part(attempt, body))
         return parts
@@ -68,5 +67,5 @@ class Packs(Gathering):
         """Whether the upstream's format cannot say what a pack asks for."""
         upstream, model = packed.candidate.upstream, packed.candidate.model.upstream_model
         vendor = vendor_of(upstream.kind)
-        habits = vendor.find_habits(upstream, model, self._upstreams.learned.of(upstream.id, model))
+        habits = vendor.find_habits(upstream, model, self._upstreams.refused_habits.of(upstream.id, model))
         return any(vendor.find_unsaid(packed.request, vendor.choose_wire(packed.request, habits)).fields)

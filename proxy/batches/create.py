@@ -87,7 +87,7 @@ async def create_batch(call: Call, edges: Edges, reply: Reply) -> None:
         refuse_route(call.headers)
         controls = parse_controls(call.headers, call.repeated)
         controls = controls._replace(end_user=key.end_user or controls.end_user)
-        entry.row |= {"end_user": controls.end_user, "tags": controls.tags, "session": controls.session}
+        entry.note_payers(controls)
         async with edges.idempotency.once(controls.idempotency_key, _AS_REQUEST, raw, entry, reply) as is_first:
             if not is_first:
                 return
@@ -146,7 +146,7 @@ async def _take(batch: Batch, file: StoredFile, controls: Controls, entry: Entry
     plan = found.plan_of_all()
     check_may_ask(plan)
     entry.note_request(plan.request)
-    entry.row["is_stream"] = False
+    entry.note_one_answer()
     entry.note_plan(plan)
     try:
         plan, hold = await edges.reservations.admit(plan, entry, replan)
@@ -172,7 +172,7 @@ async def _take(batch: Batch, file: StoredFile, controls: Controls, entry: Entry
         held=hold.amount,
         spent=dict(found.spent),
         remote={} if controls.max_cost is None else {MAX_COST: controls.max_cost},
-        row=held_row(entry.row | {"held": hold.amount, "status": 200}, plan.first, ()),
+        row=held_row({**entry.row, "held": hold.amount, "status": 200}, plan.first, ()),
     )
     # From here on it is the batch's: until now the reaper would have given it back.
     entry.goes_on = True

@@ -8,7 +8,7 @@ deadline is asked online.
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import hiredis
@@ -16,7 +16,7 @@ import orjson
 
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
-from proxy.answers.archive import recall
+from proxy.arrival import Serving, add_history, open_entry, read_request, receive
 from proxy.batches import background, pools
 from proxy.batches.create import GRACE
 from proxy.batches.database import in_database
@@ -36,15 +36,13 @@ from proxy.core.deadlines import (
     parse_deadline,
 )
 from proxy.core.refusals import check_may_ask
-from proxy.core.row import DEFERRED
-from proxy.dialects import dialect_of
-from proxy.edges.entry import put_off
+from proxy.edges.entry import answer_later
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import InvalidRequest, NotAllowed, NotFound
 from proxy.planner import Planner
 from proxy.values.plan import Hold, Plan
-from proxy.values.request import Endpoint
+from proxy.values.request import Controls, Endpoint, Request
 from proxy.wiring import Edges
 from tenants.snapshots import KeySnapshot
 
@@ -69,103 +67,146 @@ async def defer(call: Call, edges: Edges, reply: Reply) -> None:
 
 async def take_later(call: Call, edges: Edges, reply: Reply) -> None:
     """Take a call that its route has wait, as by ``defer``, or a response in the background, which is asked next, and
-    told as one that is queued, or as a stream, while it is made. Raises ApiError, and PutOff where a route's deadline
-    cannot be kept: nothing was done, and the call is to be answered now."""
+    told as one that is queued, or as a stream, while it is made. Raises ApiError, and AnsweredLater where a route's
+    deadline cannot be kept: nothing was done, and the call is to be answered now."""
     if heard := await _take(call, edges, reply, has_header=False):
         await background.listen(call, edges, name_response(heard), reply)
+
+
+class _Deferred(NamedTuple):
+    """A call that is wanted later, as it is read."""
+
+    request: Request
+    controls: Controls
+    #: the body as it came, and what is asked when its turn comes
+    body: bytes
+    line: bytes
+    deadline_ms: int
+    is_background: bool
+    #: whether its caller has set the deadline, and not its route
+    has_header: bool
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether its caller listens while it is made."""
+        return self.is_background and self.request.is_stream
+
+    def check_is_one(self, plan: Plan) -> None:
+        """Raise InvalidRequest for a cascade: what is held now pays for one model's answer."""
+        if plan.is_cascade:
+            said = "background" if self.is_background else HEADER
+            raise InvalidRequest(
+                f"{plan.request.model} is a cascade, whose answers are judged while somebody waits: leave {said} out,"
+                " or ask for a model or for a route of another kind.",
+                param="model",
+                code="unsupported_operation",
+            )
 
 
 async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> str:
     """Take a call for later; its deadline is in its header, or its route's. Gives the id of the call to which the
     caller wants to listen, who has been told nothing yet; else an empty one."""
-    edges.ledger.check_room()
-    dialect = dialect_of(call.endpoint)
-    bearer = call.bearer()
-    key, org = await edges.auth.authenticate(bearer)
-    async with edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint) as entry:
-        edges.auth.check_origin(key, call)
-        raw = await call.body()
-        request = dialect.parse_request(call.endpoint, raw)
-        entry.note_request(request)
-        refuse_route(call.headers)
-        controls = parse_controls(call.headers, call.repeated)
-        asked = raw
-        is_background = request.is_background and not has_header
-        if is_background:
-            background.check_background(request, entry.org.answers_kept_hours)
-            request = await recall(request, entry)
-            asked = background.write_line(request)
-            deadline_ms = call.started_ms + int(background.WITHIN.total_seconds() * 1000)
-        else:
-            if request.is_stream:
-                raise InvalidRequest("A call with a deadline has no stream: leave stream out.", param="stream")
-            if request.is_background:
-                raise InvalidRequest(
-                    f"Leave background out, or {HEADER}: each has a way of its own.", param="background"
-                )
-            if call.endpoint is Endpoint.RESPONSES:
-                request = await recall(request, entry)
-                asked = background.write_line(request, is_kept=False)
-            if has_header:
-                check_step(request)
-                deadline_ms = parse_deadline(call.headers[HEADER], call.started_ms)
-            else:
-                # A route that has changed since is kept to what it can at the least promise.
-                seconds = find_wait(request, call.endpoint, entry.org)
-                deadline_ms = call.started_ms + max(seconds * 1000, LEAST_MS)
-        await edges.auth.renew(entry, bearer)
-        edges.auth.check_origin(entry.key, call)
+    bearer, block = await open_entry(call, edges)
+    async with block as entry:
+        serving = Serving(call, edges, entry, reply, bearer)
+        wanted = await _read(serving, has_header=has_header)
         renew = partial(edges.auth.renew, entry, bearer)
-        planner = Planner(edges, entry, request=request, controls=controls, renew=renew, puts_off=False)
+        planner = Planner(
+            edges, entry, request=wanted.request, controls=wanted.controls, renew=renew, avoids_down=False
+        )
         plan = await planner.decide(edges.reservations.spent)
         entry.note_plan(plan)
-        told = "background" if is_background else HEADER
-        _check_is_one(plan, told)
-        is_heard = is_background and request.is_stream
-        once = edges.idempotency.once(controls.idempotency_key, request, raw, entry, reply, is_told=not is_heard)
+        wanted.check_is_one(plan)
+        once = edges.idempotency.once(
+            *(wanted.controls.idempotency_key, wanted.request, wanted.body, entry, reply), is_told=not wanted.is_heard
+        )
         async with once as is_first:
             if not is_first:
-                return once.first_id if is_heard else ""
-            upstream = plan.first.upstream
-            waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
-            now_ms = clock.now_ms()
-            try:
-                check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
-            except NotAllowed:
-                if has_header or is_background:
-                    raise
-                # Its route has set the deadline, and not its caller.
-                put_off(entry)
-            # Of responses and messages none is handed on in a file.
-            may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
-            ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
-            has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
-            is_remote = may_be_remote and runs_batches(plan.first) and has_time
-            entry.row[DEFERRED] = True
-            plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
-            check_may_ask(plan)
-            _check_is_one(plan, told)
-            pool = _make_pool(call, key, plan, dict(edges.reservations.spent), deadline_ms, is_remote=is_remote)
-            if not is_background:
-                pool.row |= {pools.HOUR: deadline_ms // _HOUR_MS}
-            line = _make_line(call, key, asked, hold, deadline_ms)
-            line.is_background = is_background
-            await in_database(pools.join, pool, line)
-            # From here on its money is the pool's to settle.
-            entry.goes_on = True
-            edges.reservations.forget(hold.id)
-            ends_ms = to_ms(from_ms(deadline_ms) + GRACE)
-            with suppress(ValkeyUnavailable, hiredis.ReplyError):
-                await edges.valkey.send(b"ZADD", keyspace.leases_key(entry.org.shard), b"XX", ends_ms, hold.id)
-            headers = {"content-type": "application/json", "x-request-id": call.id}
-            if not is_background:
-                shown = orjson.dumps(_show(call.id, "waiting", deadline_ms))
-                await reply.send(202, headers | {"retry-after": "10"}, shown)
-            elif not is_heard:
-                await reply.send(200, headers, background.show_taken(call.id, request, call.started_ms))
+                return once.first_id if wanted.is_heard else ""
+            await _join_pool(serving, wanted, planner, plan)
+            await _tell_taken(serving, wanted)
         # What is heard is no part of what its Idempotency-Key stands for: who comes again listens to it anew.
         reply.transcript = None
-    return call.id if is_heard else ""
+    return call.id if wanted.is_heard else ""
+
+
+async def _read(serving: Serving, *, has_header: bool) -> _Deferred:
+    """What is wanted, and until when. Raises ApiError."""
+    call, _, entry, _, _ = serving
+    body = await receive(serving)
+    request = read_request(serving, body)
+    refuse_route(call.headers)
+    controls = parse_controls(call.headers, call.repeated)
+    if request.is_background and not has_header:
+        background.check_background(request, entry.org.answers_kept_hours)
+        request = await add_history(serving, request)
+        deadline_ms = call.started_ms + int(background.WITHIN.total_seconds() * 1000)
+        line = background.write_line(request)
+        return _Deferred(request, controls, body, line, deadline_ms, is_background=True, has_header=False)
+    if request.is_stream:
+        raise InvalidRequest("A call with a deadline has no stream: leave stream out.", param="stream")
+    if request.is_background:
+        raise InvalidRequest(f"Leave background out, or {HEADER}: each has a way of its own.", param="background")
+    line = body
+    if call.endpoint is Endpoint.RESPONSES:
+        request = await add_history(serving, request)
+        line = background.write_line(request, is_kept=False)
+    if has_header:
+        check_step(request)
+        deadline_ms = parse_deadline(call.headers[HEADER], call.started_ms)
+    else:
+        # A route that has changed since is kept to what it can at the least promise.
+        seconds = find_wait(request, call.endpoint, entry.org)
+        deadline_ms = call.started_ms + max(seconds * 1000, LEAST_MS)
+    return _Deferred(request, controls, body, line, deadline_ms, is_background=False, has_header=has_header)
+
+
+async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan: Plan) -> None:
+    """Set the call's money aside, and put it into the pool of those that are alike. Raises ApiError, and AnsweredLater
+    where its route's deadline cannot be kept."""
+    call, edges, entry, _, _ = serving
+    key, upstream, deadline_ms = entry.key, plan.first.upstream, wanted.deadline_ms
+    waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
+    now_ms = clock.now_ms()
+    try:
+        check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
+    except NotAllowed:
+        if wanted.has_header or wanted.is_background:
+            raise
+        # Its route has set the deadline, and not its caller.
+        answer_later(entry)
+    # Of responses and messages none is handed on in a file.
+    may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
+    ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
+    has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
+    is_remote = may_be_remote and runs_batches(plan.first) and has_time
+    entry.note_deferred()
+    plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
+    check_may_ask(plan)
+    wanted.check_is_one(plan)
+    pool = _make_pool(call, key, plan, dict(edges.reservations.spent), deadline_ms, is_remote=is_remote)
+    if not wanted.is_background:
+        pool.row |= {pools.HOUR: deadline_ms // _HOUR_MS}
+    line = _make_line(call, key, wanted.line, hold, deadline_ms)
+    line.is_background = wanted.is_background
+    await in_database(pools.join, pool, line)
+    # From here on its money is the pool's to settle.
+    entry.goes_on = True
+    edges.reservations.forget(hold.id)
+    ends_ms = to_ms(from_ms(deadline_ms) + GRACE)
+    with suppress(ValkeyUnavailable, hiredis.ReplyError):
+        await edges.valkey.send(b"ZADD", keyspace.leases_key(entry.org.shard), b"XX", ends_ms, hold.id)
+
+
+async def _tell_taken(serving: Serving, wanted: _Deferred) -> None:
+    """Tell the caller that the call is taken, unless it listens: then the answer's own events do."""
+    call, reply = serving.call, serving.reply
+    headers = {"content-type": "application/json", "x-request-id": call.id}
+    if not wanted.is_background:
+        shown = orjson.dumps(_show(call.id, "waiting", wanted.deadline_ms))
+        await reply.send(202, headers | {"retry-after": "10"}, shown)
+    elif not wanted.is_heard:
+        await reply.send(200, headers, background.show_taken(call.id, wanted.request, call.started_ms))
 
 
 async def show_deferred(call: Call, edges: Edges, name: str, reply: Reply) -> None:
@@ -184,18 +225,6 @@ async def show_deferred(call: Call, edges: Edges, name: str, reply: Reply) -> No
     status = "completed" if line.state == pools.DONE else "failed"
     body = shown | {"status": status, "response": answer["response"], "error": answer["error"]}
     await reply.send(200, headers, orjson.dumps(body))
-
-
-def _check_is_one(plan: Plan, told: str) -> None:
-    """Raise InvalidRequest for a cascade: what is held now pays for one model's answer. ``told`` is what the caller
-    said to have it later."""
-    if plan.is_cascade:
-        raise InvalidRequest(
-            f"{plan.request.model} is a cascade, whose answers are judged while somebody waits: leave {told} out, or"
-            " ask for a model or for a route of another kind.",
-            param="model",
-            code="unsupported_operation",
-        )
 
 
 def _read_id(name: str) -> UUID | None:

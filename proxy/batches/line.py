@@ -13,7 +13,8 @@ from django.db import Error as AnyDatabaseError
 
 from costhub.lib import clock, failpoints
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.attempts.relay import Relay
 from proxy.batches import store
 from proxy.batches.background import keep, render
@@ -32,8 +33,8 @@ from proxy.core.row import dump_row
 from proxy.dialects import dialect_of
 from proxy.edges.draw import DRAWN_BEFORE, draw
 from proxy.edges.entry import Entry
+from proxy.edges.ledger_writer import note_refusal
 from proxy.edges.reply import Reply
-from proxy.edges.settle import note_refusal
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.told import tell_end
 from proxy.edges.valkey import ValkeyUnavailable
@@ -138,7 +139,7 @@ class Asking:
 
     async def _save(self, line: BatchLine, result: Result, entry: Entry) -> None:
         """Note a result with what is settled next, for who finds it if we die before that."""
-        event = self.edges.ledger.foresee(entry)
+        event = self.edges.ledger.make_early_event(entry)
         await self.saver.save(result._replace(event=event))
         if line.is_background and result.state != store.WAITING:
             tell_end(self.edges.valkey, entry.org.shard, line.custom_id)
@@ -165,11 +166,7 @@ class Asking:
     async def _answer(self, line: BatchLine, raw: bytes, entry: Entry) -> Result:
         request = self._parse(raw)
         entry.note_request(request)
-        entry.row |= {
-            "end_user": self.controls.end_user,
-            "tags": self.controls.tags,
-            "session": self.controls.session,
-        }
+        entry.note_payers(self.controls)
         if line.deadline_at is not None and clock.now() > line.deadline_at:
             raise DeadlineMissed("The deadline is over, and this call could not be answered before it.")
         if line.cancelled_at is not None:
@@ -204,7 +201,7 @@ class Asking:
     async def _release(self, line: BatchLine, error: ApiError, entry: Entry) -> None:
         """A deferred call that cannot be planned any more: what it has held since it came goes back, with its row."""
         entry.goes_on = True
-        row = entry.row | {"status": error.status, "error_code": error.error_code, "held": line.amount}
+        row = {**entry.row, "status": error.status, "error_code": error.error_code, "held": line.amount}
         settle = Settle(entry.request_id, 0, dump_row(row), 0)
         # Where Valkey is away the lease ends by itself.
         with suppress(ValkeyUnavailable, hiredis.ReplyError):
@@ -219,7 +216,7 @@ class Asking:
         is_held = self._is_held(line, entry)
         plan = await planner.decide(self.batch.spent if is_held else edges.reservations.spent)
         entry.note_plan(plan)
-        if is_held and not self.batch.is_pool and (others := edges.health.choose(plan)).first is not plan.first:
+        if is_held and not self.batch.is_pool and (others := edges.health.prefer_healthy(plan)).first is not plan.first:
             # Its upstream does not answer: who stands in for it has other budgets, and another price.
             entry.note_plan(others)
             return await edges.reservations.admit(others, entry, planner.replan)

@@ -199,7 +199,7 @@ class Remote:
 
     def _habits_of(self, candidate: Candidate) -> Habits:
         model = candidate.model.upstream_model
-        known = self.edges.upstreams.learned.of(candidate.upstream.id, model)
+        known = self.edges.upstreams.refused_habits.of(candidate.upstream.id, model)
         return vendor_of(candidate.upstream.kind).find_habits(candidate.upstream, model, known)
 
     async def _settle_all(self, lines: AsyncIterator[bytes]) -> tuple[int, bool]:

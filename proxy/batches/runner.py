@@ -99,7 +99,7 @@ class Run:
             if is_late:
                 text = "This request could not be executed before the completion window expired."
                 await self._fail_rest(batch, "batch_expired", text)
-            if (await self.in_thread(store.read_progress, batch)).open == 0:
+            if await self.in_thread(store.count_open, batch) == 0:
                 await begin_to_end(batch, store.EXPIRED if is_late else store.COMPLETED, self.in_thread)
         if batch.status == store.FINALIZING:
             await finish(batch, org.shard, self._files_of(org), self.in_thread)

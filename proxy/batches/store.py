@@ -1,7 +1,7 @@
 """Batches and their lines in PostgreSQL: short statements, each in an organisation's door."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -311,22 +311,10 @@ def ask_anew(batch: Batch) -> None:
         lines.update(tries=1)
 
 
-class Progress(NamedTuple):
-    """How many of a batch's lines are not out yet, and when the next of those that wait is due; None: at once, or
-    never."""
-
-    open: int
-    next_at: datetime | None
-
-
-def read_progress(batch: Batch) -> Progress:
-    """How far a batch is."""
-    with org_scope(batch.org_id), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), min(again_at) FROM proxy_batchline WHERE batch_id = %s AND state IN ('waiting', 'running')",
-            [batch.pk],
-        )
-        return Progress(*cursor.fetchone())
+def count_open(batch: Batch) -> int:
+    """How many of a batch's lines are not out yet."""
+    with org_scope(batch.org_id):
+        return BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING]).count()
 
 
 def fail_open(batch: Batch, render: Mapping[str, str]) -> None:

@@ -84,7 +84,7 @@ class InputsVisit:
             # Who wants nothing from the cache is no part of the comparison.
             is_held_out = self._is_held_out and not self._plan.controls.cache.no_cache
             status = "held-out" if is_held_out else "miss"
-        self._entry.row["cache_status"] = status
+        self._entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self
 
@@ -124,7 +124,7 @@ class InputsVisit:
         price, used = self._plan.first.list_price, last.usage
         spared = pricing.cost(used._replace(input=used.input + known), price) - pricing.cost(used, price)
         if spared:
-            self._entry.spared = {Mechanism.CACHE: spared}
+            self._entry.saved_before_upstream = {Mechanism.CACHE: spared}
         places = dict(zip(asked, fresh, strict=True)) | {place: kept.body for place, kept in self._known.items()}
         usage = answer.get("usage")
         if isinstance(usage, dict):

@@ -86,10 +86,6 @@ class MiniLM:
             vectors[batch] = self._session.run([VECTORS], {TOKENS: tokens, MASK: mask})[0]
         return vectors
 
-    def count_pieces(self, text: str) -> int:
-        """Word pieces of a text that the model reads, its two marks included: from 2 to 256."""
-        return len(self._tokenizer.encode(make_readable(text)).ids)
-
 
 def _batch_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Positions of texts of like length, the longest first in each batch, so that little is computed for padding."""

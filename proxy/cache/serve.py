@@ -21,16 +21,14 @@ _NOTHING: Final = Bound(input_tokens=0, fixed_picos=0, output_picos=0, choices=0
 
 async def serve_found(found: Found, plan: Plan, relay: Relay, entry: Entry) -> None:
     """Send ``found`` as the upstream's answer would have been sent."""
-    kept, row = found.kept, entry.row
-    entry.finding = found.cost
+    kept = found.kept
+    entry.lookup_cost = found.cost
     # Where what was kept is cheaper than finding it, that is a loss.
     saved = list_cost(kept, plan) - found.cost
     if saved:
         mechanism = Mechanism.COALESCING if found.status == "coalesced" else Mechanism.CACHE
-        entry.spared = {mechanism: saved}
-    row["response_model"], row["finish_reason"] = kept.response_model, kept.finish_reason
-    row["service_tier"] = kept.service_tier
-    row["route_reason"] = route_of(found)
+        entry.saved_before_upstream = {mechanism: saved}
+    entry.note_kept(kept.response_model, kept.finish_reason, kept.service_tier, route_of(found))
     entry.first_byte_ns = clock.monotonic_ns()
     headers = {"age": str(max(0, (clock.now_ms() - kept.stored_ms) // 1000))}
     if found.similarity:

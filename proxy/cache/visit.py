@@ -20,7 +20,7 @@ from proxy.call import Call
 from proxy.core.merging import find_inputs
 from proxy.core.routes.draw import is_drawn
 from proxy.edges.entry import Entry
-from proxy.errors import ApiError, UpstreamError
+from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from proxy.upstreams.fitting import wire_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
@@ -99,7 +99,7 @@ class Visit:
             return self
         if self._is_held_out:
             # Its answer is kept as any: what others find is what they would have found without a hold-out.
-            entry.row["cache_status"] = HELD_OUT
+            entry.note_cache(HELD_OUT)
             metrics.CACHE_LOOKUPS.labels(HELD_OUT).inc()
             return self
         began = clock.monotonic_ns()
@@ -115,7 +115,7 @@ class Visit:
             # Another call's upstream was waited for, which is no time of ours.
             entry.waited.total_ns += ended - began
         entry.timings.append((LOOKED_UP, 1, began, ended))
-        entry.row["cache_status"] = status
+        entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self
 
@@ -135,8 +135,8 @@ class Visit:
             # Like questions have been answered: who asks the very same thing gets that answer too.
             self._cache.flights.give(self._flight, self.found.kept)
         elif self._flight is not None:
-            # A refusal of ours is about this caller; the next one may be taken.
-            hands_over = isinstance(error, asyncio.CancelledError) or (
+            # A refusal of ours is about this caller, as a call is that waits; the next one may be taken.
+            hands_over = isinstance(error, asyncio.CancelledError | AnsweredLater) or (
                 isinstance(error, ApiError) and not isinstance(error, UpstreamError)
             )
             self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over)

@@ -78,9 +78,9 @@ def _bound(
         if most_output != NO_LIMIT:
             max_output = min(max_output, most_output)
     demand = find_demand(request, model, price, upstream)
-    if demand.readings:
+    if demand.context_reads:
         # What tools bring in is in no request: only the window says how much there can be, each time.
-        input_tokens = max(input_tokens, model.context_window) * demand.readings
+        input_tokens = max(input_tokens, model.context_window) * demand.context_reads
     bound = pricing.make_bound(
         price,
         input_tokens=input_tokens,

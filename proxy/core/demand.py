@@ -48,19 +48,19 @@ def find_demand(request: Request, model: ModelSnapshot, price: PriceSnapshot, up
         return PLAIN
     is_usual = price.is_flat and "service_tier" not in body and "speed" not in body
     tiers = _DEFAULT if is_usual else list_tiers(request, price, upstream)
-    units, readings = paid_tools.NONE
+    units, context_reads = paid_tools.NONE
     name = model.upstream_model
     if not BUYING.isdisjoint(body) or paid_fields.SEARCHES_UNASKED in name or name.endswith(paid_fields.ONLINE):
-        units, readings = paid_tools.find_tools(request, model, price, upstream)
+        units, context_reads = paid_tools.find_tools(request, model, price, upstream)
     if request.is_plain:
         # A cache is asked for an hour in a part of a message, or beside all of them; of Messages also in what is no
         # part of a chat.
         may_cache = "tools" in body or "cache_control" in body or request.is_marked
         if request.original is not None:
             may_cache = may_cache or "cache_control" in request.original.unsaid.hints
-        if not units and not readings and not may_cache and tiers == _DEFAULT:
+        if not units and not context_reads and not may_cache and tiers == _DEFAULT:
             return PLAIN
-        return Demand(tiers=tiers, has_long_cache=may_cache, units=units, readings=readings)
+        return Demand(tiers=tiers, has_long_cache=may_cache, units=units, context_reads=context_reads)
     kinds = {kind for part in tokens.parts_of(request) if isinstance(kind := part.get("type"), str)}
     return Demand(
         tiers=tiers,
@@ -70,7 +70,7 @@ def find_demand(request: Request, model: ModelSnapshot, price: PriceSnapshot, up
         has_images=bool(kinds - _TEXTS),
         has_long_cache=True,
         units=units,
-        readings=readings,
+        context_reads=context_reads,
     )
 
 

@@ -49,7 +49,9 @@ def make_plan(
     scores: Scores = NO_SCORES,
     is_first_enough: bool = False,
 ) -> Plan:
-    """Decide where a call goes, what it may cost at most, and which budgets must take that.
+    """Decide where a call goes, what it may cost at most, and which budgets must take that: what a route chooses, what
+    its model costs, the budgets and limits that count it, the rungs of their ladders, the first candidate, and who is
+    asked after that one.
 
     ``spent``: what is known of budgets' spend, in nano-USD by counter; it decides on which rungs of their ladders the
     call is. ``count``: what bounds the call where the loose bound would cut its answer, ``exact_bound`` by default.
@@ -64,48 +66,20 @@ def make_plan(
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
     path = _Path(org, key, end_user, controls.tags, controls.session, at_ms)
-    counter = count or exact_bound
-    # What routes are asked, where the organisation has any.
-    asked = _Asked(request, controls, path, spent, counter, call_id, scores) if org.routes else None
-    routing = asked.route(org.routes[request.model]) if asked is not None and request.model in org.routes else None
+    asked = _Asked(request, controls, path, spent, count or exact_bound, call_id, scores)
+    routing = asked.route(org.routes[request.model]) if request.model in org.routes else None
     model, price = _find_priced(routing.names[0] if routing else request.model, key, org, at_ms)
+    list_price = find_list_price(routing.route, routing, org, at_ms) if routing else price
     layout, neighbours = path.know(model.name)
     if layout.breadth > MOST_LIMITS_A_CALL:
         _check_breadth(layout)
     draft = Draft(model, price)
     rungs: tuple[str, ...] = ()
     if layout.ladders:
-        draft, rungs = go_down(draft, layout.ladders, spent, org, key, at_ms)
-    list_price = find_list_price(routing.route, routing, org, at_ms) if routing else price
-    if draft.route and asked is not None:
-        draft, routing = asked.reroute(draft, routing)
-        if routing is None:
-            rungs = tuple(rung for rung in rungs if rung != RungKind.ROUTE)
-    served = layout
-    if draft.model is not model:
-        served, neighbours = path.know(draft.model.name, model.name)
-    upstream = org.upstreams[draft.model.upstream_id]
-    candidate = Candidate(
-        model=draft.model,
-        upstream=upstream,
-        price=draft.price,
-        bound=quick_bound(request, draft.model, upstream, draft.price, draft.most_output),
-        layout=served,
-        list_price=list_price,
-        mechanism=_find_mechanism(draft.model, routing),
-        bands=find_bands(served.ladders, spent) if served.ladders else (),
-        is_capped=(
-            served.is_capping
-            or controls.max_cost is not None
-            or draft.most_output != NO_LIMIT
-            # A cheaper model may not take what was asked of the other one.
-            or draft.model.name != request.model
-        ),
-        neighbours=neighbours,
-        at_ms=at_ms,
-    )
-    if served.rates:
-        candidate = fit_windows(request, candidate, draft.most_output, counter)
+        draft, rungs, routing = asked.go_down(draft, layout, routing)
+        if draft.model is not model:
+            layout, neighbours = path.know(draft.model.name, model.name)
+    candidate = asked.make_first(draft, layout, neighbours, routing, list_price)
     others = _name_others(draft, routing, rungs)
     # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
     waits = is_first_enough and bool(others) and not (routing and routing.is_cascade) and not _drains(others, org)
@@ -121,12 +95,12 @@ def make_plan(
     )
     if not others or waits:
         return plan
-    candidates = (candidate, *_find_others(plan, path, model.name, spent, counter, others))
+    candidates = (candidate, *_find_others(plan, path, model.name, spent, asked.counter, others))
     return Plan(plan.request, plan.controls, candidates, *plan[3:])
 
 
 class _Asked(NamedTuple):
-    """A call, as routes decide about it."""
+    """A call, and what is known when it is decided about."""
 
     request: Request
     controls: Controls
@@ -152,7 +126,52 @@ class _Asked(NamedTuple):
             is_degraded=partial(self._is_degraded, route.baseline),
         )
 
-    def reroute(self, draft: Draft, routing: Routing | None) -> tuple[Draft, Routing | None]:
+    def go_down(
+        self, draft: Draft, layout: Layout, routing: Routing | None
+    ) -> tuple[Draft, tuple[str, ...], Routing | None]:
+        """The draft as the ladders of its budgets leave it, the rungs that are left of them, and what a route decided:
+        a rung may have one choose."""
+        org, key, *_, at_ms = self.path
+        draft, rungs = go_down(draft, layout.ladders, self.spent, org, key, at_ms)
+        if not draft.route or not org.routes:
+            return draft, rungs, routing
+        draft, routing = self._reroute(draft, routing)
+        if routing is None:
+            rungs = tuple(rung for rung in rungs if rung != RungKind.ROUTE)
+        return draft, rungs, routing
+
+    def make_first(
+        self,
+        draft: Draft,
+        layout: Layout,
+        neighbours: Mapping[str, ModelSnapshot],
+        routing: Routing | None,
+        list_price: PriceSnapshot,
+    ) -> Candidate:
+        """Who is asked first. Raises InvalidRequest and ModelNotPriced where it cannot take what is asked."""
+        request, model, upstream = self.request, draft.model, self.path.org.upstreams[draft.model.upstream_id]
+        candidate = Candidate(
+            model=model,
+            upstream=upstream,
+            price=draft.price,
+            bound=quick_bound(request, model, upstream, draft.price, draft.most_output),
+            layout=layout,
+            list_price=list_price,
+            mechanism=_find_mechanism(model, routing),
+            bands=find_bands(layout.ladders, self.spent) if layout.ladders else (),
+            is_capped=(
+                layout.is_capping
+                or self.controls.max_cost is not None
+                or draft.most_output != NO_LIMIT
+                # A cheaper model may not take what was asked of the other one.
+                or model.name != request.model
+            ),
+            neighbours=neighbours,
+            at_ms=self.path.at_ms,
+        )
+        return fit_windows(request, candidate, draft.most_output, self.counter) if layout.rates else candidate
+
+    def _reroute(self, draft: Draft, routing: Routing | None) -> tuple[Draft, Routing | None]:
         """The draft with the model that its ladder's route chooses, where that is no dearer; else the draft as it is.
         A call that asked for a route is chosen for already."""
         org, key, *_, at_ms = self.path
@@ -301,7 +320,7 @@ def _find_mechanism(model: ModelSnapshot, routing: Routing | None) -> Mechanism:
     return Mechanism.CASCADE if routing and routing.is_cascade else Mechanism.ROUTING
 
 
-def put_off(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
+def prefer_healthy(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
     """The plan with those candidates first whose upstreams answer; as it is where none does. Of a cascade, those
     alone: its rungs keep their order."""
     up = tuple(candidate for candidate in plan.candidates if not is_down(candidate.upstream))
@@ -310,8 +329,8 @@ def put_off(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> Plan:
     down = tuple(candidate for candidate in plan.candidates if candidate not in up)
     before = plan.candidates[: plan.candidates.index(up[0])]
     if plan.is_cascade:
-        return plan._replace(candidates=up, put_off=tuple(candidate.model.name for candidate in down))
-    return plan._replace(candidates=up + down, put_off=tuple(candidate.model.name for candidate in before))
+        return plan._replace(candidates=up, passed_over=tuple(candidate.model.name for candidate in down))
+    return plan._replace(candidates=up + down, passed_over=tuple(candidate.model.name for candidate in before))
 
 
 def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:

@@ -89,7 +89,7 @@ def make_bound(
         choices=choices,
         max_output=max_output,
         is_exact=is_exact,
-        is_open=demand.readings > 0,
+        is_open=demand.context_reads > 0,
     )
 
 

@@ -124,12 +124,12 @@ def route_of(plan: Plan) -> str:
     models do not answer at the moment."""
     routing = plan.routing
     compression = plan.request.compression
-    if routing is None and not plan.rungs and not plan.put_off:
+    if routing is None and not plan.rungs and not plan.passed_over:
         return f"direct; {compression}" if compression else "direct"
     reasons = [routing.told] if routing is not None else []
     if plan.rungs:
         reasons.append(f"degraded: {', '.join(plan.rungs)}")
-    reasons += (fallback_from(name, "does not answer") for name in plan.put_off)
+    reasons += (fallback_from(name, "does not answer") for name in plan.passed_over)
     return "; ".join([*reasons, compression] if compression else reasons)
 
 
@@ -257,7 +257,7 @@ def read_usage(row: Mapping[str, Any]) -> Usage:
     )
 
 
-def tokens_of(row: Row) -> int:
+def tokens_of(row: Mapping[str, Any]) -> int:
     """Tokens in and out, as rate limits count them."""
     return int(row["input_tokens"] + row["output_tokens"])
 
@@ -274,9 +274,9 @@ def subtract(used: Usage, other: Usage) -> Usage:
     return Usage(*map(int.__sub__, used, other))
 
 
-def held_row(row: Row, candidate: Candidate, attempts: Sequence[Attempt]) -> Row:
+def held_row(row: Mapping[str, Any], candidate: Candidate, attempts: Sequence[Attempt]) -> Row:
     """The row as a hold keeps it, for whoever finds it alone: who is asked now, and what was asked before."""
-    held = row | {"model": candidate.model.name}
+    held = {**row, "model": candidate.model.name}
     if attempts:
         held["attempts"] = [attempt.to_row() for attempt in attempts]
         add_candidate(held, candidate)
@@ -357,7 +357,7 @@ def correction_row(
     }
 
 
-def dump_row(row: Row) -> bytes:
+def dump_row(row: Mapping[str, Any]) -> bytes:
     """The event as the stream carries it."""
     # A copy, because orjson leaves its 16 kB of working space behind the kilobyte that it wrote.
     return bytes(memoryview(orjson.dumps(row)))

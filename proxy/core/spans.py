@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from proxy.core.row import Row
 from proxy.values.attempt import ATTEMPTED, Timing
 from proxy.values.request import Endpoint
 
@@ -54,10 +53,10 @@ class Parent(NamedTuple):
     is_sampled: bool
 
 
-class Story(NamedTuple):
+class CallTrace(NamedTuple):
     """What is kept of a call for its trace: no body, so that those that wait to be exported stay small."""
 
-    row: Row
+    row: Mapping[str, Any]
     org: str
     origin: str
     started_ns: int
@@ -91,27 +90,27 @@ def read_parent(traceparent: str) -> Parent | None:
     return Parent(trace_id, span_id, bool(int(parts[3], 16) & 1))
 
 
-def make_spans(story: Story) -> list[Span]:
+def make_spans(trace: CallTrace) -> list[Span]:
     """The call's span, and then those of what it waited for."""
-    row = story.row
-    epoch_ns = row["started_at_ms"] * 1_000_000 - story.started_ns
+    row = trace.row
+    epoch_ns = row["started_at_ms"] * 1_000_000 - trace.started_ns
     operation = _OPERATIONS.get(row["endpoint"], row["endpoint"])
     model = row["request_model"][:_LONGEST]
-    server = _server(story.origin)
+    server = _server(trace.origin)
     # A model that nobody knows is any text that a caller may send: it names no span.
     name = f"{operation} {model}" if row["upstream_id"] else operation
-    attributes = _call_attributes(story, operation, model) | server
+    attributes = _call_attributes(trace, operation, model) | server
     whole = Span(
         name,
         True,
-        epoch_ns + story.started_ns,
-        epoch_ns + story.ended_ns,
+        epoch_ns + trace.started_ns,
+        epoch_ns + trace.ended_ns,
         attributes,
         str(attributes.get("error.type", "")),
     )
     attempts = {attempt["number"]: attempt for attempt in row["attempts"]}
     parts = []
-    for what, number, began, ended in story.timings:
+    for what, number, began, ended in trace.timings:
         told: dict[str, Value] = {"costhub.attempt": number}
         if what == ATTEMPTED:
             told |= _attempt_attributes(attempts.get(number, {}), number) | server
@@ -120,8 +119,8 @@ def make_spans(story: Story) -> list[Span]:
     return [whole, *parts]
 
 
-def _call_attributes(story: Story, operation: str, model: str) -> dict[str, Value]:
-    row = story.row
+def _call_attributes(trace: CallTrace, operation: str, model: str) -> dict[str, Value]:
+    row = trace.row
     told: dict[str, Value] = {
         "gen_ai.operation.name": operation,
         "gen_ai.request.model": model,
@@ -130,7 +129,7 @@ def _call_attributes(story: Story, operation: str, model: str) -> dict[str, Valu
         "gen_ai.usage.output_tokens": row["output_tokens"],
         "http.response.status_code": row["status"],
         "costhub.request_id": row["id"],
-        "costhub.org": story.org,
+        "costhub.org": trace.org,
         "costhub.project_id": row["project_id"],
         "costhub.cost_nanos": row["effective_cost"],
         "costhub.list_cost_nanos": row["list_cost"],

@@ -138,7 +138,7 @@ class _Once:
             if known is not None:
                 self._is_first, self.first_id = False, known.request_id
                 if self._entry is not None:
-                    self._entry.row["cache_status"] = "replayed"
+                    self._entry.note_cache("replayed")
                 if self._is_told:
                     await known.send(self._asker.request_id, self._reply)
         return self._is_first

@@ -210,8 +210,11 @@ class Reservations:
         hold, candidate = entry.hold, entry.candidate
         if hold is None or candidate is None:
             return
-        cost = entry.cost - entry.gone
-        tokens = sum(one.usage.input_tokens + one.usage.output_tokens for one in entry.attempts) - entry.turned_tokens
+        cost = entry.cost - entry.earlier_models_cost
+        tokens = (
+            sum(one.usage.input_tokens + one.usage.output_tokens for one in entry.attempts)
+            - entry.earlier_models_tokens
+        )
         arguments: list[Argument] = [hold.id, cost, tokens, clock.now_ms(), candidate.model.name]
         try:
             answer = self._valkey.run(TURN, [keyspace.hold_key(entry.org.shard, hold.id)], arguments)
@@ -219,8 +222,8 @@ class Reservations:
             return
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         if cost:
-            entry.turned = (*entry.turned, (candidate.layout, cost))
-        entry.turned_tokens += tokens
+            entry.earlier_models = (*entry.earlier_models, (candidate.layout, cost))
+        entry.earlier_models_tokens += tokens
         entry.hold = hold._replace(amount=0, for_attempt=0)
 
     def take_over(self, entry: Entry, candidate: Candidate, amount: int, max_output: int, epoch: bytes) -> Hold:
@@ -272,7 +275,7 @@ class Reservations:
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
         if shadows:
             ids = (shadow_id(layout, place - 1) for place in shadows)
-            entry.row["would_refuse"] = list(dict.fromkeys([*entry.row["would_refuse"], *ids]))
+            entry.note_would_refuse(ids)
         entry.hold = hold
         entry.counters = layout.counters
         self._open[hold.id] = entry.org.shard

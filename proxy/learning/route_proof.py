@@ -16,7 +16,6 @@ Array = NDArray[np.float64]
 #: steps of a curve as it is kept
 STEPS: Final = 20
 LEARNED: Final = "learned"
-CHANCE: Final = "chance"
 _RESAMPLES: Final = 400
 #: of the resampled areas so many are allowed to be no better than chance's
 _LOW: Final = 0.05

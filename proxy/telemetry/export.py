@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx2
 
 from proxy.core.otlp import Ids, encode_request, encode_span
-from proxy.core.spans import Story, make_spans
+from proxy.core.spans import CallTrace, make_spans
 
 #: meanwhile the queue fills, and then spans are dropped
 _TIMEOUT_SECONDS: Final = 5.0
@@ -30,9 +30,9 @@ class Exporter:
             trust_env=False, timeout=_TIMEOUT_SECONDS, headers={**headers, "content-type": "application/x-protobuf"}
         )
 
-    def export(self, stories: list[Story]) -> tuple[int, int]:
+    def export(self, traces: list[CallTrace]) -> tuple[int, int]:
         """Send one batch, once. Gives how many spans the collector took, and how many it did not."""
-        spans = [span for story in stories for span in _encode(story)]
+        spans = [span for trace in traces for span in _encode(trace)]
         try:
             answer = self._http.post(self._url, content=encode_request(spans, self._resource))
         except httpx2.HTTPError:
@@ -40,12 +40,12 @@ class Exporter:
         return (len(spans), 0) if answer.status_code == HTTPStatus.OK else (0, len(spans))
 
 
-def _encode(story: Story) -> Iterator[bytes]:
+def _encode(trace: CallTrace) -> Iterator[bytes]:
     """A trace of our own has the call's request id, whose last 62 bits are random, so that one finds the other."""
-    whole, *parts = make_spans(story)
-    parent = story.parent
-    trace = parent.trace_id.to_bytes(16) if parent else UUID(story.row["id"]).bytes
+    whole, *parts = make_spans(trace)
+    parent = trace.parent
+    trace_id = parent.trace_id.to_bytes(16) if parent else UUID(trace.row["id"]).bytes
     call = token_bytes(_SPAN_ID_BYTES)
-    yield encode_span(whole, Ids(trace, call, parent.span_id.to_bytes(_SPAN_ID_BYTES) if parent else b""))
+    yield encode_span(whole, Ids(trace_id, call, parent.span_id.to_bytes(_SPAN_ID_BYTES) if parent else b""))
     for part in parts:
-        yield encode_span(part, Ids(trace, token_bytes(_SPAN_ID_BYTES), call))
+        yield encode_span(part, Ids(trace_id, token_bytes(_SPAN_ID_BYTES), call))

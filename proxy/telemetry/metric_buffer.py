@@ -2,11 +2,11 @@
 reserve when every call moves six of them."""
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from costhub.lib import metrics
 from costhub.lib.money import NANOS_PER_USD
-from proxy.core.row import Row
 
 #: of so many calls one is timed for the histogram; all are in the ledger
 TIMED_EVERY: Final = 16
@@ -23,7 +23,7 @@ class MetricBuffer:
         self._doubts: dict[str, int] = defaultdict(int)
         self._seen = 0
 
-    def count(self, org: str, row: Row) -> None:
+    def count(self, org: str, row: Mapping[str, Any]) -> None:
         """One call that ended."""
         self._calls[row["endpoint"], row["status"]] += 1
         if cost := row["effective_cost"]:

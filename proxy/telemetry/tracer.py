@@ -12,7 +12,7 @@ from random import randrange
 from typing import Final
 
 from costhub.lib import clock, metrics
-from proxy.core.spans import Story, read_parent
+from proxy.core.spans import CallTrace, read_parent
 from proxy.edges.entry import Entry
 
 _log = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ _CLOSING_SECONDS: Final = 3.0
 
 
 class Tracer:
-    """Hands stories to ``export``, which answers how many spans the collector took and how many it did not."""
+    """Hands traces to ``export``, which answers how many spans the collector took and how many it did not."""
 
-    def __init__(self, export: Callable[[list[Story]], tuple[int, int]], per_mille: int = 1_000) -> None:
+    def __init__(self, export: Callable[[list[CallTrace]], tuple[int, int]], per_mille: int = 1_000) -> None:
         self._export = export
         self._per_mille = per_mille
-        self._waiting: deque[Story] = deque()
+        self._waiting: deque[CallTrace] = deque()
         self._wake = threading.Event()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="traces", daemon=True)
@@ -48,7 +48,7 @@ class Tracer:
             return
         origin = entry.candidate.upstream.origin if entry.candidate is not None else ""
         self._waiting.append(
-            Story(entry.row, entry.org.slug, origin, entry.started_ns, clock.monotonic_ns(), entry.timings, parent)
+            CallTrace(entry.row, entry.org.slug, origin, entry.started_ns, clock.monotonic_ns(), entry.timings, parent)
         )
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Tracer:
                 taken, lost = self._export(batch)
             except Exception:  # noqa: BLE001 - a thread that ends would let the queue stand full for ever
                 _log.exception("spans could not be exported")
-                taken, lost = 0, sum(1 + len(story.timings) for story in batch)
+                taken, lost = 0, sum(1 + len(trace.timings) for trace in batch)
             if taken:
                 metrics.SPANS.labels("exported").inc(taken)
             if lost:

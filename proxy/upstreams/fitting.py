@@ -1,13 +1,13 @@
 """Which of a plan's candidates can be asked what the call asks: formats differ in what they can say."""
 
 from proxy.errors import InvalidRequest
-from proxy.upstreams.learned import Learned
+from proxy.upstreams.refused_habits import RefusedHabits
 from proxy.upstreams.vendors import vendor_of
 from proxy.values.plan import Candidate, Plan
 from proxy.values.request import Wire
 
 
-def fit(plan: Plan, learned: Learned) -> Plan:
+def fit(plan: Plan, learned: RefusedHabits) -> Plan:
     """The plan without those who cannot be asked.
 
     Raises InvalidRequest where that is the first one: with ``param`` naming the field that its upstream does not know.
@@ -36,7 +36,7 @@ def wire_of(plan: Plan) -> Wire:
     return vendor.choose_wire(plan.request, vendor.find_habits(upstream, model, frozenset()))
 
 
-def _find_misfit(plan: Plan, candidate: Candidate, learned: Learned) -> InvalidRequest | None:
+def _find_misfit(plan: Plan, candidate: Candidate, learned: RefusedHabits) -> InvalidRequest | None:
     request, upstream, model = plan.request, candidate.upstream, candidate.model.upstream_model
     vendor = vendor_of(upstream.kind)
     habits = vendor.find_habits(upstream, model, learned.of(upstream.id, model))

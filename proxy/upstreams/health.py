@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from costhub.lib import clock, metrics
 from proxy.core.cooldowns import FAILURES, NANOS_PER_SECOND, Health, after_failure, take_probe
-from proxy.core.plan import put_off
+from proxy.core.plan import prefer_healthy
 from proxy.upstreams.places import Places
 from proxy.values.plan import Plan
 from tenants.snapshots import UpstreamSnapshot
@@ -47,15 +47,15 @@ class UpstreamHealth:
 
     @property
     def is_all_well(self) -> bool:
-        """Whether no upstream has failed of late: then ``choose`` changes no plan."""
+        """Whether no upstream has failed of late: then ``prefer_healthy`` changes no plan."""
         return not self._failing
 
-    def choose(self, plan: Plan) -> Plan:
+    def prefer_healthy(self, plan: Plan) -> Plan:
         """The plan with those candidates first whose upstreams answer. What is asked after a cool-down is the probe,
         and until then every call is planned as ever: one that is refused, or answered from the cache, asks nobody."""
         if len(plan.candidates) == 1 or not self._failing:
             return plan
-        return put_off(plan, self._is_down)
+        return prefer_healthy(plan, self._is_down)
 
     def note_asked(self, upstream: UpstreamSnapshot) -> None:
         """It is asked now: where its cool-down is over this is the probe, and others wait for what comes of it."""

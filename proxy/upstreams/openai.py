@@ -157,10 +157,6 @@ class AnswerReader(Reading):
             return b"", False
         return self.read_part([event], wants_usage=wants_usage)
 
-    def read_event(self, data: bytes) -> bool:
-        """One event of a stream. True if it is OpenAI's closing report of usage, which carries no choice."""
-        return bool(self.read_events([data]))
-
     def read_events(self, datas: Sequence[bytes]) -> set[int]:
         """Events of a stream, in order. Gives the places of those that only report usage, as OpenAI's closing one does.
 

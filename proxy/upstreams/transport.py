@@ -16,7 +16,7 @@ from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_orig
 from proxy.core.redaction import RedactedStream, Redaction
 from proxy.errors import Carrier, TooLate, UpstreamError
 from proxy.upstreams.http1 import Broken, ConnectFailed, Line, Pool, TimedOut
-from proxy.upstreams.learned import Learned
+from proxy.upstreams.refused_habits import RefusedHabits
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 from tenants.upstream_headers import credential_headers
 
@@ -66,7 +66,7 @@ class Upstreams:
         self._origins: dict[str, _Origin] = {}
         #: upstream id -> the look-up under way, and for which snapshot
         #: what they refused of our own writing
-        self.learned = Learned()
+        self.refused_habits = RefusedHabits()
         self._pinning: dict[str, tuple[UpstreamSnapshot, asyncio.Task[_Origin]]] = {}
 
     def close(self) -> None:

@@ -31,9 +31,9 @@ class Draft(NamedTuple):
 class Demand(NamedTuple):
     """Which classes of a price an answer may be billed by, beside fresh and cached text.
 
-    ``tiers`` are the service tiers that may answer, ``units`` the most of each unit class, by name. ``readings`` is how
-    often the model may read as much as its window takes, where the provider's own tools bring something in; 0 where the
-    request is all that is read.
+    ``tiers`` are the service tiers that may answer, ``units`` the most of each unit class, by name. ``context_reads``
+    is how often the model may read as much as its window takes, where the provider's own tools bring something in; 0
+    where the request is all that is read.
     """
 
     tiers: tuple[str, ...] = (DEFAULT_TIER,)
@@ -41,7 +41,7 @@ class Demand(NamedTuple):
     has_images: bool = False
     has_long_cache: bool = False
     units: tuple[tuple[str, int], ...] = ()
-    readings: int = 0
+    context_reads: int = 0
 
 
 class Bound(NamedTuple):
@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     most_output: int = NO_LIMIT
     delay_ms: int = 0
     #: models that would have been asked before the first one, and whose upstreams do not answer at the moment
-    put_off: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
     #: what a route decided, where one did
     routing: Routing | None = None
     #: others may be asked after the first candidate, who are not planned yet

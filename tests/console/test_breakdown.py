@@ -132,11 +132,11 @@ def test_a_refused_call_names_what_refused_it(world: World) -> None:
     call = record_call(world.acme, NOW - HOUR, status=402, error_code="budget_exceeded", refused_by=told)
     ada = Visit(world.ada)
     assert "402 budget_exceeded day budget of the organization: limit $10.00" in rows_of(ada.get("/o/acme/requests"))[0]
-    story = text_of(ada.get(f"/o/acme/requests/{call.id}"))
+    detail = text_of(ada.get(f"/o/acme/requests/{call.id}"))
     assert (
         "Why it was refused Day budget of the organization: limit $10.00 Limit $10.000000000 Spent $9.990000000"
         " Held by calls under way $0.000000000 This call needed $0.020000000 Resets 23 Nov 2026, 00:00"
-    ) in story
+    ) in detail
     assert f'href="/o/acme/budgets/{budget.pk}"' in ada.get(f"/o/acme/requests/{call.id}").content.decode()
 
 

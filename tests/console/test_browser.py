@@ -174,7 +174,7 @@ def test_a_call_tells_its_story_in_the_drawer_and_on_its_page(visitor: Visitor, 
     expect(rows.nth(1).locator(".cost")).to_have_text("$0.000285000")
     rows.nth(1).click()
     drawer = page.get_by_role("dialog")
-    expect(drawer.locator("[data-story=cost]")).to_have_text("$0.000285000")
+    expect(drawer.locator("[data-detail=cost]")).to_have_text("$0.000285000")
     expect(drawer).to_contain_text("Sum, rounded up once to a nano-dollar")
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()
@@ -182,7 +182,7 @@ def test_a_call_tells_its_story_in_the_drawer_and_on_its_page(visitor: Visitor, 
     expect(drawer).to_contain_text("Corrected")
     drawer.get_by_role("link", name="Open as page").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("small")
-    expect(page.locator("[data-story=cost]")).to_have_text("$0.250000000")
+    expect(page.locator("[data-detail=cost]")).to_have_text("$0.250000000")
 
 
 def test_filters_change_the_list_and_the_address(visitor: Visitor, spent: World) -> None:
@@ -284,7 +284,7 @@ def test_no_page_scrolls_sideways(chromium: Browser, console: str, spent: World,
         assert page.evaluate("document.documentElement.scrollWidth") == width, address
     page.goto(f"{org}/requests")
     page.locator(".row-link").first.click()
-    expect(page.locator("dialog[open] .story")).to_be_visible()
+    expect(page.locator("dialog[open] .request-detail")).to_be_visible()
     assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
     context.close()
     visitor.check()

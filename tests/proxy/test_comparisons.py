@@ -70,7 +70,7 @@ async def ask(app: App, acme: Tenant, calls: int, **fields: Any) -> list[dict[st
         answer = await call(app, acme, body)
         assert answer.status == 200
     assert app._edges is not None
-    await asyncio.wait_for(app._edges.beside.wait(), 20)
+    await asyncio.wait_for(app._edges.background_tasks.wait(), 20)
     await written(app)
     return events_of(acme)
 

@@ -321,7 +321,7 @@ class TestOneCostEverywhere:
         with httpx2.Client(trust_env=False, verify=NO_TLS, follow_redirects=True) as http:
             http.cookies.set(settings.SESSION_COOKIE_NAME, browser.cookies[settings.SESSION_COOKIE_NAME].value)
             page = http.get(f"{stage.proxy.root_url}/requests/{request_id}").raise_for_status().text
-        shown = re.search(r'data-story="cost">(.*?)</dd>', page, re.DOTALL)
+        shown = re.search(r'data-detail="cost">(.*?)</dd>', page, re.DOTALL)
         assert shown is not None
         return re.sub(r"<[^>]*>|\s", "", shown[1])
 

@@ -20,7 +20,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.redis import client
 from proxy.core.budgets import make_scope, rolled_over, share_of, whole_with
-from proxy.ledger.changed_counters import forget_moved, list_shards_that_moved, note_moved, take_moved
+from proxy.ledger.changed_counters import forget_changed, list_changed_shards, note_changed, take_changed
 from proxy.values.windows import Scope
 from tenants.access import job_scope, org_scope
 from tenants.choices import BudgetPeriod, BudgetScope
@@ -47,16 +47,16 @@ class Counter:
     subject: str
 
 
-def watch_moved() -> int:
+def watch_changed() -> int:
     """Report every budget whose counter has moved. Gives how many counters that were. One at a time, see
     ``proxy.ledger.changed_counters``."""
     seen = 0
-    for shard in list_shards_that_moved():
-        counters = [found for name in take_moved(shard) if (found := _read(name))]
+    for shard in list_changed_shards():
+        counters = [found for name in take_changed(shard) if (found := _read(name))]
         failed = [counter for org_id, of_org in _by_org(counters).items() for counter in _try_to_report(org_id, of_org)]
         # One organisation's trouble must not keep the others waiting: its counters come again.
-        note_moved(shard, [counter.name for counter in failed])
-        forget_moved(shard)
+        note_changed(shard, [counter.name for counter in failed])
+        forget_changed(shard)
         seen += len(counters)
     return seen
 

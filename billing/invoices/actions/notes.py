@@ -49,7 +49,7 @@ def make_note(
         if not locked.number or locked.kind != InvoiceKind.INVOICE:
             raise Conflict("Only an issued invoice is corrected by a note.")
         account = BillingAccount.objects.select_related("legal_entity").get(org=actor.org)
-        lines = _note_lines(locked, amounts, kind, reason)
+        lines = _note_lines(locked, amounts, kind)
         return issue_note(actor, locked, account, lines, kind=kind, reason=reason, now=now)
 
 
@@ -154,7 +154,7 @@ def _check_may(invoice: Invoice, state: InvoiceState) -> None:
         raise Conflict(f"This {invoice.kind.replace('_', ' ')} is {invoice.state}: it cannot become {state.value}.")
 
 
-def _note_lines(invoice: Invoice, amounts: Mapping[int, int] | None, kind: InvoiceKind, reason: str) -> list[Line]:
+def _note_lines(invoice: Invoice, amounts: Mapping[int, int] | None, kind: InvoiceKind) -> list[Line]:
     rows = {row.position: row for row in invoice.lines.exclude(kind=LineKind.SAVINGS.value)}
     is_credit = kind is InvoiceKind.CREDIT_NOTE
     given = _given_back(invoice) if is_credit else {}

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from billing.spend.api.query import FILTER_PARAMETERS, FILTERS, LedgerView, read_filters
 from billing.spend.filters import LedgerFilters
-from billing.spend.selectors import Call, get_request_story, list_requests
+from billing.spend.selectors import Call, get_request_detail, list_requests
 from costhub.lib.money import format_usd
 from tenants.access import Actor
 from tenants.api.fields import Usd
@@ -77,7 +77,7 @@ class CallAnswer(serializers.Serializer[Any]):
     corrections = serializers.IntegerField()
 
 
-class StoryAnswer(CallAnswer):
+class RequestDetailAnswer(CallAnswer):
     """One call with its attempts, and the names that its ids have today."""
 
     project_name = serializers.CharField()
@@ -155,17 +155,17 @@ class RequestsView(LedgerView):
 class RequestView(LedgerView):
     """One call."""
 
-    @extend_schema(responses=StoryAnswer)
+    @extend_schema(responses=RequestDetailAnswer)
     def get(self, request: Request, pk: str) -> Response:
-        """A call's whole story."""
-        story = get_request_story(self.actor, pk)
-        shown = show_call(story.call) | {
-            "project_name": story.project,
-            "key_name": story.key,
-            "upstream_name": story.upstream,
-            "attempts": [_show_attempt(attempt) for attempt in story.call.entry.attempts],
+        """A call's whole detail."""
+        detail = get_request_detail(self.actor, pk)
+        shown = show_call(detail.call) | {
+            "project_name": detail.project,
+            "key_name": detail.key,
+            "upstream_name": detail.upstream,
+            "attempts": [_show_attempt(attempt) for attempt in detail.call.entry.attempts],
         }
-        return Response(StoryAnswer(shown).data)
+        return Response(RequestDetailAnswer(shown).data)
 
 
 def show_call(call: Call) -> dict[str, Any]:

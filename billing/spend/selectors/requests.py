@@ -1,4 +1,4 @@
-"""Calls with their corrections: the list, one page at a time, and one call's story."""
+"""Calls with their corrections: the list, one page at a time, and one call's detail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestStory:
+class RequestDetail:
     """All that is known of one call, with the names that its ids have today."""
 
     call: Call
@@ -118,7 +118,7 @@ def list_requests(actor: Actor, filters: LedgerFilters | None = None, *, cursor:
     )
 
 
-def find_request_story(actor: Actor, request_id: str | UUID) -> RequestStory | None:
+def find_request_detail(actor: Actor, request_id: str | UUID) -> RequestDetail | None:
     """One call whole, by its request id, or None: for a malformed, unknown or foreign id alike.
 
     Raises Forbidden if the actor may not see money.
@@ -138,7 +138,7 @@ def find_request_story(actor: Actor, request_id: str | UUID) -> RequestStory | N
     if entry is None:
         return None
     names = find_names(actor.org, [entry.project_id, entry.key_id, entry.upstream_id])
-    return RequestStory(
+    return RequestDetail(
         call=Call(entry, _corrections_of(actor, [entry]).get(entry.id, ())),
         project=names.get(str(entry.project_id), ""),
         key=names.get(str(entry.key_id), ""),
@@ -147,12 +147,12 @@ def find_request_story(actor: Actor, request_id: str | UUID) -> RequestStory | N
     )
 
 
-def get_request_story(actor: Actor, request_id: str | UUID) -> RequestStory:
-    """``find_request_story``, or NotFound."""
-    story = find_request_story(actor, request_id)
-    if story is None:
+def get_request_detail(actor: Actor, request_id: str | UUID) -> RequestDetail:
+    """``find_request_detail``, or NotFound."""
+    detail = find_request_detail(actor, request_id)
+    if detail is None:
         raise NotFound("There is no such request.")
-    return story
+    return detail
 
 
 def _rows(actor: Actor, filters: LedgerFilters) -> QuerySet[LedgerEntry]:

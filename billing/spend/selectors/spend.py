@@ -44,18 +44,6 @@ class Spend:
     as_of: datetime | None
     groups: int
 
-    def regroup(self, name: str) -> "Spend":
-        """The same spend by one of its groups alone, dearest first."""
-        labels: dict[str, Mapping[str, str]] = {}
-        totals: dict[str, Totals] = {}
-        for row in self.rows:
-            key = row.group[name]
-            totals[key] = totals.get(key, Totals()) + row.totals
-            labels[key] = {name: row.labels[name]} if name in row.labels else {}
-        order = sorted(totals, key=lambda key: (key == REST, -totals[key].effective_cost, key))
-        rows = tuple(SpendRow({name: key}, labels[key], totals[key]) for key in order)
-        return replace(self, rows=rows, groups=self.groups if REST in totals else len(rows))
-
 
 def find_spend(
     actor: Actor,

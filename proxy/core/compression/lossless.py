@@ -40,17 +40,6 @@ def tidy(text: str) -> str:
     return text
 
 
-def find_repeated_turns(contents: Sequence[str]) -> list[int]:
-    """Positions of messages that say word for word what an earlier one said, and are long enough to be a paste."""
-    seen: set[str] = set()
-    repeated = []
-    for position, content in enumerate(contents):
-        if len(content) >= SHORTEST_REPEATED and content in seen:
-            repeated.append(position)
-        seen.add(content)
-    return repeated
-
-
 def _tidy_once(text: str) -> str:
     if not text:
         return text

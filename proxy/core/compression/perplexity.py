@@ -7,7 +7,7 @@ work here: without it, the words that an answer hangs on are often the ones that
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from proxy.core.compression.protect import find_words
 
@@ -21,13 +21,6 @@ class ScoredToken(NamedTuple):
     start: int
     end: int
     logprob: float | None
-
-
-class Scorer(Protocol):
-    """Gives each token of a text its log probability after the tokens before it."""
-
-    def __call__(self, text: str) -> Sequence[ScoredToken]:
-        """The tokens of the text in order. Raises ValueError when it cannot tell."""
 
 
 def prune_by_perplexity(text: str, scored: Sequence[ScoredToken], keep: float) -> str:

@@ -7,7 +7,6 @@ from typing import Final
 from django.conf import settings
 
 from costhub.lib import clock
-from proxy.learning.beside import do_beside
 from proxy.learning.checkpoints import Checkpoints
 from proxy.learning.choices import JobState
 from proxy.learning.conversations import Example
@@ -21,6 +20,7 @@ from proxy.learning.lora.sealed import ADAPTER, SERVED, seal_bytes
 from proxy.learning.lora.texts import Encoded, encode_all
 from proxy.learning.material import Material, TooLittle, check_consent, read_material
 from proxy.learning.models import TunedModel
+from proxy.learning.renewing import run_while_renewing
 from proxy.learning.training import Ended, train
 from tenants.access import org_scope
 from tenants.models import Organization
@@ -120,7 +120,7 @@ def _load(
             next_beat = clock.ends_in(beat_seconds)
         return interruption.is_noticed
 
-    return do_beside(lambda: _prepare(material), rest, interruption)
+    return run_while_renewing(lambda: _prepare(material), rest, interruption)
 
 
 def _prepare(material: Material) -> tuple[Prepared, list[Encoded], list[Encoded]]:

@@ -1,5 +1,6 @@
 """Of many groups only the dearest are told apart: each as in the whole list, and the others together what is left."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,10 @@ def read(world: World, question: Question) -> Spend:
 def cut(whole: Spend, top: int) -> dict[tuple[str, ...], int]:
     """What the ranked answer should be, made of the whole one."""
     *_, name = whole.rows[0].group
-    shown = {row.group[name] for row in whole.regroup(name).rows[:top]}
+    costs: Counter[str] = Counter()
+    for row in whole.rows:
+        costs[row.group[name]] += row.totals.effective_cost
+    shown = set(sorted(costs, key=lambda group: (-costs[group], group))[:top])
     found: dict[tuple[str, ...], int] = {}
     for row in whole.rows:
         key = (*list(row.group.values())[:-1], row.group[name] if row.group[name] in shown else REST)

@@ -14,9 +14,9 @@ from billing.spend.selectors import (
     Change,
     Spend,
     Totals,
-    find_request_story,
+    find_request_detail,
     find_spend,
-    get_request_story,
+    get_request_detail,
     list_budget_uses,
     list_requests,
     month_tiles,
@@ -151,12 +151,6 @@ class TestFindSpend:
             ("2026-11-10T13:00:00+05:30",): 2,
         }
 
-    def test_regrouped_it_is_what_the_ledger_says_by_that_group_alone(self, world: World) -> None:
-        for model, age in (("small", 1), ("large", 1), ("small", 2), ("tiny", 2), ("large", 3)):
-            record_call(world.acme, NOW - DAY * age, request_model=model, cost=age * 10, savings={"cache": age})
-        for group in ("model", "key"):
-            assert spend_of(world.acme, "day", group).regroup(group) == spend_of(world.acme, group)
-
     def test_the_start_is_inside_and_the_end_is_not(self, world: World) -> None:
         for moment, cost in ((NOW - DAY, 1), (NOW, 2)):
             record_call(world.acme, moment, cost=cost)
@@ -257,18 +251,18 @@ class TestListRequests:
             list_requests(Actor(world.acme.org, Role.VIEWER, "vic@acme.example"))
 
 
-class TestRequestStory:
+class TestRequestDetail:
     def test_a_story_has_names_price_and_corrections(self, world: World) -> None:
         catalog = make_catalog(world.acme, effective_from=LONG_AGO)
         assert catalog.price is not None
         call = record_call(world.acme, NOW - HOUR, cost=90, upstream_id=catalog.upstream.pk, price_id=catalog.price.pk)
         correction = record_correction(world.acme, call, -10)
         with org_scope(world.acme.org.pk):
-            story = get_request_story(world.acme.owner, str(call.id).upper())
-        assert story.call == Call(call, (correction,))
-        assert (story.project, story.key, story.upstream) == ("default", "first key", "for small")
-        assert story.price == compile_version(catalog.price, catalog.price.pk)
-        assert story.call.effective_cost == 80
+            detail = get_request_detail(world.acme.owner, str(call.id).upper())
+        assert detail.call == Call(call, (correction,))
+        assert (detail.project, detail.key, detail.upstream) == ("default", "first key", "for small")
+        assert detail.price == compile_version(catalog.price, catalog.price.pk)
+        assert detail.call.effective_cost == 80
 
     @pytest.mark.parametrize(
         "request_id",
@@ -276,21 +270,21 @@ class TestRequestStory:
     )
     def test_what_is_no_id_is_nothing(self, world: World, request_id: str) -> None:
         with org_scope(world.acme.org.pk):
-            assert find_request_story(world.acme.owner, request_id) is None
+            assert find_request_detail(world.acme.owner, request_id) is None
 
     def test_a_foreign_id_is_nothing_and_so_is_a_corrections_own(self, world: World) -> None:
         call = record_call(world.acme, NOW - HOUR)
         correction = record_correction(world.acme, call, -1)
         with org_scope(world.acme.org.pk, world.mallcorp.org.pk):
-            assert find_request_story(world.mallcorp.owner, call.id) is None
-            assert find_request_story(world.acme.owner, correction.id) is None
+            assert find_request_detail(world.mallcorp.owner, call.id) is None
+            assert find_request_detail(world.acme.owner, correction.id) is None
 
     def test_foreign_and_unknown_are_refused_in_the_same_words(self, world: World) -> None:
         call = record_call(world.acme, NOW - HOUR)
         said = []
         for request_id in (call.id, make_id(NOW - HOUR)):
             with org_scope(world.mallcorp.org.pk), pytest.raises(NotFound) as caught:
-                get_request_story(world.mallcorp.owner, request_id)
+                get_request_detail(world.mallcorp.owner, request_id)
             said.append((caught.value.message, caught.value.field))
         assert said[0] == said[1]
 

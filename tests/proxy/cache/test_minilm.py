@@ -63,8 +63,6 @@ def test_what_stands_behind_the_256th_piece_is_not_read(model: MiniLM) -> None:
     first, second = model.embed(["word " * 254 + "apple", "word " * 254 + "pear"])
 
     assert np.array_equal(first, second)
-    assert model.count_pieces("word " * 1_000) == 256
-    assert model.count_pieces("") == 2
 
 
 def test_a_file_that_was_changed_is_refused(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_paid_tools_are_bounded_by_the_least_limit(fields: dict[str, Any], units
 
 
 @pytest.mark.parametrize(
-    ("fields", "readings"),
+    ("fields", "context_reads"),
     [
         ({}, 0),
         ({"tools": [{"type": "function", "function": {"name": "web_search"}}]}, 0),
@@ -171,9 +171,9 @@ def test_paid_tools_are_bounded_by_the_least_limit(fields: dict[str, Any], units
     ],
 )
 def test_behind_each_call_of_a_providers_tool_the_model_may_read_its_window_again(
-    fields: dict[str, Any], readings: int
+    fields: dict[str, Any], context_reads: int
 ) -> None:
-    assert find_demand(make_chat(**fields), LIMITED, SEARCHED).readings == readings
+    assert find_demand(make_chat(**fields), LIMITED, SEARCHED).context_reads == context_reads
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_where_the_upstream_may_ignore_it_a_request_s_own_limit_is_none() -> Non
 @pytest.mark.parametrize("name", ["gpt-4o-search-preview", "gpt-4o-mini-search-preview-2025-03-11", "gpt-5-search-api"])
 def test_a_model_that_searches_unasked_is_held_for_it(name: str) -> None:
     found = find_demand(make_chat(), replace(LIMITED, upstream_model=name), SEARCHED)
-    assert (found.units, found.readings) == ((("web_searches", 3),), 4)
+    assert (found.units, found.context_reads) == ((("web_searches", 3),), 4)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_openai_bills_it_apart_so_that_another_fee_does_not_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "units", "readings"),
+    ("fields", "units", "context_reads"),
     [
         ({"plugins": [{"id": "web", "engine": "exa"}]}, (("web_searches", 1),), 1),
         ({"plugins": [{"id": "web", "engine": "exa", "max_results": 11}], "n": 2}, (("web_searches", 6),), 2),
@@ -315,9 +315,9 @@ def test_openai_bills_it_apart_so_that_another_fee_does_not_do() -> None:
         ({"search_parameters": {"mode": "off"}, "web_search": {"enable": False}, "connectors": []}, (), 0),
     ],
 )
-def test_what_is_bought_by_a_field_is_held(fields: dict[str, Any], units: Any, readings: int) -> None:
+def test_what_is_bought_by_a_field_is_held(fields: dict[str, Any], units: Any, context_reads: int) -> None:
     found = find_demand(make_chat(**fields), LIMITED, SEARCHED)
-    assert (found.units, found.readings) == (units, readings)
+    assert (found.units, found.context_reads) == (units, context_reads)
 
 
 def test_a_name_may_ask_for_a_search() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.core.bounds import exact_bound
-from proxy.core.plan import make_plan, put_off
+from proxy.core.plan import make_plan, prefer_healthy
 from proxy.core.tokens import bound_by_bytes, count_exactly
 from proxy.errors import ApiError, InvalidRequest, ModelNotFound, ModelNotPriced, NotAllowed
 from proxy.values.plan import Plan
@@ -317,16 +317,16 @@ def test_fallbacks_of_a_fallback_are_not_asked() -> None:
     assert [candidate.model.name for candidate in plan.candidates] == ["small", "large"]
 
 
-def test_who_does_not_answer_is_put_off() -> None:
+def test_who_does_not_answer_is_passed_over() -> None:
     plan = plan_for(make_chat(), org=WITH_FALLBACKS)
-    after = put_off(plan, lambda upstream: upstream is UPSTREAM)
+    after = prefer_healthy(plan, lambda upstream: upstream is UPSTREAM)
     assert [candidate.model.name for candidate in after.candidates] == ["large", "small"]
-    assert after.put_off == ("small",)
+    assert after.passed_over == ("small",)
     # one behind the first is not missed there
-    behind = put_off(plan, lambda upstream: upstream is OTHER)
-    assert (behind.candidates, behind.put_off) == (plan.candidates, ())
+    behind = prefer_healthy(plan, lambda upstream: upstream is OTHER)
+    assert (behind.candidates, behind.passed_over) == (plan.candidates, ())
     # and where nobody answers, everything is as ever
-    assert put_off(plan, lambda _: True) is plan
+    assert prefer_healthy(plan, lambda _: True) is plan
 
 
 def test_each_candidate_is_held_in_the_budgets_and_windows_of_its_own_model() -> None:

@@ -53,8 +53,8 @@ class Caller:
     ) -> bytes:
         """Make a call as the pipeline does. Gives the body that the caller received."""
         request_id, now = clock.new_request_id()
-        entry = Entry(request_id, now, 0, self.key, self.org, open_row(request_id, now, self.key, "chat/completions"))
-        entry.row |= charged
+        row = open_row(request_id, now, self.key, "chat/completions") | charged
+        entry = Entry(request_id, now, 0, self.key, self.org, row)
         self.entries.append(entry)
         received: list[bytes] = []
 

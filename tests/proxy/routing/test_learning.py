@@ -153,7 +153,7 @@ def test_what_is_learned_decides_and_says_why(acme: Tenant) -> None:
             first = await ask(app, acme, "wheat integral of rice")
             assert "what was learned is not loaded yet: it looks simple" in first.headers["x-costhub-route"]
             assert app._edges is not None
-            learned = app._edges.learned
+            learned = app._edges.learned_routes
             await until(lambda: bool(learned._known))
             answers = [await ask(app, acme, f"wheat {word} of rice") for word in ("integral", "margin")]
             new = await ask(app, acme, "wheat integral of rice", x_costhub_tags="task=new")

@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from proxy import tasks
-from proxy.core.spans import Story
+from proxy.core.spans import CallTrace
 from proxy.ledger import recount
 from proxy.models import LedgerEntry
 from proxy.telemetry.export import Exporter
@@ -259,13 +259,13 @@ def test_a_setting_that_makes_no_sense_is_told_at_the_start(name: str, value: st
 
 
 def test_the_collectors_headers_are_sent() -> None:
-    story = Story(make_row(), "acme", "", 0, 1, [], None)
+    trace = CallTrace(make_row(), "acme", "", 0, 1, [], None)
     with collect() as collector:
         exporter = Exporter(collector.url, "another name", {"api-key": "a b"})
-        assert exporter.export([story]) == (1, 0)
+        assert exporter.export([trace]) == (1, 0)
         (span,) = collector.spans
         assert collector.headers["api-key"] == "a b"
         assert span.resource == {"service.name": "another name"}
         collector.status = 503
-        assert exporter.export([story, story]) == (0, 2)
-    assert exporter.export([story]) == (0, 1), "it is gone"
+        assert exporter.export([trace, trace]) == (0, 2)
+    assert exporter.export([trace]) == (0, 1), "it is gone"

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from proxy.upstreams import habits as rules
-from proxy.upstreams.learned import MAX_REMEMBERED, Learned
+from proxy.upstreams.refused_habits import MAX_REMEMBERED, RefusedHabits
 from proxy.values.request import Endpoint
 from proxy.values.vendor import Refusal
 from tenants.choices import Habit
@@ -135,7 +135,7 @@ def test_what_the_caller_wrote_or_the_tenant_set_is_not_unlearned() -> None:
 
 
 def test_what_was_learned_is_known_of_that_model_alone_and_news_once() -> None:
-    learned = Learned()
+    learned = RefusedHabits()
     assert learned.note("u1", "small", Habit.STREAM_OPTIONS)
     assert not learned.note("u1", "small", Habit.STREAM_OPTIONS)
     assert learned.note("u1", "small", Habit.OUTPUT_LIMIT)
@@ -144,7 +144,7 @@ def test_what_was_learned_is_known_of_that_model_alone_and_news_once() -> None:
 
 
 def test_memory_is_bounded_and_forgets_after_an_hour() -> None:
-    learned = Learned()
+    learned = RefusedHabits()
     with time_machine.travel(0, tick=False) as traveller:
         for number in range(MAX_REMEMBERED + 1):
             learned.note(str(number), "small", Habit.STREAM_FALSE)

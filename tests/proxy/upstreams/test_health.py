@@ -48,7 +48,7 @@ def health(wait: Wait) -> UpstreamHealth:
 
 
 def first(health: UpstreamHealth) -> str:
-    return health.choose(PLAN).first.model.name
+    return health.prefer_healthy(PLAN).first.model.name
 
 
 def test_one_that_fails_is_asked_last_while_it_cools_down(health: UpstreamHealth, wait: Wait) -> None:
@@ -92,7 +92,7 @@ def test_asking_one_that_cools_down_changes_nothing(health: UpstreamHealth, wait
 def test_one_that_answers_is_not_remembered(wait: Wait) -> None:
     health = UpstreamHealth()
     health.note_asked(UPSTREAM)
-    assert health.choose(PLAN) is PLAN
+    assert health.prefer_healthy(PLAN) is PLAN
 
 
 def test_each_cool_down_is_told_of_once_with_its_length(wait: Wait) -> None:

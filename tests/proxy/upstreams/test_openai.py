@@ -27,10 +27,15 @@ def delta(index: int = 0, finish_reason: str | None = None, **fields: Any) -> Js
     return {"index": index, "delta": fields, "finish_reason": finish_reason}
 
 
+def read_event(reader: AnswerReader, data: bytes) -> bool:
+    """Whether one event of a stream only reports usage."""
+    return bool(reader.read_events([data]))
+
+
 def read_events(*events: bytes) -> AnswerReader:
     reader = AnswerReader()
     for one in events:
-        reader.read_event(one)
+        read_event(reader, one)
     return reader
 
 
@@ -158,7 +163,7 @@ def test_no_error_is_no_error(error: Any) -> None:
 @given(st.dictionaries(st.sampled_from(["model", "usage", "choices"]), json_values))
 def test_odd_answers_are_read_without_harm(answer: Json) -> None:
     AnswerReader().read_answer(orjson.dumps(answer))
-    AnswerReader().read_event(orjson.dumps(answer))
+    read_event(AnswerReader(), orjson.dumps(answer))
 
 
 class LongWay(AnswerReader):
@@ -193,7 +198,7 @@ def test_the_short_way_reads_what_the_long_one_does(choice: Json) -> None:
 def test_odd_choices_are_read_without_harm(choice: Json) -> None:
     reader = AnswerReader()
     reader.read_answer(orjson.dumps({"choices": [choice]}))
-    reader.read_event(orjson.dumps({"choices": [choice]}))
+    read_event(reader, orjson.dumps({"choices": [choice]}))
     assert len(reader.begun) == 1
 
 
@@ -202,13 +207,13 @@ def test_odd_choices_are_read_without_harm(choice: Json) -> None:
 
 def test_a_stream_is_read_event_by_event() -> None:
     reader = AnswerReader()
-    assert reader.read_event(event(delta(role="assistant", content=""))) is False
+    assert read_event(reader, event(delta(role="assistant", content=""))) is False
     assert (reader.begun, reader.ended, reader.is_finished) == ({0}, set(), False)
-    assert reader.read_event(event(delta(content="Hi"))) is False
-    assert reader.read_event(event(delta(content=" there"))) is False
-    assert reader.read_event(event(delta(finish_reason="stop"))) is False
+    assert read_event(reader, event(delta(content="Hi"))) is False
+    assert read_event(reader, event(delta(content=" there"))) is False
+    assert read_event(reader, event(delta(finish_reason="stop"))) is False
     assert reader.is_finished
-    assert reader.read_event(event(usage=USAGE)) is True
+    assert read_event(reader, event(usage=USAGE)) is True
     assert (reader.report, reader.finish_reason) == (Report(Usage(input=9, output=12)), "stop")
     assert reader.texts == ["Hi", " there"]
 
@@ -216,7 +221,7 @@ def test_a_stream_is_read_event_by_event() -> None:
 def test_a_stream_is_finished_when_every_choice_is() -> None:
     reader = read_events(event(delta(0, content="a")), event(delta(1, content="b")), event(delta(0, "stop")))
     assert not reader.is_finished
-    reader.read_event(event(delta(1, "length")))
+    read_event(reader, event(delta(1, "length")))
     assert reader.is_finished
 
 
@@ -238,7 +243,7 @@ def test_a_stream_that_brought_nothing_is_not_finished() -> None:
     ],
 )
 def test_the_closing_report_has_usage_and_no_choice(raw: bytes, closing: bool) -> None:
-    assert AnswerReader().read_event(raw) is closing
+    assert read_event(AnswerReader(), raw) is closing
 
 
 def test_of_running_reports_the_last_counts() -> None:

@@ -9,7 +9,7 @@ import time_machine
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.checks import budgets
-from billing.alerts.checks.budgets import list_alerted_orgs, review_open, watch_moved
+from billing.alerts.checks.budgets import list_alerted_orgs, review_open, watch_changed
 from billing.alerts.core.texts import describe
 from billing.alerts.models import Alert
 from billing.choices import AlertEvent, AlertKind
@@ -18,7 +18,7 @@ from costhub.lib.moments import from_ms, to_ms
 from costhub.lib.money import Nanos, parse_usd
 from costhub.lib.redis import client
 from proxy.core.budgets import make_scope
-from proxy.ledger.changed_counters import forget_moved, list_shards_that_moved, take_moved
+from proxy.ledger.changed_counters import forget_changed, list_changed_shards, take_changed
 from tenants.access import org_scope
 from tenants.actions.budgets import update_budget
 from tenants.actions.increases import increase_budget
@@ -34,9 +34,9 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def clocks() -> Any:
     # What other tests moved is not ours.
-    for shard in list_shards_that_moved():
-        take_moved(shard)
-        forget_moved(shard)
+    for shard in list_changed_shards():
+        take_changed(shard)
+        forget_changed(shard)
         client().delete(keyspace.moved_key(shard))
     with time_machine.travel(NOON, tick=False) as traveller:
         yield traveller
@@ -61,10 +61,10 @@ def alerts(tenant: Tenant) -> list[Alert]:
 def test_a_crossing_is_seen_with_its_figures(world: World) -> None:
     budget = make_budget(world.acme, "1.00")
     spend(world.acme, budget, 799_999_999)
-    assert watch_moved() == 1
+    assert watch_changed() == 1
     assert [alert.threshold for alert in alerts(world.acme)] == [50]
     spend(world.acme, budget, 1)
-    watch_moved()
+    watch_changed()
     assert [alert.threshold for alert in alerts(world.acme)] == [50, 80]
     assert alerts(world.acme)[1].facts == {
         "budget": str(budget.pk),
@@ -88,21 +88,21 @@ def test_a_crossing_is_seen_with_its_figures(world: World) -> None:
 
 def test_what_stood_still_is_not_looked_at(world: World) -> None:
     spend(world.acme, make_budget(world.acme, "1.00"), 1)
-    assert watch_moved() == 1
-    assert watch_moved() == 0
+    assert watch_changed() == 1
+    assert watch_changed() == 0
 
 
 def test_a_watcher_that_dies_has_missed_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     budget = make_budget(world.acme, "1.00")
     spend(world.acme, budget, 500_000_000)
     with monkeypatch.context() as broken:
-        broken.setattr(budgets, "forget_moved", lambda _: 1 / 0)
+        broken.setattr(budgets, "forget_changed", lambda _: 1 / 0)
         broken.setattr(budgets, "report", lambda *_, **__: [])
         with pytest.raises(ZeroDivisionError):
-            watch_moved()
+            watch_changed()
     spend(world.acme, budget, 300_000_000)
-    assert watch_moved() == 1, "first what was left over"
-    assert watch_moved() == 1, "then what moved meanwhile"
+    assert watch_changed() == 1, "first what was left over"
+    assert watch_changed() == 1, "then what moved meanwhile"
     assert [alert.threshold for alert in alerts(world.acme)] == [50, 80]
 
 
@@ -114,10 +114,10 @@ def test_one_organisations_trouble_keeps_no_other_waiting(world: World, monkeypa
         broken.setattr(
             budgets, "report", lambda org, *rest, **more: 1 / 0 if org == mallcorp.org else report(org, *rest, **more)
         )
-        watch_moved()
+        watch_changed()
     assert len(alerts(acme)) == 1
     assert alerts(mallcorp) == []
-    watch_moved()
+    watch_changed()
     assert len(alerts(mallcorp)) == 1, "its counters come again"
 
 
@@ -126,14 +126,14 @@ def test_what_is_refused_is_looked_at_although_nothing_moves(db: None) -> None:
     till.open()
     line = till.line("lowered", 100)
     assert till.reserve("h1", line, fixed=200_000, wanted=0)[0] == 0
-    assert take_moved(till.shard) == [line.key]
+    assert take_changed(till.shard) == [line.key]
 
 
 def test_a_budget_that_refuses_has_reached_its_end_whatever_is_left(world: World) -> None:
     budget = make_budget(world.acme, "1.00")
     counter = spend(world.acme, budget, 740_000_000)
     client().hset(counter, "r", 1_000_000_000)
-    watch_moved()
+    watch_changed()
     found = alerts(world.acme)
     assert [(alert.threshold, alert.severity) for alert in found] == [(50, "info"), (80, "warning"), (100, "critical")]
     assert (found[-1].facts["percent"], found[-1].facts["refuses"]) == (74, True)
@@ -149,7 +149,7 @@ def test_a_budget_that_refuses_has_reached_its_end_whatever_is_left(world: World
 def test_what_only_warns_refuses_nothing(world: World) -> None:
     counter = spend(world.acme, make_budget(world.acme, "1.00", action=BudgetAction.WARN), 740_000_000)
     client().hset(counter, "r", 1_000_000_000)
-    watch_moved()
+    watch_changed()
     assert [alert.threshold for alert in alerts(world.acme)] == [50]
 
 
@@ -162,7 +162,7 @@ def test_an_increase_until_midnight_counts_for_the_day_that_it_ended(world: Worl
     clocks.move_to(midnight + timedelta(seconds=20))
     client().hincrby(counter, "s", 1)
     client().sadd(keyspace.moved_key(world.acme.org.shard), counter)
-    watch_moved()
+    watch_changed()
     assert alerts(world.acme) == []
 
 
@@ -172,19 +172,19 @@ def test_subjects_are_called_by_their_names(world: World) -> None:
     key = make_budget(acme, "1.00", scope=BudgetScope.KEY)
     spend(acme, project, 600_000_000, str(acme.project.pk))
     spend(acme, key, 600_000_000, str(acme.key.pk))
-    watch_moved()
+    watch_changed()
     assert {alert.facts["who"] for alert in alerts(acme)} == {f"Project {acme.project.name}", f"Key {acme.key.name}"}
 
 
 def test_of_a_default_for_end_users_the_first_is_told_and_not_each(world: World) -> None:
     budget = make_budget(world.acme, "1.00", scope=BudgetScope.END_USER)
     spend(world.acme, budget, 550_000_000, "una")
-    watch_moved()
+    watch_changed()
     for name in ("ulf", "uwe"):
         spend(world.acme, budget, 600_000_000, name)
-    watch_moved()
+    watch_changed()
     spend(world.acme, budget, 1, "ida")
-    watch_moved()
+    watch_changed()
     (alert,) = alerts(world.acme)
     assert (alert.threshold, alert.facts["who"], alert.ended_at) == (50, "End user una", None)
 
@@ -193,13 +193,13 @@ def test_a_budget_of_a_minute_is_told_once_a_day(world: World, clocks: Any) -> N
     budget = make_budget(world.acme, "1.00", period=BudgetPeriod.MINUTE, action=BudgetAction.WARN)
     for _ in range(3):
         spend(world.acme, budget, 900_000_000)
-        watch_moved()
+        watch_changed()
         review_open(world.acme.org.pk)
         clocks.shift(timedelta(minutes=1))
     assert [(alert.threshold, alert.window_start.day) for alert in alerts(world.acme)] == [(50, 22), (80, 22)]
     clocks.shift(timedelta(days=1))
     spend(world.acme, budget, 900_000_000)
-    watch_moved()
+    watch_changed()
     assert len(alerts(world.acme)) == 4
 
 
@@ -209,7 +209,7 @@ def test_a_crossing_in_the_last_moment_of_a_period_is_still_told(world: World, c
     spend(world.acme, budget, 900_000_000)
     clocks.shift(timedelta(seconds=2))
     spend(world.acme, budget, 600_000_000)
-    watch_moved()
+    watch_changed()
     found = [(alert.window_start.day, alert.threshold, alert.ended_at is None) for alert in alerts(world.acme)]
     assert sorted(found) == [(22, 50, False), (22, 80, True), (23, 50, True)]
     review_open(world.acme.org.pk)
@@ -221,7 +221,7 @@ def test_the_review_ends_what_is_over(world: World, clocks: Any) -> None:
     raised, gone, stands = make_budget(acme, "1.00"), make_budget(acme, "2.00"), make_budget(acme, "3.00")
     for budget in (raised, gone, stands):
         spend(acme, budget, budget.limit_nanos * 6 // 10)
-    watch_moved()
+    watch_changed()
     assert acme.org.pk in list_alerted_orgs()
     with org_scope(acme.org.pk):
         update_budget(actor=acme.owner, budget=raised, limit_nanos=parse_usd("100"))
@@ -241,11 +241,11 @@ def test_an_increase_counts_while_it_is_in_force(world: World, clocks: Any) -> N
         until = NOON + timedelta(hours=2)
         increase_budget(actor=world.acme.owner, budget=budget, amount_nanos=parse_usd("1.00"), until=until)
     spend(world.acme, budget, 900_000_000)
-    watch_moved()
+    watch_changed()
     assert alerts(world.acme) == []
     clocks.shift(timedelta(hours=3))
     spend(world.acme, budget, 1)
-    watch_moved()
+    watch_changed()
     assert [alert.threshold for alert in alerts(world.acme)] == [50, 80]
 
 
@@ -256,7 +256,7 @@ def test_what_rolls_over_counts_too(world: World, clocks: Any) -> None:
     spend(world.acme, budget, 300_000_000)
     clocks.move_to(NOON)
     spend(world.acme, budget, 900_000_000)
-    watch_moved()
+    watch_changed()
     (alert,) = (alert for alert in alerts(world.acme) if alert.window_start.day == 22)
     assert (alert.threshold, alert.facts["limit"], alert.facts["percent"]) == (50, 1_700_000_000, 52)
 
@@ -264,7 +264,7 @@ def test_what_rolls_over_counts_too(world: World, clocks: Any) -> None:
 def test_a_shadow_and_a_warning_say_what_they_are(world: World) -> None:
     budget = make_budget(world.acme, "1.00", action=BudgetAction.WARN)
     spend(world.acme, budget, 2_000_000_000)
-    watch_moved()
+    watch_changed()
     assert {(alert.threshold, alert.severity) for alert in alerts(world.acme)} == {
         (50, "info"),
         (80, "warning"),
@@ -277,14 +277,14 @@ def test_the_scripts_note_what_they_move(db: None) -> None:
     till.open()
     first, second = till.line("a"), till.line("b")
     till.reserve("h1", first, second, fixed=5_000)
-    assert take_moved(till.shard) == [], "a hold is no spend"
+    assert take_changed(till.shard) == [], "a hold is no spend"
     till.settle("h1", 5)
-    assert take_moved(till.shard) == sorted([first.key, second.key])
+    assert take_changed(till.shard) == sorted([first.key, second.key])
     till.reserve("h2", first, fixed=5_000)
     till.settle("h2", 5)
-    assert take_moved(till.shard) == sorted([first.key, second.key]), "until they are forgotten"
-    forget_moved(till.shard)
-    assert take_moved(till.shard) == [first.key]
+    assert take_changed(till.shard) == sorted([first.key, second.key]), "until they are forgotten"
+    forget_changed(till.shard)
+    assert take_changed(till.shard) == [first.key]
 
 
 def test_a_counters_name_is_read_back() -> None:

@@ -1,4 +1,4 @@
-"""/requests: a row a call, the same number in JSON, CSV and story."""
+"""/requests: a row a call, the same number in JSON, CSV and detail."""
 
 import csv
 import io
@@ -81,10 +81,12 @@ def test_a_call_is_shown_whole(ada: Api, world: World) -> None:
         "recorded_at": "2026-11-22T12:00:01Z",
         "corrections": 0,
     }
-    story = ada.get(f"/requests/{call.id}").json()
-    assert {name: story[name] for name in shown} == shown
-    assert (story["project_name"], story["key_name"], story["upstream_name"]) == ("default", "first key", "")
-    assert story["attempts"] == [{"number": 1, "status": 200, "certainty": "exact", "cost": "1.234567890", "error": ""}]
+    detail = ada.get(f"/requests/{call.id}").json()
+    assert {name: detail[name] for name in shown} == shown
+    assert (detail["project_name"], detail["key_name"], detail["upstream_name"]) == ("default", "first key", "")
+    assert detail["attempts"] == [
+        {"number": 1, "status": 200, "certainty": "exact", "cost": "1.234567890", "error": ""}
+    ]
 
 
 def test_a_correction_changes_the_number_everywhere(ada: Api, world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.core.plan import make_plan, put_off
+from proxy.core.plan import make_plan, prefer_healthy
 from proxy.core.plan_detail import describe_plan
 from proxy.core.row import route_of
 from proxy.errors import ApiError, InvalidRequest, ModelNotFound
@@ -206,9 +206,9 @@ def test_a_cascade_asks_the_cheapest_first_and_is_attributed_so() -> None:
 
 def test_rungs_whose_upstream_does_not_answer_are_left_out_and_the_others_keep_their_order() -> None:
     plan = plan_of(make_route("cascade", ("small", "middle", "large")))
-    without = put_off(plan, lambda upstream: upstream.name == "at small")
-    assert (models_of(without), without.put_off) == (["middle", "large"], ("small",))
-    alone = put_off(plan, lambda upstream: upstream.name != "at large")
+    without = prefer_healthy(plan, lambda upstream: upstream.name == "at small")
+    assert (models_of(without), without.passed_over) == (["middle", "large"], ("small",))
+    alone = prefer_healthy(plan, lambda upstream: upstream.name != "at large")
     assert (models_of(alone), alone.is_cascade) == (["large"], False)
 
 

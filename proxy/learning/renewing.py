@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 _LOOK_SECONDS: Final = 0.2
 
 
-def do_beside(work: Callable[[], Made], rest: Callable[[], bool], interruption: Interruption) -> Made | None:
+def run_while_renewing(work: Callable[[], Made], rest: Callable[[], bool], interruption: Interruption) -> Made | None:
     """What ``work`` gives. ``rest`` is called all the while, as between the steps of a training; where it says that a
     notice has come, nobody waits for ``work`` any longer, and None is given. ``work`` must not use the database: its
     thread has a connection of its own.
@@ -34,7 +34,7 @@ def do_beside(work: Callable[[], Made], rest: Callable[[], bool], interruption: 
             is_over.set()
 
     # A daemon: a process that is told to end does not wait for the rest of the work.
-    threading.Thread(target=run, name="beside", daemon=True).start()
+    threading.Thread(target=run, name="renewing", daemon=True).start()
     try:
         while not is_over.wait(_LOOK_SECONDS):
             if rest():

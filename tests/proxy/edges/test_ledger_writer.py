@@ -16,8 +16,8 @@ from proxy.core.plan import make_plan
 from proxy.dialects.openai_chat import parse_request
 from proxy.edges import reserve_batch, settle, settle_batch
 from proxy.edges.entry import Entry
+from proxy.edges.ledger_writer import LedgerWriter
 from proxy.edges.reserve import Replan, Reservations
-from proxy.edges.settle import Ledger
 from proxy.edges.valkey import Valkey
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
 from proxy.ledger import drain, reaper, recount
@@ -47,7 +47,7 @@ class Desk:
     key: KeySnapshot
     valkey: Valkey
     reservations: Reservations
-    ledger: Ledger
+    ledger: LedgerWriter
 
     def make_plan(self, **controls: Any) -> Plan:
         request = parse_request(Endpoint.CHAT, BODY)
@@ -100,7 +100,7 @@ async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapsh
     await valkey.open()
     reserver = Reservations(valkey)
     await reserver.open()
-    writer = Ledger(valkey, reserver)
+    writer = LedgerWriter(valkey, reserver)
     await writer.open()
     yield Desk(acme, till, *snapshots, valkey, reserver, writer)
     await writer.close(5)

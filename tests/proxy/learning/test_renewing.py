@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from proxy.learning.beside import do_beside
 from proxy.learning.interruptions import Interruption
 from proxy.learning.leases import Cancelled
+from proxy.learning.renewing import run_while_renewing
 
 
 def test_it_gives_what_was_made_and_rests_all_the_while() -> None:
@@ -21,7 +21,7 @@ def test_it_gives_what_was_made_and_rests_all_the_while() -> None:
         rested.set()
         return False
 
-    assert do_beside(work, rest, Interruption()) == 7
+    assert run_while_renewing(work, rest, Interruption()) == 7
 
 
 def test_what_fails_there_fails_here() -> None:
@@ -29,13 +29,13 @@ def test_what_fails_there_fails_here() -> None:
         raise MemoryError("too large")
 
     with pytest.raises(MemoryError, match="too large"):
-        do_beside(work, lambda: False, Interruption())
+        run_while_renewing(work, lambda: False, Interruption())
 
 
 def test_a_notice_waits_for_nobody() -> None:
     goes_on = threading.Event()
     try:
-        assert do_beside(goes_on.wait, lambda: True, Interruption()) is None
+        assert run_while_renewing(goes_on.wait, lambda: True, Interruption()) is None
     finally:
         goes_on.set()
 
@@ -52,5 +52,5 @@ def test_a_job_that_is_cancelled_ends_when_nothing_is_loaded_any_more() -> None:
         raise Cancelled("The job was cancelled.")
 
     with pytest.raises(Cancelled):
-        do_beside(work, rest, Interruption())
+        run_while_renewing(work, rest, Interruption())
     assert ended.is_set()

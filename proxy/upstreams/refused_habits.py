@@ -12,7 +12,7 @@ REMEMBERED_MS: Final = 3_600_000
 _NOTHING: Final[frozenset[Habit]] = frozenset()
 
 
-class Learned:
+class RefusedHabits:
     """Habits by upstream and model."""
 
     def __init__(self) -> None:

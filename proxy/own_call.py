@@ -3,12 +3,13 @@ for it, so it is a call of its own: planned, held, settled, with a row of its ow
 that it asks.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from costhub.lib import clock
 from proxy.attempts.buffer import Buffer
-from proxy.attempts.loop import Means, run_attempts
+from proxy.attempts.loop import run_attempts
+from proxy.attempts.means import Means
 from proxy.core.rate_limits import without_rate_limits
 from proxy.core.refusals import check_may_ask
 from proxy.edges.entry import Entry
@@ -20,10 +21,9 @@ from proxy.values.plan import Plan
 from proxy.values.request import Controls, Endpoint, Request
 from proxy.wiring import Edges
 
-T = TypeVar("T")
 
-
-async def ask_aside(
+@asynccontextmanager
+async def own_call(
     edges: Edges,
     call: Entry,
     request: Request,
@@ -32,10 +32,9 @@ async def ask_aside(
     kind: str,
     endpoint: str | Endpoint,
     is_waited_for: bool,
-    finish: Callable[[Entry, Answer], Awaitable[T]],
-) -> T:
-    """Ask ``request.model`` with the key of ``call``, and give what ``finish`` makes of the answer before its row is
-    written. Rate limits hold it where somebody waits for it.
+) -> AsyncIterator[tuple[Entry, Answer]]:
+    """Ask ``request.model`` with the key of ``call``. The block has the own call's entry and the answer, and its row is
+    written when the block ends. Rate limits hold it where somebody waits for it.
 
     Raises what planning, reserving and asking raise; what was not asked leaves no row.
     """
@@ -44,7 +43,7 @@ async def ask_aside(
     org = call.org if is_waited_for else without_rate_limits(call.org)
     block = edges.ledger.entry(call_id, started_ms, clock.monotonic_ns(), call.key, org, str(endpoint))
     async with block as entry:
-        entry.row["kind"] = kind
+        entry.note_kind(kind)
         entry.note_request(request)
 
         async def renew(version: int) -> None:
@@ -65,7 +64,7 @@ async def ask_aside(
         try:
             made = await decide(edges.reservations.spent)
             entry.note_plan(made)
-            entry.row["route_reason"] = reason
+            entry.note_route(reason)
             made, hold = await edges.reservations.admit(made, entry, replan)
             check_may_ask(made)
         except ApiError:
@@ -73,7 +72,6 @@ async def ask_aside(
             entry.goes_on = entry.hold is None and not entry.is_hold_unknown
             raise
         finally:
-            entry.row["route_reason"] = reason
+            entry.note_route(reason)
         means = Means(edges.upstreams, edges.health, edges.reservations, edges.counting, replan)
-        answer = await run_attempts(made, hold, means, Buffer(), entry)
-        return await finish(entry, answer)
+        yield entry, await run_attempts(made, hold, means, Buffer(), entry)

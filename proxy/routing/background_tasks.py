@@ -10,7 +10,7 @@ MOST_UNDER_WAY: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 
 
-class Beside:
+class BackgroundTasks:
     """The tasks that a process has under way."""
 
     def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `costhub`, a module each, or one for those that belong together."""

@@ -1,0 +1,74 @@
+"""The first steps of a call that has a ledger entry, whether it is answered at once or later: who calls, the entry, the
+body, and the earlier turns that it names."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
+
+from proxy.answers.archive import continues, recall
+from proxy.call import Call
+from proxy.dialects import dialect_of
+from proxy.edges.entry import Entry
+from proxy.edges.reply import Reply
+from proxy.values.request import Request
+from proxy.wiring import Edges
+
+
+class Serving(NamedTuple):
+    """A call that is being served: as it came, what it may wait for, its ledger entry, where its answer goes, and the
+    secret by which its key is known."""
+
+    call: Call
+    edges: Edges
+    entry: Entry
+    reply: Reply
+    bearer: str
+
+
+async def open_entry(call: Call, edges: Edges) -> tuple[str, AbstractAsyncContextManager[Entry]]:
+    """The call's secret, and the block of its ledger entry. Raises GovernanceUnavailable while no further call can be
+    accounted for, and Unauthorized: neither has an entry."""
+    edges.ledger.check_room()
+    bearer = call.bearer()
+    key, org = await edges.auth.authenticate(bearer)
+    block = edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint)
+    return bearer, block
+
+
+async def receive(serving: Serving) -> bytes:
+    """The call's body, whole. Raises NotAllowed for a key that may not be used here, and what reading a body raises."""
+    call, edges, entry, _, _ = serving
+    entry.traceparent = call.headers.get("traceparent", "")
+    edges.auth.check_origin(entry.key, call)
+    body = call.body_at_once()
+    if body is None:
+        with entry.waited:
+            body = await call.body()
+        # It may have taken its time: what was stopped, revoked, limited or has expired meanwhile holds it too.
+        await _look_again(serving)
+    return body
+
+
+def read_request(serving: Serving, body: bytes) -> Request:
+    """What the body asks for. Raises InvalidRequest."""
+    endpoint = serving.call.endpoint
+    request = dialect_of(endpoint).parse_request(endpoint, body)
+    serving.entry.note_request(request)
+    return request
+
+
+async def add_history(serving: Serving, request: Request) -> Request:
+    """The request, with the earlier turns that it only names. Raises InvalidRequest or NotFound if they are not there,
+    and GovernanceUnavailable if they cannot be read."""
+    is_continued = continues(request)
+    request = await recall(request, serving.entry)
+    if is_continued:
+        # They were waited for, as a body may be.
+        await _look_again(serving)
+    return request
+
+
+async def _look_again(serving: Serving) -> None:
+    """Check the key and its organisation as they are known now."""
+    call, edges, entry, _, bearer = serving
+    await edges.auth.renew(entry, bearer)
+    edges.auth.check_origin(entry.key, call)

@@ -1,0 +1,357 @@
+"""The end of every call: money settled and one event on the ledger stream, in one step, whatever happened before.
+
+Nothing is awaited here: an exit must not be cut short by a cancelled caller. The commands go out with the tick's other
+commands; what fails is kept and sent again until it is known to have happened.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import hiredis
+
+from costhub.lib import clock, failpoints, keyspace
+from proxy.core.refusals import hide_amounts, tell_refusal
+from proxy.core.row import (
+    add_usage,
+    correction_row,
+    costs_by_model,
+    dump_row,
+    open_row,
+    tokens_of,
+    usage_columns,
+)
+from proxy.edges.entry import Entry
+from proxy.edges.recent import Recent, Written
+from proxy.edges.reserve import Reservations
+from proxy.edges.settle import CORRECT, GIVE_UP, LATE, correction_id
+from proxy.edges.settle_batch import MARK_KEPT_MS, Settle, Settles
+from proxy.edges.valkey import Answer, Argument, Valkey, ValkeyUnavailable
+from proxy.errors import ApiError, GovernanceUnavailable
+from proxy.telemetry.metric_buffer import MetricBuffer
+from proxy.telemetry.tracer import Tracer
+from proxy.values.attempt import Usage
+from proxy.values.windows import Scope
+from tenants.snapshots import KeySnapshot, OrgSnapshot
+
+_log = logging.getLogger(__name__)
+
+#: about 2 kB each
+MAX_WAITING: Final = 20_000
+_RETRY_SECONDS: Final = 0.25
+#: so many postings that were held up are sent in one turn of the loop
+_A_TURN: Final = 500
+_CLIENT_LEFT: Final = 499
+_Thing = TypeVar("_Thing")
+
+
+@dataclass(slots=True)
+class _Posting:
+    """Something that must come to be known to Valkey."""
+
+    send: Callable[[], Answer]
+    then: Callable[[Any], None]
+    written: Written | None = None
+
+
+def note_refusal(entry: Entry, error: ApiError) -> None:
+    """Write down which budget or limit refused a call, and take the amounts out of the error where its key hides them.
+    Once is enough, and before anybody is told."""
+    if "refused_by" not in entry.row and (told := tell_refusal(error)):
+        entry.note_refused_by(told)
+        if entry.key.hides_amounts:
+            hide_amounts(error)
+
+
+class _Writing:
+    """The block of one entry. A class, because a generator's context manager costs more than the write."""
+
+    __slots__ = ("_entry", "_ledger")
+
+    def __init__(self, ledger: "LedgerWriter", entry: Entry) -> None:
+        self._ledger = ledger
+        self._entry = entry
+
+    async def __aenter__(self) -> Entry:
+        return self._entry
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        entry = self._entry
+        if error is not None:
+            entry.early_event = b""
+        if isinstance(error, ApiError):
+            entry.status, entry.error_code = error.status, error.error_code
+            note_refusal(entry, error)
+        elif isinstance(error, asyncio.CancelledError):
+            entry.status, entry.error_code = _CLIENT_LEFT, "client_disconnected"
+        elif error is not None:
+            entry.status, entry.error_code = 500, "internal_error"
+        if not entry.goes_on:
+            self._ledger.write(entry)
+
+
+class LedgerWriter:
+    """Writes entries, and does not let go of one before it is written."""
+
+    def __init__(self, valkey: Valkey, reservations: Reservations, tracer: Tracer | None = None) -> None:
+        self._valkey = valkey
+        self._settles = Settles(valkey)
+        self._reservations = reservations
+        self._tracer = tracer
+        self._under_way = 0
+        self._again: deque[_Posting] = deque()
+        self._recent = Recent(valkey)
+        self._repeater: asyncio.Task[None] | None = None
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._metrics = MetricBuffer()
+
+    async def open(self) -> None:
+        """Begin to repeat what fails."""
+        self._repeater = asyncio.create_task(self._repeat())
+
+    async def close(self, patience_seconds: float) -> None:
+        """Wait until everything is written, or for so long; what is left is reaped with its lease."""
+        try:
+            await asyncio.wait_for(self._quiet.wait(), patience_seconds)
+        except TimeoutError:
+            _log.error("closing with entries unwritten", extra={"entries": self._under_way})
+        if self._repeater:
+            self._repeater.cancel()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
+
+    async def wait_written(self) -> None:
+        """Return when every entry so far is known to be written."""
+        await self._quiet.wait()
+
+    def check_room(self) -> None:
+        """Raise GovernanceUnavailable while so many entries wait for Valkey that a further one could not be promised a
+        row: a call that is refused here was not admitted."""
+        if len(self._again) > MAX_WAITING:
+            raise GovernanceUnavailable(
+                "CostHub cannot account for calls at the moment, so it takes none. Try again.",
+                headers={"retry-after": "5"},
+            )
+
+    def entry(
+        self, request_id: str, started_at_ms: int, started_ns: int, key: KeySnapshot, org: OrgSnapshot, endpoint: str
+    ) -> "_Writing":
+        """One call's entry, written exactly once when the block ends, however it ends."""
+        row = open_row(request_id, started_at_ms, key, endpoint)
+        return _Writing(self, Entry(request_id, started_at_ms, started_ns, key, org, row))
+
+    def make_early_event(self, entry: Entry) -> bytes | None:
+        """The event of a call that ends now and as it stands, for whoever must settle it if we do not live to; None
+        where it holds nothing. It is written so, unless an error follows."""
+        if entry.hold is None:
+            return None
+        entry.early_event = dump_row(entry.finish())
+        return entry.early_event
+
+    def write(self, entry: Entry) -> None:
+        """The call is over: settle what it holds and put its event on the stream."""
+        if failpoints.ARMED:
+            failpoints.reach("before_settle")
+        self._write(entry)
+        self._metrics.count(entry.org.slug, entry.row)
+        if self._tracer is not None:
+            self._tracer.note(entry)
+
+    def _write(self, entry: Entry) -> None:
+        row = entry.row if entry.early_event else entry.finish()
+        event = entry.early_event or dump_row(row)
+        shard, hold_id = entry.org.shard, entry.request_id
+        stream = keyspace.ledger_key(shard)
+        if entry.hold is not None and entry.candidate is not None:
+            self._reservations.forget(hold_id)
+            settle, breadth = (
+                Settle(hold_id, row["effective_cost"] - entry.earlier_models_cost, event, _tokens_used(entry)),
+                entry.candidate.layout.breadth,
+            )
+            self._post(
+                partial(self._settles.send, shard, settle, breadth),
+                partial(self._after_settle, entry, row, event),
+                (shard, hold_id, entry.epoch, event),
+            )
+        elif entry.is_hold_unknown and entry.candidate is not None:
+            entry.counters = entry.candidate.layout.counters
+            self._post(
+                lambda: self._valkey.run(
+                    GIVE_UP,
+                    [*_hold_keys(shard, hold_id), stream],
+                    [hold_id, event, MARK_KEPT_MS, clock.now_ms()],
+                ),
+                partial(self._after_settle, entry, row, event),
+                (shard, hold_id, entry.epoch, event),
+            )
+        else:
+            self._post(
+                lambda: self._valkey.send(b"XADD", stream, b"*", b"e", event),
+                _nothing_more,
+                (shard, hold_id, b"", event),
+            )
+
+    def _after_settle(self, entry: Entry, row: Mapping[str, Any], event: bytes, settled: int) -> None:
+        """Where there was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
+        if failpoints.ARMED:
+            failpoints.reach("settle_answered")
+        if settled:
+            return
+        shard = entry.org.shard
+        costs = _costs_by_counter(entry, row["effective_cost"])
+        keys = [
+            keyspace.closed_key(shard, entry.request_id),
+            keyspace.epoch_key(shard),
+            keyspace.ledger_key(shard),
+            *costs,
+        ]
+        arguments: list[Argument] = [entry.epoch, event, MARK_KEPT_MS]
+        for scope, cost in costs.values():
+            arguments += (1 if scope.is_whole else 0, scope.kept_until_ms, cost)
+
+        def learn(mark: bytes) -> None:
+            if mark.startswith(b"reaped "):
+                self._correct(entry, row, int(mark.split()[1]))
+
+        self._post(lambda: self._valkey.run(LATE, keys, arguments), learn)
+
+    def _correct(self, entry: Entry, row: Mapping[str, Any], reaped: int) -> None:
+        """The reaper posted the bound in our name; we know the truth."""
+        shard = entry.org.shard
+        if any(attempt.is_unknown for attempt in entry.attempts):
+            return  # the upstream's bill will tell more than we know
+        # What the tries at earlier models cost was known to it, too.
+        reaped += entry.earlier_models_cost
+        model = entry.candidate.model.name if entry.candidate else row["request_model"]
+        costs = costs_by_model(row)
+        before = costs | {model: costs.get(model, 0) + reaped - row["effective_cost"]}
+        attempts = [{"model": name, "cost": nanos} for name, nanos in before.items()]
+        posted = {
+            **row,
+            "list_cost": reaped,
+            "effective_cost": reaped,
+            "attempts": attempts,
+            **usage_columns(Usage()),
+        }
+        used = add_usage([attempt.usage for attempt in entry.attempts])
+        cost = row["effective_cost"]
+        correction = correction_row(posted, correction_id(entry.request_id), used, cost, row["is_overrun"], costs)
+        correction["is_estimated"] = row["is_estimated"]
+        event = dump_row(correction)
+        mark = keyspace.corrected_key(shard, entry.request_id)
+        self._post(
+            lambda: self._valkey.run(
+                CORRECT,
+                [mark, keyspace.ledger_key(shard), *entry.counters],
+                [cost - reaped, event, MARK_KEPT_MS, *(cost - reaped for _ in entry.counters)],
+            ),
+            _nothing_more,
+        )
+
+    def _write_again(self, written: Written) -> None:
+        """Valkey may have forgotten it. A settle, or a giving up, that finds no hold has either happened, or the hold
+        was forgotten too: its event is written once more, which the ledger takes for what it is."""
+
+        def see_to_event(done: Any) -> None:
+            if done == 0:
+                shard = written.shard
+                closed = keyspace.closed_key(shard, written.hold_id)
+                keys = [closed, keyspace.epoch_key(shard), keyspace.ledger_key(shard)]
+                self._post(
+                    lambda: self._valkey.run(LATE, keys, [written.epoch, written.event, MARK_KEPT_MS]), _nothing_more
+                )
+
+        # It may be forgotten once more, where the successor is lost, too.
+        self._post(written.send, see_to_event, written[1:])
+
+    def _post(
+        self,
+        send: Callable[[], Answer],
+        then: Callable[[Any], None],
+        ends: tuple[int, str, bytes, bytes] | None = None,
+    ) -> None:
+        """``ends``: shard, hold, epoch and event, where a call ends with it."""
+        posting = _Posting(send, then, Written(send, *ends) if ends is not None else None)
+        if self._under_way == 0:
+            self._quiet.clear()
+        self._under_way += 1
+        self._try(posting)
+
+    def _try(self, posting: _Posting) -> None:
+        try:
+            answer = posting.send()
+        except ValkeyUnavailable:
+            self._again.append(posting)
+            return
+        answer.add_done_callback(partial(self._done, posting))
+
+    def _done(self, posting: _Posting, answer: Answer) -> None:
+        if answer.cancelled() or (error := answer.exception()) is not None:
+            if not answer.cancelled() and isinstance(error, hiredis.ReplyError):
+                _log.error("Valkey refused a posting", extra={"reply": str(error)})
+            self._again.append(posting)
+            return
+        if posting.written is not None:
+            self._recent.note(posting.written)
+        posting.then(answer.result())
+        self._under_way -= 1
+        if self._under_way == 0:
+            self._quiet.set()
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            self._metrics.flush()
+            await _in_pieces(self._write_again, self._recent.take_doubtful())
+            if not self._again or not self._valkey.is_connected:
+                continue
+            waiting, self._again = self._again, deque()
+            await _in_pieces(self._try, waiting)
+
+
+async def _in_pieces(act: Callable[[_Thing], None], things: Collection[_Thing]) -> None:
+    """``act`` on each, so many in a turn of the loop: calls go on between."""
+    for count, thing in enumerate(things, 1):
+        act(thing)
+        if count % _A_TURN == 0:
+            await asyncio.sleep(0)
+
+
+def _hold_keys(shard: int, hold_id: str) -> list[str]:
+    return [
+        keyspace.closed_key(shard, hold_id),
+        keyspace.hold_key(shard, hold_id),
+        keyspace.leases_key(shard),
+    ]
+
+
+def _costs_by_counter(entry: Entry, cost: int) -> dict[str, tuple[Scope, int]]:
+    """What each counter is charged, with its scope: a model's own what its tries cost."""
+    parts = [*entry.earlier_models]
+    if entry.candidate is not None and entry.counters:
+        parts.append((entry.candidate.layout, cost - entry.earlier_models_cost))
+    costs: dict[str, tuple[Scope, int]] = {}
+    for layout, nanos in parts:
+        for counter, scope in zip(layout.counters, layout.scopes, strict=False):
+            costs[counter] = (scope, nanos + costs.get(counter, (scope, 0))[1])
+    return costs
+
+
+def _tokens_used(entry: Entry) -> int | bytes:
+    """What windows of tokens are told; nothing where an attempt's tokens are unknown: then what was reserved stays."""
+    for attempt in entry.attempts:
+        if attempt.is_unknown:
+            return b""
+    return tokens_of(entry.row) - entry.earlier_models_tokens
+
+
+def _nothing_more(_: Any) -> None:
+    return None
