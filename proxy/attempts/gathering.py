@@ -17,6 +17,7 @@ import orjson
 
 from costhub.lib import clock, metrics
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.attempts.reading import read_answer
 from proxy.core.weigh import is_refused, is_unbilled, weigh
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
@@ -206,7 +207,7 @@ class Gathering(ABC):
                         refusal = await read_refusal(exchange, vendor)
                         raise explain_refusal(refusal, asked.status, exchange, vendor, upstream.name)
                     try:
-                        asked.body = asked.reader.read_answer(await exchange.read_whole())
+                        asked.body = await read_answer(await exchange.read_whole(), asked.reader)
                     except (AnswerTooLong, NotAnAnswer) as error:
                         raise explain_no_answer(candidate, asked.reader, exchange, vendor) from error
                     asked.certainty = asked.reader.certainty
