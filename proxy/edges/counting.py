@@ -35,8 +35,8 @@ _T = TypeVar("_T")
 
 
 async def run_whole(work: Callable[[], _T]) -> _T:
-    """What ``work`` gives or raises, done in a thread. Who leaves meanwhile stays until it is done: nobody looks at what
-    is still being written."""
+    """What ``work`` gives or raises, done in a thread. Who leaves meanwhile stays until it is done: nobody looks at
+    what is still being written."""
     running = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(running)

@@ -61,9 +61,7 @@ async def test_what_is_long_is_read_in_a_thread(text: str, is_beside: bool) -> N
 
 
 @pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
-async def test_so_is_an_event(
-    acme: Tenant, monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool
-) -> None:
+async def test_so_is_an_event(acme: Tenant, monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool) -> None:
     readers: list[Watched] = []
 
     def make(*_: Any) -> Watched:

@@ -14,7 +14,7 @@ from proxy.values.vendor import NotAnAnswer
 COUNT, LENGTH = 340, 3_072
 
 
-def make_answer(vector: str = "[%s]" % ", ".join(["-0.015625"] * LENGTH), **fields: Any) -> bytes:
+def make_answer(vector: str = f"[{', '.join(['-0.015625'] * LENGTH)}]", **fields: Any) -> bytes:
     """An answer with so many vectors, as a server writes it."""
     items = ",".join(f'{{"object": "embedding", "index": {place}, "embedding": {vector}}}' for place in range(COUNT))
     more = orjson.dumps({"model": "vectors", "usage": {"prompt_tokens": 7, "total_tokens": 7}} | fields).decode()
