@@ -10,6 +10,7 @@ import pytest
 from proxy.attempts.reading import read_answer
 from proxy.core.weight import SMALL_BYTES
 from proxy.upstreams.openai import AnswerReader
+from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import chat, converse, make_known, running, send_to, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, answer, chunk, scripted, stream, whole
 from tests.world import Tenant, World, make_catalog
@@ -32,7 +33,8 @@ class Watched(AnswerReader):
         return super().read_answer(raw)
 
     def read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
-        self.threads.append(threading.current_thread())
+        if events:
+            self.threads.append(threading.current_thread())
         return super().read_part(events, wants_usage=wants_usage)
 
 
@@ -96,11 +98,12 @@ async def test_of_a_refusal_in_a_200_nobody_gets_half_of_the_credential(
     committed_world: World, said: Any, status: int, is_stream: bool
 ) -> None:
     with scripted(lambda _: stream(said, DONE) if is_stream else whole(said)) as upstream:
-        catalog = make_catalog(
-            committed_world.acme, base_url=upstream.base_url, credential="sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz"
-        )
-        assert catalog.upstream.credential is not None
-        make_known(committed_world.acme)
+
+        def make() -> None:
+            credential = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz"
+            make_catalog(committed_world.acme, base_url=upstream.base_url, credential=credential)
+
+        await in_thread(make)
         async with running() as app:
             told = await serve(app, converse(committed_world.acme.api_key, chat(stream=is_stream)))
     assert told.status == status, told.body
