@@ -1,14 +1,16 @@
 """What an application says of an answer that it got: right, or wrong."""
 
 import asyncio
+from typing import Final
 from uuid import UUID
 
 import orjson
 from django.db import Error as AnyDatabaseError
 from django.db import connection
 
+from costhub.lib import clock
 from costhub.lib.errors import Conflict
-from proxy.cache.actions import take_feedback
+from proxy.cache.actions import give_up, take_feedback
 from proxy.call import Call
 from proxy.errors import GovernanceUnavailable, InvalidRequest, NotAllowed
 from proxy.request_detail import Json, find_rows
@@ -17,16 +19,22 @@ from proxy.wiring import Edges
 from tenants.access import Actor, org_scope
 from tenants.choices import Role
 from tenants.models import Organization
-from tenants.snapshots import KeySnapshot
+from tenants.models.cache import MAX_TTL_SECONDS
+from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _CACHED = "cached: "
+#: what rows say of calls that the cache had nothing to do with, and of an answer that was given again as it was
+_NEVER_KEPT: Final = frozenset({"bypass", "replayed"})
+#: an answer is kept when it is whole: a call takes no longer
+LONGEST_CALL_MS: Final = 3_600_000
 
 
 async def give_feedback(call: Call, edges: Edges, request_id: str) -> Json:
     """``{"verdict": "wrong"}`` or ``"right"`` about one call of the key's project: a wrong answer is not given again,
-    and the cache learns from both. A call of others is as unknown as one that never was.
+    and cache and routes learn from both. A call of others is as unknown as one that never was.
 
-    Raises NotFound, InvalidRequest, and GovernanceUnavailable while nobody can write it down.
+    Raises NotFound, InvalidRequest, NotAllowed where what was said is written down and the answer cannot be given up,
+    and GovernanceUnavailable while nobody can write it down.
     """
     key, org = await edges.auth.admit(call)
     verdict = _read_verdict(await call.body())
@@ -36,7 +44,8 @@ async def give_feedback(call: Call, edges: Edges, request_id: str) -> Json:
     wanted, status = UUID(row["id"]), row["cache_status"]
     entry_id = _entry_of(row["route_reason"]) or wanted
     try:
-        await asyncio.to_thread(_take, key, wanted, entry_id, _served(row), verdict == "right")
+        is_kept = _may_be_kept(row, entry_id, org)
+        await asyncio.to_thread(_take, key, wanted, entry_id, _served(row), verdict == "right", is_kept=is_kept)
     except Conflict as error:
         raise NotAllowed(error.message, code="too_many_purges") from error
     except AnyDatabaseError as error:
@@ -59,16 +68,35 @@ def _served(row: Json) -> str:
     return str((of_row or answered or [{"model": ""}])[-1]["model"])
 
 
-def _take(key: KeySnapshot, request_id: UUID, entry_id: UUID, model: str, is_right: bool) -> None:
+def _may_be_kept(row: Json, entry_id: UUID, org: OrgSnapshot) -> bool:
+    """Whether the answer of a call may be given again: the cache had to do with it, and it is no older than answers
+    may be. Each purge is kept in mind by every proxy, and there is room for so many."""
+    if row["cache_status"] in _NEVER_KEPT:
+        return False
+    policy = org.find_cache_policy(row["request_model"])
+    seconds = MAX_TTL_SECONDS if policy is None else policy.ttl_seconds
+    # The id of a call carries the millisecond in which it came, and its answer came later.
+    return clock.now_ms() - (entry_id.int >> 80) <= seconds * 1000 + LONGEST_CALL_MS
+
+
+def _take(key: KeySnapshot, request_id: UUID, entry_id: UUID, model: str, is_right: bool, *, is_kept: bool) -> None:
     try:
         with org_scope(key.org_id):
-            actor = Actor(Organization.objects.get(pk=key.org_id), Role.ADMIN, f"key {key.id}")
+            actor = _actor_of(key)
             take_feedback(actor=actor, request_id=request_id, entry_id=entry_id, is_right=is_right)
             Feedback.objects.update_or_create(org=actor.org, request_id=request_id, defaults={"is_right": is_right})
             # What a route learns from.
             RouteLabel.objects.filter(org_id=key.org_id, request_id=request_id, model=model).update(right=is_right)
+        if is_kept and not is_right:
+            # By itself: where there is no room for one more purge, what was said is said all the same.
+            with org_scope(key.org_id):
+                give_up(actor=_actor_of(key), entry_id=entry_id)
     finally:
         connection.close_if_unusable_or_obsolete()
+
+
+def _actor_of(key: KeySnapshot) -> Actor:
+    return Actor(Organization.objects.get(pk=key.org_id), Role.ADMIN, f"key {key.id}")
 
 
 def _entry_of(route_reason: str) -> UUID | None:

@@ -103,7 +103,7 @@ async def open_edges() -> Edges:
     )
     embedder = Embedder(partial(load_model, settings.CACHE_EMBEDDER))
     semantic = Semantic(embedder, settings.CACHE_SEMANTIC_DEADLINE_MS, lookup_cost=settings.CACHE_LOOKUP_NANOS)
-    cache = Cache(valkey_cache.ValkeyCache(cached_answers), settings.CACHE_PROCESS_BYTES, semantic)
+    cache = Cache(valkey_cache.ValkeyCache(cached_answers), settings.CACHE_PROCESS_BYTES, semantic, counting=counting)
     await cache.open()
     upstreams, health = (
         Upstreams(gate_from_settings(), settings.MASTER_KEYS),

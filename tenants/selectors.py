@@ -130,6 +130,12 @@ def load_org_snapshot(org_id: str) -> OrgSnapshot | None:
     return _load_org(org_id, {"is_active": True})
 
 
+def load_org_version(org_id: str) -> int | None:
+    """The version of now of an organisation's snapshot; None if there is no such organisation."""
+    with org_scope(org_id):
+        return Organization.objects.filter(pk=org_id).values_list("version", flat=True).first()
+
+
 def load_whole_org(org_id: str) -> OrgSnapshot | None:
     """The same with upstreams and models that are switched off: to account for what they were asked before."""
     return _load_org(org_id, {})

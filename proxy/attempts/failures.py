@@ -94,12 +94,13 @@ def explain_refusal(
 
 def explain_no_answer(candidate: Candidate, reader: AnswerReader, exchange: Exchange, vendor: Vendor) -> Failure:
     """What came with a 200 and was no answer: a refusal, with the status that it names, or nothing that makes sense."""
-    name, refusal = candidate.upstream.name, reader.refusal
-    if refusal is None:
+    name = candidate.upstream.name
+    if reader.refusal is None:
         error = UpstreamError(
             f"The upstream {name} sent something that is no answer of this API.", code="upstream_malformed"
         )
         return Failure(error, is_transient=False)
+    refusal = exchange.hide_words(reader.refusal)
     if refusal.status:
         return explain_refusal(refusal, refusal.status, exchange, vendor, name)
     told = refusal.shortened()

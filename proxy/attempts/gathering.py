@@ -8,15 +8,17 @@ one and how the answer is taken apart is each kind's own: ``merges`` for embeddi
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from costhub.lib import clock, metrics
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.attempts.reading import read_answer
 from proxy.core.weigh import is_refused, is_unbilled, weigh
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
@@ -105,6 +107,8 @@ class Asked:
     error_code: str = ""
     certainty: Certainty = Certainty.COUNTED
     body: bytes | None = None
+    #: the id under which its upstream knows it
+    asked_as: str = ""
 
 
 class Gathering(ABC):
@@ -196,8 +200,9 @@ class Gathering(ABC):
             member.entry.note_wire(wire, ALL_SAID)
         place = self._health.find_place(upstream)
         path = locate(place.base_url, model, path)
-        exchange = self._upstreams.post(place, group.org, path, body, f"{first.entry.request_id}:1")
-        asked = group.asked = Asked(vendor.make_reader(request, wire, first.entry.started_at_ms))
+        name = f"{first.entry.request_id}:1"
+        exchange = self._upstreams.post(place, group.org, path, body, name)
+        asked = group.asked = Asked(vendor.make_reader(request, wire, first.entry.started_at_ms), asked_as=name)
         try:
             with self._health.busy(place):
                 async with exchange:
@@ -206,7 +211,7 @@ class Gathering(ABC):
                         refusal = await read_refusal(exchange, vendor)
                         raise explain_refusal(refusal, asked.status, exchange, vendor, upstream.name)
                     try:
-                        asked.body = asked.reader.read_answer(await exchange.read_whole())
+                        asked.body = await read_answer(await exchange.read_whole(), asked.reader)
                     except (AnswerTooLong, NotAnAnswer) as error:
                         raise explain_no_answer(candidate, asked.reader, exchange, vendor) from error
                     asked.certainty = asked.reader.certainty
@@ -263,7 +268,8 @@ class Gathering(ABC):
         except Exception:  # noqa: BLE001 - those who wait are asked alone
             _log.exception("calls that went together were not taken apart, by our own fault")
             if group.asked is not None and group.asked.certainty is not Certainty.NOTHING:
-                parts = [Part(_charge_hold(member, group.asked)) for member in group.members]
+                attempts = [_charge_hold(member, group.asked) for member in group.members]
+                parts = list(map(Part, name_parts(attempts, group.asked)))
         finally:
             for member, part in zip(group.members, parts, strict=True):
                 if not member.done.done():
@@ -277,6 +283,19 @@ def _charge_hold(member: Member, asked: Asked) -> Attempt:
         error_code="internal_error",
         certainty=Certainty.BOUND,
     )
+
+
+def name_parts(attempts: Sequence[Attempt], asked: Asked, weights: Sequence[int] = ()) -> list[Attempt]:
+    """Each call's part of the one that was asked, with the part that it is, so that what its upstream bills for the
+    whole can be shared out later: by ``weights``, or by what the parts cost."""
+    weights = weights or [attempt.cost for attempt in attempts]
+    if not sum(weights):
+        weights = [1] * len(attempts)
+    ends = list(accumulate(weights))
+    return [
+        attempt._replace(packed=len(attempts), asked_as=asked.asked_as, part=(end - weight, end, ends[-1]))
+        for attempt, weight, end in zip(attempts, weights, ends, strict=True)
+    ]
 
 
 def read_json(body: bytes) -> Any:

@@ -1,14 +1,19 @@
 """Embeddings calls of one tenant and model that come within a few milliseconds, asked as one."""
 
 import copy
+from functools import partial
 from typing import Any
 
-from proxy.attempts.gathering import Asked, Gathering, Group, Member, NotTakenApart, Part, Signed, read_json
+from proxy.attempts.gathering import Asked, Gathering, Group, Member, NotTakenApart, Part, Signed, name_parts
 from proxy.core import merging, pricing
+from proxy.core.answered import find_answered
 from proxy.core.merging import NotSplit
 from proxy.core.weigh import weigh
+from proxy.core.weight import SMALL_BYTES
+from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
-from proxy.values.attempt import Attempt, Certainty
+from proxy.upstreams import lenient_json, vectors
+from proxy.values.attempt import Attempt, Certainty, Usage
 from proxy.values.plan import Plan
 from proxy.values.vendor import AnswerReader, Report
 from tenants.price_snapshots import DEFAULT_TIER
@@ -32,15 +37,21 @@ class Merges(Gathering):
         members, candidate = group.members, group.members[0].candidate
         request = merging.merge([one.request for one in members], [one.inputs for one in members])
         asked = await self.ask_as_one(group, request, candidate)
-        await self._counting.load(candidate.model.tokenizer)
-        weights = [merging.weigh_inputs(one.inputs, candidate.model.tokenizer) for one in members]
+        tokenizer = candidate.model.tokenizer
+        weights = await self._counting.run(
+            group.size,
+            lambda: [merging.weigh_inputs(one.inputs, tokenizer) for one in members],
+            lambda: [max(1, one.request.body_bytes) for one in members],
+            whose=group.org.id,
+            vocabulary=tokenizer,
+        )
         bodies: list[bytes] | None = None
         if asked.body is not None:
             report = asked.reader.report
             shares = merging.share_out(report.usage.input_tokens if report else 0, weights)
             try:
                 counts = [len(one.inputs) for one in members]
-                bodies = merging.split_answer(read_json(asked.body), counts, shares)
+                bodies = await _split(asked.body, counts, shares)
             except (NotSplit, NotTakenApart):
                 asked.error_code = "upstream_malformed"
         return _share(members, asked, weights, bodies)
@@ -53,22 +64,37 @@ def _share(members: list[Member], asked: Asked, weights: list[int], bodies: list
         # What we count ourselves is counted for each.
         attempts = [_weigh(one, reader, asked) for one in members]
     else:
-        price = members[0].candidate.price
-        cost = pricing.cost(report.usage, price, reader.service_tier or DEFAULT_TIER)
-        shares = merging.share_out(report.usage.input, weights)
+        first = members[0]
+        # At the price of the model that did answer, as each part is.
+        answered = find_answered(first.request, first.candidate, reader.model, reader.service_tier, report.usage)
+        cost = pricing.cost(report.usage, answered.price, answered.service_tier or DEFAULT_TIER)
+        usages = merging.share_usage(report.usage, weights)
         costs = merging.share_out(cost, weights)
         attempts = [
-            _weigh(one, _part_of(reader, report, share), asked)._replace(cost=nanos)
-            for one, share, nanos in zip(members, shares, costs, strict=True)
+            _weigh(one, _part_of(reader, report, used), asked)._replace(cost=nanos)
+            for one, used, nanos in zip(members, usages, costs, strict=True)
         ]
     answers: list[bytes | None] = [None] * len(members) if bodies is None else [*bodies]
-    return [Part(attempt._replace(packed=len(members)), body) for attempt, body in zip(attempts, answers, strict=True)]
+    return list(map(Part, name_parts(attempts, asked, weights), answers))
 
 
-def _part_of(reader: AnswerReader, report: Report, tokens: int) -> AnswerReader:
-    """The reader of an answer in which so many tokens were used."""
+async def _split(body: bytes, counts: list[int], shares: list[int]) -> list[bytes]:
+    """Each call's answer. Raises NotSplit and NotTakenApart."""
+    split = partial(_split_now, body, counts, shares)
+    return split() if len(body) <= SMALL_BYTES else await run_whole(split)
+
+
+def _split_now(body: bytes, counts: list[int], shares: list[int]) -> list[bytes]:
+    try:
+        return merging.split_answer(vectors.read(body), counts, shares)
+    except lenient_json.Unreadable as error:
+        raise NotTakenApart from error
+
+
+def _part_of(reader: AnswerReader, report: Report, used: Usage) -> AnswerReader:
+    """The reader of an answer for which so much was used."""
     part: Any = copy.copy(reader)
-    part.report = report._replace(usage=report.usage._replace(input=tokens))
+    part.report = report._replace(usage=used)
     found: AnswerReader = part
     return found
 

@@ -1,6 +1,6 @@
 """Short questions of one key and end user under one system prompt, asked in one call where their route says so."""
 
-from proxy.attempts.gathering import Gathering, Group, NotTakenApart, Part, Signed, read_json
+from proxy.attempts.gathering import Gathering, Group, NotTakenApart, Part, Signed, name_parts, read_json
 from proxy.core import prompt_packs
 from proxy.core.weigh import weigh
 from proxy.edges.entry import Entry
@@ -55,7 +55,7 @@ class Packs(Gathering):
         whole = weigh(
             packed.request, packed.candidate, hold, 1, reader, asked.status, asked.error_code, asked.certainty
         )
-        attempts = prompt_packs.share(whole, packed, requests, holds, text, answers)
+        attempts = name_parts(prompt_packs.share(whole, packed, requests, holds, text, answers), asked)
         parts = []
         for place, (member, attempt, said) in enumerate(zip(members, attempts, answers, strict=True), 1):
             member.entry.note_pack(len(members), is_answered=said is not None)

@@ -1,14 +1,22 @@
-"""An upstream's answer, read as it comes."""
+"""An upstream's answer, read as it comes: what is long of it in a thread."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from costhub.lib import clock
 from proxy.attempts.failures import Failure, explain_no_answer
 from proxy.core import sse
+from proxy.core.weight import SMALL_BYTES
+from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
 from proxy.errors import BrokenStream, UpstreamError
 from proxy.upstreams.transport import MAX_ANSWER_BYTES, AnswerTooLong, Exchange
 from proxy.values.answer import Sink
 from proxy.values.plan import Candidate
 from proxy.values.vendor import AnswerReader, NotAnAnswer, Vendor
+
+_T = TypeVar("_T")
 
 
 async def read_whole(
@@ -19,9 +27,30 @@ async def read_whole(
     try:
         raw = await exchange.read_whole()
         entry.first_byte_ns = clock.monotonic_ns()
-        return reader.read_answer(raw)
+        return await read_answer(raw, reader)
     except (AnswerTooLong, NotAnAnswer) as error:
         raise explain_no_answer(candidate, reader, exchange, vendor) from error
+
+
+async def read_answer(raw: bytes, reader: AnswerReader) -> bytes:
+    """What the reader gives of a whole answer. Raises NotAnAnswer."""
+    if len(raw) <= SMALL_BYTES:
+        return reader.read_answer(raw)
+    return await run_whole(partial(reader.read_answer, raw))
+
+
+async def _read_part(events: Sequence[bytes], reader: AnswerReader, *, wants_usage: bool) -> tuple[bytes, bool]:
+    """What the reader gives of some events."""
+    if max(map(len, events), default=0) <= SMALL_BYTES:
+        return reader.read_part(events, wants_usage=wants_usage)
+    return await run_whole(partial(reader.read_part, events, wants_usage=wants_usage))
+
+
+async def _read_rest(rest: bytes, reader: AnswerReader, *, wants_usage: bool) -> tuple[bytes, bool]:
+    """What the reader gives of what was left at the end."""
+    if len(rest) <= SMALL_BYTES:
+        return reader.read_rest(rest, wants_usage=wants_usage)
+    return await run_whole(partial(reader.read_rest, rest, wants_usage=wants_usage))
 
 
 async def read_stream(
@@ -44,14 +73,14 @@ async def read_stream(
         while not is_done:
             part = await exchange.read()
             if part is None:
-                outgoing, is_done = reader.read_rest(splitter.finish(), wants_usage=wants_usage)
+                outgoing, is_done = await _read_rest(splitter.finish(), reader, wants_usage=wants_usage)
             else:
                 if received == 0 and not sse.is_stream(part):
                     part = await _read_as_stream(part, exchange, vendor, reader)
                 received += len(part)
                 if received > MAX_ANSWER_BYTES:
                     raise sse.EventTooLong
-                outgoing, is_done = reader.read_part(splitter.feed(part), wants_usage=wants_usage)
+                outgoing, is_done = await _read_part(splitter.feed(part), reader, wants_usage=wants_usage)
             if outgoing:
                 if is_first:
                     is_first = False
@@ -82,7 +111,11 @@ async def _read_as_stream(part: bytes, exchange: Exchange, vendor: Vendor, reade
     Raises NotAnAnswer, AnswerTooLong and BrokenOff.
     """
     raw = part + await exchange.read_whole()
-    reader.refusal = vendor.find_refusal(raw)
+    reader.refusal = await _beside(raw, vendor.find_refusal)
     if reader.refusal is not None:
         raise NotAnAnswer
-    return vendor.as_stream(raw)
+    return await _beside(raw, vendor.as_stream)
+
+
+async def _beside(raw: bytes, read: Callable[[bytes], _T]) -> _T:
+    return read(raw) if len(raw) <= SMALL_BYTES else await run_whole(partial(read, raw))

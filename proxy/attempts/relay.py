@@ -10,7 +10,7 @@ from proxy.attempts.headers import cost_fields, final_headers, first_headers
 from proxy.core import sse
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
-from proxy.values.answer import Answer
+from proxy.values.answer import MOST_KEPT_BYTES, Answer
 from proxy.values.attempt import Usage
 from proxy.values.dialect import Dialect, Translation
 from proxy.values.request import Wire
@@ -25,12 +25,13 @@ _LONGEST_REPLAY_SECONDS: Final = 60
 
 
 class Relay:
-    """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came.
+    """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came,
+    up to a little more than anybody keeps.
 
     What comes in another form than the caller's is translated on its way out.
     """
 
-    __slots__ = ("_archive", "_dialect", "_entry", "_kept", "_reply", "_told", "_translation")
+    __slots__ = ("_archive", "_dialect", "_entry", "_kept", "_kept_bytes", "_reply", "_told", "_translation")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Relay:
         self._dialect = dialect
         self._entry = entry
         self._kept: list[bytes] | None = [] if keeps else None
+        self._kept_bytes = 0
         self._translation: Translation | None = None
         # Before a caller has the last byte, what it is sent is where it may be asked for again.
         self._archive = archive
@@ -57,7 +59,7 @@ class Relay:
 
     @property
     def parts(self) -> tuple[bytes, ...]:
-        """What is kept of the answer so far."""
+        """What is kept of the answer so far: of one that is too long to be kept its beginning."""
         return tuple(self._kept or ())
 
     async def begin(self) -> None:
@@ -69,8 +71,9 @@ class Relay:
 
     async def chunk(self, events: bytes) -> None:
         """Hand events on as they came."""
-        if self._kept is not None:
+        if self._kept is not None and self._kept_bytes <= MOST_KEPT_BYTES:
             self._kept.append(events)
+            self._kept_bytes += len(events)
         if self._translation is not None:
             events = self._translation.events(events)
             if not events:
@@ -85,7 +88,7 @@ class Relay:
 
     async def end_stream(self, closing: bytes) -> None:
         """Say our own last words, in the report of usage and behind it, and close the stream."""
-        if self._kept is not None and closing:
+        if self._kept is not None and closing and self._kept_bytes <= MOST_KEPT_BYTES:
             self._kept.append(closing)
         if not self._reply.has_begun:
             self._begin_translation()

@@ -18,11 +18,12 @@ def forget_entry(*, actor: Actor, entry_id: str) -> None:
     wanted = find_uuid(entry_id)
     if wanted is None or not CacheEntry.objects.filter(org_id=actor.org.pk, id=wanted).exists():
         raise NotFound("There is no such cache entry.")
-    _forget(actor, wanted)
+    give_up(actor=actor, entry_id=wanted)
 
 
 def take_feedback(*, actor: Actor, request_id: UUID, entry_id: UUID, is_right: bool) -> None:
-    """A caller says whether the answer to a call was right. A wrong one is given up, and both teach the gate.
+    """A caller says whether the answer to a call was right: both teach the gate, and a wrong one answers no like
+    question any more. ``give_up`` gives it up for equal calls, too.
 
     ``entry_id`` is the answer that the call got: another call's, or its own.
     """
@@ -35,10 +36,11 @@ def take_feedback(*, actor: Actor, request_id: UUID, entry_id: UUID, is_right: b
             if looked.answer_id is not None:
                 semantic_store.note_truth(str(actor.org.pk), looked.answer_id, is_right=is_right)
         if not is_right:
-            _forget(actor, entry_id)
+            CacheEntry.objects.filter(org_id=actor.org.pk, id=entry_id).delete()
 
 
-def _forget(actor: Actor, entry_id: UUID) -> None:
+def give_up(*, actor: Actor, entry_id: UUID) -> None:
+    """Give up one entry, at every level. Raises Conflict where more purges are in force than proxies keep in mind."""
     with transaction.atomic():
         purge_cache(actor=actor, kind=PurgeKind.ENTRY, subject=str(entry_id))
         CacheEntry.objects.filter(org_id=actor.org.pk, id=entry_id).delete()

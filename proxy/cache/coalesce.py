@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from proxy.cache.entries import Kept
+from proxy.cache.semantic import LookUp
 from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
 from tenants.sealed_rows import Sealer
 
@@ -32,10 +33,11 @@ class Origin(Enum):
 
 
 class Shared(NamedTuple):
-    """An answer that somebody else brought."""
+    """An answer that somebody else brought. ``looked``: the look-up by meaning that found it, if one did."""
 
     kept: Kept
     origin: Origin
+    looked: LookUp | None = None
 
 
 class Flight:
@@ -113,13 +115,13 @@ class Flights:
             self._store.land(flight.digest, flight.leader, flight.sealer, kept, seconds, hands_over=hands_over)
         flight.end(Shared(kept, Origin.UPSTREAM) if kept is not None else None, hands_over=hands_over)
 
-    def give(self, flight: Flight, kept: Kept) -> None:
-        """The flight is over before the upstream was asked: there is an answer, which is kept elsewhere. Who waits in
-        this process gets it; other workers look for it themselves."""
+    def give(self, flight: Flight, kept: Kept, looked: LookUp) -> None:
+        """The flight is over before the upstream was asked: a look-up by meaning has found an answer, which is kept
+        elsewhere. Who waits in this process gets it; other workers look for it themselves."""
         self._forget(flight)
         if flight.is_claimed:
             self._store.land(flight.digest, flight.leader, flight.sealer, None, 0)
-        flight.end(Shared(kept, Origin.MEANING), hands_over=False)
+        flight.end(Shared(kept, Origin.MEANING, looked), hands_over=False)
 
     async def _lead(
         self,
@@ -134,7 +136,10 @@ class Flights:
         try:
             while True:
                 found = await self._store.look_up(digest, asker, sealer)
-                if found.kept is not None and is_usable(found.kept):
+                if found.standing is Standing.FOUND and not (found.kept is not None and is_usable(found.kept)):
+                    # Purged, too old for this caller, or damaged: of those who say so one asks for a new one.
+                    found = await self._store.look_up(digest, asker, sealer, is_anew=True)
+                if found.kept is not None:
                     # Who had to wait for another worker's call was not served from what was kept.
                     shared = Shared(found.kept, Origin.UPSTREAM if has_waited else Origin.VALKEY)
                     self._forget(flight)
@@ -158,9 +163,12 @@ class Flights:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(_RENEWAL_SECONDS)
-            for flight in list(self._open.values()):
-                # Not one that has landed meanwhile: nobody would end it.
-                if flight.is_claimed and self._open.get(flight.digest) is flight:
-                    found = await self._store.look_up(flight.digest, flight.leader, flight.sealer)
-                    if found.is_awaited:
-                        flight.note_awaited()
+            # Together: one after the other the last ones' leases would lapse where Valkey is slow.
+            await asyncio.gather(*(self._renew_one(flight) for flight in self._open.values() if flight.is_claimed))
+
+    async def _renew_one(self, flight: Flight) -> None:
+        if self._open.get(flight.digest) is not flight:
+            return  # it has landed meanwhile: nobody would end it
+        found = await self._store.look_up(flight.digest, flight.leader, flight.sealer, is_anew=True)
+        if found.is_awaited:
+            flight.note_awaited()

@@ -6,12 +6,13 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from proxy.values.answer import MOST_KEPT_BYTES
 from proxy.values.attempt import Usage
 from tenants.choices import PurgeKind
 from tenants.snapshots import CachePurgeSnapshot
 
 #: larger answers are not kept: few are asked for twice, and each would push out hundreds of others
-MAX_ENTRY_BYTES: Final = 1024 * 1024
+MAX_ENTRY_BYTES: Final = MOST_KEPT_BYTES
 #: what is shorter does not become shorter
 _COMPRESS_FROM: Final = 600
 #: an entry that was kept after now is from before a clock was set back, or from one that is ahead

@@ -1,28 +1,64 @@
-"""Embeddings, kept input by input: of a batch only the inputs that nobody has asked for before go to the upstream."""
+"""Embeddings, kept input by input: of a batch only the inputs that nobody has asked for before go to the upstream.
 
+Of equal calls at once, none of whose inputs is known, one asks; the others find its inputs when it has ended.
+"""
+
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from costhub.lib import clock, metrics
+from proxy.cache.coalesce import Flight, Flights, Origin, Shared
 from proxy.cache.entries import Kept, is_usable, show_tags
-from proxy.cache.key import input_keys
+from proxy.cache.key import batch_key, input_keys
 from proxy.cache.process import ProcessCache
-from proxy.cache.valkey_cache import ValkeyCache
+from proxy.cache.valkey_cache import ValkeyCache, open_all, seal_kept
 from proxy.cache.values import Found
+from proxy.call import Call
 from proxy.core import pricing, tokens
+from proxy.core.merging import share_out
+from proxy.core.weight import SMALL_BYTES
+from proxy.edges.counting import Counting, run_whole
 from proxy.edges.entry import Entry
-from proxy.errors import UpstreamError
+from proxy.errors import ApiError, UpstreamError
+from proxy.upstreams import lenient_json, vectors
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty, Mechanism, Usage
 from proxy.values.plan import Plan
 from proxy.values.request import Request
+from tenants.choices import RungKind
 from tenants.sealed_rows import Sealer
 from tenants.snapshots import CachePolicySnapshot
 
 _PARTIAL: Final = "partial"
+#: how long other workers may learn that the inputs of a call are there: they look again within a tenth of a second
+_TOLD_SECONDS: Final = 2
+#: rungs on which another model may answer than the one that the plan names
+_OTHER_MODELS: Final = frozenset({RungKind.CHEAPER_MODEL, RungKind.ROUTE})
+
+
+class _NoVectors(Exception):
+    """The answer does not have one vector for each input."""
+
+
+class Levels(NamedTuple):
+    """Where inputs are kept, and what looks for them."""
+
+    process: ProcessCache
+    valkey: ValkeyCache
+    flights: Flights
+    counting: Counting
+
+
+class _Fresh(NamedTuple):
+    """Vectors that an upstream has just made, and the places of their inputs."""
+
+    places: Sequence[int]
+    vectors: Sequence[bytes]
 
 
 class InputsVisit:
@@ -33,26 +69,28 @@ class InputsVisit:
 
     def __init__(
         self,
-        process: ProcessCache,
-        valkey: ValkeyCache,
+        levels: Levels,
         policy: CachePolicySnapshot,
         plan: Plan,
         entry: Entry,
+        call: Call,
         inputs: Sequence[Any],
         digests: Sequence[bytes],
         *,
         is_held_out: bool = False,
     ) -> None:
-        self._process = process
-        self._valkey = valkey
+        self._levels = levels
         self._policy = policy
         self._plan = plan
         self._entry = entry
+        self._call = call
         self._sealer = Sealer(entry.org.id, entry.org.data_key)
         self._inputs = inputs
         self._digests = digests
         self._is_held_out = is_held_out
         self._known: dict[int, Kept] = {}
+        self._fresh: _Fresh | None = None
+        self._flight: Flight | None = None
         self.answer: Answer | None = None
         self.found: Found | None = None
         self.rest: Request | None = None
@@ -62,28 +100,20 @@ class InputsVisit:
         return _Merged(self, relay)
 
     async def __aenter__(self) -> "InputsVisit":
-        status = "hit-l1"
-        if not self._plan.controls.cache.no_cache and not self._is_held_out:
-            for place, digest in enumerate(self._digests):
-                self._note(place, self._process.find(digest))
-            missing = [place for place in range(len(self._inputs)) if place not in self._known]
-            if missing:
-                status = "hit-l2"
-                found = await self._valkey.find([self._digests[place] for place in missing], self._sealer)
-                for place, kept in zip(missing, found, strict=True):
-                    if kept is not None and self._note(place, kept):
-                        self._process.keep(self._digests[place], kept, self._left(kept))
-        if len(self._known) == len(self._inputs):
-            self.found = Found(self._compose(), status)
-        elif self._known:
-            status = _PARTIAL
+        if self._plan.controls.cache.no_cache:
+            status = "miss"  # who wants nothing from the cache is no part of the comparison
+        elif self._is_held_out:
+            status = "held-out"
+        else:
+            began = clock.monotonic_ns()
+            status = await self._find()
+            if status == Origin.UPSTREAM.value:
+                # Another call's upstream was waited for, which is no time of ours.
+                self._entry.waited.total_ns += clock.monotonic_ns() - began
+        if self.found is None and self._known:
             asked = [one for place, one in enumerate(self._inputs) if place not in self._known]
             request = self._plan.request
             self.rest = request._replace(body=request.body | {"input": asked})
-        else:
-            # Who wants nothing from the cache is no part of the comparison.
-            is_held_out = self._is_held_out and not self._plan.controls.cache.no_cache
-            status = "held-out" if is_held_out else "miss"
         self._entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
         return self
@@ -91,33 +121,92 @@ class InputsVisit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        return None
+        kept = None
+        try:
+            if error is None and self._fresh is not None:
+                await self._keep_all(self._fresh)
+                kept = self._make_kept(b"", 0)
+        except asyncio.CancelledError as late:
+            error = late
+            raise
+        finally:
+            if self._flight is not None:
+                hands_over = isinstance(error, asyncio.CancelledError) or (
+                    isinstance(error, ApiError) and not isinstance(error, UpstreamError)
+                )
+                # Its inputs are what the others want: this says no more than that they are there.
+                self._levels.flights.land(self._flight, kept, _TOLD_SECONDS, hands_over=hands_over)
 
-    def merge(self, body: bytes) -> bytes:
+    async def _find(self) -> str:
+        """Look everywhere, and wait for an equal call that is under way. Gives what the ledger says of it."""
+        status = await self._look_up()
+        if self.found is not None or self._known or self._plan.controls.cache.no_store:
+            return status
+        joined = await self._levels.flights.join(
+            batch_key(self._digests), self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
+        )
+        if isinstance(joined, Flight):
+            self._flight = joined
+        elif isinstance(joined, Shared):
+            status = await self._look_up()
+            if self.found is not None and joined.origin is Origin.UPSTREAM:
+                status = joined.origin.value
+                self.found = self.found._replace(status=status)
+        return status
+
+    async def _look_up(self) -> str:
+        """Look for each input. Gives what the ledger says of it."""
+        status = "hit-l1"
+        for place, digest in enumerate(self._digests):
+            self._note(place, self._levels.process.find(digest))
+        missing = [place for place in range(len(self._inputs)) if place not in self._known]
+        if missing:
+            status = "hit-l2"
+            found = await self._fetch([self._digests[place] for place in missing])
+            for place, kept in zip(missing, found, strict=True):
+                if kept is not None and self._note(place, kept):
+                    self._levels.process.keep(self._digests[place], kept, self._left(kept))
+        if len(self._known) == len(self._inputs):
+            self.found = Found(self._compose(), status)
+            return status
+        if self._known and not _is_of_one_model(self._plan):
+            # Vectors of two models are not comparable: where another one may answer it is asked for all of them.
+            self._known.clear()
+        return _PARTIAL if self._known else "miss"
+
+    async def _fetch(self, digests: Sequence[bytes]) -> list[Kept | None]:
+        sealed = await self._levels.valkey.fetch(digests)
+        return await self._levels.counting.run(
+            sum(len(raw) for raw in sealed if raw is not None),
+            partial(open_all, self._sealer, digests, sealed),
+            lambda: [None] * len(digests),
+            whose=self._entry.org.id,
+        )
+
+    async def merge(self, body: bytes) -> bytes:
         """The answer to all inputs, from the upstream's to those that were sent to it, which are kept.
 
-        Raises UpstreamError where it has not one vector for each of them.
+        Raises UpstreamError where it has not one vector for each of them, and some were not sent.
         """
         asked = [place for place in range(len(self._inputs)) if place not in self._known]
         last = self._entry.attempts[-1]
         if last.model != self._plan.first.model.name:
             if self._known:
-                # Vectors of two models are not comparable.
+                # A budget has come to a rung meanwhile.
                 raise UpstreamError("Another model answered than the one of the inputs that are known. Try again.")
             return body
-        answer = orjson.loads(body)
         try:
-            vectors = {item["index"]: item["embedding"] for item in answer["data"]}
-            fresh = [orjson.dumps(vectors[number]) for number in range(len(asked))]
-        except (TypeError, KeyError, AttributeError) as error:
+            read = partial(_read, body, len(asked))
+            answer, fresh = read() if len(body) <= SMALL_BYTES else await run_whole(read)
+        except _NoVectors as error:
+            if not self._known:
+                return body  # whatever it is, it is what was asked for
             raise UpstreamError(
                 f"The upstream {self._plan.first.upstream.name} did not answer with one vector for each input.",
                 code="upstream_malformed",
             ) from error
         if last.certainty in {Certainty.EXACT, Certainty.COUNTED} and not self._plan.controls.cache.no_store:
-            shares = self._share(last.usage.input_tokens, asked)
-            for place, vector, share in zip(asked, fresh, shares, strict=True):
-                self._keep(place, vector, share, last.response_model)
+            self._fresh = _Fresh(asked, fresh)
         if not self._known:
             return body
         known = sum(kept.usage.input for kept in self._known.values())
@@ -128,53 +217,67 @@ class InputsVisit:
         places = dict(zip(asked, fresh, strict=True)) | {place: kept.body for place, kept in self._known.items()}
         usage = answer.get("usage")
         if isinstance(usage, dict):
-            usage |= {name: usage[name] + known for name in ("prompt_tokens", "total_tokens") if name in usage}
+            told = {name: usage.get(name) for name in ("prompt_tokens", "total_tokens")}
+            usage |= {name: count + known for name, count in told.items() if isinstance(count, int)}
         return _write(answer, [places[place] for place in range(len(self._inputs))])
 
     def _note(self, place: int, kept: Kept | None) -> bool:
-        most = self._policy.ttl_seconds
-        if (asked := self._plan.controls.cache.max_age_seconds) is not None:
-            most = min(most, asked)
-        if kept is None or not is_usable(kept, self._entry.org.cache_purges, clock.now_ms(), most * 1000):
+        if kept is None or not self._is_usable(kept):
             return False
         self._known[place] = kept
         return True
 
+    def _is_usable(self, kept: Kept) -> bool:
+        most = self._policy.ttl_seconds
+        if (asked := self._plan.controls.cache.max_age_seconds) is not None:
+            most = min(most, asked)
+        return is_usable(kept, self._entry.org.cache_purges, clock.now_ms(), most * 1000)
+
     def _left(self, kept: Kept) -> float:
         return max(0.0, self._policy.ttl_seconds - max(0, clock.now_ms() - kept.stored_ms) / 1000)
 
-    def _share(self, used: int, asked: Sequence[int]) -> list[int]:
-        """The upstream's tokens, each input's part by our own count; the parts make the whole."""
-        tokenizer = self._plan.first.model.tokenizer
-        counts = [
-            tokens.count_text(one, tokenizer) if isinstance(one, str) else len(one)
-            for one in (self._inputs[place] for place in asked)
-        ]
-        total, shares, before, so_far = sum(counts) or 1, [], 0, 0
-        for count in counts:
-            so_far += count
-            upto = used * so_far // total
-            shares.append(upto - before)
-            before = upto
-        return shares
+    async def _keep_all(self, fresh: _Fresh) -> None:
+        """Keep vectors: in memory, and sealed in Valkey unless that would take too long."""
+        last, seconds = self._entry.attempts[-1], self._policy.ttl_seconds
+        texts, tokenizer = [self._inputs[place] for place in fresh.places], self._plan.first.model.tokenizer
+        weights = await self._levels.counting.run(
+            self._plan.request.body_bytes,
+            lambda: [max(1, tokens.count_text(one, tokenizer) if isinstance(one, str) else len(one)) for one in texts],
+            lambda: [max(1, len(one)) for one in texts],
+            whose=self._entry.org.id,
+            vocabulary=tokenizer,
+        )
+        # The upstream's tokens, each input's part by our own count; the parts make the whole.
+        shares = share_out(last.usage.input_tokens, weights)
+        digests = [self._digests[place] for place in fresh.places]
+        kept = [self._make_kept(vector, share) for vector, share in zip(fresh.vectors, shares, strict=True)]
+        sealed = await self._levels.counting.run(
+            sum(map(len, fresh.vectors)),
+            partial(_seal_all, self._sealer, digests, kept),
+            list[bytes],
+            whose=self._entry.org.id,
+        )
+        for digest, one in zip(digests, kept, strict=True):
+            self._levels.process.keep(digest, one, seconds)
+        for digest, packed in zip(digests, sealed, strict=False):
+            if packed:
+                self._levels.valkey.put(digest, packed, seconds)
 
-    def _keep(self, place: int, vector: bytes, share: int, model: str) -> None:
-        kept = Kept(
+    def _make_kept(self, vector: bytes, share: int) -> Kept:
+        return Kept(
             id=self._entry.request_id,
             stored_ms=clock.now_ms(),
             model=self._plan.request.model,
             scope="",
             tags=show_tags(self._plan.controls.tags),
             content_type="application/json",
-            response_model=model,
+            response_model=self._entry.attempts[-1].response_model,
             finish_reason="",
             service_tier="",
             usage=Usage(input=share),
             certainty=Certainty.COUNTED.value,
             body=vector,
         )
-        self._process.keep(self._digests[place], kept, self._policy.ttl_seconds)
-        self._valkey.keep(self._digests[place], self._sealer, kept, self._policy.ttl_seconds)
 
     def _compose(self) -> Kept:
         """The answer where every input is known, as an upstream would have written it."""
@@ -211,7 +314,7 @@ class _Merged:
 
     async def whole(self, content_type: str, body: bytes) -> None:
         """Hand the whole answer on."""
-        await self._relay.whole(content_type, self._visit.merge(body))
+        await self._relay.whole(content_type, await self._visit.merge(body))
 
 
 def digest_inputs(inputs: Sequence[Any], plan: Plan, entry: Entry, policy: CachePolicySnapshot) -> list[bytes] | None:
@@ -228,3 +331,27 @@ def _write(answer: dict[str, Any], vectors: Sequence[bytes]) -> bytes:
     ]
     rest = {name: value for name, value in answer.items() if name != "data"}
     return b'{"data":[%b],%b' % (b",".join(items), orjson.dumps(rest)[1:])
+
+
+def _read(body: bytes, count: int) -> tuple[dict[str, Any], list[bytes]]:
+    """An answer, and its vectors as they are written. Raises _NoVectors."""
+    try:
+        answer = vectors.read(body)
+        found = {item["index"]: item["embedding"] for item in answer["data"]}
+        written = [orjson.dumps(found[place]) for place in range(count)]
+    except (lenient_json.Unreadable, TypeError, KeyError, AttributeError) as error:
+        raise _NoVectors from error
+    if any(vector[:1] == b"[" and b"null" in vector for vector in written):
+        raise _NoVectors  # what is no number is in no JSON
+    return answer, written
+
+
+def _seal_all(sealer: Sealer, digests: Sequence[bytes], kept: Sequence[Kept]) -> list[bytes]:
+    return [seal_kept(sealer, digest, one) for digest, one in zip(digests, kept, strict=True)]
+
+
+def _is_of_one_model(plan: Plan) -> bool:
+    """Whether nobody but the first model can answer, also where a budget comes to a rung until the call is admitted."""
+    if any(candidate.model.name != plan.first.model.name for candidate in plan.candidates):
+        return False
+    return not any(rung.rung in _OTHER_MODELS for _, scope in plan.first.layout.ladders for _, rung in scope.steps)

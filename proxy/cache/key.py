@@ -95,6 +95,11 @@ def input_keys(plan: Plan, key: KeySnapshot, policy: CachePolicySnapshot, items:
     return [_digest(b"input", place, fields, _dump(item)) for item in items]
 
 
+def batch_key(digests: Sequence[bytes]) -> bytes:
+    """The digest of a whole embeddings call, by those of its inputs."""
+    return _digest(b"inputs", *digests)
+
+
 def is_cacheable(request: Request, policy: CachePolicySnapshot) -> bool:
     """Whether an earlier answer may be given at all. Who asks for variety, by a temperature above the policy's, gets
     it; who says nothing of the temperature did not ask for it."""

@@ -70,17 +70,17 @@ class ValkeyCache:
         """Close the connection."""
         await self._valkey.close()
 
-    async def look_up(self, digest: bytes, asker: str, sealer: Sealer) -> LookedUp:
-        """The answer to a call; where there is none, ``asker`` owns its flight from now on unless somebody does. Says
-        ALONE where that cannot be known."""
+    async def look_up(self, digest: bytes, asker: str, sealer: Sealer, *, is_anew: bool = False) -> LookedUp:
+        """The answer to a call; where there is none, or ``is_anew`` says that the one that is there is of no use,
+        ``asker`` owns its flight from now on unless somebody does. What is there and does not open is FOUND, and no
+        answer. Says ALONE where that cannot be known."""
         keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
-        answer = await _try(self._run(LOOK_UP, keys, [asker, LEASE_MS]))
+        answer = await _try(self._run(LOOK_UP, keys, [asker, LEASE_MS, int(is_anew)]))
         if answer is None:
             return _ALONE
         standing = Standing(answer[0])
         if standing is Standing.FOUND:
-            kept = open_kept(sealer, digest, answer[1])
-            return LookedUp(standing, kept) if kept is not None else _ALONE
+            return LookedUp(standing, open_kept(sealer, digest, answer[1]))
         return LookedUp(standing, is_awaited=standing is Standing.OURS and answer[1] == 1)
 
     def land(
@@ -103,22 +103,25 @@ class ValkeyCache:
 
     async def find(self, digests: Sequence[bytes], sealer: Sealer) -> list[Kept | None]:
         """The answers of several digests, None for those that are not there."""
+        return open_all(sealer, digests, await self.fetch(digests))
+
+    async def fetch(self, digests: Sequence[bytes]) -> list[bytes | None]:
+        """The same as they are kept, sealed."""
         answers = []
         for digest in digests:
             try:
                 answers.append(self._valkey.send(b"GET", keyspace.cached_key(digest)))
             except ValkeyUnavailable:
                 return [None] * len(digests)
-        found = [await _try(answer) for answer in answers]
-        return [
-            open_kept(sealer, digest, raw) if raw is not None else None
-            for digest, raw in zip(digests, found, strict=True)
-        ]
+        return [await _try(answer) for answer in answers]
 
     def keep(self, digest: bytes, sealer: Sealer, kept: Kept, seconds: int) -> None:
         """Keep an answer that nobody waits for. Not awaited."""
-        if not (packed := seal_kept(sealer, digest, kept)):
-            return
+        if packed := seal_kept(sealer, digest, kept):
+            self.put(digest, packed, seconds)
+
+    def put(self, digest: bytes, packed: bytes, seconds: int) -> None:
+        """The same for one that is sealed already."""
         try:
             answer = self._valkey.send(b"SET", keyspace.cached_key(digest), packed, b"EX", seconds)
         except ValkeyUnavailable:
@@ -158,6 +161,13 @@ def open_kept(sealer: Sealer, digest: bytes, raw: bytes) -> Kept | None:
     except UnusableCredential:
         metrics.CACHE_FAILURES.labels("seal").inc()
         return None
+
+
+def open_all(sealer: Sealer, digests: Sequence[bytes], found: Sequence[bytes | None]) -> list[Kept | None]:
+    """``open_kept`` for each that is there."""
+    return [
+        open_kept(sealer, digest, raw) if raw is not None else None for digest, raw in zip(digests, found, strict=True)
+    ]
 
 
 def find_call(raw: bytes) -> str | None:

@@ -4,21 +4,24 @@ Nothing here fails a call. What cannot be looked up is a miss, and what cannot b
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Final
 
 from costhub.lib import clock, metrics
 from proxy.cache.coalesce import Flight, Flights, Origin, Shared
 from proxy.cache.entries import MAX_ENTRY_BYTES, Kept, is_usable, show_tags
-from proxy.cache.inputs import InputsVisit, digest_inputs
+from proxy.cache.inputs import InputsVisit, Levels, digest_inputs
 from proxy.cache.key import CacheKey, is_cacheable, make_key
 from proxy.cache.process import ProcessCache
 from proxy.cache.semantic import LookUp, Semantic
 from proxy.cache.valkey_cache import ValkeyCache
 from proxy.cache.values import Found
 from proxy.call import Call
-from proxy.core.merging import find_inputs
+from proxy.core.merging import MOST_BYTES, MOST_INPUTS, find_inputs
 from proxy.core.routes.draw import is_drawn
+from proxy.edges.counting import INLINE_BYTES, Counting
 from proxy.edges.entry import Entry
 from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from proxy.upstreams.fitting import wire_of
@@ -133,7 +136,8 @@ class Visit:
             )
         if self.found is not None and self._flight is not None:
             # Like questions have been answered: who asks the very same thing gets that answer too.
-            self._cache.flights.give(self._flight, self.found.kept)
+            assert self._looked is not None, "only what was found by meaning is given before the upstream is asked"
+            self._cache.flights.give(self._flight, self.found.kept, self._looked)
         elif self._flight is not None:
             # A refusal of ours is about this caller, as a call is that waits; the next one may be taken.
             hands_over = isinstance(error, asyncio.CancelledError | AnsweredLater) or (
@@ -161,11 +165,22 @@ class Visit:
             self._key.exact, self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
         )
         if isinstance(joined, Shared):
+            if joined.looked is not None:
+                return self._follow(joined.kept, joined.looked)
             if joined.origin is Origin.VALKEY:
                 self._promote(joined.kept)
             return Found(joined.kept, joined.origin.value)
         self._flight = joined
         return None
+
+    def _follow(self, kept: Kept, looked: LookUp) -> Found | None:
+        """An answer to a like question, found by an equal call: this one's too, unless its caller wants none such."""
+        if self._plan.controls.cache.exact_only:
+            return None
+        # Why it got this answer is written down for each: it has asked in the same words.
+        self._looked = looked
+        # Nobody looked for it: the one who did has paid for that.
+        return Found(kept, Origin.MEANING.value, f"{looked.similarity:.4f}")
 
     @property
     def _is_semantic_shadow(self) -> bool:
@@ -264,11 +279,37 @@ class _NoVisit:
         return None
 
 
+class _LongVisit:
+    """The block of a call whose body is long: what it is kept under is found beside the loop, and where that would take
+    too long it has nothing to do with the cache."""
+
+    __slots__ = ("_counting", "_make", "_org_id", "_size", "_visit")
+
+    def __init__(self, make: Callable[[], "_Any"], size: int, counting: Counting, org_id: str) -> None:
+        self._make = make
+        self._size = size
+        self._counting = counting
+        self._org_id = org_id
+        self._visit: _Any = _NoVisit()
+
+    async def __aenter__(self) -> "_Any":
+        self._visit = await self._counting.run(self._size, self._make, _NoVisit, whose=self._org_id)
+        return await self._visit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._visit.__aexit__(kind, error, traceback)
+
+
 class Cache:
     """The levels of the cache, as a process has them open."""
 
-    def __init__(self, valkey: ValkeyCache, process_bytes: int, semantic: Semantic | None = None) -> None:
+    def __init__(
+        self, valkey: ValkeyCache, process_bytes: int, semantic: Semantic | None = None, *, counting: Counting
+    ) -> None:
         self.valkey = valkey
+        self.counting = counting
         self.semantic = semantic
         self.process = ProcessCache(process_bytes)
         self.flights = Flights(valkey)
@@ -285,7 +326,7 @@ class Cache:
         await self.flights.close()
         await self.valkey.close()
 
-    def visit(self, plan: Plan, entry: Entry, call: Call) -> "Visit | InputsVisit | _NoVisit":
+    def visit(self, plan: Plan, entry: Entry, call: Call) -> "_Any | _LongVisit":
         """The block of one call, which does nothing where its organisation has no policy for it, or where the caller
         does not want an answer that somebody else may get."""
         if not entry.org.cache_policies:
@@ -299,17 +340,36 @@ class Cache:
             return _NoVisit()
         if (control.no_cache and control.no_store) or not is_cacheable(plan.request, policy):
             return _NoVisit()
+        make = self._visit_whole
         if plan.request.operation is Operation.EMBEDDING and policy.mode == CacheMode.ON.value:
-            inputs = find_inputs(plan.request)
-            digests = digest_inputs(inputs, plan, entry, policy) if inputs else None
-            if inputs is None or digests is None:
-                return _NoVisit()
-            is_held_out = _is_held_out(policy, plan, entry)
-            return InputsVisit(self.process, self.valkey, policy, plan, entry, inputs, digests, is_held_out=is_held_out)
+            if plan.request.body_bytes > MOST_BYTES:
+                return _NoVisit()  # a batch: nobody asks for that once more, and each of its inputs is a look-up
+            make = self._visit_inputs
+        if (size := plan.request.body_bytes) > INLINE_BYTES:
+            return _LongVisit(partial(make, plan, entry, call, policy), size, self.counting, entry.org.id)
+        return make(plan, entry, call, policy)
+
+    def _visit_whole(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_Any":
+        """The block of a call whose answer is kept whole. Takes as long as its body is long."""
         key = make_key(plan, entry.key, policy)
         if key is None:
             return _NoVisit()
         return Visit(self, key, policy, plan, entry, call, is_held_out=_is_held_out(policy, plan, entry))
+
+    def _visit_inputs(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_Any":
+        """The block of a call whose answer is kept input by input. Takes as long as its body is long."""
+        inputs = find_inputs(plan.request)
+        if inputs is None or len(inputs) > MOST_INPUTS:
+            return _NoVisit()
+        digests = digest_inputs(inputs, plan, entry, policy)
+        if digests is None:
+            return _NoVisit()
+        levels = Levels(self.process, self.valkey, self.flights, self.counting)
+        is_held_out = _is_held_out(policy, plan, entry)
+        return InputsVisit(levels, policy, plan, entry, call, inputs, digests, is_held_out=is_held_out)
+
+
+_Any = Visit | InputsVisit | _NoVisit
 
 
 def _is_held_out(policy: CachePolicySnapshot, plan: Plan, entry: Entry) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from proxy.core import pricing
 from proxy.core.demand import BUYING, IMAGES, find_speed
 from proxy.core.paid_fields import ONLINE, SEARCHES_UNASKED, list_bought
 from proxy.core.paid_tools import class_of_searches
@@ -23,6 +24,8 @@ _TIERS: Final = frozenset({"service_tier", "speed"})
 _VERSION: Final = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest|preview|exp)")
 #: the first so many classes of a usage are those of text, whose prices are in every version
 _CLASSES_OF_TEXT: Final = min(Usage._fields.index(name) for name in (*APART, *UNIT_CLASSES))
+#: and from here on all are units
+_UNITS_FROM: Final = min(Usage._fields.index(name) for name in UNIT_CLASSES)
 _NO_DOUBTS: Final[tuple[PriceDoubt, ...]] = ()
 _SEARCHES: Final = ("web_searches_low", "web_searches", "web_searches_high", "web_searches_preview")
 
@@ -59,6 +62,11 @@ def find_answered(request: Request, candidate: Candidate, model: str, service_ti
         tier = ""
     elif price.find_tier(tier) is None:
         doubts.append(PriceDoubt.OTHER_TIER)
+    elif not service_tier and candidate.upstream.kind == UpstreamKind.OPENAI_COMPATIBLE:
+        # Many servers take the field and know nothing of tiers.
+        doubts.append(PriceDoubt.UNTOLD_TIER)
+        if pricing.cost(used, price) > pricing.cost(used, price, tier):
+            tier = ""
     if any(used[_CLASSES_OF_TEXT:]):
         if any(getattr(used, name) for name in UNIT_CLASSES if name not in price.units):
             doubts.append(PriceDoubt.UNPRICED_UNIT)
@@ -93,6 +101,11 @@ def settle_searches(request: Request, candidate: Candidate, used: Usage) -> tupl
         return used, ()
     found = used._replace(**dict.fromkeys(_SEARCHES, 0))._replace(**{name: max(told, least)})
     return found, (PriceDoubt.UNTOLD_SEARCH,) if is_doubted else ()
+
+
+def has_tokens(used: Usage) -> bool:
+    """Whether a usage counts tokens of any class, or units alone."""
+    return any(used[:_UNITS_FROM])
 
 
 def settle_images(used: Usage, price: PriceSnapshot) -> Usage:

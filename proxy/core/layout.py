@@ -23,13 +23,13 @@ def lay_out(scopes: tuple[Scope, ...], rates: tuple[Rate, ...], asked: tuple[Sco
     """The layout of a path, made or remembered. ``asked``: the budgets of the model that was asked for, where another
     one serves the call: whether that is so hangs on their ladders."""
     name = (id(scopes), id(rates), id(asked))
-    # What is remembered keeps all alive, so that their ids are nobody else's.
-    layout = _remembered.get(name)
-    if layout is None:
+    # What is remembered keeps all of them alive, so that their ids are nobody else's.
+    known = _remembered.get(name)
+    if known is None:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
-        layout = _remembered[name] = _make(scopes, rates, asked)
-    return layout
+        known = _remembered[name] = (_make(scopes, rates, asked), scopes)
+    return known[0]
 
 
 def watch(layout: Layout, model: str, served: str) -> Layout:
@@ -55,7 +55,8 @@ def pack_numbers(numbers: Sequence[int]) -> bytes:
 
 
 _watched: Final[dict[tuple[int, str], tuple[tuple[Scope, ...], tuple[Scope, ...]]]] = {}
-_remembered: Final[dict[tuple[int, int, int], Layout]] = {}
+#: a layout has the rates and what was asked for in it, and scopes of its own where some were added
+_remembered: Final[dict[tuple[int, int, int], tuple[Layout, tuple[Scope, ...]]]] = {}
 
 
 def _make(held: tuple[Scope, ...], rates: tuple[Rate, ...], asked: tuple[Scope, ...]) -> Layout:

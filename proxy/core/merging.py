@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from proxy.core import tokens
+from proxy.values.attempt import Usage
 from proxy.values.plan import Candidate
 from proxy.values.request import Operation, Request
 
@@ -77,6 +78,18 @@ def share_out(total: int, weights: Sequence[int]) -> list[int]:
         parts.append(upto - before)
         before = upto
     return parts
+
+
+def share_usage(used: Usage, weights: Sequence[int]) -> list[Usage]:
+    """A usage in parts by weight; of each class the parts make the whole."""
+    return [Usage(*each) for each in zip(*(share_out(total, weights) for total in used), strict=True)]
+
+
+def take_part(total: int, part: tuple[int, int, int]) -> int:
+    """What of a whole number falls to one part, told by where it begins and ends in what: all of them make the
+    whole."""
+    start, end, whole = part
+    return total * end // whole - total * start // whole
 
 
 def split_answer(answer: Any, counts: Sequence[int], shares: Sequence[int]) -> list[bytes]:

@@ -16,6 +16,11 @@ FEWEST_IN_A_PART: Final = 8
 #: an error is no longer; of what is longer only the whole credential is looked for
 MOST_ERROR_BYTES: Final = 64 * 1024
 
+#: of what is long so much is looked through at a time: it takes some milliseconds
+_PIECE_BYTES: Final = 64 * 1024
+#: of one character, in bytes of UTF-8
+_LONGEST_CHARACTER: Final = 4
+
 #: how JSON begins to spell any character that a header may hold, and those that it spells in another way as well
 _BY_NUMBER: Final = rb"\u00"
 _BACKSLASHED: Final = '/"\\'
@@ -69,6 +74,20 @@ class Redaction:
         # What is not escaped is found so, too.
         data = pattern.sub(HIDDEN, data)
         return self.hide_parts(data) if _tells_error(data) else data
+
+    def hide_long(self, data: bytes) -> bytes:
+        """``hide`` for what is longer than an error, piece by piece: in a thread, which gives way between two."""
+        if self._escaped is None or self.is_clean(data):
+            return data
+        stream, shown = RedactedStream(self), list[bytes]()
+        for at in range(0, len(data), _PIECE_BYTES):
+            shown.append(stream.feed(data[at : at + _PIECE_BYTES]))
+        return b"".join((*shown, stream.finish()))
+
+    def hide_words(self, words: str) -> str:
+        """``hide_error`` for words as they were read, of which the first that could be shown are looked at."""
+        raw = words[: MOST_ERROR_BYTES // _LONGEST_CHARACTER].encode("utf-8", "replace")
+        return self.hide_error(raw).decode("utf-8", "replace")
 
     def hide_error(self, data: bytes) -> bytes:
         """An answer that is none but an error, in whatever form."""

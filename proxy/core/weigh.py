@@ -9,11 +9,11 @@ called that.
 from typing import Final
 
 from proxy.core import pricing, tokens
-from proxy.core.answered import Answered, find_answered, settle_images, settle_searches
+from proxy.core.answered import Answered, find_answered, has_tokens, settle_images, settle_searches
 from proxy.core.bounds import exact_bound
 from proxy.core.compression.saved import as_it_was, saved_by
 from proxy.core.savings import split
-from proxy.values.attempt import NO_SAVINGS, Attempt, Certainty, Mechanism, Savings, Usage
+from proxy.values.attempt import NO_SAVINGS, Attempt, Certainty, Mechanism, PriceDoubt, Savings, Usage
 from proxy.values.plan import Candidate, Hold
 from proxy.values.request import DRAWING, Operation, Request
 from proxy.values.vendor import AnswerReader
@@ -67,6 +67,9 @@ def weigh(
             if untold:
                 answered = answered._replace(doubts=(*answered.doubts, *untold))
             cost = pricing.cost(used, answered.price, answered.service_tier or DEFAULT_TIER)
+            if cost == 0 and PriceDoubt.UNPRICED_UNIT in answered.doubts and not has_tokens(used) and _held(hold):
+                # What has a price, it does not count: sound that is billed by its tokens, say.
+                cost, certainty = _held(hold), _BOUND
         else:
             answered, cost = Answered(candidate.price), most
         if request.operation is Operation.MODERATION and not any(answered.price.rates):

@@ -15,6 +15,9 @@ SMALL_BYTES: Final = 128 * 1024
 MAX_VALUES: Final = 400_000
 #: lists, objects and the names in them, each dearer to read than ten numbers
 MAX_NODES: Final = 50_000
+#: of an upstream's answer. A token with its alternatives takes thirty; so many take a tenth of a second to read
+MAX_ANSWER_NODES: Final = 500_000
+MAX_ANSWER_VALUES: Final = 1_000_000
 #: escaped characters of texts: each costs as much to read and to write again as twenty others
 MAX_ESCAPES: Final = 4_000_000
 #: orjson reads deeper than it writes
@@ -24,7 +27,7 @@ _SLICE_BYTES: Final = 64 * 1024
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def weigh(raw: bytes) -> Iterator[None]:
+def weigh(raw: bytes, most_values: int = MAX_VALUES, most_nodes: int = MAX_NODES) -> Iterator[None]:
     """Count the values of a body, slice by slice: whoever runs through may do something else between.
 
     Raises InvalidRequest when there are too many, or they are nested too deeply.
@@ -46,9 +49,9 @@ def weigh(raw: bytes) -> Iterator[None]:
             depth += 1 if bracket in b"[{" else -1
             if depth > MAX_DEPTH:
                 raise InvalidRequest(TOO_DEEP)
-        if values + nodes > MAX_VALUES or nodes > MAX_NODES:
+        if values + nodes > most_values or nodes > most_nodes:
             raise InvalidRequest(
-                f"The body holds too many values: {MAX_VALUES} at most, {MAX_NODES} of them lists, objects or their"
+                f"The body holds too many values: {most_values} at most, {most_nodes} of them lists, objects or their"
                 " members. Send long data as text, or in several requests.",
                 code="too_many_values",
             )

@@ -4,7 +4,8 @@ Every change of a tenant moves the version of its organisation. Versions are ann
 whole whenever the subscription was interrupted; an organisation's snapshot that is older than its version is not used.
 A key changes more rarely than its organisation, and there are many: one in memory is used until a change names it,
 until the subscription was interrupted, or until others need its room (``shelf``). Where nothing was heard for a second,
-a call asks for its organisation's version itself.
+a call asks for its organisation's version itself: of Valkey, and of PostgreSQL where that part of Valkey is away, which
+of a cluster may be no other one. What nobody can tell to be current is not used.
 
 While PostgreSQL is away an older snapshot is made do with, but for one from before a version that may have stopped
 calls. Keys that were never met are looked for apart from all this (``new_keys``).
@@ -30,7 +31,7 @@ from proxy.edges.announcements import Announcements, Change, Versions
 from proxy.edges.new_keys import NewKeys
 from proxy.edges.shelf import Shelf
 from proxy.errors import GovernanceUnavailable
-from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tenants.selectors import load_key_snapshot, load_org_snapshot, load_org_version
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ MOST_BYTES_OF_ORGS: Final = 32 * 1024 * 1024
 _MAX_UNKNOWN: Final = 10_000
 #: a key that nobody has is asked for again after so long, if no change is announced before
 _UNKNOWN_FOR_NS: Final = 10_000_000_000
+#: as long as nothing may be heard before a version is asked for
+_TOLD_FOR_NS: Final = 1_000_000_000
+_MAX_TOLD: Final = 10_000
 _SUBSCRIBED_WITHIN_SECONDS: Final = 2.0
 #: a database that does not answer within this is as good as away
 DATABASE_SECONDS: Final = 2.0
@@ -70,6 +74,8 @@ class Catalog:
         self._changes = 0
         # Each organisation's version when the subscription began: since then a key's changes are told by its digest.
         self._subscribed_at: dict[str, int] = {}
+        # Until which moment a version that PostgreSQL has told is as good as one that was heard.
+        self._told_until: dict[str, int] = {}
         self._loading: dict[bytes | str, asyncio.Future[Any]] = {}
         # One thread: one connection to PostgreSQL, and a slow database cannot take more.
         self._database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="catalog")
@@ -240,11 +246,40 @@ class Catalog:
             await self._redis.set(name, raw)
 
     async def _ask_version(self, org_id: str) -> None:
-        """The listening thread has heard nothing: perhaps only its own connection is at fault."""
-        for name, note in ((keyspace.VERSIONS, self._note_version), (keyspace.STOPS, self._note_stop)):
-            with suppress(RedisError):
+        """The listening thread has heard nothing: perhaps only its own connection is at fault. Raises
+        GovernanceUnavailable where nobody can tell the version."""
+        if self._told_until.get(org_id, 0) > clock.monotonic_ns():
+            return
+        try:
+            for name, note in ((keyspace.VERSIONS, self._note_version), (keyspace.STOPS, self._note_stop)):
                 if (version := await cast("Awaitable[bytes | None]", self._redis.hget(name, org_id))) is not None:
                     note(org_id, int(version))
+        except RedisError:
+            await self._once(f"version of {org_id}", lambda: self._read_version(org_id))
+
+    async def _read_version(self, org_id: str) -> None:
+        """Note the version that PostgreSQL has: a stop may be in it of which nobody can tell. Raises
+        GovernanceUnavailable."""
+
+        def run() -> int | None:
+            try:
+                return load_org_version(org_id)
+            finally:
+                keep_connection()
+
+        began = clock.monotonic_ns()
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                version = await self._in_thread(run)
+        except _AWAY as error:
+            raise GovernanceUnavailable(
+                "Whether the key may be used cannot be checked at the moment. Try again.", headers={"retry-after": "1"}
+            ) from error
+        if version is not None:
+            self._note_version(org_id, version)
+        if len(self._told_until) >= _MAX_TOLD:
+            self._told_until.clear()
+        self._told_until[org_id] = began + _TOLD_FOR_NS
 
     def _note_version(self, org_id: str, version: int) -> None:
         if version > self._versions.get(org_id, 0):

@@ -34,6 +34,19 @@ MOST_OF_ONE: Final = 4
 _T = TypeVar("_T")
 
 
+async def run_whole(work: Callable[[], _T]) -> _T:
+    """What ``work`` gives or raises, done in a thread. Who leaves meanwhile stays until it is done: nobody looks at
+    what is still being written."""
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # whoever waited for it is gone
+        raise
+
+
 class NotLoaded(Exception):
     """A text was to be counted in a vocabulary that is not in memory yet."""
 

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from proxy.core import pricing
 from proxy.core.answered import find_price_of, index_models
 from proxy.core.budgets import find_scopes
 from proxy.core.endpoints import MOST_SERVERS
+from proxy.core.merging import take_part
 from proxy.core.row import ASKED_KINDS, add_usage, correction_row, costs_by_model, dump_row
 from proxy.edges.settle import CORRECT, correction_id
 from proxy.edges.settle_batch import MARK_KEPT_MS
@@ -195,13 +197,18 @@ def _true_cost(
             continue
         has_asked = True
         price = _price_of(attempt, org)
-        bill = _ask(entry, attempt["number"], org, upstream, gate)
+        if attempt.get("packed") and not attempt.get("asked_as"):
+            # It was asked with others, before rows said as which call: it stays as it is.
+            raise NotKnownYet
+        bill = _ask(attempt.get("asked_as") or f"{entry.id}:{attempt['number']}", org, upstream, gate)
         if bill is not None:
-            parts.append(bill.usage)
             tier = bill.service_tier or attempt.get("service_tier", "") or entry.service_tier
-            costs[model] += pricing.cost(
+            cost = pricing.cost(
                 bill.usage, _price_billed(bill, price, model, org, to_ms(entry.started_at)), tier or DEFAULT_TIER
             )
+            used, cost = _part_of(bill.usage, cost, attempt.get("part"))
+            parts.append(used)
+            costs[model] += cost
     if not has_asked:
         raise NotKnownYet
     return add_usage(parts), costs
@@ -256,15 +263,25 @@ def _price_billed(bill: _Bill, price: PriceSnapshot, model: str, org: OrgSnapsho
     return find_price_of(bill.model, asked, price, neighbours, at_ms) or price
 
 
-def _ask(entry: LedgerEntry, number: int, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> _Bill | None:
-    """The upstream's bill for one attempt; None if it never took it, or took it and billed nothing."""
+def _part_of(used: Usage, cost: int, part: list[int] | None) -> tuple[Usage, int]:
+    """What of a bill is this row's: all of it, or its part where several calls were asked as one."""
+    if part is None:
+        return used, cost
+    start, end, whole = part
+    share = partial(take_part, part=(start, end, whole))
+    return Usage(*map(share, used)), share(cost)
+
+
+def _ask(name: str, org: OrgSnapshot, upstream: UpstreamSnapshot, gate: Gate) -> _Bill | None:
+    """The upstream's bill for the attempt that it knows by a name; None if it never took it, or took it and billed
+    nothing."""
     target = parse_origin(upstream.base_url)
     credential = None
     if upstream.credential is not None:
         credential = secrets.unseal(
             settings.MASTER_KEYS, org.data_key, org_id=org.id, origin=target.origin, sealed=upstream.credential
         )
-    url = target.url(upstream.bill_path) + f"{'&' if target.query else '?'}request_id={entry.id}:{number}"
+    url = target.url(upstream.bill_path) + f"{'&' if target.query else '?'}request_id={name}"
     try:
         answer = gate.fetch_now("GET", url, headers=credential_headers(upstream.kind, credential, upstream.base_url))
     except AppError as error:

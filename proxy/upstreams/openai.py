@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from proxy.core import sse
-from proxy.upstreams import lenient_json, refusals
+from proxy.upstreams import lenient_json, refusals, vectors
 from proxy.upstreams.habits import choose_wire, find_habits, learn
 from proxy.upstreams.openai_media import MediaReader
 from proxy.upstreams.openai_requests import PATHS, encode_request, find_path, find_unsaid, is_at_home
@@ -16,7 +16,7 @@ from proxy.upstreams.reading import Reading, list_dicts, parse, parse_all, short
 from proxy.upstreams.refusals import read_pause, read_refusal
 from proxy.upstreams.usage import TOTAL_DISAGREES, read_usage, worse
 from proxy.values.attempt import Usage
-from proxy.values.request import LISTENING, MEDIA, WORDS, Request, Wire
+from proxy.values.request import LISTENING, MEDIA, WORDS, Operation, Request, Wire
 from proxy.values.vendor import AnswerReader as Reader
 from proxy.values.vendor import NotAnAnswer, Refusal, Report
 from tenants.price_snapshots import OUTPUT_CLASSES
@@ -56,6 +56,8 @@ def make_reader(request: Request, wire: Wire, at_ms: int) -> Reader:
             characters=len(given) if isinstance(given, str) else 0,
             is_words=request.operation in LISTENING and request.body.get("response_format") in WORDS,
         )
+    if request.operation is Operation.EMBEDDING:
+        return EmbeddingsReader()
     return ResponsesReader() if wire is Wire.RESPONSES else AnswerReader()
 
 
@@ -236,6 +238,19 @@ class AnswerReader(Reading):
             first = first._replace(usage=first.usage._replace(**outputs), doubt=first.doubt or TOTAL_DISAGREES)
         if self.report is None or not worse(self.report, first):
             self.report = first
+
+
+class EmbeddingsReader(AnswerReader):
+    """Reads vectors for all that stands beside them."""
+
+    def read_answer(self, raw: bytes) -> bytes:
+        """A whole answer, as it came. Raises NotAnAnswer."""
+        try:
+            thinned, _ = vectors.thin(raw)
+        except lenient_json.Unreadable as error:
+            raise NotAnAnswer from error
+        super().read_answer(thinned)
+        return raw
 
 
 def find_refusal(raw: bytes) -> Refusal | None:

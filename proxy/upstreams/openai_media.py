@@ -37,13 +37,18 @@ class MediaReader(Reading):
 
     def read_answer(self, raw: bytes) -> bytes:
         """An answer. Raises NotAnAnswer."""
+        if self.operation is Operation.SPEECH or self.is_words:
+            # What is no JSON begins with neither.
+            if raw[:64].lstrip()[:1] in {b"{", b"["}:
+                self.refusal = refusals.find_refusal(parse(raw))
+            if self.refusal is not None or not raw:
+                raise NotAnAnswer
         self.begun.add(0)
         if self.operation is Operation.SPEECH:
-            self._read_sound(raw)
+            self.report = Report(Usage(characters=self.characters))
+            self.ended.add(0)
             return raw
         if self.is_words:
-            if not raw:
-                raise NotAnAnswer
             # How long it was is known by its file alone.
             self.produced.hides = True
             self.ended.add(0)
@@ -105,12 +110,6 @@ class MediaReader(Reading):
             self._read_images({**told, "data": [told]})
             if before is not None and self.report is not None:
                 self.report = self.report._replace(usage=Usage(*map(add, before.usage, self.report.usage)))
-
-    def _read_sound(self, raw: bytes) -> None:
-        if not raw:
-            raise NotAnAnswer
-        self.report = Report(Usage(characters=self.characters))
-        self.ended.add(0)
 
     def _read_words(self, answer: dict[str, Any]) -> None:
         """What was heard, by its tokens or by how long it was: where neither is told nobody knows what it cost."""

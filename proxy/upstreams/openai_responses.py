@@ -51,6 +51,7 @@ class ResponsesReader(Reading):
             if sse.is_stream(raw[:16]):
                 self.read_part(sse.EventSplitter().feed(raw + b"\n\n"), wants_usage=False)
             raise NotAnAnswer from error
+        self.refusal = refusals.find_refusal(answer)
         if not isinstance(answer, dict):
             raise NotAnAnswer
         for item in list_dicts(answer.get("output")):

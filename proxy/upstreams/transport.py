@@ -14,9 +14,11 @@ from costhub.lib.clock import Stopwatch
 from costhub.lib.errors import AppError
 from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_origin
 from proxy.core.redaction import RedactedStream, Redaction
+from proxy.core.weight import SMALL_BYTES
 from proxy.errors import Carrier, TooLate, UpstreamError
 from proxy.upstreams.http1 import Broken, ConnectFailed, Line, Pool, TimedOut
 from proxy.upstreams.refused_habits import RefusedHabits
+from proxy.values.vendor import Refusal
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 from tenants.upstream_headers import credential_headers
 
@@ -311,7 +313,18 @@ class Exchange:
         except Broken as error:
             raise self._explain(error) from error
         whole = parts[0] if len(parts) == 1 else b"".join(parts)
-        return self._redaction.hide(whole) if self.status == _OK else self._redaction.hide_error(whole)
+        if self.status != _OK:
+            return self._redaction.hide_error(whole)
+        if size > SMALL_BYTES:
+            return await asyncio.to_thread(self._redaction.hide_long, whole)
+        return self._redaction.hide(whole)
+
+    def hide_words(self, refusal: Refusal) -> Refusal:
+        """A refusal that came with status 200, without large parts of the stored credential either: what came was not
+        known to be one."""
+        hide = self._redaction.hide_words
+        param = None if refusal.param is None else hide(refusal.param)
+        return refusal._replace(message=hide(refusal.message), code=hide(refusal.code), param=param)
 
     async def _receive(self) -> bytes | None:
         assert self._line is not None

@@ -1,8 +1,11 @@
 """A whole answer of a model, as a value: to be kept, compared, or given to somebody else."""
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from proxy.values.attempt import Certainty, Usage
+
+#: a longer answer is of no use to anybody who wants it as it came: the cache keeps none, nor is one compared
+MOST_KEPT_BYTES: Final = 1024 * 1024
 
 
 class Answer(NamedTuple):

@@ -120,9 +120,11 @@ class PriceDoubt(StrEnum):
     OTHER_MODEL = "other_model"  # another model of the provider answered, without a price: charged as the one asked for
     OTHER_NAME = "other_name"  # a server of one's own calls the model by another name: charged as the one asked for
     OTHER_TIER = "other_tier"  # a service tier answered that has no price here: charged as the default one
+    UNTOLD_TIER = "untold_tier"  # a tier was asked for, and no answer says that it was had: charged as the dearer one
     UNPRICED_CLASS = "unpriced_class"  # sound or pictures without a price of their own: charged as text
     UNTOLD_SEARCH = "untold_search"  # a search was offered, and no report says whether it was made: charged as made
-    UNPRICED_UNIT = "unpriced_unit"  # the answer counts units, such as searches, that have no price here: charged at 0
+    UNPRICED_UNIT = "unpriced_unit"  # the answer counts units, such as searches, that have no price here: charged at 0,
+    # and where it counts nothing else at the most that it may have cost
 
 
 #: those that make a cost an estimate
@@ -159,8 +161,11 @@ class Attempt(NamedTuple):
     confidence: str = ""
     # The same was asked again, to see whether the model says so again: nobody got this answer.
     is_sample: bool = False
-    # Of so many calls that were asked as one this is a part.
+    # Of so many calls that were asked as one this is a part: under which id that was asked, and which part it is,
+    # from, up to and of a whole.
     packed: int = 0
+    asked_as: str = ""
+    part: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def saved(self) -> int:
@@ -211,6 +216,8 @@ class Attempt(NamedTuple):
             row["service_tier"] = self.service_tier
         if self.packed:
             row["packed"] = self.packed
+        if self.asked_as:
+            row["asked_as"], row["part"] = self.asked_as, list(self.part)
         if self.doubts:
             row["doubts"] = list(self.doubts)
         if self.judged:

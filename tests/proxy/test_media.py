@@ -151,6 +151,42 @@ def test_what_is_heard_is_billed_by_its_seconds(
     assert (row["endpoint"], row["held"]) == ("audio/transcriptions", 10_000_000)
 
 
+def test_what_counts_only_what_has_no_price_is_billed_at_its_bound(committed_world: World) -> None:
+    acme = price(committed_world, audio_input_per_million="6", input_per_million="6")
+    got, row, _ = asyncio.run(
+        ask(acme, whole({"text": "Hi", "duration": 8.47}), send_form(acme, "/v1/audio/transcriptions", FORM))
+    )
+    assert got.status == 200
+    assert row["held"] > 0
+    assert (row["effective_cost"], row["usage"], row["is_estimated"]) == (row["held"], {"seconds": 9}, True)
+    assert row["attempts"][0]["doubts"] == ["unpriced_unit"]
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/audio/transcriptions"])
+@pytest.mark.parametrize(
+    "said", [{"error": {"message": "Slow down", "code": 429}}, [{"detail": "Slow down", "status": 429}]]
+)
+def test_a_refusal_in_the_clothes_of_sound_or_words_costs_nothing(committed_world: World, path: str, said: Any) -> None:
+    acme = price(committed_world, fees={"million_characters": "15", "minute": "6"})
+    asked = (
+        converse(acme.api_key, {"model": "small", "input": "Hi", "voice": "alloy"}, path=path)
+        if path.endswith("speech")
+        else send_form(acme, path, with_field("response_format", "text"))
+    )
+    got, row, _ = asyncio.run(ask(acme, whole(said), asked))
+    assert got.status == 429
+    assert json.loads(got.body)["error"]["message"] == "Slow down"
+    assert (row["effective_cost"], row["is_estimated"]) == (0, False)
+
+
+@pytest.mark.parametrize("words", ["{music} Hi", "[music] Hi", '{"text": "a song in JSON"}', "Hi"])
+def test_words_that_begin_like_json_are_words(committed_world: World, words: str) -> None:
+    acme = price(committed_world, fees={"minute": "6"})
+    asked = send_form(acme, "/v1/audio/transcriptions", with_field("response_format", "text"))
+    got, _, _ = asyncio.run(ask(acme, whole(words.encode()), asked))
+    assert (got.status, got.body) == (200, words.encode())
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -171,6 +171,22 @@ async def test_a_refusal_in_a_streams_clothes_is_a_status(native: Tenant, events
     assert row["effective_cost"] == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"error": {"message": "Slower.", "code": 429}}, 429),
+        ({"detail": "Slower.", "status": 400}, 400),
+        ([{"error": {"message": "Slower.", "code": 503}}], 503),
+        ({**RESPONSE, "status": "failed", "output": [], "usage": None, "error": {"code": "server_error", "message": "Slower."}}, 502),
+    ],
+)  # fmt: skip
+async def test_so_is_one_in_the_clothes_of_an_answer(native: Tenant, said: Any, status: int) -> None:
+    (got,), (row,), _ = await ask(native, lambda _: whole(said), ask_response())
+    assert got.status == status
+    assert "Slower." in json.loads(got.body)["error"]["message"]
+    assert row["effective_cost"] == 0
+
+
 async def test_what_is_billed_by_the_piece_is_counted(native: Tenant) -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
     # What it opens and looks for in a page is no search.

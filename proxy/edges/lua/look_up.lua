@@ -3,13 +3,16 @@
 -- KEYS  1 the answer   2 the flight: a hash with o = its owner, or - when it ended with nothing to keep, and
 --       w = 1 when others wait
 -- ARGV  1 who asks     2 ms after which a flight whose owner says nothing is over
+--       3 1 where the answer that is there is of no use to the caller: only the flight counts
 --
 -- Answers  {1, the answer}
 --      or  {2, 1 when others wait}   the caller owns the flight, anew or as before
 --      or  {3}                       another one does
 --      or  {4}                       it has just ended with nothing to keep: ask alone
-local answer = redis.call('GET', KEYS[1])
-if answer then return {1, answer} end
+if ARGV[3] ~= '1' then
+    local answer = redis.call('GET', KEYS[1])
+    if answer then return {1, answer} end
+end
 local flight = redis.call('HMGET', KEYS[2], 'o', 'w')
 if flight[1] == '-' then return {4} end
 if flight[1] and flight[1] ~= ARGV[1] then

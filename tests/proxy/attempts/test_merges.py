@@ -7,12 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.core.merging import share_out
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
-from tenants.actions.models import update_model
+from tenants.actions.models import create_model, update_model
+from tenants.actions.pricing import create_price
+from tenants.actions.upstreams import update_upstream
+from tenants.models import Price, Upstream
 from tests.bank import Bank
 from tests.proxy.books import close_the_day, read_books
 from tests.proxy.in_process import Conversation, converse, running, serve
+from tests.proxy.scene import BILL_PATH
 from tests.world import Tenant, World, make_budget, make_catalog
 
 EMBEDDINGS = "/v1/embeddings"
@@ -111,3 +116,55 @@ def test_where_the_one_call_fails_each_is_asked_alone(acme: Tenant, bank: Bank) 
 def orjson_of(answer: Conversation) -> Any:
     """The body of an answer."""
     return orjson.loads(answer.body)
+
+
+def test_what_another_model_answered_is_priced_as_that_one_and_shared_out(acme: Tenant, bank: Bank) -> None:
+    """The bank answers as another model, of which the catalog has a price."""
+    other = make_model(acme, "bank-impostor", "1.50")
+    bank.queue(count=1, fault="wrong_model")
+    answers = ask(acme, [{"input": "one"}, {"input": "two words"}, {"input": "three more words"}])
+    assert [answer.status for answer in answers] == [200] * 3
+    (billed,) = bank.bill()
+    close_the_day(acme)
+    with org_scope(acme.org_id):
+        rows = list(LedgerEntry.objects.filter(org_id=acme.org_id))
+    assert {row.price_id for row in rows} == {other.pk}
+    assert sum(row.input_tokens for row in rows) == billed.prompt_tokens
+    assert [row.effective_cost for row in rows] == [row.input_tokens * 1_500 for row in rows]
+    assert not any(row.is_estimated for row in rows)
+
+
+def test_the_bill_for_one_call_is_shared_out_among_those_who_asked(acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        upstream = Upstream.objects.get(org=acme.org)
+        update_upstream(actor=acme.owner, upstream=upstream, bill_path=BILL_PATH)
+    bank.queue(count=1, fault="no_usage")
+    texts = ["one", "two words", "three more words", "and four more words"]
+    answers = ask(acme, [{"input": text} for text in texts])
+    assert [answer.status for answer in answers] == [200] * 4
+    (billed,) = bank.bill()
+    close_the_day(acme)
+    books = read_books(acme, bank, "0.15", "0.60")
+    whole = billed.cost_nanos(Decimal("0.15"), Decimal("0.60"))
+    costs = [books.ledger[answer.headers["x-request-id"]] for answer in answers]
+    assert costs == share_out(whole, [1, 2, 3, 4])
+    assert (books.corrections, whole) == (4, billed.prompt_tokens * 150)
+    tokens = {str(row.id): row.input_tokens for row in books.rows if row.kind == "call"}
+    for row in books.rows:
+        if row.kind != "call":
+            tokens[str(row.corrects)] += row.input_tokens
+    shares = [tokens[answer.headers["x-request-id"]] for answer in answers]
+    assert shares == share_out(billed.prompt_tokens, [1, 2, 3, 4])
+
+
+def make_model(acme: Tenant, upstream_model: str, input_per_million: str) -> Price:
+    """Another model at acme's upstream; gives its price."""
+    with org_scope(acme.org_id):
+        upstream = Upstream.objects.get(org=acme.org)
+        model = create_model(actor=acme.owner, name="other", upstream=upstream, upstream_model=upstream_model)
+        return create_price(
+            actor=acme.owner,
+            model=model,
+            input_per_million=Decimal(input_per_million),
+            output_per_million=Decimal("6.00"),
+        )

@@ -1,8 +1,9 @@
 """One upstream call for equal calls, in one process and between processes that share a Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from secrets import token_bytes
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -11,7 +12,7 @@ from costhub.lib import keyspace, secrets
 from costhub.lib.redis import client
 from proxy.cache.coalesce import Flight, Flights, Origin, Shared
 from proxy.cache.entries import Kept, pack, unpack
-from proxy.cache.valkey_cache import LAND, LOOK_UP, ValkeyCache, find_call
+from proxy.cache.valkey_cache import LAND, LOOK_UP, LookedUp, Standing, ValkeyCache, find_call
 from proxy.edges.valkey import Valkey
 from tenants.sealed_rows import Sealer
 from tests.proxy.cache.examples import make_kept
@@ -149,6 +150,54 @@ async def test_an_answer_that_may_not_be_given_is_asked_for_anew(workers: tuple[
     worker, _ = workers
     worker.flights.land(await worker.lead(digest, "leader"), make_kept(), 60)
     assert isinstance(await worker.join(digest, "strict", accepts=False), Flight)
+
+
+async def test_of_workers_that_want_a_newer_answer_one_asks(workers: tuple[Worker, Worker], digest: bytes) -> None:
+    """After a purge, or where callers want it no older."""
+    here, there = workers
+    old, new = make_kept(b"old"), make_kept(b"new")
+    here.flights.land(await here.lead(digest, "first"), old, 60)
+
+    def join(worker: Worker, asker: str) -> Coroutine[Any, Any, Flight | Shared | None]:
+        return worker.flights.join(
+            digest, asker, SEALER, lambda: worker.kept_going.append(asker), lambda kept: kept.body == b"new"
+        )
+
+    flight = await join(here, "leader")
+    assert isinstance(flight, Flight)
+    assert flight.is_claimed
+    tasks = [asyncio.create_task(join(worker, "follower")) for worker in (here, there, there)]
+    await until(lambda: client().hget(keyspace.flight_key(digest), "w") == b"1")
+    # Who is content with the old one gets it meanwhile.
+    assert await there.store.look_up(digest, "content", SEALER) == LookedUp(Standing.FOUND, old)
+    here.flights.land(flight, new, 60)
+    assert await asyncio.gather(*tasks) == [Shared(new, Origin.UPSTREAM)] * 3
+
+
+async def test_a_flight_for_a_newer_answer_is_renewed(workers: tuple[Worker, Worker], digest: bytes) -> None:
+    worker, _ = workers
+    worker.flights.land(await worker.lead(digest, "first"), make_kept(), 60)
+    flight = await worker.join(digest, "leader", accepts=False)
+    assert isinstance(flight, Flight)
+    client().pexpire(keyspace.flight_key(digest), 50)
+    await worker.flights._renew_one(flight)
+    assert client().pttl(keyspace.flight_key(digest)) > 1_000
+
+
+async def test_all_flights_are_renewed_at_once(workers: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey answers none of them before it has all."""
+    worker, _ = workers
+    led = {(await worker.lead(token_bytes(20), f"leader {number}")).digest for number in range(30)}
+    asked, is_answered = set[bytes](), asyncio.Event()
+
+    async def look_up(digest: bytes, *_: Any, **__: Any) -> LookedUp:
+        asked.add(digest)
+        await is_answered.wait()
+        return LookedUp(Standing.OURS)
+
+    monkeypatch.setattr(worker.store, "look_up", look_up)
+    await until(lambda: asked == led)
+    is_answered.set()
 
 
 async def test_without_valkey_calls_of_the_process_still_share(digest: bytes) -> None:

@@ -11,8 +11,12 @@ from costhub.lib import clock
 from costhub.lib.errors import NotFound
 from proxy import tasks
 from proxy.app import App
+from proxy.feedback import LONGEST_CALL_MS
+from proxy.routing.model import Feedback
 from tenants.access import org_scope
+from tenants.actions.cache import update_cache_policy
 from tenants.choices import BudgetAction, CacheMode
+from tenants.models import CachePolicy, CachePurge
 from tenants.periods import period_bounds
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, told, until
@@ -134,6 +138,52 @@ async def test_entries_through_the_api(app: App, acme: Tenant) -> None:
     await in_thread(use_api)
     await told(app, acme)
     assert await status_of(app, acme, ask("Which city is the capital of France?")) == "miss"
+
+
+async def test_what_was_never_kept_is_not_given_up(app: App, acme: Tenant) -> None:
+    never = await answer_to(app, acme, chat(temperature=1.5))
+    replayed = [await answer_to(app, acme, chat(), idempotency_key="one") for _ in range(2)][1]
+    old = await answer_to(app, acme, chat(n=1, user="old"))
+    assert [each.headers.get("x-costhub-cache") for each in (never, old)] == ["bypass", "hit-l1"]
+    for answer in (never, replayed):
+        assert (await say(app, acme, answer.headers["x-request-id"], {"verdict": "wrong"})).status == 200
+    assert await in_thread(lambda: purges_of(acme)) == []
+    # Nor what is too old to be given again.
+    await in_thread(lambda: shorten_ttl(acme))
+    clock_of = clock.now_ms
+    later = clock_of() + LONGEST_CALL_MS + 2_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now_ms", lambda: later)
+        assert (await say(app, acme, old.headers["x-request-id"], {"verdict": "wrong"})).status == 200
+    assert await in_thread(lambda: purges_of(acme)) == []
+
+
+async def test_what_is_said_is_written_where_there_is_no_room_for_one_more_purge(
+    app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenants.actions.cache.MAX_ENTRY_PURGES", 1)
+    first, second = [await answer_to(app, acme, chat(x=number)) for number in range(2)]
+    said = [await say(app, acme, each.headers["x-request-id"], {"verdict": "wrong"}) for each in (first, second)]
+    assert [each.status for each in said] == [200, 403]
+    assert json.loads(said[1].body)["error"]["code"] == "too_many_purges"
+
+    def words() -> dict[str, bool]:
+        with org_scope(acme.org.pk):
+            return {str(one.request_id): one.is_right for one in Feedback.objects.filter(org=acme.org)}
+
+    assert await in_thread(words) == {each.headers["x-request-id"]: False for each in (first, second)}
+    assert await in_thread(lambda: purges_of(acme)) == [first.headers["x-request-id"]]
+
+
+def purges_of(tenant: Tenant) -> list[str]:
+    with org_scope(tenant.org.pk):
+        return list(CachePurge.objects.filter(org=tenant.org).values_list("subject", flat=True))
+
+
+def shorten_ttl(tenant: Tenant) -> None:
+    with org_scope(tenant.org.pk):
+        policy = CachePolicy.objects.get(org=tenant.org)
+        update_cache_policy(actor=tenant.owner, policy=policy, ttl_seconds=1)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Embeddings, kept input by input."""
 
+import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,13 +10,17 @@ from typing import Any
 import pytest
 
 from proxy.app import App
+from proxy.cache import inputs, visit
+from proxy.core.merging import MOST_BYTES, MOST_INPUTS
 from tenants.access import org_scope
 from tenants.actions.cache import update_cache_policy
+from tenants.actions.models import update_model
 from tenants.models import CachePolicy
 from tests.bank import Bank
 from tests.proxy.cache.calls import make_policy, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
+from tests.proxy.scripted_upstream import scripted, whole
 from tests.world import Tenant, World, make_catalog
 
 PATH = "/v1/embeddings"
@@ -30,6 +36,15 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
 
 @pytest.fixture
 async def app() -> AsyncIterator[App]:
+    app = App()
+    await app.open()
+    yield app
+    await app.close()
+
+
+@pytest.fixture
+async def other_app() -> AsyncIterator[App]:
+    """Another worker, whose memory is its own."""
     app = App()
     await app.open()
     yield app
@@ -109,3 +124,144 @@ async def test_a_failure_keeps_nothing(app: App, acme: Tenant) -> None:
     body = {"bank": {"fault": "http_error", "status": 400}}
     assert (await embed(app, acme, "one", **body)).status == 400
     assert (await embed(app, acme, "one", **body)).status == 400
+
+
+def status_of(answer: Conversation) -> str:
+    assert answer.status == 200, answer.body
+    return answer.headers["x-costhub-cache"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "status"),
+    [
+        (["a"] * MOST_INPUTS, "miss"),
+        (["a"] * (MOST_INPUTS + 1), "bypass"),
+        (["a" * (MOST_BYTES - 100)], "miss"),
+        (["a" * MOST_BYTES], "bypass"),
+    ],
+)
+async def test_a_large_batch_has_nothing_to_do_with_the_cache(
+    app: App, acme: Tenant, texts: list[str], status: str
+) -> None:
+    assert status_of(await embed(app, acme, texts)) == status
+
+
+async def test_what_a_long_batch_is_kept_under_is_found_beside_the_loop(
+    app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def note(*given: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return digest(*given)
+
+    digest = inputs.digest_inputs
+    monkeypatch.setattr(visit, "digest_inputs", note)
+    for texts in (["short"], [f"{number} " * 400 for number in range(100)]):
+        assert [status_of(await embed(app, acme, texts)) for _ in range(2)] == ["miss", "hit-l1"]
+    assert threads == [True, True, False, False]
+
+
+async def test_of_equal_calls_at_once_one_is_made(app: App, other_app: App, acme: Tenant, bank: Bank) -> None:
+    texts, slow = ["one", "two", "three"], {"first_ms": 300}
+    answers = await asyncio.gather(
+        *(embed(each, acme, texts, bank=slow) for each in (app, other_app) for _ in range(10))
+    )
+    assert Counter(map(status_of, answers)) == {"miss": 1, "coalesced": 19}
+    assert len({json.dumps(data_of(answer)) for answer in answers}) == 1
+    assert len(await in_thread(bank.calls_received)) == 1
+    for each in (app, other_app):
+        await written(each)
+    rows = events_of(acme)
+    (paid,) = {row["list_cost"] for row in rows}
+    assert sorted(row["effective_cost"] for row in rows) == [0] * 19 + [paid]
+    assert [row["savings"] for row in rows if not row["effective_cost"]] == [{"coalescing": paid}] * 19
+
+
+async def test_who_waited_for_one_that_failed_asks_for_itself(app: App, acme: Tenant, bank: Bank) -> None:
+    behaviour = {"first_ms": 100, "fault": "http_error", "status": 400}
+    answers = await asyncio.gather(*(embed(app, acme, "one", bank=behaviour) for _ in range(3)))
+    assert [answer.status for answer in answers] == [400] * 3
+    assert len(await in_thread(bank.calls_received)) == 3
+
+
+async def test_where_another_model_may_answer_it_is_asked_for_all_of_them(
+    app: App, committed_world: World, bank: Bank
+) -> None:
+    acme, is_up = committed_world.acme, True
+
+    def answer(body: Any) -> list[bytes]:
+        data = [{"index": place, "embedding": [1.0, 2.0]} for place in range(len(body["input"]))]
+        usage = {"prompt_tokens": len(data), "total_tokens": len(data)}
+        return whole({"data": data, "model": "first", "usage": usage}) if is_up else whole({}, 503)
+
+    with scripted(answer) as upstream:
+
+        def make() -> None:
+            make_catalog(acme, base_url=bank.base_url, model="second", input_per_million="2")
+            first = make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
+            with org_scope(acme.org_id):
+                update_model(actor=acme.owner, model=first.model, fallbacks=["second"])
+            make_policy(acme)
+
+        await in_thread(make)
+        assert status_of(await embed(app, acme, ["one", "two"])) == "miss"
+        is_up = False
+        stood_in = await embed(app, acme, ["one", "new"])
+        assert (status_of(stood_in), stood_in.headers["x-costhub-model"]) == ("miss", "second")
+        assert [item["index"] for item in data_of(stood_in)] == [0, 1]
+        # All known: nobody is asked.
+        assert status_of(await embed(app, acme, ["two", "one"])) == "hit-l1"
+    (asked,) = await in_thread(bank.calls_received)
+    assert asked.json["input"] == ["one", "new"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "statuses"),
+    [
+        (b'\xef\xbb\xbf{"data":[{"index":0,"embedding":[1.5]}],"usage":{"prompt_tokens":1}}', ["miss", "hit-l1"]),
+        (b'{"data":[{"index":0,"embedding":[NaN]}],"usage":{"prompt_tokens":1}}', ["miss", "miss"]),
+        (b'{"data":[{"index":0}],"usage":{"prompt_tokens":1}}', ["miss", "miss"]),
+        (b'{"data":"none","usage":{"prompt_tokens":1}}', ["miss", "miss"]),
+    ],
+)
+async def test_an_answer_in_odd_json_is_handed_on_and_kept_if_it_has_vectors(
+    app: App, committed_world: World, raw: bytes, statuses: list[str]
+) -> None:
+    acme = committed_world.acme
+    with scripted(lambda _: whole(raw)) as upstream:
+
+        def make() -> None:
+            make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
+            make_policy(acme)
+
+        await in_thread(make)
+        answers = [await embed(app, acme, "one") for _ in range(2)]
+    assert [status_of(answer) for answer in answers] == statuses
+    assert answers[0].body == raw
+
+
+async def test_vectors_of_a_large_answer_are_kept_as_they_came(app: App, committed_world: World) -> None:
+    """Longer than what is read on the loop, and than what is written there."""
+    acme, vector = committed_world.acme, b"[%b]" % b", ".join([b"-0.0156250"] * 1_536)
+
+    def answer(body: Any) -> list[bytes]:
+        items = (b'{"index":%d,"embedding":%b}' % (place, vector) for place in range(len(body["input"])))
+        usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (len(body["input"]), len(body["input"]))
+        return whole(b'{"object":"list","data":[%b],"model":"first","usage":%b}' % (b",".join(items), usage))
+
+    with scripted(answer) as upstream:
+
+        def make() -> None:
+            make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
+            make_policy(acme)
+
+        await in_thread(make)
+        texts = [f"text {number}" for number in range(20)]
+        first = await embed(app, acme, texts)
+        more = await embed(app, acme, [*texts, "new"])
+        again = await embed(app, acme, [*texts, "new"])
+    assert [status_of(each) for each in (first, more, again)] == ["miss", "partial", "hit-l1"]
+    assert len(upstream.bodies[1]["input"]) == 1
+    assert more.body.count(vector) == again.body.count(vector) == 21
+    assert [json.loads(each.body)["usage"]["prompt_tokens"] for each in (first, more, again)] == [20, 21, 21]

@@ -85,6 +85,32 @@ def entries_of(tenant: Tenant) -> list[tuple[str, int]]:
         return list(CacheEntry.objects.filter(org_id=tenant.org.pk).values_list("question", "answer_id"))
 
 
+async def test_equal_calls_at_once_get_the_answer_to_a_like_question_but_for_who_wants_none_such(
+    app: App, acme: Tenant
+) -> None:
+    first = await answer_to(app, acme, ask("What is the capital city of France?"))
+    asked = ask("Which city is the capital of France?")
+    leading = asyncio.create_task(call(app, acme, asked))
+    await asyncio.sleep(0)  # it leads, and waits for its vector
+    strict = asyncio.create_task(call(app, acme, asked, x_costhub_cache_control="exact-only"))
+    followers = [asyncio.create_task(call(app, acme, asked)) for _ in range(2)]
+    leader, alone, *others = await asyncio.gather(leading, strict, *followers)
+    await learned(app)
+    assert [each.headers["x-costhub-cache"] for each in (leader, *others)] == ["hit-semantic"] * 3
+    assert alone.headers["x-costhub-cache"] == "miss"
+    similarity = leader.headers["x-costhub-similarity"]
+    assert [each.headers["x-costhub-similarity"] for each in others] == [similarity] * 2
+    assert {each.body for each in (leader, *others)} == {first.body}
+
+    def why() -> list[tuple[str, str]]:
+        served = {str(one.request_id): one for one in lookups(acme) if one.was_served}
+        assert served.keys() == {each.headers["x-request-id"] for each in (leader, *others)}
+        return [(one.asked, one.kept_question) for one in served.values()]
+
+    texts = ("Which city is the capital of France?", "What is the capital city of France?")
+    assert await in_thread(why) == [texts] * 3
+
+
 async def test_a_paraphrase_gets_the_answer_and_others_do_not(app: App, acme: Tenant) -> None:
     first = await answer_to(app, acme, ask("What is the capital city of France?"))
     like = await answer_to(app, acme, ask("Which city is the capital of France?"))

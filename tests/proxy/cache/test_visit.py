@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.app import App
+from proxy.cache import visit
 from tenants.choices import BudgetAction, CacheMode, CacheSharing, PurgeKind
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, purge, told, until, written
@@ -67,6 +69,22 @@ def rows_of(tenant: Tenant, answers: Sequence[Conversation]) -> list[dict[str, A
     rows = {row["id"]: row for row in events_of(tenant)}
     assert len(rows) == len(answers)
     return [rows[answer.headers["x-request-id"]] for answer in answers]
+
+
+async def test_what_a_long_call_is_kept_under_is_found_beside_the_loop(
+    app: App, cached: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def note(*given: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return key_of(*given)
+
+    key_of = visit.make_key
+    monkeypatch.setattr(visit, "make_key", note)
+    long = chat(messages=[{"role": "system", "content": "word " * 20_000}, {"role": "user", "content": "Hi"}])
+    assert await statuses(app, cached, chat(), chat(), long, long) == ["miss", "hit-l1"] * 2
+    assert threads == [True, True, False, False]
 
 
 MONEY = ("cache_status", "list_cost", "effective_cost", "savings")

@@ -92,6 +92,29 @@ def test_the_tier_that_answered_is_billed(
 
 
 @pytest.mark.parametrize(
+    ("asked", "said", "tier", "cost", "doubts"),
+    [
+        # A server that says nothing of tiers may know none: the dearer one is charged.
+        ("flex", "", "", 210_000, (PriceDoubt.UNTOLD_TIER,)),
+        ("priority", "", "priority", 420_000, (PriceDoubt.UNTOLD_TIER,)),
+        ("flex", "flex", "flex", 105_000, ()),
+        ("flex", "default", "", 210_000, ()),
+        ("auto", "", "", 210_000, ()),
+    ],
+)
+def test_a_tier_that_no_compatible_server_confirms_is_doubted(
+    asked: str, said: str, tier: str, cost: int, doubts: tuple[PriceDoubt, ...]
+) -> None:
+    plan = plan_for("openai_compatible")._replace(request=make_chat(service_tier=asked))
+    dear = ServiceTier("priority", make_rates({"input": 300_000, "output": 1_200_000}))
+    priced = replace(TIERED, service_tiers=(FLEX, dear))
+    plan = plan._replace(candidates=(plan.first._replace(price=priced, list_price=priced),))
+    attempt = weighed(plan, service_tier=said)
+    assert (attempt.service_tier, attempt.cost, attempt.doubts) == (tier, cost, doubts)
+    assert attempt.is_estimated is bool(doubts)
+
+
+@pytest.mark.parametrize(
     ("kind", "said", "price_id", "cost", "doubts"),
     [
         ("openai", "small-2026", None, 210_000, ()),

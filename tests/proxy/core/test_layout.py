@@ -116,3 +116,15 @@ class TestWatched:
         assert ids == ["of the organization", "of small"]
         # The model that was asked for has no budget, so the path names none of it.
         assert [one.budget_id for one in watch(lay_out(large, ()), "small", "large").scopes] == ["of the organization"]
+
+
+def test_the_budgets_of_a_model_that_was_not_asked_for_are_its_own_wherever_they_lie_in_memory() -> None:
+    """A tuple that nobody keeps leaves its address to the next one."""
+    asked = find(replace(make_budget(), id="asked", scope="model", subject="small")).scopes
+    rates = find().rates
+    for number in range(50):
+        held = (*find(make_budget(id=f"budget-{number}")).scopes, *asked)[:1]
+        name = held[0].counter
+        found = lay_out(held, rates, asked)
+        del held
+        assert found.counters == (name,)

@@ -139,3 +139,19 @@ def test_what_ends_a_line_is_not_kept_back() -> None:
     assert stream.feed(b"data: sk-live\n\n") == b"data: sk-live\n\n"
     assert stream.feed(b"data: sk-li") == b"data: "
     assert stream.feed(b"ne\n") == b"sk-line\n"
+
+
+@pytest.mark.parametrize("way", range(5))
+@pytest.mark.parametrize("at", [3, 65_530, 65_536, 131_000, 200_000])
+def test_of_what_is_long_it_is_hidden_wherever_a_piece_ends(at: int, way: int) -> None:
+    said = "".join(spell(sign, way) for sign in SECRET).encode()
+    rest = b"a page about keys " * 12_000
+    long = rest[:at] + said + rest[at:]
+    assert Redaction(SECRET).hide_long(long) == rest[:at] + b"[credential]" + rest[at:]
+    assert Redaction(SECRET).hide_long(rest) is rest
+
+
+def test_of_the_words_of_a_refusal_large_parts_are_hidden() -> None:
+    assert Redaction(SECRET).hide_words(f"bad key {SECRET[:12]}...") == "bad key [credential]..."
+    assert Redaction(SECRET).hide_words(f"bad key \ud800 {SECRET[:7]}") == f"bad key ? {SECRET[:7]}"
+    assert Redaction("").hide_words("bad key") == "bad key"

@@ -540,6 +540,40 @@ class TestValkeyAway:
         key, org = await auth(catalog).authenticate(tenant.api_key)
         assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
 
+    async def test_a_stop_is_read_from_postgresql_within_a_second(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where the one master of a cluster is gone that has the versions: calls of the others' shards go on."""
+        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        before = await catalog.get_org(tenant.org_id)
+        assert not before.is_stopped
+
+        def stop() -> None:
+            with org_scope(tenant.org_id):
+                set_stopped(actor=tenant.owner, target=tenant.org, is_stopped=True)
+
+        await in_thread(stop)
+        now = clock.monotonic_ns() + 1_000_000_000
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
+        after = await catalog.get_org(tenant.org_id)
+        assert (after.is_stopped, after.version) == (True, before.version + 1)
+
+    async def test_nor_is_what_was_known_used_where_postgresql_is_away_too(
+        self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        now = clock.monotonic_ns()
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
+        await auth(catalog).authenticate(tenant.api_key)
+        await catalog._in_thread(connections.close_all)
+        postgresql_is_away()
+        # What PostgreSQL has told is good for a second.
+        await auth(catalog).authenticate(tenant.api_key)
+        now += 1_000_000_000
+        with pytest.raises(GovernanceUnavailable) as caught:
+            await auth(catalog).authenticate(tenant.api_key)
+        assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
+
 
 class TestTogether:
     async def test_many_calls_that_miss_the_same_key_read_it_once(self, start: Open, tenant: Tenant) -> None:

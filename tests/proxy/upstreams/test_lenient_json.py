@@ -48,3 +48,21 @@ def test_no_number_at_all_is_a_number_too() -> None:
 def test_what_nobody_can_read(raw: bytes) -> None:
     with pytest.raises(lenient_json.Unreadable):
         lenient_json.read(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_read"),
+    [
+        (b"[%b]" % b",".join([b"1"] * 999_999), True),
+        (b"[%b]" % b",".join([b"1"] * 1_000_001), False),
+        (b"[%b]" % b",".join([b"[]"] * 499_999), True),
+        (b"[%b]" % b",".join([b"[]"] * 500_001), False),
+        (b'["%b"]' % (b"," * 2_000_000), True),
+    ],
+)
+def test_what_holds_too_many_values_is_not_read(raw: bytes, is_read: bool) -> None:
+    if is_read:
+        assert lenient_json.read(raw) == orjson.loads(raw)
+    else:
+        with pytest.raises(lenient_json.Unreadable):
+            lenient_json.read(raw)

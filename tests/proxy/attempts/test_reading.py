@@ -1,0 +1,110 @@
+"""What an upstream answers is read where it holds up nobody: what is short at once, what is long in a thread."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.attempts.reading import read_answer
+from proxy.core.weight import SMALL_BYTES
+from proxy.upstreams.openai import AnswerReader
+from tests.proxy.edges.threads import in_thread
+from tests.proxy.in_process import chat, converse, make_known, running, send_to, serve
+from tests.proxy.scripted_upstream import DONE, USAGE, Script, answer, chunk, scripted, stream, whole
+from tests.world import Tenant, World, make_catalog
+
+#: a text that is longer than what is read at once
+LONG = "word " * SMALL_BYTES
+
+
+class Watched(AnswerReader):
+    """Notes which thread reads."""
+
+    threads: list[threading.Thread]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = []
+
+    def read_answer(self, raw: bytes) -> bytes:
+        self.threads.append(threading.current_thread())
+        return super().read_answer(raw)
+
+    def read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
+        if events:
+            self.threads.append(threading.current_thread())
+        return super().read_part(events, wants_usage=wants_usage)
+
+
+@pytest.fixture
+def acme(committed_world: World) -> Tenant:
+    """Acme, whose upstream says what a test has it say."""
+    make_catalog(committed_world.acme, base_url="https://127.0.0.1:1")
+    make_known(committed_world.acme)
+    return committed_world.acme
+
+
+async def ask(acme: Tenant, script: Script, **fields: Any) -> Any:
+    with scripted(script) as upstream:
+        send_to(acme, upstream.base_url)
+        async with running() as app:
+            return await serve(app, converse(acme.api_key, chat(**fields)))
+
+
+@pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
+async def test_what_is_long_is_read_in_a_thread(text: str, is_beside: bool) -> None:
+    reader = Watched()
+    raw = orjson.dumps(answer(text, USAGE))
+    assert await read_answer(raw, reader) is raw
+    assert [one is not threading.main_thread() for one in reader.threads] == [is_beside]
+    assert reader.texts == [text]
+
+
+@pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
+async def test_so_is_an_event(acme: Tenant, monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool) -> None:
+    readers: list[Watched] = []
+
+    def make(*_: Any) -> Watched:
+        readers.append(Watched())
+        return readers[-1]
+
+    monkeypatch.setattr("proxy.upstreams.openai.make_reader", make)
+    events = [chunk({"content": text}, "stop"), chunk(usage=USAGE), DONE]
+    told = await ask(acme, lambda _: stream(*events), stream=True)
+    assert told.status == 200
+    assert readers[0].texts == [text]
+    assert (threading.main_thread() not in readers[0].threads[:1]) is is_beside
+
+
+async def test_an_answer_of_a_million_values_is_none(acme: Tenant) -> None:
+    told = await ask(acme, lambda _: whole(answer("", USAGE, content=["a"] * 1_100_000)))
+    assert told.status == 502
+    assert orjson.loads(told.body)["error"]["code"] == "upstream_malformed"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"base_resp": {"status_code": 1004, "status_msg": "bad key sk-proj-AbCdEfGhIjKl..."}}, 502),
+        ({"detail": "bad key sk-proj-AbCdEfGhIjKl...", "status": 400}, 400),
+        ({"errors": [{"message": "bad key sk-proj-AbCdEfGhIjKl...", "code": 400}]}, 400),
+        ({"message": "bad key sk-proj-AbCdEfGhIjKl..."}, 502),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_of_a_refusal_in_a_200_nobody_gets_half_of_the_credential(
+    committed_world: World, said: Any, status: int, is_stream: bool
+) -> None:
+    with scripted(lambda _: stream(said, DONE) if is_stream else whole(said)) as upstream:
+
+        def make() -> None:
+            credential = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz"
+            make_catalog(committed_world.acme, base_url=upstream.base_url, credential=credential)
+
+        await in_thread(make)
+        async with running() as app:
+            told = await serve(app, converse(committed_world.acme.api_key, chat(stream=is_stream)))
+    assert told.status == status, told.body
+    assert "bad key [credential]..." in orjson.loads(told.body)["error"]["message"]
