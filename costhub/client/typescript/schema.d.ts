@@ -2690,7 +2690,10 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description The current month so far, or ``from`` to ``to``, as one CSV. */
+  /**
+  * @description The current month so far, ``from`` to ``to``, or a ``month`` as its invoice has it, as one CSV. Months of
+  *     invoices have neither gap nor overlap, whatever time zones the organisation was in.
+  */
   get: operations["spend_focus_retrieve"];
   put?: never;
   post?: never;
@@ -17434,6 +17437,8 @@ export interface operations {
     format?: "csv" | "json";
     /** @description where the time begins, a day or a moment */
     from?: string;
+    /** @description such as 2026-10: from where its invoice begins to where it ends, in place of from and to */
+    month?: string;
     /** @description where the time ends, a day or a moment */
     to?: string;
    };
