@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ PACKAGES: Final = (
 #: of which only the code is wanted: the versions that it asks for are of 2021
 BARE: Final = "selective-context==0.1.4"
 #: shares to keep, of the tokens (LLMLingua) or of the phrases, by method: so that about 1.39x and 2x are reached
-RATES: Final = {"LLMLingua": (0.72, 0.5), "Selective Context": (0.66, 0.48)}
+RATES: Final[Mapping[str, tuple[float, ...]]] = {"LLMLingua": (0.72, 0.5), "Selective Context": (0.66, 0.48)}
 _KILO: Final = 1_000
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = parser.parse_args(arguments)
     if wanted.rates and not wanted.method:
         parser.error("say of which --method the --rates are")
-    rates = RATES if wanted.method is None else {wanted.method: RATES[wanted.method]}
+    rates: Mapping[str, tuple[float, ...]] = RATES if wanted.method is None else {wanted.method: RATES[wanted.method]}
     if wanted.rates:
         rates = {wanted.method: tuple(map(float, wanted.rates.split(",")))}
     python = wanted.python or install_python_package("llmlingua", PACKAGES, bare=BARE) / "python"

@@ -40,8 +40,9 @@ def load_llmlingua(folder: Path) -> Prune:
     compressor = PromptCompressor(str(folder), device_map="cpu")
 
     def prune(text: str, rate: float) -> str:
-        # As it is by default, texts of less than 200 tokens stay nearly as they are.
-        size = min(compressor.get_token_length(text), _USUAL_SIZE)
+        # With more than a text has, or one more, a place before its first token counts from its end, and all of it is
+        # kept: by default texts of less than 200 tokens stay nearly as they are.
+        size = min(compressor.get_token_length(text, False), _USUAL_SIZE)
         return str(compressor.compress_prompt([text], rate=rate, iterative_size=size)["compressed_prompt"])
 
     return prune

@@ -176,7 +176,7 @@ def measure_served(folder: Path, vectors: Vectors) -> dict[str, list[Point]]:
 
 def _lines_of(found: PassagesOf, places: set[int]) -> set[int]:
     """The lines of pieces of a text, from 0 on: a piece may have several, and a paragraph break is no line."""
-    lines, first = set(), 0
+    lines, first = set[int](), 0
     for place, piece in enumerate(found.pieces):
         after = first + len([line for line in piece.splitlines() if line.strip()])
         if place in places:

@@ -82,7 +82,7 @@ def make_plan(
     candidate = asked.make_first(draft, layout, neighbours, routing, list_price)
     others = _name_others(draft, routing, rungs)
     # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
-    waits = is_first_enough and not (routing and routing.is_cascade) and not _drains(others, org)
+    waits = is_first_enough and bool(others) and not (routing and routing.is_cascade) and not _drains(others, org)
     plan = Plan(
         request=request,
         controls=controls if controls.end_user == end_user else Controls(controls.tags, end_user, *controls[2:]),
@@ -91,7 +91,7 @@ def make_plan(
         most_output=draft.most_output,
         delay_ms=draft.delay_ms,
         routing=routing,
-        has_others=waits and bool(others),
+        has_others=waits,
     )
     if not others or waits:
         return plan

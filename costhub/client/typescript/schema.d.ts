@@ -2399,6 +2399,23 @@ export interface paths {
   patch: operations["routes_partial_update"];
   trace?: never;
  };
+ "/api/v1/routes/{id}/learn": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Have the route decide by what it has learned, from the next call on: again, or by another version. */
+  post: operations["route_learn"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/routes/{id}/learned": {
   parameters: {
    query?: never;
@@ -4909,6 +4926,11 @@ export interface components {
    /** @description how many examples */
    examples: number;
   };
+  /** @description By what the route decides: the id of what was learned, or nothing. */
+  InForceAnswer: {
+   /** @description what it decides by, by id; null: nothing was learned */
+   learned: string;
+  };
   /** @description An increase of a budget: so much more until ``until``, unless it was ended before. */
   IncreaseAnswer: {
    /**
@@ -5184,6 +5206,11 @@ export interface components {
    * @description when it was made
    */
    readonly created_at: string;
+  };
+  /** @description Which of what the route has learned: a version's id, or without one the newest that it can decide by. */
+  LearnBody: {
+   /** @description a version, by id */
+   version?: string;
   };
   /** @description What a route learned at one time. ``is_used``: it decides by this one now. */
   LearnedAnswer: {
@@ -9589,11 +9616,6 @@ export interface components {
   TunedModelAnswerStateEnum: "ready" | "withdrawn";
   /** @enum {string} */
   UnitEnum: "requests" | "tokens" | "usd" | "concurrent";
-  /** @description By what the route decides: the id of what was learned, or nothing. */
-  UnlearnAnswer: {
-   /** @description what it decides by, by id; null: nothing was learned */
-   learned: string;
-  };
   /** @description An upstream without its credential. Of ``habits`` null is what is usual. */
   UpstreamAnswer: {
    /**
@@ -16541,6 +16563,44 @@ export interface operations {
    };
   };
  };
+ route_learn: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: {
+   content: {
+    "application/json": components["schemas"]["LearnBody"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["InForceAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  route_learned: {
   parameters: {
    query?: never;
@@ -16668,7 +16728,7 @@ export interface operations {
      [name: string]: unknown;
     };
     content: {
-     "application/json": components["schemas"]["UnlearnAnswer"];
+     "application/json": components["schemas"]["InForceAnswer"];
     };
    };
    /** @description What was wrong, and what to do. */

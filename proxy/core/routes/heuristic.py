@@ -24,17 +24,23 @@ class Complexity(StrEnum):
     COMPLEX = "complex"
 
 
+#: finding a member of an enumeration costs as much as a sum
+_SIMPLE: Final = Complexity.SIMPLE
+_MEDIUM: Final = Complexity.MEDIUM
+_COMPLEX: Final = Complexity.COMPLEX
+
+
 def classify(prompt: str) -> Complexity:
     """Simple: short, and nothing to reason about. Complex: long, or something to make. Medium: the rest."""
     if len(prompt) > _SURELY_LONG and len(split_words(prompt[:_SURELY_LONG])) > _LONG + 1:
         # The last one may be half a word. What else a long prompt says changes nothing.
-        return Complexity.COMPLEX
+        return _COMPLEX
     words = split_words(prompt)
     if len(words) > _LONG or not CREATION.isdisjoint(words):
-        return Complexity.COMPLEX
+        return _COMPLEX
     if len(words) < _SHORT and REASONING.isdisjoint(words):
-        return Complexity.SIMPLE
-    return Complexity.MEDIUM
+        return _SIMPLE
+    return _MEDIUM
 
 
 def rate(prompt: str) -> float:

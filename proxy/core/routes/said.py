@@ -98,12 +98,12 @@ def _read_other_forms(
         logprobs += _logprobs_of(answer)
     elif answer.get("type") == "response.function_call_arguments.delta" and isinstance(delta, str):
         calls.add((place, _ITEM), None, delta)
-    elif answer.get("type") == "response.output_item.added" and isinstance(item := answer.get("item"), dict):
-        if item.get("type") == "function_call":
-            calls.add((place, _ITEM), item.get("name"), None)
-    elif answer.get("type") == "content_block_start" and isinstance(block := answer.get("content_block"), dict):
-        if block.get("type") == "tool_use":
-            calls.add((place, _BLOCK), block.get("name"), None)
+    elif answer.get("type") == "response.output_item.added" and isinstance(added := answer.get("item"), dict):
+        if added.get("type") == "function_call":
+            calls.add((place, _ITEM), added.get("name"), None)
+    elif answer.get("type") == "content_block_start" and isinstance(begun := answer.get("content_block"), dict):
+        if begun.get("type") == "tool_use":
+            calls.add((place, _BLOCK), begun.get("name"), None)
     elif answer.get("type") == "content_block_delta" and isinstance(delta, dict):
         if isinstance(text := delta.get("text"), str):
             texts.append(text)

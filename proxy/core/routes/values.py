@@ -42,5 +42,5 @@ class Choice(NamedTuple):
 
 def first_and_rest(usable: tuple[Usable, ...], place: int) -> tuple[str, ...]:
     """All models, that of one place first: the others stand in where it does not answer."""
-    names = [each.target.model for each in usable]
-    return (names.pop(place), *names)
+    names = tuple([each.target.model for each in usable])
+    return (names[place], *names[:place], *names[place + 1 :]) if place else names

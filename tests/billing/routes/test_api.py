@@ -195,8 +195,8 @@ def test_what_was_switched_off_is_brought_back(api: Api, acme: Tenant) -> None:
         assert (answer.status_code, words in answer.text.lower()) == (409, True)
     for version in (str(uuid.uuid4()), "newest"):
         assert api.post(path, {"version": version}).status_code == 404
-    for version in (7, "\x00", {"id": str(first.pk)}):
-        assert api.post(path, {"version": version}).status_code == 400
+    for bad in (7, "\x00", {"id": str(first.pk)}):
+        assert api.post(path, {"version": bad}).status_code == 400
     with org_scope(acme.org_id):
         assert Route.objects.get(pk=route.pk).learned == str(first.pk)
         changes = AuditEntry.objects.filter(org=acme.org, target_id=str(route.pk), action="route.updated")

@@ -28,7 +28,7 @@ def choose(route: RouteSnapshot, usable: tuple[Usable, ...], facts: Facts, score
         return Choice((usable[0].name,), "the only one that the call may use")
     place, why = _advise(route, usable, facts, scores)
     share = route.explore_permille if route.learned or route.is_learning else 0
-    if is_drawn(share, route.id, "explore", facts.stick):
+    if share and is_drawn(share, route.id, "explore", facts.stick):
         return Choice(first_and_rest(usable, 1 - place), f"against advice, to learn: {why}", share, is_explored=True)
     return Choice(first_and_rest(usable, place), why, permille=1000 - share)
 
