@@ -158,7 +158,7 @@ class RequestView(LedgerView):
 
     @extend_schema(responses=StoryAnswer)
     def get(self, request: Request, pk: str) -> Response:
-        """A call's whole detail."""
+        """A call's whole story."""
         detail = get_request_detail(self.actor, pk)
         shown = show_call(detail.call) | {
             "project_name": detail.project,
