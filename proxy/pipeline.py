@@ -46,21 +46,20 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
         if request.original is not None:
             request = await add_history(serving, request)
         controls = parse_controls(call.headers, call.repeated)
-        score = None if waits else partial(score_text, edges, entry, controls)
+        score = partial(score_text, edges, entry, controls) if entry.org.compression and not waits else None
         sent = await prepare(request, controls, edges, entry.org, score)
         renew = partial(edges.auth.renew, entry, bearer)
         archive = make_archive(request, entry) if entry.org.answers_kept_hours else None
         planner = Planner(edges, entry, request=sent, controls=controls, renew=renew)
         plan = await planner.decide_first(edges.reservations.spent)
         entry.note_plan(plan)
-        answer = partial(_answer, serving, planner, plan, archive, waits=waits)
         if not controls.idempotency_key:
-            await answer()
+            await _answer(serving, planner, plan, archive, waits=waits)
             return
         # The same Idempotency-Key again: the first answer, at no cost.
         async with edges.idempotency.once(controls.idempotency_key, request, body, entry, reply) as is_first:
             if is_first:
-                await answer()
+                await _answer(serving, planner, plan, archive, waits=waits)
     # Leaving the entry settles what was held and writes the ledger event, in one step.
 
 

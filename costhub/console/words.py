@@ -152,7 +152,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "source": "where the price is from: the table and its release, or empty for one that was typed",
     "provider": "whose public prices these are",
     "Call.provider": "the provider, as OpenTelemetry names it",
-    "RequestDetail.provider": "the provider, as OpenTelemetry names it",
+    "Story.provider": "the provider, as OpenTelemetry names it",
     "CacheStats.provider": "what the providers' own caches read and wrote",
     "percent": "per cent off the list price, or on it for a mark-up",
     "change": "after less before, decimal USD; below zero where it is less",

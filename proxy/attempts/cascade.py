@@ -92,20 +92,8 @@ async def run_cascade(
         else:
             if place == last:
                 return answer
-            said = read_answer(answer.body, is_stream=answer.is_stream)
-            wire, given = (entry.wire, entry.unsaid), len(entry.attempts) - 1
-            learned = known.get(candidate.model.name)
-            if learned is not None:
-                learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
-            breaks = await _breaks_schema(said, schema, plan)
-            agreement = None
-            if wants_samples(plan.request, answer, said, route, learned, breaks_schema=breaks):
-                agreement = await _sample(plan, rung, said, means, entry, until_ns)
-            after = plan.candidates[place + 1]
-            verdict = judge(plan.request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
-            entry.attempts[given] = entry.attempts[given]._replace(
-                judged=verdict.why, confidence="" if verdict.confidence is None else f"{verdict.confidence:.3f}"
-            )
+            wire = entry.wire, entry.unsaid
+            said, verdict = await _judge(plan, place, answer, schema, known, means, entry, until_ns)
             note(Rung(candidate, said, verdict))
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
@@ -127,6 +115,35 @@ async def run_cascade(
         entry.note_escalation(candidate, why, plan.candidates[place])
         metrics.ESCALATIONS.inc()
         hold = moved
+
+
+async def _judge(
+    plan: Plan,
+    place: int,
+    answer: Answer,
+    schema: dict[str, Any] | None,
+    known: Known,
+    means: Means,
+    entry: Entry,
+    until_ns: int,
+) -> tuple[Said, Verdict]:
+    """What a rung has said, and whether it does, by its form, by what was learned of its model's answers, and by more
+    samples of it where these may decide. Noted at its attempt, which is the last one so far."""
+    assert plan.routing is not None
+    request, route, given = plan.request, plan.routing.route, len(entry.attempts) - 1
+    said = read_answer(answer.body, is_stream=answer.is_stream)
+    learned = known.get(plan.candidates[place].model.name)
+    if learned is not None:
+        learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
+    breaks = await _breaks_schema(said, schema, plan)
+    agreement = None
+    if wants_samples(request, answer, said, route, learned, breaks_schema=breaks):
+        agreement = await _sample(plan, _plan_rung(plan, place), said, means, entry, until_ns)
+    after = plan.candidates[place + 1]
+    verdict = judge(request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
+    confidence = "" if verdict.confidence is None else f"{verdict.confidence:.3f}"
+    entry.attempts[given] = entry.attempts[given]._replace(judged=verdict.why, confidence=confidence)
+    return said, verdict
 
 
 async def _breaks_schema(said: Said, schema: dict[str, Any] | None, plan: Plan) -> bool:

@@ -53,7 +53,6 @@ class _Written(NamedTuple):
     reader: AnswerReader
     path: str
     body: bytes
-    content_type: str
     #: the limit of its output is ours
     is_limited: bool
 
@@ -84,7 +83,7 @@ async def ask(
         written.body,
         f"{entry.request_id}:{number}",
         entry.waited,
-        written.content_type,
+        _JSON if request.form is None else request.form.content_type,
         until_ns,
     )
     status, error_code, certainty = 0, "", _COUNTED
@@ -166,9 +165,7 @@ def _write(
     assert path is not None, "a plan has only candidates that can be asked"
     is_limited = candidate.is_capped or (habits.needs_limit and request.max_output is None)
     body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
-    content_type = _JSON if request.form is None else request.form.content_type
-    path = locate(place.base_url, model, path)
-    return _Written(vendor, habits, known, wire, reader, path, body, content_type, is_limited)
+    return _Written(vendor, habits, known, wire, reader, locate(place.base_url, model, path), body, is_limited)
 
 
 async def _explain_refusal(exchange: Exchange, request: Request, candidate: Candidate, written: _Written) -> Failure:

@@ -7,9 +7,8 @@ from costhub.lib import clock, metrics
 from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
 from proxy.attempts.means import Means
-from proxy.core.retries import Next, Tries, is_unreached, longest_pause, next_try
+from proxy.core.retries import NO_TRIES, Next, is_unreached, longest_pause, next_try
 from proxy.edges.entry import Entry
-from proxy.edges.reserve import Replan, Reservations
 from proxy.errors import ApiError, GovernanceUnavailable, TooLate
 from proxy.upstreams.transport import Upstreams
 from proxy.values.answer import Answer, Sink
@@ -34,10 +33,11 @@ async def run_attempts(
         # A slower lane is not our overhead.
         with entry.waited:
             await sleep(plan.delay_ms / 1000)
-    health, reservations, replan = means.health, means.reservations, means.replan
+    health = means.health
     candidate, *others = plan.candidates
     place = health.find_place(candidate.upstream)
-    tries, failed = Tries(), set[str]()
+    tries = NO_TRIES
+    failed: set[str] = set()
     while True:
         if until_ns and clock.monotonic_ns() >= until_ns:
             raise TooLate(f"The upstream {place.name} would answer behind the latency cap.")
@@ -59,7 +59,7 @@ async def run_attempts(
                 health.note_success(place)
                 raise failure.hand_over() from failure
             if plan.has_others:
-                plan = await _plan_others(plan, candidate, reservations, replan)
+                plan = await _plan_others(plan, candidate, means)
                 others = list(plan.candidates[1:])
             upstream, reason = candidate.upstream, failure.reason
             pause = None if failure.is_transient else failure.pause_seconds
@@ -75,14 +75,14 @@ async def run_attempts(
                 has_others=is_followed or bool(others),
             )
             if asked_next is Next.OTHER_CANDIDATE:
-                moved = await _move_on(plan, others, reservations, replan, entry)
+                moved = await _move_on(plan, others, means, entry)
                 if moved is None:
                     raise failure.hand_over() from failure
                 entry.note_fallback(candidate, reason, moved[0])
                 metrics.FALLBACKS.inc()
                 candidate, hold = moved
                 place = health.find_place(candidate.upstream)
-                tries, failed = Tries(), set()
+                tries, failed = NO_TRIES, set()
                 continue
             if asked_next is Next.AGAIN:
                 with entry.waited:
@@ -90,7 +90,7 @@ async def run_attempts(
             if _may_be_billed(entry):
                 # So that this one needs money of its own.
                 try:
-                    candidate, hold = await reservations.readmit(plan, entry, candidate, replan)
+                    candidate, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
                 except ApiError:
                     raise failure.hand_over() from failure
                 if candidate.upstream is not upstream:
@@ -114,10 +114,10 @@ async def _pause(failure: Failure, tries: int, until_ns: int) -> None:
     await sleep(pause)
 
 
-async def _plan_others(plan: Plan, first: Candidate, reservations: Reservations, replan: Replan) -> Plan:
+async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:
     """The plan with those who are asked after its first candidate, as they are known now."""
     try:
-        whole = await replan.decide(reservations.spent)
+        whole = await means.replan.decide(means.reservations.spent)
     except ApiError:
         # Nobody may be asked any more.
         return plan._replace(has_others=False)
@@ -125,16 +125,14 @@ async def _plan_others(plan: Plan, first: Candidate, reservations: Reservations,
     return plan._replace(candidates=(first, *others), has_others=False)
 
 
-async def _move_on(
-    plan: Plan, others: list[Candidate], reservations: Reservations, replan: Replan, entry: Entry
-) -> tuple[Candidate, Hold] | None:
+async def _move_on(plan: Plan, others: list[Candidate], means: Means, entry: Entry) -> tuple[Candidate, Hold] | None:
     """The next candidate whose money can be set aside, with its hold. Those before it are left out for good."""
     if others:
-        reservations.turn(entry)
+        means.reservations.turn(entry)
     while others:
         candidate = others.pop(0)
         try:
-            return await reservations.readmit(plan, entry, candidate, replan)
+            return await means.reservations.readmit(plan, entry, candidate, means.replan)
         except GovernanceUnavailable:
             return None
         except ApiError:

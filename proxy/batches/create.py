@@ -146,7 +146,7 @@ async def _take(batch: Batch, file: StoredFile, controls: Controls, entry: Entry
     plan = found.plan_of_all()
     check_may_ask(plan)
     entry.note_request(plan.request)
-    entry.note_one_answer()
+    entry.note_no_stream()
     entry.note_plan(plan)
     try:
         plan, hold = await edges.reservations.admit(plan, entry, replan)

@@ -65,12 +65,11 @@ def make_plan(
     end_user = find_end_user(request, controls, key)
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
-    path = _Path(org, key, end_user, controls.tags, controls.session, at_ms)
-    asked = _Asked(request, controls, path, spent, count or exact_bound, call_id, scores)
+    asked = _Asked(org, key, request, controls, end_user, at_ms, spent, count or exact_bound, call_id, scores)
     routing = asked.route(org.routes[request.model]) if request.model in org.routes else None
     model, price = _find_priced(routing.names[0] if routing else request.model, key, org, at_ms)
     list_price = find_list_price(routing.route, routing, org, at_ms) if routing else price
-    layout, neighbours = path.know(model.name)
+    layout, neighbours = asked.know(model.name)
     if layout.breadth > MOST_LIMITS_A_CALL:
         _check_breadth(layout)
     draft = Draft(model, price)
@@ -78,7 +77,7 @@ def make_plan(
     if layout.ladders:
         draft, rungs, routing = asked.go_down(draft, layout, routing)
         if draft.model is not model:
-            layout, neighbours = path.know(draft.model.name, model.name)
+            layout, neighbours = asked.know(draft.model.name, model.name)
     candidate = asked.make_first(draft, layout, neighbours, routing, list_price)
     others = _name_others(draft, routing, rungs)
     # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
@@ -95,32 +94,42 @@ def make_plan(
     )
     if not others or waits:
         return plan
-    candidates = (candidate, *_find_others(plan, path, model.name, spent, asked.counter, others))
+    candidates = (candidate, *asked.find_others(plan, model.name, others))
     return Plan(plan.request, plan.controls, candidates, *plan[3:])
 
 
 class _Asked(NamedTuple):
     """A call, and what is known when it is decided about."""
 
+    org: OrgSnapshot
+    key: KeySnapshot
     request: Request
     controls: Controls
-    path: "_Path"
+    end_user: str
+    at_ms: int
     spent: Mapping[str, int]
     counter: Counter
     call_id: str
     scores: Scores
 
+    def know(self, model: str, asked: str = "") -> tuple[Layout, Mapping[str, ModelSnapshot]]:
+        """The budgets and windows of a call that this model serves, and the models at the same upstream by their names
+        there; within a minute nothing of it changes. ``asked``: the model that was asked for, where it is another; see
+        ``layout.lay_out``."""
+        org, key, _, controls, end_user, at_ms, *_ = self
+        tags, session = tuple(controls.tags.items()), controls.session
+        return _know_in_minute(org, key, end_user, model, tags, session, at_ms // _MINUTE_MS, asked)
+
     def route(self, route: RouteSnapshot) -> Routing:
         """What a route decides about the call. Raises what ``decide`` raises."""
-        org, key, end_user, _, _, at_ms = self.path
         return decide(
             route,
             self.request,
             self.controls,
-            end_user,
-            key,
-            org,
-            at_ms,
+            self.end_user,
+            self.key,
+            self.org,
+            self.at_ms,
             call_id=self.call_id,
             scores=self.scores,
             is_degraded=partial(self._is_degraded, route.baseline),
@@ -131,9 +140,8 @@ class _Asked(NamedTuple):
     ) -> tuple[Draft, tuple[str, ...], Routing | None]:
         """The draft as the ladders of its budgets leave it, the rungs that are left of them, and what a route decided:
         a rung may have one choose."""
-        org, key, *_, at_ms = self.path
-        draft, rungs = go_down(draft, layout.ladders, self.spent, org, key, at_ms)
-        if not draft.route or not org.routes:
+        draft, rungs = go_down(draft, layout.ladders, self.spent, self.org, self.key, self.at_ms)
+        if not draft.route or not self.org.routes:
             return draft, rungs, routing
         draft, routing = self._reroute(draft, routing)
         if routing is None:
@@ -149,7 +157,7 @@ class _Asked(NamedTuple):
         list_price: PriceSnapshot,
     ) -> Candidate:
         """Who is asked first. Raises InvalidRequest and ModelNotPriced where it cannot take what is asked."""
-        request, model, upstream = self.request, draft.model, self.path.org.upstreams[draft.model.upstream_id]
+        request, model, upstream = self.request, draft.model, self.org.upstreams[draft.model.upstream_id]
         candidate = Candidate(
             model=model,
             upstream=upstream,
@@ -167,22 +175,53 @@ class _Asked(NamedTuple):
                 or model.name != request.model
             ),
             neighbours=neighbours,
-            at_ms=self.path.at_ms,
+            at_ms=self.at_ms,
         )
         return fit_windows(request, candidate, draft.most_output, self.counter) if layout.rates else candidate
+
+    def find_others(self, plan: Plan, asked: str, names: tuple[str, ...]) -> Iterator[Candidate]:
+        """Those of some models that this key may use and that have a price; the others are left out. ``asked`` is the
+        model that the call was for."""
+        first, org, key = plan.first, self.org, self.key
+        for name in names:
+            model = org.models.get(name)
+            price = model.find_price(self.at_ms) if model is not None else None
+            if model is None or price is None or (key.models is not None and name not in key.models):
+                continue
+            (layout, neighbours), upstream = self.know(name, asked), org.upstreams[model.upstream_id]
+            try:
+                _check_breadth(layout)
+                bound = quick_bound(plan.request, model, upstream, price, plan.most_output)
+            except (InvalidRequest, ModelNotPriced):
+                continue  # it gives no output, is dearer than any call may be, or has no price for what is asked
+            candidate = Candidate(
+                model=model,
+                upstream=upstream,
+                price=price,
+                bound=bound,
+                layout=layout,
+                list_price=first.list_price,
+                mechanism=_find_mechanism(model, plan.routing),
+                bands=find_bands(layout.ladders, self.spent),
+                # It may not take what was asked of the other one.
+                is_capped=True,
+                neighbours=neighbours,
+                at_ms=self.at_ms,
+            )
+            yield fit_windows(plan.request, candidate, plan.most_output, self.counter) if layout.rates else candidate
 
     def _reroute(self, draft: Draft, routing: Routing | None) -> tuple[Draft, Routing | None]:
         """The draft with the model that its ladder's route chooses, where that is no dearer; else the draft as it is.
         A call that asked for a route is chosen for already."""
-        org, key, *_, at_ms = self.path
         if routing is not None:
             return draft, routing
+        org = self.org
         try:
             chosen = self.route(org.routes[draft.route])
         except (ModelNotFound, InvalidRequest):
             return draft, None
         name = chosen.names[0]
-        price = find_usable(name, key, org, at_ms)
+        price = find_usable(name, self.key, org, self.at_ms)
         if chosen.arm not in {Arm.ROUTED, Arm.EXPLORED} or price is None or org.models[name].max_output_tokens < 1:
             return draft, None
         if name != draft.model.name and not price.is_cheaper_than(draft.price):
@@ -190,14 +229,13 @@ class _Asked(NamedTuple):
         return draft._replace(model=org.models[name], price=price), chosen
 
     def _is_degraded(self, baseline: str) -> bool:
-        org, key, *_, at_ms = self.path
-        model = org.models.get(baseline)
-        price = model.find_price(at_ms) if model is not None else None
+        model = self.org.models.get(baseline)
+        price = model.find_price(self.at_ms) if model is not None else None
         if model is None or price is None:
             return False
         # Of budgets that every model's calls are in, so that the reserve sees it when one of them crosses a step.
-        ladders = self.path.know("")[0].ladders
-        return bool(go_down(Draft(model, price), ladders, self.spent, org, key, at_ms)[1])
+        ladders = self.know("")[0].ladders
+        return bool(go_down(Draft(model, price), ladders, self.spent, self.org, self.key, self.at_ms)[1])
 
 
 def _find_priced(name: str, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> tuple[ModelSnapshot, PriceSnapshot]:
@@ -236,24 +274,6 @@ def _drains(names: tuple[str, ...], org: OrgSnapshot) -> bool:
     return False
 
 
-class _Path(NamedTuple):
-    """Whose calls a call is one of, but for its model."""
-
-    org: OrgSnapshot
-    key: KeySnapshot
-    end_user: str
-    tags: Mapping[str, str]
-    session: str
-    at_ms: int
-
-    def know(self, model: str, asked: str = "") -> tuple[Layout, Mapping[str, ModelSnapshot]]:
-        """The budgets and windows of a call that this model serves, and the models at the same upstream by their names
-        there; within a minute nothing of it changes. ``asked``: the model that was asked for, where it is another; see
-        ``layout.lay_out``."""
-        org, key, end_user, tags, session, at_ms = self
-        return _know_in_minute(org, key, end_user, model, tuple(tags.items()), session, at_ms // _MINUTE_MS, asked)
-
-
 @lru_cache(maxsize=4_096)
 def _know_in_minute(
     org: OrgSnapshot,
@@ -272,45 +292,6 @@ def _know_in_minute(
     rates = find_rates(org, key, end_user=end_user, model=model, tags=named, session=session)
     known = org.models.get(model)
     return lay_out(scopes, rates, before), index_models(org)[known.upstream_id] if known is not None else {}
-
-
-def _find_others(
-    plan: Plan,
-    path: _Path,
-    asked: str,
-    spent: Mapping[str, int],
-    count: Counter,
-    names: tuple[str, ...],
-) -> Iterator[Candidate]:
-    """Those models that this key may use and that have a price; the others are left out. ``asked`` is the model that
-    the call was for."""
-    first, org, key = plan.first, path.org, path.key
-    for name in names:
-        model = org.models.get(name)
-        price = model.find_price(path.at_ms) if model is not None else None
-        if model is None or price is None or (key.models is not None and name not in key.models):
-            continue
-        (layout, neighbours), upstream = path.know(name, asked), org.upstreams[model.upstream_id]
-        try:
-            _check_breadth(layout)
-            bound = quick_bound(plan.request, model, upstream, price, plan.most_output)
-        except (InvalidRequest, ModelNotPriced):
-            continue  # it gives no output, is dearer than any call may be, or has no price for what is asked
-        candidate = Candidate(
-            model=model,
-            upstream=upstream,
-            price=price,
-            bound=bound,
-            layout=layout,
-            list_price=first.list_price,
-            mechanism=_find_mechanism(model, plan.routing),
-            bands=find_bands(layout.ladders, spent),
-            # It may not take what was asked of the other one.
-            is_capped=True,
-            neighbours=neighbours,
-            at_ms=path.at_ms,
-        )
-        yield fit_windows(plan.request, candidate, plan.most_output, count) if layout.rates else candidate
 
 
 def _find_mechanism(model: ModelSnapshot, routing: Routing | None) -> Mechanism:

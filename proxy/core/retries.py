@@ -34,6 +34,10 @@ class Tries(NamedTuple):
     unreached: int = 0
 
 
+#: made once: nearly every call's first try is its last
+NO_TRIES: Final = Tries()
+
+
 def is_unreached(upstream: UpstreamSnapshot, reason: str) -> bool:
     """Whether one of an upstream's several servers could not be reached, so that another one may well be."""
     return bool(upstream.endpoints) and reason in _NOT_REACHED

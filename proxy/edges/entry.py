@@ -120,8 +120,8 @@ class Entry:
         row = self._row
         row["end_user"], row["tags"], row["session"] = controls.end_user, controls.tags, controls.session
 
-    def note_one_answer(self) -> None:
-        """It is answered at once, whatever was asked on its behalf."""
+    def note_no_stream(self) -> None:
+        """Its own answer is none, whatever the request says with which it was planned."""
         self._row["is_stream"] = False
 
     def note_deferred(self) -> None:

@@ -59,7 +59,9 @@ class UpstreamHealth:
 
     def note_asked(self, upstream: UpstreamSnapshot) -> None:
         """It is asked now: where its cool-down is over this is the probe, and others wait for what comes of it."""
-        health = self._failing.get(upstream.id) if self._failing else None
+        if not self._failing:
+            return
+        health = self._failing.get(upstream.id)
         if health is not None and health.until_ns and (probe := take_probe(health, clock.monotonic_ns())) is not None:
             self._failing[upstream.id] = probe
 

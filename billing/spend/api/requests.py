@@ -77,7 +77,8 @@ class CallAnswer(serializers.Serializer[Any]):
     corrections = serializers.IntegerField()
 
 
-class RequestDetailAnswer(CallAnswer):
+# Its name is one of the API's document, and of clients that are generated from it.
+class StoryAnswer(CallAnswer):
     """One call with its attempts, and the names that its ids have today."""
 
     project_name = serializers.CharField()
@@ -155,9 +156,9 @@ class RequestsView(LedgerView):
 class RequestView(LedgerView):
     """One call."""
 
-    @extend_schema(responses=RequestDetailAnswer)
+    @extend_schema(responses=StoryAnswer)
     def get(self, request: Request, pk: str) -> Response:
-        """A call's whole detail."""
+        """A call's whole story."""
         detail = get_request_detail(self.actor, pk)
         shown = show_call(detail.call) | {
             "project_name": detail.project,
@@ -165,7 +166,7 @@ class RequestView(LedgerView):
             "upstream_name": detail.upstream,
             "attempts": [_show_attempt(attempt) for attempt in detail.call.entry.attempts],
         }
-        return Response(RequestDetailAnswer(shown).data)
+        return Response(StoryAnswer(shown).data)
 
 
 def show_call(call: Call) -> dict[str, Any]:
