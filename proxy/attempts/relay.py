@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from costhub.lib import failpoints
 from proxy.attempts.headers import cost_fields, final_headers, first_headers
 from proxy.core import sse
+from proxy.core.weight import SMALL_BYTES
+from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
 from proxy.values.answer import MOST_KEPT_BYTES, Answer
@@ -75,7 +78,7 @@ class Relay:
             self._kept.append(events)
             self._kept_bytes += len(events)
         if self._translation is not None:
-            events = self._translation.events(events)
+            events = await self._translate(events, self._translation.events)
             if not events:
                 return
         if self._archive is not None:
@@ -107,7 +110,7 @@ class Relay:
             failpoints.reach("answer_received")
         self._begin_translation()
         if self._translation is not None:
-            body = self._translation.whole(body, self._usage())
+            body = await self._translate(body, partial(self._translation.whole, usage=self._usage()))
         if self._archive is not None:
             await self._keep(body)
         headers = final_headers(self._entry)
@@ -126,7 +129,7 @@ class Relay:
         body = answer.body
         if not answer.is_stream:
             if self._translation is not None:
-                body = self._translation.whole(body, answer.usage)
+                body = await self._translate(body, partial(self._translation.whole, usage=answer.usage))
             await self._keep(body)
             await self._reply.send(answer.status, final_headers(self._entry) | own, body)
             return
@@ -142,7 +145,7 @@ class Relay:
         elif self._translation is None:
             events = body[:begins]
         else:
-            events = self._translation.events(body[:begins])
+            events = await self._translate(body[:begins], self._translation.events)
         last = events + self._last_words(body[begins:], answer.usage)
         await self._keep(last)
         await self._reply.end(last)
@@ -160,6 +163,10 @@ class Relay:
                 self._told.append(told)
             with self._entry.waited:
                 await self._reply.chunk(told)
+
+    async def _translate(self, said: bytes, translate: Callable[[bytes], bytes]) -> bytes:
+        """What was said in the caller's form: what is long is written in a thread, as it was read."""
+        return translate(said) if len(said) <= SMALL_BYTES else await run_whole(partial(translate, said))
 
     def _usage(self) -> Usage:
         """Of the attempt whose answer it is: a cascade may come back to an earlier one."""

@@ -139,23 +139,32 @@ class InputsVisit:
 
     async def _find(self) -> str:
         """Look everywhere, and wait for an equal call that is under way. Gives what the ledger says of it."""
-        status = await self._look_up()
-        if self.found is not None or self._known or self._plan.controls.cache.no_store:
-            return status
+        self.found = await self._look_up()
+        if self.found is not None:
+            return self.found.status
+        if self._known:
+            return _PARTIAL
+        if self._plan.controls.cache.no_store:
+            return "miss"  # nobody else may have its answer
         joined = await self._levels.flights.join(
             batch_key(self._digests), self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
         )
         if isinstance(joined, Flight):
             self._flight = joined
         elif isinstance(joined, Shared):
-            status = await self._look_up()
-            if self.found is not None and joined.origin is Origin.UPSTREAM:
-                status = joined.origin.value
-                self.found = self.found._replace(status=status)
-        return status
+            return await self._follow(joined.origin)
+        return "miss"
 
-    async def _look_up(self) -> str:
-        """Look for each input. Gives what the ledger says of it."""
+    async def _follow(self, origin: Origin) -> str:
+        """An equal call says that its inputs are there. Gives what the ledger says of it."""
+        found = await self._look_up()
+        if found is None:
+            return _PARTIAL if self._known else "miss"
+        self.found = found._replace(status=origin.value) if origin is Origin.UPSTREAM else found
+        return self.found.status
+
+    async def _look_up(self) -> Found | None:
+        """Look for each input. Gives the whole answer where all are known."""
         status = "hit-l1"
         for place, digest in enumerate(self._digests):
             self._note(place, self._levels.process.find(digest))
@@ -167,12 +176,11 @@ class InputsVisit:
                 if kept is not None and self._note(place, kept):
                     self._levels.process.keep(self._digests[place], kept, self._left(kept))
         if len(self._known) == len(self._inputs):
-            self.found = Found(self._compose(), status)
-            return status
+            return Found(self._compose(), status)
         if self._known and not _is_of_one_model(self._plan):
             # Vectors of two models are not comparable: where another one may answer it is asked for all of them.
             self._known.clear()
-        return _PARTIAL if self._known else "miss"
+        return None
 
     async def _fetch(self, digests: Sequence[bytes]) -> list[Kept | None]:
         sealed = await self._levels.valkey.fetch(digests)

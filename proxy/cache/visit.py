@@ -285,14 +285,14 @@ class _LongVisit:
 
     __slots__ = ("_counting", "_make", "_org_id", "_size", "_visit")
 
-    def __init__(self, make: Callable[[], "_Any"], size: int, counting: Counting, org_id: str) -> None:
+    def __init__(self, make: Callable[[], "_AnyVisit"], size: int, counting: Counting, org_id: str) -> None:
         self._make = make
         self._size = size
         self._counting = counting
         self._org_id = org_id
-        self._visit: _Any = _NoVisit()
+        self._visit: _AnyVisit = _NoVisit()
 
-    async def __aenter__(self) -> "_Any":
+    async def __aenter__(self) -> "_AnyVisit":
         self._visit = await self._counting.run(self._size, self._make, _NoVisit, whose=self._org_id)
         return await self._visit.__aenter__()
 
@@ -326,7 +326,7 @@ class Cache:
         await self.flights.close()
         await self.valkey.close()
 
-    def visit(self, plan: Plan, entry: Entry, call: Call) -> "_Any | _LongVisit":
+    def visit(self, plan: Plan, entry: Entry, call: Call) -> "_AnyVisit | _LongVisit":
         """The block of one call, which does nothing where its organisation has no policy for it, or where the caller
         does not want an answer that somebody else may get."""
         if not entry.org.cache_policies:
@@ -349,14 +349,14 @@ class Cache:
             return _LongVisit(partial(make, plan, entry, call, policy), size, self.counting, entry.org.id)
         return make(plan, entry, call, policy)
 
-    def _visit_whole(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_Any":
+    def _visit_whole(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_AnyVisit":
         """The block of a call whose answer is kept whole. Takes as long as its body is long."""
         key = make_key(plan, entry.key, policy)
         if key is None:
             return _NoVisit()
         return Visit(self, key, policy, plan, entry, call, is_held_out=_is_held_out(policy, plan, entry))
 
-    def _visit_inputs(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_Any":
+    def _visit_inputs(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_AnyVisit":
         """The block of a call whose answer is kept input by input. Takes as long as its body is long."""
         inputs = find_inputs(plan.request)
         if inputs is None or len(inputs) > MOST_INPUTS:
@@ -369,7 +369,7 @@ class Cache:
         return InputsVisit(levels, policy, plan, entry, call, inputs, digests, is_held_out=is_held_out)
 
 
-_Any = Visit | InputsVisit | _NoVisit
+_AnyVisit = Visit | InputsVisit | _NoVisit
 
 
 def _is_held_out(policy: CachePolicySnapshot, plan: Plan, entry: Entry) -> bool:

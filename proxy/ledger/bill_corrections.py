@@ -206,9 +206,9 @@ def _true_cost(
             cost = pricing.cost(
                 bill.usage, _price_billed(bill, price, model, org, to_ms(entry.started_at)), tier or DEFAULT_TIER
             )
-            used, cost = _part_of(bill.usage, cost, attempt.get("part"))
+            used, share = _part_of(bill.usage, cost, attempt.get("part"))
             parts.append(used)
-            costs[model] += cost
+            costs[model] += share
     if not has_asked:
         raise NotKnownYet
     return add_usage(parts), costs

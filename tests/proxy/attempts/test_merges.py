@@ -122,16 +122,19 @@ def test_what_another_model_answered_is_priced_as_that_one_and_shared_out(acme: 
     """The bank answers as another model, of which the catalog has a price."""
     other = make_model(acme, "bank-impostor", "1.50")
     bank.queue(count=1, fault="wrong_model")
-    answers = ask(acme, [{"input": "one"}, {"input": "two words"}, {"input": "three more words"}])
+    texts = ["one", "two words", "three more words"]
+    answers = ask(acme, [{"input": text} for text in texts])
     assert [answer.status for answer in answers] == [200] * 3
     (billed,) = bank.bill()
     close_the_day(acme)
     with org_scope(acme.org_id):
-        rows = list(LedgerEntry.objects.filter(org_id=acme.org_id))
-    assert {row.price_id for row in rows} == {other.pk}
-    assert sum(row.input_tokens for row in rows) == billed.prompt_tokens
-    assert [row.effective_cost for row in rows] == [row.input_tokens * 1_500 for row in rows]
-    assert not any(row.is_estimated for row in rows)
+        rows = {str(row.id): row for row in LedgerEntry.objects.filter(org_id=acme.org_id)}
+    mine = [rows[answer.headers["x-request-id"]] for answer in answers]
+    weights = [len(text) for text in texts]
+    assert {row.price_id for row in mine} == {other.pk}
+    assert [row.input_tokens for row in mine] == share_out(billed.input_tokens, weights)
+    assert [row.effective_cost for row in mine] == share_out(billed.input_tokens * 1_500, weights)
+    assert not any(row.is_estimated for row in mine)
 
 
 def test_the_bill_for_one_call_is_shared_out_among_those_who_asked(acme: Tenant, bank: Bank) -> None:
@@ -147,14 +150,16 @@ def test_the_bill_for_one_call_is_shared_out_among_those_who_asked(acme: Tenant,
     books = read_books(acme, bank, "0.15", "0.60")
     whole = billed.cost_nanos(Decimal("0.15"), Decimal("0.60"))
     costs = [books.ledger[answer.headers["x-request-id"]] for answer in answers]
-    assert costs == share_out(whole, [1, 2, 3, 4])
-    assert (books.corrections, whole) == (4, billed.prompt_tokens * 150)
+    # In proportion to their bytes: of this model's vocabulary nobody knows.
+    weights = [len(text) for text in texts]
+    assert costs == share_out(whole, weights)
+    assert (books.corrections, whole) == (4, billed.input_tokens * 150)
     tokens = {str(row.id): row.input_tokens for row in books.rows if row.kind == "call"}
     for row in books.rows:
         if row.kind != "call":
             tokens[str(row.corrects)] += row.input_tokens
     shares = [tokens[answer.headers["x-request-id"]] for answer in answers]
-    assert shares == share_out(billed.prompt_tokens, [1, 2, 3, 4])
+    assert shares == share_out(billed.input_tokens, weights)
 
 
 def make_model(acme: Tenant, upstream_model: str, input_per_million: str) -> Price:

@@ -150,6 +150,7 @@ async def test_what_was_never_kept_is_not_given_up(app: App, acme: Tenant) -> No
     assert await in_thread(lambda: purges_of(acme)) == []
     # Nor what is too old to be given again.
     await in_thread(lambda: shorten_ttl(acme))
+    await told(app, acme)
     clock_of = clock.now_ms
     later = clock_of() + LONGEST_CALL_MS + 2_000
     with pytest.MonkeyPatch.context() as patch:

@@ -206,12 +206,14 @@ async def test_where_another_model_may_answer_it_is_asked_for_all_of_them(
 
         await in_thread(make)
         assert status_of(await embed(app, acme, ["one", "two"])) == "miss"
+        assert status_of(await embed(app, acme, ["one", "three"])) == "miss"
+        assert [one["input"] for one in upstream.bodies] == [["one", "two"], ["one", "three"]]
+        # All known: nobody is asked.
+        assert status_of(await embed(app, acme, ["three", "two"])) == "hit-l1"
         is_up = False
         stood_in = await embed(app, acme, ["one", "new"])
         assert (status_of(stood_in), stood_in.headers["x-costhub-model"]) == ("miss", "second")
         assert [item["index"] for item in data_of(stood_in)] == [0, 1]
-        # All known: nobody is asked.
-        assert status_of(await embed(app, acme, ["two", "one"])) == "hit-l1"
     (asked,) = await in_thread(bank.calls_received)
     assert asked.json["input"] == ["one", "new"]
 
@@ -263,5 +265,8 @@ async def test_vectors_of_a_large_answer_are_kept_as_they_came(app: App, committ
         again = await embed(app, acme, [*texts, "new"])
     assert [status_of(each) for each in (first, more, again)] == ["miss", "partial", "hit-l1"]
     assert len(upstream.bodies[1]["input"]) == 1
-    assert more.body.count(vector) == again.body.count(vector) == 21
+    assert more.body == again.body
+    assert [len(item["embedding"]) for item in data_of(more)] == [1_536] * 21
+    # The short answer to the new one was read, and is written anew.
+    assert more.body.count(vector) == 20
     assert [json.loads(each.body)["usage"]["prompt_tokens"] for each in (first, more, again)] == [20, 21, 21]

@@ -12,7 +12,7 @@ import pytest
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.app import App
-from proxy.cache import visit
+from proxy.cache.key import make_key
 from tenants.choices import BudgetAction, CacheMode, CacheSharing, PurgeKind
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, purge, told, until, written
@@ -78,10 +78,9 @@ async def test_what_a_long_call_is_kept_under_is_found_beside_the_loop(
 
     def note(*given: Any) -> Any:
         threads.append(threading.current_thread() is threading.main_thread())
-        return key_of(*given)
+        return make_key(*given)
 
-    key_of = visit.make_key
-    monkeypatch.setattr(visit, "make_key", note)
+    monkeypatch.setattr("proxy.cache.visit.make_key", note)
     long = chat(messages=[{"role": "system", "content": "word " * 20_000}, {"role": "user", "content": "Hi"}])
     assert await statuses(app, cached, chat(), chat(), long, long) == ["miss", "hit-l1"] * 2
     assert threads == [True, True, False, False]
