@@ -224,7 +224,7 @@ PROPERTIES: Final[dict[str, str]] = {
     "audio_input_tokens": "tokens of sound in",
     "audio_output_tokens": "tokens of sound out",
     "requests": "how many calls",
-    "list_cost": "what it would have cost without CostHub, decimal USD",
+    "list_cost": "what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD",
     "effective_cost": "what it did cost, decimal USD",
     "savings": "list cost less effective cost, decimal USD, by what saved it",
     "price": "the version of the price that it was charged at, by id; null: none",
