@@ -290,7 +290,7 @@ def _rotate_master_key(data_dir: Path) -> int:
         print(f"There is no former key: docs/security.md says how {FORMER_KEYS} is set first.", file=sys.stderr)
         return 1
     done = reseal_everything()
-    print(f"Sealed anew: {done.orgs} organisations, {done.factors} second factors.")
+    print(f"Sealed again: {done.orgs} organisations, {done.factors} second factors.")
     if done.lost:
         print(f"These open with no key that is known: {', '.join(done.lost)}.", file=sys.stderr)
         return 1
@@ -409,7 +409,7 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"
             print(
                 f"{data_dir} holds the database {until}, from backup {backup.name}. Start it with `costhub up "
-                "--no-demo`: counters are then counted anew from the ledger."
+                "--no-demo`: counters are then counted again from the ledger."
             )
             if again:
                 print(f"Erased again: {again} organisations that had been erased since.")
@@ -474,7 +474,7 @@ def _make_parser() -> argparse.ArgumentParser:
     learns = commands.add_parser(
         "distil",
         help="from prompts to a canary on the running stack, with figures",
-        description="Have a stand-in for a dear teacher answer prompts of a public set through the proxy, make a dataset of "
+        description="Have a stand-in for an expensive teacher answer prompts of a public set through the proxy, make a dataset of "
         "them, train a student, compare it, make it a canary by its route, and send it calls. A stack with the demo is "
         "ready for it.",
     )
@@ -489,7 +489,7 @@ def _make_parser() -> argparse.ArgumentParser:
     learns.add_argument("--email", default="", help="who may open its page (default: the demo's owner)")
     learns.add_argument("--prompts", type=_count, default=1_500, help="that are learned from (default: %(default)s)")
     learns.add_argument(
-        "--labels", type=_count, help="of the set, the first so many (default: 20 intents, 4 directions)"
+        "--labels", type=_count, help="of the set, only the first N (default: 20 intents, 4 directions)"
     )
     learns.add_argument("--calls", type=_count, default=300, help="that are sent in the end (default: %(default)s)")
     learns.add_argument("--json", action="store_true", help="for programs")
@@ -546,7 +546,7 @@ def _make_parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--drain-seconds", type=_count, default=110, metavar="N", help="the longest that it waits for its last calls"
     )
-    serve.add_argument("server", nargs="*", metavar="COMMAND", help="behind --: starts the server, if nobody else does")
+    serve.add_argument("server", nargs="*", metavar="COMMAND", help="after --: starts the server, if nobody else does")
 
     measure = commands.add_parser(
         "eval",

@@ -72,7 +72,7 @@ class OrganizationChanges(Body):
     )
     answers_kept_hours = Whole(required=False)
     visits_allowed_hours = Whole(
-        required=False, help_text="for so many hours from now operators of the installation may look; 0: no more"
+        required=False, help_text="for how many hours from now operators of the installation may look; 0: no longer"
     )
 
 

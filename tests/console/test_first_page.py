@@ -243,7 +243,7 @@ class TestMoney:
         for model, dollars in (("large", 10), ("little", 1)):
             record_call(world.acme, NOW - timedelta(days=3), cost=dollars * USD, request_model=model, **used)
         page = Visit(world.ada).get("/o/acme/overview/money")
-        assert "Ask little in place of large −$9.00 How it was reckoned Try in shadow" in text_of(page)
+        assert "Ask little in place of large −$9.00 How this was calculated Try in shadow" in text_of(page)
         assert "Whether the answers are as good is not in it" in text_of(page)
         (tried,) = re.findall(r'href="(/o/acme/routes/new[^"]*)"', page.content.decode())
         form = Visit(world.ada).get(unescape(tried)).content.decode()

@@ -115,7 +115,7 @@ class TestOverview:
         )
         assert tile(page, "requests") == "Requests this month 3 +200.0 % vs last month so far 0 failed 1 refused"
         assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
-        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price and an owner"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price"
 
     def test_how_many_calls_the_cache_has_answered(self, world: World) -> None:
         for status, calls in (("hit-l2", 2), ("coalesced", 1), ("miss", 5), ("", 9)):

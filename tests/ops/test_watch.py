@@ -141,7 +141,7 @@ class TestTelling:
         ]
         assert {tuple(mail.to) for mail in mailoutbox} == {(operator.email,)}
         assert mailoutbox[0].body.startswith("The job rebuild_counters last succeeded 700 s ago")
-        assert mailoutbox[2].body == "What was told of as «job rebuild_counters» is well again.\n"
+        assert mailoutbox[2].body == "The problem «job rebuild_counters» is over.\n"
 
     def test_two_troubles_are_two_messages(self, operator: User, mailoutbox: list[EmailMessage]) -> None:
         let_pass(COUNTERS, 700)

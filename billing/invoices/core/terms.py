@@ -158,9 +158,7 @@ def _amount(name: str, value: Any) -> int:
     except ValueError as error:
         raise InvalidField('Give USD as a string, such as "49.00".', field=_field(name)) from error
     if not 0 <= nanos <= MAX_AMOUNT:
-        raise InvalidField(
-            "Give an amount of at least zero, and of at most a thousand million USD.", field=_field(name)
-        )
+        raise InvalidField("Give an amount from $0 to $1,000,000,000.", field=_field(name))
     return nanos
 
 
