@@ -78,12 +78,16 @@ class TestAges:
         assert all(age.is_late for age in read_ages())
 
     def test_valkey_away_costs_no_job_its_success(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[object] = []
+
         class Away:
-            def hset(self, *_: object) -> None:
+            def hset(self, *asked_for: object) -> None:
+                asked.extend(asked_for[:2])
                 raise RedisError
 
         monkeypatch.setattr(jobs, "broker", Away)
         remember_success(DRAIN)
+        assert asked == [keyspace.JOBS, DRAIN]
 
 
 class TestTroubles:
