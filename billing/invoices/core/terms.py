@@ -131,7 +131,7 @@ def show_coupon(coupon: Coupon) -> dict[str, Any]:
 
 
 def parse_share(name: str, value: Any) -> int:
-    """Per cents with at most two places, as basis points: ``"2.5"`` is 250."""
+    """Per cents with at most two places, as basis points: ``"2.5"`` is 250. Raises InvalidField."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _PER_CENT.fullmatch(text):
         raise InvalidField('Give per cents with at most two decimal places, such as "12.5".', field=_field(name))
