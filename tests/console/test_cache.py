@@ -27,7 +27,7 @@ def ada(world: World, client: Client) -> Client:
 
 def test_without_a_policy_it_says_so(ada: Client) -> None:
     page = ada.get("/o/acme/cache").content.decode()
-    assert "There is no cache policy: every call is made." in page
+    assert "There is no cache policy: every call goes to its upstream." in page
     assert "No call was looked up in this time." in page
 
 

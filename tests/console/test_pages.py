@@ -186,7 +186,7 @@ class TestOverview:
 
     def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)
-        words = "These figures are of the whole organisation and of this month"
+        words = "These figures cover the whole organisation this month"
         for query, is_said in (("", False), ("by=key", False), ("range=7d", True), ("tag=team%3Dblue", True)):
             page = get(world.ada, f"/o/acme/?{query}")
             assert (words in text_of(page), "$1.50" in tile(page, "month")) == (is_said, True), query
