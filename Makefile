@@ -40,7 +40,7 @@ check: $(VENV)/.dev
 	$(BIN)/djade --target-version 5.2 --check $$(git ls-files 'templates/*.html')
 	$(BIN)/python -m tests.security.advisories
 
-#: make bench    the figures of the README, peers beside us
+#: make bench    the figures of the README, CostHub and other gateways
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
@@ -48,7 +48,7 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	COSTHUB_WHOLE=1 $(BIN)/python -m pytest -m "soak or hypothesis or sampled" $(ARGS)
 
-#: make client   generate the client of the management API anew
+#: make client   generate the clients of the management API again
 client: $(VENV)/.dev
 	PATH=$(CURDIR)/$(BIN):$$PATH DJANGO_SETTINGS_MODULE=costhub.settings $(BIN)/python -m costhub.client.generate
 
@@ -61,17 +61,19 @@ sbom: $(VENV)/.dev
 audit: $(VENV)/.dev
 	$(BIN)/python -m tests.security.advisories
 
-#: make advisories FROM=all.zip  that snapshot anew, from the records that OSV publishes for PyPI
+#: make advisories FROM=all.zip  make that snapshot again, from the records that OSV publishes for PyPI
 advisories: $(VENV)/.dev
 	$(BIN)/python -m tests.security.advisories --from $(FROM)
 
-#: make audit-online  the same of PyPI itself, by pip-audit; needs the open internet
+#: make audit-online  the same, asked of PyPI itself by pip-audit; needs the open internet
 audit-online: $(VENV)/bin/uv
 	$(BIN)/uv tool run --from 'pip-audit==2.10.1' pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
+#: make format   ruff's fixes and formatting
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
+#: make setup    .venv with everything in requirements-dev.lock
 setup: $(VENV)/.dev
 
 $(VENV)/bin/uv:
@@ -98,7 +100,7 @@ $(LEARNING)/.ready: requirements-learning.lock $(VENV)/.dev
 	     --extra-index-url $(TORCH_INDEX) -r requirements-learning.lock
 	touch $@
 
-# Re-pins everything to the newest versions that pyproject.toml admits.
+#: make lock     pin everything again, to the newest versions that pyproject.toml admits
 lock: $(VENV)/bin/uv
 	echo 'uv' | $(COMPILE) - -o requirements-bootstrap.lock
 	$(COMPILE) pyproject.toml -o requirements.lock
@@ -113,5 +115,6 @@ lock-learning: $(VENV)/bin/uv
 	$(COMPILE) --no-config --override build/overrides.txt $(TORCH_FROM) --extra learning -c requirements-dev.lock \
 	  pyproject.toml -o requirements-learning.lock
 
+#: make clean    remove .venv, .venv-learning, var and build files: the stack's data too
 clean:
 	rm -rf $(VENV) $(LEARNING) var build *.egg-info

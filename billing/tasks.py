@@ -192,7 +192,7 @@ def _tell_of_calls() -> None:
         try:
             queue_ended(org_id, clock.now())
         except Exception:  # noqa: BLE001 - the others' calls have done nothing wrong
-            _log.exception("calls that are out could not be told of", extra={"org": str(org_id)})
+            _log.exception("webhooks could not be told of answered calls", extra={"org": str(org_id)})
 
 
 def _tell_of_changes() -> None:
@@ -201,7 +201,7 @@ def _tell_of_changes() -> None:
         try:
             queue_changes(org_id, clock.now())
         except Exception:  # noqa: BLE001 - the others' changes have done nothing wrong
-            _log.exception("changes could not be told of", extra={"org": str(org_id)})
+            _log.exception("webhooks could not be told of changes", extra={"org": str(org_id)})
 
 
 def _send_turn(org_id: UUID) -> int:

@@ -1,4 +1,7 @@
-"""Every setting, read once, typed, loud about a bad value. No other module reads the environment."""
+"""Every setting, read once, typed, loud about a bad value.
+
+Of what runs inside Django no other module reads the environment. The command line (costhub/cli.py) and costhub/stack
+do: they run before Django is there, and start it."""
 
 import base64
 import hashlib
@@ -356,10 +359,10 @@ BACKUP_URL: Final = _text("COSTHUB_BACKUP_URL", "")
 #: the largest file that is taken, and the most that an organisation may keep
 MAX_FILE_BYTES: Final = _whole("COSTHUB_MAX_FILE_BYTES", 200 * 1024 * 1024, 1024, 1024**4)
 MAX_FILES_BYTES: Final = _whole("COSTHUB_MAX_FILES_BYTES", 10 * 1024**3, 1024, 1024**5)
-#: how long a call waits for the passages that its prompt does without, where a policy leaves some out
 #: vocabularies that a proxy reads before it takes calls. Any other is read when a text is first counted in it, which
 #: holds up a worker's calls for half a second, once
 VOCABULARIES: Final = _choices("COSTHUB_VOCABULARIES", "o200k_base", ("o200k_base", "cl100k_base", "llama3", "qwen3"))
+#: how long a call waits for the vectors of its passages, where a policy leaves some of them out
 COMPRESSION_DEADLINE_MS: Final = _whole("COSTHUB_COMPRESSION_DEADLINE_MS", 3_000, 1, 60_000)
 #: where the processes listen that answer pages and the management API; empty: who takes calls answers these too
 PAGES_SOCKET: Final = _text("COSTHUB_PAGES_SOCKET", "")

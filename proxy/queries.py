@@ -63,6 +63,8 @@ async def estimate(call: Call, edges: Edges, path: str = "") -> Json:
 
     The body is that of the endpoint at ``path``, or of the one that it looks like: one with messages is a chat, unless
     it has fields of Messages, and one with an input an embedding, unless it has fields of Responses.
+
+    Raises AmountsHidden for a key that is told no amounts, and what a call of this body would be refused with.
     """
     key, org = await edges.auth.admit(call)
     if key.hides_amounts:

@@ -371,7 +371,7 @@ def list_route_changes(actor: Actor, route: Route) -> dict[int, dict[str, tuple[
     rows = list(list_route_versions(actor, route))
     changes: dict[int, dict[str, tuple[Any, Any]]] = {}
     for row, before in pairwise([*rows, None]):
-        assert row is not None, "None is behind the last one"
+        assert row is not None, "None follows the last one"
         new = {"kind": row.kind, "mode": row.mode, **row.policy}
         old = new if before is None else {"kind": before.kind, "mode": before.mode, **before.policy}
         fields = dict.fromkeys([*old, *new])

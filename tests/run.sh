@@ -9,5 +9,5 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && 
     echo "No Chromium found: install it, or name one in COSTHUB_CHROMIUM. The browser tests will fail without it." >&2
   fi
 fi
-exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder \
+exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder -rs \
   -o console_output_style=classic --durations=25 --durations-min=1 "$@"

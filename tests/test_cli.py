@@ -147,7 +147,7 @@ def test_the_former_master_key_is_forgotten_once_nothing_needs_it(
     with patch.dict(os.environ):
         assert main(["rotate-master-key", "--data-dir", str(tmp_path)]) == code
     said = capsys.readouterr()
-    assert said.out.startswith("Sealed anew: 2 organisations, 1 second factors.")
+    assert said.out.startswith("Sealed again: 2 organisations, 1 second factors.")
     assert ("organisation 7" in said.err) == bool(lost)
     kept = read_json(tmp_path / "secrets.json")
     assert (FORMER_KEYS in kept) == bool(lost)

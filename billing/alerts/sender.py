@@ -97,10 +97,10 @@ def _drop_unwanted(org: Organization, channel: Channel, rows: list[Delivery]) ->
         return []
     if channel.kind != ChannelKind.EMAIL:
         if not channel.gets_calls:
-            drop([row for row in rows if row.call is not None], "The channel is told of calls no more.")
+            drop([row for row in rows if row.call is not None], "The channel is no longer sent calls.")
             rows = [row for row in rows if row.call is None]
         if not channel.gets_changes:
-            drop([row for row in rows if row.change is not None], "The channel is told of changes no more.")
+            drop([row for row in rows if row.change is not None], "The channel is no longer sent changes.")
             rows = [row for row in rows if row.change is None]
         return rows
     kinds = dict(

@@ -347,7 +347,7 @@ def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str,
         cost=sum(cost for _, cost in calls),
         then=Band(sum(one.low for one in then), sum(one.high for one in then)),
         assumptions=(
-            "What was asked is known to the nano. What would have been asked further up is reckoned at the prices in"
+            "What was asked is known to the nano. What would have been asked further up is priced at the prices in"
             " force now, from as long an answer as the one that was given to one as long as that model's are.",
             "How sure the further rungs would have been is not known: at the least the next one is enough, at the most"
             " all are asked.",

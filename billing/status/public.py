@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 #: what a page says is made anew after so long
 FRESH_SECONDS: Final = 15
-#: and given, while it is made anew, for as long as this
+#: and given, while it is made again, for as long as this
 _KEPT_SECONDS: Final = 300
 #: each process asks nobody again for so long
 _REMEMBERED_NS: Final = 3 * 1_000_000_000

@@ -86,7 +86,7 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"
             print(
                 f"{data_dir} holds the database {until}, from backup {backup.name}. Start it with `costhub up "
-                "--no-demo`: counters are then counted anew from the ledger."
+                "--no-demo`: counters are then counted again from the ledger."
             )
             if any(again):
                 print(f"Erased again: {again[0]} organisations and {again[1]} end users that had been erased since.")

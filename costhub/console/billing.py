@@ -122,7 +122,7 @@ def change_top_up(request: HttpRequest, actor: Actor) -> HttpResponse:
     }
     fields = [
         Field("top_up_below", "When fewer USD are left than", placeholder="10.00", most=20),
-        Field("top_up_amount", "Buy credits of so many USD", placeholder="50.00", most=20),
+        Field("top_up_amount", "Buy credits, in USD", placeholder="50.00", most=20),
     ]
     form = Form(fields, initial, is_edit=True)
     if (

@@ -159,7 +159,7 @@ def _columns(label: str) -> list[Column]:
             "change",
             "Change",
             "change",
-            "Against the stretch of the same length before it",
+            "Compared with the time of the same length before it",
             "number",
         ),
         Column(

@@ -89,7 +89,7 @@ def _read_ladder(text: str) -> list[dict[str, Any]]:
         if name is not None:
             is_number = words[2].isascii() and words[2].isdigit() and len(words[2]) <= 12
             if name != "model" and not is_number:
-                raise InvalidField(f"Give a whole number behind {words[1]}.", field="ladder")
+                raise InvalidField(f"Give a whole number after {words[1]}.", field="ladder")
             rung[name] = words[2] if name == "model" else int(words[2])
         rungs.append(rung)
     return rungs

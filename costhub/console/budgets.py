@@ -121,7 +121,7 @@ def budget(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse:
             tone="bad",
         )
         if row.is_active
-        else Act("Switch this budget on", address, "Switch on", "What was spent meanwhile is counted anew.")
+        else Act("Switch this budget on", address, "Switch on", "What was spent meanwhile is counted again.")
     )
     more: dict[str, Any] = {
         "budget": row,

@@ -45,7 +45,7 @@ _NAMES: Final = {
     "partial": "Some inputs known",
     "shadow-hit-l1": "Shadow: equal call, this process",
     "shadow-hit-l2": "Shadow: equal call, Valkey",
-    "shadow-hit-semantic": "Shadow: like question",
+    "shadow-hit-semantic": "Shadow: similar question",
     "miss": "Miss",
     "recheck": "Hit, asked all the same",
 }

@@ -78,7 +78,7 @@ def _fields() -> list[Field]:
         mode_field("semantic", "Like questions", "Whether a question of the same meaning gets the earlier answer."),
         Field(
             "ttl_seconds",
-            "Kept for so many seconds",
+            "Kept for, in seconds",
             help="1 to 2,592,000, which are thirty days.",
             is_required=True,
             most=9,
@@ -93,7 +93,7 @@ def _fields() -> list[Field]:
         Field(
             "max_error_rate",
             "Wrong answers at most",
-            help="Of like questions, the share of calls that may get one: 0.01 is one in a hundred. 0 to 0.1.",
+            help="The share of similar questions that may get a wrong answer: 0.01 is one in a hundred. 0 to 0.1.",
             is_required=True,
             most=8,
         ),
@@ -108,7 +108,7 @@ def _fields() -> list[Field]:
             "marks_prompts",
             "Mark prompts for the provider's own cache",
             "checkbox",
-            help="For providers that keep a prompt only behind a mark.",
+            help="For providers that keep a prompt only up to a mark.",
         ),
         Field(
             "replay_ms", "Pause between the events of a kept stream, ms", help="0 to 1,000.", is_required=True, most=5

@@ -66,7 +66,7 @@ def consent(request: HttpRequest, actor: Actor, consent_id: str) -> HttpResponse
         return redirect("learning", slug=actor.org.slug)
     gone = (
         "Nothing more is kept. What was kept under it is erased, examples of datasets too, and what has learned from"
-        " them is withdrawn and trained anew without them."
+        " them is withdrawn and trained again without them."
     )
     acts = [removal(actor, "take-back-consent", row.pk, "Take this consent back", gone, confirm=_WORD)]
     title = f"Consent for {row.model or 'every other model and route'}"
@@ -94,14 +94,14 @@ def _fields() -> list[Field]:
     return [
         Field(
             "per_mille",
-            "Of a thousand calls, so many are kept",
+            "How many of a thousand calls are kept",
             help="They are drawn by chance. 0 to 1,000; 0 ends the keeping, and what was kept stays as long as it may.",
             is_required=True,
             most=5,
         ),
         Field(
             "kept_days",
-            "For so many days",
+            "For how many days",
             help="Then they are deleted; examples of datasets stay. 1 to 365.",
             is_required=True,
             most=4,

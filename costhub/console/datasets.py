@@ -55,14 +55,14 @@ def new_dataset(request: HttpRequest, actor: Actor) -> HttpResponse:
         ),
         Field(
             "near_per_mille",
-            "Questions count as one from a likeness of so many per mille",
+            "From which similarity two questions count as one, per mille",
             help="500 to 1,000, which compares texts alone.",
             is_required=True,
             most=5,
         ),
         Field(
             "drops_outvoted",
-            "Leave out labels that like questions contradict",
+            "Leave out labels that similar questions contradict",
             "checkbox",
             help="Wrong or poisoned ones. Answers that are no labels stay.",
         ),
@@ -108,8 +108,8 @@ def dataset(request: HttpRequest, actor: Actor, dataset_id: str) -> HttpResponse
                     "lines",
                     "Add examples",
                     "textarea",
-                    help='OpenAI\'s fine-tuning JSONL, a line each; a line may have "gold" beside its messages, which is what is '
-                    "right. What tells of a person is taken out first.",
+                    help='OpenAI\'s fine-tuning JSONL, a line each; a line may have "gold" next to its messages: the right '
+                    "answer. Personal data is taken out first.",
                     is_required=True,
                     placeholder=_LINE,
                     most=MOST_CHARACTERS,

@@ -32,7 +32,9 @@ MAX_CHARACTERS: Final = 5_000
 _ONCE_SECONDS: Final = 3_600
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
-_SENT_BEFORE: Final = "This form was sent before: look whether it is done already, and open the form anew if it is not."
+_SENT_BEFORE: Final = (
+    "This form was sent before: look whether it is done already, and open the form again if it is not."
+)
 _CHANGED: Final = (
     "Somebody has changed this since you opened the form. Below is what you typed: compare it with what stands now, and"
     " save again to replace that."

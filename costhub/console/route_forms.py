@@ -108,11 +108,14 @@ def route_fields(actor: Actor, kind: RouteKind, slots: int, row: Route | None = 
             "The model without the route",
             "select",
             help="Calls go there while it is off or in shadow, and savings are counted from its cost.",
-            choices=[("", "The dearest target"), *models],
+            choices=[("", "The most expensive target"), *models],
         )
     )
     if "sticky" in known:
-        kept = [(Sticky.CONVERSATION.value, "A whole conversation"), (Sticky.REQUEST.value, "Each call anew")]
+        kept = [
+            (Sticky.CONVERSATION.value, "A whole conversation"),
+            (Sticky.REQUEST.value, "Nothing, each call chooses again"),
+        ]
         fields.append(Field("sticky", "What stays with one choice", "select", choices=kept))
     if "hard_from" in known:
         fields.append(Field("hard_from", "Calls are hard from", "select", choices=[(each, each) for each in HARD_FROM]))

@@ -109,7 +109,7 @@ class LedgerFigures(Collector):
         )
         for (org, scope), nanos in self._remaining.items():
             left.add_metric([org, scope], nanos / NANOS_PER_USD)
-        drift = GaugeMetricFamily(COUNTER_DRIFT, "By how much counters were wrong when they were last counted anew.")
+        drift = GaugeMetricFamily(COUNTER_DRIFT, "By how much counters were wrong when they were last counted again.")
         if self._drift is not None:
             drift.add_metric([], self._drift / NANOS_PER_USD)
         return days, left, drift

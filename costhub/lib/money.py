@@ -23,6 +23,11 @@ PICOS_PER_TOKEN_AT_ONE_USD_PER_MILLION: Final = 1_000_000
 
 #: The largest amount that a limit or counter may hold: a Lua number is exact up to 2**53.
 MAX_LIMIT_NANOS: Final = Nanos(9_000_000 * NANOS_PER_USD)
+#: What one call or batch may cost must be less: Valkey's scripts count it in picos, and a Lua number is exact up to
+#: 2**53, which is 9,007 USD.
+MAX_PICOS_A_CALL: Final = Picos(2**53)
+#: The same for people, in whole dollars.
+MAX_CALL_TEXT: Final = f"${MAX_PICOS_A_CALL // (PICOS_PER_NANO * NANOS_PER_USD):,}"
 #: The dearest price that may be typed, in USD per million tokens: keeps every product inside 2**63.
 MAX_PRICE_PER_MILLION: Final = Decimal(1_000_000)
 

@@ -103,7 +103,7 @@ def _tell_end(name: str) -> bool:
         return False  # another worker tells it
     _log.warning("something is well again", extra={"trouble": name})
     try:
-        tell_operators(f"CostHub: {name} is over", f"What was told of as «{name}» is well again.")
+        tell_operators(f"CostHub: {name} is over", f"The problem «{name}» is over.")
     except (OSError, SMTPException):
         _log.warning("operators could not be told", exc_info=True)
         client().hsetnx(keyspace.ALARMS, name, began or 0)

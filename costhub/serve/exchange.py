@@ -186,7 +186,7 @@ class Exchange:
                 raise RuntimeError(f"a response begins with http.response.start, not with {kind}")
             self._begin(message["status"], message.get("headers", ()))
         elif self.is_done:
-            raise RuntimeError(f"{kind} came behind the end of a response")
+            raise RuntimeError(f"{kind} came after the end of a response")
         elif kind != "http.response.body":
             raise RuntimeError(f"http.response.body was due, not {kind}")
         else:

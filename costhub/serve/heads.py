@@ -50,7 +50,7 @@ TOO_LARGE: Final = Refusal(
 TRAILERS: Final = Refusal(
     "431 Request Header Fields Too Large",
     "trailers_too_large",
-    f"Between or behind the chunks of the body stands too much: {MAX_TRAILER_BYTES} bytes at most.",
+    f"There is too much between or after the chunks of the body: {MAX_TRAILER_BYTES} bytes at most.",
 )
 BAD_HOST: Final = Refusal("400 Bad Request", "invalid_host", "HTTP/1.1 wants exactly one Host header: send one.")
 BAD_CODING: Final = Refusal(

@@ -40,7 +40,7 @@ async def run_attempts(
     failed: set[str] = set()
     while True:
         if until_ns and clock.monotonic_ns() >= until_ns:
-            raise TooLate(f"The upstream {place.name} would answer behind the latency cap.")
+            raise TooLate(f"The upstream {place.name} did not answer within the latency cap.")
         health.note_asked(place)
         try:
             asking = ask(plan.request, candidate, place, hold, means, sink, entry, until_ns)

@@ -33,6 +33,6 @@ def parse_ask(ask: BatchAsk, endpoint: Endpoint) -> Request:
     for name in ("background", "previous_response_id"):
         if ask.body.get(name):
             raise InvalidRequest(
-                f"A batch's line has no {name}: leave it out, and all that is meant in input.", param=name
+                f"A batch's line has no {name}: leave it out and put everything into input.", param=name
             )
     return openai_responses.store_as(request, is_stored=False)

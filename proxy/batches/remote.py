@@ -115,8 +115,8 @@ class Remote:
         answered = counts.get("completed") if isinstance(counts, dict) else None
         if not is_cut and not (isinstance(answered, int) and answered > read):
             return True
-        left: store.Progress = await self.in_thread(store.read_progress, self.batch)
-        return left.open == 0
+        left: int = await self.in_thread(store.count_open, self.batch)
+        return left == 0
 
     async def _read_again_later(self, *, has_ended: bool) -> None:
         """Its files are read again after a while. What they do not say at the last of several readings, nobody will

@@ -9,7 +9,7 @@ from typing import Final
 from django.conf import settings
 
 from costhub.lib import clock
-from costhub.lib.money import format_usd
+from costhub.lib.money import MAX_CALL_TEXT, MAX_PICOS_A_CALL, format_usd
 from proxy.batches import store
 from proxy.batches.database import in_database
 from proxy.batches.ids import object_path
@@ -31,7 +31,7 @@ from proxy.core.batch_lines import (
     check_route,
     read_line,
 )
-from proxy.core.bounds import MAX_PICOS_A_CALL, exact_bound, quick_bound
+from proxy.core.bounds import exact_bound, quick_bound
 from proxy.core.plan import make_plan
 from proxy.core.weight import SMALL_BYTES, weigh
 from proxy.edges.entry import Entry
@@ -62,9 +62,9 @@ class Survey:
         picos = self.amount * _PICOS_PER_NANO
         if picos >= MAX_PICOS_A_CALL:
             raise InvalidRequest(
-                f"This batch may cost ${format_usd(self.amount)}, and $9,007 is the most that is taken: split it.",
+                f"This batch may cost ${format_usd(self.amount)}, and {MAX_CALL_TEXT} is the most that is taken: split it.",
                 param="input_file_id",
-                code="batch_too_dear",
+                code="batch_too_expensive",
             )
         bound = Bound(0, picos, 0, 1, 0, is_exact=True)
         return self.plan._replace(candidates=(self.plan.first._replace(bound=bound),))

@@ -150,7 +150,7 @@ class Semantic:
             pass  # its own thread has counted it
         except AnyDatabaseError as error:
             metrics.CACHE_FAILURES.labels("postgresql").inc()
-            _log.warning("like questions could not be looked up", extra={"reason": str(error)[:300]})
+            _log.warning("similar questions could not be looked up", extra={"reason": str(error)[:300]})
         return None
 
     def learn(

@@ -60,7 +60,7 @@ def write_object(body: Json) -> bytes:
 
 
 def read_name(body: Mapping[str, Any], name: str, place: str = "") -> str:
-    """A short printable text; empty where there is none."""
+    """A short printable text; empty where there is none. Raises InvalidRequest."""
     value = body.get(name)
     if value is None:
         return ""
@@ -73,7 +73,7 @@ def read_name(body: Mapping[str, Any], name: str, place: str = "") -> str:
 
 
 def read_model(body: Mapping[str, Any]) -> str:
-    """The model's name, which there must be."""
+    """The model's name. Raises InvalidRequest where there is none."""
     model = read_name(body, "model")
     if not model:
         raise InvalidRequest("You must provide a model.", param="model")
@@ -81,7 +81,7 @@ def read_model(body: Mapping[str, Any]) -> str:
 
 
 def read_flag(body: Mapping[str, Any], name: str) -> bool:
-    """True or false; false where there is none."""
+    """True or false; false where there is none. Raises InvalidRequest."""
     value = body.get(name)
     if value is None:
         return False
@@ -91,7 +91,7 @@ def read_flag(body: Mapping[str, Any], name: str) -> bool:
 
 
 def read_whole(body: Mapping[str, Any], name: str, low: int, high: int, place: str = "") -> int | None:
-    """A whole number within its bounds."""
+    """A whole number from ``low`` to ``high``; None where there is none. Raises InvalidRequest."""
     value = body.get(name)
     if value is None:
         return None
@@ -101,7 +101,7 @@ def read_whole(body: Mapping[str, Any], name: str, low: int, high: int, place: s
 
 
 def read_dict(body: Mapping[str, Any], name: str, place: str = "") -> Json:
-    """An object; an empty one where there is none."""
+    """An object; an empty one where there is none. Raises InvalidRequest."""
     value = body.get(name)
     if value is None:
         return {}
@@ -111,7 +111,7 @@ def read_dict(body: Mapping[str, Any], name: str, place: str = "") -> Json:
 
 
 def read_list(body: Mapping[str, Any], name: str, place: str = "") -> list[Any]:
-    """A list; an empty one where there is none."""
+    """A list; an empty one where there is none. Raises InvalidRequest."""
     value = body.get(name)
     if value is None:
         return []
@@ -121,7 +121,7 @@ def read_list(body: Mapping[str, Any], name: str, place: str = "") -> list[Any]:
 
 
 def check_objects(items: list[Any], place: str) -> list[Json]:
-    """The items of a list that holds objects only."""
+    """The items of a list that holds objects only. Raises InvalidRequest, naming the first that is none."""
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise InvalidRequest(f"{place}[{number}] must be an object.", param=f"{place}[{number}]")
@@ -129,7 +129,7 @@ def check_objects(items: list[Any], place: str) -> list[Json]:
 
 
 def read_text(body: Mapping[str, Any], name: str, place: str = "") -> str:
-    """A text of any length, which there must be."""
+    """A text of any length. Raises InvalidRequest where there is none."""
     value = body.get(name)
     if not isinstance(value, str):
         raise InvalidRequest(f"{place}{name} must be a text.", param=f"{place}{name}")

@@ -1,8 +1,8 @@
 """The most that one try at a model may cost: loosely by a body's bytes, or exactly by its tokens."""
 
 from collections.abc import Callable
-from typing import Final
 
+from costhub.lib.money import MAX_CALL_TEXT, MAX_PICOS_A_CALL
 from proxy.core import pricing, tokens
 from proxy.core.demand import find_demand
 from proxy.core.rate_limits import cap_output
@@ -13,8 +13,6 @@ from proxy.values.windows import NO_LIMIT
 from tenants.choices import Habit, UpstreamKind
 from tenants.price_snapshots import PriceSnapshot
 from tenants.snapshots import ModelSnapshot, UpstreamSnapshot
-
-MAX_PICOS_A_CALL: Final = 2**53
 
 #: makes a better bound of a candidate's own one, for so much output at most
 Counter = Callable[[Request, Candidate, int], Bound]
@@ -102,11 +100,11 @@ def _speaks(upstream: UpstreamSnapshot, wire: Wire) -> bool:
 
 
 def _check_countable(bound: Bound) -> Bound:
-    """Valkey's scripts count in pico-USD, exactly up to 2**53 of them: nine thousand dollars for one call."""
+    """The same bound. Raises InvalidRequest where it is more than Valkey's scripts can count."""
     if bound.fixed_picos + bound.output_picos * bound.max_output >= MAX_PICOS_A_CALL:
         raise InvalidRequest(
-            "This call may cost more than $9,007, the most that is taken: lower max_tokens, n or the prompt.",
+            f"This call may cost more than {MAX_CALL_TEXT}, the most that is taken: lower max_tokens, n or the prompt.",
             param="max_tokens",
-            code="call_too_dear",
+            code="call_too_expensive",
         )
     return bound

@@ -91,7 +91,9 @@ def refuse_route(headers: Mapping[str, str]) -> None:
 def _check_single(repeated: Mapping[str, Sequence[str]]) -> None:
     for name in _SINGLE:
         if len(set(repeated.get(name, ()))) > 1:
-            raise InvalidRequest(f"The header {name} stands there with different values: send one.", param=name)
+            raise InvalidRequest(
+                f"The header {name} was sent more than once, with different values: send one.", param=name
+            )
 
 
 def _parse_tags(text: str) -> dict[str, str]:
@@ -140,7 +142,7 @@ def _parse_cache_control(text: str) -> CacheControl:
 
 def _parse_compression(text: str) -> bool:
     if text.strip() != "off":
-        raise InvalidRequest("x-costhub-compression takes off, and nothing else.", param="x-costhub-compression")
+        raise InvalidRequest("The only value of x-costhub-compression is off.", param="x-costhub-compression")
     return True
 
 

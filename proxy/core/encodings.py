@@ -53,7 +53,7 @@ def decode(encoding: str, raw: bytes, most_bytes: int) -> bytes:
 
 def _broken(encoding: str) -> InvalidRequest:
     return InvalidRequest(
-        f"The body is not one whole stream of {encoding}: send it anew, or without Content-Encoding.",
+        f"The body is not one whole stream of {encoding}: send it again, or without Content-Encoding.",
         param="Content-Encoding",
         code="invalid_content_encoding",
     )

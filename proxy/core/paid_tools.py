@@ -141,8 +141,8 @@ def _kind_of(tool: dict[str, Any], param: str) -> str:
 def _check_fee(price: PriceSnapshot, name: str, param: str) -> None:
     if name not in price.units:
         raise ModelNotPriced(
-            f"What {name.replace('_', ' ')} cost with this model is not known here, so that the call cannot be held to"
-            f" a budget: leave {param} out, or have an admin set the fee under Models & prices.",
+            f"There is no price for {name.replace('_', ' ')} with this model, so that the call cannot be held to a budget:"
+            f" leave {param} out, or have an admin set the fee under Models & prices.",
             code="feature_not_priced",
             param=param,
         )
@@ -162,8 +162,8 @@ def _most_calls(request: Request, model: ModelSnapshot, upstream: UpstreamSnapsh
     known: list[int] = [limit for limit in (*kept, model.max_tool_calls) if limit is not None]
     if not known:
         raise ModelNotPriced(
-            f"Nobody says how often {param} may be called, so that the call cannot be held to a budget: {send}have an"
-            " admin set max_tool_calls for the model.",
+            f"There is no limit on how often {param} may be called, so that the call cannot be held to a budget: {send}have"
+            " an admin set max_tool_calls for the model.",
             code="feature_not_priced",
             param=param,
         )

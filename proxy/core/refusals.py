@@ -78,8 +78,7 @@ def check_may_ask(plan: Plan) -> None:
     if RungKind.CACHE_ONLY not in plan.rungs:
         return
     raise BudgetExceeded(
-        "A budget of this call is so far used up that calls are answered from the cache only, and this one is not in"
-        " it.",
+        "A budget of this call is used up to where only cached answers are given, and there is none for this call.",
         code="cache_only",
         headers={"x-should-retry": "false"},
     )

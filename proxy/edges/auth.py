@@ -107,7 +107,7 @@ def find_bearer(headers: Mapping[str, str], repeated: Container[str]) -> str:
             if value is None:
                 continue
             if name in repeated:
-                raise Unauthorized(f"The header {name} stands there more than once: send one API key, once.")
+                raise Unauthorized(f"The header {name} was sent more than once: send one API key, once.")
             found.add(_read_usual(value) if name == _USUAL else value.strip())
         if len(found) > 1:
             raise Unauthorized("Several headers carry different API keys: send one API key, once.")

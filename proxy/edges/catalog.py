@@ -330,7 +330,7 @@ def _parse(read: Callable[[bytes], Value], raw: bytes) -> Value | None:
     try:
         return read(raw)
     except (ValueError, TypeError, KeyError):
-        _log.warning("a snapshot in Valkey cannot be read: it is made anew")
+        _log.warning("a snapshot in Valkey cannot be read: it is made again")
         return None
 
 

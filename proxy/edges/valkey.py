@@ -84,7 +84,7 @@ class Valkey:
         return self._line.send(command)
 
     def run(self, script: Script, keys: Sequence[Argument], arguments: Sequence[Argument]) -> Answer:
-        """Send one of our scripts. As ``send``."""
+        """Send one of our scripts. Fails as ``send`` does, and raises ValkeyUnavailable when there is no connection."""
         if self._line is None:
             raise ValkeyUnavailable
         return self._line.send((b"EVALSHA", script.sha, len(keys), *keys, *arguments))

@@ -111,7 +111,7 @@ class Dial:
         sentinels = self.url.nodes
         told = await gather_first([self._ask_sentinel(one) for one in sentinels], len(sentinels) // 2 + 1)
         if not told:
-            raise ValkeyUnavailable("no Sentinel tells of a master")
+            raise ValkeyUnavailable("no Sentinel names a master")
         return max(told, key=lambda one: one[0])[1]
 
     async def _ask_sentinel(self, sentinel: Address) -> tuple[int, Address]:

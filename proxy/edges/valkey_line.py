@@ -54,7 +54,8 @@ class Line(asyncio.Protocol):
         return self.put(hiredis.pack_command(command), self._loop.create_future())  # type: ignore[arg-type]
 
     def put(self, packed: bytes, answer: Answer) -> Answer:
-        """As ``send``: a command as it goes over the wire, and whom to tell."""
+        """As ``send``: a command as it goes over the wire, and whom to tell. Raises ValkeyUnavailable on a broken
+        connection."""
         if self.broken.done():
             raise ValkeyUnavailable
         self._unsent.append(packed)

@@ -92,7 +92,7 @@ def train_confidence(answers: Answers, right: NDArray[np.bool_], seed: int = 0) 
 
 
 def train_and_rate(answers: Answers, right: NDArray[np.bool_], seed: int = 0) -> tuple[Confidence, Array]:
-    """The same, with each answer's score by views that have not seen it."""
+    """The same, with each answer's score by views that have not seen it. Raises NothingToLearn."""
     if len(right) < 2 * INNER_FOLDS or right.min() == right.max():
         raise NothingToLearn("The labelled answers are too few, all right or all wrong: nothing tells them apart.")
     folds = np.empty(len(right), np.int64)

@@ -88,7 +88,7 @@ def create_dataset(
     if not 1 <= held_out_percent <= 90:
         raise InvalidField("Hold out from 1 to 90 per cent.", field="held_out_percent")
     if not 500 <= near_per_mille <= 1_000:
-        raise InvalidField("Give from 500 to 1000, which compares texts alone.", field="near_per_mille")
+        raise InvalidField("Give 500 to 1000; 1000 counts only identical texts as equal.", field="near_per_mille")
     if region and not (len(region) == 2 and region.isascii() and region.isupper()):
         raise InvalidField("Give a country's two letters, such as US, or leave it out.", field="region")
     if Dataset.objects.filter(org=actor.org).count() >= MOST_DATASETS:

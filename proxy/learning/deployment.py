@@ -83,7 +83,9 @@ def retire_student(*, actor: Actor, student: Student) -> Student:
 
 def _check_trusted(student: Student) -> None:
     if student.stage in UNTRUSTED:
-        raise Conflict(f"This student was {student.stage.replace('_', ' ')}: put it into the shadow, or train it anew.")
+        raise Conflict(
+            f"This student was {student.stage.replace('_', ' ')}: put it into the shadow, or train it again."
+        )
 
 
 def _find_model(actor: Actor, student: Student, teacher: str) -> LanguageModel:

@@ -55,7 +55,7 @@ def start_paid_replay(
     check_own_key(actor, api_key)
     if not 0 < cap_nanos <= MAX_LIMIT_NANOS:
         most = format_usd(MAX_LIMIT_NANOS)
-        raise InvalidField(f"Give more than nothing, and at most {most}: the replay costs no more.", field="cap")
+        raise InvalidField(f"Give a cap above zero and at most {most}.", field="cap")
     if not 1 <= most_calls <= MOST_CALLS:
         raise InvalidField(f"Give from 1 to {MOST_CALLS} calls.", field="calls")
     if not any(kind.objects.filter(org=actor.org, name=to).exists() for kind in (LanguageModel, Route)):

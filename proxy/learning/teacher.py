@@ -138,7 +138,7 @@ def _start(
     check_own_key(actor, api_key)
     if cap_nanos is not None and not 0 < cap_nanos <= MAX_LIMIT_NANOS:
         most = format_usd(MAX_LIMIT_NANOS)
-        raise InvalidField(f"Give more than nothing, and at most {most}: the run costs no more.", field="cap")
+        raise InvalidField(f"Give a cap above zero and at most {most}.", field="cap")
     with transaction.atomic():
         Dataset.objects.select_for_update().get(pk=dataset.pk)
         under_way = TeacherRun.objects.filter(

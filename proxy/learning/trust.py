@@ -121,7 +121,7 @@ def set_stage(
     with transaction.atomic():
         found = _lock(pupils, row.pk)
         if found is None or Stage.WITHDRAWN.value in {stage.value, found.stage}:
-            raise Conflict("What it has learned was withdrawn: nothing of it is left. It is trained anew.")
+            raise Conflict("What it has learned was withdrawn: nothing of it is left. It is trained again.")
         if stage is Stage.SHADOW:
             # The world is another one.
             pupils.begin_anew(found)

@@ -49,7 +49,7 @@ def withdraw_students(actor: Actor) -> int:
         if withdrawn <= student.withdrawn:
             continue
         more = withdrawn - student.withdrawn
-        why = f"Consent to {more} of the examples that it had learned from was withdrawn. It is trained anew without them."
+        why = f"Consent to {more} of the examples that it had learned from was withdrawn. It is trained again without them."
         record(actor, "withdrawn", student, stage=(student.stage, Stage.WITHDRAWN.value), examples=more)
         student.stage, student.reason, student.weights, student.encoder = Stage.WITHDRAWN.value, why, b"", None
         student.recent, student.withdrawn = "", withdrawn
@@ -71,7 +71,7 @@ def withdraw_tuned(actor: Actor) -> int:
         if withdrawn <= tuned.withdrawn:
             continue
         more = withdrawn - tuned.withdrawn
-        tuned.reason = f"Consent to {more} of the examples that it had learned from was withdrawn. It is trained anew without them."
+        tuned.reason = f"Consent to {more} of the examples that it had learned from was withdrawn. It is trained again without them."
         record(actor, "withdrawn", tuned, state=(tuned.state, TunedState.WITHDRAWN.value), examples=more)
         tuned.state, tuned.adapter, tuned.served, tuned.withdrawn = TunedState.WITHDRAWN.value, b"", b"", withdrawn
         withdraw(actor, tuned)

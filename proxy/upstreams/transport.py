@@ -240,7 +240,7 @@ class Exchange:
             line = self._line = origin.pool.take() or await self._connect(origin)
             if self._until_ns and clock.monotonic_ns() >= self._until_ns:
                 line.release()
-                raise NotTaken(TooLate(f"The upstream {self._upstream.name} would answer behind the latency cap."))
+                raise NotTaken(TooLate(f"The upstream {self._upstream.name} did not answer within the latency cap."))
             try:
                 self.was_sent = True
                 self._redaction = origin.redaction

@@ -45,10 +45,12 @@ class Demand(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The most that one attempt may cost: ``fixed_picos`` whatever the answer, ``output_picos`` a token and choice."""
+    """The most that one attempt may cost, in pico-USD."""
 
     input_tokens: int
+    #: whatever the answer
     fixed_picos: int
+    #: for each token of output of each choice
     output_picos: int
     choices: int
     max_output: int
@@ -128,6 +130,7 @@ class Hold(NamedTuple):
     id: str
     amount: int
     max_output: int
+    # Nano-USD left in the tightest hard budget besides this amount; None where there is no hard budget.
     remaining: int | None
     # Of the amount, what was set aside for the present attempt; 0 where there was only one.
     for_attempt: int = 0

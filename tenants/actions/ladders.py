@@ -51,7 +51,7 @@ def check_ladder(actor: Actor, rungs: Sequence[Mapping[str, Any]], model: str = 
     seen: set[tuple[str, int]] = set()
     for place, rung in enumerate(checked, 1):
         if (rung["rung"], rung["at"]) in seen:
-            raise _refusal(f"Rung {place} stands there twice: one of a kind at one per cent.")
+            raise _refusal(f"Rung {place} is there twice: one of a kind at one per cent.")
         seen.add((rung["rung"], rung["at"]))
     _check_use(models, checked, model)
     return checked
@@ -125,7 +125,7 @@ def _check_model(models: Mapping[str, ModelSnapshot], place: int, name: Any) -> 
         price for other, model in models.items() if other != name and (price := model.find_price(now_ms)) is not None
     ]
     if not any(own.is_cheaper_than(other) for other in others):
-        raise _refusal(f"Rung {place}: no model is dearer than {name}, so that nothing would become cheaper.")
+        raise _refusal(f"Rung {place}: no model is more expensive than {name}, so that nothing would become cheaper.")
     return name
 
 

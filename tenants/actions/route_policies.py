@@ -143,7 +143,7 @@ def _check_targets(catalog: _Catalog, kind: RouteKind, given: Sequence[Mapping[s
     if kind is not RouteKind.FIXED and len(set(names)) < len(names):
         raise _refusal("Name each model once.")
     if kind is RouteKind.FIXED and any(not target.get("when") for target in targets[:-1]):
-        raise _refusal("Only the last target of a fixed route has no condition: those behind it would never be asked.")
+        raise _refusal("Only the last target of a fixed route has no condition: those after it would never be asked.")
     if kind in {RouteKind.ROUTER, RouteKind.CASCADE}:
         for (place, low), (_, high) in pairwise(enumerate(names, 1)):
             if not _price_of(catalog, low).is_cheaper_than(_price_of(catalog, high)):

@@ -77,7 +77,7 @@ class OrganizationChanges(Body):
         help_text="whether callers of all keys, and not only of those that say so, are told no amounts of money",
     )
     visits_allowed_hours = Whole(
-        required=False, help_text="for so many hours from now operators of the installation may look; 0: no more"
+        required=False, help_text="for how many hours from now operators of the installation may look; 0: no longer"
     )
 
 

@@ -82,7 +82,7 @@ class TestTheFirstTwoMinutes:
         confirmed = visit(client, "post", "/account/confirm-email/", {"code": code})
         assert confirmed.headers["Location"] == "/"
         assert visit(client, "get", "/").headers["Location"] == "/organizations/new"
-        assert "Make your organisation" in visit(client, "get", "/organizations/new").content.decode()
+        assert "Create your organisation" in visit(client, "get", "/organizations/new").content.decode()
         made = visit(client, "post", "/organizations/new", {"name": "Globex"})
         assert made.headers["Location"] == "/o/globex/welcome"
         page = unescape(visit(client, "get", "/o/globex/welcome").content.decode())
@@ -119,7 +119,7 @@ class TestTheFirstTwoMinutes:
         assert "Make an account" not in visit(make_client(), "get", "/login").content.decode()
         client = make_client()
         client.force_login(find_or_create_user("nia@globex.example"))
-        assert "You are in no organisation yet" in visit(client, "get", "/organizations/new").content.decode()
+        assert "You are not in an organisation yet" in visit(client, "get", "/organizations/new").content.decode()
         assert visit(client, "post", "/organizations/new", {"name": "Globex"}).status_code == 200
         assert not Membership.objects.filter(user__email="nia@globex.example").exists()
 

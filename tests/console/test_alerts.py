@@ -182,7 +182,10 @@ def test_each_role_has_boxes_of_what_it_is_mailed_and_the_others_stay_as_they_ar
     }
     operations = [kind.value for kind in KINDS if TOPICS[kind] is Topic.OPERATIONS]
     assert boxes == {"owner": ["1", *(kind.value for kind in KINDS)], "admin": operations, "developer": []}
-    assert "No channel mails members of the role developer" in sign_in(world.ben).get("/o/acme/alerts").content.decode()
+    assert (
+        "No channel sends mails to members of the role developer"
+        in sign_in(world.ben).get("/o/acme/alerts").content.decode()
+    )
     sign_in(al).post("/o/acme/alerts/mails", {"kind": operations[1:]})
     with org_scope(world.acme.org.pk):
         assert sorted(Mute.objects.filter(user=al).values_list("kind", flat=True)) == sorted(["budget", operations[0]])

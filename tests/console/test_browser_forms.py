@@ -40,14 +40,14 @@ def test_a_cache_policy_is_made_without_a_mouse_and_a_mistake_is_told_at_its_fie
     page = visitor.enter(spent)
     page.goto(f"{visitor.base}/o/{spent.acme.org.slug}/cache")
     page.get_by_role("link", name="New policy").press("Enter")
-    type_over(page, "Kept for so many seconds", "0")
+    type_over(page, "Kept for, in seconds", "0")
     page.keyboard.press("Enter")
-    wrong = page.get_by_label("Kept for so many seconds")
+    wrong = page.get_by_label("Kept for, in seconds")
     expect(wrong).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#field-ttl_seconds-error")).to_contain_text("Give 1 to 2592000 seconds")
     # What was typed elsewhere is still there.
     visitor.complaints = [said for said in visitor.complaints if "400" not in said]
-    type_over(page, "Kept for so many seconds", "90")
+    type_over(page, "Kept for, in seconds", "90")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Cache", level=1)).to_be_visible()
     expect(page.locator("main")).to_contain_text("kept 90 s")

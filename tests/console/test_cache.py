@@ -27,7 +27,7 @@ def ada(world: World, client: Client) -> Client:
 
 def test_without_a_policy_it_says_so(ada: Client) -> None:
     page = ada.get("/o/acme/cache").content.decode()
-    assert "There is no cache policy: every call is made." in page
+    assert "There is no cache policy: every call goes to its upstream." in page
     assert "No call was looked up in this time." in page
 
 
@@ -53,7 +53,7 @@ def test_its_numbers_are_the_ledgers(ada: Client, world: World) -> None:
     page = answer.content.decode()
     assert "2 of 3 looked up" in page
     assert "exactly $0.000012" in page
-    assert "like questions shadow" in page
+    assert "similar questions shadow" in page
 
 
 def test_an_entry_is_given_up_by_its_button(ada: Client, world: World) -> None:

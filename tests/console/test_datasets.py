@@ -80,7 +80,7 @@ def test_what_cannot_be_added_is_said_with_its_line(ada: Visit, world: World) ->
         ({"name": ""}, "name", "Fill this in."),
         ({"teacher": "nobody"}, "teacher", "Give one of the organisation's models."),
         ({"held_out_percent": "0"}, "held_out_percent", "from 1 to 90"),
-        ({"near_per_mille": "12"}, "near_per_mille", "from 500 to 1000"),
+        ({"near_per_mille": "12"}, "near_per_mille", "500 to 1000"),
         ({"region": "1!"}, "region", "two letters"),
     ],
 )

@@ -243,8 +243,8 @@ class TestMoney:
         for model, dollars in (("large", 10), ("little", 1)):
             record_call(world.acme, NOW - timedelta(days=3), cost=dollars * USD, request_model=model, **used)
         page = Visit(world.ada).get("/o/acme/overview/money")
-        assert "Ask little in place of large −$9.00 How it was reckoned Try in shadow" in text_of(page)
-        assert "Whether the answers are as good is not in it" in text_of(page)
+        assert "Ask little in place of large −$9.00 How this was calculated Try in shadow" in text_of(page)
+        assert "Answer quality is not considered" in text_of(page)
         (tried,) = re.findall(r'href="(/o/acme/routes/new[^"]*)"', page.content.decode())
         form = Visit(world.ada).get(unescape(tried)).content.decode()
         chosen = re.findall(r'<option value="(\w+)" selected', form)
@@ -264,7 +264,7 @@ class TestMoney:
 
     def test_without_a_cheaper_model_or_a_customer_it_says_so(self, world: World) -> None:
         text = text_of(Visit(world.ada).get("/o/acme/overview/money"))
-        assert "None of your models would have done the calls of another for less." in text
+        assert "None of your models would have answered another one's calls for less." in text
         assert "Acme is no customer of this installation's operator: nothing is billed." in text
         assert Visit(world.mallory).get("/o/acme/overview/money").status_code == 404
 

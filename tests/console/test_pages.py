@@ -115,7 +115,7 @@ class TestOverview:
         )
         assert tile(page, "requests") == "Requests this month 3 +200.0 % vs last month so far 0 failed 1 refused"
         assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
-        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price and an owner"
+        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price"
 
     def test_how_many_calls_the_cache_has_answered(self, world: World) -> None:
         for status, calls in (("hit-l2", 2), ("coalesced", 1), ("miss", 5), ("", 9)):
@@ -186,7 +186,7 @@ class TestOverview:
 
     def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)
-        words = "These figures are of the whole organisation and of this month"
+        words = "These figures cover the whole organisation this month"
         for query, is_said in (("", False), ("by=key", False), ("range=7d", True), ("tag=team%3Dblue", True)):
             page = get(world.ada, f"/o/acme/?{query}")
             assert (words in text_of(page), "$1.50" in tile(page, "month")) == (is_said, True), query

@@ -63,7 +63,7 @@ def test_routes_are_found_by_name(ada: Client, world: World) -> None:
         make_route(world.acme, RouteKind.FIXED, ["small"], name=name)
     page = ada.get("/o/acme/routes?q=SUPPORT").content.decode()
     assert ("support-chat</h2>" in page, "search-answers</h2>" in page) == (True, False)
-    assert "No route has this in its name" in ada.get("/o/acme/routes?q=nothing").content.decode()
+    assert "No route's name contains this" in ada.get("/o/acme/routes?q=nothing").content.decode()
 
 
 def test_what_was_learned_is_drawn_beside_what_knows_nothing_and_comparisons_are_told(

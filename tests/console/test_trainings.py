@@ -195,7 +195,7 @@ def test_a_training_at_a_provider_is_asked_for_and_tells_its_events(
         3,
         25 * 10**9,
     )
-    assert "It has told of none yet." in text_of(ada.get(path))
+    assert "It has reported none yet." in text_of(ada.get(path))
     with org_scope(acme.org.pk):
         ProviderTuning.objects.filter(pk=tuning.pk).update(
             state="running", remote_state="validating_files", remote_job="ftjob-1", events=["Files checked", "Step 5"]

@@ -25,7 +25,7 @@ def test_each_step_leads_to_its_form_until_it_is_done(world: World) -> None:
     for room in ("upstreams", "models", "prices", "budgets"):
         assert f'href="/o/acme/{room}/new"' in html
     assert 'href="/o/acme/keys/new"' not in html  # Acme has a key
-    assert "No model answers yet" in text_of(ada.get(PAGE))
+    assert "No model is set up yet" in text_of(ada.get(PAGE))
     make_catalog(world.acme, model="large", input_per_million=None)
     page = text_of(ada.get(PAGE))
     assert "Calls to large are refused until there is one. A price: make it" in page
@@ -33,7 +33,7 @@ def test_each_step_leads_to_its_form_until_it_is_done(world: World) -> None:
     html = ada.get(PAGE).content.decode()
     for room in ("upstreams", "models", "prices"):
         assert f'href="/o/acme/{room}/new"' not in html
-    assert ("No model answers yet" in html, '"model": "small"' in html.replace("&quot;", '"')) == (False, True)
+    assert ("No model is set up yet" in html, '"model": "small"' in html.replace("&quot;", '"')) == (False, True)
 
 
 def test_who_may_not_do_a_step_is_told_whom_to_ask(world: World) -> None:

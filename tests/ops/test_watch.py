@@ -78,12 +78,16 @@ class TestAges:
         assert all(age.is_late for age in read_ages())
 
     def test_valkey_away_costs_no_job_its_success(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[object] = []
+
         class Away:
-            def hset(self, *_: object) -> None:
+            def hset(self, *asked_for: object) -> None:
+                asked.extend(asked_for[:2])
                 raise RedisError
 
         monkeypatch.setattr(jobs, "broker", Away)
         remember_success(DRAIN)
+        assert asked == [keyspace.JOBS, DRAIN]
 
 
 class TestTroubles:
@@ -141,7 +145,7 @@ class TestTelling:
         ]
         assert {tuple(mail.to) for mail in mailoutbox} == {(operator.email,)}
         assert mailoutbox[0].body.startswith("The job rebuild_counters last succeeded 700 s ago")
-        assert mailoutbox[2].body == "What was told of as «job rebuild_counters» is well again.\n"
+        assert mailoutbox[2].body == "The problem «job rebuild_counters» is over.\n"
 
     def test_two_troubles_are_two_messages(self, operator: User, mailoutbox: list[EmailMessage]) -> None:
         let_pass(COUNTERS, 700)

@@ -3,10 +3,9 @@ breaks, the ledger is the three banks' bills to the nano."""
 
 import asyncio
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import orjson
 import pytest
 
 from proxy.core.routes.agreement import TEMPERATURE
-from proxy.ledger import recount
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.routes import update_route
@@ -23,15 +21,14 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope, Mode, RouteKind
 from tenants.models import Route
 from tests.bank import Bank
-from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.faults import EVERY_FAULT
 from tests.proxy.load import Body, Outcome, call_all, call_once
+from tests.proxy.several_banks import balance_banks, start_banks
 from tests.tenants.route_examples import PRICES, make_route
-from tests.world import Catalog, Tenant, World, make_budget, make_catalog
+from tests.world import Catalog, Tenant, World, make_budget
 
 CALLS = 9
-BILL_PATH = "/costhub/bill"
 #: exp(-0.05) is 0.951, exp(-0.6) is 0.549; 0.80 is enough
 SURE, UNSURE = -0.05, -0.6
 
@@ -102,46 +99,15 @@ class Scene:
 
     def balance(self) -> list[LedgerEntry]:
         """The rows of calls, after it was seen that they are the banks' bills, call by call."""
-        billed: dict[str, int] = defaultdict(int)
-        for name, bank in self.banks.items():
-            bank.wait_quiet()
-            prices = [Decimal(price) for price in PRICES[name]]
-            for call in bank.bill():
-                billed[call.request_id.partition(":")[0]] += call.cost_nanos(*prices)
-        close_the_day(self.acme)
-        with org_scope(self.acme.org_id):
-            rows = list(LedgerEntry.objects.filter(org_id=self.acme.org_id).order_by("started_at"))
-        charged: dict[str, int] = defaultdict(int)
-        for row in rows:
-            charged[str(row.corrects or row.id)] += row.effective_cost
-            assert row.list_cost - row.effective_cost == sum(row.savings.values())
-        assert {call: nanos for call, nanos in charged.items() if nanos} == {
-            call: nanos for call, nanos in billed.items() if nanos
-        }
-        assert open_holds(self.acme.org) == []
-        assert recount.find_drift(self.acme.org.shard) == []
-        return [row for row in rows if row.kind == "call"]
+        return balance_banks(self.acme, self.banks, PRICES)
 
 
 @pytest.fixture
 def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator[Scene]:
     acme = committed_world.acme
-    banks, catalogs = {}, {}
-    for name, (input_price, output_price) in PRICES.items():
-        (tmp_path / name).mkdir()
-        banks[name] = Bank.start(tmp_path / name)
-        catalogs[name] = make_catalog(
-            acme,
-            base_url=banks[name].base_url,
-            model=name,
-            input_per_million=input_price,
-            output_per_million=output_price,
-        )
-        with org_scope(acme.org_id):
-            update_upstream(
-                actor=acme.owner, upstream=catalogs[name].upstream, bill_path=BILL_PATH, timeout_ms=2_000, max_retries=1
-            )
-        banks[name].set_default(logprob=SURE)
+    banks, catalogs = start_banks(acme, PRICES, tmp_path, timeout_ms=2_000, max_retries=1)
+    for bank in banks.values():
+        bank.set_default(logprob=SURE)
     make_budget(acme, "100.00")
     make_budget(acme, "100.00", scope=BudgetScope.MODEL)
     route = make_route(acme, RouteKind.CASCADE, list(PRICES))

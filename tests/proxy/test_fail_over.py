@@ -2,11 +2,9 @@
 ledger is both their bills to the nano, and nothing stays held."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import httpx2
 import pytest
 
 from costhub.lib.redis import client
-from proxy.ledger import recount
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.keys import create_key
@@ -22,17 +19,16 @@ from tenants.actions.models import update_model
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
 from tests.bank import Bank
-from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.edges.entries import find_scope
 from tests.proxy.failpoints import Mortal, deploy_mortal
 from tests.proxy.load import Outcome, call_all
-from tests.world import Catalog, Tenant, World, make_budget, make_catalog
+from tests.proxy.several_banks import balance_banks, start_banks
+from tests.world import Catalog, Tenant, World, make_budget
 
 CALLS = 8
 #: dearer, so that what a fallback saves is less than nothing
 PRICES = {"first": ("0.15", "0.60"), "second": ("0.30", "1.20")}
-BILL_PATH = "/costhub/bill"
 MOVED = "tests.proxy.moved_clock:application"
 
 
@@ -77,43 +73,13 @@ class Scene:
 
     def balance(self) -> list[LedgerEntry]:
         """The rows of calls, after it was seen that they are the banks' bills, call by call."""
-        billed: dict[str, int] = defaultdict(int)
-        for name, bank in self.banks.items():
-            bank.wait_quiet()
-            prices = [Decimal(price) for price in PRICES[name]]
-            for call in bank.bill():
-                billed[call.request_id.partition(":")[0]] += call.cost_nanos(*prices)
-        close_the_day(self.acme)
-        with org_scope(self.acme.org_id):
-            rows = list(LedgerEntry.objects.filter(org_id=self.acme.org_id).order_by("started_at"))
-        charged: dict[str, int] = defaultdict(int)
-        for row in rows:
-            charged[str(row.corrects or row.id)] += row.effective_cost
-            assert row.list_cost - row.effective_cost == sum(row.savings.values())
-        assert {call: nanos for call, nanos in charged.items() if nanos} == {
-            call: nanos for call, nanos in billed.items() if nanos
-        }
-        assert open_holds(self.acme.org) == []
-        assert recount.find_drift(self.acme.org.shard) == []
-        return [row for row in rows if row.kind == "call"]
+        return balance_banks(self.acme, self.banks, PRICES)
 
 
 @pytest.fixture
 def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator[Scene]:
     acme = committed_world.acme
-    banks, catalogs = {}, {}
-    for name, (input_price, output_price) in PRICES.items():
-        (tmp_path / name).mkdir()
-        banks[name] = Bank.start(tmp_path / name)
-        catalogs[name] = make_catalog(
-            acme,
-            base_url=banks[name].base_url,
-            model=name,
-            input_per_million=input_price,
-            output_per_million=output_price,
-        )
-        with org_scope(acme.org_id):
-            update_upstream(actor=acme.owner, upstream=catalogs[name].upstream, bill_path=BILL_PATH)
+    banks, catalogs = start_banks(acme, PRICES, tmp_path)
     with org_scope(acme.org_id):
         update_upstream(actor=acme.owner, upstream=catalogs["first"].upstream, timeout_ms=1_000)
         update_model(actor=acme.owner, model=catalogs["first"].model, fallbacks=["second"])

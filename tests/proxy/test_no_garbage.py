@@ -24,6 +24,7 @@ from tenants.choices import BudgetScope, RouteKind, UpstreamKind
 from tests.bank import Bank
 from tests.proxy.cache.calls import make_policy, until, written
 from tests.proxy.deployment import free_port
+from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import CHAT, chat, make_known, running
 from tests.proxy.test_cascades import UNSURE
 from tests.serve.server import serve
@@ -93,9 +94,10 @@ def _name(thing: object) -> str:
 class Caller:
     """Asks by a socket, on one connection for all its calls."""
 
-    def __init__(self, key: str, port: int) -> None:
+    def __init__(self, key: str, port: int, bank: Bank) -> None:
         self._key = key
         self._port = port
+        self._bank = bank
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -129,10 +131,13 @@ class Caller:
 
     async def hang_up(self, body: Body, *, path: str) -> None:
         """Ask, and hang up when the upstream has been asked."""
+        before = await in_thread(self._bank.calls_received)
         async with self.connection() as (_, writer):
             writer.write(self._request(body, path, {}))
             await writer.drain()
-            await asyncio.sleep(0.05)
+            async with asyncio.timeout(10):
+                while len(await in_thread(self._bank.calls_received)) == len(before):
+                    await asyncio.sleep(0.005)
 
     def _request(self, body: Body | bytes, path: str, headers: dict[str, str]) -> bytes:
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -211,7 +216,7 @@ async def leave_before_an_answer(caller: Caller) -> list[int]:
     """The caller hangs up while the upstream thinks."""
     for _ in range(CALLS):
         await caller.hang_up(
-            chat(messages=[{"role": "user", "content": f"{uuid4()}"}], bank={"first_ms": 100}), path=CHAT
+            chat(messages=[{"role": "user", "content": f"{uuid4()}"}], bank={"first_ms": 10_000}), path=CHAT
         )
     return []
 
@@ -250,13 +255,13 @@ KINDS: Final[dict[str, Act]] = {
 }
 
 
-def test_a_call_leaves_nothing(acme: Tenant) -> None:
+def test_a_call_leaves_nothing(acme: Tenant, bank: Bank) -> None:
     """Of whichever kind, and however it ends; nor does its connection when it closes, nor the upstream's."""
     found: dict[str, dict[str, int]] = {}
 
     async def act() -> None:
         async with running() as app, serve(app) as server:
-            caller = Caller(acme.api_key, server.port)
+            caller = Caller(acme.api_key, server.port, bank)
 
             async def call(kind: str) -> None:
                 await KINDS[kind](caller)

@@ -253,19 +253,19 @@ def _check_digest(kind: ChannelKind, digest: Digest) -> str:
 
 def _check_calls(kind: ChannelKind, *, gets_calls: bool) -> bool:
     if gets_calls and kind is not ChannelKind.WEBHOOK:
-        raise InvalidField("Only a signed webhook is told of calls with deadlines: leave it out.", field="gets_calls")
+        raise InvalidField("Only a signed webhook can be sent calls with deadlines: leave it out.", field="gets_calls")
     return gets_calls
 
 
 def _check_changes(kind: ChannelKind, *, gets_changes: bool) -> bool:
     if gets_changes and kind is not ChannelKind.WEBHOOK:
-        raise InvalidField("Only a signed webhook is told of changes: leave it out.", field="gets_changes")
+        raise InvalidField("Only a signed webhook can be sent changes: leave it out.", field="gets_changes")
     return gets_changes
 
 
 def _check_quiet(start: int | None, end: int | None) -> dict[str, int | None]:
     if (start is None) != (end is None):
-        raise InvalidField("Give both, quiet_from and quiet_until, or none.", field="quiet_from")
+        raise InvalidField("Give both, quiet_from and quiet_until, or neither.", field="quiet_from")
     for name, minute in (("quiet_from", start), ("quiet_until", end)):
         if minute is not None and not 0 <= minute < _DAY_MINUTES:
             raise InvalidField("Give a time of day such as 22:00.", field=name)

@@ -19,7 +19,7 @@ NEWS: Final = timedelta(hours=24)
 _CAUSES: Final = {
     Cause.CALLS: ("more calls", "fewer calls"),
     Cause.TOKENS: ("more tokens a call", "fewer tokens a call"),
-    Cause.PRICE: ("a dearer token", "a cheaper token"),
+    Cause.PRICE: ("a more expensive token", "a cheaper token"),
 }
 
 

@@ -161,8 +161,8 @@ def _learned(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
         return AlertText(
             f"{facts['student']} was rolled back: its teacher answers the route {facts['route']} alone",
             (("Why", facts["reason"]),),
-            "What it saved is saved no longer. Train it anew on newer calls, put it into the shadow, or serve it no"
-            " longer, on the page of learning.",
+            "What it saved is saved no longer. On the page Learning, train it again on newer calls, put it into the"
+            " shadow, or stop serving it.",
         )
     return AlertText(
         f"What the route {facts['route']} has learned was taken back",

@@ -80,7 +80,7 @@ def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False)
 
 def set_exchange_rate(*, currency: str, day: date, rate: Decimal, source: str) -> ExchangeRate:
     """Units of ``currency`` for one USD, as ``source`` published it for ``day``. Given again, the first one stays:
-    invoices were made of it."""
+    invoices were made of it. Raises InvalidField."""
     if currency not in CURRENCIES or currency == "USD":
         raise InvalidField(f"Give one of {', '.join(CURRENCIES[1:])}.", field="currency")
     if not rate.is_finite() or not 0 < rate < _MAX_RATE:
@@ -92,14 +92,14 @@ def set_exchange_rate(*, currency: str, day: date, rate: Decimal, source: str) -
 
 
 def check_country(text: str, field: str = "country") -> str:
-    """Two capital letters."""
+    """The code of a country, two capital letters. Raises InvalidField."""
     if not _COUNTRY.fullmatch(text):
         raise InvalidField("Give a country by its ISO 3166 code, such as DE.", field=field)
     return text
 
 
 def check_tax_id(text: str, country: str, field: str = "tax_id") -> str:
-    """Empty, or the form of a tax id; in the EU it begins with its country's letters."""
+    """A tax id, or nothing; in the EU it begins with its country's letters. Raises InvalidField."""
     if not text:
         return ""
     if not _TAX_ID.fullmatch(text):
@@ -111,7 +111,7 @@ def check_tax_id(text: str, country: str, field: str = "tax_id") -> str:
 
 
 def check_text(text: str, field: str, most: int) -> str:
-    """One line of what can be seen, or nothing."""
+    """One line of visible characters, or nothing, without spaces around it. Raises InvalidField."""
     if len(text) > most or not text.isprintable():
         raise InvalidField(f"Give at most {most} visible characters.", field=field)
     return text.strip()

@@ -131,7 +131,7 @@ def show_coupon(coupon: Coupon) -> dict[str, Any]:
 
 
 def parse_share(name: str, value: Any) -> int:
-    """Per cents with at most two places, as basis points: ``"2.5"`` is 250."""
+    """Per cents with at most two places, as basis points: ``"2.5"`` is 250. Raises InvalidField."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _PER_CENT.fullmatch(text):
         raise InvalidField('Give per cents with at most two decimal places, such as "12.5".', field=_field(name))
@@ -158,9 +158,7 @@ def _amount(name: str, value: Any) -> int:
     except ValueError as error:
         raise InvalidField('Give USD as a string, such as "49.00".', field=_field(name)) from error
     if not 0 <= nanos <= MAX_AMOUNT:
-        raise InvalidField(
-            "Give an amount of at least zero, and of at most a thousand million USD.", field=_field(name)
-        )
+        raise InvalidField("Give an amount from $0 to $1,000,000,000.", field=_field(name))
     return nanos
 
 

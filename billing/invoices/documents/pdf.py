@@ -53,7 +53,10 @@ def make_pdf(content: Content, xml: bytes) -> bytes:
 
 
 def typeset(data: str, day: date, *, form: str = "pdf") -> Any:
-    """Typst's own output of the template: a PDF/A-3b, or with ``form="png"`` its pages as pictures."""
+    """Typst's own output of the template: a PDF/A-3b, or with ``form="png"`` its pages as pictures.
+
+    Raises NoLetters where it cannot be typeset, mostly for a letter that no font has, and RuntimeError where Typst
+    warns of something in our template."""
     moment = int(datetime.combine(day, time(), UTC).timestamp())
     # Without tags, which the standard does not ask for: the next step reads every object of the file, and a document of
     # 200 lines has 4,000 with them.

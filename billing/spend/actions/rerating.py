@@ -114,7 +114,7 @@ def _catch_up(actor: Actor) -> None:
     try:
         drain.append_unread(actor.org.shard)
     except drain.TooManyUnread as error:
-        raise Conflict("The ledger is behind at the moment: this goes on by itself in a minute.") from error
+        raise Conflict("The ledger is catching up: this goes on by itself in a minute.") from error
 
 
 def _prices_of(actor: Actor, model: str) -> tuple[OrgSnapshot, ModelSnapshot, FindPrice]:

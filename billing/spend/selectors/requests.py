@@ -48,7 +48,7 @@ class Call:
 
     @property
     def list_cost(self) -> int:
-        """What it would have cost without CostHub."""
+        """What it would have cost at the model that was asked for; of a route, at its baseline model. Nano-USD."""
         return self.net("list_cost")
 
     @property

@@ -3253,12 +3253,12 @@ export interface components {
    collection?: components["schemas"]["CollectionEnum"];
    /**
    * Format: decimal
-   * @description below so many USD of credits more are bought; null: never
+   * @description below how many USD of credits more are bought; null: never
    */
    top_up_below: string | null;
    /**
    * Format: decimal
-   * @description so many USD at once; null: none
+   * @description how many USD at once; null: none
    */
    top_up_amount: string | null;
    /** @description where a month's papers go by themselves */
@@ -3452,7 +3452,7 @@ export interface components {
    high: string;
    /** @description what most of it is due to */
    cause: string;
-   /** @description actual less expected, taken apart: more calls, more tokens a call, dearer tokens */
+   /** @description actual less expected, taken apart: more calls, more tokens a call, more expensive tokens */
    excess: components["schemas"]["ExcessAnswer"];
    /** @description None when nobody inside pulls in the direction of the whole. */
    readonly driver: {
@@ -3855,9 +3855,9 @@ export interface components {
    sharing?: components["schemas"]["SharingEnum"];
    /** @description whether long prompts are marked for the provider's own cache */
    marks_prompts?: boolean;
-   /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
+   /** @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once */
    replay_ms?: number;
-   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
+   /** @description how many of the calls are asked although they might be hits, to prove the effect */
    holdout_percent?: number;
    /**
    * Format: date-time
@@ -4091,7 +4091,7 @@ export interface components {
    readonly id: string;
    /** @description a model, by the organisation's name for it */
    model?: string;
-   /** @description of the calls, so many are kept, per mille */
+   /** @description how many of the calls are kept, per mille */
    per_mille: number;
    /** @description for so many days */
    kept_days?: number;
@@ -4138,9 +4138,9 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
+   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -4201,7 +4201,7 @@ export interface components {
    keep_percent?: number;
    /** @description of passages or turns so much stays, by their length; 0: what their question needs */
    extract_percent?: number;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
    scorer?: string;
@@ -4255,12 +4255,12 @@ export interface components {
    end_users?: string[];
    /**
    * Format: int64
-   * @description the prompt has at least so many tokens
+   * @description the prompt has at least this many tokens
    */
    min_tokens?: number;
    /**
    * Format: int64
-   * @description the prompt has at most so many tokens
+   * @description the prompt has at most this many tokens
    */
    max_tokens?: number;
    /** @description whether the call brings tools */
@@ -4319,7 +4319,7 @@ export interface components {
    name: string;
    /** @description the model whose answers are learned from */
    teacher: string;
-   /** @description the newest so many per cent are never learned from */
+   /** @description how many per cent, the newest, are never learned from */
    held_out_percent?: number;
    /** @description questions above this cosine, per mille, with the same answer count once */
    near_per_mille?: number;
@@ -4420,17 +4420,17 @@ export interface components {
    readonly id: string;
    /**
    * Format: uuid
-   * @description the alert that is told of, by id
+   * @description the alert that is reported, by id
    */
    alert?: string | null;
    /**
    * Format: uuid
-   * @description the call that it tells of; null for an alert
+   * @description the call that it reports; null for an alert
    */
    call?: string | null;
    /**
    * Format: uuid
-   * @description the entry of the audit log that it tells of, by id; null: of none
+   * @description the entry of the audit log that it reports, by id; null: none
    */
    change?: string | null;
    /** @description what is told: that it opened, rose or ended */
@@ -4565,7 +4565,7 @@ export interface components {
    * @description of that, what answers cost that were asked of the teacher to learn from
    */
    bought: string;
-   /** @description after so many calls its training has come back; null: never */
+   /** @description after how many calls its training has come back; null: never */
    break_even_calls: number | null;
    /** @description calls a day, in millionths */
    calls_a_day_millionths: number;
@@ -4786,7 +4786,7 @@ export interface components {
    tokens: string;
    /**
    * Format: decimal
-   * @description what a dearer token made of it, decimal USD
+   * @description what a more expensive token made of it, decimal USD
    */
    price: string;
   };
@@ -5263,7 +5263,7 @@ export interface components {
    model?: string;
    /** @description a project's name or id */
    project?: string;
-   /** @description so many weeks back, 1 to 52 */
+   /** @description how many weeks back, 1 to 52 */
    weeks?: number;
   };
   /** @description The calls of one status, as the ledger names it. */
@@ -5706,7 +5706,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -5914,12 +5914,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
+   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   * @description how many of the calls are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
@@ -5941,7 +5941,7 @@ export interface components {
   NewCapturePolicy: {
    /**
    * Format: int64
-   * @description of the calls, so many are kept, per mille
+   * @description how many of the calls are kept, per mille
    */
    per_mille: number;
    /**
@@ -5966,9 +5966,9 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
+   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -5994,9 +5994,9 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
+   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -6047,7 +6047,7 @@ export interface components {
    extract_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -6077,7 +6077,7 @@ export interface components {
    teacher: string;
    /**
    * Format: int64
-   * @description the newest so many per cent are never learned from
+   * @description how many per cent, the newest, are never learned from
    */
    held_out_percent?: number;
    /**
@@ -6099,7 +6099,7 @@ export interface components {
    route?: string;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -6305,7 +6305,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -6339,7 +6339,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -6631,15 +6631,15 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many go to the new target
+   * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
@@ -6648,7 +6648,7 @@ export interface components {
    answer_worth?: string;
    /**
    * Format: int64
-   * @description of the calls, so many go elsewhere to learn
+   * @description how many of the calls go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -6668,7 +6668,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are put to the route's other end as well, to learn from
+   * @description how many of the calls are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -7407,12 +7407,12 @@ export interface components {
    emails?: string[];
    /**
    * Format: decimal
-   * @description below so many USD of credits more are bought; null: never
+   * @description below how many USD of credits more are bought; null: never
    */
    top_up_below?: string | null;
    /**
    * Format: decimal
-   * @description so many USD at once; null: none
+   * @description how many USD at once; null: none
    */
    top_up_amount?: string | null;
    /** @description where the month's papers go by themselves */
@@ -7480,12 +7480,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
+   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   * @description how many of the calls are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -7493,7 +7493,7 @@ export interface components {
   PatchedCapturePolicyChanges: {
    /**
    * Format: int64
-   * @description of the calls, so many are kept, per mille
+   * @description how many of the calls are kept, per mille
    */
    per_mille?: number;
    /**
@@ -7514,9 +7514,9 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
+   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -7547,7 +7547,7 @@ export interface components {
    extract_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -7612,7 +7612,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -7637,7 +7637,7 @@ export interface components {
    hides_amounts?: boolean;
    /**
    * Format: int64
-   * @description for so many hours from now operators of the installation may look; 0: no more
+   * @description for how many hours from now operators of the installation may look; 0: no longer
    */
    visits_allowed_hours?: number;
   };
@@ -7674,15 +7674,15 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many go to the new target
+   * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
@@ -7691,7 +7691,7 @@ export interface components {
    answer_worth?: string;
    /**
    * Format: int64
-   * @description of the calls, so many go elsewhere to learn
+   * @description how many of the calls go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -7711,7 +7711,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are put to the route's other end as well, to learn from
+   * @description how many of the calls are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -7797,7 +7797,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description of the questions, so many go to it in the stage canary
+   * @description how many of the questions go to it in the stage canary
    */
    canary_percent?: number;
   };
@@ -7815,7 +7815,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description of the questions, so many go to it in the stage canary
+   * @description how many of the questions go to it in the stage canary
    */
    canary_percent?: number;
    /**
@@ -7941,7 +7941,7 @@ export interface components {
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
   PointAnswer: {
-   /** @description so many days from the start */
+   /** @description how many days from the start */
    day: number;
    /**
    * Format: decimal
@@ -7967,18 +7967,18 @@ export interface components {
    baseline: string;
    /** @description what keeps to one target once it was chosen */
    sticky?: string;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
-   /** @description of the calls, so many go to the new target */
+   /** @description how many of the calls go to the new target */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
    * @description what a right answer is worth, decimal USD; 0: not said
    */
    answer_worth?: string;
-   /** @description of the calls, so many go elsewhere to learn */
+   /** @description how many of the calls go elsewhere to learn */
    explore_percent?: number;
    /** @description how sure an answer must be to stand */
    confidence_percent?: number;
@@ -7986,7 +7986,7 @@ export interface components {
    latency_cap_ms?: number;
    /** @description cascade: how often the same model is asked again where its upstream does not say how sure an answer is; 0: never */
    agreement_samples?: number;
-   /** @description of the calls, so many are put to the route's other end as well, to learn from */
+   /** @description how many of the calls are put to the route's other end as well, to learn from */
    compare_percent?: number;
    /**
    * Format: decimal
@@ -8491,7 +8491,7 @@ export interface components {
    * @description what it costs once, decimal USD
    */
    once: string;
-   /** @description after so many days it has come back; null: never */
+   /** @description after how many days it has come back; null: never */
    break_even_days: string | null;
    /** @description over so many days */
    horizon_days: number;
@@ -8549,7 +8549,7 @@ export interface components {
   Rotation: {
    /**
    * Format: int64
-   * @description for so many seconds the old key still works; 0: it ends at once
+   * @description for how many seconds the old key still works; 0: it ends at once
    */
    grace_seconds?: number;
   };
@@ -8964,7 +8964,7 @@ export interface components {
    saving_per_day: components["schemas"]["UsdBand"];
    /** @description what is gained by the end of the horizon, decimal USD */
    net: components["schemas"]["UsdBand"];
-   /** @description after so many days it has come back; null: never */
+   /** @description after how many days it has come back; null: never */
    break_even_days: components["schemas"]["DaysBand"];
   };
   /** @enum {string} */
@@ -9208,7 +9208,7 @@ export interface components {
    stage?: components["schemas"]["StageEnum"];
    /** @description why, in words */
    reason?: string;
-   /** @description of the questions, so many go to it in the stage canary */
+   /** @description how many of the questions go to it in the stage canary */
    canary_percent?: number;
    /** @description a route, by name */
    route?: string;
@@ -9633,7 +9633,7 @@ export interface components {
    * @description how sure it must be of an answer, from 0 to 1; above 1: nobody knows yet
    */
    threshold?: number;
-   /** @description of the questions, so many go to it in the stage canary */
+   /** @description how many of the questions go to it in the stage canary */
    canary_percent?: number;
    /** @description how many calls it was compared with its teacher on since */
    compared?: number;
@@ -9852,7 +9852,7 @@ export interface components {
    * @description USD per million tokens of output
    */
    output_per_million?: string;
-   /** @description of the calls, so many go to the new target */
+   /** @description how many of the calls go to the new target */
    share_percent?: number;
    /** @description low and high: by how much prompts would be shorter */
    compression_percent?: number[];

@@ -56,7 +56,7 @@ def _group(text: str, scored: Sequence[ScoredToken]) -> list[_Word]:
     place = 0
     for start, end, logprob in scored:
         if not place <= start <= end <= len(text):
-            raise ValueError(f"The scored tokens are not of this text: one lies at {start} to {end}, behind {place}.")
+            raise ValueError(f"The scored tokens are not of this text: one lies at {start} to {end}, after {place}.")
         place = end
         token = text[start:end]
         bare = start + len(token) - len(token.lstrip())

@@ -123,7 +123,7 @@ def continue_request(request: Request, earlier: Sequence[Json], most_bytes: int)
     if len(raw) > most_bytes:
         raise InvalidRequest(
             f"With what was said before it the input is longer than {most_bytes} bytes, the most that is taken here:"
-            " begin anew, without previous_response_id.",
+            " begin again, without previous_response_id.",
             param="previous_response_id",
             code="request_too_large",
         )

@@ -152,7 +152,7 @@ def _open(actor: Actor, tuned: TunedModel, what: str, sealed: bytes | memoryview
 
 def _check_ready(tuned: TunedModel) -> None:
     if tuned.state != TunedState.READY.value:
-        raise Conflict("What this model has learned was withdrawn: nothing of it is left. It is trained anew.")
+        raise Conflict("What this model has learned was withdrawn: nothing of it is left. It is trained again.")
 
 
 def _find_upstream(actor: Actor) -> Upstream:

@@ -15,7 +15,7 @@ class Command(BaseCommand):
     """`manage.py verify_audit [--since FILE]`: a line of JSON an organisation; fails where a chain is broken."""
 
     help = (
-        "Counts every organisation's audit log anew and prints how far it reaches, a line of JSON each. Keep what it "
+        "Counts every organisation's audit log again and prints how far it reaches, a line of JSON each. Keep what it "
         "prints where the database's owner cannot write: with --since it tells, too, whether what was there then is "
         "there now."
     )

@@ -144,7 +144,7 @@ def test_nobody_hears_of_changes_who_does_not_want_to(acme: Tenant, receiver: Re
     assert receiver.calls == []
     with org_scope(acme.org_id):
         rows = Delivery.objects.filter(org=acme.org)
-        assert {(row.state, row.error) for row in rows} == {("dropped", "The channel is told of changes no more.")}
+        assert {(row.state, row.error) for row in rows} == {("dropped", "The channel is no longer sent changes.")}
     # What was changed while nobody wanted to hear of it is not told afterwards.
     make_budget(acme, "11.00")
     with org_scope(acme.org_id):

@@ -141,5 +141,5 @@ def test_nobody_hears_of_calls_who_does_not_want_to(acme: Tenant, receiver: Rece
     assert receiver.calls == []
     with org_scope(acme.org_id):
         (row,) = Delivery.objects.filter(org=acme.org, call=ids[0])
-        assert (row.state, row.error) == ("dropped", "The channel is told of calls no more.")
+        assert (row.state, row.error) == ("dropped", "The channel is no longer sent calls.")
     connections.close_all()

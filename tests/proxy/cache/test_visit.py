@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -242,7 +242,7 @@ async def test_shadow_asks_the_upstream_and_says_what_a_hit_would_have_been(
 async def test_a_caller_has_a_say(app: App, cached: Tenant, control: str, found: list[str]) -> None:
     plain = chat(x=control)
     first = await statuses(app, cached, plain)
-    await asyncio.sleep(0.002)
+    await next_millisecond()
     second = await statuses(app, cached, plain, x_costhub_cache_control=control)
     assert first + second + await statuses(app, cached, plain) == found
 
@@ -285,7 +285,7 @@ async def test_a_hit_is_a_request_and_no_tokens(app: App, cached: Tenant) -> Non
 class TestPurges:
     async def test_nobody_gets_what_was_given_up(self, app: App, other_app: App, cached: Tenant) -> None:
         assert await statuses(app, cached, chat(), chat()) == ["miss", "hit-l1"]
-        await asyncio.sleep(0.002)
+        await next_millisecond()
         await in_thread(lambda: purge(cached))
         await told(app, cached)
         await told(other_app, cached)
@@ -295,7 +295,7 @@ class TestPurges:
     async def test_one_entry_goes_and_others_stay(self, app: App, cached: Tenant) -> None:
         first = await call(app, cached, chat())
         await call(app, cached, chat(x=2))
-        await asyncio.sleep(0.002)
+        await next_millisecond()
         await in_thread(lambda: purge(cached, PurgeKind.ENTRY, subject=first.headers["x-request-id"]))
         await told(app, cached)
         assert await statuses(app, cached, chat(), chat(x=2)) == ["miss", "hit-l1"]
@@ -339,9 +339,9 @@ class TestCoalescing:
         leader = converse(cached.api_key, self.SLOW)
         leading = asyncio.create_task(serve(app, leader))
         await until(lambda: flights(app) == 1)
+        is_followed = watch_for_a_follower(app)
         following = asyncio.create_task(call(app, cached, self.SLOW))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
+        await until(is_followed)
         leader.incoming.put_nowait({"type": "http.disconnect"})
         assert status_of(await following) == "coalesced"
         await leading
@@ -371,6 +371,26 @@ class TestCoalescing:
         answers = await asyncio.gather(*(call(app, cached, self.SLOW) for _ in range(3)))
         assert sorted(answer.status for answer in answers) == [200, 429, 429]
         assert flights(app) == 0
+
+
+async def next_millisecond() -> None:
+    """Return in a later millisecond: what is kept now is older than what comes then."""
+    now = clock.now_ms()
+    await until(lambda: clock.now_ms() > now)
+
+
+def watch_for_a_follower(app: App) -> Callable[[], bool]:
+    """Gives what tells whether somebody waits for the one flight that is open: its leader is told to go on."""
+    assert app._edges is not None
+    (flight,) = app._edges.cache.flights._open.values()
+    keep_going, followers = flight._keep_going, []
+
+    def note() -> None:
+        followers.append(flight)
+        keep_going()
+
+    flight._keep_going = note
+    return lambda: bool(followers)
 
 
 def flights(app: App) -> int:

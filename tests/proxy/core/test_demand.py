@@ -244,11 +244,19 @@ def test_a_tool_that_nobody_here_knows_may_cost_anything(tool: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
-        ({"web_search_options": {}}, "web_search_options", "Nobody says how often"),
-        ({"web_search_options": {"search_context_size": "low"}}, "web_search_options", "not known here"),
-        ({"tools": [{"type": "code_interpreter"}], "max_tool_calls": 2}, "tools[0]", "code sessions cost"),
-        ({"tools": [{"type": "file_search"}]}, "tools[0]", "Nobody says how often"),
-        ({"tools": [{"type": "mcp"}]}, "tools[0]", "Nobody says how often"),
+        ({"web_search_options": {}}, "web_search_options", "There is no limit on how often"),
+        (
+            {"web_search_options": {"search_context_size": "low"}},
+            "web_search_options",
+            "There is no price for web searches low",
+        ),
+        (
+            {"tools": [{"type": "code_interpreter"}], "max_tool_calls": 2},
+            "tools[0]",
+            "There is no price for code sessions",
+        ),
+        ({"tools": [{"type": "file_search"}]}, "tools[0]", "There is no limit on how often"),
+        ({"tools": [{"type": "mcp"}]}, "tools[0]", "There is no limit on how often"),
     ],
 )
 def test_a_tool_without_a_fee_or_a_limit_is_refused(fields: dict[str, Any], param: str, words: str) -> None:
@@ -293,7 +301,7 @@ def test_the_older_search_tool_has_a_fee_of_its_own(kind: str, price: Any, unit:
 
 
 def test_openai_bills_it_apart_so_that_another_fee_does_not_do() -> None:
-    with pytest.raises(ModelNotPriced, match="What web searches preview cost with this model is not known here"):
+    with pytest.raises(ModelNotPriced, match="There is no price for web searches preview with this model"):
         find_demand(make_chat(tools=[PREVIEW]), LIMITED, SEARCHED)
 
 

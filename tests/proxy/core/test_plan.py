@@ -227,7 +227,7 @@ def test_a_call_that_cannot_be_counted_exactly_is_refused() -> None:
     org = with_model(replace(MODEL, prices=(dear,)))
     assert plan_for(make_chat(max_tokens=99), org=org).first.bound.max_output == 99
     error = refusal(make_chat(max_tokens=101), org=org)
-    assert (error.status, error.param, error.error_code) == (400, "max_tokens", "call_too_dear")
+    assert (error.status, error.param, error.error_code) == (400, "max_tokens", "call_too_expensive")
 
 
 def test_an_answer_is_cut_for_a_window_only_where_the_counted_input_leaves_no_room() -> None:

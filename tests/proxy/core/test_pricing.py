@@ -25,6 +25,11 @@ counts = st.integers(0, 10_000_000)
 usages = st.builds(Usage, **dict.fromkeys(CLASSES, counts))
 
 
+def test_prices_stand_in_the_order_of_what_is_counted() -> None:
+    """They are multiplied place by place."""
+    assert Usage._fields == Rates._fields
+
+
 def price_lists(prices: st.SearchStrategy[Decimal]) -> st.SearchStrategy[dict[str, Decimal]]:
     """USD: per million tokens, and a unit."""
     return st.fixed_dictionaries(dict.fromkeys((*CLASSES, "per_request"), prices))

@@ -355,7 +355,7 @@ class TestSentinel:
     async def test_sentinels_who_know_no_master_tell_of_none(self) -> None:
         async with sentinel_that_says(None) as port:
             dial = Dial(parse_valkey_url(f"valkey+sentinel://{HOST}:{port}/{MASTER}"), (), 1)
-            with pytest.raises(ValkeyUnavailable, match="no Sentinel tells"):
+            with pytest.raises(ValkeyUnavailable, match="no Sentinel names"):
                 await dial.find_master()
 
 

@@ -205,7 +205,7 @@ def test_money_is_waited_for_and_a_bad_key_ends_it(acme: Tenant, bank: Bank) -> 
     ("fields", "says"),
     [
         ({"api_key": "sk-123"}, "Give an API key"),
-        ({"cap_nanos": 0}, "Give more than nothing"),
+        ({"cap_nanos": 0}, "Give a cap above zero"),
         ({"cap_nanos": MAX_LIMIT_NANOS + 1}, "and at most 9000000.000000000"),
         ({"most_calls": 0}, "Give from 1 to 500 calls"),
         ({"to": "nobody"}, "Give one of the organisation's models or routes"),

@@ -26,7 +26,7 @@ class FakeModel:
         self.embed = embed_words
 
 
-@pytest.mark.parametrize("change", ["withdrawn", "trained anew", "gone"])
+@pytest.mark.parametrize("change", ["withdrawn", "trained again", "gone"])
 def test_it_is_forgotten_within_a_sweep(committed_world: World, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = committed_world.acme
     dataset = make_dataset(acme)

@@ -143,7 +143,7 @@ def test_a_run_ends_where_its_own_cap_may_be_passed(acme: Tenant, bank: Bank) ->
         TeacherRun.objects.filter(pk=run.pk).update(cost_nanos=10**9)
     assert not continue_run(acme.org.pk, run.pk)
     assert (read(run).state, read(run).answered) == ("done", 0)
-    with org_scope(acme.org.pk), pytest.raises(InvalidField, match="Give more than nothing"):
+    with org_scope(acme.org.pk), pytest.raises(InvalidField, match="Give a cap above zero"):
         start_teacher_run(
             actor=acme.owner, dataset=dataset, prompts=prompts(1), api_key=acme.api_key, cap_nanos=Nanos(0)
         )

@@ -30,7 +30,7 @@ class Process(Child):
         self.is_stopped = True
 
 
-@pytest.mark.parametrize("change", ["withdrawn", "trained anew", "gone"])
+@pytest.mark.parametrize("change", ["withdrawn", "trained again", "gone"])
 def test_it_ends_within_a_sweep(committed_world: World, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = committed_world.acme
     dataset = make_dataset(acme)

@@ -91,8 +91,8 @@ def test_who_can_put_the_challenge_back_is_mailed_when_it_is_gone_and_when_the_p
         (["ada@acme.example"], "[Acme] The proof of acme.example is gone"),
         (["ada@acme.example"], "[Acme] The proof of acme.example has lapsed"),
     ]
-    assert "Put it back within 14 days" in mail_box.outbox[0].body
-    assert "Nobody is let in for this domain" in mail_box.outbox[1].body
+    assert "Put it back within 14 days. Otherwise the proof lapses" in mail_box.outbox[0].body
+    assert "has not been found for 14 days" in mail_box.outbox[1].body
     assert mail_box.outbox[1].body.rstrip().endswith("/o/acme/sign-ons")
 
 

@@ -97,7 +97,7 @@ def test_a_models_budget_goes_to_one_that_is_cheaper_than_it(
         ),
         ([BLOCK, CHEAPER], "Rung 2 begins before rung 1: put them in rising order."),
         ([BLOCK | {"at": 80}, CHEAPER], "Rung 2 comes after block: no call gets that far."),
-        ([CHEAPER, CHEAPER], "Rung 2 stands there twice: one of a kind at one per cent."),
+        ([CHEAPER, CHEAPER], "Rung 2 is there twice: one of a kind at one per cent."),
         (
             [CHEAPER | {"model": "theirs"}],
             "Rung 1: give one of the organisation's models as its model; 'theirs' is none.",
@@ -120,7 +120,7 @@ def test_a_models_budget_goes_to_one_that_is_cheaper_than_it(
         ([CHEAPER | {"model": "unpriced"}], "Rung 1: the model unpriced has no price."),
         (
             [CHEAPER | {"model": "large"}],
-            "Rung 1: no model is dearer than large, so that nothing would become cheaper.",
+            "Rung 1: no model is more expensive than large, so that nothing would become cheaper.",
         ),
     ],
 )

@@ -178,7 +178,7 @@ def test_questions_go_together_where_a_route_says_so_and_until_it_does_not(acme:
             RouteKind.FIXED,
             {"targets": targets_of("small", "large")},
             "targets",
-            "Only the last target of a fixed route has no condition: those behind it would never be asked.",
+            "Only the last target of a fixed route has no condition: those after it would never be asked.",
         ),
         (
             RouteKind.CASCADE,

@@ -36,5 +36,5 @@ def test_an_unknown_probability_keeps_the_word(unknown: float | None) -> None:
 
 
 def test_scores_of_another_text_are_refused() -> None:
-    with pytest.raises(ValueError, match="not of this text: one lies at 2 to 99, behind 3"):
+    with pytest.raises(ValueError, match="not of this text: one lies at 2 to 99, after 3"):
         prune_by_perplexity("abc", [ScoredToken(0, 3, -1.0), ScoredToken(2, 99, -1.0)], 0.5)
