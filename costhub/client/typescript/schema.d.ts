@@ -2211,6 +2211,25 @@ export interface paths {
   delete: operations["provider_tunings_destroy"];
   options?: never;
   head?: never;
+  /** @description Put what came of it into the shadow, the canary or earnest by hand, or out of it; its route follows. */
+  patch: operations["provider_tunings_partial_update"];
+  trace?: never;
+ };
+ "/api/v1/provider-tunings/{id}/deployment": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  /** @description Compare the model that came of it with its teacher, and have a route follow what comes of that. */
+  put: operations["provider_tunings_deployment_update"];
+  post?: never;
+  /** @description Compare it no longer; its route is deleted, its model stays. */
+  delete: operations["provider_tunings_deployment_destroy"];
+  options?: never;
+  head?: never;
   patch?: never;
   trace?: never;
  };
@@ -3402,10 +3421,10 @@ export interface components {
    ended_at?: string | null;
    /**
    * Format: date-time
-   * @description when somebody took care of it; null: nobody yet
+   * @description when somebody acknowledged it; null: nobody yet
    */
    acknowledged_at?: string | null;
-   /** @description who took care of it */
+   /** @description who acknowledged it */
    acknowledged_by?: string;
   };
   /** @enum {string} */
@@ -3483,12 +3502,12 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
    * Format: decimal
-   * @description what one did cost, decimal USD; null: there was none
+   * @description what one cost, decimal USD; null: there was none
    */
    mean: string;
    /** @description calls of which an application said whether the answer was right */
@@ -3715,7 +3734,7 @@ export interface components {
    action?: components["schemas"]["ActionEnum"];
    /** @description what happens at which per cent of the limit, in this order */
    ladder?: unknown;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -3746,7 +3765,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -3839,7 +3858,7 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description whether questions that mean the same are hits: off, shadow or on */
    semantic?: components["schemas"]["Mode"];
-   /** @description for so long an answer may be given again */
+   /** @description for how many seconds an answer may be given again */
    ttl_seconds?: number;
    /**
    * Format: decimal
@@ -4031,12 +4050,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -4093,7 +4112,7 @@ export interface components {
    model?: string;
    /** @description how many of the calls are kept, per mille */
    per_mille: number;
-   /** @description for so many days */
+   /** @description for how many days */
    kept_days?: number;
    /**
    * Format: date-time
@@ -4138,7 +4157,7 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -4173,7 +4192,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description how many of the answers said the same */
@@ -4197,9 +4216,9 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description how prompts are shortened, in this order */
    methods: components["schemas"]["MethodsEnum"][];
-   /** @description of what may be left out, so much stays */
+   /** @description how much stays of what may be left out, per cent */
    keep_percent?: number;
-   /** @description of passages or turns so much stays, by their length; 0: what their question needs */
+   /** @description how much of passages or turns stays, per cent of their length; 0: what their question needs */
    extract_percent?: number;
    /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
@@ -4325,6 +4344,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
    /**
@@ -4388,7 +4409,7 @@ export interface components {
    output_tokens: string;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -4557,7 +4578,7 @@ export interface components {
    answered_millionths: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4776,17 +4797,17 @@ export interface components {
   ExcessAnswer: {
    /**
    * Format: decimal
-   * @description what more calls made of it, decimal USD
+   * @description the part that is due to more calls, decimal USD
    */
    calls: string;
    /**
    * Format: decimal
-   * @description what more tokens a call made of it, decimal USD
+   * @description the part that is due to more tokens a call, decimal USD
    */
    tokens: string;
    /**
    * Format: decimal
-   * @description what a more expensive token made of it, decimal USD
+   * @description the part that is due to more expensive tokens, decimal USD
    */
    price: string;
   };
@@ -4846,7 +4867,7 @@ export interface components {
    month: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4898,12 +4919,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -5068,7 +5089,7 @@ export interface components {
    rate_source?: string;
    /**
    * Format: decimal
-   * @description what calls did cost, decimal USD
+   * @description what calls cost, decimal USD
    */
    usage: string;
    /**
@@ -5274,12 +5295,12 @@ export interface components {
    requests: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -5359,7 +5380,7 @@ export interface components {
    tokens: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
   };
@@ -5706,7 +5727,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -5863,7 +5884,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -5881,7 +5902,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -5895,7 +5916,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -5946,7 +5967,7 @@ export interface components {
    per_mille: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
    /** @description a model, by the organisation's name for it */
@@ -5966,7 +5987,7 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -5994,7 +6015,7 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -6037,12 +6058,12 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
@@ -6087,6 +6108,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
   };
@@ -6305,7 +6328,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -6339,7 +6362,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -6399,7 +6422,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /** @description whether callers of all its keys are told no amounts, whatever a key says */
    hides_amounts?: boolean;
@@ -6547,6 +6570,21 @@ export interface components {
    name: string;
   };
   /**
+  * @description Who asks it on paper, and what that may cost at the most, USD. Calls of the name ``route`` ask it first, as far
+  *     as it is trusted, and its teacher where it is not sure.
+  */
+  NewProviderDeployment: {
+   /** @description an API key of the organisation, by which the calls are made */
+   api_key: string;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD
+   */
+   cap: string;
+   /** @description a route, by name */
+   route?: string;
+  };
+  /**
   * @description What it is made of; ``upstream`` and ``project`` by name or id. ``per_million``: USD that the provider asks for a
   *     million trained tokens.
   */
@@ -6643,7 +6681,7 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
@@ -6658,7 +6696,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -6678,7 +6716,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -6688,7 +6726,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -6704,7 +6742,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description a name for people */
    name: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -6921,7 +6959,7 @@ export interface components {
    weight?: number;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number | null;
   };
@@ -6950,7 +6988,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /** @description whether callers of all its keys are told no amounts, whatever a key says */
    hides_amounts?: boolean;
@@ -7358,7 +7396,7 @@ export interface components {
    cost: string;
    /**
    * Format: decimal
-   * @description what the calls that were answered did cost, decimal USD
+   * @description what the calls that were answered cost, decimal USD
    */
    readonly before: string;
    /** @description what a USD of such calls costs with the other model; null below thirty answers */
@@ -7444,7 +7482,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -7461,7 +7499,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -7498,7 +7536,7 @@ export interface components {
    per_mille?: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
   };
@@ -7514,7 +7552,7 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -7537,12 +7575,12 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
@@ -7612,7 +7650,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -7630,7 +7668,7 @@ export interface components {
    requires_second_factor?: boolean;
    /**
    * Format: int64
-   * @description for how many hours answers are kept for callers that ask again; 0: not
+   * @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept
    */
    answers_kept_hours?: number;
    /** @description whether callers of all keys, and not only of those that say so, are told no amounts of money */
@@ -7686,7 +7724,7 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
@@ -7701,7 +7739,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -7721,7 +7759,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -7731,7 +7769,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -7743,7 +7781,7 @@ export interface components {
   PatchedRuleChanges: {
    /** @description a name for people */
    name?: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -7874,7 +7912,7 @@ export interface components {
    is_draining?: boolean;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number;
   };
@@ -7975,14 +8013,14 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /** @description how many of the calls go elsewhere to learn */
    explore_percent?: number;
    /** @description how sure an answer must be to stand */
    confidence_percent?: number;
-   /** @description for so long a cascade may take; 0: no bound */
+   /** @description how many milliseconds a cascade may take; 0: no limit */
    latency_cap_ms?: number;
    /** @description cascade: how often the same model is asked again where its upstream does not say how sure an answer is; 0: never */
    agreement_samples?: number;
@@ -7993,11 +8031,11 @@ export interface components {
    * @description what these comparisons may cost in a month
    */
    compare_monthly_limit?: string;
-   /** @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone */
+   /** @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone */
    pack_window_ms?: number;
    /** @description how many questions are asked in one call at most */
    pack_most?: number;
-   /** @description calls that can wait are answered within so long, and not at once; 0: none wait */
+   /** @description within how many seconds calls that can wait are answered; 0: no call waits */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
    stopped_tasks?: string[];
@@ -8207,6 +8245,10 @@ export interface components {
   /**
   * @description One that a provider has, or is to have: how far it is by the provider's own words, what is held for it, and what
   *     it has cost. ``error`` is what it waits for, or why it ended.
+  *
+  *     Of what came of it: how far it is trusted by calls of ``route``, what came of comparing it with the teacher, what
+  *     that may cost and has (``cap``, ``compared_for``), and in ``warnings`` why nobody notices whether it still agrees.
+  *     ``threshold`` above 1: nobody knows yet how sure it must be.
   */
   ProviderTuningAnswer: {
    /**
@@ -8248,7 +8290,7 @@ export interface components {
    error?: string;
    /** @description the provider's name of the job; empty: it is not there yet */
    remote_job?: string;
-   /** @description the provider's name of what came of it; empty: nothing yet */
+   /** @description the provider's name for the trained model; empty: none yet */
    remote_model?: string;
    /** @description the provider's word for how far it is */
    remote_state?: string;
@@ -8266,9 +8308,42 @@ export interface components {
    held: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
+   /** @description a route, by name */
+   route?: string;
+   /** @description how far it is trusted */
+   stage?: components["schemas"]["StageEnum"];
+   /** @description why, in words */
+   reason?: string;
+   /** @description the agreement with the teacher that must be certain, per mille, before it answers */
+   floor_per_mille?: number;
+   /**
+   * Format: double
+   * @description the threshold that was crossed; null: there is none
+   */
+   threshold?: number;
+   /** @description how many of the questions go to it in the stage canary */
+   canary_percent?: number;
+   /** @description how many calls it was compared with its teacher on since */
+   compared?: number;
+   /** @description how many were answered */
+   answered?: number;
+   /** @description of these, how many it answered as its teacher did */
+   agreed?: number;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD; null: it was not compared
+   */
+   cap: string | null;
+   /**
+   * Format: decimal
+   * @description what comparing it has cost by now, decimal USD
+   */
+   compared_for: string;
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it ended; null: it has not
@@ -8414,7 +8489,7 @@ export interface components {
    changed?: number;
    /**
    * Format: decimal
-   * @description what the changed calls did cost, decimal USD
+   * @description what the changed calls cost, decimal USD
    */
    before: string;
    /**
@@ -8493,7 +8568,7 @@ export interface components {
    once: string;
    /** @description after how many days it has come back; null: never */
    break_even_days: string | null;
-   /** @description over so many days */
+   /** @description over how many days */
    horizon_days: number;
    /**
    * Format: decimal
@@ -8678,7 +8753,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description In words. */
    readonly unit: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description Those of the kind. */
    readonly default_thresholds: number[];
@@ -8734,12 +8809,12 @@ export interface components {
    saved: string;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -8855,7 +8930,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -8922,7 +8997,7 @@ export interface components {
    to: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
   };
@@ -9006,7 +9081,7 @@ export interface components {
    limit: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9128,12 +9203,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9427,12 +9502,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9518,11 +9593,11 @@ export interface components {
    error?: string;
    /** @description which worker has it; empty: none */
    worker?: string;
-   /** @description how many workers have had it; only the last may say anything of it */
+   /** @description how many workers have had it; only the last may report on it */
    fence?: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9536,7 +9611,7 @@ export interface components {
    steps?: number;
    /**
    * Format: int64
-   * @description tokens that were learned from so far
+   * @description how many tokens were learned from so far
    */
    tokens?: number;
    /** @description pairs of a step and the mean loss before it */
@@ -9588,7 +9663,8 @@ export interface components {
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
   *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
   *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
-  *     to the letter; ``without_adapter``: that its base gives.
+  *     to the letter; ``without_adapter``: that its base gives. ``warnings``: why nobody notices whether it still agrees
+  *     with its teacher.
   */
   TunedModelAnswer: {
    /**
@@ -9620,6 +9696,8 @@ export interface components {
    readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
@@ -9819,7 +9897,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description what they would have cost, between what it lies, decimal USD */
@@ -15984,6 +16062,110 @@ export interface operations {
      [name: string]: unknown;
     };
     content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_partial_update: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description The `ETag` of what you have seen: if somebody has changed it since, nothing happens and the answer is 412. Without it, what is there is changed whatever it is. */
+    "If-Match"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: {
+   content: {
+    "application/json": components["schemas"]["PatchedTunedModelChanges"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_update: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["NewProviderDeployment"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
    };
    /** @description What was wrong, and what to do. */
    default: {
