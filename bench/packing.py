@@ -3,7 +3,7 @@
 python -m bench.packing --data DIR [--questions 160] [--model] [--most 8] [--task capitals]
 
 Sentences of CLINC150 (``DIR/semantic_cache/clinc150``) are sorted by intent under one system prompt that lists the
-intents: twelve of them, or with ``--task capitals`` it is asked for capitals, which even a small model knows. Without
+intents: twelve of them, or with ``--task capitals`` it is asked for capitals, which a small model may know. Without
 ``--model`` the upstream is the bank of the tests, which always answers in the shape that is asked for: that measures
 the money. With it SmolLM2 answers, as in the demo: that measures how often an answer cannot be used, and how often it
 is another one than alone, at a temperature of 0. Of twelve a model so small sorts none rightly either way.
@@ -28,7 +28,7 @@ from bench.rollups import servers
 INTENTS = 12
 CALLERS = 32
 LIMIT = 24
-#: what even a small model knows
+#: what a small model may know
 CAPITALS = dict(
     pair.strip().split(":")
     for pair in """
