@@ -2194,6 +2194,25 @@ export interface paths {
   delete: operations["provider_tunings_destroy"];
   options?: never;
   head?: never;
+  /** @description Put what came of it into the shadow, the canary or earnest by hand, or out of it; its route follows. */
+  patch: operations["provider_tunings_partial_update"];
+  trace?: never;
+ };
+ "/api/v1/provider-tunings/{id}/deployment": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  /** @description Compare the model that came of it with its teacher, and have a route follow what comes of that. */
+  put: operations["provider_tunings_deployment_update"];
+  post?: never;
+  /** @description Compare it no longer; its route is deleted, its model stays. */
+  delete: operations["provider_tunings_deployment_destroy"];
+  options?: never;
+  head?: never;
   patch?: never;
   trace?: never;
  };
@@ -4288,6 +4307,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
    /**
@@ -6040,6 +6061,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
   };
@@ -6496,6 +6519,21 @@ export interface components {
   NewProject: {
    /** @description a name for people */
    name: string;
+  };
+  /**
+  * @description Who asks it on paper, and what that may cost at the most, USD. Calls of the name ``route`` ask it first, as far
+  *     as it is trusted, and its teacher where it is not sure.
+  */
+  NewProviderDeployment: {
+   /** @description an API key of the organisation, by which the calls are made */
+   api_key: string;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD
+   */
+   cap: string;
+   /** @description a route, by name */
+   route?: string;
   };
   /**
   * @description What it is made of; ``upstream`` and ``project`` by name or id. ``per_million``: USD that the provider asks for a
@@ -8145,6 +8183,10 @@ export interface components {
   /**
   * @description One that a provider has, or is to have: how far it is by the provider's own words, what is held for it, and what
   *     it has cost. ``error`` is what it waits for, or why it ended.
+  *
+  *     Of what came of it: how far it is trusted by calls of ``route``, what came of comparing it with the teacher, what
+  *     that may cost and has (``cap``, ``compared_for``), and in ``warnings`` why nobody notices whether it still agrees.
+  *     ``threshold`` above 1: nobody knows yet how sure it must be.
   */
   ProviderTuningAnswer: {
    /**
@@ -8207,6 +8249,39 @@ export interface components {
    * @description what is spent of it by now, decimal USD
    */
    spent: string;
+   /** @description a route, by name */
+   route?: string;
+   /** @description how far it is trusted */
+   stage?: components["schemas"]["StageEnum"];
+   /** @description why, in words */
+   reason?: string;
+   /** @description the agreement with the teacher that must be certain, per mille, before it answers */
+   floor_per_mille?: number;
+   /**
+   * Format: double
+   * @description the threshold that was crossed; null: there is none
+   */
+   threshold?: number;
+   /** @description of the questions, so many go to it in the stage canary */
+   canary_percent?: number;
+   /** @description how many calls it was compared with its teacher on since */
+   compared?: number;
+   /** @description how many were answered */
+   answered?: number;
+   /** @description of these, how many it answered as its teacher did */
+   agreed?: number;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD; null: it was not compared
+   */
+   cap: string | null;
+   /**
+   * Format: decimal
+   * @description what comparing it has cost by now, decimal USD
+   */
+   compared_for: string;
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it ended; null: it has not
@@ -9526,7 +9601,8 @@ export interface components {
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
   *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
   *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
-  *     to the letter; ``without_adapter``: that its base gives.
+  *     to the letter; ``without_adapter``: that its base gives. ``warnings``: why nobody notices whether it still agrees
+  *     with its teacher.
   */
   TunedModelAnswer: {
    /**
@@ -9558,6 +9634,8 @@ export interface components {
    readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
@@ -15893,6 +15971,110 @@ export interface operations {
      [name: string]: unknown;
     };
     content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_partial_update: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description The `ETag` of what you have seen: if somebody has changed it since, nothing happens and the answer is 412. Without it, what is there is changed whatever it is. */
+    "If-Match"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: {
+   content: {
+    "application/json": components["schemas"]["PatchedTunedModelChanges"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_update: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["NewProviderDeployment"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
    };
    /** @description What was wrong, and what to do. */
    default: {
