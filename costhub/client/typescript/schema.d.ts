@@ -1307,23 +1307,6 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
- "/api/v1/finance-packs/{id}/send": {
-  parameters: {
-   query?: never;
-   header?: never;
-   path?: never;
-   cookie?: never;
-  };
-  get?: never;
-  put?: never;
-  /** @description Have one that could not be delivered tried again at once: with the next run of the job, within minutes. */
-  post: operations["finance_packs_send_create"];
-  delete?: never;
-  options?: never;
-  head?: never;
-  patch?: never;
-  trace?: never;
- };
  "/api/v1/finance-packs/archive": {
   parameters: {
    query?: never;
@@ -1828,7 +1811,7 @@ export interface paths {
   delete?: never;
   options?: never;
   head?: never;
-  /** @description Rename the organisation, move it to another time zone, hide amounts, or ask for second factors. */
+  /** @description Rename the organisation, move it to another time zone, or ask for second factors. */
   patch: operations["organizations_partial_update"];
   trace?: never;
  };
@@ -2435,23 +2418,6 @@ export interface paths {
   patch: operations["routes_partial_update"];
   trace?: never;
  };
- "/api/v1/routes/{id}/learn": {
-  parameters: {
-   query?: never;
-   header?: never;
-   path?: never;
-   cookie?: never;
-  };
-  get?: never;
-  put?: never;
-  /** @description Have the route decide by what it has learned, from the next call on: again, or by another version. */
-  post: operations["route_learn"];
-  delete?: never;
-  options?: never;
-  head?: never;
-  patch?: never;
-  trace?: never;
- };
  "/api/v1/routes/{id}/learned": {
   parameters: {
    query?: never;
@@ -2709,10 +2675,7 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /**
-  * @description The current month so far, ``from`` to ``to``, or a ``month`` as its invoice has it, as one CSV. Months of
-  *     invoices have neither gap nor overlap, whatever time zones the organisation was in.
-  */
+  /** @description The current month so far, or ``from`` to ``to``, as one CSV. */
   get: operations["spend_focus_retrieve"];
   put?: never;
   post?: never;
@@ -3272,12 +3235,12 @@ export interface components {
    collection?: components["schemas"]["CollectionEnum"];
    /**
    * Format: decimal
-   * @description below how many USD of credits more are bought; null: never
+   * @description below so many USD of credits more are bought; null: never
    */
    top_up_below: string | null;
    /**
    * Format: decimal
-   * @description how many USD at once; null: none
+   * @description so many USD at once; null: none
    */
    top_up_amount: string | null;
    /** @description where a month's papers go by themselves */
@@ -3421,10 +3384,10 @@ export interface components {
    ended_at?: string | null;
    /**
    * Format: date-time
-   * @description when somebody acknowledged it; null: nobody yet
+   * @description when somebody took care of it; null: nobody yet
    */
    acknowledged_at?: string | null;
-   /** @description who acknowledged it */
+   /** @description who took care of it */
    acknowledged_by?: string;
   };
   /** @enum {string} */
@@ -3471,7 +3434,7 @@ export interface components {
    high: string;
    /** @description what most of it is due to */
    cause: string;
-   /** @description actual less expected, taken apart: more calls, more tokens a call, more expensive tokens */
+   /** @description actual less expected, taken apart: more calls, more tokens a call, dearer tokens */
    excess: components["schemas"]["ExcessAnswer"];
    /** @description None when nobody inside pulls in the direction of the whole. */
    readonly driver: {
@@ -3502,12 +3465,12 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
    /**
    * Format: decimal
-   * @description what one cost, decimal USD; null: there was none
+   * @description what one did cost, decimal USD; null: there was none
    */
    mean: string;
    /** @description calls of which an application said whether the answer was right */
@@ -3734,7 +3697,7 @@ export interface components {
    action?: components["schemas"]["ActionEnum"];
    /** @description what happens at which per cent of the limit, in this order */
    ladder?: unknown;
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -3765,7 +3728,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when the increase is needed
+   * @description until when so much more is needed
    */
    until: string;
    /** @description why, in words */
@@ -3858,7 +3821,7 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description whether questions that mean the same are hits: off, shadow or on */
    semantic?: components["schemas"]["Mode"];
-   /** @description for how many seconds an answer may be given again */
+   /** @description for so long an answer may be given again */
    ttl_seconds?: number;
    /**
    * Format: decimal
@@ -3874,9 +3837,9 @@ export interface components {
    sharing?: components["schemas"]["SharingEnum"];
    /** @description whether long prompts are marked for the provider's own cache */
    marks_prompts?: boolean;
-   /** @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once */
+   /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
    replay_ms?: number;
-   /** @description how many of the calls are asked although they might be hits, to prove the effect */
+   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
    holdout_percent?: number;
    /**
    * Format: date-time
@@ -4050,12 +4013,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -4110,9 +4073,9 @@ export interface components {
    readonly id: string;
    /** @description a model, by the organisation's name for it */
    model?: string;
-   /** @description how many of the calls are kept, per mille */
+   /** @description of the calls, so many are kept, per mille */
    per_mille: number;
-   /** @description for how many days */
+   /** @description for so many days */
    kept_days?: number;
    /**
    * Format: date-time
@@ -4159,7 +4122,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is sent every change that the audit log has */
+   /** @description whether this webhook is told of every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -4192,7 +4155,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
    /** @description how many of the answers said the same */
@@ -4216,11 +4179,11 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description how prompts are shortened, in this order */
    methods: components["schemas"]["MethodsEnum"][];
-   /** @description how much stays of what may be left out, per cent */
+   /** @description of what may be left out, so much stays */
    keep_percent?: number;
-   /** @description how much of passages or turns stays, per cent of their length; 0: what their question needs */
+   /** @description of passages or turns so much stays, by their length; 0: what their question needs */
    extract_percent?: number;
-   /** @description how many of the calls are left as they were, to prove the effect */
+   /** @description of the calls, so many are left as they were, to prove the effect */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
    scorer?: string;
@@ -4274,12 +4237,12 @@ export interface components {
    end_users?: string[];
    /**
    * Format: int64
-   * @description the prompt has at least this many tokens
+   * @description the prompt has at least so many tokens
    */
    min_tokens?: number;
    /**
    * Format: int64
-   * @description the prompt has at most this many tokens
+   * @description the prompt has at most so many tokens
    */
    max_tokens?: number;
    /** @description whether the call brings tools */
@@ -4338,7 +4301,7 @@ export interface components {
    name: string;
    /** @description the model whose answers are learned from */
    teacher: string;
-   /** @description how many per cent, the newest, are never learned from */
+   /** @description the newest so many per cent are never learned from */
    held_out_percent?: number;
    /** @description questions above this cosine, per mille, with the same answer count once */
    near_per_mille?: number;
@@ -4409,7 +4372,7 @@ export interface components {
    output_tokens: string;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
    /**
@@ -4441,17 +4404,17 @@ export interface components {
    readonly id: string;
    /**
    * Format: uuid
-   * @description the alert that is reported, by id
+   * @description the alert that is told of, by id
    */
    alert?: string | null;
    /**
    * Format: uuid
-   * @description the call that it reports; null for an alert
+   * @description the call that it tells of; null for an alert
    */
    call?: string | null;
    /**
    * Format: uuid
-   * @description the entry of the audit log that it reports, by id; null: none
+   * @description the entry of the audit log that it tells of, by id; null: of none
    */
    change?: string | null;
    /** @description what is told: that it opened, rose or ended */
@@ -4578,7 +4541,7 @@ export interface components {
    answered_millionths: number;
    /**
    * Format: decimal
-   * @description what is spent of it so far, decimal USD
+   * @description what is spent of it by now, decimal USD
    */
    spent: string;
    /**
@@ -4586,7 +4549,7 @@ export interface components {
    * @description of that, what answers cost that were asked of the teacher to learn from
    */
    bought: string;
-   /** @description after how many calls its training has come back; null: never */
+   /** @description after so many calls its training has come back; null: never */
    break_even_calls: number | null;
    /** @description calls a day, in millionths */
    calls_a_day_millionths: number;
@@ -4797,17 +4760,17 @@ export interface components {
   ExcessAnswer: {
    /**
    * Format: decimal
-   * @description the part that is due to more calls, decimal USD
+   * @description what more calls made of it, decimal USD
    */
    calls: string;
    /**
    * Format: decimal
-   * @description the part that is due to more tokens a call, decimal USD
+   * @description what more tokens a call made of it, decimal USD
    */
    tokens: string;
    /**
    * Format: decimal
-   * @description the part that is due to more expensive tokens, decimal USD
+   * @description what a dearer token made of it, decimal USD
    */
    price: string;
   };
@@ -4867,7 +4830,7 @@ export interface components {
    month: string;
    /**
    * Format: decimal
-   * @description what is spent of it so far, decimal USD
+   * @description what is spent of it by now, decimal USD
    */
    spent: string;
    /**
@@ -4919,12 +4882,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -4966,11 +4929,6 @@ export interface components {
   ImportAnswer: {
    /** @description how many examples */
    examples: number;
-  };
-  /** @description By what the route decides: the id of what was learned, or nothing. */
-  InForceAnswer: {
-   /** @description what it decides by, by id; null: nothing was learned */
-   learned: string;
   };
   /** @description An increase of a budget: so much more until ``until``, unless it was ended before. */
   IncreaseAnswer: {
@@ -5089,7 +5047,7 @@ export interface components {
    rate_source?: string;
    /**
    * Format: decimal
-   * @description what calls cost, decimal USD
+   * @description what calls did cost, decimal USD
    */
    usage: string;
    /**
@@ -5248,11 +5206,6 @@ export interface components {
    */
    readonly created_at: string;
   };
-  /** @description Which of what the route has learned: a version's id, or without one the newest that it can decide by. */
-  LearnBody: {
-   /** @description a version, by id */
-   version?: string;
-  };
   /** @description What a route learned at one time. ``is_used``: it decides by this one now. */
   LearnedAnswer: {
    /**
@@ -5284,7 +5237,7 @@ export interface components {
    model?: string;
    /** @description a project's name or id */
    project?: string;
-   /** @description how many weeks back, 1 to 52 */
+   /** @description so many weeks back, 1 to 52 */
    weeks?: number;
   };
   /** @description The calls of one status, as the ledger names it. */
@@ -5295,12 +5248,12 @@ export interface components {
    requests: number;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -5380,7 +5333,7 @@ export interface components {
    tokens: number;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
   };
@@ -5727,7 +5680,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
+   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -5884,7 +5837,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -5902,7 +5855,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when the increase is needed
+   * @description until when so much more is needed
    */
    until: string;
    /** @description why, in words */
@@ -5916,7 +5869,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for how many seconds an answer may be given again
+   * @description for so long an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -5935,12 +5888,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
+   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description how many of the calls are asked although they might be hits, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
@@ -5962,12 +5915,12 @@ export interface components {
   NewCapturePolicy: {
    /**
    * Format: int64
-   * @description how many of the calls are kept, per mille
+   * @description of the calls, so many are kept, per mille
    */
    per_mille: number;
    /**
    * Format: int64
-   * @description for how many days
+   * @description for so many days
    */
    kept_days?: number;
    /** @description a model, by the organisation's name for it */
@@ -5989,7 +5942,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is sent every change that the audit log has */
+   /** @description whether this webhook is told of every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -6017,7 +5970,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is sent every change that the audit log has */
+   /** @description whether this webhook is told of every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -6058,17 +6011,17 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description how much stays of what may be left out, per cent
+   * @description of what may be left out, so much stays
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
+   * @description of passages or turns so much stays, by their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
    * Format: int64
-   * @description how many of the calls are left as they were, to prove the effect
+   * @description of the calls, so many are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -6098,7 +6051,7 @@ export interface components {
    teacher: string;
    /**
    * Format: int64
-   * @description how many per cent, the newest, are never learned from
+   * @description the newest so many per cent are never learned from
    */
    held_out_percent?: number;
    /**
@@ -6122,7 +6075,7 @@ export interface components {
    route?: string;
    /**
    * Format: int64
-   * @description how many of the calls are left as they were, to prove the effect
+   * @description of the calls, so many are left as they were, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -6328,7 +6281,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
+   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -6362,7 +6315,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
+   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -6422,10 +6375,8 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
+   /** @description for how many hours answers are kept for callers that ask again; 0: not */
    answers_kept_hours?: number;
-   /** @description whether callers of all its keys are told no amounts, whatever a key says */
-   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -6669,24 +6620,24 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description how many of the calls are left as they were, to prove the effect
+   * @description of the calls, so many are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description how many of the calls go to the new target
+   * @description of the calls, so many go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description from which estimated difficulty on the dearer model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not given
+   * @description what a right answer is worth, decimal USD; 0: not said
    */
    answer_worth?: string;
    /**
    * Format: int64
-   * @description how many of the calls go elsewhere to learn
+   * @description of the calls, so many go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -6696,7 +6647,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description how many milliseconds a cascade may take; 0: no limit
+   * @description for so long a cascade may take; 0: no bound
    */
    latency_cap_ms?: number;
    /**
@@ -6706,7 +6657,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description how many of the calls are put to the route's other end as well, to learn from
+   * @description of the calls, so many are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -6716,7 +6667,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
+   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -6726,7 +6677,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description within how many seconds calls that can wait are answered; 0: no call waits
+   * @description calls that can wait are answered within so long, and not at once; 0: none wait
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -6742,7 +6693,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description a name for people */
    name: string;
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -6959,7 +6910,7 @@ export interface components {
    weight?: number;
    /**
    * Format: int64
-   * @description for how many seconds it counts as there without a renewal; null: until it is removed
+   * @description for so long it is taken to be there, until it renews; null: until it is removed
    */
    lease_seconds?: number | null;
   };
@@ -6988,10 +6939,8 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
+   /** @description for how many hours answers are kept for callers that ask again; 0: not */
    answers_kept_hours?: number;
-   /** @description whether callers of all its keys are told no amounts, whatever a key says */
-   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -7012,11 +6961,7 @@ export interface components {
   };
   /** @enum {string} */
   OutputLimitEnum: "max_tokens" | "max_completion_tokens";
-  /**
-  * @description A pack that is delivered by itself, with SHA-256 and size of its files once it is made. One without
-  *     ``delivered_at`` is owed: ``problem`` is why the try at ``tried_at`` failed, and it is tried again an hour later,
-  *     after two days daily.
-  */
+  /** @description A pack that was delivered by itself, with SHA-256 and size of its files. */
   PackAnswer: {
    /**
    * Format: uuid
@@ -7038,11 +6983,6 @@ export interface components {
    delivered_at?: string | null;
    /** @description why the last try to deliver it failed; empty: nothing was in the way */
    problem?: string;
-   /**
-   * Format: date-time
-   * @description when it was last tried in vain; null: it was not, or is to be tried anew at once
-   */
-   tried_at?: string | null;
    /**
    * Format: date-time
    * @description when it was made
@@ -7396,7 +7336,7 @@ export interface components {
    cost: string;
    /**
    * Format: decimal
-   * @description what the calls that were answered cost, decimal USD
+   * @description what the calls that were answered did cost, decimal USD
    */
    readonly before: string;
    /** @description what a USD of such calls costs with the other model; null below thirty answers */
@@ -7445,12 +7385,12 @@ export interface components {
    emails?: string[];
    /**
    * Format: decimal
-   * @description below how many USD of credits more are bought; null: never
+   * @description below so many USD of credits more are bought; null: never
    */
    top_up_below?: string | null;
    /**
    * Format: decimal
-   * @description how many USD at once; null: none
+   * @description so many USD at once; null: none
    */
    top_up_amount?: string | null;
    /** @description where the month's papers go by themselves */
@@ -7482,7 +7422,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -7499,7 +7439,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for how many seconds an answer may be given again
+   * @description for so long an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -7518,12 +7458,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
+   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description how many of the calls are asked although they might be hits, to prove the effect
+   * @description of the calls, so many are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -7531,12 +7471,12 @@ export interface components {
   PatchedCapturePolicyChanges: {
    /**
    * Format: int64
-   * @description how many of the calls are kept, per mille
+   * @description of the calls, so many are kept, per mille
    */
    per_mille?: number;
    /**
    * Format: int64
-   * @description for how many days
+   * @description for so many days
    */
    kept_days?: number;
   };
@@ -7554,7 +7494,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is sent every change that the audit log has */
+   /** @description whether this webhook is told of every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -7575,17 +7515,17 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description how much stays of what may be left out, per cent
+   * @description of what may be left out, so much stays
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
+   * @description of passages or turns so much stays, by their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
    * Format: int64
-   * @description how many of the calls are left as they were, to prove the effect
+   * @description of the calls, so many are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -7650,7 +7590,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
+   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -7668,14 +7608,12 @@ export interface components {
    requires_second_factor?: boolean;
    /**
    * Format: int64
-   * @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept
+   * @description for how many hours answers are kept for callers that ask again; 0: not
    */
    answers_kept_hours?: number;
-   /** @description whether callers of all keys, and not only of those that say so, are told no amounts of money */
-   hides_amounts?: boolean;
    /**
    * Format: int64
-   * @description for how many hours from now operators of the installation may look; 0: no longer
+   * @description for so many hours from now operators of the installation may look; 0: no more
    */
    visits_allowed_hours?: number;
   };
@@ -7712,24 +7650,24 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description how many of the calls are left as they were, to prove the effect
+   * @description of the calls, so many are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description how many of the calls go to the new target
+   * @description of the calls, so many go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description from which estimated difficulty on the dearer model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not given
+   * @description what a right answer is worth, decimal USD; 0: not said
    */
    answer_worth?: string;
    /**
    * Format: int64
-   * @description how many of the calls go elsewhere to learn
+   * @description of the calls, so many go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -7739,7 +7677,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description how many milliseconds a cascade may take; 0: no limit
+   * @description for so long a cascade may take; 0: no bound
    */
    latency_cap_ms?: number;
    /**
@@ -7749,7 +7687,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description how many of the calls are put to the route's other end as well, to learn from
+   * @description of the calls, so many are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -7759,7 +7697,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
+   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -7769,7 +7707,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description within how many seconds calls that can wait are answered; 0: no call waits
+   * @description calls that can wait are answered within so long, and not at once; 0: none wait
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -7781,7 +7719,7 @@ export interface components {
   PatchedRuleChanges: {
    /** @description a name for people */
    name?: string;
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -7835,7 +7773,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description how many of the questions go to it in the stage canary
+   * @description of the questions, so many go to it in the stage canary
    */
    canary_percent?: number;
   };
@@ -7853,7 +7791,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description how many of the questions go to it in the stage canary
+   * @description of the questions, so many go to it in the stage canary
    */
    canary_percent?: number;
    /**
@@ -7912,7 +7850,7 @@ export interface components {
    is_draining?: boolean;
    /**
    * Format: int64
-   * @description for how many seconds it counts as there without a renewal; null: until it is removed
+   * @description for so long it is taken to be there, until it renews; null: until it is removed
    */
    lease_seconds?: number;
   };
@@ -7979,7 +7917,7 @@ export interface components {
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
   PointAnswer: {
-   /** @description how many days from the start */
+   /** @description so many days from the start */
    day: number;
    /**
    * Format: decimal
@@ -8005,37 +7943,37 @@ export interface components {
    baseline: string;
    /** @description what keeps to one target once it was chosen */
    sticky?: string;
-   /** @description how many of the calls are left as they were, to prove the effect */
+   /** @description of the calls, so many are left as they were, to prove the effect */
    holdout_percent?: number;
-   /** @description how many of the calls go to the new target */
+   /** @description of the calls, so many go to the new target */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description from which estimated difficulty on the dearer model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not given
+   * @description what a right answer is worth, decimal USD; 0: not said
    */
    answer_worth?: string;
-   /** @description how many of the calls go elsewhere to learn */
+   /** @description of the calls, so many go elsewhere to learn */
    explore_percent?: number;
    /** @description how sure an answer must be to stand */
    confidence_percent?: number;
-   /** @description how many milliseconds a cascade may take; 0: no limit */
+   /** @description for so long a cascade may take; 0: no bound */
    latency_cap_ms?: number;
    /** @description cascade: how often the same model is asked again where its upstream does not say how sure an answer is; 0: never */
    agreement_samples?: number;
-   /** @description how many of the calls are put to the route's other end as well, to learn from */
+   /** @description of the calls, so many are put to the route's other end as well, to learn from */
    compare_percent?: number;
    /**
    * Format: decimal
    * @description what these comparisons may cost in a month
    */
    compare_monthly_limit?: string;
-   /** @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone */
+   /** @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone */
    pack_window_ms?: number;
    /** @description how many questions are asked in one call at most */
    pack_most?: number;
-   /** @description within how many seconds calls that can wait are answered; 0: no call waits */
+   /** @description calls that can wait are answered within so long, and not at once; 0: none wait */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
    stopped_tasks?: string[];
@@ -8290,7 +8228,7 @@ export interface components {
    error?: string;
    /** @description the provider's name of the job; empty: it is not there yet */
    remote_job?: string;
-   /** @description the provider's name for the trained model; empty: none yet */
+   /** @description the provider's name of what came of it; empty: nothing yet */
    remote_model?: string;
    /** @description the provider's word for how far it is */
    remote_state?: string;
@@ -8308,7 +8246,7 @@ export interface components {
    held: string;
    /**
    * Format: decimal
-   * @description what is spent of it so far, decimal USD
+   * @description what is spent of it by now, decimal USD
    */
    spent: string;
    /** @description a route, by name */
@@ -8324,7 +8262,7 @@ export interface components {
    * @description the threshold that was crossed; null: there is none
    */
    threshold?: number;
-   /** @description how many of the questions go to it in the stage canary */
+   /** @description of the questions, so many go to it in the stage canary */
    canary_percent?: number;
    /** @description how many calls it was compared with its teacher on since */
    compared?: number;
@@ -8489,7 +8427,7 @@ export interface components {
    changed?: number;
    /**
    * Format: decimal
-   * @description what the changed calls cost, decimal USD
+   * @description what the changed calls did cost, decimal USD
    */
    before: string;
    /**
@@ -8566,9 +8504,9 @@ export interface components {
    * @description what it costs once, decimal USD
    */
    once: string;
-   /** @description after how many days it has come back; null: never */
+   /** @description after so many days it has come back; null: never */
    break_even_days: string | null;
-   /** @description over how many days */
+   /** @description over so many days */
    horizon_days: number;
    /**
    * Format: decimal
@@ -8624,7 +8562,7 @@ export interface components {
   Rotation: {
    /**
    * Format: int64
-   * @description for how many seconds the old key still works; 0: it ends at once
+   * @description for so many seconds the old key still works; 0: it ends at once
    */
    grace_seconds?: number;
   };
@@ -8753,7 +8691,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description In words. */
    readonly unit: string;
-   /** @description per cents of the limit at which people are alerted */
+   /** @description per cents of the limit at which people hear of it */
    thresholds?: number[];
    /** @description Those of the kind. */
    readonly default_thresholds: number[];
@@ -8809,12 +8747,12 @@ export interface components {
    saved: string;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -8930,7 +8868,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
    /**
@@ -8997,7 +8935,7 @@ export interface components {
    to: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
   };
@@ -9039,7 +8977,7 @@ export interface components {
    saving_per_day: components["schemas"]["UsdBand"];
    /** @description what is gained by the end of the horizon, decimal USD */
    net: components["schemas"]["UsdBand"];
-   /** @description after how many days it has come back; null: never */
+   /** @description after so many days it has come back; null: never */
    break_even_days: components["schemas"]["DaysBand"];
   };
   /** @enum {string} */
@@ -9081,7 +9019,7 @@ export interface components {
    limit: string;
    /**
    * Format: decimal
-   * @description what is spent of it so far, decimal USD
+   * @description what is spent of it by now, decimal USD
    */
    spent: string;
    /**
@@ -9203,12 +9141,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9283,7 +9221,7 @@ export interface components {
    stage?: components["schemas"]["StageEnum"];
    /** @description why, in words */
    reason?: string;
-   /** @description how many of the questions go to it in the stage canary */
+   /** @description of the questions, so many go to it in the stage canary */
    canary_percent?: number;
    /** @description a route, by name */
    route?: string;
@@ -9502,12 +9440,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
+   * @description what it would have cost without CostHub, decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it cost, decimal USD
+   * @description what it did cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9593,11 +9531,11 @@ export interface components {
    error?: string;
    /** @description which worker has it; empty: none */
    worker?: string;
-   /** @description how many workers have had it; only the last may report on it */
+   /** @description how many workers have had it; only the last may say anything of it */
    fence?: number;
    /**
    * Format: decimal
-   * @description what is spent of it so far, decimal USD
+   * @description what is spent of it by now, decimal USD
    */
    spent: string;
    /**
@@ -9611,7 +9549,7 @@ export interface components {
    steps?: number;
    /**
    * Format: int64
-   * @description how many tokens were learned from so far
+   * @description tokens that were learned from so far
    */
    tokens?: number;
    /** @description pairs of a step and the mean loss before it */
@@ -9711,7 +9649,7 @@ export interface components {
    * @description how sure it must be of an answer, from 0 to 1; above 1: nobody knows yet
    */
    threshold?: number;
-   /** @description how many of the questions go to it in the stage canary */
+   /** @description of the questions, so many go to it in the stage canary */
    canary_percent?: number;
    /** @description how many calls it was compared with its teacher on since */
    compared?: number;
@@ -9729,6 +9667,11 @@ export interface components {
   TunedModelAnswerStateEnum: "ready" | "withdrawn";
   /** @enum {string} */
   UnitEnum: "requests" | "tokens" | "usd" | "concurrent";
+  /** @description By what the route decides: the id of what was learned, or nothing. */
+  UnlearnAnswer: {
+   /** @description what it decides by, by id; null: nothing was learned */
+   learned: string;
+  };
   /** @description An upstream without its credential. Of ``habits`` null is what is usual. */
   UpstreamAnswer: {
    /**
@@ -9897,7 +9840,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they cost, decimal USD
+   * @description what they did cost, decimal USD
    */
    cost: string;
    /** @description what they would have cost, between what it lies, decimal USD */
@@ -9930,7 +9873,7 @@ export interface components {
    * @description USD per million tokens of output
    */
    output_per_million?: string;
-   /** @description how many of the calls go to the new target */
+   /** @description of the calls, so many go to the new target */
    share_percent?: number;
    /** @description low and high: by how much prompts would be shorter */
    compression_percent?: number[];
@@ -13619,40 +13562,6 @@ export interface operations {
    };
   };
  };
- finance_packs_send_create: {
-  parameters: {
-   query?: never;
-   header?: {
-    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
-    "Idempotency-Key"?: string;
-   };
-   path: {
-    /** @description the row's id, or where it has one its name */
-    id: string;
-   };
-   cookie?: never;
-  };
-  requestBody?: never;
-  responses: {
-   200: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/json": components["schemas"]["PackAnswer"];
-    };
-   };
-   /** @description What was wrong, and what to do. */
-   default: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/problem+json": components["schemas"]["Problem"];
-    };
-   };
-  };
- };
  finance_packs_archive_retrieve: {
   parameters: {
    query?: {
@@ -16814,44 +16723,6 @@ export interface operations {
    };
   };
  };
- route_learn: {
-  parameters: {
-   query?: never;
-   header?: {
-    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
-    "Idempotency-Key"?: string;
-   };
-   path: {
-    /** @description the row's id, or where it has one its name */
-    id: string;
-   };
-   cookie?: never;
-  };
-  requestBody?: {
-   content: {
-    "application/json": components["schemas"]["LearnBody"];
-   };
-  };
-  responses: {
-   200: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/json": components["schemas"]["InForceAnswer"];
-    };
-   };
-   /** @description What was wrong, and what to do. */
-   default: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/problem+json": components["schemas"]["Problem"];
-    };
-   };
-  };
- };
  route_learned: {
   parameters: {
    query?: never;
@@ -16979,7 +16850,7 @@ export interface operations {
      [name: string]: unknown;
     };
     content: {
-     "application/json": components["schemas"]["InForceAnswer"];
+     "application/json": components["schemas"]["UnlearnAnswer"];
     };
    };
    /** @description What was wrong, and what to do. */
@@ -17619,8 +17490,6 @@ export interface operations {
     format?: "csv" | "json";
     /** @description where the time begins, a day or a moment */
     from?: string;
-    /** @description such as 2026-10: from where its invoice begins to where it ends, in place of from and to */
-    month?: string;
     /** @description where the time ends, a day or a moment */
     to?: string;
    };
