@@ -238,8 +238,8 @@ def test_it_is_told_as_a_stream_that_can_be_taken_up_again(keeping: Tenant, bank
     assert [_read_events(one) for one in again] == [events, events, events[1:], events[5:]]
     # When what was told has been forgotten it is told from what was kept, in fewer events.
     told_key = keyspace.told_key(keeping.org.shard, str(UUID(taken["id"].removeprefix("resp_"))))
-    kept: Any = client().xrange(told_key)
-    pieces = [fields[b"events"] for _, fields in kept if b"events" in fields]
+    stream: Any = client().xrange(told_key)
+    pieces = [fields[b"events"] for _, fields in stream if b"events" in fields]
     assert pieces
     assert not any(b"delta" in piece for piece in pieces), "what is told lies sealed in Valkey"
     client().delete(told_key)
