@@ -49,6 +49,7 @@ async def test_a_slow_sender_is_no_overhead_of_ours_and_who_is_refused_is_in_its
 
     with patch.object(clock, "monotonic_ns", lambda: monotonic_ns() + ahead_ns):
         async with running() as app:
+            assert app._edges is not None
             app._edges.ledger._tracer = Tracer(export)
             await app(asked.scope, receive, asked.send)
     assert (asked.status, json.loads(asked.body)["error"]["code"]) == (404, "model_not_found")
