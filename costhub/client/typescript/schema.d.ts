@@ -3365,10 +3365,10 @@ export interface components {
    ended_at?: string | null;
    /**
    * Format: date-time
-   * @description when somebody took care of it; null: nobody yet
+   * @description when somebody acknowledged it; null: nobody yet
    */
    acknowledged_at?: string | null;
-   /** @description who took care of it */
+   /** @description who acknowledged it */
    acknowledged_by?: string;
   };
   /** @enum {string} */
@@ -3446,12 +3446,12 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
    * Format: decimal
-   * @description what one did cost, decimal USD; null: there was none
+   * @description what one cost, decimal USD; null: there was none
    */
    mean: string;
    /** @description calls of which an application said whether the answer was right */
@@ -3678,7 +3678,7 @@ export interface components {
    action?: components["schemas"]["ActionEnum"];
    /** @description what happens at which per cent of the limit, in this order */
    ladder?: unknown;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -3709,7 +3709,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -3802,7 +3802,7 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description whether questions that mean the same are hits: off, shadow or on */
    semantic?: components["schemas"]["Mode"];
-   /** @description for so long an answer may be given again */
+   /** @description for how many seconds an answer may be given again */
    ttl_seconds?: number;
    /**
    * Format: decimal
@@ -3994,12 +3994,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -4056,7 +4056,7 @@ export interface components {
    model?: string;
    /** @description how many of the calls are kept, per mille */
    per_mille: number;
-   /** @description for so many days */
+   /** @description for how many days */
    kept_days?: number;
    /**
    * Format: date-time
@@ -4101,7 +4101,7 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -4136,7 +4136,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description how many of the answers said the same */
@@ -4160,9 +4160,9 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description how prompts are shortened, in this order */
    methods: components["schemas"]["MethodsEnum"][];
-   /** @description of what may be left out, so much stays */
+   /** @description how much stays of what may be left out, per cent */
    keep_percent?: number;
-   /** @description of passages or turns so much stays, by their length; 0: what their question needs */
+   /** @description how much of passages or turns stays, per cent of their length; 0: what their question needs */
    extract_percent?: number;
    /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
@@ -4351,7 +4351,7 @@ export interface components {
    output_tokens: string;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -4520,7 +4520,7 @@ export interface components {
    answered_millionths: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4739,17 +4739,17 @@ export interface components {
   ExcessAnswer: {
    /**
    * Format: decimal
-   * @description what more calls made of it, decimal USD
+   * @description the part that is due to more calls, decimal USD
    */
    calls: string;
    /**
    * Format: decimal
-   * @description what more tokens a call made of it, decimal USD
+   * @description the part that is due to more tokens a call, decimal USD
    */
    tokens: string;
    /**
    * Format: decimal
-   * @description what a more expensive token made of it, decimal USD
+   * @description the part that is due to more expensive tokens, decimal USD
    */
    price: string;
   };
@@ -4809,7 +4809,7 @@ export interface components {
    month: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4861,12 +4861,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -5026,7 +5026,7 @@ export interface components {
    rate_source?: string;
    /**
    * Format: decimal
-   * @description what calls did cost, decimal USD
+   * @description what calls cost, decimal USD
    */
    usage: string;
    /**
@@ -5227,12 +5227,12 @@ export interface components {
    requests: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -5312,7 +5312,7 @@ export interface components {
    tokens: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
   };
@@ -5659,7 +5659,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -5816,7 +5816,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -5834,7 +5834,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -5848,7 +5848,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -5899,7 +5899,7 @@ export interface components {
    per_mille: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
    /** @description a model, by the organisation's name for it */
@@ -5919,7 +5919,7 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -5947,7 +5947,7 @@ export interface components {
    readonly url: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -5990,12 +5990,12 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
@@ -6258,7 +6258,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -6292,7 +6292,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -6352,7 +6352,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /**
    * Format: date-time
@@ -6594,7 +6594,7 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
@@ -6609,7 +6609,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -6629,7 +6629,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -6639,7 +6639,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -6655,7 +6655,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description a name for people */
    name: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -6872,7 +6872,7 @@ export interface components {
    weight?: number;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number | null;
   };
@@ -6901,7 +6901,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /**
    * Format: date-time
@@ -7298,7 +7298,7 @@ export interface components {
    cost: string;
    /**
    * Format: decimal
-   * @description what the calls that were answered did cost, decimal USD
+   * @description what the calls that were answered cost, decimal USD
    */
    readonly before: string;
    /** @description what a USD of such calls costs with the other model; null below thirty answers */
@@ -7384,7 +7384,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -7401,7 +7401,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -7438,7 +7438,7 @@ export interface components {
    per_mille?: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
   };
@@ -7454,7 +7454,7 @@ export interface components {
    url?: string;
    /** @description whether alerts come at once or gathered */
    digest?: components["schemas"]["DigestEnum"];
-   /** @description whether this webhook is sent a message when a call with a deadline, or a response in the background, is answered */
+   /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
    /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
@@ -7477,12 +7477,12 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
@@ -7552,7 +7552,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -7570,7 +7570,7 @@ export interface components {
    requires_second_factor?: boolean;
    /**
    * Format: int64
-   * @description for how many hours answers are kept for callers that ask again; 0: not
+   * @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept
    */
    answers_kept_hours?: number;
    /**
@@ -7624,7 +7624,7 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
@@ -7639,7 +7639,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -7659,7 +7659,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -7669,7 +7669,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -7681,7 +7681,7 @@ export interface components {
   PatchedRuleChanges: {
    /** @description a name for people */
    name?: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -7812,7 +7812,7 @@ export interface components {
    is_draining?: boolean;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number;
   };
@@ -7913,14 +7913,14 @@ export interface components {
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /** @description how many of the calls go elsewhere to learn */
    explore_percent?: number;
    /** @description how sure an answer must be to stand */
    confidence_percent?: number;
-   /** @description for so long a cascade may take; 0: no bound */
+   /** @description how many milliseconds a cascade may take; 0: no limit */
    latency_cap_ms?: number;
    /** @description cascade: how often the same model is asked again where its upstream does not say how sure an answer is; 0: never */
    agreement_samples?: number;
@@ -7931,11 +7931,11 @@ export interface components {
    * @description what these comparisons may cost in a month
    */
    compare_monthly_limit?: string;
-   /** @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone */
+   /** @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone */
    pack_window_ms?: number;
    /** @description how many questions are asked in one call at most */
    pack_most?: number;
-   /** @description calls that can wait are answered within so long, and not at once; 0: none wait */
+   /** @description within how many seconds calls that can wait are answered; 0: no call waits */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
    stopped_tasks?: string[];
@@ -8186,7 +8186,7 @@ export interface components {
    error?: string;
    /** @description the provider's name of the job; empty: it is not there yet */
    remote_job?: string;
-   /** @description the provider's name of what came of it; empty: nothing yet */
+   /** @description the provider's name for the trained model; empty: none yet */
    remote_model?: string;
    /** @description the provider's word for how far it is */
    remote_state?: string;
@@ -8204,7 +8204,7 @@ export interface components {
    held: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -8352,7 +8352,7 @@ export interface components {
    changed?: number;
    /**
    * Format: decimal
-   * @description what the changed calls did cost, decimal USD
+   * @description what the changed calls cost, decimal USD
    */
    before: string;
    /**
@@ -8431,7 +8431,7 @@ export interface components {
    once: string;
    /** @description after how many days it has come back; null: never */
    break_even_days: string | null;
-   /** @description over so many days */
+   /** @description over how many days */
    horizon_days: number;
    /**
    * Format: decimal
@@ -8616,7 +8616,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description In words. */
    readonly unit: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description Those of the kind. */
    readonly default_thresholds: number[];
@@ -8672,12 +8672,12 @@ export interface components {
    saved: string;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -8793,7 +8793,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -8860,7 +8860,7 @@ export interface components {
    to: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
   };
@@ -8944,7 +8944,7 @@ export interface components {
    limit: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9066,12 +9066,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9365,12 +9365,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9456,11 +9456,11 @@ export interface components {
    error?: string;
    /** @description which worker has it; empty: none */
    worker?: string;
-   /** @description how many workers have had it; only the last may say anything of it */
+   /** @description how many workers have had it; only the last may report on it */
    fence?: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9474,7 +9474,7 @@ export interface components {
    steps?: number;
    /**
    * Format: int64
-   * @description tokens that were learned from so far
+   * @description how many tokens were learned from so far
    */
    tokens?: number;
    /** @description pairs of a step and the mean loss before it */
@@ -9762,7 +9762,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description what they would have cost, between what it lies, decimal USD */

@@ -22,7 +22,7 @@ class BudgetRequestAnswer:
         id (UUID): the row's id
         budget (UUID): a budget, by id
         amount (str): decimal USD
-        until (datetime.datetime): until when so much more is needed
+        until (datetime.datetime): until when the increase is needed
         reason (str): why, in words
         asked_by (str): who asked
         granted (None | str): how much of it was granted, decimal USD; null: nothing

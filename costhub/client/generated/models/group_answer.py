@@ -23,8 +23,9 @@ class GroupAnswer:
         requests (int): how many calls
         input_tokens (int): tokens in, of every class
         output_tokens (int): tokens out, of every class
-        list_cost (str): what it would have cost without CostHub, decimal USD
-        effective_cost (str): what it did cost, decimal USD
+        list_cost (str): what it would have cost at the model that was asked for, of a route at its baseline model;
+            decimal USD
+        effective_cost (str): what it cost, decimal USD
         savings (GroupAnswerSavings): list cost less effective cost, decimal USD, by what saved it
         group (GroupAnswerGroup): what the row is the sum of, by the names that were asked for
         labels (GroupAnswerLabels): names of today for ids in the group

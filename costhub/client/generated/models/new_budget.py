@@ -32,7 +32,7 @@ class NewBudget:
         rollover (bool | Unset): whether what is left of a period is added to the next one's limit
         action (ActionEnum | Unset):
         ladder (list[NewBudgetLadderItem] | Unset): what happens at which per cent of the limit, in this order
-        thresholds (list[int] | Unset): per cents of the limit at which people hear of it
+        thresholds (list[int] | Unset): per cents of the limit at which people are alerted
         is_shadow (bool | Unset): whether it only notes what it would have refused
         name (str | Unset): a name for people
     """

@@ -26,7 +26,7 @@ class PatchedBudgetChanges:
         action (ActionEnum | Unset):
         ladder (list[PatchedBudgetChangesLadderItem] | Unset): what happens at which per cent of the limit, in this
             order
-        thresholds (list[int] | Unset): per cents of the limit at which people hear of it
+        thresholds (list[int] | Unset): per cents of the limit at which people are alerted
         is_shadow (bool | Unset): whether it only notes what it would have refused
         name (str | Unset): a name for people
         is_active (bool | Unset): whether it is in force; what is switched off keeps its row

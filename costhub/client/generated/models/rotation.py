@@ -16,7 +16,7 @@ class Rotation:
     """For how long the old key works on; not at all unless said.
 
     Attributes:
-        grace_seconds (int | Unset): for so many seconds the old key still works; 0: it ends at once
+        grace_seconds (int | Unset): for how many seconds the old key still works; 0: it ends at once
     """
 
     grace_seconds: int | Unset = UNSET

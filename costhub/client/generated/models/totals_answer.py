@@ -21,8 +21,9 @@ class TotalsAnswer:
         requests (int): how many calls
         input_tokens (int): tokens in, of every class
         output_tokens (int): tokens out, of every class
-        list_cost (str): what it would have cost without CostHub, decimal USD
-        effective_cost (str): what it did cost, decimal USD
+        list_cost (str): what it would have cost at the model that was asked for, of a route at its baseline model;
+            decimal USD
+        effective_cost (str): what it cost, decimal USD
         savings (TotalsAnswerSavings): list cost less effective cost, decimal USD, by what saved it
     """
 
