@@ -2194,25 +2194,6 @@ export interface paths {
   delete: operations["provider_tunings_destroy"];
   options?: never;
   head?: never;
-  /** @description Put what came of it into the shadow, the canary or earnest by hand, or out of it; its route follows. */
-  patch: operations["provider_tunings_partial_update"];
-  trace?: never;
- };
- "/api/v1/provider-tunings/{id}/deployment": {
-  parameters: {
-   query?: never;
-   header?: never;
-   path?: never;
-   cookie?: never;
-  };
-  get?: never;
-  /** @description Compare the model that came of it with its teacher, and have a route follow what comes of that. */
-  put: operations["provider_tunings_deployment_update"];
-  post?: never;
-  /** @description Compare it no longer; its route is deleted, its model stays. */
-  delete: operations["provider_tunings_deployment_destroy"];
-  options?: never;
-  head?: never;
   patch?: never;
   trace?: never;
  };
@@ -3235,12 +3216,12 @@ export interface components {
    collection?: components["schemas"]["CollectionEnum"];
    /**
    * Format: decimal
-   * @description below so many USD of credits more are bought; null: never
+   * @description below how many USD of credits more are bought; null: never
    */
    top_up_below: string | null;
    /**
    * Format: decimal
-   * @description so many USD at once; null: none
+   * @description how many USD at once; null: none
    */
    top_up_amount: string | null;
    /** @description where a month's papers go by themselves */
@@ -3384,10 +3365,10 @@ export interface components {
    ended_at?: string | null;
    /**
    * Format: date-time
-   * @description when somebody took care of it; null: nobody yet
+   * @description when somebody acknowledged it; null: nobody yet
    */
    acknowledged_at?: string | null;
-   /** @description who took care of it */
+   /** @description who acknowledged it */
    acknowledged_by?: string;
   };
   /** @enum {string} */
@@ -3434,7 +3415,7 @@ export interface components {
    high: string;
    /** @description what most of it is due to */
    cause: string;
-   /** @description actual less expected, taken apart: more calls, more tokens a call, dearer tokens */
+   /** @description actual less expected, taken apart: more calls, more tokens a call, more expensive tokens */
    excess: components["schemas"]["ExcessAnswer"];
    /** @description None when nobody inside pulls in the direction of the whole. */
    readonly driver: {
@@ -3465,12 +3446,12 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
    * Format: decimal
-   * @description what one did cost, decimal USD; null: there was none
+   * @description what one cost, decimal USD; null: there was none
    */
    mean: string;
    /** @description calls of which an application said whether the answer was right */
@@ -3697,7 +3678,7 @@ export interface components {
    action?: components["schemas"]["ActionEnum"];
    /** @description what happens at which per cent of the limit, in this order */
    ladder?: unknown;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -3728,7 +3709,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -3821,7 +3802,7 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description whether questions that mean the same are hits: off, shadow or on */
    semantic?: components["schemas"]["Mode"];
-   /** @description for so long an answer may be given again */
+   /** @description for how many seconds an answer may be given again */
    ttl_seconds?: number;
    /**
    * Format: decimal
@@ -3837,9 +3818,9 @@ export interface components {
    sharing?: components["schemas"]["SharingEnum"];
    /** @description whether long prompts are marked for the provider's own cache */
    marks_prompts?: boolean;
-   /** @description a kept stream is given again with so many milliseconds between its events; 0: at once */
+   /** @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once */
    replay_ms?: number;
-   /** @description of the calls, so many are asked although they might be hits, to prove the effect */
+   /** @description how many of the calls are asked although they might be hits, to prove the effect */
    holdout_percent?: number;
    /**
    * Format: date-time
@@ -4013,12 +3994,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -4073,9 +4054,9 @@ export interface components {
    readonly id: string;
    /** @description a model, by the organisation's name for it */
    model?: string;
-   /** @description of the calls, so many are kept, per mille */
+   /** @description how many of the calls are kept, per mille */
    per_mille: number;
-   /** @description for so many days */
+   /** @description for how many days */
    kept_days?: number;
    /**
    * Format: date-time
@@ -4122,7 +4103,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -4155,7 +4136,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description how many of the answers said the same */
@@ -4179,11 +4160,11 @@ export interface components {
    mode: components["schemas"]["Mode"];
    /** @description how prompts are shortened, in this order */
    methods: components["schemas"]["MethodsEnum"][];
-   /** @description of what may be left out, so much stays */
+   /** @description how much stays of what may be left out, per cent */
    keep_percent?: number;
-   /** @description of passages or turns so much stays, by their length; 0: what their question needs */
+   /** @description how much of passages or turns stays, per cent of their length; 0: what their question needs */
    extract_percent?: number;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
    scorer?: string;
@@ -4237,12 +4218,12 @@ export interface components {
    end_users?: string[];
    /**
    * Format: int64
-   * @description the prompt has at least so many tokens
+   * @description the prompt has at least this many tokens
    */
    min_tokens?: number;
    /**
    * Format: int64
-   * @description the prompt has at most so many tokens
+   * @description the prompt has at most this many tokens
    */
    max_tokens?: number;
    /** @description whether the call brings tools */
@@ -4301,14 +4282,12 @@ export interface components {
    name: string;
    /** @description the model whose answers are learned from */
    teacher: string;
-   /** @description the newest so many per cent are never learned from */
+   /** @description how many per cent, the newest, are never learned from */
    held_out_percent?: number;
    /** @description questions above this cosine, per mille, with the same answer count once */
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
-   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
-   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
    /**
@@ -4372,7 +4351,7 @@ export interface components {
    output_tokens: string;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -4404,17 +4383,17 @@ export interface components {
    readonly id: string;
    /**
    * Format: uuid
-   * @description the alert that is told of, by id
+   * @description the alert that is reported, by id
    */
    alert?: string | null;
    /**
    * Format: uuid
-   * @description the call that it tells of; null for an alert
+   * @description the call that it reports; null for an alert
    */
    call?: string | null;
    /**
    * Format: uuid
-   * @description the entry of the audit log that it tells of, by id; null: of none
+   * @description the entry of the audit log that it reports, by id; null: none
    */
    change?: string | null;
    /** @description what is told: that it opened, rose or ended */
@@ -4541,7 +4520,7 @@ export interface components {
    answered_millionths: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4549,7 +4528,7 @@ export interface components {
    * @description of that, what answers cost that were asked of the teacher to learn from
    */
    bought: string;
-   /** @description after so many calls its training has come back; null: never */
+   /** @description after how many calls its training has come back; null: never */
    break_even_calls: number | null;
    /** @description calls a day, in millionths */
    calls_a_day_millionths: number;
@@ -4760,17 +4739,17 @@ export interface components {
   ExcessAnswer: {
    /**
    * Format: decimal
-   * @description what more calls made of it, decimal USD
+   * @description the part that is due to more calls, decimal USD
    */
    calls: string;
    /**
    * Format: decimal
-   * @description what more tokens a call made of it, decimal USD
+   * @description the part that is due to more tokens a call, decimal USD
    */
    tokens: string;
    /**
    * Format: decimal
-   * @description what a dearer token made of it, decimal USD
+   * @description the part that is due to more expensive tokens, decimal USD
    */
    price: string;
   };
@@ -4830,7 +4809,7 @@ export interface components {
    month: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -4882,12 +4861,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -5047,7 +5026,7 @@ export interface components {
    rate_source?: string;
    /**
    * Format: decimal
-   * @description what calls did cost, decimal USD
+   * @description what calls cost, decimal USD
    */
    usage: string;
    /**
@@ -5237,7 +5216,7 @@ export interface components {
    model?: string;
    /** @description a project's name or id */
    project?: string;
-   /** @description so many weeks back, 1 to 52 */
+   /** @description how many weeks back, 1 to 52 */
    weeks?: number;
   };
   /** @description The calls of one status, as the ledger names it. */
@@ -5248,12 +5227,12 @@ export interface components {
    requests: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -5333,7 +5312,7 @@ export interface components {
    tokens: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
   };
@@ -5680,7 +5659,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -5837,7 +5816,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -5855,7 +5834,7 @@ export interface components {
    amount: string;
    /**
    * Format: date-time
-   * @description until when so much more is needed
+   * @description until when the increase is needed
    */
    until: string;
    /** @description why, in words */
@@ -5869,7 +5848,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -5888,12 +5867,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
+   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   * @description how many of the calls are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
    /** @description a model, by the organisation's name for it */
@@ -5915,12 +5894,12 @@ export interface components {
   NewCapturePolicy: {
    /**
    * Format: int64
-   * @description of the calls, so many are kept, per mille
+   * @description how many of the calls are kept, per mille
    */
    per_mille: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
    /** @description a model, by the organisation's name for it */
@@ -5942,7 +5921,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -5970,7 +5949,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from: string | null;
@@ -6011,17 +5990,17 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -6051,7 +6030,7 @@ export interface components {
    teacher: string;
    /**
    * Format: int64
-   * @description the newest so many per cent are never learned from
+   * @description how many per cent, the newest, are never learned from
    */
    held_out_percent?: number;
    /**
@@ -6061,8 +6040,6 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
-   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
-   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
   };
@@ -6075,7 +6052,7 @@ export interface components {
    route?: string;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -6281,7 +6258,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -6315,7 +6292,7 @@ export interface components {
    max_tool_calls?: number | null;
    /** @description the models that are asked in its place when it does not answer, in this order */
    fallbacks: string[];
-   /** @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not */
+   /** @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait */
    merge_window_ms?: number;
    /** @description the day on which its provider ends it; null: nobody has typed one */
    ends_on?: string;
@@ -6375,7 +6352,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /**
    * Format: date-time
@@ -6521,21 +6498,6 @@ export interface components {
    name: string;
   };
   /**
-  * @description Who asks it on paper, and what that may cost at the most, USD. Calls of the name ``route`` ask it first, as far
-  *     as it is trusted, and its teacher where it is not sure.
-  */
-  NewProviderDeployment: {
-   /** @description an API key of the organisation, by which the calls are made */
-   api_key: string;
-   /**
-   * Format: decimal
-   * @description the most that comparing it may cost, decimal USD
-   */
-   cap: string;
-   /** @description a route, by name */
-   route?: string;
-  };
-  /**
   * @description What it is made of; ``upstream`` and ``project`` by name or id. ``per_million``: USD that the provider asks for a
   *     million trained tokens.
   */
@@ -6620,24 +6582,24 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many go to the new target
+   * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
    * Format: int64
-   * @description of the calls, so many go elsewhere to learn
+   * @description how many of the calls go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -6647,7 +6609,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -6657,7 +6619,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are put to the route's other end as well, to learn from
+   * @description how many of the calls are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -6667,7 +6629,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -6677,7 +6639,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -6693,7 +6655,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description a name for people */
    name: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -6910,7 +6872,7 @@ export interface components {
    weight?: number;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number | null;
   };
@@ -6939,7 +6901,7 @@ export interface components {
    is_stopped?: boolean;
    /** @description whether owners, admins and finance need a second factor */
    requires_second_factor?: boolean;
-   /** @description for how many hours answers are kept for callers that ask again; 0: not */
+   /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
    /**
    * Format: date-time
@@ -7336,7 +7298,7 @@ export interface components {
    cost: string;
    /**
    * Format: decimal
-   * @description what the calls that were answered did cost, decimal USD
+   * @description what the calls that were answered cost, decimal USD
    */
    readonly before: string;
    /** @description what a USD of such calls costs with the other model; null below thirty answers */
@@ -7385,12 +7347,12 @@ export interface components {
    emails?: string[];
    /**
    * Format: decimal
-   * @description below so many USD of credits more are bought; null: never
+   * @description below how many USD of credits more are bought; null: never
    */
    top_up_below?: string | null;
    /**
    * Format: decimal
-   * @description so many USD at once; null: none
+   * @description how many USD at once; null: none
    */
    top_up_amount?: string | null;
    /** @description where the month's papers go by themselves */
@@ -7422,7 +7384,7 @@ export interface components {
     /** @description of route */
     route?: string;
    }[];
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description whether it only notes what it would have refused */
    is_shadow?: boolean;
@@ -7439,7 +7401,7 @@ export interface components {
    semantic?: components["schemas"]["Mode"];
    /**
    * Format: int64
-   * @description for so long an answer may be given again
+   * @description for how many seconds an answer may be given again
    */
    ttl_seconds?: number;
    /**
@@ -7458,12 +7420,12 @@ export interface components {
    marks_prompts?: boolean;
    /**
    * Format: int64
-   * @description a kept stream is given again with so many milliseconds between its events; 0: at once
+   * @description how many milliseconds lie between the events of a kept stream that is given again; 0: at once
    */
    replay_ms?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are asked although they might be hits, to prove the effect
+   * @description how many of the calls are asked although they might be hits, to prove the effect
    */
    holdout_percent?: number;
   };
@@ -7471,12 +7433,12 @@ export interface components {
   PatchedCapturePolicyChanges: {
    /**
    * Format: int64
-   * @description of the calls, so many are kept, per mille
+   * @description how many of the calls are kept, per mille
    */
    per_mille?: number;
    /**
    * Format: int64
-   * @description for so many days
+   * @description for how many days
    */
    kept_days?: number;
   };
@@ -7494,7 +7456,7 @@ export interface components {
    digest?: components["schemas"]["DigestEnum"];
    /** @description whether this webhook is told of calls with deadlines, and of responses in the background, when they are out */
    gets_calls?: boolean;
-   /** @description whether this webhook is told of every change that the audit log has */
+   /** @description whether this webhook is sent every change that the audit log has */
    gets_changes?: boolean;
    /** @description the time of day, in the organisation's zone, from which nothing but the gravest is sent; null: none */
    quiet_from?: string | null;
@@ -7515,17 +7477,17 @@ export interface components {
    methods?: components["schemas"]["MethodsEnum"][];
    /**
    * Format: int64
-   * @description of what may be left out, so much stays
+   * @description how much stays of what may be left out, per cent
    */
    keep_percent?: number;
    /**
    * Format: int64
-   * @description of passages or turns so much stays, by their length; 0: what their question needs
+   * @description how much of passages or turns stays, per cent of their length; 0: what their question needs
    */
    extract_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /** @description the model that says which words of a prompt could be guessed; empty: none is asked */
@@ -7590,7 +7552,7 @@ export interface components {
    fallbacks?: string[];
    /**
    * Format: int64
-   * @description for so many milliseconds calls of embeddings wait for others, to be asked as one; 0: not
+   * @description for how many milliseconds calls of embeddings wait for others, to be asked as one; 0: they do not wait
    */
    merge_window_ms?: number;
    /** @description the model that it was trained to stand in for */
@@ -7608,12 +7570,12 @@ export interface components {
    requires_second_factor?: boolean;
    /**
    * Format: int64
-   * @description for how many hours answers are kept for callers that ask again; 0: not
+   * @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept
    */
    answers_kept_hours?: number;
    /**
    * Format: int64
-   * @description for so many hours from now operators of the installation may look; 0: no more
+   * @description for how many hours from now operators of the installation may look; 0: no longer
    */
    visits_allowed_hours?: number;
   };
@@ -7650,24 +7612,24 @@ export interface components {
    sticky?: components["schemas"]["StickyEnum"];
    /**
    * Format: int64
-   * @description of the calls, so many are left as they were, to prove the effect
+   * @description how many of the calls are left as they were, to prove the effect
    */
    holdout_percent?: number;
    /**
    * Format: int64
-   * @description of the calls, so many go to the new target
+   * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
    /**
    * Format: int64
-   * @description of the calls, so many go elsewhere to learn
+   * @description how many of the calls go elsewhere to learn
    */
    explore_percent?: number;
    /**
@@ -7677,7 +7639,7 @@ export interface components {
    confidence_percent?: number;
    /**
    * Format: int64
-   * @description for so long a cascade may take; 0: no bound
+   * @description how many milliseconds a cascade may take; 0: no limit
    */
    latency_cap_ms?: number;
    /**
@@ -7687,7 +7649,7 @@ export interface components {
    agreement_samples?: number;
    /**
    * Format: int64
-   * @description of the calls, so many are put to the route's other end as well, to learn from
+   * @description how many of the calls are put to the route's other end as well, to learn from
    */
    compare_percent?: number;
    /**
@@ -7697,7 +7659,7 @@ export interface components {
    compare_monthly_limit?: string;
    /**
    * Format: int64
-   * @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone
+   * @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone
    */
    pack_window_ms?: number;
    /**
@@ -7707,7 +7669,7 @@ export interface components {
    pack_most?: number;
    /**
    * Format: int64
-   * @description calls that can wait are answered within so long, and not at once; 0: none wait
+   * @description within how many seconds calls that can wait are answered; 0: no call waits
    */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
@@ -7719,7 +7681,7 @@ export interface components {
   PatchedRuleChanges: {
    /** @description a name for people */
    name?: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description a budget, by id */
    budget?: string | null;
@@ -7773,7 +7735,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description of the questions, so many go to it in the stage canary
+   * @description how many of the questions go to it in the stage canary
    */
    canary_percent?: number;
   };
@@ -7791,7 +7753,7 @@ export interface components {
    floor_per_mille?: number;
    /**
    * Format: int64
-   * @description of the questions, so many go to it in the stage canary
+   * @description how many of the questions go to it in the stage canary
    */
    canary_percent?: number;
    /**
@@ -7850,7 +7812,7 @@ export interface components {
    is_draining?: boolean;
    /**
    * Format: int64
-   * @description for so long it is taken to be there, until it renews; null: until it is removed
+   * @description for how many seconds it counts as there without a renewal; null: until it is removed
    */
    lease_seconds?: number;
   };
@@ -7917,7 +7879,7 @@ export interface components {
   };
   /** @description What is gained, or below zero lost, by the end of a day; ``low`` to ``high`` in four of five trials. */
   PointAnswer: {
-   /** @description so many days from the start */
+   /** @description how many days from the start */
    day: number;
    /**
    * Format: decimal
@@ -7943,37 +7905,37 @@ export interface components {
    baseline: string;
    /** @description what keeps to one target once it was chosen */
    sticky?: string;
-   /** @description of the calls, so many are left as they were, to prove the effect */
+   /** @description how many of the calls are left as they were, to prove the effect */
    holdout_percent?: number;
-   /** @description of the calls, so many go to the new target */
+   /** @description how many of the calls go to the new target */
    share_percent?: number;
-   /** @description from which estimated difficulty on the dearer model is asked */
+   /** @description from which estimated difficulty on the more expensive model is asked */
    hard_from?: string;
    /**
    * Format: decimal
-   * @description what a right answer is worth, decimal USD; 0: not said
+   * @description what a right answer is worth, decimal USD; 0: not given
    */
    answer_worth?: string;
-   /** @description of the calls, so many go elsewhere to learn */
+   /** @description how many of the calls go elsewhere to learn */
    explore_percent?: number;
    /** @description how sure an answer must be to stand */
    confidence_percent?: number;
-   /** @description for so long a cascade may take; 0: no bound */
+   /** @description how many milliseconds a cascade may take; 0: no limit */
    latency_cap_ms?: number;
    /** @description cascade: how often the same model is asked again where its upstream does not say how sure an answer is; 0: never */
    agreement_samples?: number;
-   /** @description of the calls, so many are put to the route's other end as well, to learn from */
+   /** @description how many of the calls are put to the route's other end as well, to learn from */
    compare_percent?: number;
    /**
    * Format: decimal
    * @description what these comparisons may cost in a month
    */
    compare_monthly_limit?: string;
-   /** @description short questions wait so long for each other, to be asked in one call; 0: each is asked alone */
+   /** @description for how many milliseconds short questions wait for each other, to be asked in one call; 0: each is asked alone */
    pack_window_ms?: number;
    /** @description how many questions are asked in one call at most */
    pack_most?: number;
-   /** @description calls that can wait are answered within so long, and not at once; 0: none wait */
+   /** @description within how many seconds calls that can wait are answered; 0: no call waits */
    deadline_seconds?: number;
    /** @description values of the tag task that are decided by the heuristic alone */
    stopped_tasks?: string[];
@@ -8183,10 +8145,6 @@ export interface components {
   /**
   * @description One that a provider has, or is to have: how far it is by the provider's own words, what is held for it, and what
   *     it has cost. ``error`` is what it waits for, or why it ended.
-  *
-  *     Of what came of it: how far it is trusted by calls of ``route``, what came of comparing it with the teacher, what
-  *     that may cost and has (``cap``, ``compared_for``), and in ``warnings`` why nobody notices whether it still agrees.
-  *     ``threshold`` above 1: nobody knows yet how sure it must be.
   */
   ProviderTuningAnswer: {
    /**
@@ -8228,7 +8186,7 @@ export interface components {
    error?: string;
    /** @description the provider's name of the job; empty: it is not there yet */
    remote_job?: string;
-   /** @description the provider's name of what came of it; empty: nothing yet */
+   /** @description the provider's name for the trained model; empty: none yet */
    remote_model?: string;
    /** @description the provider's word for how far it is */
    remote_state?: string;
@@ -8246,42 +8204,9 @@ export interface components {
    held: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
-   /** @description a route, by name */
-   route?: string;
-   /** @description how far it is trusted */
-   stage?: components["schemas"]["StageEnum"];
-   /** @description why, in words */
-   reason?: string;
-   /** @description the agreement with the teacher that must be certain, per mille, before it answers */
-   floor_per_mille?: number;
-   /**
-   * Format: double
-   * @description the threshold that was crossed; null: there is none
-   */
-   threshold?: number;
-   /** @description of the questions, so many go to it in the stage canary */
-   canary_percent?: number;
-   /** @description how many calls it was compared with its teacher on since */
-   compared?: number;
-   /** @description how many were answered */
-   answered?: number;
-   /** @description of these, how many it answered as its teacher did */
-   agreed?: number;
-   /**
-   * Format: decimal
-   * @description the most that comparing it may cost, decimal USD; null: it was not compared
-   */
-   cap: string | null;
-   /**
-   * Format: decimal
-   * @description what comparing it has cost by now, decimal USD
-   */
-   compared_for: string;
-   /** @description In plain sentences. */
-   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it ended; null: it has not
@@ -8427,7 +8352,7 @@ export interface components {
    changed?: number;
    /**
    * Format: decimal
-   * @description what the changed calls did cost, decimal USD
+   * @description what the changed calls cost, decimal USD
    */
    before: string;
    /**
@@ -8504,9 +8429,9 @@ export interface components {
    * @description what it costs once, decimal USD
    */
    once: string;
-   /** @description after so many days it has come back; null: never */
+   /** @description after how many days it has come back; null: never */
    break_even_days: string | null;
-   /** @description over so many days */
+   /** @description over how many days */
    horizon_days: number;
    /**
    * Format: decimal
@@ -8562,7 +8487,7 @@ export interface components {
   Rotation: {
    /**
    * Format: int64
-   * @description for so many seconds the old key still works; 0: it ends at once
+   * @description for how many seconds the old key still works; 0: it ends at once
    */
    grace_seconds?: number;
   };
@@ -8691,7 +8616,7 @@ export interface components {
    kind: components["schemas"]["AlertKind"];
    /** @description In words. */
    readonly unit: string;
-   /** @description per cents of the limit at which people hear of it */
+   /** @description per cents of the limit at which people are alerted */
    thresholds?: number[];
    /** @description Those of the kind. */
    readonly default_thresholds: number[];
@@ -8747,12 +8672,12 @@ export interface components {
    saved: string;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /**
@@ -8868,7 +8793,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /**
@@ -8935,7 +8860,7 @@ export interface components {
    to: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
   };
@@ -8977,7 +8902,7 @@ export interface components {
    saving_per_day: components["schemas"]["UsdBand"];
    /** @description what is gained by the end of the horizon, decimal USD */
    net: components["schemas"]["UsdBand"];
-   /** @description after so many days it has come back; null: never */
+   /** @description after how many days it has come back; null: never */
    break_even_days: components["schemas"]["DaysBand"];
   };
   /** @enum {string} */
@@ -9019,7 +8944,7 @@ export interface components {
    limit: string;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9141,12 +9066,12 @@ export interface components {
    audio_output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9221,7 +9146,7 @@ export interface components {
    stage?: components["schemas"]["StageEnum"];
    /** @description why, in words */
    reason?: string;
-   /** @description of the questions, so many go to it in the stage canary */
+   /** @description how many of the questions go to it in the stage canary */
    canary_percent?: number;
    /** @description a route, by name */
    route?: string;
@@ -9440,12 +9365,12 @@ export interface components {
    output_tokens: number;
    /**
    * Format: decimal
-   * @description what it would have cost without CostHub, decimal USD
+   * @description what it would have cost at the model that was asked for, of a route at its baseline model; decimal USD
    */
    list_cost: string;
    /**
    * Format: decimal
-   * @description what it did cost, decimal USD
+   * @description what it cost, decimal USD
    */
    effective_cost: string;
    /** @description list cost less effective cost, decimal USD, by what saved it */
@@ -9531,11 +9456,11 @@ export interface components {
    error?: string;
    /** @description which worker has it; empty: none */
    worker?: string;
-   /** @description how many workers have had it; only the last may say anything of it */
+   /** @description how many workers have had it; only the last may report on it */
    fence?: number;
    /**
    * Format: decimal
-   * @description what is spent of it by now, decimal USD
+   * @description what is spent of it so far, decimal USD
    */
    spent: string;
    /**
@@ -9549,7 +9474,7 @@ export interface components {
    steps?: number;
    /**
    * Format: int64
-   * @description tokens that were learned from so far
+   * @description how many tokens were learned from so far
    */
    tokens?: number;
    /** @description pairs of a step and the mean loss before it */
@@ -9601,8 +9526,7 @@ export interface components {
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
   *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
   *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
-  *     to the letter; ``without_adapter``: that its base gives. ``warnings``: why nobody notices whether it still agrees
-  *     with its teacher.
+  *     to the letter; ``without_adapter``: that its base gives.
   */
   TunedModelAnswer: {
    /**
@@ -9634,8 +9558,6 @@ export interface components {
    readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
-   /** @description In plain sentences. */
-   readonly warnings: string[];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
@@ -9649,7 +9571,7 @@ export interface components {
    * @description how sure it must be of an answer, from 0 to 1; above 1: nobody knows yet
    */
    threshold?: number;
-   /** @description of the questions, so many go to it in the stage canary */
+   /** @description how many of the questions go to it in the stage canary */
    canary_percent?: number;
    /** @description how many calls it was compared with its teacher on since */
    compared?: number;
@@ -9840,7 +9762,7 @@ export interface components {
    calls: number;
    /**
    * Format: decimal
-   * @description what they did cost, decimal USD
+   * @description what they cost, decimal USD
    */
    cost: string;
    /** @description what they would have cost, between what it lies, decimal USD */
@@ -9873,7 +9795,7 @@ export interface components {
    * @description USD per million tokens of output
    */
    output_per_million?: string;
-   /** @description of the calls, so many go to the new target */
+   /** @description how many of the calls go to the new target */
    share_percent?: number;
    /** @description low and high: by how much prompts would be shorter */
    compression_percent?: number[];
@@ -15971,110 +15893,6 @@ export interface operations {
      [name: string]: unknown;
     };
     content?: never;
-   };
-   /** @description What was wrong, and what to do. */
-   default: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/problem+json": components["schemas"]["Problem"];
-    };
-   };
-  };
- };
- provider_tunings_partial_update: {
-  parameters: {
-   query?: never;
-   header?: {
-    /** @description The `ETag` of what you have seen: if somebody has changed it since, nothing happens and the answer is 412. Without it, what is there is changed whatever it is. */
-    "If-Match"?: string;
-   };
-   path: {
-    /** @description the row's id, or where it has one its name */
-    id: string;
-   };
-   cookie?: never;
-  };
-  requestBody?: {
-   content: {
-    "application/json": components["schemas"]["PatchedTunedModelChanges"];
-   };
-  };
-  responses: {
-   200: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/json": components["schemas"]["ProviderTuningAnswer"];
-    };
-   };
-   /** @description What was wrong, and what to do. */
-   default: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/problem+json": components["schemas"]["Problem"];
-    };
-   };
-  };
- };
- provider_tunings_deployment_update: {
-  parameters: {
-   query?: never;
-   header?: never;
-   path: {
-    /** @description the row's id, or where it has one its name */
-    id: string;
-   };
-   cookie?: never;
-  };
-  requestBody: {
-   content: {
-    "application/json": components["schemas"]["NewProviderDeployment"];
-   };
-  };
-  responses: {
-   200: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/json": components["schemas"]["ProviderTuningAnswer"];
-    };
-   };
-   /** @description What was wrong, and what to do. */
-   default: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/problem+json": components["schemas"]["Problem"];
-    };
-   };
-  };
- };
- provider_tunings_deployment_destroy: {
-  parameters: {
-   query?: never;
-   header?: never;
-   path: {
-    /** @description the row's id, or where it has one its name */
-    id: string;
-   };
-   cookie?: never;
-  };
-  requestBody?: never;
-  responses: {
-   200: {
-    headers: {
-     [name: string]: unknown;
-    };
-    content: {
-     "application/json": components["schemas"]["ProviderTuningAnswer"];
-    };
    };
    /** @description What was wrong, and what to do. */
    default: {

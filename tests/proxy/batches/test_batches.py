@@ -19,7 +19,7 @@ from tenants.choices import BudgetScope
 from tests.bank import Bank
 from tests.proxy.batches.desk import held_of, ids_of, line, open_desk, read, run_worker
 from tests.proxy.books import assert_balanced
-from tests.world import Tenant, make_budget
+from tests.world import Tenant, make_budget, make_catalog
 
 LINES = 40
 Json = dict[str, Any]
@@ -83,6 +83,21 @@ def test_a_budget_that_cannot_take_the_file_refuses_it_with_the_sum(acme: Tenant
     assert f"${format_usd(COUNTED)} or more" in error["message"]
     assert batches["data"] == []
     assert_balanced(acme, bank)
+
+
+def test_a_file_that_may_cost_more_than_can_be_counted_is_refused(acme: Tenant, bank: Bank) -> None:
+    """Each of its two lines alone may cost 5,000 dollars and a little, which can."""
+    make_catalog(acme, base_url=bank.base_url, model="gold", output_per_million="1000000")
+
+    async def hand_in() -> tuple[int, Json]:
+        async with open_desk(acme) as desk:
+            refused = await desk.hand_in([line(number, model="gold", max_tokens=5_000) for number in range(2)])
+            return refused.status, read(refused)["error"]
+
+    status, error = asyncio.run(hand_in())
+    assert (status, error["code"], error["param"]) == (400, "batch_too_expensive", "input_file_id")
+    assert "This batch may cost $10000." in error["message"]
+    assert error["message"].endswith(", and $9,007 is the most that is taken: split it.")
 
 
 def test_a_file_that_fits_when_its_tokens_are_counted_is_taken(acme: Tenant, bank: Bank) -> None:
