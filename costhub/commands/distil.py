@@ -16,7 +16,7 @@ def add_parser(commands: Commands) -> None:
     learns = commands.add_parser(
         "distil",
         help="from prompts to a canary on the running stack, with figures",
-        description="Have a stand-in for a dear teacher answer prompts of a public set through the proxy, make a dataset of "
+        description="Have a stand-in for an expensive teacher answer prompts of a public set through the proxy, make a dataset of "
         "them, train a student, compare it, make it a canary by its route, and send it calls. A stack with the demo is "
         "ready for it.",
     )
@@ -31,7 +31,7 @@ def add_parser(commands: Commands) -> None:
     learns.add_argument("--email", default="", help="who may open its page (default: the demo's owner)")
     learns.add_argument("--prompts", type=count, default=1_500, help="that are learned from (default: %(default)s)")
     learns.add_argument(
-        "--labels", type=count, help="of the set, the first so many (default: 20 intents, 4 directions)"
+        "--labels", type=count, help="of the set, only the first N (default: 20 intents, 4 directions)"
     )
     learns.add_argument("--calls", type=count, default=300, help="that are sent in the end (default: %(default)s)")
     learns.add_argument("--json", action="store_true", help="for programs")

@@ -44,7 +44,7 @@ def _rotate_master_key(options: argparse.Namespace) -> int:
         print(f"There is no former key: docs/security.md says how {FORMER_KEYS} is set first.", file=sys.stderr)
         return 1
     done = reseal_everything()
-    print(f"Sealed anew: {done.orgs} organisations, {done.factors} second factors.")
+    print(f"Sealed again: {done.orgs} organisations, {done.factors} second factors.")
     if done.lost:
         print(f"These open with no key that is known: {', '.join(done.lost)}.", file=sys.stderr)
         return 1

@@ -32,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     serve.add_argument(
         "--drain-seconds", type=count, default=110, metavar="N", help="the longest that it waits for its last calls"
     )
-    serve.add_argument("server", nargs="*", metavar="COMMAND", help="behind --: starts the server, if nobody else does")
+    serve.add_argument("server", nargs="*", metavar="COMMAND", help="after --: starts the server, if nobody else does")
     serve.set_defaults(do=_serve)
 
 
