@@ -142,9 +142,9 @@ class ProviderDeploymentView(ManagementView):
     @extend_schema(request=NewProviderDeployment, responses=ProviderTuningAnswer)
     def put(self, request: Request, pk: str) -> Response:
         """Compare the model that came of it with its teacher, and have a route follow what comes of that."""
-        body = self.read(NewProviderDeployment)
+        tuning, body = self._access(pk), self.read(NewProviderDeployment)
         body["cap_nanos"] = body.pop("cap")
-        return self._show(serve_provider_model(actor=self.actor, tuning=self._access(pk), **body))
+        return self._show(serve_provider_model(actor=self.actor, tuning=tuning, **body))
 
     @extend_schema(request=None, responses={200: ProviderTuningAnswer})
     def delete(self, request: Request, pk: str) -> Response:

@@ -63,9 +63,6 @@ def all_rows(standing_world: World) -> dict[str, list[str]]:
         change = adjust_list_price(
             actor=world.acme.owner, kind=AdjustmentKind.MARKUP, percent=Decimal(1), model=catalog.model
         )
-        server = register_endpoint(
-            actor=world.acme.owner, upstream=catalog.upstream, base_url="https://one.acme.example/v1"
-        )
         member, entry = Membership.objects.get(user=world.ben), AuditEntry.objects.latest("created_at")
     return {
         "organizations": [world.acme.org_id],
