@@ -1307,6 +1307,23 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/finance-packs/{id}/send": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Have one that could not be delivered tried again at once: with the next run of the job, within minutes. */
+  post: operations["finance_packs_send_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/finance-packs/archive": {
   parameters: {
    query?: never;
@@ -1811,7 +1828,7 @@ export interface paths {
   delete?: never;
   options?: never;
   head?: never;
-  /** @description Rename the organisation, move it to another time zone, or ask for second factors. */
+  /** @description Rename the organisation, move it to another time zone, hide amounts, or ask for second factors. */
   patch: operations["organizations_partial_update"];
   trace?: never;
  };
@@ -2194,6 +2211,25 @@ export interface paths {
   delete: operations["provider_tunings_destroy"];
   options?: never;
   head?: never;
+  /** @description Put what came of it into the shadow, the canary or earnest by hand, or out of it; its route follows. */
+  patch: operations["provider_tunings_partial_update"];
+  trace?: never;
+ };
+ "/api/v1/provider-tunings/{id}/deployment": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  /** @description Compare the model that came of it with its teacher, and have a route follow what comes of that. */
+  put: operations["provider_tunings_deployment_update"];
+  post?: never;
+  /** @description Compare it no longer; its route is deleted, its model stays. */
+  delete: operations["provider_tunings_deployment_destroy"];
+  options?: never;
+  head?: never;
   patch?: never;
   trace?: never;
  };
@@ -2397,6 +2433,23 @@ export interface paths {
   head?: never;
   /** @description Change a route: a new version of it. */
   patch: operations["routes_partial_update"];
+  trace?: never;
+ };
+ "/api/v1/routes/{id}/learn": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Have the route decide by what it has learned, from the next call on: again, or by another version. */
+  post: operations["route_learn"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
   trace?: never;
  };
  "/api/v1/routes/{id}/learned": {
@@ -2656,7 +2709,10 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description The current month so far, or ``from`` to ``to``, as one CSV. */
+  /**
+  * @description The current month so far, ``from`` to ``to``, or a ``month`` as its invoice has it, as one CSV. Months of
+  *     invoices have neither gap nor overlap, whatever time zones the organisation was in.
+  */
   get: operations["spend_focus_retrieve"];
   put?: never;
   post?: never;
@@ -4288,6 +4344,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
    /**
@@ -4909,6 +4967,11 @@ export interface components {
    /** @description how many examples */
    examples: number;
   };
+  /** @description By what the route decides: the id of what was learned, or nothing. */
+  InForceAnswer: {
+   /** @description what it decides by, by id; null: nothing was learned */
+   learned: string;
+  };
   /** @description An increase of a budget: so much more until ``until``, unless it was ended before. */
   IncreaseAnswer: {
    /**
@@ -5184,6 +5247,11 @@ export interface components {
    * @description when it was made
    */
    readonly created_at: string;
+  };
+  /** @description Which of what the route has learned: a version's id, or without one the newest that it can decide by. */
+  LearnBody: {
+   /** @description a version, by id */
+   version?: string;
   };
   /** @description What a route learned at one time. ``is_used``: it decides by this one now. */
   LearnedAnswer: {
@@ -6040,6 +6108,8 @@ export interface components {
    near_per_mille?: number;
    /** @description whether examples go whose nearest neighbours all have one other answer */
    drops_outvoted?: boolean;
+   /** @description whether names of people and postal addresses are taken out, as far as a model finds them */
+   takes_out_names?: boolean;
    /** @description whose telephone numbers are known without a country's code: ISO 3166's two letters */
    region?: string;
   };
@@ -6354,6 +6424,8 @@ export interface components {
    requires_second_factor?: boolean;
    /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
+   /** @description whether callers of all its keys are told no amounts, whatever a key says */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -6496,6 +6568,21 @@ export interface components {
   NewProject: {
    /** @description a name for people */
    name: string;
+  };
+  /**
+  * @description Who asks it on paper, and what that may cost at the most, USD. Calls of the name ``route`` ask it first, as far
+  *     as it is trusted, and its teacher where it is not sure.
+  */
+  NewProviderDeployment: {
+   /** @description an API key of the organisation, by which the calls are made */
+   api_key: string;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD
+   */
+   cap: string;
+   /** @description a route, by name */
+   route?: string;
   };
   /**
   * @description What it is made of; ``upstream`` and ``project`` by name or id. ``per_million``: USD that the provider asks for a
@@ -6903,6 +6990,8 @@ export interface components {
    requires_second_factor?: boolean;
    /** @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept */
    answers_kept_hours?: number;
+   /** @description whether callers of all its keys are told no amounts, whatever a key says */
+   hides_amounts?: boolean;
    /**
    * Format: date-time
    * @description until when operators of the installation may look in; null: not at all
@@ -6923,7 +7012,11 @@ export interface components {
   };
   /** @enum {string} */
   OutputLimitEnum: "max_tokens" | "max_completion_tokens";
-  /** @description A pack that was delivered by itself, with SHA-256 and size of its files. */
+  /**
+  * @description A pack that is delivered by itself, with SHA-256 and size of its files once it is made. One without
+  *     ``delivered_at`` is owed: ``problem`` is why the try at ``tried_at`` failed, and it is tried again an hour later,
+  *     after two days daily.
+  */
   PackAnswer: {
    /**
    * Format: uuid
@@ -6945,6 +7038,11 @@ export interface components {
    delivered_at?: string | null;
    /** @description why the last try to deliver it failed; empty: nothing was in the way */
    problem?: string;
+   /**
+   * Format: date-time
+   * @description when it was last tried in vain; null: it was not, or is to be tried anew at once
+   */
+   tried_at?: string | null;
    /**
    * Format: date-time
    * @description when it was made
@@ -7573,6 +7671,8 @@ export interface components {
    * @description for how many hours answers are kept for callers that ask for them again; 0: they are not kept
    */
    answers_kept_hours?: number;
+   /** @description whether callers of all keys, and not only of those that say so, are told no amounts of money */
+   hides_amounts?: boolean;
    /**
    * Format: int64
    * @description for how many hours from now operators of the installation may look; 0: no longer
@@ -8145,6 +8245,10 @@ export interface components {
   /**
   * @description One that a provider has, or is to have: how far it is by the provider's own words, what is held for it, and what
   *     it has cost. ``error`` is what it waits for, or why it ended.
+  *
+  *     Of what came of it: how far it is trusted by calls of ``route``, what came of comparing it with the teacher, what
+  *     that may cost and has (``cap``, ``compared_for``), and in ``warnings`` why nobody notices whether it still agrees.
+  *     ``threshold`` above 1: nobody knows yet how sure it must be.
   */
   ProviderTuningAnswer: {
    /**
@@ -8207,6 +8311,39 @@ export interface components {
    * @description what is spent of it so far, decimal USD
    */
    spent: string;
+   /** @description a route, by name */
+   route?: string;
+   /** @description how far it is trusted */
+   stage?: components["schemas"]["StageEnum"];
+   /** @description why, in words */
+   reason?: string;
+   /** @description the agreement with the teacher that must be certain, per mille, before it answers */
+   floor_per_mille?: number;
+   /**
+   * Format: double
+   * @description the threshold that was crossed; null: there is none
+   */
+   threshold?: number;
+   /** @description how many of the questions go to it in the stage canary */
+   canary_percent?: number;
+   /** @description how many calls it was compared with its teacher on since */
+   compared?: number;
+   /** @description how many were answered */
+   answered?: number;
+   /** @description of these, how many it answered as its teacher did */
+   agreed?: number;
+   /**
+   * Format: decimal
+   * @description the most that comparing it may cost, decimal USD; null: it was not compared
+   */
+   cap: string | null;
+   /**
+   * Format: decimal
+   * @description what comparing it has cost by now, decimal USD
+   */
+   compared_for: string;
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /**
    * Format: date-time
    * @description when it ended; null: it has not
@@ -9526,7 +9663,8 @@ export interface components {
   * @description A tuned model: what it is an adapter of, how it does on what was held out with the adapter and without, the model
   *     by which calls reach it (empty: none), how far it is trusted, what came of comparing it with the teacher, and what
   *     it saves. ``threshold`` above 1: nobody knows yet how sure it must be. ``agreement``: held-out answers that it gives
-  *     to the letter; ``without_adapter``: that its base gives.
+  *     to the letter; ``without_adapter``: that its base gives. ``warnings``: why nobody notices whether it still agrees
+  *     with its teacher.
   */
   TunedModelAnswer: {
    /**
@@ -9558,6 +9696,8 @@ export interface components {
    readonly without_adapter: components["schemas"]["AgreementAnswer"] | null;
    /** @description what it saves, and when its training has come back */
    readonly economy: components["schemas"]["EconomyAnswer"];
+   /** @description In plain sentences. */
+   readonly warnings: string[];
    /** @description the model by which calls reach it; empty: none */
    model?: string;
    /** @description a route, by name */
@@ -9589,11 +9729,6 @@ export interface components {
   TunedModelAnswerStateEnum: "ready" | "withdrawn";
   /** @enum {string} */
   UnitEnum: "requests" | "tokens" | "usd" | "concurrent";
-  /** @description By what the route decides: the id of what was learned, or nothing. */
-  UnlearnAnswer: {
-   /** @description what it decides by, by id; null: nothing was learned */
-   learned: string;
-  };
   /** @description An upstream without its credential. Of ``habits`` null is what is usual. */
   UpstreamAnswer: {
    /**
@@ -13484,6 +13619,40 @@ export interface operations {
    };
   };
  };
+ finance_packs_send_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["PackAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  finance_packs_archive_retrieve: {
   parameters: {
    query?: {
@@ -15905,6 +16074,110 @@ export interface operations {
    };
   };
  };
+ provider_tunings_partial_update: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description The `ETag` of what you have seen: if somebody has changed it since, nothing happens and the answer is 412. Without it, what is there is changed whatever it is. */
+    "If-Match"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: {
+   content: {
+    "application/json": components["schemas"]["PatchedTunedModelChanges"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_update: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["NewProviderDeployment"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ provider_tunings_deployment_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ProviderTuningAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  rate_limits_list: {
   parameters: {
    query?: {
@@ -16541,6 +16814,44 @@ export interface operations {
    };
   };
  };
+ route_learn: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: {
+   content: {
+    "application/json": components["schemas"]["LearnBody"];
+   };
+  };
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["InForceAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  route_learned: {
   parameters: {
    query?: never;
@@ -16668,7 +16979,7 @@ export interface operations {
      [name: string]: unknown;
     };
     content: {
-     "application/json": components["schemas"]["UnlearnAnswer"];
+     "application/json": components["schemas"]["InForceAnswer"];
     };
    };
    /** @description What was wrong, and what to do. */
@@ -17308,6 +17619,8 @@ export interface operations {
     format?: "csv" | "json";
     /** @description where the time begins, a day or a moment */
     from?: string;
+    /** @description such as 2026-10: from where its invoice begins to where it ends, in place of from and to */
+    month?: string;
     /** @description where the time ends, a day or a moment */
     to?: string;
    };
