@@ -30,9 +30,7 @@ def add_parser(commands: Commands) -> None:
     )
     learns.add_argument("--email", default="", help="who may open its page (default: the demo's owner)")
     learns.add_argument("--prompts", type=count, default=1_500, help="that are learned from (default: %(default)s)")
-    learns.add_argument(
-        "--labels", type=count, help="of the set, only the first N (default: 20 intents, 4 directions)"
-    )
+    learns.add_argument("--labels", type=count, help="of the set, only the first N (default: 20 intents, 4 directions)")
     learns.add_argument("--calls", type=count, default=300, help="that are sent in the end (default: %(default)s)")
     learns.add_argument("--json", action="store_true", help="for programs")
     take_data_dir(learns)
