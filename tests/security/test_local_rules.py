@@ -49,9 +49,9 @@ SECONDS: Final = {"proxy.ledger.bill_corrections": 1}
 #: say goes in by parameters
 STATEMENTS: Final = {
     "billing.invoices.selectors.invoices": 1,
-    "billing.spend.selectors.sums": 8,
+    "billing.spend.selectors.sums": 9,
     "billing.spend.selectors.usage": 3,
-    "costhub.ops.end_users": 4,
+    "costhub.ops.end_users": 5,
     "costhub.ops.erasure": 1,
     "costhub.ops.export": 3,
     "costhub.ops.tenant_tables": 1,

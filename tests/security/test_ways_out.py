@@ -64,6 +64,7 @@ MAY: Final = {
     "billing.invoices.stripe_client": GATE,
     "costhub.client.admin": OPERATOR,
     "costhub.client.serving_worker": OPERATOR,
+    "costhub.console.batch_files": GATE,
     "costhub.console.single_sign_on": NAMES,
     "costhub.eval.distil": OPERATOR,
     "costhub.lib.blocking_http": GATE,

@@ -23,7 +23,7 @@ def uncollected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def count_edges() -> int:
-    return sum(isinstance(each, Edges) for each in gc.get_objects())
+    return sum(type(each) is Edges for each in gc.get_objects())
 
 
 @pytest.mark.usefixtures("uncollected")

@@ -87,6 +87,6 @@ def test_no_path_forgets_to_ask() -> None:
     found: dict[str, Any] = {
         path.name: re.findall(r"auth\.authenticate\(", path.read_text()) for path in sorted(root.rglob("*.py"))
     }
-    assert {name for name, uses in found.items() if uses} == {"pipeline.py", "create.py", "defer.py"}
-    for name in ("pipeline.py", "batches/create.py", "batches/defer.py"):
+    assert {name for name, uses in found.items() if uses} == {"arrival.py", "create.py"}
+    for name in ("arrival.py", "batches/create.py"):
         assert "check_origin(" in (root / name).read_text()
