@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 
-from costhub.lib.errors import AppError, InvalidField
+from costhub.lib.errors import AppError, Conflict, InvalidField
 from proxy.learning.models import Trusted
 from tenants.access import Actor
 from tenants.actions.routes import create_route, delete_route, update_route
@@ -38,6 +38,12 @@ class Trust(NamedTuple):
 def name_route(given: str, before: str, teacher: str) -> str:
     """What a route is called: as somebody has said, now or earlier, or by its teacher."""
     return given or before or f"{teacher}-distilled"
+
+
+def check_one_route(actor: Actor, before: str, name: str, *, upstream_model: str, teacher: str) -> None:
+    """Raise Conflict where it is asked by another route already: that one would follow nobody's trust any more."""
+    if before and before != name and find_route(actor, before, upstream_model=upstream_model, teacher=teacher):
+        raise Conflict(f"The route {before} asks it: leave the route out, or serve it no longer first.", field="route")
 
 
 def put_route(actor: Actor, name: str, *, model: str, teacher: str, trust: Trust) -> None:
