@@ -81,6 +81,7 @@ class Form:
     errors: dict[str, str] = field(default_factory=dict)
     error: str = ""
     status: int = 200
+    _mark: str = ""
 
     def __post_init__(self) -> None:
         self.values = {
@@ -99,8 +100,9 @@ class Form:
 
     @property
     def once(self) -> str:
-        """A mark by which a second sending of the same form is known."""
-        return str(uuid4())
+        """A mark by which a second sending of the same form is known. One that is shown again, because what was sent
+        did not do, keeps its mark: whoever does it elsewhere may have done it all the same."""
+        return self._mark or str(uuid4())
 
     @property
     def seen(self) -> str:
@@ -205,6 +207,7 @@ class Form:
             with transaction.atomic():
                 self._check_seen(request)
                 mark = _claim(request.POST.get("once", ""))
+                self._mark = mark
                 return act(self)
         except Forbidden:
             _release(mark)

@@ -83,7 +83,7 @@ def _access(actor: Actor, tuning_id: str) -> ProviderTuning:
 
 def _make_form(row: ProviderTuning) -> Form:
     fields = [
-        Field("api_key", "API key that it is asked with", help="It is sealed.", is_required=True, most=200),
+        Field("api_key", "API key that it is asked with", "password", help="It is sealed.", is_required=True, most=200),
         Field("cap", "USD that comparisons may cost at the most", is_required=True, most=20),
         Field(
             "route",
