@@ -79,8 +79,7 @@ def new_batch(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_GET
 @org_page
 def download(request: HttpRequest, actor: Actor, batch_id: str, part: str) -> HttpResponse:
-    """A file of a batch, for who may make a key of its project and could read it with that. It is recorded who has taken
-    it."""
+    """A file of a batch, for who may make a key of its project and could read it with that; the audit log has it."""
     actor.check(Permission.READ_MONEY)
     batch = access_batch(actor, batch_id)
     actor.check(Permission.WRITE_KEYS, batch.project_id)

@@ -103,7 +103,8 @@ class LearnedExample(TenantRow):
 
 
 class DatasetVersion(TenantRow):
-    """A dataset at one moment: which examples, in which order, and the hash of what they say. It never changes."""
+    """A dataset at one moment: which examples, in which order, and the hash of what they said. It never changes; of its
+    examples some are withdrawn, and names may be taken out of those that nobody had looked over by then."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     number = models.PositiveIntegerField()
