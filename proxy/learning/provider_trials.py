@@ -25,7 +25,7 @@ from proxy.learning import distilled_routes, trust
 from proxy.learning.asking import IN_CONFLICT, OVER_CAP, Later, Never, ask, check_own_key
 from proxy.learning.choices import JobState, Stage
 from proxy.learning.datasets import count_withdrawn
-from proxy.learning.distilled_routes import check_one_route, drop_route, find_route, name_route, put_route
+from proxy.learning.distilled_routes import Around, check_one_route, drop_route, find_route, name_route, put_route
 from proxy.learning.lora.trials import MOST_CALLS, find_trust, forget_trials, learn_threshold
 from proxy.learning.models import ProviderTuning
 from proxy.learning.sealing import TRIALS_KEY, seal, unseal
@@ -213,11 +213,12 @@ def set_stage(
     return trust.set_stage(PROVIDERS, actor=actor, row=tuning, stage=stage, **shares)
 
 
-def list_warnings(actor: Actor, tuning: ProviderTuning) -> list[str]:
-    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
+def list_warnings(tuning: ProviderTuning, around: Around) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so."""
     if tuning.state != JobState.DONE.value or tuning.stage in trust.UNTRUSTED:
         return []
-    found = trust.list_warnings(actor, tuning, _find_route(actor, tuning))
+    route = around.find_route(tuning.route, upstream_model=tuning.remote_model, teacher=tuning.teacher)
+    found = trust.list_warnings(tuning, route, around.kept)
     if tuning.api_key is None:
         found.insert(0, trust.warn_unserved(tuning))
     elif tuning.trials_error:
