@@ -90,8 +90,9 @@ class Form:
 
     @property
     def asked(self) -> list[Asked]:
-        """The fields in order."""
-        return [Asked(each, self.values[each.name], self.errors.get(each.name, "")) for each in self.fields]
+        """The fields in order. What was typed as a secret is typed anew: it stands on no page."""
+        shown = {each.name: "" if each.kind == "password" else self.values[each.name] for each in self.fields}
+        return [Asked(each, shown[each.name], self.errors.get(each.name, "")) for each in self.fields]
 
     @property
     def has_file(self) -> bool:

@@ -85,7 +85,7 @@ def serve_provider_model(
         record(actor, "served", tuning, route=tuning.route, cap_nanos=cap_nanos)
         if tuning.api_key is None:
             # What its teacher was asked while nobody wanted to know is not paid for.
-            tuning.compared_until = clock.now()
+            tuning.compared_until = max(tuning.compared_until, clock.now())
         tuning.api_key = seal(actor.org, f"{TRIALS_KEY} {tuning.pk}", api_key)
         tuning.trials_cap_nanos, tuning.trials_error, tuning.trials_failed = cap_nanos, "", 0
         if tuning.trials_counted_until is None:

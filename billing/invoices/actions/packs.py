@@ -213,7 +213,9 @@ def _deliver_pack(
         _log.exception("a finance pack failed", extra={"org": str(actor.org.pk), "month": f"{row.month:%Y-%m}"})
         return _put_off(actor, row, now, "It could not be made: the log of the installation's jobs says why.")
     with job_scope(actor.org.pk) as owner, transaction.atomic():
-        FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300], problem="")
+        FinancePack.objects.filter(pk=row.pk).update(
+            delivered_at=now, delivered_to=to[:300], problem="", tried_at=row.tried_at
+        )
         record(owner, "delivered", row, month=f"{row.month:%Y-%m}", to=account.pack_to, digest=digest)
     return 1
 

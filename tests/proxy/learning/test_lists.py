@@ -39,8 +39,8 @@ def test_many_rows_ask_no_more_than_one(world: World, resource: str, kind: type[
 def test_tuned_models_and_students_read_no_ids_of_examples(world: World) -> None:
     fill_learning(world.acme)
     api = Api(token=world.acme.admin_token)
-    for resource in ("tuned-models", "students"):
+    for resource, warnings in (("tuned-models", 1), ("students", 0)):
         with CaptureQueriesContext(connection) as asked:
             (row,) = api.get(f"/{resource}").json()["data"]
-        assert row["warnings"] == [], resource
+        assert len(row["warnings"]) == warnings, resource
         assert not [query["sql"] for query in asked.captured_queries if '"held_out"' in query["sql"]], resource
