@@ -226,7 +226,7 @@ def read_economy(actor: Actor, student: Student) -> Economy:
     teacher's, and of the route that asks the student first. Inside an open organisation. It has cost its training, and
     what runs of the teacher for its dataset did; captured calls were paid for anyway. Its own answers cost milliseconds
     of a processor that is there, and count as nothing."""
-    job = TrainingJob.objects.select_related("version__dataset").get(pk=student.job_id)
+    job = student.job
     teacher = add_up_teacher(actor, job.version.dataset.teacher, student.route)
     of, found, agreed = (student.compared, student.answered, student.agreed) if student.compared else _tested(student)
     share = found * 1_000_000 // of if of else 0

@@ -79,7 +79,7 @@ RESOURCES = {
     "sign_on_id": "sign-ons",
 }
 #: parts that are words, not ids
-WORDS = {"form": "pdf", "kind": "oidc", "position": "1"}
+WORDS = {"form": "pdf", "kind": "oidc", "part": "input", "position": "1"}
 
 
 @dataclass(frozen=True)
