@@ -62,6 +62,7 @@ RESOURCES = {
     "prompt_id": "system-prompts",
     "route_id": "routes",
     "invoice_id": "invoices",
+    "pack_id": "finance-packs",
     "member_id": "members",
     "request_id": "requests",
     "view_id": "saved-views",
