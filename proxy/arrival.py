@@ -36,7 +36,9 @@ async def open_entry(call: Call, edges: Edges) -> tuple[str, AbstractAsyncContex
 
 async def receive(serving: Serving) -> bytes:
     """The call's body, whole. Raises NotAllowed for a key that may not be used here, and what reading a body raises."""
-    call, edges, entry, _, _ = serving
+    call, edges, entry, _, bearer = serving
+    if entry.key.hides_amounts:
+        entry.is_own = edges.auth.is_own(call, bearer)
     entry.traceparent = call.headers.get("traceparent", "")
     edges.auth.check_origin(entry.key, call)
     body = call.body_at_once()

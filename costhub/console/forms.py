@@ -81,6 +81,7 @@ class Form:
     errors: dict[str, str] = field(default_factory=dict)
     error: str = ""
     status: int = 200
+    _mark: str = ""
 
     def __post_init__(self) -> None:
         self.values = {
@@ -89,8 +90,9 @@ class Form:
 
     @property
     def asked(self) -> list[Asked]:
-        """The fields in order."""
-        return [Asked(each, self.values[each.name], self.errors.get(each.name, "")) for each in self.fields]
+        """The fields in order. What was typed as a secret is typed anew: it stands on no page."""
+        shown = {each.name: "" if each.kind == "password" else self.values[each.name] for each in self.fields}
+        return [Asked(each, shown[each.name], self.errors.get(each.name, "")) for each in self.fields]
 
     @property
     def has_file(self) -> bool:
@@ -99,8 +101,9 @@ class Form:
 
     @property
     def once(self) -> str:
-        """A mark by which a second sending of the same form is known."""
-        return str(uuid4())
+        """A mark by which a second sending of the same form is known. One that is shown again, because what was sent
+        did not do, keeps its mark: whoever does it elsewhere may have done it all the same."""
+        return self._mark or str(uuid4())
 
     @property
     def seen(self) -> str:
@@ -205,6 +208,7 @@ class Form:
             with transaction.atomic():
                 self._check_seen(request)
                 mark = _claim(request.POST.get("once", ""))
+                self._mark = mark
                 return act(self)
         except Forbidden:
             _release(mark)

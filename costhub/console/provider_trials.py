@@ -14,7 +14,7 @@ from costhub.console.sign_in import org_page
 from costhub.console.tuned_models import STAGES
 from costhub.lib.errors import InvalidField
 from proxy.learning.choices import JobState, Stage
-from proxy.learning.distilled_routes import name_route
+from proxy.learning.distilled_routes import look_around, name_route
 from proxy.learning.models import ProviderTuning
 from proxy.learning.provider_trials import (
     list_warnings,
@@ -47,7 +47,7 @@ def provider_trials(request: HttpRequest, actor: Actor, tuning_id: str) -> HttpR
         return redirect("provider-trials", slug=actor.org.slug, tuning_id=str(row.pk))
     more: dict[str, Any] = {
         "row": row,
-        "warnings": list_warnings(actor, row),
+        "warnings": list_warnings(row, look_around(actor)),
         "acts": _acts(actor, row) if can_change else [],
         "submit_label": "Compare it",
         "lead": _LEAD,
@@ -83,7 +83,7 @@ def _access(actor: Actor, tuning_id: str) -> ProviderTuning:
 
 def _make_form(row: ProviderTuning) -> Form:
     fields = [
-        Field("api_key", "API key that it is asked with", help="It is sealed.", is_required=True, most=200),
+        Field("api_key", "API key that it is asked with", "password", help="It is sealed.", is_required=True, most=200),
         Field("cap", "USD that comparisons may cost at the most", is_required=True, most=20),
         Field(
             "route",

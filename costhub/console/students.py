@@ -15,6 +15,7 @@ from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from proxy.learning.choices import Stage
 from proxy.learning.deployment import deploy_student, retire_student
+from proxy.learning.distilled_routes import look_around
 from proxy.learning.evaluation import bound
 from proxy.learning.models import Student
 from proxy.learning.students import list_warnings, read_economy, set_stage
@@ -92,7 +93,7 @@ def describe_student(actor: Actor, row: Student) -> dict[str, Any]:
     evaluation, economy = row.evaluation, read_economy(actor, row)
     return {
         "row": row,
-        "warnings": list_warnings(actor, row),
+        "warnings": list_warnings(row, look_around(actor)),
         "teacher": row.job.version.dataset.teacher,
         "evaluation": evaluation,
         "answered": tell(evaluation.get("answered")),

@@ -15,7 +15,7 @@ from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.lib.errors import InvalidField
 from proxy.learning.api.tuned_models import TAR, send_parts
 from proxy.learning.choices import Stage, TunedState
-from proxy.learning.distilled_routes import name_route
+from proxy.learning.distilled_routes import look_around, name_route
 from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
 from proxy.learning.lora.economy import read_agreement, read_economy
@@ -55,7 +55,7 @@ def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespon
     model = LanguageModel.objects.filter(org=actor.org, name=row.model).first() if row.model else None
     more: dict[str, Any] = {
         "tuned": row,
-        "warnings": list_warnings(actor, row),
+        "warnings": list_warnings(row, look_around(actor)),
         "teacher": row.job.version.dataset.teacher,
         "agreement": (agreement := read_agreement(row)),
         "interval": {"tuned": _tell_interval(agreement.tuned), "base": _tell_interval(agreement.base)},

@@ -46,8 +46,8 @@ def final_headers(entry: Entry) -> dict[str, str]:
 
 
 def cost_fields(entry: Entry) -> dict[str, str]:
-    """What the call cost, known at its end; nothing for a key that hides amounts."""
-    if entry.key.hides_amounts:
+    """What the call cost, known at its end; nothing for a key that hides amounts, but to our own jobs."""
+    if entry.key.hides_amounts and not entry.is_own:
         return {}
     cost, saved = entry.cost, entry.saved
     told = format_usd(cost)

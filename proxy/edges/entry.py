@@ -61,6 +61,8 @@ class Entry:
     # In which form the answer comes to the caller's side, and what of the request its upstream was not told.
     wire: Wire = Wire.CHAT
     unsaid: Unsaid = ALL_SAID
+    # A call of our own jobs, which count what it costs whatever its key hides from callers.
+    is_own: bool = False
     # The caller's trace, as the header says it (W3C Trace Context).
     traceparent: str = ""
 

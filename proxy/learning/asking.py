@@ -14,6 +14,7 @@ from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.money import parse_usd
 from costhub.lib.net import CONNECT_FAILURES, AllowedNetwork, Gate, Unreachable
 from costhub.lib.secrets import API_KEY, digest_of, is_well_formed
+from proxy.edges.auth import OWN, sign_own
 from proxy.learning.conversations import NoExample, read_call
 from tenants.access import Actor, find_owner_of_digest
 
@@ -26,6 +27,8 @@ _PATH: Final = "/v1/chat/completions"
 _LATER: Final = frozenset({402, 408, 409, 429, 500, 502, 503, 504})
 #: what a call is refused with that might cost more than its caller lets it
 OVER_CAP: Final = "max_cost_exceeded"
+#: and one whose key another one has that still runs, or whose answer cannot be given again
+IN_CONFLICT: Final = "idempotency_conflict"
 _KEY_IS_BAD: Final = frozenset({401, 403, 404})
 
 
@@ -51,11 +54,14 @@ class Answered:
 class Later(Exception):
     """It cannot be asked now. The message says why, ``code`` is the error's. By ``request_id`` the ledger knows a call
     that failed on its way, and may have been billed all the same. ``is_lost``: so may this one, whose id nobody has
-    heard."""
+    heard. ``status``: the proxy's, 0 where it gave none."""
 
-    def __init__(self, message: str, code: str = "", request_id: str = "", *, is_lost: bool = False) -> None:
+    def __init__(
+        self, message: str, code: str = "", request_id: str = "", *, status: int = 0, is_lost: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.status = status
         self.request_id = request_id
         self.is_lost = is_lost
 
@@ -101,6 +107,8 @@ def ask(
                 "idempotency-key": idempotency_key,
                 # Nobody's earlier answer, and no second copy of what is stored here.
                 "x-costhub-cache-control": "no-cache, no-store",
+                # Also where callers of the key are told no amounts: what this costs is counted against a cap.
+                OWN: sign_own(api_key, settings.KEY_PEPPER),
                 **(headers or {}),
             },
             content=orjson.dumps({"model": model, "messages": messages, **(more or {})}),
@@ -113,7 +121,10 @@ def ask(
     told = {name.lower(): value for name, value in answer.headers.items()}
     if answer.status == 200:
         is_replayed = told.get("x-costhub-replayed") == "true"
-        cost = 0 if is_replayed else parse_usd(told.get("x-costhub-cost", "0"))
+        if "x-costhub-cost" not in told:
+            # Such as where something before the proxy takes headers away. Asked again, it is in the ledger by then.
+            raise Later("The proxy does not say what its answer cost.")
+        cost = 0 if is_replayed else parse_usd(told["x-costhub-cost"])
         try:
             _, text = read_call({"messages": messages}, answer.body, told.get("content-type", ""))
         except NoExample:
@@ -123,7 +134,7 @@ def ask(
     why, code = _read_error(answer.body)
     if answer.status in _LATER:
         request_id = told.get("x-request-id", "") if answer.status >= 500 else ""
-        raise Later(f"{answer.status}: {why}", code, request_id)
+        raise Later(f"{answer.status}: {why}", code, request_id, status=answer.status)
     if answer.status in _KEY_IS_BAD:
         raise Never(f"{answer.status}: {why}")
     _log.info("a prompt got no answer", extra={"status": answer.status})

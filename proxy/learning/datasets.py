@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -46,10 +47,11 @@ MOST_EXAMPLES: Final = 10_000
 MOST_DATASETS: Final = 200
 #: what one transaction reads
 _BATCH: Final = 500
-#: examples whose names are taken out in one transaction, and for how long a turn of the job does it; one that took
-#: more than a quarter of that leaves the rest of its work to the next
+#: examples whose names are taken out in one transaction, and for how long a turn of the job does it, which is as often:
+#: other slow jobs have their turns in between. One that took more than a quarter of that leaves the rest of its work to
+#: the next
 _LOOKED_OVER: Final = 50
-LOOK_FOR_SECONDS: Final = 90.0
+LOOK_FOR_SECONDS: Final = 15.0
 _TURN_LEFT: Final = 4
 #: characters of an example that is looked over: half a minute
 MOST_LOOKED_OVER: Final = 200_000
@@ -244,15 +246,16 @@ def build_version(
 ) -> None:
     """Make a version that waits; one that cannot be made says why. Names and addresses that ``find`` finds are taken
     out of its examples first, once of each, for so many ``seconds`` at the most: then the version goes on waiting, for
-    a next turn. Without ``find``, which is for texts that somebody has made up, and where the dataset says so, they
-    stay."""
+    a next turn; what comes meanwhile is not waited for. Without ``find``, which is for texts that somebody has made up,
+    and where the dataset says so, they stay."""
     with job_scope(org_id) as actor:
         version = _waiting(actor, version_id)
         if version is None:
             return
         dataset = version.dataset
     gather_calls(org_id, dataset.pk)
-    if find is not None and dataset.takes_out_names and not take_people_out(org_id, dataset, find, seconds):
+    finder = find if dataset.takes_out_names else None
+    if finder is not None and not take_people_out(org_id, dataset, finder, seconds, asked_at=version.created_at):
         return
     with job_scope(org_id) as actor:
         rows, examples = open_examples(actor, dataset)
@@ -263,7 +266,7 @@ def build_version(
         vectors = embed([example.question for example in examples]) if needs_vectors else None
         poor = {one.source for one, row in zip(examples, rows, strict=True) if row.verdict == Verdict.POOR.value}
         judges = [*JUDGES, refuse_poor(poor)]
-        if find is not None and dataset.takes_out_names:
+        if finder is not None:
             unread = {one.source for one, row in zip(examples, rows, strict=True) if NAME not in row.scrubbed}
             judges.append(refuse_unread(unread))
         made = assemble(examples, vectors, recipe, judges)
@@ -282,30 +285,39 @@ def build_version(
             _freeze(version, rows, made, recipe, unknown)
 
 
-def take_people_out(org_id: UUID, dataset: Dataset, find: Find, seconds: float) -> bool:
-    """Take names and addresses out of the dataset's newest examples that nobody has looked over, for so many seconds.
-    Says whether none is left, and the turn has time for what comes next; what was done stays done. Examples above
+def take_people_out(org_id: UUID, dataset: Dataset, find: Find, seconds: float, *, asked_at: datetime) -> bool:
+    """Take names and addresses out of the dataset's newest examples that nobody has looked over, for so many seconds,
+    those up to ``asked_at`` first. Says whether none of these is left, and the turn has time for what comes next; what
+    was done stays done. Of what came after that moment as much is looked over as that time allows. Examples above
     ``MOST_LOOKED_OVER`` characters are left as they are, and are in no version."""
-    began = clock.monotonic_ns()
     with job_scope(org_id) as actor:
         rows, examples = open_examples(actor, dataset)
-    kept = find_kept(examples)
-    waiting = [
+    kept = find_kept(examples, [row.end_user for row in rows])
+    unread = [
         (row, example)
         for row, example in zip(rows, examples, strict=True)
         if NAME not in row.scrubbed and count_characters(example) <= MOST_LOOKED_OVER
     ]
+    # Or a dataset whose calls never stop would have no version.
+    waiting = sorted(unread, key=lambda one: one[0].at > asked_at)
+    due = sum(row.at <= asked_at for row, _ in unread)
+    # Opening takes its time, too, and the more the larger the dataset is: it is not taken from that of looking.
+    is_over, is_late = clock.ends_in(seconds), clock.ends_in(seconds / _TURN_LEFT)
     cleaned: list[tuple[LearnedExample, Example, Mapping[str, int]]] = []
-    for place, (row, example) in enumerate(waiting, 1):
+    done, has_time = 0, True
+    for row, example in waiting:
+        if done and clock.monotonic_ns() >= (is_over if done < due else is_late):
+            break
         # The model takes its time, and no transaction waits for it.
         cleaned.append((row, *take_out(example, find, kept)))
-        is_over = clock.monotonic_ns() - began >= seconds * 1e9
-        if is_over or place == len(waiting) or len(cleaned) == _LOOKED_OVER:
+        done += 1
+        if done == due:
+            has_time = clock.monotonic_ns() < is_late
+        if len(cleaned) == _LOOKED_OVER:
             _store_cleaned(org_id, dataset, cleaned)
             cleaned.clear()
-        if is_over:
-            return False
-    return not waiting or clock.monotonic_ns() - began < seconds * 1e9 / _TURN_LEFT
+    _store_cleaned(org_id, dataset, cleaned)
+    return done >= due and has_time
 
 
 def _store_cleaned(

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from costhub.lib.errors import Conflict
 from costhub.lib.origins import parse_origin
-from proxy.learning.distilled_routes import HOLDOUT_PERCENT, drop_route, name_route, put_route
+from proxy.learning.distilled_routes import HOLDOUT_PERCENT, check_one_route, drop_route, name_route, put_route
 from proxy.learning.models import Student
 from proxy.learning.students import find_trust
 from proxy.learning.trust import UNTRUSTED
@@ -42,8 +42,8 @@ def deploy_student(
     ``holdout_percent`` of the conversations, which say how often the two agree. While it is in the shadow the teacher
     answers, and the ledger says what would have been asked; the route follows when it is trusted more, or no more.
 
-    Raises Conflict where there is no server of students, or the student was rolled back or withdrawn, and InvalidField
-    for a name that cannot be.
+    Raises Conflict where there is no server of students, or the student was rolled back or withdrawn or has another
+    route, and InvalidField for a name that cannot be.
     """
     actor.check(Permission.WRITE_SETTINGS)
     if not settings.STUDENTS_URL:
@@ -60,6 +60,7 @@ def deploy_student(
         _check_trusted(student)
         model = _find_model(actor, student, teacher)
         name = name_route(route, student.route, teacher)
+        check_one_route(actor, student.route, name, upstream_model=student.name, teacher=teacher)
         put_route(actor, name, model=model.name, teacher=teacher, trust=find_trust(student, holdout_percent))
         record(actor, "deployed", student, route=name, model=model.name)
         student.route = name

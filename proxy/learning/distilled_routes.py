@@ -2,16 +2,17 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 
-from costhub.lib.errors import AppError, InvalidField
+from costhub.lib.errors import AppError, Conflict, InvalidField
 from proxy.learning.models import Trusted
 from tenants.access import Actor
 from tenants.actions.routes import create_route, delete_route, update_route
 from tenants.choices import Mode, RouteKind
-from tenants.models import LanguageModel, Route
+from tenants.models import CapturePolicy, LanguageModel, Route
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ def name_route(given: str, before: str, teacher: str) -> str:
     return given or before or f"{teacher}-distilled"
 
 
+def check_one_route(actor: Actor, before: str, name: str, *, upstream_model: str, teacher: str) -> None:
+    """Raise Conflict where it is asked by another route already: that one would follow nobody's trust any more."""
+    if before and before != name and find_route(actor, before, upstream_model=upstream_model, teacher=teacher):
+        raise Conflict(f"The route {before} asks it: leave the route out, or serve it no longer first.", field="route")
+
+
 def put_route(actor: Actor, name: str, *, model: str, teacher: str, trust: Trust) -> None:
     """Have calls of ``name`` asked of a model that is a student of this teacher, and then of the teacher. Raises
     InvalidField where the route does something else, or it cannot be."""
@@ -51,6 +58,31 @@ def put_route(actor: Actor, name: str, *, model: str, teacher: str, trust: Trust
         raise InvalidField("This route does something else: give another name.", field="route")
     else:
         update_route(actor=actor, route=there, kind=RouteKind.CASCADE, **policy)
+
+
+class Around(NamedTuple):
+    """What is read once of an organisation for a whole list of what was trained there: its routes and models by name,
+    and the share of each model's calls that is kept."""
+
+    routes: Mapping[str, Route]
+    models: Mapping[str, LanguageModel]
+    kept: Mapping[str, int]
+
+    def find_route(self, name: str, *, upstream_model: str, teacher: str) -> Route | None:
+        """As the function of this name."""
+        there = self.routes.get(name)
+        first = self.models.get(_name_first(there, teacher)) if there is not None else None
+        is_first = first is not None and (first.student_of, first.upstream_model) == (teacher, upstream_model)
+        return there if is_first else None
+
+
+def look_around(actor: Actor) -> Around:
+    """The open organisation's."""
+    return Around(
+        {route.name: route for route in Route.objects.filter(org=actor.org)},
+        {model.name: model for model in LanguageModel.objects.filter(org=actor.org)},
+        dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille")),
+    )
 
 
 def find_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) -> Route | None:
@@ -85,7 +117,11 @@ def drop_route(actor: Actor, name: str, *, upstream_model: str, teacher: str) ->
 
 def find_first(actor: Actor, route: Route, teacher: str) -> LanguageModel | None:
     """The student that a cascade asks before this teacher; None for any other route."""
+    name = _name_first(route, teacher)
+    return LanguageModel.objects.filter(org=actor.org, name=name, student_of=teacher).first() if name else None
+
+
+def _name_first(route: Route, teacher: str) -> str:
+    """The model that a cascade asks before this teacher; empty for any other route."""
     names = [target.get("model") for target in route.policy.get("targets", [])]
-    if route.kind != RouteKind.CASCADE.value or names[1:] != [teacher]:
-        return None
-    return LanguageModel.objects.filter(org=actor.org, name=names[0], student_of=teacher).first()
+    return names[0] or "" if route.kind == RouteKind.CASCADE.value and names[1:] == [teacher] else ""

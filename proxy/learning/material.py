@@ -3,7 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-from proxy.learning.conversations import Example
+import orjson
+
+from proxy.learning.conversations import Example, pack
 from proxy.learning.datasets import count_withdrawn, read_version
 from proxy.learning.head import Course
 from proxy.learning.leases import Cancelled, Lease
@@ -39,8 +41,11 @@ def read_material(lease: Lease) -> Material:
         learned = read_version(actor, job.version, held_out=False)
         held_out = read_version(actor, job.version, held_out=True)
         ids = f"{job.version.sha256}:{job.version.train}:{job.version.held_out}:{withdrawn}"
-    names = [example.source for example in (*learned, *held_out)]
-    rows = hashlib.sha256(f"{ids}:{names}".encode()).hexdigest()
+    # With what they say: names may have been taken out of them since, and a checkpoint has learned from what they said.
+    said = hashlib.sha256(ids.encode())
+    for example in (*learned, *held_out):
+        said.update(orjson.dumps([example.source, pack(example)]))
+    rows = said.hexdigest()
     course = Course(job.epochs, job.batch_rows, job.rate_millionths / 1_000_000, job.seed)
     return Material(job, learned, held_out, course, withdrawn, rows)
 

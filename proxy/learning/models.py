@@ -103,7 +103,8 @@ class LearnedExample(TenantRow):
 
 
 class DatasetVersion(TenantRow):
-    """A dataset at one moment: which examples, in which order, and the hash of what they say. It never changes."""
+    """A dataset at one moment: which examples, in which order, and the hash of what they said. It never changes; of its
+    examples some are withdrawn, and names may be taken out of those that nobody had looked over by then."""
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+", db_constraint=False)
     number = models.PositiveIntegerField()
@@ -350,6 +351,11 @@ class ProviderTuning(Tried):
     api_key = models.BinaryField(null=True, editable=False)
     trials_cap_nanos = models.BigIntegerField(null=True)
     trials_nanos = models.BigIntegerField(default=0, db_default=0)
+    #: what the ledger has of it, up to which moment
+    trials_counted_nanos = models.BigIntegerField(default=0, db_default=0)
+    trials_counted_until = models.DateTimeField(null=True)
+    #: turns in a row in which the first prompt got no answer
+    trials_failed = models.PositiveSmallIntegerField(default=0, db_default=0)
     #: why it is not compared now; empty: it is, or nobody has tried
     trials_error = models.TextField(blank=True, default="", db_default="")
 

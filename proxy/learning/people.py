@@ -7,6 +7,7 @@ it is. A city or a street alone tells of nobody and stays.
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from proxy.learning.assembly import count_labels
@@ -35,7 +36,7 @@ _MARK: Final = re.compile(r"\[(?P<kind>[A-Z]+)_(?P<number>\d+)\]")
 _TELLING: Final = 4
 #: and so many of them, the longest: who sends a list of names is not served by looking for each of them everywhere
 _MOST_AGAIN: Final = 200
-#: Instructions that so many examples share to the letter, and one in so many of all, were written for everybody: a name
+#: Instructions that so many share to the letter, and one in so many of all who ask, were written for everybody: a name
 #: in them is the assistant's. Students answer under instructions that they know to the letter.
 _SHARED_BY: Final = 20
 _SHARED_PART: Final = 20
@@ -120,15 +121,20 @@ class Kept(NamedTuple):
     answers: bool
 
 
-def find_kept(examples: Sequence[Example]) -> Kept:
-    """What all of a dataset's examples say is for everybody."""
-    shared = Counter(
-        text
-        for example in examples
-        for text in {message.content for message in example.prompt if message.role in ("system", "developer")}
-    )
-    least = max(_SHARED_BY, len(examples) // _SHARED_PART)
-    kept = frozenset(text for text, count in shared.items() if count >= least)
+def find_kept(examples: Sequence[Example], end_users: Sequence[str] = ()) -> Kept:
+    """What all of a dataset's examples say is for everybody. ``end_users`` are theirs, empty where nobody has said: an
+    end user counts once, however often they have called, and so does a conversation, by its first question."""
+    told_to: dict[str, set[tuple[str, str]]] = {}
+    everybody: set[tuple[str, str]] = set()
+    for example, end_user in zip(examples, end_users or repeat(""), strict=False):
+        asks = next((message.content for message in example.prompt if message.role == "user"), "")
+        asker = (end_user, "") if end_user else ("", asks)
+        everybody.add(asker)
+        for message in example.prompt:
+            if message.role in ("system", "developer"):
+                told_to.setdefault(message.content, set()).add(asker)
+    least = max(_SHARED_BY, len(everybody) // _SHARED_PART)
+    kept = frozenset(text for text, askers in told_to.items() if len(askers) >= least)
     return Kept(kept, bool(count_labels(examples)))
 
 

@@ -37,6 +37,15 @@ def read_spent(actor: Actor, run_id: UUID, since: datetime) -> int:
     return int(rows.aggregate(total=Sum("effective_cost"))["total"] or 0)
 
 
+def read_spent_within(actor: Actor, run_id: UUID, since: datetime, until: datetime | None = None) -> int:
+    """The same of calls that began in ``[since, until)``: what is tagged for months is not added up from its start each
+    time."""
+    rows = LedgerEntry.objects.filter(org_id=actor.org.pk, started_at__gte=since, tags__contains={RUN_TAG: str(run_id)})
+    if until is not None:
+        rows = rows.filter(started_at__lt=until)
+    return int(rows.aggregate(total=Sum("effective_cost"))["total"] or 0)
+
+
 def settle_runs(org_id: UUID) -> int:
     """Have each run that ended a while ago cost what the ledger says. Gives how many."""
     settled = 0

@@ -20,7 +20,7 @@ from proxy.learning import trust
 from proxy.learning.choices import Stage
 from proxy.learning.conversations import Example
 from proxy.learning.datasets import count_withdrawn
-from proxy.learning.distilled_routes import HOLDOUT_PERCENT, Trust, find_route, follow, name_route
+from proxy.learning.distilled_routes import HOLDOUT_PERCENT, Around, Trust, find_route, follow, name_route
 from proxy.learning.encoders.served import Encoders
 from proxy.learning.evaluation import Evaluation, SuccessCost, evaluate, nearest, price_success
 from proxy.learning.frames import frame_of, list_frames
@@ -182,11 +182,11 @@ def find_trust(student: Student, holdout_percent: int = HOLDOUT_PERCENT) -> Trus
     return Trust(min(student.threshold, SUREST), holdout_percent, mode.get(student.stage, Mode.OFF))
 
 
-def list_warnings(actor: Actor, student: Student) -> list[str]:
-    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
+def list_warnings(student: Student, around: Around) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so."""
     teacher = student.job.version.dataset.teacher
-    route = find_route(actor, student.route, upstream_model=student.name, teacher=teacher)
-    return trust.list_warnings(actor, student, route)
+    route = around.find_route(student.route, upstream_model=student.name, teacher=teacher)
+    return trust.list_warnings(student, route, around.kept)
 
 
 class TeacherCalls(NamedTuple):
@@ -226,7 +226,7 @@ def read_economy(actor: Actor, student: Student) -> Economy:
     teacher's, and of the route that asks the student first. Inside an open organisation. It has cost its training, and
     what runs of the teacher for its dataset did; captured calls were paid for anyway. Its own answers cost milliseconds
     of a processor that is there, and count as nothing."""
-    job = TrainingJob.objects.select_related("version__dataset").get(pk=student.job_id)
+    job = student.job
     teacher = add_up_teacher(actor, job.version.dataset.teacher, student.route)
     of, found, agreed = (student.compared, student.answered, student.agreed) if student.compared else _tested(student)
     share = found * 1_000_000 // of if of else 0

@@ -4,7 +4,7 @@ What they stand on takes seconds to import (telephone numbers, scipy): who has n
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from costhub.lib import clock
+from costhub.lib.database import try_to_be_only
 from proxy.cache.embedder import load_model
 from proxy.learning import capture, consent
 from proxy.learning.choices import JobState, Stage, VersionState
@@ -30,6 +31,12 @@ _STORE_FOR_SECONDS: Final = 20
 _ASK_FOR_SECONDS: Final = 60
 #: and comparisons of tuned models theirs: an answer takes seconds
 _COMPARE_FOR_SECONDS: Final = 30.0
+#: a version's share of a turn, however many wait: less is spent on opening its examples
+_LEAST_LOOK: Final = 2.0
+#: seconds from one turn to the next, and a prime, so that each begins elsewhere
+_EVERY: Final = 15
+_STRIDE: Final = 7919
+_BUILDING: Final = 0x4255494C_44564552  # "BUILDVER"
 _UNTRUSTED: Final = (Stage.ROLLED_BACK.value, Stage.WITHDRAWN.value)
 _UNDER_WAY: Final = (JobState.WAITING.value, JobState.RUNNING.value)
 
@@ -79,9 +86,23 @@ def build_versions() -> int:
         from proxy.learning.people_model import find_with  # noqa: PLC0415
 
         embed = embed_with(partial(load_model, settings.CACHE_EMBEDDER))
-        seconds = LOOK_FOR_SECONDS / len(waiting)
-        _give_turns(waiting, partial(build_version, embed=embed, find=find_with(), seconds=seconds))
+        seconds = max(_LEAST_LOOK, LOOK_FOR_SECONDS / len(waiting))
+        build = partial(build_version, embed=embed, find=find_with(), seconds=seconds)
+        with try_to_be_only(_BUILDING) as is_ours:
+            # Two would look over the same examples, and throw one's work away.
+            if is_ours:
+                _give_turns(_in_turn(waiting, LOOK_FOR_SECONDS), build)
     return len(waiting)
+
+
+def _in_turn(rows: list[tuple[UUID, UUID]], seconds: float) -> Iterator[tuple[UUID, UUID]]:
+    """These until so many seconds are over, one at least: runs that do not reach all begin at another one each time."""
+    ends, now = clock.ends_in(seconds), int(clock.now().timestamp())
+    turn = now // _EVERY * _STRIDE % len(rows)
+    for place, row in enumerate(rows[turn:] + rows[:turn]):
+        if place and clock.monotonic_ns() >= ends:
+            break
+        yield row
 
 
 @shared_task

@@ -1,7 +1,7 @@
 """How far something that was trained is trusted: compared with its teacher on calls, moved step by step by what comes
 of it, and no longer trusted than they agree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -22,7 +22,7 @@ from proxy.learning.sealing import Unreadable, unseal
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
 from tenants.choices import Permission
-from tenants.models import CapturePolicy, Route
+from tenants.models import Route
 
 Row = TypeVar("Row", bound=Trusted)
 Prompt = tuple[Message, ...]
@@ -140,16 +140,15 @@ def set_stage(
     return found
 
 
-def list_warnings(actor: Actor, row: Trusted, route: Route | None) -> list[str]:
+def list_warnings(row: Trusted, route: Route | None, kept: Mapping[str, int]) -> list[str]:
     """Why nobody notices whether it still agrees with its teacher, where that is so. ``route``: the one that asks it
-    first, if there is one. Inside an open organisation."""
+    first, if there is one; ``kept``: the share of each model's calls that is kept."""
     if row.stage in UNTRUSTED:
         return []
     teacher = row.teacher
     names = [teacher, row.route] if row.route else [teacher]
     found = []
-    shares = dict(CapturePolicy.objects.filter(org=actor.org).values_list("model", "per_mille"))
-    if not any(shares.get(name, shares.get("", 0)) for name in names):
+    if not any(kept.get(name, kept.get("", 0)) for name in names):
         found.append(
             f"No calls of {' or '.join(names)} are kept, so that it is compared with nothing and {_stays(row)}: consent "
             "to keep calls."

@@ -4,20 +4,24 @@ import json
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from pytest_django import Settings
 
+from costhub.console import batch_files
+from costhub.lib.errors import InvalidField
+from costhub.lib.net import Fetched
 from proxy.batches import store
 from proxy.batches.model import Batch, StoredFile
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import Role
-from tenants.models import User
+from tenants.models import AuditEntry, User
 from tests.bank import Bank
-from tests.console.client import Visit, error_of, read_stream, rows_of, text_of
+from tests.console.client import Visit, error_of, read_form, read_stream, rows_of, text_of
 from tests.proxy.batches.desk import line, run_worker
 from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -91,6 +95,13 @@ def test_it_is_handed_in_watched_and_its_answers_are_downloaded(acme: Tenant, co
     assert ada.get(f"{address}/files/errors").status_code == 404, "none failed"
     assert ada.get(f"{address}/files/moon").status_code == 404
     assert rows_of(ada.get(f"{page}/batches"))[0].endswith("completed")
+    with org_scope(acme.org_id):
+        told = AuditEntry.objects.filter(target_kind="batch").order_by("created_at", "id")
+        assert [(row.action, row.changes.get("file") or row.changes.get("part")) for row in told] == [
+            ("batch.created", "night.jsonl"),
+            ("batch.exported", "output"),
+            ("batch.exported", "input"),
+        ]
 
 
 def test_a_form_that_is_sent_twice_makes_one_batch(acme: Tenant, committed_world: World) -> None:
@@ -98,6 +109,44 @@ def test_a_form_that_is_sent_twice_makes_one_batch(acme: Tenant, committed_world
     once = "0199c0de-7a11-4b2c-8d3e-4f5061728394"
     for _ in range(2):
         ada.submit(f"{page}{NEW}", file=lines(1), api_key=acme.api_key, once=once)
+    assert count(acme) == (1, 1)
+
+
+def test_whoever_sends_it_again_after_no_answer_has_one_batch(
+    acme: Tenant, committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, page = Visit(committed_world.ada), page_of(acme)
+
+    def lose(answer: Fetched) -> dict[str, Any]:
+        made = read(answer)
+        if made["object"] == "batch":
+            raise InvalidField("The proxy does not answer.", field="file")
+        return made
+
+    read = batch_files._read
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_files, "_read", lose)
+        told = ada.submit(f"{page}{NEW}", file=lines(1), api_key=acme.api_key)
+    assert (told.status_code, count(acme)) == (400, (1, 1))
+    form = read_form(told.content.decode())
+    assert form["api_key"] == "", "a key is not sent back"
+    assert ada.post(f"{page}{NEW}", {**form, "file": lines(1), "api_key": acme.api_key}).status_code == 302
+    assert count(acme) == (1, 1)
+    # It is done, and the same form does it once.
+    again = ada.post(f"{page}{NEW}", {**form, "file": lines(1), "api_key": acme.api_key})
+    assert (again.status_code, read_form(again.content.decode())["once"] == form["once"]) == (409, False)
+    # Another file is another batch, whatever came of the first.
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_files, "_read", lose)
+        form = read_form(ada.submit(f"{page}{NEW}", file=lines(2), api_key=acme.api_key).content.decode())
+    assert ada.post(f"{page}{NEW}", {**form, "file": lines(3), "api_key": acme.api_key}).status_code == 302
+    assert count(acme) == (3, 3)
+
+
+@pytest.mark.parametrize("once", ["", "x", "\u00e9\u20ac"])
+def test_whatever_mark_a_form_has_it_is_no_fault_of_ours(acme: Tenant, committed_world: World, once: str) -> None:
+    sent = {"file": lines(1), "endpoint": "/v1/chat/completions", "api_key": acme.api_key, "once": once}
+    assert Visit(committed_world.ada).post(f"{page_of(acme)}{NEW}", sent).status_code == 302
     assert count(acme) == (1, 1)
 
 

@@ -1,6 +1,7 @@
 """Trainings by hand: asked for by a form, watched, and what comes of them served."""
 
 import io
+import re
 import tarfile
 from datetime import timedelta
 from decimal import Decimal
@@ -231,6 +232,12 @@ def test_what_a_provider_has_trained_is_compared_and_moved(ada: Visit, world: Wo
     assert f'href="{trials}"' in ada.get(path).content.decode()
     assert "It is not served, so that it is compared with nothing" in text_of(ada.get(trials))
     assert "Give an API key of this organisation" in error_of(ada.submit(trials, api_key="sk-1", cap="1"))
+    mistaken = ada.submit(trials, api_key=acme.api_key, cap="0")
+    assert "Give more than nothing" in error_of(mistaken)
+    assert acme.api_key not in mistaken.content.decode(), "a key is typed anew, and stands on no page"
+    assert re.search(
+        r'<input[^>]*type="password"[^>]*name="api_key"|name="api_key"[^>]*type="password"', mistaken.content.decode()
+    )
     assert ada.submit(trials, api_key=acme.api_key, cap="1.50").headers["Location"] == trials
     page = text_of(ada.get(trials))
     assert "not compared yet" in page

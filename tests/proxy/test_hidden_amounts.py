@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 
 from proxy.app import App
+from proxy.edges.auth import OWN, sign_own
 from tenants.access import org_scope
 from tenants.actions.keys import create_key, rotate_key, update_key
 from tenants.actions.orgs import update_organization
@@ -71,6 +73,19 @@ async def test_an_answer_tells_no_cost_and_its_row_has_it(app: App, acme: Tenant
         return [row["effective_cost"] for row in events_of(acme)] == [8_400, 8_400]
 
     await within_a_second(are_written)
+
+
+async def test_our_own_jobs_are_told_what_a_call_costs(app: App, acme: Tenant, secret: str) -> None:
+    pepper = configured.KEY_PEPPER
+    for signed, told in (
+        (sign_own(secret, pepper), {"x-costhub-cost": "0.000008400"}),
+        (sign_own(acme.api_key, pepper), {}),
+        (sign_own(secret, b"another pepper, 32 bytes long..."), {}),
+        ("\u00e9", {}),
+    ):
+        answer = await serve(app, converse(secret, chat(), **{OWN: signed}))
+        found = {name: value for name, value in answer.headers.items() if name == "x-costhub-cost"}
+        assert (answer.status, found) == (200, told)
 
 
 async def test_budgets_are_told_in_per_cent(app: App, acme: Tenant, secret: str) -> None:

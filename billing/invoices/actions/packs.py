@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 from django.db import transaction
@@ -39,7 +40,7 @@ from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavaila
 from costhub.lib import clock, secrets
 from costhub.lib.errors import AppError, Conflict, InvalidField
 from costhub.lib.money import format_usd
-from costhub.lib.net import gate_from_settings, parse_url
+from costhub.lib.net import Unreachable, gate_from_settings, parse_url
 from costhub.lib.objects import Objects
 from tenants.access import Actor, job_scope
 from tenants.actions.audit import record
@@ -66,6 +67,10 @@ class MailRefused(AppError):
 
     code: ClassVar[str] = "mail_refused"
     http_status: ClassVar[int] = 502
+
+
+#: where the papers were to go takes none now
+_NOT_TAKEN: Final = (BucketRefused, MailRefused, Unreachable)
 
 
 def make_pack(actor: Actor, month: date, now: datetime, metered: int | None) -> tuple[bytes, dict[str, Any]]:
@@ -164,7 +169,14 @@ def deliver_packs(actor: Actor, now: datetime, gateway: Stripe | None) -> int:
             FinancePack.objects.filter(pk__in=[row.pk for row in owed]).update(problem=problem)
             return 0
     due = [row for row in owed if is_due(now, row.created_at, row.tried_at)]
-    return sum(_deliver_pack(actor, account, row, now, gateway) for row in due)
+    delivered = 0
+    for row in due:
+        try:
+            delivered += _deliver_pack(actor, account, row, now, gateway)
+        except _NOT_TAKEN:
+            # Nor will it take the next one: others have their turn, and this customer's other months the next run's.
+            break
+    return delivered
 
 
 def _note_owed(actor: Actor, now: datetime) -> list[FinancePack]:
@@ -184,16 +196,26 @@ def _note_owed(actor: Actor, now: datetime) -> list[FinancePack]:
 def _deliver_pack(
     actor: Actor, account: BillingAccount, row: FinancePack, now: datetime, gateway: Stripe | None
 ) -> int:
-    """One month's; why it fails is kept in its row. Gives how many went out."""
+    """One month's; why it fails is kept in its row. Gives how many went out. Raises what a store says that does not
+    take it, and MailRefused."""
+    # Who dies of it, such as for want of memory, writes nothing afterwards: it is not the first of each run for that.
+    _put_off(actor, row, now, "It was begun, and has not come to its end.")
     try:
         to, digest = _make_and_send(actor, account, row, now, gateway)
+    except SoftTimeLimitExceeded:
+        raise
+    except _NOT_TAKEN as error:
+        _put_off(actor, row, now, error.message)
+        raise
     except AppError as error:
         return _put_off(actor, row, now, error.message)
     except Exception:  # noqa: BLE001 - whatever it is, the next month has done nothing wrong
         _log.exception("a finance pack failed", extra={"org": str(actor.org.pk), "month": f"{row.month:%Y-%m}"})
         return _put_off(actor, row, now, "It could not be made: the log of the installation's jobs says why.")
     with job_scope(actor.org.pk) as owner, transaction.atomic():
-        FinancePack.objects.filter(pk=row.pk).update(delivered_at=now, delivered_to=to[:300], problem="")
+        FinancePack.objects.filter(pk=row.pk).update(
+            delivered_at=now, delivered_to=to[:300], problem="", tried_at=row.tried_at
+        )
         record(owner, "delivered", row, month=f"{row.month:%Y-%m}", to=account.pack_to, digest=digest)
     return 1
 

@@ -17,7 +17,7 @@ from billing.invoices.core.calendar import find_stretches
 from billing.invoices.core.lines import Line, usage_lines
 from billing.invoices.core.rerated import flip, rerated_lines
 from billing.invoices.models import BillingAccount, Invoice, Rerating
-from billing.invoices.selectors.accounts import find_coupon, list_contracts
+from billing.invoices.selectors.accounts import find_invoiced_coupon, list_contracts
 from billing.invoices.selectors.usage import find_rerated, find_spans, list_billed
 from billing.spend.actions.rerating import post_batch, preview
 from billing.spend.core.rerating import REASON
@@ -179,7 +179,7 @@ def _make_note(
         return None
     # What is taken out stands before what is put in.
     changed.sort(key=lambda line: (line.group, line.token_class, line.nanos))
-    billed, coupon = list_billed(actor, spans), find_coupon(actor, start, end)
+    billed, coupon = list_billed(actor, spans), find_invoiced_coupon(actor, invoice)
     lines = rerated_lines(billed, changed, stretches, spans, coupon, start, end, invoice.seats)
     is_debit = sum(line.nanos for line in lines) > 0
     kind = InvoiceKind.DEBIT_NOTE if is_debit else InvoiceKind.CREDIT_NOTE

@@ -2,19 +2,23 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from billing.invoices.choices import Collection, InvoiceKind, InvoiceState
+from billing.invoices.choices import Collection, InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.calendar import Contract
 from billing.invoices.core.terms import Coupon, Terms, parse_coupon, parse_terms
 from billing.invoices.models import BillingAccount, ExchangeRate, Invoice, Plan, Subscription
+from billing.invoices.selectors.periods import load_periods
 from costhub.lib import clock
 from tenants.access import Actor
 from tenants.models import Membership
+
+#: what a coupon takes its share of, see ``closing_lines``
+_UNDER_COUPONS: Final = (LineKind.FEE, LineKind.USAGE, LineKind.MARKUP, LineKind.INCLUDED, LineKind.MINIMUM)
 
 
 def find_account(actor: Actor) -> BillingAccount | None:
@@ -74,19 +78,37 @@ def find_last_terms(actor: Actor, before: datetime) -> Terms:
 
 
 def find_coupon(actor: Actor, start: datetime, end: datetime) -> Coupon | None:
-    """The coupon that holds in the period: of the newest subscription that has one, for so many months from its
-    start, in the organisation's time zone."""
-    zone = ZoneInfo(actor.org.time_zone)
-    # The middle: a month begins in UTC's month before, east of it, and after a change of the time zone anywhere.
-    month = (start + (end - start) / 2).astimezone(zone)
-    rows = Subscription.objects.filter(org=actor.org, starts_at__lt=end).exclude(coupon={}).order_by("-starts_at")
-    for row in rows:
-        coupon = parse_coupon(row.coupon)
-        began = row.starts_at.astimezone(zone)
-        months = (month.year - began.year) * 12 + month.month - began.month
-        if months < coupon.months:
+    """The coupon that holds in the period: of the newest subscription that has one, for so many invoices from that of
+    its start."""
+    rows = _list_coupons(actor, end)
+    if not rows:
+        return None
+    # Months are those of invoices: the time zone may have changed since, and what was invoiced has its month.
+    periods = load_periods(actor)
+    month = periods.name((start, end))
+    for starts_at, coupon in rows:
+        began = periods.name(periods.find(starts_at))
+        if (month.year - began.year) * 12 + month.month - began.month < coupon.months:
             return coupon
     return None
+
+
+def find_invoiced_coupon(actor: Actor, invoice: Invoice) -> Coupon | None:
+    """The coupon that an issued invoice has a line of, whatever would be counted now."""
+    lines = list(invoice.lines.all())
+    taken = next((-line.nanos for line in lines if line.kind == LineKind.COUPON), None)
+    if taken is None:
+        return None
+    own = [line.nanos for line in lines if line.kind in _UNDER_COUPONS and line.start >= invoice.period_start]
+    coupons = [coupon for _, coupon in _list_coupons(actor, invoice.period_end)]
+    # Of several, that which takes so much.
+    return next((each for each in coupons if each.off(sum(own)) == taken), next(iter(coupons), None))
+
+
+def _list_coupons(actor: Actor, before: datetime) -> list[tuple[datetime, Coupon]]:
+    """When they began, the newest first."""
+    rows = Subscription.objects.filter(org=actor.org, starts_at__lt=before).exclude(coupon={}).order_by("-starts_at")
+    return [(row.starts_at, parse_coupon(row.coupon)) for row in rows]
 
 
 def find_billed_until(actor: Actor) -> datetime | None:

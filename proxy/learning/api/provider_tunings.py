@@ -8,12 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from proxy.learning.api.around import UNSHOWN_OF_VERSIONS, LooksAround
 from proxy.learning.api.tuned_models import TunedModelChanges
 from proxy.learning.models import DatasetVersion, ProviderTuning
 from proxy.learning.provider_trials import list_warnings, retire_provider_model, serve_provider_model, set_stage
 from proxy.learning.provider_tuning import cancel_provider_tuning, create_provider_tuning
 from tenants.access import access_named, access_row
-from tenants.api.base import ManagementView, TenantViewSet
+from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Text, Usd, Whole
 from tenants.choices import Permission
 from tenants.models import Project
@@ -78,7 +79,7 @@ class ProviderTuningAnswer(Answer):
 
     def get_warnings(self, tuning: ProviderTuning) -> list[str]:
         """In plain sentences."""
-        return list_warnings(self.context["view"].actor, tuning)
+        return list_warnings(tuning, self.context["view"].around)
 
 
 class NewProviderTuning(Body):
@@ -94,7 +95,7 @@ class NewProviderTuning(Body):
     epochs = Whole(required=False)
 
 
-class ProviderTuningViewSet(TenantViewSet):
+class ProviderTuningViewSet(LooksAround, TenantViewSet):
     """Provider tunings."""
 
     queryset = ProviderTuning.objects.all()
@@ -103,7 +104,9 @@ class ProviderTuningViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[ProviderTuning]:
         """Those of the open organisation."""
-        return ProviderTuning.objects.filter(org=self.actor.org).select_related("version__dataset")
+        rows = ProviderTuning.objects.filter(org=self.actor.org).select_related("version__dataset")
+        unshown = (f"version__{name}" for name in UNSHOWN_OF_VERSIONS)
+        return rows.defer("trials", "recent", *unshown)
 
     @extend_schema(request=NewProviderTuning, responses={201: ProviderTuningAnswer})
     def create(self, request: Request) -> Response:
@@ -136,7 +139,7 @@ class NewProviderDeployment(Body):
     route = Text(required=False, max_length=200)
 
 
-class ProviderDeploymentView(ManagementView):
+class ProviderDeploymentView(LooksAround):
     """/provider-tunings/{id}/deployment."""
 
     @extend_schema(request=NewProviderDeployment, responses=ProviderTuningAnswer)

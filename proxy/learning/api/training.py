@@ -8,13 +8,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from proxy.learning.api.around import UNSHOWN_OF_VERSIONS, LooksAround
 from proxy.learning.choices import JobKind, Stage
 from proxy.learning.deployment import deploy_student, retire_student
 from proxy.learning.jobs import cancel_training_job, create_training_job, find_seconds_left, find_used
 from proxy.learning.models import DatasetVersion, Student, TrainingJob
 from proxy.learning.students import list_warnings, read_economy, set_stage
 from tenants.access import access_named, access_row
-from tenants.api.base import ManagementView, TenantViewSet
+from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Choice, Text, Usd, Whole
 from tenants.choices import Permission
 from tenants.models import Project
@@ -182,7 +183,7 @@ class StudentAnswer(Answer):
 
     def get_warnings(self, student: Student) -> list[str]:
         """Why nobody notices whether it still agrees with its teacher; empty where somebody does."""
-        return list_warnings(self.context["view"].actor, student)
+        return list_warnings(student, self.context["view"].around)
 
 
 class StudentChanges(Body):
@@ -193,7 +194,7 @@ class StudentChanges(Body):
     canary_percent = Whole(required=False)
 
 
-class StudentViewSet(TenantViewSet):
+class StudentViewSet(LooksAround, TenantViewSet):
     """Students."""
 
     queryset = Student.objects.all()
@@ -202,7 +203,8 @@ class StudentViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[Student]:
         """Those of the open organisation."""
-        return Student.objects.filter(org=self.actor.org).select_related("job__version__dataset")
+        rows = Student.objects.filter(org=self.actor.org).select_related("job__version__dataset")
+        return rows.defer("recent", *(f"job__version__{name}" for name in UNSHOWN_OF_VERSIONS))
 
     @extend_schema(request=StudentChanges, responses=StudentAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -218,7 +220,7 @@ class NewDeployment(Body):
     holdout_percent = Whole(required=False)
 
 
-class DeploymentView(ManagementView):
+class DeploymentView(LooksAround):
     """/students/{id}/deployment."""
 
     @extend_schema(request=NewDeployment, responses=StudentAnswer)

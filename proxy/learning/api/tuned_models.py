@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from costhub.lib.errors import InvalidField
+from proxy.learning.api.around import UNSHOWN_OF_VERSIONS, LooksAround
 from proxy.learning.api.training import EconomyAnswer, StudentChanges
 from proxy.learning.evaluation import Share
 from proxy.learning.lora.deployment import deploy_tuned, export_merged, export_tuned, retire_tuned
@@ -96,7 +97,7 @@ class TunedModelAnswer(Answer):
 
     def get_warnings(self, tuned: TunedModel) -> list[str]:
         """In plain sentences."""
-        return list_warnings(self.context["view"].actor, tuned)
+        return list_warnings(tuned, self.context["view"].around)
 
 
 def _show_share(share: Share | None) -> Any:
@@ -110,7 +111,7 @@ class TunedModelChanges(StudentChanges):
     confidence_percent = Whole(required=False)
 
 
-class TunedModelViewSet(TenantViewSet):
+class TunedModelViewSet(LooksAround, TenantViewSet):
     """Tuned models."""
 
     queryset = TunedModel.objects.all()
@@ -120,7 +121,9 @@ class TunedModelViewSet(TenantViewSet):
     def rows(self) -> QuerySet[TunedModel]:
         """Those of the open organisation."""
         rows = TunedModel.objects.filter(org=self.actor.org).select_related("job__version__dataset")
-        return rows.defer("adapter", "served")
+        return rows.defer(
+            "adapter", "served", "trials", "recent", *(f"job__version__{name}" for name in UNSHOWN_OF_VERSIONS)
+        )
 
     @extend_schema(request=TunedModelChanges, responses=TunedModelAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -137,7 +140,7 @@ class NewTunedDeployment(Body):
     route = Text(required=False, max_length=200)
 
 
-class TunedDeploymentView(ManagementView):
+class TunedDeploymentView(LooksAround):
     """/tuned-models/{id}/deployment."""
 
     @extend_schema(request=NewTunedDeployment, responses=TunedModelAnswer)

@@ -12,7 +12,7 @@ from django.db.models import Q
 from costhub.lib.errors import Conflict
 from costhub.lib.origins import parse_origin
 from proxy.learning.choices import TunedState
-from proxy.learning.distilled_routes import drop_route, put_route
+from proxy.learning.distilled_routes import check_one_route, drop_route, put_route
 from proxy.learning.lora.archive import whole, write_tar
 from proxy.learning.lora.bases import UnknownBase, find_base
 from proxy.learning.lora.merging import CannotMerge, merge
@@ -41,7 +41,7 @@ def deploy_tuned(
     it is trusted: while it is in the shadow, by the teacher alone.
 
     Raises Conflict where there is no server of tuned models, nothing is left of it, llama.cpp does not know its kind,
-    or the name is taken; InvalidField for a price or a route that cannot be.
+    the name is taken, or it has another route; InvalidField for a price or a route that cannot be.
     """
     actor.check(Permission.WRITE_SETTINGS)
     if not settings.TUNED_URL:
@@ -77,6 +77,7 @@ def deploy_tuned(
         create_price(
             actor=actor, model=found, input_per_million=input_per_million, output_per_million=output_per_million
         )
+        check_one_route(actor, tuned.route, route or tuned.route, upstream_model=tuned.name, teacher=teacher)
         tuned.route = route or tuned.route
         if tuned.route:
             put_route(actor, tuned.route, model=found.name, teacher=teacher, trust=find_trust(tuned))

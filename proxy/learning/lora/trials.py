@@ -21,14 +21,14 @@ from proxy.core.routes.judge import guess
 from proxy.core.routes.said import read_answer
 from proxy.learning import distilled_routes, trust
 from proxy.learning.choices import NEVER, Stage
-from proxy.learning.distilled_routes import Trust, find_route
+from proxy.learning.distilled_routes import Around, Trust, find_route
 from proxy.learning.evaluation import ENOUGH_FOR_CANARY, choose_threshold
 from proxy.learning.models import Tried, TunedModel
 from proxy.learning.trust import Prompt, Pupils, Said
 from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
 from tenants.choices import Mode
-from tenants.models import LanguageModel, Route
+from tenants.models import Route
 
 _log = logging.getLogger(__name__)
 
@@ -124,13 +124,16 @@ def find_trust(tuned: Tried) -> Trust:
     return Trust(tuned.threshold, mode=mode)
 
 
-def list_warnings(actor: Actor, tuned: TunedModel) -> list[str]:
-    """Why nobody notices whether it still agrees with its teacher, where that is so. Inside an open organisation."""
-    route = _find_route(actor, tuned)
-    found = trust.list_warnings(actor, tuned, route)
-    is_served = LanguageModel.objects.filter(org=actor.org, name=tuned.model or None, is_active=True).exists()
-    # What llama.cpp does not know is served elsewhere, and compared by a route's own comparisons.
-    if tuned.stage not in trust.UNTRUSTED and tuned.served and not is_served:
+def list_warnings(tuned: TunedModel, around: Around) -> list[str]:
+    """Why nobody notices whether it still agrees with its teacher, where that is so."""
+    route = around.find_route(tuned.route, upstream_model=tuned.name, teacher=tuned.teacher)
+    found = trust.list_warnings(tuned, route, around.kept)
+    model = around.models.get(tuned.model)
+    is_served = model is not None and model.is_active
+    # What llama.cpp does not know is served elsewhere, and compared by a route's own comparisons. The files have
+    # megabytes: that there are some is asked for, and not for them.
+    has_files = TunedModel.objects.filter(pk=tuned.pk).exclude(served=b"")
+    if tuned.stage not in trust.UNTRUSTED and not is_served and has_files.exists():
         found.insert(0, trust.warn_unserved(tuned))
     return found
 

@@ -1,10 +1,13 @@
 """Names and addresses go, as far as the model finds them; what is everybody's stays."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from costhub.lib import clock
 from proxy.cache.minilm import ModelUnusable, read_vetted
 from proxy.learning.conversations import Example, Message, write_line
 from proxy.learning.datasets import (
@@ -12,11 +15,14 @@ from proxy.learning.datasets import (
     build_version,
     import_lines,
     list_examples,
+    open_examples,
     read_version,
     request_version,
     take_people_out,
 )
-from proxy.learning.models import DatasetVersion, LearnedExample
+from proxy.learning.leases import Lease
+from proxy.learning.material import read_material
+from proxy.learning.models import DatasetVersion, LearnedExample, TrainingJob
 from proxy.learning.people import Kept, find_kept, take_out
 from proxy.learning.people_model import PeopleModel, find_with
 from proxy.learning.scrubbing import Span
@@ -111,6 +117,11 @@ def test_instructions_and_labels_that_are_everybodys_stay(model: PeopleModel) ->
     assert second == (examples[1], {"NAME": 0, "ADDRESS": 0})
     # Of fewer, they may be one customer's.
     assert find_kept(examples[1:19]) == Kept(frozenset(), True)
+    # One who calls often is one, and so is a conversation of many turns.
+    assert find_kept(examples, ["rose"] * 40).instructions == set()
+    assert find_kept(examples, [f"u{number % 20}" for number in range(40)]).instructions == {shared}
+    one_talk = [example._replace(prompt=(*examples[1].prompt, *example.prompt[1:])) for example in examples]
+    assert find_kept(one_talk).instructions == set()
 
 
 def test_a_version_takes_names_out_of_each_example_once(world: World) -> None:
@@ -162,10 +173,59 @@ def test_who_runs_out_of_time_goes_on_in_the_next_turn(world: World) -> None:
         version.refresh_from_db()
         looked_over = list_examples(acme.owner, dataset).filter(scrubbed__has_key="NAME").count()
     assert (version.state, looked_over) == ("waiting", 1)
-    build_version(acme.org.pk, version.pk, embed_words, find)
+    build_version(acme.org.pk, version.pk, embed_words, find, seconds=240)
     with org_scope(acme.org.pk):
         version.refresh_from_db()
     assert (version.state, version.lineage["scrubbed"]) == ("ready", {"NAME": 60})
+
+
+def test_a_dataset_that_never_stops_growing_has_a_version(world: World) -> None:
+    acme = world.acme
+    dataset = make_dataset(acme)
+    consent(acme)
+    for number in range(3):
+        capture(acme, f"Order {number} of Alice Johnson?", f"It is late by {number} days.")
+    with org_scope(acme.org.pk):
+        version = request_version(actor=acme.owner, dataset=dataset)
+    find, later = find_with(), version.created_at
+    states = []
+    for number in range(3, 7):
+        # In each turn there is one example more than before, and time for one.
+        later += timedelta(milliseconds=1)
+        capture(acme, f"Order {number} of Alice Johnson?", f"It is late by {number} days.", at=later)
+        build_version(acme.org.pk, version.pk, embed_words, find, seconds=0)
+        with org_scope(acme.org.pk):
+            version.refresh_from_db()
+        states.append(version.state)
+    assert states == ["waiting", "waiting", "waiting", "ready"]
+    # Beside what there was when it was asked for the one that its last turn had time for.
+    assert version.lineage["dropped"] == {"not looked over": 3}
+    assert (version.lineage["scrubbed"], len(version.train) + len(version.held_out)) == ({"NAME": 4}, 4)
+
+
+def test_opening_a_large_dataset_takes_nothing_from_the_time_of_looking(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = world.acme
+    dataset = make_dataset(acme)
+    consent(acme)
+    for number in range(5):
+        capture(acme, f"Order {number} of Alice Johnson?", f"It is late by {number} days.")
+    with org_scope(acme.org.pk):
+        version = request_version(actor=acme.owner, dataset=dataset)
+
+    def open_slowly(*args: Any) -> Any:
+        found = open_examples(*args)
+        ahead[0] += 100 * 10**9
+        return found
+
+    ahead, now = [0], clock.monotonic_ns
+    monkeypatch.setattr("costhub.lib.clock.monotonic_ns", lambda: now() + ahead[0])
+    monkeypatch.setattr("proxy.learning.datasets.open_examples", open_slowly)
+    build_version(acme.org.pk, version.pk, embed_words, find_with(), seconds=60)
+    with org_scope(acme.org.pk):
+        version.refresh_from_db()
+    assert (version.state, version.lineage["scrubbed"]) == ("ready", {"NAME": 5})
 
 
 def test_what_is_too_long_to_be_looked_over_is_in_no_version(world: World) -> None:
@@ -199,6 +259,25 @@ def test_a_dataset_may_keep_names(world: World) -> None:
     assert version.lineage["scrubbed"] == {}
 
 
+def test_a_training_knows_a_version_whose_names_were_taken_out_since(world: World) -> None:
+    """A checkpoint of before has learned from other texts: it is not gone on with."""
+    acme = world.acme
+    dataset = make_dataset(acme)
+    lines = [make_example("My name is Alice Johnson", "Hello."), make_example("Where is it?", "Here.")]
+    with org_scope(acme.org.pk):
+        import_lines(actor=acme.owner, dataset=dataset, lines=b"\n".join(map(write_line, lines)).decode())
+        version = request_version(actor=acme.owner, dataset=dataset)
+    # As one of before names were looked for.
+    build_version(acme.org.pk, version.pk, embed_words)
+    with org_scope(acme.org.pk):
+        job = TrainingJob.objects.create(org=acme.org, version=version, project_id=acme.project.pk, name="labels")
+    lease = Lease(acme.org.pk, job.pk, 1)
+    before = [read_material(lease).rows for _ in range(2)]
+    assert before[0] == before[1]
+    assert take_people_out(acme.org.pk, dataset, find_with(), 60, asked_at=clock.now())
+    assert read_material(lease).rows not in before
+
+
 def test_a_tombstone_stays_one_while_names_are_looked_for(world: World) -> None:
     acme = world.acme
     dataset = make_dataset(acme)
@@ -213,7 +292,7 @@ def test_a_tombstone_stays_one_while_names_are_looked_for(world: World) -> None:
             LearnedExample.objects.filter(org=acme.org).update(sealed=None, scrubbed={})
         return ()
 
-    assert take_people_out(acme.org.pk, dataset, withdraw, 60)
+    assert take_people_out(acme.org.pk, dataset, withdraw, 60, asked_at=clock.now())
     with org_scope(acme.org.pk):
         (row,) = list_examples(acme.owner, dataset)
     assert (row.sealed, row.scrubbed) == (None, {})

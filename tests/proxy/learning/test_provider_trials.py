@@ -14,10 +14,11 @@ from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import Nanos, parse_usd
 from costhub.lib.net import gate_from_settings
-from proxy.learning import tasks
-from proxy.learning.asking import gate_to_proxy
+from proxy.learning import provider_trials, tasks
+from proxy.learning.asking import Later, Never, gate_to_proxy
 from proxy.learning.choices import Stage
 from proxy.learning.datasets import delete_dataset
+from proxy.learning.distilled_routes import look_around
 from proxy.learning.models import LearnedExample, ProviderTuning
 from proxy.learning.provider_trials import (
     compare_with_calls,
@@ -33,6 +34,7 @@ from tenants.access import org_scope
 from tenants.actions.pricing import create_price
 from tenants.models import LanguageModel, Route
 from tests.bank import Bank, answer_text
+from tests.billing.ledger import record_call
 from tests.proxy.books import close_the_day
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.rows import capture, consent, fill, make_dataset, make_version
@@ -95,13 +97,18 @@ class Scene:
 
     def warn(self) -> list[str]:
         with org_scope(self.acme.org.pk):
-            return list_warnings(self.acme.owner, self.fresh())
+            return list_warnings(self.fresh(), look_around(self.acme.owner))
 
     def route(self) -> tuple[str, int, int]:
         """Its mode, how sure an answer must be, and how many are the teacher's alone, per cent."""
         with org_scope(self.acme.org.pk):
             there = Route.objects.get(org=self.acme.org, name=ROUTE)
         return there.mode, there.policy["confidence_percent"], there.policy["holdout_percent"]
+
+    def ask(self, question: str) -> None:
+        """A call of these words, which the teacher answers as the bank does, a moment after the one before."""
+        self.now += timedelta(milliseconds=1)
+        capture(self.acme, question, answer_text(), model="large", at=self.now)
 
     def call(self, count: int, answer: str = "") -> None:
         """So many calls that the teacher answers, as the bank does, each a moment after the one before."""
@@ -111,8 +118,11 @@ class Scene:
             question = f"Where is parcel {self.called}?"
             capture(self.acme, question, answer or answer_text(), model="large", at=self.now)
 
+    def compare_once(self) -> int:
+        return compare_with_calls(self.acme.org.pk, self.tuning_id, gate_to_proxy(), 60)
+
     def compare(self) -> ProviderTuning:
-        while compare_with_calls(self.acme.org.pk, self.tuning_id, gate_to_proxy(), 60):
+        while self.compare_once():
             pass
         return self.fresh()
 
@@ -195,6 +205,119 @@ def test_what_was_asked_alike_is_paid_once(scene: Scene, bank: Bank, monkeypatch
     again = scene.compare()
     assert (again.compared, len(bank.bill())) == (2, 2)
     assert again.trials_nanos == sum(call.input_tokens * 300 + call.output_tokens * 600 for call in bank.bill())
+
+
+def test_questions_that_are_nearly_the_same_are_each_asked(scene: Scene, bank: Bank) -> None:
+    scene.price()
+    scene.serve()
+    for question in ("Where is my card?", "where is my card?", "Where  is my card?", "Where is my card?"):
+        scene.ask(question)
+    compared = scene.compare()
+    # The last is the first to the letter.
+    assert (compared.compared, compared.trials_error, len(bank.bill())) == (4, "", 3)
+
+
+@pytest.mark.parametrize(("fault", "told"), [("http_500", "500: "), ("hang_up", "502: ")])
+def test_a_question_that_gets_no_answer_holds_up_no_other(scene: Scene, bank: Bank, fault: str, told: str) -> None:
+    scene.price()
+    scene.serve()
+    scene.call(3)
+    for turn in range(1, 4):
+        # As often as the proxy tries it.
+        bank.queue(20, fault=fault)
+        assert scene.compare_once() == 0
+        bank.clear()
+        stuck = scene.fresh()
+        assert (stuck.compared, stuck.trials_failed, stuck.trials_error[:5]) == (0, turn, told)
+    assert scene.compare_once() == 3
+    over = scene.fresh()
+    assert (over.compared, over.trials_failed, over.trials_error) == (3, 0, "")
+    assert [sureness for sureness, _ in over.trials] == [0.0, *[pytest.approx(0.7788, abs=1e-4)] * 2]
+
+
+def test_a_question_that_is_too_dear_holds_up_no_other(scene: Scene, bank: Bank) -> None:
+    scene.price()
+    # All that a short one may cost fits many times, and a long one's prompt alone does not: 0.30 a million.
+    scene.serve(cap_nanos=Nanos(parse_usd("0.01")))
+    scene.ask("Where is it? " * 50_000)
+    scene.call(2)
+    compared = scene.compare()
+    assert (compared.compared, compared.trials_error, len(bank.bill())) == (3, "", 2)
+    assert [sureness > 0 for sureness, _ in compared.trials] == [False, True, True]
+
+
+def test_what_was_added_up_once_is_not_read_again(scene: Scene) -> None:
+    scene.price()
+    scene.serve()
+    with org_scope(scene.acme.org.pk):
+        long_ago = clock.now() - timedelta(days=3)
+        ProviderTuning.objects.filter(pk=scene.tuning_id).update(trials_counted_until=long_ago)
+    # A try whose answer nobody has heard.
+    tags = {"learning-run": str(scene.tuning_id)}
+    record_call(scene.acme, long_ago + timedelta(days=1), cost=7_000_000, tags=tags)
+    record_call(scene.acme, long_ago + timedelta(days=1), cost=9, tags={"learning-run": "of another"})
+    scene.call(1)
+    first = scene.compare()
+    heard = first.trials_nanos - 7_000_000
+    assert (first.compared, first.trials_counted_nanos, heard > 0) == (1, 7_000_000, True)
+    assert first.trials_counted_until is not None
+    assert clock.now() - timedelta(minutes=6) < first.trials_counted_until < clock.now() - timedelta(minutes=5)
+    # Nobody reads these days any more, whatever they have.
+    record_call(scene.acme, long_ago + timedelta(days=1), cost=CAP, tags=tags)
+    scene.call(1)
+    second = scene.compare()
+    assert (second.compared, second.trials_nanos, second.trials_error) == (2, 7_000_000 + heard * 2, "")
+
+
+def test_another_worker_and_another_key_are_not_spoken_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.price()
+    scene.serve()
+    scene.call(1)
+
+    def run_elsewhere(*_: Any) -> Any:
+        raise Later("409: The first call with this Idempotency-Key still runs.", "idempotency_conflict", status=409)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider_trials, "_ask", run_elsewhere)
+        assert scene.compare_once() == 0
+    assert (scene.warn(), scene.fresh().trials_failed) == ([], 1)
+
+    def give_another_key(*_: Any) -> Any:
+        scene.serve()
+        raise Never("401: Incorrect API key provided.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider_trials, "_ask", give_another_key)
+        assert scene.compare_once() == 0
+    assert (scene.warn(), scene.fresh().trials_failed) == ([], 0)
+
+
+def test_it_has_one_route(scene: Scene) -> None:
+    scene.price()
+    scene.serve()
+    with pytest.raises(Conflict, match=f"The route {ROUTE} asks it: leave the route out, or serve it no longer first"):
+        scene.serve(route="another")
+    with org_scope(scene.acme.org.pk):
+        assert [route.name for route in Route.objects.filter(org=scene.acme.org)] == [ROUTE]
+        retire_provider_model(actor=scene.acme.owner, tuning=scene.fresh())
+    assert scene.serve(route="another").route == "another"
+
+
+def test_what_was_rolled_back_is_not_served_and_a_pause_is_not_paid_for(scene: Scene, bank: Bank) -> None:
+    scene.price()
+    scene.serve()
+    scene.call(1)
+    assert scene.compare().compared == 1
+    scene.put(Stage.ROLLED_BACK)
+    with pytest.raises(Conflict, match="This model was rolled back: put it into the shadow, or train another one"):
+        scene.serve()
+    scene.put(Stage.SHADOW)
+    with org_scope(scene.acme.org.pk):
+        retire_provider_model(actor=scene.acme.owner, tuning=scene.fresh())
+    scene.now = clock.now() - timedelta(seconds=1)
+    scene.call(5)
+    scene.serve()
+    assert (scene.compare().compared, len(bank.bill())) == (1, 1)
 
 
 def test_a_model_that_tells_no_probabilities_is_sure_of_nothing(scene: Scene, bank: Bank) -> None:

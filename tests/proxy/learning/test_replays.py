@@ -21,6 +21,7 @@ from proxy.ledger.drain import drain
 from proxy.ledger.model import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.capture import delete_capture_policy
+from tenants.actions.orgs import update_organization
 from tenants.models import CapturePolicy
 from tests.bank import Bank, answer_text
 from tests.billing.ledger import record_call
@@ -109,6 +110,39 @@ def test_a_cap_is_never_exceeded(acme: Tenant, bank: Bank) -> None:
     tiny = start(acme, cap=1)
     assert not continue_replay(acme.org.pk, tiny.pk)
     assert (read(tiny).state, read(tiny).cost_nanos, len(bank.bill())) == ("done", 0, 4)
+
+
+def test_a_cap_holds_where_callers_are_told_no_amounts(acme: Tenant, bank: Bank) -> None:
+    keep(acme, 3)
+    with org_scope(acme.org.pk):
+        update_organization(actor=acme.owner, hides_amounts=True)
+    whole = start(acme)
+    assert not continue_replay(acme.org.pk, whole.pk)
+    cost = read(whole).cost_nanos
+    assert cost == sum(now for _, now in read(whole).pairs) == billed(bank) > 0
+    replay = start(acme, cap=cost - 1)
+    assert not continue_replay(acme.org.pk, replay.pk)
+    ended = read(replay)
+    assert (ended.state, len(ended.pairs)) == ("done", 1)
+    assert ended.cost_nanos == billed(bank) - cost < cost
+
+
+def test_an_answer_of_unknown_cost_is_not_for_nothing(
+    acme: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as where something before the proxy takes headers away: here it does not know our own jobs."""
+    keep(acme, 1)
+    with org_scope(acme.org.pk):
+        update_organization(actor=acme.owner, hides_amounts=True)
+    monkeypatch.setattr("proxy.learning.asking.OWN", "x-of-somebody-else")
+    replay = start(acme)
+    assert continue_replay(acme.org.pk, replay.pk)
+    assert read(replay).error == "The proxy does not say what its answer cost."
+    while continue_replay(acme.org.pk, replay.pk):
+        while drain(acme.org.shard):
+            pass
+    done = read(replay)
+    assert (done.state, done.cost_nanos, len(bank.bill())) == ("done", billed(bank), 1)
 
 
 def test_an_answer_that_was_lost_on_the_way_counts_against_the_cap_and_is_paid_once(

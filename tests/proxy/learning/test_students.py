@@ -18,6 +18,7 @@ from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import Stage
 from proxy.learning.deployment import deploy_student
+from proxy.learning.distilled_routes import look_around
 from proxy.learning.evaluation import price_success
 from proxy.learning.gpu_worker import GpuWorker
 from proxy.learning.interruptions import Interruption
@@ -235,11 +236,11 @@ def test_who_is_compared_with_nothing_says_so(world: World, student: Student, se
     with org_scope(acme.org.pk):
         Student.objects.filter(pk=student.pk).update(threshold=0.5)
         student.refresh_from_db()
-        assert list_warnings(acme.owner, student) == []
+        assert list_warnings(student, look_around(acme.owner)) == []
         set_stage(actor=acme.owner, student=student, stage=Stage.PROMOTED)
         CapturePolicy.objects.filter(org=acme.org).update(per_mille=0)
         student.refresh_from_db()
-        (blind,) = list_warnings(acme.owner, student)
+        (blind,) = list_warnings(student, look_around(acme.owner))
     assert blind == (
         "No calls of small are kept, so that it is compared with nothing and is never rolled back: "
         "consent to keep calls."
@@ -248,14 +249,16 @@ def test_who_is_compared_with_nothing_says_so(world: World, student: Student, se
     assert shown["warnings"] == [blind]
     with org_scope(acme.org.pk):
         student = deploy_student(actor=acme.owner, student=student, holdout_percent=0)
-        assert list_warnings(acme.owner, student)[0].startswith("No calls of small or small-distilled are kept")
+        assert list_warnings(student, look_around(acme.owner))[0].startswith(
+            "No calls of small or small-distilled are kept"
+        )
     consent(acme, model="small-distilled")
     with org_scope(acme.org.pk):
-        (warning,) = list_warnings(acme.owner, student)
+        (warning,) = list_warnings(student, look_around(acme.owner))
         assert warning.startswith("The route small-distilled holds out no conversations")
         set_stage(actor=acme.owner, student=student, stage=Stage.ROLLED_BACK)
         student.refresh_from_db()
-        assert list_warnings(acme.owner, student) == []
+        assert list_warnings(student, look_around(acme.owner)) == []
 
 
 def test_the_api_tells_of_jobs_and_students(world: World, student: Student) -> None:

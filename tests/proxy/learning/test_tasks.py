@@ -1,9 +1,13 @@
 """The jobs of learning, as the schedule runs them."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import numpy as np
+import psycopg
 import pytest
+import time_machine
+from django.db import connections
 
 from costhub.lib import clock
 from costhub.ops import schedule
@@ -69,6 +73,40 @@ def test_versions_are_made_and_what_has_no_consent_goes(world: World, monkeypatc
     with org_scope(acme.org.pk):
         assert not LearnedExample.objects.filter(org=acme.org, kind="call", withdrawn_at=None).exists()
     assert tasks.settle_training() == 0
+
+
+def test_one_worker_at_a_time_looks_names_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "load_model", lambda name: _Words())
+    acme = world.acme
+    fill_learning(acme)
+    with org_scope(acme.org.pk):
+        version = DatasetVersion.objects.get(org=acme.org)
+        version.state = "waiting"
+        version.save()
+    settings = connections["default"].settings_dict
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    with psycopg.connect(**{names[name]: settings[name] for name in names if settings[name]}) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [tasks._BUILDING])
+        tasks.build_versions()
+        with org_scope(acme.org.pk):
+            version.refresh_from_db()
+        assert version.state == "waiting"
+    tasks.build_versions()
+    with org_scope(acme.org.pk):
+        version.refresh_from_db()
+    assert version.state == "ready"
+
+
+def test_a_turn_ends_in_time_and_the_next_one_begins_elsewhere() -> None:
+    rows = [(UUID(int=number), UUID(int=number)) for number in range(10)]
+    firsts = set()
+    with time_machine.travel(datetime(2026, 11, 1, tzinfo=UTC), tick=False) as traveller:
+        for _ in range(10):
+            (first,) = tasks._in_turn(rows, 0)
+            firsts.add(first)
+            traveller.shift(timedelta(seconds=15))
+    assert firsts == {*rows}
+    assert {*tasks._in_turn(rows, 600)} == {*rows}
 
 
 def test_an_organisation_whose_key_is_gone_keeps_nobody_waiting(world: World) -> None:

@@ -18,6 +18,7 @@ from proxy.learning import tasks
 from proxy.learning.choices import JobKind, JobState, Stage
 from proxy.learning.conversations import Message
 from proxy.learning.datasets import delete_dataset
+from proxy.learning.distilled_routes import look_around
 from proxy.learning.evaluation import price_success
 from proxy.learning.leases import Lease, store_tuned
 from proxy.learning.lora import trials
@@ -439,7 +440,7 @@ def test_what_its_route_saves_is_distillations(
 def test_it_says_where_nobody_notices_whether_it_still_agrees(scene: Scene) -> None:
     def warn() -> list[str]:
         with org_scope(scene.acme.org.pk):
-            return trials.list_warnings(scene.acme.owner, scene.fresh())
+            return trials.list_warnings(scene.fresh(), look_around(scene.acme.owner))
 
     assert warn() == ["It is not served, so that it is compared with nothing and does not leave the shadow: serve it."]
     scene.deploy(route=ROUTE)

@@ -11,7 +11,7 @@ from django.db import connection
 from billing.invoices.actions.documents import get_document
 from billing.invoices.actions.notes import void_invoice
 from billing.invoices.actions.rerating import approve_rerating, carry_on, preview_rerating
-from billing.invoices.models import Invoice, InvoiceLine, Rerating
+from billing.invoices.models import Invoice, InvoiceLine, Rerating, Subscription
 from billing.invoices.selectors.invoices import list_line_calls
 from billing.invoices.selectors.rerating import find_next_rerating, list_orgs_with_reratings
 from billing.invoices.selectors.usage import find_cost
@@ -211,6 +211,22 @@ def test_a_cheaper_price_is_a_credit_note(acme: Tenant) -> None:
         assert get_document(acme.owner, note, "pdf").startswith(b"%PDF")
     with org_scope(acme.org.pk), pytest.raises(Conflict, match="re-rated by a note"):
         void_invoice(actor=acme.owner, invoice=invoice, reason="All of it", now=CLOSED)
+
+
+@pytest.mark.parametrize(("billed_for", "counted_now", "credit"), [(2, 1, 750_000), (1, 2, 1_500_000)])
+def test_a_note_has_the_coupon_of_its_invoice(acme: Tenant, billed_for: int, counted_now: int, credit: int) -> None:
+    """However many months a coupon is said to hold today, such as after a change of how they are counted."""
+    make_customer(acme, since=SEPTEMBER, fee="49.00", coupon={"percent_off": "50", "months": billed_for})
+    *_, october = close(acme, CLOSED)
+    assert [line.kind for line in lines_of(acme, october)].count("coupon") == billed_for - 1
+    with org_scope(acme.org.pk):
+        Subscription.objects.update(coupon={"percent_off": "50", "months": counted_now})
+    correct_price(acme, "0.5")
+    row = preview(acme)
+    approve(acme, row)
+    run(acme, row)
+    (note,) = notes_of(acme)
+    assert (note.kind, note.net_nanos, note.corrects) == ("credit_note", credit, october.pk)
 
 
 def test_else_the_next_invoice_has_it_as_late_usage(acme: Tenant) -> None:

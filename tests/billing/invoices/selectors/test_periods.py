@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.invoices.actions.accounts import subscribe
 from billing.invoices.actions.packs import make_pack
 from billing.invoices.core.calendar import Bounds, find_unbilled
 from billing.invoices.selectors.due import _list_months
@@ -20,7 +21,16 @@ from billing.invoices.selectors.focus import list_focus
 from billing.invoices.selectors.periods import Periods, load_periods
 from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
-from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, lines_of, make_customer
+from tests.billing.invoices.examples import (
+    DAY,
+    DECEMBER,
+    NOVEMBER,
+    OCTOBER,
+    close,
+    lines_of,
+    make_customer,
+    make_plan,
+)
 from tests.billing.ledger import record_call
 from tests.tenants.api.test_bad_input import check_problem
 from tests.world import Api, Tenant, World
@@ -178,3 +188,26 @@ def test_a_coupon_of_one_month_is_on_one_invoice(world: World, zone: str) -> Non
     fee, taken = lines_of(acme, october)
     assert (fee.kind, taken.kind, taken.nanos) == ("fee", "coupon", -(fee.nanos // 2))
     assert [(line.kind, line.nanos) for line in lines_of(acme, november)] == [("fee", 31_000_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "november"),
+    [
+        ("Asia/Tokyo", "UTC", NOVEMBER - HOUR * 9),
+        ("America/Los_Angeles", "Asia/Tokyo", NOVEMBER + HOUR * 7),
+        ("UTC", "Pacific/Kiritimati", NOVEMBER),
+    ],
+)
+def test_a_move_takes_no_coupon_away_and_adds_none(world: World, before: str, after: str, november: datetime) -> None:
+    acme = world.acme
+    move(acme, before)
+    make_customer(acme, since=OCTOBER - DAY, fee="31.00", grace_days=0)
+    close(acme, NOVEMBER + DAY * 2)
+    with org_scope(acme.org.pk):
+        plan = make_plan(fee="31.00", grace_days=0)
+        subscribe(actor=acme.owner, plan=plan, at=november, coupon={"percent_off": "50", "months": 1})
+    move(acme, after)
+    invoices = [close(acme, moment)[-1] for moment in (DECEMBER + DAY * 2, DECEMBER + DAY * 33)]
+    assert invoices[0].period_start == november
+    kinds = [[line.kind for line in lines_of(acme, invoice)] for invoice in invoices]
+    assert kinds == [["fee", "coupon"], ["fee"]]
