@@ -45,7 +45,7 @@ from tenants.price_histories import compile_version
 from tenants.selectors import load_key_snapshot
 
 NAME: Final = "Northwind Labs (demo)"
-_ACTOR: Final = "seed_history"
+_ACTOR: Final = "demo data"
 _BATCH: Final = 2_000
 #: USD per million tokens: input, cached input, output, and what they were before the last change
 _MODELS: Final = {
