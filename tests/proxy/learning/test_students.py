@@ -17,7 +17,7 @@ from costhub.lib import clock
 from costhub.lib.errors import Conflict, Forbidden, InvalidField
 from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import Stage
-from proxy.learning.deployment import deploy_student
+from proxy.learning.deployment import deploy_student, retire_student
 from proxy.learning.distilled_routes import look_around
 from proxy.learning.evaluation import price_success
 from proxy.learning.gpu_worker import GpuWorker
@@ -228,6 +228,20 @@ def test_its_route_follows_its_stage_and_people_hear_that_it_was_rolled_back(
     watch_standing(acme.org.pk, clock.now())
     with org_scope(acme.org.pk):
         assert Alert.objects.get(pk=alert.pk).ended_at is not None
+
+
+def test_a_student_has_one_route(world: World, student: Student, settings: Any) -> None:
+    settings.STUDENTS_URL = "http://127.0.0.1:8020/v1"
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        student = deploy_student(actor=acme.owner, student=student, holdout_percent=10)
+        with pytest.raises(
+            Conflict, match="The route small-distilled asks it: leave the route out, or serve it no longer"
+        ):
+            deploy_student(actor=acme.owner, student=student, route="another")
+        assert deploy_student(actor=acme.owner, student=student, route="small-distilled").route == "small-distilled"
+        retire_student(actor=acme.owner, student=student)
+        assert deploy_student(actor=acme.owner, student=student, route="another").route == "another"
 
 
 def test_who_is_compared_with_nothing_says_so(world: World, student: Student, settings: Any) -> None:

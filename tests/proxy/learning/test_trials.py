@@ -213,6 +213,15 @@ def test_what_it_saves_and_what_a_success_costs(scene: Scene) -> None:
     assert (read().own_call_nanos, read().break_even_calls) == (26_000_000, None)
 
 
+def test_a_tuned_model_has_one_route(scene: Scene) -> None:
+    scene.deploy()
+    # It had none.
+    assert scene.deploy(route=ROUTE).route == ROUTE
+    with pytest.raises(Conflict, match=f"The route {ROUTE} asks it: leave the route out, or serve it no longer first"):
+        scene.deploy(route="another")
+    assert scene.deploy().route == ROUTE
+
+
 def test_who_agrees_too_seldom_is_never_trusted(scene: Scene) -> None:
     scene.deploy()
     scene.call(60)
