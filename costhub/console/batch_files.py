@@ -25,10 +25,12 @@ from costhub.lib.secrets import digest_of
 from proxy.batches.create import ENDPOINTS
 from proxy.batches.ids import object_path
 from proxy.batches.oversight import access_batch, list_files_of
+from proxy.batches.sealed_files import SealedFiles
 from proxy.learning.asking import check_own_key, gate_to_proxy
 from tenants.access import Actor
 from tenants.choices import Permission
 from tenants.models import ApiKey
+from tenants.sealed_rows import Sealer
 
 #: what a page takes of a file: the body of a form is bounded, and holds a little beside it
 MOST_BYTES: Final = settings.MAX_PAGE_BODY_BYTES - 64 * 1024
@@ -85,14 +87,15 @@ def download(request: HttpRequest, actor: Actor, batch_id: str, part: str) -> Ht
     file = next((each.file for each in list_files_of(batch) if each.part == part), None)
     if file is None:
         raise NotFound("There is no such file any more.")
-    objects, path = Objects(settings.FILES_URL), object_path(file.org_id, file.pk)
+    sealer = Sealer(str(actor.org.pk), bytes(actor.org.data_key))
+    files, path = SealedFiles(Objects(settings.FILES_URL), sealer), object_path(file.org_id, file.pk)
     if file.bytes:
         try:
             # Before the answer has begun: what the store has lost is told as such.
-            asyncio.run(objects.read(path, 0, 1))
+            asyncio.run(files.read(path, 0, 1))
         except FileNotFoundError as error:
             raise NotFound("There is no such file any more.") from error
-    answer = StreamingHttpResponse(objects.stream(path, _PART_BYTES), content_type="application/jsonl")
+    answer = StreamingHttpResponse(files.stream(path, _PART_BYTES), content_type="application/jsonl")
     answer.headers["Content-Disposition"] = f'attachment; filename="{batch.pk}-{part}.jsonl"'
     # Pages know one kind of answer; what is sent piece by piece has all that they use of it.
     return cast(HttpResponse, answer)
