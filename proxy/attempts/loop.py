@@ -7,6 +7,7 @@ from costhub.lib import clock, metrics
 from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
 from proxy.attempts.means import Means
+from proxy.core.compression.saved import show_saved
 from proxy.core.retries import NO_TRIES, Next, is_unreached, longest_pause, next_try
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError, GovernanceUnavailable, TooLate
@@ -83,7 +84,7 @@ async def run_attempts(
                 entry.note_fallback(candidate, reason, moved[1])
                 metrics.FALLBACKS.inc()
                 plan, candidate, hold = moved
-                _keep_going(candidate, means)
+                _note_change(plan, candidate, means, entry)
                 place = health.find_place(candidate.upstream)
                 tries, failed = NO_TRIES, set()
                 continue
@@ -96,7 +97,7 @@ async def run_attempts(
                     plan, candidate, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
                 except ApiError:
                     raise failure.hand_over() from failure
-                _keep_going(candidate, means)
+                _note_change(plan, candidate, means, entry)
                 if candidate.upstream is not upstream:
                     place = health.find_place(candidate.upstream, failed)
         else:
@@ -128,8 +129,10 @@ async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:
         return plan._replace(candidates=(first,), has_others=False)
 
 
-def _keep_going(candidate: Candidate, means: Means) -> None:
-    """Whoever planned the call first knew those whom it named; this one may have come with a later plan."""
+def _note_change(plan: Plan, candidate: Candidate, means: Means, entry: Entry) -> None:
+    """Another candidate is asked, or the same one anew. It may have come with a later plan than the call's first: that
+    one said how much of the prompt is sent, and who reads an answer to its end."""
+    entry.compression = show_saved(plan.request)
     if candidate.upstream.drain_on_disconnect:
         means.keep_going()
 

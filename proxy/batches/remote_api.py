@@ -25,7 +25,7 @@ _NOT_FOUND: Final = 404
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_ID: Final = 500
 #: what would lead out of its place in a path, or end it
-_NO_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f?#\\]|(^|/)\.{0,2}(/|$)")
+_NO_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff?#\\]|(^|/)\.{0,2}(/|$)")
 
 Json = dict[str, Any]
 

@@ -107,9 +107,10 @@ def test_the_recipe_leads_to_a_call_in_the_ledger(machine: Machine, bank: Bank, 
         assert (role, is_above_walls) == ("costhub_app", False)
         assert app.execute("SELECT count(*) FROM tenants_apikey").fetchone() == (0,), "no organisation is open"
         # A statement that fails may carry a person's words; a plain server would write it into its log.
-        asked = ("log_min_error_statement", "jit", "statement_timeout", "lock_timeout")
+        asked = ("log_min_error_statement", "log_error_verbosity", "jit", "statement_timeout", "lock_timeout")
         assert {name: app.execute(f"SHOW {name}").fetchone() for name in asked} == {
             "log_min_error_statement": ("panic",),
+            "log_error_verbosity": ("terse",),
             "jit": ("off",),
             "statement_timeout": ("30s",),
             "lock_timeout": ("10s",),
