@@ -117,8 +117,13 @@ def test_the_recipe_leads_to_a_call_in_the_ledger(machine: Machine, bank: Bank, 
         }
         with pytest.raises(psycopg.errors.UndefinedColumn):
             app.execute("SELECT 'what somebody said' FROM tenants_apikey WHERE nothing")
+    with psycopg.connect(machine.postgres.url_owner) as owner:
+        owner.execute("CREATE TEMPORARY TABLE told (words text PRIMARY KEY)")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="what somebody said"):
+            owner.execute("INSERT INTO told VALUES ('what somebody said'), ('what somebody said')")
     said = machine.postgres.log_path.read_text()
     assert 'column "nothing" does not exist' in said
+    assert 'duplicate key value violates unique constraint "told_pkey"' in said
     assert "what somebody said" not in said
     assert SUPERUSER not in machine.postgres.url_app + machine.postgres.url_owner
 
