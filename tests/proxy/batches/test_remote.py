@@ -249,7 +249,7 @@ def copies_of(acme: Tenant) -> list[str]:
 def test_a_worker_that_dies_between_handing_a_file_on_and_deleting_its_copy_leaves_none(
     acme: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delete, died = SealedFiles.delete, []
+    delete, died = SealedFiles.delete, list[str]()
 
     async def die_once(files: SealedFiles, path: str) -> None:
         if path.endswith(".upstream") and not died:

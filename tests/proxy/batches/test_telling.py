@@ -21,7 +21,9 @@ def test_a_data_key_that_does_not_open_costs_the_telling_and_not_the_answer() ->
 
     async def tell() -> Any:
         # Nothing is sealed, so that nothing is sent.
-        teller = Teller(Valkey("redis://127.0.0.1:9", (), 100), 1, "resp_1", "call", Sealer(ORG, b"sealed under another key"))
+        teller = Teller(
+            Valkey("redis://127.0.0.1:9", (), 100), 1, "resp_1", "call", Sealer(ORG, b"sealed under another key")
+        )
         response = {"id": "resp_1", "status": "completed"}
         for said in (
             event("response.output_text.delta", delta="Hi"),
