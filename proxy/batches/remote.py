@@ -317,9 +317,9 @@ class Remote:
         return await self._files.read(path, line.starts, line.length)
 
     async def _end(self, code: str, message: str) -> bool:
-        await self._files.delete(upstream_path(self.batch.org_id, self.batch.pk))
         if self.batch.is_pool:
             return True  # what has no answer is asked online
+        await self._files.delete(upstream_path(self.batch.org_id, self.batch.pk))
         await self.in_thread(store.fail_open, self.batch, {"code": code, "message": message[:2_000]})
         return True
 

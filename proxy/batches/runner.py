@@ -192,8 +192,9 @@ class Run:
         if is_silent and not is_told and "made" in batch.remote:
             await self.in_thread(charge_unheard, batch, org.shard)
         if is_told or is_silent:
-            await self._forget_copy(batch, org)
             await self.in_thread(pools.go_online, batch)
+            # Then: a store in trouble keeps no call from its deadline.
+            await self._forget_copy(batch, org)
 
     async def _forget_copy(self, batch: Batch, org: OrgSnapshot) -> None:
         """Nobody hands the batch's lines on any more."""
