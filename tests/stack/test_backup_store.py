@@ -110,6 +110,8 @@ def test_nothing_is_started_on_what_was_restored_until_the_erasure_has_run(tmp_p
         check=False,
         capture_output=True,
         text=True,
+        # It would go on for ever.
+        timeout=60,
     )
     assert (ran.returncode, "did not come to its end" in ran.stdout + ran.stderr) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
