@@ -99,7 +99,7 @@ async def _answer(serving: Serving, planner: Planner, plan: Plan, archive: Keep 
         for candidate in plan.candidates:
             if candidate.upstream.drain_on_disconnect:
                 call.keep_going()
-        means = Means(edges.upstreams, edges.health, edges.reservations, edges.counting, replan)
+        means = Means(edges.upstreams, edges.health, edges.reservations, edges.counting, replan, call.keep_going)
         visit.answer = await _ask(plan, hold, means, visit.sink(relay), entry, edges, compares=compares)
         if captures:
             edges.capture.take(entry, plan, visit.answer)

@@ -1,7 +1,8 @@
 """What people said, sealed in the rows that keep it: with the organisation's data key, each for its own row.
 
 Whoever has the database, or a backup of it, and not the master key reads none of it, and nobody reads any of an
-organisation that was erased. Rows from before they were sealed are read as they are.
+organisation that was erased, but for whoever has a copy of it and the memory of a process that had opened its key and
+runs on. Rows from before they were sealed are read as they are.
 """
 
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Sealer(NamedTuple):
 
 #: As many as a process may meet within some minutes: opening a key takes twice as long as sealing two kilobytes with
 #: it. One of an organisation that was erased opens what was sealed before for nobody: who it is asked for has another.
+#: It stays in memory until others take its place or the process restarts.
 @lru_cache(maxsize=1_024)
 def _open(master_keys: secrets.MasterKeys, org_id: str, data_key: bytes) -> OpenSealer:
     return OpenSealer(secrets.ContentKey(master_keys, data_key, org_id))

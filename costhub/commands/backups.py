@@ -14,6 +14,7 @@ from django.db import connections
 
 from costhub.commands.arguments import Commands, count, moment, take_backup_url, take_data_dir
 from costhub.commands.joining import join_stack
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.part import PartFailed
 from costhub.stack.postgres import Postgres
 
@@ -80,9 +81,11 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
                 f"Backup {backup.name} is kept: {backup.size:,} bytes, good for any moment from {backup.ended_at} on."
             )
         else:
-            backup = restore(store, data_dir, options.secrets, options.to)
+            # Before anything is brought back: a database in which nobody knows whom to erase is not wanted.
             erased, people = store.list_erased(), store.list_erased_end_users()
+            backup = restore(store, data_dir, options.secrets, options.to)
             again = _erase_in_restored(data_dir, erased, people) if erased or people else (0, 0)
+            (data_dir / UNFINISHED).unlink()
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"
             print(
                 f"{data_dir} holds the database {until}, from backup {backup.name}. Start it with `costhub up "

@@ -25,7 +25,7 @@ from costhub.lib.objects import Objects
 from costhub.ops.erasure import as_owner, forget_answers
 from costhub.ops.tenant_tables import OWNER
 from costhub.stack.backup.store import BackupStore, ErasedEndUser, digest_of_end_user
-from proxy.batches.ids import object_path
+from proxy.batches.ids import object_path, upstream_path
 from proxy.batches.sealed_files import delete_file
 from proxy.batches.store import OPEN
 from proxy.learning.capture import store_captured
@@ -105,7 +105,7 @@ def erase_end_user(slug: str, end_user: str) -> Forgotten:
         raise BatchesUnderWay(f"{under_way} batches of {end_user} are under way: cancel them, or try again later.")
     if settings.BACKUP_URL:
         BackupStore(settings.BACKUP_URL).note_erased_end_user(org.pk, end_user, clock.now())
-    files = asyncio.run(_delete_files(org.pk, _list_file_ids(who)))
+    files = asyncio.run(_delete_files(org.pk, _list_file_ids(who), _list_batch_ids(who)))
     answers = forget_answers(org.pk, end_user)
     return Forgotten(_forget_rows(org.pk, end_user, files), answers, files)
 
@@ -189,8 +189,17 @@ def _list_file_ids(who: dict[str, Any]) -> list[UUID]:
         return [file_id for (file_id,) in cursor.fetchall()]
 
 
-async def _delete_files(org_id: UUID, file_ids: list[UUID]) -> int:
+def _list_batch_ids(who: dict[str, Any]) -> list[UUID]:
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(f"SELECT id FROM proxy_batch WHERE org_id = %(org)s AND {_THEIRS}", who)  # noqa: S608 - constants
+        return [batch_id for (batch_id,) in cursor.fetchall()]
+
+
+async def _delete_files(org_id: UUID, file_ids: list[UUID], batch_ids: list[UUID]) -> int:
     objects = Objects(settings.FILES_URL)
     for file_id in file_ids:
         await delete_file(objects, object_path(org_id, file_id))
+    for batch_id in batch_ids:
+        # What a worker that died while it handed a batch on has left.
+        await delete_file(objects, upstream_path(org_id, batch_id))
     return len(file_ids)

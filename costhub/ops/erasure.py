@@ -303,28 +303,31 @@ def _forget_captured(store: "redis.Redis", org_id: UUID) -> int:
 def forget_answers(org_id: UUID, end_user: str | None = None) -> int:
     """Forget the answers in Valkey that calls of an organisation, or of one end user of it, have brought. They say
     which call it was, and are named by digests of which nobody can tell whose they are."""
-    store, waiting, gone = connect(settings.CACHE_URL, protocol=3), {}, 0
+    store, waiting, kept, gone = connect(settings.CACHE_URL, protocol=3), dict[str, list[bytes]](), 0, 0
     try:
         for key in store.scan_iter(keyspace.cached_key(b"").replace("{}", "*"), count=1_000):
             call_id = find_call(cast("bytes | None", store.get(key)) or b"")
             if call_id is not None and find_uuid(call_id) is not None:
-                waiting[call_id] = key
-            if len(waiting) >= _ASKED_AT_ONCE:
+                # Of a call for embeddings each input is kept by itself.
+                waiting.setdefault(call_id, []).append(key)
+                kept += 1
+            if kept >= _ASKED_AT_ONCE:
                 gone += _forget_those_of(store, waiting, org_id, end_user)
-                waiting = {}
+                waiting, kept = {}, 0
         return gone + _forget_those_of(store, waiting, org_id, end_user)
     finally:
         store.close()
 
 
-def _forget_those_of(store: "redis.Redis", keys: dict[str, bytes], org_id: UUID, end_user: str | None) -> int:
+def _forget_those_of(store: "redis.Redis", keys: dict[str, list[bytes]], org_id: UUID, end_user: str | None) -> int:
     with connections[OWNER].cursor() as cursor:
         cursor.execute(
             "SELECT id::text FROM proxy_ledgerentry WHERE org_id = %s AND id = ANY (%s::uuid[])"
             " AND (%s::text IS NULL OR end_user = %s)",
             [org_id, list(keys), end_user, end_user],
         )
-        return store.delete(*found) if (found := [keys[row[0]] for row in cursor.fetchall()]) else 0
+        found = [key for (call_id,) in cursor.fetchall() for key in keys[call_id]]
+        return store.delete(*found) if found else 0
 
 
 def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import Archive
 from costhub.stack.environment import (
     allow_networks,
@@ -75,6 +76,11 @@ def run_stack(options: UpOptions) -> int:
     make_passable(options.data_dir)
     announced = options.data_dir / "stack.json"
     try:
+        if (options.data_dir / UNFINISHED).exists():
+            raise PartFailed(
+                f"The restore of {options.data_dir} did not come to its end: who was erased since may be there again."
+                " Restore once more, into a new data directory."
+            )
         with hold(options.data_dir) as lock, Supervisor(_say, shared_descriptors=(lock,)) as supervisor:
             announced.unlink(missing_ok=True)
             stack = bring_up(options, supervisor)

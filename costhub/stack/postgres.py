@@ -217,8 +217,10 @@ class Postgres(Part):
             "jit": "off",
             "timezone": "UTC",
             "log_timezone": "UTC",
-            # A statement may carry a person's words: the log says what failed, never with what.
+            # A statement may carry a person's words, and so may the details of an error: the log says what failed,
+            # never with what.
             "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
         }
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -11,9 +11,11 @@ ALTER SCHEMA public OWNER TO costhub_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO costhub_app;
 CREATE EXTENSION IF NOT EXISTS vector;
--- A statement may carry a person's words: the server's log says what failed, never with what. And plans of ours are short:
--- compiling them takes longer than running them.
+-- A statement may carry a person's words, and so may the details of an error, such as the key that is there already: the
+-- server's log says what failed, never with what. And plans of ours are short: compiling them takes longer than running
+-- them.
 ALTER DATABASE costhub SET log_min_error_statement = 'panic';
+ALTER DATABASE costhub SET log_error_verbosity = 'terse';
 ALTER DATABASE costhub SET jit = off;
 -- What the application asks for itself when it connects; a pooler that gives each transaction another connection takes
 -- no such wishes.

@@ -20,11 +20,12 @@ from proxy.core.routes.said import Said, drop_logprobs, read_answer
 from proxy.core.routes.scoring import TASK_TAG
 from proxy.core.savings import give_up
 from proxy.edges.entry import Entry
+from proxy.edges.reserve import Replan
 from proxy.errors import ApiError, BrokenStream, TooLate, UpstreamError
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Attempt, Mechanism
 from proxy.values.plan import Candidate, Hold, Plan
-from proxy.values.request import Unsaid, Wire, wants_logprobs
+from proxy.values.request import Request, Unsaid, Wire, wants_logprobs
 from tenants.route_snapshots import RouteSnapshot
 
 #: what was learned about rungs' answers, by model
@@ -72,15 +73,16 @@ async def run_cascade(
     failed: UpstreamError | None = None
     schema = find_schema(plan.request)
     place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
+    rung = _plan_rung(plan, plan.first, is_last=not last)
     while True:
         candidate = plan.candidates[place]
-        rung = _plan_rung(plan, place)
         buffer = Buffer()
         try:
             if place == last:
                 answer = await run_attempts(rung, hold, means, sink, entry)
             else:
-                answer = await run_attempts(rung, hold, means, buffer, entry, is_followed=True, until_ns=until_ns)
+                judged = _planning(means, _judged)
+                answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
         except BrokenStream:
             raise
         except UpstreamError as error:
@@ -93,7 +95,7 @@ async def run_cascade(
             if place == last:
                 return answer
             wire = entry.wire, entry.unsaid
-            said, verdict = await _judge(plan, place, answer, schema, known, means, entry, until_ns)
+            said, verdict = await _judge(plan, place, rung, answer, schema, known, means, entry, until_ns)
             note(Rung(candidate, said, verdict))
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
@@ -105,7 +107,7 @@ async def run_cascade(
         place = last if _is_late(until_ns) else place + 1
         # As if nobody got an answer yet: whichever is given in the end counts again.
         entry.attempts[:] = _give_up(entry.attempts, plan)
-        moved = await _climb(plan, plan.candidates[place], means, entry)
+        moved = await _climb(plan, place, means, entry)
         if isinstance(moved, ApiError):
             if kept is None:
                 raise failed or moved
@@ -114,12 +116,13 @@ async def run_cascade(
             )
         entry.note_escalation(candidate, why, plan.candidates[place])
         metrics.ESCALATIONS.inc()
-        hold = moved
+        rung, hold = moved
 
 
 async def _judge(
     plan: Plan,
     place: int,
+    rung: Plan,
     answer: Answer,
     schema: dict[str, Any] | None,
     known: Known,
@@ -138,7 +141,7 @@ async def _judge(
     breaks = await _breaks_schema(said, schema, plan)
     agreement = None
     if wants_samples(request, answer, said, route, learned, breaks_schema=breaks):
-        agreement = await _sample(plan, _plan_rung(plan, place), said, means, entry, until_ns)
+        agreement = await _sample(plan, rung, said, means, entry, until_ns)
     after = plan.candidates[place + 1]
     verdict = judge(request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
     confidence = "" if verdict.confidence is None else f"{verdict.confidence:.3f}"
@@ -159,7 +162,6 @@ async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry
     be asked: there is no money or no time for it, or the upstream does not answer."""
     assert plan.routing is not None
     route, candidate, before = plan.routing.route, rung.first, len(entry.attempts)
-    again = rung._replace(request=ask_again(plan.request), delay_ms=0)
     agreed, asked, wanted = 0, 0, route.agreement_samples
     # With a worth of answers every share means something else; without, only the one that is enough.
     floor = route.confidence_permille / 1000
@@ -167,11 +169,11 @@ async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry
         if _is_late(until_ns):
             break
         try:
-            own, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
+            held, own, hold = await means.reservations.readmit(rung, entry, candidate, means.replan)
             sampled = await run_attempts(
-                again._replace(candidates=(own,)),
+                held._replace(request=ask_again(held.request), candidates=(own,), delay_ms=0),
                 hold,
-                means,
+                _planning(means, ask_again),
                 Buffer(),
                 entry,
                 is_followed=True,
@@ -190,14 +192,23 @@ async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry
     return Agreement(agreed, asked if is_enough else wanted)
 
 
-def _plan_rung(plan: Plan, place: int) -> Plan:
-    """The plan of one rung alone: it has waited already, and all but the last are judged."""
-    is_last = place == len(plan.candidates) - 1
-    return plan._replace(
-        request=plan.request if is_last else plan.request._replace(is_judged=True),
-        candidates=(plan.candidates[place],),
-        delay_ms=plan.delay_ms if place == 0 else 0,
-    )
+def _plan_rung(plan: Plan, candidate: Candidate, *, is_last: bool) -> Plan:
+    """The plan of one rung alone: all but the last are judged."""
+    return plan._replace(request=plan.request if is_last else _judged(plan.request), candidates=(candidate,))
+
+
+def _judged(request: Request) -> Request:
+    return request._replace(is_judged=True)
+
+
+def _planning(means: Means, change: Callable[[Request], Request]) -> Means:
+    """The means of who asks for something else than the call does: so it is where they plan it anew."""
+
+    async def decide(spent: Mapping[str, int]) -> Plan:
+        plan = await means.replan.decide(spent)
+        return plan._replace(request=change(plan.request))
+
+    return means._replace(replan=Replan(decide, means.replan.renew))
 
 
 def _give_up(attempts: Sequence[Attempt], plan: Plan) -> list[Attempt]:
@@ -226,14 +237,14 @@ def _explain(error: UpstreamError) -> str:
     return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.error_code})"
 
 
-async def _climb(plan: Plan, after: Candidate, means: Means, entry: Entry) -> Hold | ApiError:
-    """The money for the next rung, or why there is none."""
+async def _climb(plan: Plan, place: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
+    """The plan of the next rung alone, which has waited already, and its money; or why there is none."""
     means.reservations.turn(entry)
     try:
-        _, hold = await means.reservations.readmit(plan, entry, after, means.replan)
+        held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[place], means.replan)
     except ApiError as error:
         return error
-    return hold
+    return _plan_rung(held, after, is_last=place == len(plan.candidates) - 1)._replace(delay_ms=0), hold
 
 
 async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> Answer:

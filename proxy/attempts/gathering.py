@@ -169,8 +169,11 @@ class Gathering(ABC):
             entry.timings.append((ATTEMPTED, part.attempt.number, began, clock.monotonic_ns()))
         if part.body is None or part.attempt is None:
             if part.attempt is not None and part.attempt.certainty is not Certainty.NOTHING:
-                first, hold = await self._reservations.readmit(plan, entry, plan.first, replan)
-                plan = plan._replace(candidates=(first, *plan.candidates[1:]))
+                held, first, hold = await self._reservations.readmit(plan, entry, plan.first, replan)
+                if held is not plan:
+                    # Who is asked after it is of the plan that the money is held for, too.
+                    others = (other for other in held.candidates if other.model.name != first.model.name)
+                    plan = held._replace(candidates=(first, *others))
             return await alone(plan, hold)
         entry.first_byte_ns = clock.monotonic_ns()
         await sink.whole(_JSON, part.body)

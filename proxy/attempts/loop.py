@@ -7,6 +7,7 @@ from costhub.lib import clock, metrics
 from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
 from proxy.attempts.means import Means
+from proxy.core.compression.saved import show_saved
 from proxy.core.retries import NO_TRIES, Next, is_unreached, longest_pause, next_try
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError, GovernanceUnavailable, TooLate
@@ -35,6 +36,8 @@ async def run_attempts(
             await sleep(plan.delay_ms / 1000)
     health = means.health
     candidate, *others = plan.candidates
+    # What is asked, what is held and for which text are of one plan; those who are asked next may be of another one.
+    further = plan
     place = health.find_place(candidate.upstream)
     tries = NO_TRIES
     failed: set[str] = set()
@@ -59,8 +62,8 @@ async def run_attempts(
                 health.note_success(place)
                 raise failure.hand_over() from failure
             if plan.has_others:
-                plan = await _plan_others(plan, candidate, means)
-                others = list(plan.candidates[1:])
+                plan, further = plan._replace(has_others=False), await _plan_others(plan, candidate, means)
+                others = [other for other in further.candidates if other.model.name != candidate.model.name]
             upstream, reason = candidate.upstream, failure.reason
             pause = None if failure.is_transient else failure.pause_seconds
             health.note_failure(place, pause, at_once=is_unreached(upstream, reason))
@@ -75,12 +78,13 @@ async def run_attempts(
                 has_others=is_followed or bool(others),
             )
             if asked_next is Next.OTHER_CANDIDATE:
-                moved = await _move_on(plan, others, means, entry)
+                moved = await _move_on(further, others, means, entry)
                 if moved is None:
                     raise failure.hand_over() from failure
-                entry.note_fallback(candidate, reason, moved[0])
+                entry.note_fallback(candidate, reason, moved[1])
                 metrics.FALLBACKS.inc()
-                candidate, hold = moved
+                plan, candidate, hold = moved
+                _note_change(plan, candidate, means, entry)
                 place = health.find_place(candidate.upstream)
                 tries, failed = NO_TRIES, set()
                 continue
@@ -90,9 +94,10 @@ async def run_attempts(
             if _may_be_billed(entry):
                 # So that this one needs money of its own.
                 try:
-                    candidate, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
+                    plan, candidate, hold = await means.reservations.readmit(plan, entry, candidate, means.replan)
                 except ApiError:
                     raise failure.hand_over() from failure
+                _note_change(plan, candidate, means, entry)
                 if candidate.upstream is not upstream:
                     place = health.find_place(candidate.upstream, failed)
         else:
@@ -115,18 +120,28 @@ async def _pause(failure: Failure, tries: int, until_ns: int) -> None:
 
 
 async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:
-    """The plan with those who are asked after its first candidate, as they are known now."""
+    """The plan of those who are asked after its first candidate, as they are known now. Its request may be another one:
+    a step of a ladder was crossed, on which it is shortened."""
     try:
-        whole = await means.replan.decide(means.reservations.spent)
+        return await means.replan.decide(means.reservations.spent)
     except ApiError:
         # Nobody may be asked any more.
-        return plan._replace(has_others=False)
-    others = (other for other in whole.candidates if other.model.name != first.model.name)
-    return plan._replace(candidates=(first, *others), has_others=False)
+        return plan._replace(candidates=(first,), has_others=False)
 
 
-async def _move_on(plan: Plan, others: list[Candidate], means: Means, entry: Entry) -> tuple[Candidate, Hold] | None:
-    """The next candidate whose money can be set aside, with its hold. Those before it are left out for good."""
+def _note_change(plan: Plan, candidate: Candidate, means: Means, entry: Entry) -> None:
+    """Another candidate is asked, or the same one anew. It may have come with a later plan than the call's first: that
+    one said how much of the prompt is sent, and who reads an answer to its end."""
+    entry.compression = show_saved(plan.request)
+    if candidate.upstream.drain_on_disconnect:
+        means.keep_going()
+
+
+async def _move_on(
+    plan: Plan, others: list[Candidate], means: Means, entry: Entry
+) -> tuple[Plan, Candidate, Hold] | None:
+    """The next candidate whose money can be set aside, with its hold and the plan that both are of. Those before it are
+    left out for good."""
     if others:
         means.reservations.turn(entry)
     while others:

@@ -1,5 +1,6 @@
 """What attempts are made with."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.edges.counting import Counting
@@ -9,10 +10,13 @@ from proxy.upstreams.transport import Upstreams
 
 
 class Means(NamedTuple):
-    """What attempts are made with: who is asked, who answers at the moment, the money, and the plan made again."""
+    """What attempts are made with: who is asked, who answers at the moment, the money, the plan made again, and what
+    has an answer read to its end even if its caller leaves."""
 
     upstreams: Upstreams
     health: UpstreamHealth
     reservations: Reservations
     counting: Counting
     replan: Replan
+    #: does nothing where no caller can leave
+    keep_going: Callable[[], None] = lambda: None

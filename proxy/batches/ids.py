@@ -31,6 +31,11 @@ def object_path(org_id: str | UUID, file_id: UUID) -> str:
     return f"{org_id}/{file_id.hex}"
 
 
+def upstream_path(org_id: str | UUID, batch_id: UUID) -> str:
+    """Where a batch's lines lie as its upstream gets them, until it has them."""
+    return object_path(org_id, batch_id) + ".upstream"
+
+
 def line_id(batch_id: UUID, number: int) -> str:
     """The name of a line's call in output and error files."""
     return f"batch_req_{batch_id.hex}_{number}"

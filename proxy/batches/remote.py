@@ -19,11 +19,11 @@ from costhub.lib import clock
 from costhub.lib.errors import AppError
 from costhub.lib.net import Unreachable
 from proxy.batches import store
-from proxy.batches.ids import line_id, object_path
+from proxy.batches.ids import line_id, object_path, upstream_path
 from proxy.batches.line_request import parse_line
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pools import controls_of
-from proxy.batches.remote_answers import OVER, code_of, read_answer, read_response, tell_why
+from proxy.batches.remote_answers import OVER, Successes, code_of, read_answer, read_response, tell_why
 from proxy.batches.remote_api import Refused, RemoteBatches, check_id, id_of
 from proxy.batches.results import Result, save_results
 from proxy.batches.saver import InThread
@@ -106,14 +106,12 @@ class Remote:
     async def _settle_files(self, found: Json) -> bool:
         """Settle what its upstream has answered. False where its files have fewer answers than it says, or end in the
         middle of one, and lines are without theirs: these may have been answered, and billed."""
-        read, is_cut = 0, False
+        successes, is_cut = Successes(), False
         for name in ("output_file_id", "error_file_id"):
             if (file_id := found.get(name)) is not None:
-                told, is_broken = await self._settle_all(self.api.read_lines(check_id(file_id)))
-                read, is_cut = read + told, is_cut or is_broken
-        counts = found.get("request_counts")
-        answered = counts.get("completed") if isinstance(counts, dict) else None
-        if not is_cut and not (isinstance(answered, int) and answered > read):
+                is_broken = await self._settle_all(self.api.read_lines(check_id(file_id)), successes)
+                is_cut = is_cut or is_broken
+        if not is_cut and not successes.are_fewer_than_told(found):
             return True
         left: int = await self.in_thread(store.count_open, self.batch)
         return left == 0
@@ -155,7 +153,7 @@ class Remote:
 
     async def _hand_on(self) -> None:
         """Hand the file on, as the upstream wants it, and make a batch of it."""
-        path = object_path(self.batch.org_id, self.batch.pk) + ".upstream"
+        path = upstream_path(self.batch.org_id, self.batch.pk)
         stored = self._files
         if "file" not in self.batch.remote:
             size = 0
@@ -165,7 +163,8 @@ class Remote:
                     await writer.write(text)
             name = f"costhub-{self.batch.pk.hex}.jsonl"
             await self._note(file=await self.api.upload(name, size, stored.stream(path)))
-            await stored.delete(path)
+        # Also where whoever had handed it on died before that.
+        await stored.delete(path)
         mark = str(self.batch.pk)
         # It may have been made before, and nobody have heard the answer.
         made = await self.api.find(mark) if "made" in self.batch.remote else None
@@ -202,11 +201,11 @@ class Remote:
         known = self.edges.upstreams.refused_habits.of(candidate.upstream.id, model)
         return vendor_of(candidate.upstream.kind).find_habits(candidate.upstream, model, known)
 
-    async def _settle_all(self, lines: AsyncIterator[bytes]) -> tuple[int, bool]:
-        """Settle a file's answers: how many there are, and whether one cannot be read. Raises AppError for a file that
-        does not end."""
+    async def _settle_all(self, lines: AsyncIterator[bytes], successes: Successes) -> bool:
+        """Settle a file's answers, and note those that are successes. True where a line cannot be read. Raises AppError
+        for a file that does not end."""
         gathered: dict[UUID, Json] = {}
-        answered, is_broken, room = 0, False, 2 * self.batch.total + _MORE_LINES
+        is_broken, room = False, 2 * self.batch.total + _MORE_LINES
         async for raw in lines:
             room -= 1
             if room < 0:
@@ -215,14 +214,14 @@ class Remote:
             if answer is None:
                 is_broken = is_broken or bool(raw.strip())
                 continue
-            answered += 1
+            successes.note(answer[0], answer[1].get("response"))
             gathered[answer[0]] = answer[1]
             if len(gathered) == _AT_ONCE:
                 await self._settle(gathered)
                 gathered.clear()
         if gathered:
             await self._settle(gathered)
-        return answered, is_broken
+        return is_broken
 
     async def _settle(self, answers: Mapping[UUID, Json]) -> None:
         """Settle some lines, and only then note them: until that is done the upstream has their answers."""
@@ -320,6 +319,7 @@ class Remote:
     async def _end(self, code: str, message: str) -> bool:
         if self.batch.is_pool:
             return True  # what has no answer is asked online
+        await self._files.delete(upstream_path(self.batch.org_id, self.batch.pk))
         await self.in_thread(store.fail_open, self.batch, {"code": code, "message": message[:2_000]})
         return True
 

@@ -11,6 +11,7 @@ Json = dict[str, Any]
 
 #: states in which nothing more is answered
 OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+_OK: Final = 200
 #: in place of a status that there is not
 _BAD_GATEWAY: Final = 502
 _CODES: Final = {"expired": "batch_expired", "cancelled": "batch_cancelled"}
@@ -43,6 +44,26 @@ def read_response(answer: Json) -> tuple[int, bytes] | None:
         return status, exact_json.dumps(response.get("body"))
     except (TypeError, RecursionError):
         return status, b"null"
+
+
+class Successes:
+    """The calls that an upstream's files say were answered, beside how many it says there are: a file may end cleanly
+    before its end."""
+
+    def __init__(self) -> None:
+        self._ids: set[UUID] = set()
+
+    def note(self, call_id: UUID, response: object) -> None:
+        """What a line of the files says. Only a status of 200 is a success, as the upstream counts them; a line may
+        come twice."""
+        if isinstance(response, dict) and response.get("status_code") == _OK:
+            self._ids.add(call_id)
+
+    def are_fewer_than_told(self, found: Json) -> bool:
+        """Whether the batch, as its upstream shows it, has more of them."""
+        counts = found.get("request_counts")
+        told = counts.get("completed") if isinstance(counts, dict) else None
+        return isinstance(told, int) and told > len(self._ids)
 
 
 def tell_why(found: Json) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx2
 import orjson
@@ -22,7 +23,9 @@ _TIMEOUT_SECONDS: Final = 120.0
 _LISTED: Final = 100
 _NOT_FOUND: Final = 404
 _MOST_BYTES: Final = 4 * 1024 * 1024
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=+~-]{0,499}")
+_LONGEST_ID: Final = 500
+#: what would lead out of its place in a path, or end it
+_NO_ID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff?#\\]|(^|/)\.{0,2}(/|$)")
 
 Json = dict[str, Any]
 
@@ -46,7 +49,8 @@ class RemoteBatches:
     authorization: str
 
     async def upload(self, name: str, size: int, content: AsyncIterator[bytes]) -> str:
-        """Hand in a file of so many bytes; gives its id."""
+        """Hand in a file of so many bytes; gives its id. Raises Refused where that is none that can be asked for: so it
+        would be the next time, for another upload."""
         head = (
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -64,7 +68,11 @@ class RemoteBatches:
             "content-type": f"multipart/form-data; boundary={_BOUNDARY}",
             "content-length": str(len(head) + size + len(tail)),
         }
-        return id_of(await self._ask("POST", "/files", content=whole(), headers=headers))
+        answer = await self._ask("POST", "/files", content=whole(), headers=headers)
+        try:
+            return id_of(answer)
+        except Unreachable as error:
+            raise Refused("The upstream took the file under a name that cannot be asked for.") from error
 
     async def create(self, file_id: str, endpoint: str, mark: str) -> Json:
         """Make a batch of a file. ``mark`` finds it again."""
@@ -89,11 +97,11 @@ class RemoteBatches:
 
     async def get(self, batch_id: str) -> Json:
         """A batch as it is now."""
-        return await self._ask("GET", f"/batches/{batch_id}")
+        return await self._ask("GET", f"/batches/{quote(batch_id)}")
 
     async def cancel(self, batch_id: str) -> None:
         """Ask for a batch's end."""
-        await self._ask("POST", f"/batches/{batch_id}/cancel", content=b"")
+        await self._ask("POST", f"/batches/{quote(batch_id)}/cancel", content=b"")
 
     async def read_lines(self, file_id: str) -> AsyncIterator[bytes]:
         """The lines of a file, without the stored credential."""
@@ -102,7 +110,9 @@ class RemoteBatches:
         try:
             async with (
                 self.gate.httpx_client(timeout_seconds=_TIMEOUT_SECONDS) as client,
-                client.stream("GET", f"{self.base_url}/files/{file_id}/content", headers=self._headers()) as answer,
+                client.stream(
+                    "GET", f"{self.base_url}/files/{quote(file_id)}/content", headers=self._headers()
+                ) as answer,
             ):
                 _check(answer.status_code, b"")
                 async for part in answer.aiter_raw():
@@ -188,8 +198,9 @@ def id_of(answer: Json) -> str:
 
 
 def check_id(found: object) -> str:
-    """The name of a file or batch: it becomes a part of paths, and is kept. Raises AppError for what is none."""
-    if not isinstance(found, str) or not _ID.fullmatch(found):
+    """The name of a file or batch: it becomes a part of paths, and is kept; some upstreams' is a path itself. Raises
+    AppError for what is none."""
+    if not isinstance(found, str) or len(found) > _LONGEST_ID or _NO_ID.search(found):
         raise _unreachable()
     return found
 

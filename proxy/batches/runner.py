@@ -19,6 +19,7 @@ from proxy.batches import pools, store
 from proxy.batches.background import is_background
 from proxy.batches.feed import Feed
 from proxy.batches.finish import begin_to_end, finish
+from proxy.batches.ids import upstream_path
 from proxy.batches.line import STOPS, Asking, Stopped
 from proxy.batches.line_request import endpoint_of
 from proxy.batches.lock import is_locked
@@ -124,6 +125,7 @@ class Run:
         if is_silent and not is_told:
             if "made" in batch.remote:
                 await self.in_thread(charge_lines_unheard, batch, org.shard, endpoint_of(batch))
+            await self._forget_copy(batch, org)
             await self._fail_rest(batch, "batch_expired", "The upstream did not say what became of this request.")
         return is_told or is_silent
 
@@ -138,6 +140,7 @@ class Run:
         upstream = org.upstreams.get(str(batch.upstream_id))
         key = await self._find_key(batch, only_valid=False)
         if upstream is None or key is None:
+            await self._forget_copy(batch, org)
             await self._fail_rest(batch, "upstream_gone", "The upstream of this batch is not there any more.")
             return True
         remote = Remote(
@@ -190,6 +193,12 @@ class Run:
             await self.in_thread(charge_unheard, batch, org.shard)
         if is_told or is_silent:
             await self.in_thread(pools.go_online, batch)
+            # Then: a store in trouble keeps no call from its deadline.
+            await self._forget_copy(batch, org)
+
+    async def _forget_copy(self, batch: Batch, org: OrgSnapshot) -> None:
+        """Nobody hands the batch's lines on any more."""
+        await self._files_of(org).delete(upstream_path(batch.org_id, batch.pk))
 
     @staticmethod
     def _ends_as(batch: Batch) -> str:

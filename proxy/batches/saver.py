@@ -40,7 +40,8 @@ class Saver:
         self._writing: asyncio.Task[None] | None = None
 
     async def save(self, result: Result) -> None:
-        """Return when it is committed. Raises django.db.Error when PostgreSQL stays away."""
+        """Return when it is committed. Raises django.db.Error when PostgreSQL stays away, and UnusableCredential where
+        the organisation's data key does not open."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
         if len(self._waiting) >= self._enough:
@@ -59,7 +60,7 @@ class Saver:
             taken = self._take()
             try:
                 await self._commit([result for result, _ in taken])
-            except AnyDatabaseError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits would wait for ever
                 for _, done in taken:
                     if not done.done():
                         done.set_exception(error)

@@ -17,6 +17,7 @@ from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
 from proxy.batches import store
 from proxy.batches.model import Batch, BatchLine
+from proxy.batches.remote_answers import Successes
 from proxy.batches.remote_api import Refused, RemoteBatches, check_id
 from proxy.batches.saver import InThread
 from proxy.core.batch_cost import TIER
@@ -109,19 +110,21 @@ async def listen(batch: Batch, api: RemoteBatches, org: OrgSnapshot, in_thread: 
     if str(found.get("status")) not in _OVER:
         return
     rows: dict[UUID, LedgerEntry] = await in_thread(find_charged, batch, org.shard)
-    is_whole = True
+    is_whole, successes = True, Successes()
     try:
         for name in ("output_file_id", "error_file_id"):
             if (file_id := found.get(name)) is not None:
                 async for raw in api.read_lines(check_id(file_id)):
                     call_id, response = _read(raw)
                     is_whole = is_whole and (call_id is not None or not raw.strip())
+                    if call_id is not None:
+                        successes.note(call_id, response)
                     if call_id in rows:
                         await in_thread(_correct, rows.pop(call_id), org, response)
     except Refused:
         return
-    if rows and not is_whole:
-        return  # what breaks off may have answered them: the estimates stay
+    if rows and (not is_whole or successes.are_fewer_than_told(found)):
+        return  # what breaks off, or is not there yet, may have answered them: the estimates stay
     for row in rows.values():
         # It has ended without an answer to them.
         await in_thread(_correct, row, org, None)

@@ -74,7 +74,7 @@ class Teller:
         if self._room < 0:
             return
         # Who listens hears of it or does not: the answer is made either way.
-        with suppress(ValkeyUnavailable):
+        with suppress(ValkeyUnavailable, UnusableCredential):
             self._send(first=first, events=self._seal(b"".join(told))).add_done_callback(self._learn)
 
     def _learn(self, done: Answer) -> None:

@@ -360,6 +360,6 @@ def _seal_all(sealer: Sealer, digests: Sequence[bytes], kept: Sequence[Kept]) ->
 
 def _is_of_one_model(plan: Plan) -> bool:
     """Whether nobody but the first model can answer, also where a budget comes to a rung until the call is admitted."""
-    if any(candidate.model.name != plan.first.model.name for candidate in plan.candidates):
+    if plan.has_others or any(candidate.model.name != plan.first.model.name for candidate in plan.candidates):
         return False
     return not any(rung.rung in _OTHER_MODELS for _, scope in plan.first.layout.ladders for _, rung in scope.steps)

@@ -138,15 +138,18 @@ class Reservations:
                 entry.note_plan(plan)
         raise GovernanceUnavailable("Budgets move too fast to be checked, so nothing was spent. Try again.")
 
-    async def readmit(self, plan: Plan, entry: Entry, candidate: Candidate, replan: Replan) -> tuple[Candidate, Hold]:
+    async def readmit(
+        self, plan: Plan, entry: Entry, candidate: Candidate, replan: Replan
+    ) -> tuple[Plan, Candidate, Hold]:
         """As ``admit``, for a further attempt, which adds to the hold. Where budgets have changed since the call was
-        planned, the candidate is the one of the same model in a plan that knows of it.
+        planned, the candidate is the one of the same model in a plan that knows of it: gives that plan, too, because
+        the hold is for its request.
 
         Raises ModelNotFound, too, where there is none any more.
         """
         for _ in range(_PLANS):
             try:
-                return candidate, await self._reserve(plan, entry, len(entry.attempts) + 1, candidate)
+                return plan, candidate, await self._reserve(plan, entry, len(entry.attempts) + 1, candidate)
             except (_Crossed, _Outdated) as change:
                 plan = await self._plan_anew(change, replan)
                 candidate = _same_model(plan, candidate)

@@ -8,7 +8,8 @@ nothing, and goes on for ever; ``{"silent": true}`` answers and bills, and says 
 comes; ``{"too_late": status}`` refuses to cancel what is over; ``{"trouble": status}`` takes and deletes no
 file, ``{"deaf": true}`` takes one and breaks off, once, and ``{"echo": true}`` says in its refusal what credential it
 came with. Of the answers ``{"cut": n}`` gives a file that breaks off in the middle of its last line, so many times,
-``{"gone": status}`` none, and ``{"odd": {...}}`` lines that are changed so.
+``{"short": n}`` one of successes without its last n, as long as that is ordered, ``{"gone": status}`` none, and
+``{"odd": {...}}`` lines that are changed so. ``{"folder": "a/b"}`` calls files and batches by paths.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,10 @@ class BankBatches:
 
     async def serve(self, request: Request, reply: Reply) -> bool:
         """Answer, if the path is one of these."""
-        parts = request.path.removeprefix("/v1/").split("/")
+        path = request.path.removeprefix("/v1/")
+        if folder := self.orders.get("folder"):
+            path = path.replace(f"/{folder}/", f"/{folder.replace('/', ':')}:")
+        parts = path.split("/")
         routes: dict[tuple[str, str, int], Callable[..., Any]] = {
             ("POST", "files", 1): self._upload,
             ("GET", "files", 1): self._list_files,
@@ -65,7 +69,8 @@ class BankBatches:
         found = routes.get((request.method, parts[0], len(parts)))
         if found is None:
             return False
-        await found(request, reply, *parts[1:2])
+        name = [part.replace(":", "/") for part in parts[1:2]]
+        await found(request, reply, *name)
         return True
 
     async def _upload(self, request: Request, reply: Reply) -> None:
@@ -81,7 +86,7 @@ class BankBatches:
             head, _, content = part.partition(b"\r\n\r\n")
             if b'name="file"' in head:
                 self.uploads += 1
-                file_id = f"file-bank-{self.uploads}"
+                file_id = self._name(f"file-bank-{self.uploads}")
                 self.files[file_id] = content.removesuffix(b"\r\n")
                 self.names[file_id] = head.partition(b'filename="')[2].partition(b'"')[0].decode()
                 if self.orders.pop("deaf", False):
@@ -105,6 +110,8 @@ class BankBatches:
 
     async def _content(self, request: Request, reply: Reply, file_id: str) -> None:
         content = self.files[file_id]
+        if "-output-" in file_id and (short := self.orders.get("short", 0)):
+            content = b"".join(content.splitlines(keepends=True)[:-short])
         if status := self.orders.get("gone"):
             await reply.send_json(status, error_body("The bank was told to give no file.", "invalid_request_error"))
             return
@@ -115,7 +122,7 @@ class BankBatches:
 
     async def _create(self, request: Request, reply: Reply) -> None:
         body = orjson.loads(request.body)
-        batch_id = f"batch_bank_{len(self.batches) + 1}"
+        batch_id = self._name(f"batch_bank_{len(self.batches) + 1}")
         batch: Json = {
             "id": batch_id,
             "object": "batch",
@@ -178,6 +185,9 @@ class BankBatches:
         # In no order in particular, as the API says.
         batch["output_file_id"] = self._keep("output", list(reversed(answers)))
         batch["error_file_id"] = self._keep("errors", errors)
+        done = sum(1 for answer in answers if _is_success(answer))
+        failed = len(answers) - done + sum(1 for error in errors if error["response"] is not None)
+        batch["request_counts"] = {"total": len(lines), "completed": done, "failed": failed}
         batch["status"] = "expired" if most < len(lines) else "completed"
 
     def _answer(self, line: Json, endpoint: str) -> Json:
@@ -195,12 +205,21 @@ class BankBatches:
         answer = make_answer(ask, call.call, ask.model, call.usage)
         return answer.whole() | {"usage": answer.wire_usage(call.usage)}
 
+    def _name(self, name: str) -> str:
+        folder = self.orders.get("folder")
+        return f"{folder}/{name}" if folder else name
+
     def _keep(self, name: str, lines: list[Json]) -> str | None:
         if not lines:
             return None
-        file_id = f"file-bank-{name}-{len(self.files) + 1}"
+        file_id = self._name(f"file-bank-{name}-{len(self.files) + 1}")
         self.files[file_id] = b"".join(encode(line) + b"\n" for line in lines)
         return file_id
+
+
+def _is_success(answer: Json) -> bool:
+    response = answer["response"]
+    return isinstance(response, dict) and response["status_code"] == 200
 
 
 def _answered(line: Json, status: int, body: Json) -> Json:

@@ -25,7 +25,7 @@ from costhub.ops.tenant_tables import list_tenant_tables
 from costhub.stack.backup.store import BackupStore, ErasedEndUser, digest_of_end_user
 from proxy.answers import store
 from proxy.answers.store import Kind, Stored
-from proxy.batches.ids import object_path
+from proxy.batches.ids import object_path, upstream_path
 from proxy.batches.model import Batch, BatchLine, StoredFile
 from proxy.batches.sealed_files import SealedFiles, sealed_path
 from proxy.batches.store import COMPLETED
@@ -163,6 +163,28 @@ def test_it_goes_and_what_was_paid_stays(acme: Tenant, una: Person, bob: Person,
     with pytest.raises(FileNotFoundError):
         asyncio.run(objects.read(sealed_path(object_path(acme.org_id, una.file)), 0, 1))
     assert erase_end_user(acme.org.slug, "una").rows == {}
+
+
+def test_of_a_call_for_embeddings_every_input_goes(acme: Tenant, una: Person, bob: Person) -> None:
+    sealer, kept = Sealer(acme.org_id, bytes(acme.org.data_key)), {}
+    for person in (una, bob):
+        kept[person.name] = [f"{person.call.hex}-{number}".encode() for number in range(3)]
+        for digest in kept[person.name]:
+            client().set(keyspace.cached_key(digest), seal_kept(sealer, digest, make_kept(id=str(person.call))))
+    # And one answer of each beside them.
+    assert erase_end_user(acme.org.slug, "una").answers == 4
+    found = {name: [client().exists(keyspace.cached_key(one)) for one in digests] for name, digests in kept.items()}
+    assert found == {"una": [0, 0, 0], "bob": [1, 1, 1]}
+
+
+def test_what_a_dead_worker_left_of_their_batch_goes(acme: Tenant, una: Person, bob: Person) -> None:
+    objects = Objects(settings.FILES_URL)
+    files = SealedFiles(objects, Sealer(acme.org_id, bytes(acme.org.data_key)))
+    for person in (una, bob):
+        asyncio.run(write(files, upstream_path(acme.org_id, person.batch)))
+    erase_end_user(acme.org.slug, "una")
+    left = [path for path in asyncio.run(objects.list_below(acme.org_id)) if ".upstream" in path]
+    assert left == [sealed_path(upstream_path(acme.org_id, bob.batch))]
 
 
 def test_who_was_erased_is_noted_beside_the_backups_and_erased_again(

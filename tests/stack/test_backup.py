@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import Archive
 from costhub.stack.backup.restore import choose_backup, restore
 from costhub.stack.backup.store import Backup, BackupFailed, BackupStore
@@ -58,6 +59,7 @@ def restored(store: BackupStore, moment: datetime | None = None) -> Iterator[Pos
     restore(store, folder, secrets, moment)
     assert (folder / "secrets.json").read_text() == secrets.read_text()
     assert (folder / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert (folder / UNFINISHED).exists(), "nobody has erased in it who was erased since"
     postgres = Postgres(folder)
     try:
         postgres.start()

@@ -1,11 +1,14 @@
 """Where backups lie: what is kept is nobody else's to write over, and nothing goes that is still needed."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import ship, ship_partial
 from costhub.stack.backup.restore import restore
 from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, name_of
@@ -73,3 +76,42 @@ def test_counters_of_another_moment_are_not_taken_over(store: BackupStore, tmp_p
     (tmp_path / "data" / "valkey").mkdir(parents=True)
     with pytest.raises(BackupFailed, match="holds a database already"):
         restore(store, tmp_path / "data", None)
+
+
+def test_a_journal_of_erasures_that_cannot_be_read_stops_a_restore_before_it_begins(tmp_path: Path) -> None:
+    """A file that is none of ours: whoever was erased could not be told from the others."""
+    kept, data = tmp_path / "kept", tmp_path / "data"
+    store = BackupStore(kept.as_uri())
+    store.seal(copy(store, 0))
+    for name, content in (("x.json", "{}"), ("018f/y.json", "no JSON")):
+        file = kept / "erased_end_users" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        with pytest.raises(BackupFailed, match="Who was erased cannot be read"):
+            store.list_erased_end_users()
+        ran = subprocess.run(
+            [sys.executable, "-m", "costhub", "restore", "--url", kept.as_uri(), "--data-dir", data],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert (ran.returncode, ran.stderr.splitlines()[0][:52]) == (
+            1,
+            "costhub restore: Who was erased cannot be read besid",
+        )
+        assert not data.exists()
+        file.unlink()
+
+
+def test_nothing_is_started_on_what_was_restored_until_the_erasure_has_run(tmp_path: Path) -> None:
+    (tmp_path / UNFINISHED).touch()
+    ran = subprocess.run(
+        [sys.executable, "-m", "costhub", "up", "--no-demo", "--no-model", "--data-dir", tmp_path],
+        check=False,
+        capture_output=True,
+        text=True,
+        # It would go on for ever.
+        timeout=60,
+    )
+    assert (ran.returncode, "did not come to its end" in ran.stdout + ran.stderr) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]

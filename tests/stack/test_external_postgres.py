@@ -107,17 +107,23 @@ def test_the_recipe_leads_to_a_call_in_the_ledger(machine: Machine, bank: Bank, 
         assert (role, is_above_walls) == ("costhub_app", False)
         assert app.execute("SELECT count(*) FROM tenants_apikey").fetchone() == (0,), "no organisation is open"
         # A statement that fails may carry a person's words; a plain server would write it into its log.
-        asked = ("log_min_error_statement", "jit", "statement_timeout", "lock_timeout")
+        asked = ("log_min_error_statement", "log_error_verbosity", "jit", "statement_timeout", "lock_timeout")
         assert {name: app.execute(f"SHOW {name}").fetchone() for name in asked} == {
             "log_min_error_statement": ("panic",),
+            "log_error_verbosity": ("terse",),
             "jit": ("off",),
             "statement_timeout": ("30s",),
             "lock_timeout": ("10s",),
         }
         with pytest.raises(psycopg.errors.UndefinedColumn):
             app.execute("SELECT 'what somebody said' FROM tenants_apikey WHERE nothing")
+    with psycopg.connect(machine.postgres.url_owner) as owner:
+        owner.execute("CREATE TEMPORARY TABLE told (words text PRIMARY KEY)")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="what somebody said"):
+            owner.execute("INSERT INTO told VALUES ('what somebody said'), ('what somebody said')")
     said = machine.postgres.log_path.read_text()
     assert 'column "nothing" does not exist' in said
+    assert 'duplicate key value violates unique constraint "told_pkey"' in said
     assert "what somebody said" not in said
     assert SUPERUSER not in machine.postgres.url_app + machine.postgres.url_owner
 

@@ -18,6 +18,7 @@ import httpx2
 import psycopg
 import pytest
 
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import Archive
 from costhub.stack.backup.store import BackupStore
 from costhub.stack.backup.take import open_running, take_backup
@@ -121,6 +122,7 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.endswith("Erased again: 1 organisations and 1 end users that had been erased since.\n")
+    assert not (folders[1] / UNFINISHED).exists()
     with start_machine(folders[1]) as found:
         print(f"\n{ROWS} rows, {size >> 20} MiB: restored and up after {time.monotonic() - began:.1f} s")
         assert found.ledger() == ledger

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from costhub.stack.account import Account, find_unprivileged_account
+from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.store import Backup, BackupFailed, BackupStore
 from costhub.stack.postgres import SUPERUSER, Postgres
+from costhub.stack.private_files import make_passable
 
 #: replaying a day of a busy database takes its time
 RECOVERY_SECONDS: Final = 3_600.0
@@ -75,7 +77,8 @@ def choose_backup(store: BackupStore, moment: datetime | None) -> Backup:
 
 def restore(store: BackupStore, data_dir: Path, secrets: Path | None, moment: datetime | None = None) -> Backup:
     """Make ``data_dir`` a stack's whose database is as it was at ``moment``, or as late as the log reaches. Counters
-    are not in it: they are counted from the ledger when the stack starts with an empty Valkey.
+    are not in it: they are counted from the ledger when the stack starts with an empty Valkey. It is marked
+    ``UNFINISHED``, for whoever has erased in it who was erased since to take that away.
 
     Raises BackupFailed, PartFailed.
     """
@@ -92,6 +95,8 @@ def restore(store: BackupStore, data_dir: Path, secrets: Path | None, moment: da
         store.fetch_base(backup, temporary / "base.tar.gz")
         store.fetch_segments(backup.first_segment, log)
         recovering = Recovering(data_dir, backup, log, moment)
+        make_passable(data_dir)
+        (data_dir / UNFINISHED).touch()
         recovering.adopt(lambda cluster: _unpack(temporary / "base.tar.gz", cluster))
         account = recovering.account()
         _give(log, account)

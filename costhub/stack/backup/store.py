@@ -12,7 +12,8 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,21 +188,34 @@ class BackupStore:
             ) from error
 
     def list_erased(self) -> list[UUID]:
-        """The organisations that were erased, whenever it was."""
-        return [UUID(name.removesuffix(".json")) for name in self._names("erased")]
+        """The organisations that were erased, whenever it was. Raises BackupFailed where that cannot be read."""
+        with _journal_read():
+            return [UUID(name.removesuffix(".json")) for name in self._names("erased")]
 
     def list_erased_end_users(self) -> list[ErasedEndUser]:
-        """The end users that were erased, whenever it was."""
+        """The end users that were erased, whenever it was. Raises BackupFailed where that cannot be read."""
         found = []
-        for name in self._names("erased_end_users"):
-            noted = json.loads(bytes(obstore.get(self._store, f"erased_end_users/{name}").bytes()))
-            org_id, _, digest = name.removesuffix(".json").partition("/")
-            found.append(ErasedEndUser(UUID(org_id), digest, datetime.fromisoformat(noted["at"])))
+        with _journal_read():
+            for name in self._names("erased_end_users"):
+                noted = json.loads(bytes(obstore.get(self._store, f"erased_end_users/{name}").bytes()))
+                org_id, _, digest = name.removesuffix(".json").partition("/")
+                found.append(ErasedEndUser(UUID(org_id), digest, datetime.fromisoformat(noted["at"])))
         return found
 
     def _names(self, folder: str) -> list[str]:
         found: Iterable[Any] = (entry for entries in obstore.list(self._store, folder) for entry in entries)
         return sorted(entry["path"].removeprefix(f"{folder}/") for entry in found)
+
+
+@contextmanager
+def _journal_read() -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, ValueError, KeyError, TypeError) as error:
+        raise BackupFailed(
+            "Who was erased cannot be read beside the backups: the store is in trouble, or erased/ or erased_end_users/ "
+            f"has a file that is none of ours. {error}"
+        ) from error
 
 
 def digest_of_end_user(org_id: UUID, end_user: str) -> str:

@@ -11,7 +11,9 @@ from costhub.lib.objects import Objects
 from proxy.batches import store, stored_files
 from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, StoredFile
+from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.store import NewLine
+from tenants.sealed_rows import Sealer
 from tests.world import Tenant
 
 
@@ -20,7 +22,7 @@ def fill_batches(tenant: Tenant) -> UUID:
     now_ms = clock.now_ms()
     file_id, batch_id = (UUID(clock.new_id_of(now_ms)) for _ in range(2))
     who = {"org_id": tenant.org.pk, "project_id": tenant.project.pk, "end_user": ""}
-    asyncio.run(_store(object_path(tenant.org_id, file_id)))
+    asyncio.run(_store(tenant, object_path(tenant.org_id, file_id)))
     stored_files.keep_file(StoredFile(id=file_id, filename="calls.jsonl", purpose="batch", bytes=0, **who), 1)
     batch = Batch(
         id=batch_id,
@@ -39,6 +41,7 @@ def fill_batches(tenant: Tenant) -> UUID:
     return batch_id
 
 
-async def _store(path: str) -> None:
-    async with Objects(settings.FILES_URL).writer(path) as writer:
+async def _store(tenant: Tenant, path: str) -> None:
+    sealer = Sealer(str(tenant.org.pk), bytes(tenant.org.data_key))
+    async with SealedFiles(Objects(settings.FILES_URL), sealer).writer(path) as writer:
         await writer.write(b"")

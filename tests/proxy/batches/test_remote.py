@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import time_machine
+from django.conf import settings
 
 from costhub.lib import clock
 from costhub.lib.net import Unreachable
 from proxy.batches.remote_answers import read_response
 from proxy.batches.remote_api import id_of
+from proxy.batches.sealed_files import SealedFiles
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.models import update_model
@@ -193,6 +197,78 @@ def test_what_breaks_off_for_good_is_charged_as_what_nobody_said(acme: Tenant, b
     assert unheard.effective_cost == unheard.held > IN_BATCH
 
 
+def test_answers_that_end_cleanly_before_their_end_are_no_whole_file(acme: Tenant, bank: Bank) -> None:
+    """Eighteen were answered and two refused, the upstream says; of the eighteen two are not in the file. Sixteen and
+    two are eighteen, too."""
+    bank.order_batches(fail=2, short=2)
+    minutes = range(5, 45, 5)
+    over, answers, errors = run(acme, [line(number) for number in range(LINES)], minutes=minutes)
+    assert (over["status"], len(answers)) == ("completed", LINES - 4)
+    # The bank writes its answers from the last line to the first.
+    assert [(error["custom_id"], error["error"] and error["error"]["code"]) for error in errors] == [
+        *[(f"line-{number}", None) for number in (0, 1)],
+        *[(f"line-{number}", "batch_expired") for number in (2, 3)],
+    ]
+    settle_the_dead()
+    rows = [row for row in read_books(acme, bank, "0.075", "0.30").rows if row.endpoint != "batches"]
+    assert sorted((row.error_code, row.is_estimated, row.effective_cost) for row in rows if not row.is_estimated) == [
+        *[("", False, IN_BATCH)] * (LINES - 4),
+        *[("upstream_error", False, 0)] * 2,
+    ]
+    unheard = [(row.error_code, row.effective_cost == row.held > IN_BATCH) for row in rows if row.is_estimated]
+    assert unheard == [("upstream_silent", True)] * 2
+
+
+def test_an_upstream_may_call_its_files_and_batches_by_paths(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(folder="projects/7")
+    over, answers, errors = run(acme, [line(0), line(1)])
+    assert (over["status"], len(answers), errors) == ("completed", 2, [])
+    asked = {request.target for request in bank.requests() if request.target.startswith("/v1/files/")}
+    assert asked == {"/v1/files/projects/7/file-bank-output-2/content"}
+    assert [row.effective_cost for row in balance(acme, bank)] == [IN_BATCH] * 2
+
+
+def test_a_file_whose_name_cannot_be_asked_for_is_handed_on_once(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(folder="projects/..")
+    over, answers, errors = run(acme, [line(0)], minutes=(2, 4, 6))
+    assert (over["status"], answers) == ("completed", [])
+    assert [(error["error"]["code"], error["error"]["message"]) for error in errors] == [
+        ("upstream_refused", "The upstream took the file under a name that cannot be asked for.")
+    ]
+    assert [request.target for request in bank.requests() if request.method == "POST"] == ["/v1/files"]
+    assert balance(acme, bank) == []
+    assert copies_of(acme) == []
+
+
+def copies_of(acme: Tenant) -> list[str]:
+    """What lies in the store of lines as an upstream gets them."""
+    folder = Path(unquote(urlsplit(settings.FILES_URL).path)) / acme.org_id
+    return [path.name for path in folder.iterdir() if ".upstream" in path.name]
+
+
+def test_a_worker_that_dies_between_handing_a_file_on_and_deleting_its_copy_leaves_none(
+    acme: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete, died = SealedFiles.delete, list[str]()
+
+    async def die_once(files: SealedFiles, path: str) -> None:
+        if path.endswith(".upstream") and not died:
+            died.append(path)
+            raise Unreachable("killed")
+        await delete(files, path)
+
+    monkeypatch.setattr(SealedFiles, "delete", die_once)
+    left = []
+
+    def look() -> None:
+        left.extend(copies_of(acme))
+
+    over, answers, _ = run(acme, [line(0)], meanwhile=look)
+    assert (over["status"], len(answers), len(died), len(left)) == ("completed", 1, 1, 1)
+    assert copies_of(acme) == []
+    assert [request.target for request in bank.requests() if request.method == "POST"] == ["/v1/files", "/v1/batches"]
+
+
 def test_a_file_that_its_upstream_will_not_give_is_asked_for_again_in_a_while(acme: Tenant, bank: Bank) -> None:
     """A credential that was replaced, perhaps. It was asked for twice a second."""
     bank.order_batches(gone=401)
@@ -231,7 +307,10 @@ def test_lines_that_say_what_there_is_not_fail_and_keep_nothing_waiting(
     assert [error["error"] and error["error"]["code"] for error in errors] == [code] * 2
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a?b", "a\nb", "\0", "x" * 501, None, 7, ["a"]])
+@pytest.mark.parametrize(
+    "name",
+    ["", "../x", "a/../b", "a//b", "/a", "a/", "a/.", "a\\b", "a?b", "a#b", "a\nb", "\0", "x" * 501, None, 7, ["a"]],
+)
 def test_a_name_that_is_none_is_asked_for_nowhere(name: Any) -> None:
     with pytest.raises(Unreachable):
         id_of({"id": name})

@@ -53,6 +53,35 @@ def test_an_upstream_that_does_not_say_what_it_answered_is_charged_until_it_does
     assert list_open(account.org_id) == []
 
 
+def test_what_an_upstream_counts_and_does_not_give_is_no_unanswered_call(account: Tenant, bank: Bank) -> None:
+    """Its file has all answers but one, whole lines all of them, and it says that it has answered all."""
+    bank.order_batches(short=1)
+    ids = defer(account, 6 * 3600)
+    for minutes in (6, 8, 10, 12, 14, 16, 18, 20, 5 * 60 + 47):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, 2)
+    assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
+    drain.drain(account.org.shard)
+    rows = [row for row in read_books(account, bank, "0.15", "0.60").rows if str(row.id) in ids]
+    (unheard,) = (row for row in rows if row.error_code)
+    assert (unheard.error_code, unheard.is_estimated) == ("upstream_silent", True)
+    ledger = read_books(account, bank, "0.15", "0.60").ledger
+    assert ledger[str(unheard.id)] == unheard.held > USUAL, "not nothing: nobody said that it was not answered"
+    assert sorted(nanos for call, nanos in ledger.items() if call != str(unheard.id)) == [
+        *[IN_BATCH] * (CALLS - 1),
+        USUAL,
+    ]
+
+    bank.order_batches()
+    with time_machine.travel(clock.now() + timedelta(hours=8), tick=True):
+        run_worker(account, 2)
+    drain.drain(account.org.shard)
+    ledger = read_books(account, bank, "0.15", "0.60").ledger
+    assert ledger[str(unheard.id)] == IN_BATCH
+    assert recount.find_drift(account.org.shard) == []
+    assert list_open(account.org_id) == []
+
+
 def test_an_upstream_that_speaks_at_once_finds_what_was_charged(account: Tenant, bank: Bank) -> None:
     ids = defer(account, 6 * 3600)
     (pool,) = list_open(account.org_id)
