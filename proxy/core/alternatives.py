@@ -1,5 +1,5 @@
-"""Answers with log probabilities, read without what else each token might have been: twenty alternatives make a token of
-a hundred values, which nobody here looks at and a parser makes an object of each. Pure.
+"""Answers with log probabilities, read without what else each token might have been: twenty alternatives make a token
+of a hundred values, which nobody here looks at and a parser makes an object of each. Pure.
 """
 
 import re
