@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from costhub.lib import metrics
 from proxy.attempts.cascade import Rung
+from proxy.attempts.reading import read_said
 from proxy.core.routes.draw import draw_permille
-from proxy.core.routes.said import read_answer
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError
 from proxy.own_call import own_call
@@ -102,7 +102,7 @@ async def _ask(edges: Edges, call: Entry, plan: Plan, answer: Answer, pair: _Pai
         edges, call, request, controls, kind=COMPARISON, endpoint=call.row["endpoint"], is_waited_for=False
     )
     async with asked as (entry, others):
-        own, other = (read_answer(one.body, is_stream=one.is_stream) for one in (answer, others))
+        own, other = await read_said(answer), await read_said(others)
         weak, strong = (own, other) if pair.is_strong else (other, own)
         is_same = await edges.labels.note_pair(call, plan, weak, strong)
         entry.note_route(f"{entry.row['route_reason']}: {SAME if is_same else OTHER}")

@@ -115,9 +115,10 @@ class Planner:
                 break
             except NotLoaded as missing:
                 await counting.load(missing.vocabulary)
-        if self._avoids_down:
-            made = self._edges.health.prefer_healthy(made)
-        return fit(made, self._edges.upstreams.refused_habits)
+        # Whom health puts first is not what decides whether the call may be asked at all: of others who cannot be asked
+        # it the call is let go, and not refused because one of them comes first for a while.
+        made = fit(made, self._edges.upstreams.refused_habits)
+        return self._edges.health.prefer_healthy(made) if self._avoids_down else made
 
     def _make(self, asked: Request, spent: Mapping[str, int], count: Counter, is_first_enough: bool) -> Plan:
         entry = self._entry

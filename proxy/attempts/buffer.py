@@ -1,6 +1,6 @@
 """An answer that nobody waits for at a socket: kept whole, to be looked at first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.values.answer import Sink
 
@@ -40,14 +40,19 @@ class Buffer:
         self._content_type = content_type
         self._kept[:] = [body]
 
-    async def pour(self, sink: Sink, change: Callable[[tuple[bytes, ...]], Sequence[bytes]] = tuple) -> None:
+    async def pour(
+        self, sink: Sink, change: Callable[[tuple[bytes, ...]], Awaitable[Sequence[bytes]]] | None = None
+    ) -> None:
         """Hand on what is kept, as it came or changed."""
-        parts = change(self.parts)
+        parts: Sequence[bytes] = self.parts
+        closing: Sequence[bytes] = (self._closing,)
+        if change is not None:
+            # Of Responses the last event has the whole answer once more.
+            parts, closing = await change(self.parts), await change((self._closing,))
         if self._content_type:
             await sink.whole(self._content_type, b"".join(parts))
             return
         await sink.begin()
         for part in parts:
             await sink.chunk(part)
-        # Of Responses the last event has the whole answer once more.
-        await sink.end_stream(b"".join(change((self._closing,))))
+        await sink.end_stream(b"".join(closing))

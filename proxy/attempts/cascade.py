@@ -6,6 +6,7 @@ bound fits beside it. Where it does not fit, or the next rung does not answer, t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +14,11 @@ from costhub.lib import clock, metrics
 from proxy.attempts.buffer import Buffer
 from proxy.attempts.loop import run_attempts
 from proxy.attempts.means import Means
+from proxy.attempts.reading import drop_logprobs, read_said
 from proxy.core.routes.agreement import agrees, is_decided
 from proxy.core.routes.answer_schema import breaks_schema, breaks_tools, find_schema, find_tools
 from proxy.core.routes.judge import Agreement, Learned, Verdict, ask_again, judge, wants_samples
-from proxy.core.routes.said import Said, drop_logprobs, read_answer
+from proxy.core.routes.said import Said
 from proxy.core.routes.scoring import TASK_TAG
 from proxy.core.savings import give_up
 from proxy.edges.entry import Entry
@@ -134,7 +136,7 @@ async def _judge(
     samples of it where these may decide. Noted at its attempt, which is the last one so far."""
     assert plan.routing is not None
     request, route, given = plan.request, plan.routing.route, len(entry.attempts) - 1
-    said = read_answer(answer.body, is_stream=answer.is_stream)
+    said = await read_said(answer)
     learned = known.get(plan.candidates[place].model.name)
     if learned is not None:
         learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
@@ -184,7 +186,7 @@ async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry
         finally:
             entry.attempts[before:] = [one._replace(is_sample=True) for one in _give_up(entry.attempts[before:], plan)]
         asked += 1
-        agreed += agrees(said.text, read_answer(sampled.body, is_stream=sampled.is_stream).text)
+        agreed += agrees(said.text, (await read_said(sampled)).text)
     if not asked:
         return None
     # Samples that were wanted and could not be had have not agreed.
@@ -261,7 +263,7 @@ async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> 
     if wanted:
         await kept.buffer.pour(sink)
     else:
-        await kept.buffer.pour(sink, lambda parts: drop_logprobs(parts, is_stream=asked))
+        await kept.buffer.pour(sink, partial(drop_logprobs, is_stream=asked))
     # What is only the best that was to be had is given once, and to nobody else.
     is_complete = kept.answer.is_complete and kept.verdict.is_good
     return kept.answer._replace(parts=sink.parts, is_complete=is_complete)

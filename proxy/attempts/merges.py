@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from proxy.attempts.gathering import Asked, Gathering, Group, Member, NotTakenApart, Part, Signed, name_parts
@@ -86,9 +87,23 @@ async def _split(body: bytes, counts: list[int], shares: list[int]) -> list[byte
 
 def _split_now(body: bytes, counts: list[int], shares: list[int]) -> list[bytes]:
     try:
-        return merging.split_answer(vectors.read(body), counts, shares)
+        answer = vectors.read(body)
     except lenient_json.Unreadable as error:
         raise NotTakenApart from error
+    if _has_no_number(answer):
+        # Written anew it would be null: each has it from the upstream as it is written there.
+        raise NotTakenApart
+    return merging.split_answer(answer, counts, shares)
+
+
+def _has_no_number(answer: Any) -> bool:
+    """Whether a vector holds NaN or an infinity, which are in no JSON."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    for item in data if isinstance(data, list) else ():
+        vector = item.get("embedding") if isinstance(item, dict) else None
+        if isinstance(vector, list) and not all(isfinite(one) for one in vector if type(one) is float):
+            return True
+    return False
 
 
 def _part_of(reader: AnswerReader, report: Report, used: Usage) -> AnswerReader:

@@ -7,12 +7,14 @@ from typing import TypeVar
 from costhub.lib import clock
 from proxy.attempts.failures import Failure, explain_no_answer
 from proxy.core import sse
+from proxy.core.routes import said
+from proxy.core.routes.said import Said
 from proxy.core.weight import SMALL_BYTES
 from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
 from proxy.errors import BrokenStream, UpstreamError
 from proxy.upstreams.transport import MAX_ANSWER_BYTES, AnswerTooLong, Exchange
-from proxy.values.answer import Sink
+from proxy.values.answer import Answer, Sink
 from proxy.values.plan import Candidate
 from proxy.values.vendor import AnswerReader, NotAnAnswer, Vendor
 
@@ -119,3 +121,14 @@ async def _read_as_stream(part: bytes, exchange: Exchange, vendor: Vendor, reade
 
 async def _beside(raw: bytes, read: Callable[[bytes], _T]) -> _T:
     return read(raw) if len(raw) <= SMALL_BYTES else await run_whole(partial(read, raw))
+
+
+async def read_said(answer: Answer) -> Said:
+    """What an answer says that was kept whole."""
+    return await _beside(answer.body, partial(said.read_answer, is_stream=answer.is_stream))
+
+
+async def drop_logprobs(parts: Sequence[bytes], *, is_stream: bool) -> Sequence[bytes]:
+    """The answer without the probabilities that only we asked for."""
+    drop = partial(said.drop_logprobs, parts, is_stream=is_stream)
+    return drop() if sum(map(len, parts)) <= SMALL_BYTES else await run_whole(drop)

@@ -29,7 +29,7 @@ _LONGEST_REPLAY_SECONDS: Final = 60
 
 class Relay:
     """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came,
-    up to a little more than anybody keeps.
+    unless a stream is longer than anybody keeps.
 
     What comes in another form than the caller's is translated on its way out.
     """
@@ -62,7 +62,7 @@ class Relay:
 
     @property
     def parts(self) -> tuple[bytes, ...]:
-        """What is kept of the answer so far: of one that is too long to be kept its beginning."""
+        """What is kept of the answer so far: nothing of a stream that is too long, whose beginning is no answer."""
         return tuple(self._kept or ())
 
     async def begin(self) -> None:
@@ -74,9 +74,11 @@ class Relay:
 
     async def chunk(self, events: bytes) -> None:
         """Hand events on as they came."""
-        if self._kept is not None and self._kept_bytes <= MOST_KEPT_BYTES:
+        if self._kept is not None:
             self._kept.append(events)
             self._kept_bytes += len(events)
+            if self._kept_bytes > MOST_KEPT_BYTES:
+                self._kept = None
         if self._translation is not None:
             events = await self._translate(events, self._translation.events)
             if not events:
@@ -91,7 +93,7 @@ class Relay:
 
     async def end_stream(self, closing: bytes) -> None:
         """Say our own last words, in the report of usage and behind it, and close the stream."""
-        if self._kept is not None and closing and self._kept_bytes <= MOST_KEPT_BYTES:
+        if self._kept is not None and closing:
             self._kept.append(closing)
         if not self._reply.has_begun:
             self._begin_translation()

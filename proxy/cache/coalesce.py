@@ -13,9 +13,12 @@ from contextlib import suppress
 from enum import Enum
 from typing import Final, NamedTuple
 
+from costhub.lib import clock
+from costhub.lib.clock import Stopwatch
 from proxy.cache.entries import Kept
 from proxy.cache.semantic import LookUp
 from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
+from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from tenants.sealed_rows import Sealer
 
 _RENEWAL_SECONDS: Final = LEASE_MS / 3000
@@ -38,6 +41,15 @@ class Shared(NamedTuple):
     kept: Kept
     origin: Origin
     looked: LookUp | None = None
+
+
+def hands_over(error: BaseException | None) -> bool:
+    """Whether one of those who wait is to lead where a leader ends with this error: nothing was asked that the others
+    would be told as well. A refusal of ours is about its caller, and so is it that a call waits; the next one may be
+    taken."""
+    return isinstance(error, asyncio.CancelledError | AnsweredLater) or (
+        isinstance(error, ApiError) and not isinstance(error, UpstreamError)
+    )
 
 
 class Flight:
@@ -95,14 +107,16 @@ class Flights:
         sealer: Sealer,
         keep_going: Callable[[], None],
         is_usable: Callable[[Kept], bool],
+        waited: Stopwatch,
     ) -> Flight | Shared | None:
         """Join the calls for one answer: gives the flight that this call leads now, which it must ``land``; or a usable
-        answer, from Valkey or from who led; or None where this call is to ask for itself alone."""
+        answer, from Valkey or from who led; or None where this call is to ask for itself alone. ``waited`` is told how
+        long others' upstreams were waited for, whatever came of it."""
         while True:
             flight = self._open.get(digest)
             if flight is None:
-                return await self._lead(digest, asker, sealer, keep_going, is_usable)
-            ended = await flight.follow()
+                return await self._lead(digest, asker, sealer, keep_going, is_usable, waited)
+            ended = await _follow(flight, waited)
             if isinstance(ended, Shared):
                 return ended if is_usable(ended.kept) else None
             if not ended:
@@ -130,6 +144,7 @@ class Flights:
         sealer: Sealer,
         keep_going: Callable[[], None],
         is_usable: Callable[[Kept], bool],
+        waited: Stopwatch,
     ) -> Flight | Shared:
         flight = self._open[digest] = Flight(digest, asker, sealer, keep_going)
         pause, has_waited = _FIRST_LOOK_SECONDS, False
@@ -149,7 +164,8 @@ class Flights:
                     flight.is_claimed = found.standing is Standing.OURS
                     return flight
                 has_waited = True
-                await asyncio.sleep(pause)
+                with waited:
+                    await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
         except BaseException:
             self._forget(flight)
@@ -172,3 +188,14 @@ class Flights:
         found = await self._store.look_up(flight.digest, flight.leader, flight.sealer, is_anew=True)
         if found.is_awaited:
             flight.note_awaited()
+
+
+async def _follow(flight: Flight, waited: Stopwatch) -> Shared | bool:
+    began, ended = clock.monotonic_ns(), None
+    try:
+        ended = await flight.follow()
+    finally:
+        # What was found where answers are kept took us this long; of anything else it was an upstream.
+        if not isinstance(ended, Shared) or ended.origin is Origin.UPSTREAM:
+            waited.total_ns += clock.monotonic_ns() - began
+    return ended

@@ -3,7 +3,7 @@
 Of equal calls at once, none of whose inputs is known, one asks; the others find its inputs when it has ended.
 """
 
-import asyncio
+import logging
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from costhub.lib import clock, metrics
-from proxy.cache.coalesce import Flight, Flights, Origin, Shared
+from proxy.cache.coalesce import Flight, Flights, Origin, Shared, hands_over
 from proxy.cache.entries import Kept, is_usable, show_tags
 from proxy.cache.key import batch_key, input_keys
 from proxy.cache.process import ProcessCache
@@ -24,15 +24,18 @@ from proxy.core.merging import share_out
 from proxy.core.weight import SMALL_BYTES
 from proxy.edges.counting import Counting, run_whole
 from proxy.edges.entry import Entry
-from proxy.errors import ApiError, UpstreamError
+from proxy.errors import UpstreamError
+from proxy.routing.background_tasks import BackgroundTasks
 from proxy.upstreams import lenient_json, vectors
 from proxy.values.answer import Answer, Sink
-from proxy.values.attempt import Certainty, Mechanism, Usage
+from proxy.values.attempt import Attempt, Certainty, Mechanism, Usage
 from proxy.values.plan import Plan
 from proxy.values.request import Request
 from tenants.choices import RungKind
 from tenants.sealed_rows import Sealer
 from tenants.snapshots import CachePolicySnapshot
+
+_log = logging.getLogger(__name__)
 
 _PARTIAL: Final = "partial"
 #: how long other workers may learn that the inputs of a call are there: they look again within a tenth of a second
@@ -46,12 +49,13 @@ class _NoVectors(Exception):
 
 
 class Levels(NamedTuple):
-    """Where inputs are kept, and what looks for them."""
+    """Where inputs are kept, and what looks for them and keeps them."""
 
     process: ProcessCache
     valkey: ValkeyCache
     flights: Flights
     counting: Counting
+    keeping: BackgroundTasks
 
 
 class _Fresh(NamedTuple):
@@ -105,11 +109,7 @@ class InputsVisit:
         elif self._is_held_out:
             status = "held-out"
         else:
-            began = clock.monotonic_ns()
             status = await self._find()
-            if status == Origin.UPSTREAM.value:
-                # Another call's upstream was waited for, which is no time of ours.
-                self._entry.waited.total_ns += clock.monotonic_ns() - began
         if self.found is None and self._known:
             asked = [one for place, one in enumerate(self._inputs) if place not in self._known]
             request = self._plan.request
@@ -121,21 +121,27 @@ class InputsVisit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if error is None and self._fresh is not None:
+            # The caller has the answer, and may hang up: the call ends now, and is settled, however long this takes.
+            self._levels.keeping.start(self._keep(self._fresh, self._entry.attempts[-1]))
+        else:
+            self._land(None, hands_over=hands_over(error))
+
+    async def _keep(self, fresh: _Fresh, last: Attempt) -> None:
+        """Keep what the call's ``last`` attempt has brought. Nothing of it fails anybody's call."""
         kept = None
         try:
-            if error is None and self._fresh is not None:
-                await self._keep_all(self._fresh)
-                kept = self._make_kept(b"", 0)
-        except asyncio.CancelledError as late:
-            error = late
-            raise
+            await self._keep_all(fresh, last)
+            kept = self._make_kept(b"", 0, last)
+        except Exception:  # noqa: BLE001 - the last resort of what is done beside a call
+            _log.exception("vectors could not be kept", extra={"request_id": self._entry.request_id})
         finally:
-            if self._flight is not None:
-                hands_over = isinstance(error, asyncio.CancelledError) or (
-                    isinstance(error, ApiError) and not isinstance(error, UpstreamError)
-                )
-                # Its inputs are what the others want: this says no more than that they are there.
-                self._levels.flights.land(self._flight, kept, _TOLD_SECONDS, hands_over=hands_over)
+            # Its inputs are what the others want: this says no more than that they are there.
+            self._land(kept, hands_over=kept is None)
+
+    def _land(self, kept: Kept | None, *, hands_over: bool) -> None:
+        if self._flight is not None:
+            self._levels.flights.land(self._flight, kept, _TOLD_SECONDS, hands_over=hands_over)
 
     async def _find(self) -> str:
         """Look everywhere, and wait for an equal call that is under way. Gives what the ledger says of it."""
@@ -147,7 +153,8 @@ class InputsVisit:
         if self._plan.controls.cache.no_store:
             return "miss"  # nobody else may have its answer
         joined = await self._levels.flights.join(
-            batch_key(self._digests), self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
+            *(batch_key(self._digests), self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable),
+            waited=self._entry.waited,
         )
         if isinstance(joined, Flight):
             self._flight = joined
@@ -176,7 +183,7 @@ class InputsVisit:
                 if kept is not None and self._note(place, kept):
                     self._levels.process.keep(self._digests[place], kept, self._left(kept))
         if len(self._known) == len(self._inputs):
-            return Found(self._compose(), status)
+            return Found(await self._compose(), status)
         if self._known and not _is_of_one_model(self._plan):
             # Vectors of two models are not comparable: where another one may answer it is asked for all of them.
             self._known.clear()
@@ -227,7 +234,7 @@ class InputsVisit:
         if isinstance(usage, dict):
             told = {name: usage.get(name) for name in ("prompt_tokens", "total_tokens")}
             usage |= {name: count + known for name, count in told.items() if isinstance(count, int)}
-        return _write(answer, [places[place] for place in range(len(self._inputs))])
+        return await _write(answer, [places[place] for place in range(len(self._inputs))])
 
     def _note(self, place: int, kept: Kept | None) -> bool:
         if kept is None or not self._is_usable(kept):
@@ -244,9 +251,9 @@ class InputsVisit:
     def _left(self, kept: Kept) -> float:
         return max(0.0, self._policy.ttl_seconds - max(0, clock.now_ms() - kept.stored_ms) / 1000)
 
-    async def _keep_all(self, fresh: _Fresh) -> None:
+    async def _keep_all(self, fresh: _Fresh, last: Attempt) -> None:
         """Keep vectors: in memory, and sealed in Valkey unless that would take too long."""
-        last, seconds = self._entry.attempts[-1], self._policy.ttl_seconds
+        seconds = self._policy.ttl_seconds
         texts, tokenizer = [self._inputs[place] for place in fresh.places], self._plan.first.model.tokenizer
         weights = await self._levels.counting.run(
             self._plan.request.body_bytes,
@@ -258,7 +265,7 @@ class InputsVisit:
         # The upstream's tokens, each input's part by our own count; the parts make the whole.
         shares = share_out(last.usage.input_tokens, weights)
         digests = [self._digests[place] for place in fresh.places]
-        kept = [self._make_kept(vector, share) for vector, share in zip(fresh.vectors, shares, strict=True)]
+        kept = [self._make_kept(vector, share, last) for vector, share in zip(fresh.vectors, shares, strict=True)]
         sealed = await self._levels.counting.run(
             sum(map(len, fresh.vectors)),
             partial(_seal_all, self._sealer, digests, kept),
@@ -271,7 +278,7 @@ class InputsVisit:
             if packed:
                 self._levels.valkey.put(digest, packed, seconds)
 
-    def _make_kept(self, vector: bytes, share: int) -> Kept:
+    def _make_kept(self, vector: bytes, share: int, last: Attempt) -> Kept:
         return Kept(
             id=self._entry.request_id,
             stored_ms=clock.now_ms(),
@@ -279,7 +286,7 @@ class InputsVisit:
             scope="",
             tags=show_tags(self._plan.controls.tags),
             content_type="application/json",
-            response_model=self._entry.attempts[-1].response_model,
+            response_model=last.response_model,
             finish_reason="",
             service_tier="",
             usage=Usage(input=share),
@@ -287,18 +294,17 @@ class InputsVisit:
             body=vector,
         )
 
-    def _compose(self) -> Kept:
+    async def _compose(self) -> Kept:
         """The answer where every input is known, as an upstream would have written it."""
         parts = [self._known[place] for place in range(len(self._inputs))]
         used, first = sum(kept.usage.input for kept in parts), parts[0]
         answer = {
             "object": "list",
-            "data": [],
             "model": first.response_model,
             "usage": {"prompt_tokens": used, "total_tokens": used},
         }
         oldest = min(parts, key=lambda kept: kept.stored_ms)
-        return oldest._replace(usage=Usage(input=used), body=_write(answer, [kept.body for kept in parts]))
+        return oldest._replace(usage=Usage(input=used), body=await _write(answer, [kept.body for kept in parts]))
 
 
 class _Merged:
@@ -333,12 +339,21 @@ def digest_inputs(inputs: Sequence[Any], plan: Plan, entry: Entry, policy: Cache
         return None
 
 
-def _write(answer: dict[str, Any], vectors: Sequence[bytes]) -> bytes:
-    items = [
-        b'{"object":"embedding","index":%d,"embedding":%b}' % (place, vector) for place, vector in enumerate(vectors)
-    ]
+async def _write(answer: dict[str, Any], vectors: Sequence[bytes]) -> bytes:
+    """The answer with these vectors: where they are long, beside the loop."""
+    write = partial(_write_now, answer, vectors)
+    return write() if sum(map(len, vectors)) <= SMALL_BYTES else await run_whole(write)
+
+
+def _write_now(answer: dict[str, Any], vectors: Sequence[bytes]) -> bytes:
+    # Each vector is copied once: they may be tens of megabytes.
+    parts = [b'{"data":[']
+    for place, vector in enumerate(vectors):
+        comma = b"," if place else b""
+        parts += (comma, b'{"object":"embedding","index":%d,"embedding":' % place, vector, b"}")
     rest = {name: value for name, value in answer.items() if name != "data"}
-    return b'{"data":[%b],%b' % (b",".join(items), orjson.dumps(rest)[1:])
+    parts.append(b"],%b" % orjson.dumps(rest)[1:] if rest else b"]}")
+    return b"".join(parts)
 
 
 def _read(body: bytes, count: int) -> tuple[dict[str, Any], list[bytes]]:

@@ -3,14 +3,13 @@
 Nothing here fails a call. What cannot be looked up is a miss, and what cannot be kept is not kept.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Final
 
 from costhub.lib import clock, metrics
-from proxy.cache.coalesce import Flight, Flights, Origin, Shared
+from proxy.cache.coalesce import Flight, Flights, Origin, Shared, hands_over
 from proxy.cache.entries import MAX_ENTRY_BYTES, Kept, is_usable, show_tags
 from proxy.cache.inputs import InputsVisit, Levels, digest_inputs
 from proxy.cache.key import CacheKey, is_cacheable, make_key
@@ -23,7 +22,7 @@ from proxy.core.merging import MOST_BYTES, MOST_INPUTS, find_inputs
 from proxy.core.routes.draw import is_drawn
 from proxy.edges.counting import INLINE_BYTES, Counting
 from proxy.edges.entry import Entry
-from proxy.errors import AnsweredLater, ApiError, UpstreamError
+from proxy.routing.background_tasks import BackgroundTasks
 from proxy.upstreams.fitting import wire_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
@@ -114,9 +113,6 @@ class Visit:
                 self._cache.flights.land(self._flight, None, 0, hands_over=True)
             raise
         ended = clock.monotonic_ns()
-        if self.found is not None and self.found.status == Origin.UPSTREAM.value:
-            # Another call's upstream was waited for, which is no time of ours.
-            entry.waited.total_ns += ended - began
         entry.timings.append((LOOKED_UP, 1, began, ended))
         entry.note_cache(status)
         metrics.CACHE_LOOKUPS.labels(status).inc()
@@ -139,11 +135,7 @@ class Visit:
             assert self._looked is not None, "only what was found by meaning is given before the upstream is asked"
             self._cache.flights.give(self._flight, self.found.kept, self._looked)
         elif self._flight is not None:
-            # A refusal of ours is about this caller, as a call is that waits; the next one may be taken.
-            hands_over = isinstance(error, asyncio.CancelledError | AnsweredLater) or (
-                isinstance(error, ApiError) and not isinstance(error, UpstreamError)
-            )
-            self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over)
+            self._cache.flights.land(self._flight, kept, seconds, hands_over=hands_over(error))
         elif kept is not None:
             self._cache.valkey.keep(self._key.exact, self._sealer, kept, seconds)
 
@@ -162,7 +154,8 @@ class Visit:
         if kept is not None and self._is_usable(kept):
             return Found(kept, "hit-l1")
         joined = await self._cache.flights.join(
-            self._key.exact, self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable
+            *(self._key.exact, self._entry.request_id, self._sealer, self._call.keep_going, self._is_usable),
+            waited=self._entry.waited,
         )
         if isinstance(joined, Shared):
             if joined.looked is not None:
@@ -313,6 +306,8 @@ class Cache:
         self.semantic = semantic
         self.process = ProcessCache(process_bytes)
         self.flights = Flights(valkey)
+        # Vectors that are kept after their call has ended.
+        self.keeping = BackgroundTasks()
 
     async def open(self) -> None:
         """Connect. Returns also when Valkey is away: every call is a miss until it is back."""
@@ -323,6 +318,7 @@ class Cache:
         """Close the connection."""
         if self.semantic is not None:
             await self.semantic.close()
+        await self.keeping.close()
         await self.flights.close()
         await self.valkey.close()
 
@@ -364,7 +360,7 @@ class Cache:
         digests = digest_inputs(inputs, plan, entry, policy)
         if digests is None:
             return _NoVisit()
-        levels = Levels(self.process, self.valkey, self.flights, self.counting)
+        levels = Levels(self.process, self.valkey, self.flights, self.counting, self.keeping)
         is_held_out = _is_held_out(policy, plan, entry)
         return InputsVisit(levels, policy, plan, entry, call, inputs, digests, is_held_out=is_held_out)
 

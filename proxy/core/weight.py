@@ -15,7 +15,8 @@ SMALL_BYTES: Final = 128 * 1024
 MAX_VALUES: Final = 400_000
 #: lists, objects and the names in them, each dearer to read than ten numbers
 MAX_NODES: Final = 50_000
-#: of an upstream's answer. A token with its alternatives takes thirty; so many take a tenth of a second to read
+#: of an upstream's answer. A token with its probability takes seven, its alternatives are left out
+#: (``core.alternatives``); so many take a tenth of a second to read
 MAX_ANSWER_NODES: Final = 500_000
 MAX_ANSWER_VALUES: Final = 1_000_000
 #: escaped characters of texts: each costs as much to read and to write again as twenty others

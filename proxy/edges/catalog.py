@@ -275,8 +275,10 @@ class Catalog:
             raise GovernanceUnavailable(
                 "Whether the key may be used cannot be checked at the moment. Try again.", headers={"retry-after": "1"}
             ) from error
-        if version is not None:
-            self._note_version(org_id, version)
+        if version is None:
+            # Erased, and nobody was there to tell: what is in memory of it is not used.
+            raise GovernanceUnavailable("The key's organisation cannot be read at the moment. Try again.")
+        self._note_version(org_id, version)
         if len(self._told_until) >= _MAX_TOLD:
             self._told_until.clear()
         self._told_until[org_id] = began + _TOLD_FOR_NS

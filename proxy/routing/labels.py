@@ -16,10 +16,11 @@ from django.db import connection, connections
 
 from costhub.lib import metrics
 from proxy.attempts.cascade import Rung
+from proxy.attempts.reading import read_said
 from proxy.cache.embedder import Embedder, EmbedderUnavailable
 from proxy.cache.texts import is_same_meaning, is_same_text
 from proxy.core.routes.answer_features import describe_answer, describe_logprobs
-from proxy.core.routes.said import Said, read_answer
+from proxy.core.routes.said import Said
 from proxy.core.routes.scoring import TASK_TAG
 from proxy.core.routes.text_features import describe, hash_words
 from proxy.core.routes.texts import prompt_of
@@ -94,7 +95,7 @@ class Labels:
 
     async def _note(self, entry: Entry, plan: Plan, rungs: list[Rung], last: Answer | None) -> None:
         try:
-            seen = _list_seen(entry, plan, rungs, last)
+            seen = await _list_seen(entry, plan, rungs, last)
             rights = await self._compare(seen) if len(seen) > 1 else {}
             await asyncio.get_running_loop().run_in_executor(self._thread, _write, entry, plan, seen, rights)
         except (AnyDatabaseError, EmbedderUnavailable):
@@ -126,7 +127,7 @@ def task_of(plan: Plan) -> str:
     return plan.controls.tags.get(TASK_TAG, "")
 
 
-def _list_seen(entry: Entry, plan: Plan, rungs: Sequence[Rung], last: Answer | None) -> list[_Seen]:
+async def _list_seen(entry: Entry, plan: Plan, rungs: Sequence[Rung], last: Answer | None) -> list[_Seen]:
     """Every model that answered, the last one last."""
     assert plan.routing is not None
     strongest = plan.routing.route.targets[-1].model
@@ -135,7 +136,7 @@ def _list_seen(entry: Entry, plan: Plan, rungs: Sequence[Rung], last: Answer | N
     # A router is learned from prompts alone.
     last = last if plan.is_cascade else None
     if served is not None and served.model.name not in {one.model for one in seen}:
-        said = read_answer(last.body, is_stream=last.is_stream) if last is not None and last.parts else None
+        said = await read_said(last) if last is not None and last.parts else None
         seen.append(_Seen(served.model.name, served.model.name == strongest, said))
     return seen
 

@@ -30,6 +30,8 @@ class UpstreamHealth:
     def __init__(self, tell: Callable[[str, int], object] | None = None) -> None:
         self._tell = tell
         self._failing: OrderedDict[str, Health] = OrderedDict()
+        # When the last of their cool-downs ends that was begun.
+        self._until_ns = 0
         self._places = Places(self._cools_down)
 
     def find_place(self, upstream: UpstreamSnapshot, avoided: Collection[str] = ()) -> UpstreamSnapshot:
@@ -47,8 +49,9 @@ class UpstreamHealth:
 
     @property
     def is_all_well(self) -> bool:
-        """Whether no upstream has failed of late: then ``prefer_healthy`` changes no plan."""
-        return not self._failing
+        """Whether no upstream is left alone: then ``prefer_healthy`` changes no plan. One that failed once and is never
+        asked again is remembered, and keeps nobody from anything."""
+        return not self._failing or clock.monotonic_ns() >= self._until_ns
 
     def prefer_healthy(self, plan: Plan) -> Plan:
         """The plan with those candidates first whose upstreams answer. What is asked after a cool-down is the probe,
@@ -64,6 +67,7 @@ class UpstreamHealth:
         health = self._failing.get(upstream.id)
         if health is not None and health.until_ns and (probe := take_probe(health, clock.monotonic_ns())) is not None:
             self._failing[upstream.id] = probe
+            self._until_ns = max(self._until_ns, probe.until_ns)
 
     def note_success(self, upstream: UpstreamSnapshot) -> None:
         """It has answered."""
@@ -79,6 +83,7 @@ class UpstreamHealth:
         before = self._failing.pop(upstream.id, Health())
         after = after_failure(before, clock.monotonic_ns(), pause_ns, 1 if at_once else FAILURES)
         self._failing[upstream.id] = after
+        self._until_ns = max(self._until_ns, after.until_ns)
         if len(self._failing) > _MOST_REMEMBERED:
             self._failing.popitem(last=False)
         if after.until_ns != before.until_ns:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any, Final
 
-from proxy.core import sse
+from proxy.core import alternatives, sse
 from proxy.upstreams import lenient_json, refusals, vectors
 from proxy.upstreams.habits import choose_wire, find_habits, learn
 from proxy.upstreams.openai_media import MediaReader
@@ -72,7 +72,7 @@ class AnswerReader(Reading):
         """A whole answer, as it came. Raises NotAnAnswer, also for a stream of events, which is read first: it was
         billed."""
         try:
-            answer = lenient_json.read(raw)
+            answer = lenient_json.read(alternatives.thin(raw))
         except lenient_json.Unreadable as error:
             if sse.is_stream(raw[:16]):
                 self.read_part(sse.EventSplitter().feed(raw + b"\n\n"), wants_usage=False)

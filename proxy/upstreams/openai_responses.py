@@ -4,7 +4,7 @@ the last event of a stream, which is kept back until the cost is known."""
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proxy.core import sse
+from proxy.core import alternatives, sse
 from proxy.upstreams import lenient_json, refusals
 from proxy.upstreams.reading import Reading, list_dicts, parse, read_events, shorten
 from proxy.upstreams.usage import read_usage
@@ -46,7 +46,7 @@ class ResponsesReader(Reading):
     def read_answer(self, raw: bytes) -> bytes:
         """A whole response. Raises NotAnAnswer."""
         try:
-            answer = lenient_json.read(raw)
+            answer = lenient_json.read(alternatives.thin(raw))
         except lenient_json.Unreadable as error:
             if sse.is_stream(raw[:16]):
                 self.read_part(sse.EventSplitter().feed(raw + b"\n\n"), wants_usage=False)

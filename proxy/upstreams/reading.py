@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from proxy.core import sse
+from proxy.core import alternatives, sse
 from proxy.upstreams import lenient_json
 from proxy.upstreams.produced import Produced
 from proxy.upstreams.usage import FELL, NO_OUTPUT, NO_REPORT, worse
@@ -103,9 +103,10 @@ def read_events(events: Sequence[bytes]) -> Iterable[tuple[bytes, bytes | None, 
     read."""
     datas = sse.read_named(events)
     if datas is not None:
-        return zip(events, datas, parse_all(datas), strict=True)
+        # Of Responses the last event has the whole answer once more.
+        return zip(events, datas, parse_all(list(map(alternatives.thin, datas))), strict=True)
     return (
-        (event, data, None if data is None else parse(data))
+        (event, data, None if data is None else parse(alternatives.thin(data)))
         for event, data in zip(events, map(sse.data_of, events), strict=True)
     )
 

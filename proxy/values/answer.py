@@ -12,7 +12,8 @@ class Answer(NamedTuple):
     """What an upstream answered with 200, in the form of OpenAI's chat.
 
     ``parts`` are the body, or a stream's events in the pieces in which they came, without the closing ``[DONE]``; empty
-    where nobody wanted to keep them. ``is_complete``: every choice said why it ended.
+    where nobody wanted to keep them, or a stream is longer than ``MOST_KEPT_BYTES``. ``is_complete``: every choice said
+    why it ended.
     """
 
     content_type: str

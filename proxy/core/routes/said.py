@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from proxy.core import exact_json, sse
+from proxy.core import alternatives, exact_json, sse
 
 _LOGPROBS: Final = b"logprobs"
 #: where a call stands that is no choice's of a chat: it is there as a whole, an item of Responses' events, a block of
@@ -55,7 +55,7 @@ def read_answer(body: bytes, *, is_stream: bool) -> Said:
     texts: list[str] = []
     calls = _Calls()
     logprobs: list[float | None] = []
-    for answer in _events(body) if is_stream else _objects([body]):
+    for answer in _events(body) if is_stream else _objects([alternatives.thin(body)]):
         _read_other_forms(answer, texts, calls, logprobs)
         for choice in _dicts(answer.get("choices")):
             message = choice.get("delta") if is_stream else choice.get("message")
@@ -136,7 +136,7 @@ def _rewrite_event(event: bytes) -> bytes:
 
 def _rewrite(raw: bytes) -> bytes:
     try:
-        answer = exact_json.loads(raw)
+        answer = exact_json.loads(alternatives.thin(raw))
         for choice in _dicts(answer.get("choices")):
             if choice.get("logprobs") is not None:
                 choice["logprobs"] = None

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.attempts.gathering import NotTakenApart
+from proxy.attempts.merges import _split_now
 from proxy.core.merging import share_out
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
@@ -111,6 +113,21 @@ def test_where_the_one_call_fails_each_is_asked_alone(acme: Tenant, bank: Bank) 
     assert [answer.status for answer in answers] == [200, 200]
     assert len(bank.calls_received()) == 3
     assert len(balance(acme, bank)) == 2
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"1e999"])
+@pytest.mark.parametrize("more", [b"", b" " * 200_000])
+def test_what_is_no_number_is_not_written_anew(odd: bytes, more: bytes) -> None:
+    """It would be null, and nobody would know."""
+    raw = b'{"data":[{"index":0,"embedding":[1.5,%b]},{"index":1,"embedding":[2.5]}]%b}'
+    with pytest.raises(NotTakenApart):
+        _split_now(raw % (odd, more), [1, 1], [3, 4])
+    first, second = map(orjson.loads, _split_now(raw % (b"null", more), [1, 1], [3, 4]))
+    assert first == {
+        "data": [{"index": 0, "embedding": [1.5, None]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+    assert second["data"] == [{"index": 0, "embedding": [2.5]}]
 
 
 def orjson_of(answer: Conversation) -> Any:

@@ -7,9 +7,14 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.attempts.reading import read_answer
+from proxy.attempts.reading import drop_logprobs, read_answer, read_said
+from proxy.core.routes import said
+from proxy.core.routes.said import Said
 from proxy.core.weight import SMALL_BYTES
 from proxy.upstreams.openai import AnswerReader
+from proxy.upstreams.openai_responses import ResponsesReader
+from proxy.values.answer import Answer
+from proxy.values.attempt import Certainty, Usage
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import chat, converse, make_known, running, send_to, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, answer, chunk, scripted, stream, whole
@@ -84,8 +89,57 @@ async def test_an_answer_of_a_million_values_is_none(acme: Tenant) -> None:
     assert orjson.loads(told.body)["error"]["code"] == "upstream_malformed"
 
 
+@pytest.mark.parametrize("wire", ["chat", "responses"])
+def test_sixteen_thousand_tokens_with_twenty_alternatives_each_are_an_answer(wire: str) -> None:
+    """They are 23 MB, and five million values."""
+    more = [{"token": f" a{number}", "logprob": -1.5, "bytes": [32, 97]} for number in range(20)]
+    tokens = [{"token": " a", "logprob": -0.25, "bytes": [32, 97], "top_logprobs": more}] * 16_000
+    if wire == "chat":
+        body = answer("Hi", USAGE)
+        body["choices"][0]["logprobs"] = {"content": tokens}
+        reader: Any = AnswerReader()
+    else:
+        part = {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": tokens}
+        item = {"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+        usage = {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}
+        body = {"id": "r", "model": "small", "status": "completed", "output": [item], "usage": usage}
+        reader = ResponsesReader()
+    raw = orjson.dumps(body)
+    assert reader.read_answer(raw) is raw
+    assert (reader.texts, reader.certainty) == (["Hi"], Certainty.EXACT)
+    assert (reader.report.usage.input, reader.report.usage.output) == (9, 2)
+
+
+@pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
+async def test_what_a_long_answer_says_is_found_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool
+) -> None:
+    """Of a rung of a cascade, and without the probabilities that only we asked for."""
+    threads = list[bool]()
+    loads, rewrite = said._objects, said._rewrite
+
+    def note(work: Any) -> Any:
+        def noted(*given: Any) -> Any:
+            threads.append(threading.current_thread() is not threading.main_thread())
+            return work(*given)
+
+        return noted
+
+    monkeypatch.setattr(said, "_objects", note(loads))
+    monkeypatch.setattr(said, "_rewrite", note(rewrite))
+    body = answer(text, USAGE)
+    body["choices"][0]["logprobs"] = {"content": [{"token": "Hi", "logprob": -0.25}]}
+    raw = orjson.dumps(body)
+    kept = Answer("application/json", False, (raw,), "small", Usage(), Certainty.EXACT, "stop", True)
+    assert await read_said(kept) == Said(text, logprobs=(-0.25,))
+    (without,) = await drop_logprobs(kept.parts, is_stream=False)
+    body["choices"][0]["logprobs"] = None
+    assert orjson.loads(without) == body
+    assert threads == [is_beside] * 2
+
+
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("refusal", "status"),
     [
         ({"base_resp": {"status_code": 1004, "status_msg": "bad key sk-proj-AbCdEfGhIjKl..."}}, 502),
         ({"detail": "bad key sk-proj-AbCdEfGhIjKl...", "status": 400}, 400),
@@ -95,9 +149,9 @@ async def test_an_answer_of_a_million_values_is_none(acme: Tenant) -> None:
 )
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_of_a_refusal_in_a_200_nobody_gets_half_of_the_credential(
-    committed_world: World, said: Any, status: int, is_stream: bool
+    committed_world: World, refusal: Any, status: int, is_stream: bool
 ) -> None:
-    with scripted(lambda _: stream(said, DONE) if is_stream else whole(said)) as upstream:
+    with scripted(lambda _: stream(refusal, DONE) if is_stream else whole(refusal)) as upstream:
 
         def make() -> None:
             credential = "sk-proj-AbCdEfGhIjKlMnOpQrStUvWxYz"

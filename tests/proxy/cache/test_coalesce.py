@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from costhub.lib import keyspace, secrets
+from costhub.lib import clock, keyspace, secrets
+from costhub.lib.clock import Stopwatch
 from costhub.lib.redis import client
-from proxy.cache.coalesce import Flight, Flights, Origin, Shared
+from proxy.cache.coalesce import Flight, Flights, Origin, Shared, hands_over
 from proxy.cache.entries import Kept, pack, unpack
 from proxy.cache.valkey_cache import LAND, LOOK_UP, LookedUp, Standing, ValkeyCache, find_call
 from proxy.edges.valkey import Valkey
+from proxy.errors import AnsweredLater, RateLimited, UpstreamError
 from tenants.sealed_rows import Sealer
 from tests.proxy.cache.examples import make_kept
 
@@ -28,6 +30,7 @@ class Worker:
         self.store = ValkeyCache(Valkey(settings.REDIS_URL, [LOOK_UP, LAND], 2_000))
         self.flights = Flights(self.store)
         self.kept_going: list[str] = []
+        self.waited = Stopwatch()
 
     async def open(self) -> None:
         await self.store.open()
@@ -38,7 +41,9 @@ class Worker:
         await self.store.close()
 
     async def join(self, digest: bytes, asker: str, *, accepts: bool = True) -> Flight | Shared | None:
-        return await self.flights.join(digest, asker, SEALER, lambda: self.kept_going.append(asker), lambda _: accepts)
+        return await self.flights.join(
+            digest, asker, SEALER, lambda: self.kept_going.append(asker), lambda _: accepts, self.waited
+        )
 
     async def lead(self, digest: bytes, asker: str) -> Flight:
         joined = await self.join(digest, asker)
@@ -160,7 +165,8 @@ async def test_of_workers_that_want_a_newer_answer_one_asks(workers: tuple[Worke
 
     def join(worker: Worker, asker: str) -> Coroutine[Any, Any, Flight | Shared | None]:
         return worker.flights.join(
-            digest, asker, SEALER, lambda: worker.kept_going.append(asker), lambda kept: kept.body == b"new"
+            *(digest, asker, SEALER, lambda: worker.kept_going.append(asker), lambda kept: kept.body == b"new"),
+            waited=worker.waited,
         )
 
     flight = await join(here, "leader")
@@ -203,10 +209,10 @@ async def test_all_flights_are_renewed_at_once(workers: tuple[Worker, Worker], m
 async def test_without_valkey_calls_of_the_process_still_share(digest: bytes) -> None:
     store = ValkeyCache(Valkey("redis://127.0.0.1:1/0", [LOOK_UP, LAND], 50))
     flights = Flights(store)
-    leader = await flights.join(digest, "leader", SEALER, lambda: None, lambda _: True)
+    leader = await flights.join(digest, "leader", SEALER, lambda: None, lambda _: True, Stopwatch())
     assert isinstance(leader, Flight)
     assert not leader.is_claimed
-    follower = asyncio.create_task(flights.join(digest, "follower", SEALER, lambda: None, lambda _: True))
+    follower = asyncio.create_task(flights.join(digest, "follower", SEALER, lambda: None, lambda _: True, Stopwatch()))
     await asyncio.sleep(0)
     kept = make_kept()
     flights.land(leader, kept, 60)
@@ -289,3 +295,47 @@ def open_by_hand(raw: bytes, digest: bytes) -> Kept | None:
     assert kept is not None
     assert kept.body == b'{"said":"Rome"}'
     return kept
+
+
+@pytest.mark.parametrize(
+    ("ended", "seconds"),
+    [
+        (False, 30),
+        (Shared(make_kept(), Origin.UPSTREAM), 30),
+        # What was there took us as long.
+        (Shared(make_kept(), Origin.VALKEY), 0),
+        (Shared(make_kept(), Origin.MEANING), 0),
+    ],
+)
+async def test_an_upstream_that_was_waited_for_is_no_overhead_whatever_it_answers(
+    workers: tuple[Worker, Worker],
+    digest: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: Shared | bool,
+    seconds: int,
+) -> None:
+    worker, _ = workers
+    now = clock.monotonic_ns()
+    flight = await worker.lead(digest, "leader")
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
+    (follower,) = await followers(worker, digest, 1)
+    now += 30_000_000_000
+    flight.end(ended or None, hands_over=False)
+    assert await follower == (ended or None)
+    assert worker.waited.total_ns == seconds * 1_000_000_000
+    worker.flights.land(flight, None, 60)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_handed_over"),
+    [
+        (None, False),
+        (asyncio.CancelledError(), True),
+        (AnsweredLater(), True),
+        (RateLimited("Too many calls."), True),
+        (UpstreamError("It does not answer."), False),
+        (ZeroDivisionError(), False),
+    ],
+)
+def test_who_ends_without_having_asked_hands_over(error: BaseException | None, is_handed_over: bool) -> None:
+    assert hands_over(error) is is_handed_over

@@ -12,12 +12,13 @@ import pytest
 from proxy.app import App
 from proxy.cache import inputs, visit
 from proxy.core.merging import MOST_BYTES, MOST_INPUTS
+from proxy.edges.counting import INLINE_BYTES, THREADS
 from tenants.access import org_scope
 from tenants.actions.cache import update_cache_policy
 from tenants.actions.models import update_model
 from tenants.models import CachePolicy
 from tests.bank import Bank
-from tests.proxy.cache.calls import make_policy, told, written
+from tests.proxy.cache.calls import make_policy, told, until, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.proxy.scripted_upstream import scripted, whole
@@ -52,7 +53,11 @@ async def other_app() -> AsyncIterator[App]:
 
 
 async def embed(app: App, tenant: Tenant, inputs: Any, **fields: Any) -> Conversation:
-    return await serve(app, converse(tenant.api_key, {"model": "vectors", "input": inputs, **fields}, path=PATH))
+    """A call, when its vectors are kept."""
+    answer = await serve(app, converse(tenant.api_key, {"model": "vectors", "input": inputs, **fields}, path=PATH))
+    assert app._edges is not None
+    await app._edges.cache.keeping.wait()
+    return answer
 
 
 def data_of(answer: Conversation) -> list[dict[str, Any]]:
@@ -243,16 +248,28 @@ async def test_an_answer_in_odd_json_is_handed_on_and_kept_if_it_has_vectors(
     assert answers[0].body == raw
 
 
-async def test_vectors_of_a_large_answer_are_kept_as_they_came(app: App, committed_world: World) -> None:
+VECTOR = b"[%b]" % b", ".join([b"-0.0156250"] * 1_536)
+
+
+def answer_long(body: Any) -> list[bytes]:
+    """Vectors of 18 kB."""
+    items = (b'{"index":%d,"embedding":%b}' % (place, VECTOR) for place in range(len(body["input"])))
+    usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (len(body["input"]), len(body["input"]))
+    return whole(b'{"object":"list","data":[%b],"model":"first","usage":%b}' % (b",".join(items), usage))
+
+
+async def test_vectors_of_a_large_answer_are_kept_as_they_came(
+    app: App, committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Longer than what is read on the loop, and than what is written there."""
-    acme, vector = committed_world.acme, b"[%b]" % b", ".join([b"-0.0156250"] * 1_536)
+    acme, threads, write = committed_world.acme, list[bool](), inputs._write_now
 
-    def answer(body: Any) -> list[bytes]:
-        items = (b'{"index":%d,"embedding":%b}' % (place, vector) for place in range(len(body["input"])))
-        usage = b'{"prompt_tokens":%d,"total_tokens":%d}' % (len(body["input"]), len(body["input"]))
-        return whole(b'{"object":"list","data":[%b],"model":"first","usage":%b}' % (b",".join(items), usage))
+    def note(*given: Any) -> bytes:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return write(*given)
 
-    with scripted(answer) as upstream:
+    monkeypatch.setattr(inputs, "_write_now", note)
+    with scripted(answer_long) as upstream:
 
         def make() -> None:
             make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
@@ -268,5 +285,44 @@ async def test_vectors_of_a_large_answer_are_kept_as_they_came(app: App, committ
     assert more.body == again.body
     assert [len(item["embedding"]) for item in data_of(more)] == [1_536] * 21
     # The short answer to the new one was read, and is written anew.
-    assert more.body.count(vector) == 20
+    assert more.body.count(VECTOR) == 20
+    assert threads == [False, False]
     assert [json.loads(each.body)["usage"]["prompt_tokens"] for each in (first, more, again)] == [20, 21, 21]
+
+
+async def test_a_caller_who_has_the_answer_may_hang_up_before_its_vectors_are_kept(
+    app: App, committed_world: World
+) -> None:
+    """Both threads that seal them are busy: the call is over, paid and its own retry's answer all the same."""
+    acme, is_over = committed_world.acme, threading.Event()
+    edges = app._edges
+    assert edges is not None
+    body = {"model": "vectors", "input": [f"text {number}" for number in range(20)]}
+    with scripted(answer_long) as upstream:
+
+        def make() -> None:
+            make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
+            make_policy(acme)
+
+        await in_thread(make)
+        busy = [
+            asyncio.create_task(edges.counting.run(INLINE_BYTES + 1, is_over.wait, lambda: False, whose=str(number)))
+            for number in range(THREADS)
+        ]
+        first = converse(acme.api_key, body, path=PATH, idempotency_key="once")
+        serving = asyncio.create_task(serve(app, first))
+        await until(lambda: bool(first.sent) and not first.sent[-1].get("more_body", True))
+        first.incoming.put_nowait({"type": "http.disconnect"})
+        await serving
+        await written(app)
+        assert not is_over.is_set()
+        (row,) = events_of(acme)
+        assert (row["status"], row["error_code"], row["effective_cost"]) == (200, "", 20_000)
+        is_over.set()
+        await asyncio.gather(*busy)
+        await edges.cache.keeping.wait()
+        again = await serve(app, converse(acme.api_key, body, path=PATH, idempotency_key="once"))
+        other = await embed(app, acme, body["input"])
+    assert (again.status, again.body) == (200, first.body)
+    assert status_of(other) == "hit-l1"
+    assert len(upstream.bodies) == 1

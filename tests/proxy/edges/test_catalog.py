@@ -558,6 +558,19 @@ class TestValkeyAway:
         after = await catalog.get_org(tenant.org_id)
         assert (after.is_stopped, after.version) == (True, before.version + 1)
 
+    async def test_an_organisation_that_is_gone_is_not_served_from_memory(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        now = clock.monotonic_ns()
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
+        await auth(catalog).authenticate(tenant.api_key)
+        monkeypatch.setattr(module, "load_org_version", lambda _: None)
+        now += 1_000_000_000
+        for _ in range(2):
+            with pytest.raises(GovernanceUnavailable):
+                await auth(catalog).authenticate(tenant.api_key)
+
     async def test_nor_is_what_was_known_used_where_postgresql_is_away_too(
         self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:

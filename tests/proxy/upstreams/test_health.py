@@ -105,3 +105,25 @@ def test_each_cool_down_is_told_of_once_with_its_length(wait: Wait) -> None:
     health.note_asked(UPSTREAM)
     health.note_failure(UPSTREAM)
     assert told == [(UPSTREAM.id, 5_000), (UPSTREAM.id, 10_000)]
+
+
+def test_one_that_failed_once_and_is_never_asked_again_keeps_nobody_from_anything(wait: Wait) -> None:
+    """A tenant's upstream that is gone: all plans of the process would be made for it for ever."""
+    health = UpstreamHealth()
+    health.note_failure(SPARE)
+    assert health.is_all_well
+    for _ in range(FAILURES - 1):
+        health.note_failure(SPARE)
+    assert not health.is_all_well
+    wait(FIRST_NANOS - 1)
+    assert not health.is_all_well
+    wait(1)
+    assert health.is_all_well
+
+
+def test_while_one_call_finds_out_whether_it_answers_all_is_not_well(health: UpstreamHealth, wait: Wait) -> None:
+    wait(FIRST_NANOS)
+    health.note_asked(UPSTREAM)
+    assert (health.is_all_well, first(health)) == (False, "other")
+    health.note_success(UPSTREAM)
+    assert (health.is_all_well, first(health)) == (True, "small")
