@@ -5,6 +5,7 @@ the same money is held, and the same words refuse.
 """
 
 import asyncio
+import hashlib
 import json
 from typing import Any, Final, cast
 
@@ -28,6 +29,7 @@ from proxy.batches.oversight import access_batch, list_files_of
 from proxy.batches.sealed_files import SealedFiles
 from proxy.learning.asking import check_own_key, gate_to_proxy
 from tenants.access import Actor
+from tenants.actions.audit import record
 from tenants.choices import Permission
 from tenants.models import ApiKey
 from tenants.sealed_rows import Sealer
@@ -79,7 +81,7 @@ def new_batch(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_GET
 @org_page
 def download(request: HttpRequest, actor: Actor, batch_id: str, part: str) -> HttpResponse:
-    """A file of a batch, for who may make a key of its project and could read it with that."""
+    """A file of a batch, for who may make a key of its project and could read it with that; the audit log has it."""
     actor.check(Permission.READ_MONEY)
     batch = access_batch(actor, batch_id)
     actor.check(Permission.WRITE_KEYS, batch.project_id)
@@ -88,14 +90,15 @@ def download(request: HttpRequest, actor: Actor, batch_id: str, part: str) -> Ht
     if file is None:
         raise NotFound("There is no such file any more.")
     sealer = Sealer(str(actor.org.pk), bytes(actor.org.data_key))
-    files, path = SealedFiles(Objects(settings.FILES_URL), sealer), object_path(file.org_id, file.pk)
+    stored, path = SealedFiles(Objects(settings.FILES_URL), sealer), object_path(file.org_id, file.pk)
     if file.bytes:
         try:
             # Before the answer has begun: what the store has lost is told as such.
-            asyncio.run(files.read(path, 0, 1))
+            asyncio.run(stored.read(path, 0, 1))
         except FileNotFoundError as error:
             raise NotFound("There is no such file any more.") from error
-    answer = StreamingHttpResponse(files.stream(path, _PART_BYTES), content_type="application/jsonl")
+    record(actor, "exported", batch, part=part, bytes=file.bytes)
+    answer = StreamingHttpResponse(stored.stream(path, _PART_BYTES), content_type="application/jsonl")
     answer.headers["Content-Disposition"] = f'attachment; filename="{batch.pk}-{part}.jsonl"'
     # Pages know one kind of answer; what is sent piece by piece has all that they use of it.
     return cast(HttpResponse, answer)
@@ -114,24 +117,36 @@ def _hand_in(request: HttpRequest, actor: Actor, form: Form) -> str:
     if key is None:
         raise InvalidField("There is no such key.", field="api_key")
     actor.check(Permission.WRITE_KEYS, key.project_id)
+    name, content = file.name or "calls.jsonl", file.read()
     upload = httpx2.Request(
         "POST",
         f"{settings.PROXY_URL}/v1/files",
         data={"purpose": "batch"},
-        files={"file": (file.name or "calls.jsonl", file.read(), "application/jsonl")},
+        files={"file": (name, content, "application/jsonl")},
     )
-    once = request.POST.get("once", "")
-    stored = _ask("files", api_key, upload.read(), upload.headers["content-type"], f"{once}-file" if once else "")
+    # Whoever sends the form again, because no answer came, has one batch; with another file it is another one.
+    said = [form.once, name, hashlib.sha256(content).hexdigest(), form.text("endpoint")]
+    once = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    stored = _ask("files", api_key, upload.read(), upload.headers["content-type"], f"{once}-file")
     asked = {"input_file_id": stored["id"], "endpoint": form.text("endpoint"), "completion_window": "24h"}
     made = _ask("batches", api_key, json.dumps(asked).encode(), "application/json", once)
+    record(
+        actor,
+        "created",
+        access_batch(actor, str(made["id"])),
+        file=name[:200],
+        endpoint=form.text("endpoint"),
+        key=key.pk,
+    )
     return str(made["id"])
 
 
 def _ask(path: str, api_key: str, content: bytes, content_type: str, once: str) -> dict[str, Any]:
-    headers = {"authorization": f"Bearer {api_key}", "content-type": content_type}
-    if once:
-        # Whoever sends the form again, because no answer came, has one batch.
-        headers["idempotency-key"] = once
+    headers = {
+        "authorization": f"Bearer {api_key}",
+        "content-type": content_type,
+        "idempotency-key": once,
+    }
     try:
         answer = gate_to_proxy().fetch_now(
             "POST",
