@@ -15,6 +15,7 @@ from proxy.cache.semantic import Semantic
 from proxy.cache.visit import Cache
 from proxy.edges import draw, idempotency, reserve, reserve_batch, settle, settle_batch, told
 from proxy.edges.auth import Auth
+from proxy.edges.background_tasks import BackgroundTasks
 from proxy.edges.capture import Capture
 from proxy.edges.catalog import Catalog
 from proxy.edges.cooling import tell_cool_down
@@ -24,7 +25,6 @@ from proxy.edges.ledger_writer import LedgerWriter
 from proxy.edges.reserve import Reservations
 from proxy.edges.valkey import Valkey
 from proxy.edges.valkey_cluster import make_valkey
-from proxy.routing.background_tasks import BackgroundTasks
 from proxy.routing.compressor import Compressor
 from proxy.routing.labels import Labels
 from proxy.routing.learned import LearnedRoutes

@@ -44,8 +44,8 @@ class Shared(NamedTuple):
 
 
 def hands_over(error: BaseException | None) -> bool:
-    """Whether one of those who wait is to lead where a leader ends with this error: nothing was asked that the others
-    would be told as well. A refusal of ours is about its caller, and so is it that a call waits; the next one may be
+    """Whether one of those who wait is to lead where a leader ends with this error, because it says nothing of what the
+    upstream would answer them. A refusal of ours is about its caller, and so is a deadline; the next one may be
     taken."""
     return isinstance(error, asyncio.CancelledError | AnsweredLater) or (
         isinstance(error, ApiError) and not isinstance(error, UpstreamError)

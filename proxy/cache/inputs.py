@@ -22,10 +22,10 @@ from proxy.call import Call
 from proxy.core import pricing, tokens
 from proxy.core.merging import share_out
 from proxy.core.weight import SMALL_BYTES
+from proxy.edges.background_tasks import BackgroundTasks
 from proxy.edges.counting import Counting, run_whole
 from proxy.edges.entry import Entry
 from proxy.errors import UpstreamError
-from proxy.routing.background_tasks import BackgroundTasks
 from proxy.upstreams import lenient_json, vectors
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Attempt, Certainty, Mechanism, Usage

@@ -20,9 +20,9 @@ from proxy.cache.values import Found
 from proxy.call import Call
 from proxy.core.merging import MOST_BYTES, MOST_INPUTS, find_inputs
 from proxy.core.routes.draw import is_drawn
+from proxy.edges.background_tasks import BackgroundTasks
 from proxy.edges.counting import INLINE_BYTES, Counting
 from proxy.edges.entry import Entry
-from proxy.routing.background_tasks import BackgroundTasks
 from proxy.upstreams.fitting import wire_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty

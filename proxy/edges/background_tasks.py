@@ -1,11 +1,11 @@
-"""What is done beside a call after its answer was given, by the process that gave it: a few at a time, and what finds
-no room is left out."""
+"""What is done beside a call after its answer was given, by the process that gave it. Of what asks upstreams a few are
+under way at a time, and what finds no room is left out."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
-#: each asks an upstream, beside those whom somebody waits for
+#: of those that ask an upstream, beside those whom somebody waits for
 MOST_UNDER_WAY: Final = 16
 _CLOSING_SECONDS: Final = 2.0
 
@@ -18,7 +18,7 @@ class BackgroundTasks:
 
     @property
     def has_room(self) -> bool:
-        """Whether one more may be begun."""
+        """Whether one more may be begun that asks an upstream."""
         return len(self._tasks) < MOST_UNDER_WAY
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
