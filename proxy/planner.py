@@ -115,8 +115,8 @@ class Planner:
                 break
             except NotLoaded as missing:
                 await counting.load(missing.vocabulary)
-        # Before health changes the order: a call is refused where its own model cannot be asked it, and not where one of
-        # the others cannot that comes first for a while.
+        # Before health changes the order: a call is refused where its own model cannot be asked it, and not where that
+        # is one of the others, which comes first for a while.
         made = fit(made, self._edges.upstreams.refused_habits)
         return self._edges.health.prefer_healthy(made) if self._avoids_down else made
 

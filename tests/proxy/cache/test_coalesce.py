@@ -300,7 +300,7 @@ def open_by_hand(raw: bytes, digest: bytes) -> Kept | None:
 @pytest.mark.parametrize(
     ("ended", "seconds"),
     [
-        (False, 30),
+        (None, 30),
         (Shared(make_kept(), Origin.UPSTREAM), 30),
         # What was there took us as long.
         (Shared(make_kept(), Origin.VALKEY), 0),
@@ -311,7 +311,7 @@ async def test_an_upstream_that_was_waited_for_is_no_overhead_whatever_it_answer
     workers: tuple[Worker, Worker],
     digest: bytes,
     monkeypatch: pytest.MonkeyPatch,
-    ended: Shared | bool,
+    ended: Shared | None,
     seconds: int,
 ) -> None:
     worker, _ = workers
@@ -320,8 +320,8 @@ async def test_an_upstream_that_was_waited_for_is_no_overhead_whatever_it_answer
     monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
     (follower,) = await followers(worker, digest, 1)
     now += 30_000_000_000
-    flight.end(ended or None, hands_over=False)
-    assert await follower == (ended or None)
+    flight.end(ended, hands_over=False)
+    assert await follower == ended
     assert worker.waited.total_ns == seconds * 1_000_000_000
     worker.flights.land(flight, None, 60)
 
