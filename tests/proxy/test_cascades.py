@@ -162,7 +162,7 @@ def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: S
     scene.make_unsure()
     scene.banks["middle"].set_default(fault="stall", at=2)
     with org_scope(scene.acme.org_id):
-        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=600)
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=2_000)
     answer = scene.ask(stream=is_stream)
     assert (answer.status_code, scene.banks["large"].calls_received()) == (200, [])
     (row,) = scene.balance()
@@ -174,7 +174,7 @@ def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: S
     assert (small["model"], small["error"], small["list_cost"]) == ("small", "", row.list_cost)
     assert (middle["model"], middle["error"], middle["list_cost"]) == ("middle", "latency_cap", 0)
     assert middle["cost"] > 0
-    assert 600_000 <= row.duration_us < 2_000_000
+    assert 2_000_000 <= row.duration_us < 10_000_000
 
 
 def test_where_nobody_has_answered_by_the_latency_cap_the_last_rung_is_asked(scene: Scene) -> None:
