@@ -51,7 +51,7 @@ STATEMENTS: Final = {
     "billing.invoices.selectors.invoices": 1,
     "billing.spend.selectors.sums": 9,
     "billing.spend.selectors.usage": 3,
-    "costhub.ops.end_users": 5,
+    "costhub.ops.end_users": 6,
     "costhub.ops.erasure": 1,
     "costhub.ops.export": 3,
     "costhub.ops.tenant_tables": 1,

@@ -424,7 +424,7 @@ class TestTls:
                 assert await valkey.send(b"GET", "before") == b"1"
             finally:
                 await valkey.close()
-            assert group.master is not dying
+            until(lambda: group.master is not dying, "the Sentinels agree on the successor")
             with connect(group.url) as store:
                 assert store.get("after") == b"2"
             beside: Any = connect_async(group.url, seconds=5)
