@@ -12,6 +12,20 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TURNS = 5
 
 
+async def close(listener: asyncio.AbstractServer) -> None:
+    """Take no further connection. Those that were taken are known to their protocols when this returns.
+
+    ``close`` alone loses a connection that is being taken: asyncio makes its transport, finds the server closed, and
+    drops it unclosed.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in getattr(listener, "sockets", ()):
+        loop.remove_reader(listening.fileno())
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    listener.close()
+
+
 @asynccontextmanager
 async def listen(talk: Talk, host: str, port: int = 0, tls: SSLContext | None = None) -> AsyncIterator[int]:
     """The port, until the block ends.
@@ -33,8 +47,6 @@ async def listen(talk: Talk, host: str, port: int = 0, tls: SSLContext | None = 
     try:
         yield listener.sockets[0].getsockname()[1]
     finally:
-        listener.close()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await close(listener)
         for transport in transports:
             transport.abort()

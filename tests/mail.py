@@ -1,5 +1,6 @@
 """A real SMTP server for tests, which takes mails, or refuses them as it is told to."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
@@ -7,7 +8,9 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 
+from tests.listening import close
 from tests.proxy.deployment import free_port
 
 
@@ -41,13 +44,39 @@ class MailSink:
         return [str(mail["Subject"]) for mail in self.mails]
 
 
+class _Ending(Controller):
+    """Ends its connections with itself: what is still open when the loop stops would stay so until it is collected,
+    by whichever test."""
+
+    sessions: list[SMTP]
+
+    def factory(self) -> SMTP:
+        session: SMTP = super().factory()  # type: ignore[no-untyped-call]
+        self.sessions.append(session)
+        return session
+
+    def end(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._abort_all(), self.loop).result()
+        self.stop()
+
+    async def _abort_all(self) -> None:
+        assert self.server is not None
+        await close(self.server)
+        for session in self.sessions:
+            if isinstance(session.transport, asyncio.WriteTransport):
+                session.transport.abort()
+        # in which it is told that they are lost
+        await asyncio.sleep(0)
+
+
 @contextmanager
 def run_mail_sink() -> Iterator[MailSink]:
     """One that listens on loopback until the block ends."""
     sink = MailSink()
-    controller = Controller(sink, hostname="127.0.0.1", port=sink.port)
+    controller = _Ending(sink, hostname="127.0.0.1", port=sink.port)
+    controller.sessions = []
     controller.start()
     try:
         yield sink
     finally:
-        controller.stop()
+        controller.end()

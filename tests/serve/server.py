@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from costhub.serve.connection import Connection
 from costhub.serve.exchange import App, Scope
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
-from tests.listening import TURNS
+from tests.listening import close
 
 HOST = b"host: x\r\n"
 
@@ -44,9 +44,7 @@ async def serve(app: App, keep_alive_seconds: float = 60) -> AsyncIterator[Serve
     try:
         yield served
     finally:
-        server.close()
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        await close(server)
         for connection in served.connections:
             connection._transport.abort()
         await server.wait_closed()
