@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.cached import measure_cache
 from bench.figures import Figures, Results
@@ -84,15 +84,41 @@ def main(arguments: Sequence[str]) -> int:
         "rounds": pace.rounds,
         "was_disturbed": _was_disturbed(results),
     }
-    titles = {peer.name: peer.title for peer in all_peers()}
-    report = make_report(results, titles, {peer.name: peer.note for peer in peers}, machine)
-    print(f"\n{report}\n")
     is_whole = not wanted.quick and len(peers) == len(all_peers()) and set(wanted.scenario) == set(SECTIONS)
-    official = is_whole or wanted.save
-    _save(results, machine, official=official)
-    if official:
-        _publish({PAGE: report, README: make_summary(results, titles)})
+    kept = _read_kept(results) if wanted.save and not is_whole else Kept({}, {})
+    tell(results, kept, peers, machine, official=is_whole or wanted.save)
     return int(any(one.failed for figures in results.values() for one in figures.values()))
+
+
+class Kept(NamedTuple):
+    """Scenarios of earlier runs that this one had no part in, and what each was measured on."""
+
+    results: Results
+    origins: dict[str, str]
+
+
+def tell(results: Results, kept: Kept, peers: Sequence[Peer], machine: Mapping[str, object], *, official: bool) -> None:
+    """Print the report and keep the figures; what is official goes into the documents, beside what is ``kept``."""
+    titles = {peer.name: peer.title for peer in all_peers()}
+    whole = kept.results | results
+    report = make_report(whole, titles, {peer.name: peer.note for peer in peers}, machine, kept.origins)
+    print(f"\n{report}\n")
+    _save(whole, kept.origins, machine, official=official)
+    if official:
+        _publish({PAGE: report, README: make_summary(whole, titles)})
+
+
+def _read_kept(results: Results) -> Kept:
+    """What the last official run had beside these scenarios."""
+    last = json.loads((RESULTS / "latest.json").read_text())
+    machine, origins = last["machine"], last.get("origins", {})
+    kept = {
+        name: {gateway: Figures(**one) for gateway, one in figures.items()}
+        for name, figures in last["scenarios"].items()
+        if name not in results
+    }
+    here = f"{last['measured_on']}, {machine['cpu']}, {machine['system']}, Python {machine['python']}"
+    return Kept(kept, {name: origins.get(name, here) for name in kept})
 
 
 def _measure(
@@ -157,13 +183,14 @@ def _was_disturbed(results: Results) -> bool:
     return sum(value > QUIET_SHARE for value in noise) * 4 > len(noise)
 
 
-def _save(results: Results, machine: dict[str, object], *, official: bool) -> None:
-    """The official figures are those of a whole run; a part of one is kept aside."""
+def _save(results: Results, origins: Mapping[str, str], machine: Mapping[str, object], *, official: bool) -> None:
+    """The official figures are those of a whole run, or of one that was asked to replace its part of them; any other
+    part is kept aside."""
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / ("latest.json" if official else "partial.json.tmp")
     scenarios = {name: {peer: asdict(one) for peer, one in figures.items()} for name, figures in results.items()}
     measured_on = datetime.now(UTC).date().isoformat()
-    document = {"measured_on": measured_on, "machine": machine, "scenarios": scenarios}
+    document = {"measured_on": measured_on, "machine": machine, "scenarios": scenarios, "origins": origins}
     target.write_text(json.dumps(document, indent=1) + "\n")
     _say(f"figures: {target.relative_to(HERE.parent)}")
 
@@ -180,7 +207,11 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", type=_some_of(peers), default=peers, help=f"gateways, of {', '.join(peers)}")
     parser.add_argument("--scenario", type=_some_of(scenarios), default=scenarios, help=f"of {', '.join(scenarios)}")
     parser.add_argument("--quick", action="store_true", help="short rounds: to see that all runs, not to quote")
-    parser.add_argument("--save", action="store_true", help="write the report into the documents though it is partial")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="put these figures into the documents in place of the last ones, beside those of other scenarios",
+    )
     parser.add_argument(
         "--against", type=Path, metavar="FOLDER", help="a checkout of an older version, set up: is this one as fast?"
     )

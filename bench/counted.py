@@ -2,9 +2,9 @@
 
 FOLDER is a checkout of the older version, set up there. On a machine that does something else at the same time the
 clock says little (``bench.versions``); how many instructions of Python a call takes is the same every time. What a
-worker does without any call in as much time is taken off. With ``--functions 40`` the functions follow whose share has
-changed the most. With ``--routes`` in place of FOLDER, what a call to a router with lossless compression takes beyond
-one to a model.
+worker does without any call in as much time is taken off. Beside small JSON calls and streams it counts hits of the
+cache in the worker's memory, and calls to a router with lossless compression; ``--way stream`` takes one alone. With
+``--functions 40`` the functions follow whose share has changed the most.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -32,10 +32,25 @@ CALLS: Final = 200
 CONNECTIONS: Final = 4
 _START_SECONDS: Final = 60.0
 _IDLE_SECONDS: Final = 3.0
-_KINDS: Final = (Kind.JSON, Kind.STREAM)
 #: counting makes everything a hundred times slower
 _PATIENCE: Final = {"COSTHUB_GOVERNANCE_TIMEOUT_MS": "10000"}
 _OPCODES: Final = "opcodes"
+
+
+class _Way(NamedTuple):
+    """A kind of call, and what its organisation has beside models and budgets."""
+
+    kind: Kind
+    has_cache: bool = False
+    has_routes: bool = False
+
+
+WAYS: Final[Mapping[str, _Way]] = {
+    "JSON": _Way(Kind.JSON),
+    "stream": _Way(Kind.STREAM),
+    "hit": _Way(Kind.JSON, has_cache=True),
+    "routed": _Way(Kind.JSON, has_routes=True),
+}
 
 
 class Counts(NamedTuple):
@@ -56,93 +71,73 @@ class Counts(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     """Print the table in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m bench.counted")
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--routes", action="store_true")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--way", action="append", choices=list(WAYS), default=[])
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--functions", type=int, default=0)
     wanted = parser.parse_args(arguments)
-    if (wanted.folder is None) != wanted.routes:
-        parser.error("say either an older version's folder or --routes")
+    ways = {name: way for name, way in WAYS.items() if not wanted.way or name in wanted.way}
     cores = share_out_cores()
     with tempfile.TemporaryDirectory(prefix="costhub-bench-") as folder:
         work = Path(folder)
         work.chmod(0o755)
         upstream, programs = start_upstream(cores, work)
         try:
-            if wanted.folder is None:
-                titles = ("to a router", "to a model")
-                ours, theirs = count_routes(upstream, cores, work, wanted.calls)
-            else:
-                titles = ("this version", "the older one")
-                ours, theirs = (
-                    count_version(checkout, upstream, cores, work, wanted.calls)
-                    for checkout in (ROOT, wanted.folder.resolve())
-                )
+            ours, theirs = (
+                count_version(checkout, upstream, cores, work, ways, wanted.calls)
+                for checkout in (ROOT, wanted.folder.resolve())
+            )
         finally:
             for program in programs:
                 program.stop()
-    _print(titles, ours, theirs, wanted.functions)
+    _print(ours, theirs, wanted.functions)
     return 0
 
 
-def _print(titles: tuple[str, str], ours: dict[Kind, Counts], theirs: dict[Kind, Counts], functions: int) -> None:
-    head = " | ".join(titles)
+def _print(ours: dict[str, Counts], theirs: dict[str, Counts], functions: int) -> None:
+    head = "this version | the older one"
     print(f"| a call | {head} | ratio |\n|---|---:|---:|---:|")
-    for kind in _KINDS:
-        for what, count in ours[kind].whole.items():
-            older = theirs[kind].whole[what]
-            print(f"| {kind}: {what} | {count:,.0f} | {older:,.0f} | {count / older:.2f} |")
-    for kind in _KINDS if functions else ():
-        print(f"\n| {_OPCODES} of {kind} | {head} |\n|---|---:|---:|")
-        mine, older_ones = ours[kind].functions, theirs[kind].functions
+    for way, counts in ours.items():
+        for what, count in counts.whole.items():
+            older = theirs[way].whole[what]
+            print(f"| {way}: {what} | {count:,.0f} | {older:,.0f} | {count / older:.2f} |")
+    for way in ours if functions else ():
+        print(f"\n| {_OPCODES} of {way} | {head} |\n|---|---:|---:|")
+        mine, older_ones = ours[way].functions, theirs[way].functions
         changes = {name: mine.get(name, 0) - older_ones.get(name, 0) for name in mine | older_ones}
         for name in sorted(changes, key=lambda name: -abs(changes[name]))[:functions]:
             print(f"| {name} | {mine.get(name, 0):,.0f} | {older_ones.get(name, 0):,.0f} |")
 
 
-def count_routes(
-    upstream: Upstream, cores: Cores, work: Path, calls: int
-) -> tuple[dict[Kind, Counts], dict[Kind, Counts]]:
-    """The counts of one call of each kind to a router, whose prompt is looked through for what can go without loss, and
-    of the same call to a model."""
-    stack = Stack.start(upstream, cores, work)
-    try:
-        base_urls = {kind.value: upstream.base_url(kind) for kind in _KINDS}
-        routed, plain = (
-            count_calls(
-                ROOT, stack.environment(), stack.populate(Order(base_urls, 1, 1, has_routes=routes))[0][0], calls
-            )
-            for routes in (True, False)
-        )
-        return routed, plain
-    finally:
-        stack.stop()
-
-
-def count_version(checkout: Path, upstream: Upstream, cores: Cores, work: Path, calls: int) -> dict[Kind, Counts]:
-    """The counts of one call of each kind."""
+def count_version(
+    checkout: Path, upstream: Upstream, cores: Cores, work: Path, ways: Mapping[str, _Way], calls: int
+) -> dict[str, Counts]:
+    """The counts of one call of each way."""
     stack = Stack.start(upstream, cores, work, checkout=checkout)
     try:
-        [[secret]] = stack.populate(Order({kind.value: upstream.base_url(kind) for kind in _KINDS}, 1, 1))
-        return count_calls(checkout, stack.environment(), secret, calls)
+        bearers = {}
+        for name, (kind, has_cache, has_routes) in ways.items():
+            base_urls = {kind.value: upstream.base_url(kind)}
+            [[bearers[name]]] = stack.populate(Order(base_urls, 1, 1, has_cache=has_cache, has_routes=has_routes))
+        found = {}
+        with _counting_worker(checkout, stack.environment()) as (worker, port):
+            for name, way in ways.items():
+                headers = {"authorization": f"Bearer {bearers[name]}"}
+                endpoint = Endpoint(port, way.kind, model=f"bench-{way.kind}", headers=headers)
+                found[name] = _count_calls(worker, endpoint, calls)
+        return found
     finally:
         stack.stop()
 
 
-def count_calls(checkout: Path, environment: dict[str, str], secret: str, calls: int) -> dict[Kind, Counts]:
-    """The same of a stack that runs."""
-    with _counting_worker(checkout, environment) as (worker, port):
-        found = {}
-        for kind in _KINDS:
-            headers = {"authorization": f"Bearer {secret}"}
-            endpoint = Endpoint(port, kind, model=f"bench-{kind}", headers=headers)
-            _call(endpoint, CONNECTIONS * 5)
-            began = time.perf_counter()
-            counts = _counted(worker, partial(_call, endpoint, calls))
-            took = time.perf_counter() - began
-            idle = _counted(worker, partial(time.sleep, _IDLE_SECONDS))
-            found[kind] = counts.without(idle, took / _IDLE_SECONDS, calls)
-        return found
+def _count_calls(worker: subprocess.Popen[str], endpoint: Endpoint, calls: int) -> Counts:
+    """What one of so many calls makes the worker do."""
+    _call(endpoint, CONNECTIONS * 5)
+    began = time.perf_counter()
+    counts = _counted(worker, partial(_call, endpoint, calls))
+    took = time.perf_counter() - began
+    idle = _counted(worker, partial(time.sleep, _IDLE_SECONDS))
+    return counts.without(idle, took / _IDLE_SECONDS, calls)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def _draw(folder: Path, pages: Path | None) -> None:
     from costhub.lib import clock  # noqa: PLC0415
     from tenants.access import job_scope  # noqa: PLC0415
 
-    owner = _prepare()
+    owner = prepare()
     org = seed_history(owner=owner)
     assert org is not None, "the demo is made once"
     with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"), job_scope(org.pk) as actor:
@@ -68,13 +68,13 @@ def _draw(folder: Path, pages: Path | None) -> None:
         assert isinstance(sent, mail.EmailMultiAlternatives)
         body, _ = sent.alternatives[0]
         link = f"invoices/{newest.pk}"
-    with _serve() as base, _browse() as browser:
+    with serve() as base, browse() as browser:
         page = browser.new_page(viewport={"width": MAIL_WIDTH, "height": 400})
         page.set_content(str(body))
         page.screenshot(path=folder / "invoice-mail.png", full_page=True)
         page.close()
         context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900})
-        context.add_cookies([_sign_in(owner, base)])
+        context.add_cookies([sign_in(owner, base)])
         page = context.new_page()
         page.goto(f"{base}/o/{org.slug}/invoices/bridge")
         page.locator("#bridge").screenshot(path=folder / "bill-bridge.png")
@@ -126,7 +126,7 @@ def _make_rerated_note(org_id: UUID) -> UUID:
             carry_on(actor, found, clock.now())
 
 
-def _prepare() -> Any:
+def prepare() -> Any:
     """Tables, list prices, and a person."""
     from django.contrib.auth import get_user_model  # noqa: PLC0415
     from django.core.management import call_command  # noqa: PLC0415
@@ -142,7 +142,7 @@ def _rasterise(pdf: bytes, path: Path) -> None:
 
 
 @contextmanager
-def _serve() -> Iterator[str]:
+def serve() -> Iterator[str]:
     from costhub.stack.ports import find_free_port  # noqa: PLC0415
     from costhub.stack.services import Proxy  # noqa: PLC0415
 
@@ -157,7 +157,7 @@ def _serve() -> Iterator[str]:
 
 
 @contextmanager
-def _browse() -> Iterator[Any]:
+def browse() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
     from bench.replay.pictures import find_chromium  # noqa: PLC0415
@@ -168,7 +168,7 @@ def _browse() -> Iterator[Any]:
         browser.close()
 
 
-def _sign_in(owner: Any, base: str) -> Any:
+def sign_in(owner: Any, base: str) -> Any:
     """The cookie of somebody who has signed in a moment ago."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
@@ -188,7 +188,7 @@ def _sign_in(owner: Any, base: str) -> Any:
 
 
 def _draw_pages(browser: Any, base: str, owner: Any, paths: Sequence[str], folder: Path) -> None:
-    cookie = _sign_in(owner, base)
+    cookie = sign_in(owner, base)
     for colours in ("light", "dark"):
         for width in WIDTHS:
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)

@@ -107,8 +107,10 @@ def run_load(
     work: Path,
     prompt_bytes: int = 0,
     bearers: Sequence[str] = (),
+    pause_ms: int = 0,
 ) -> Throughput:
-    """Load one gateway; with ``bearers``, each call with the next of these keys.
+    """Load one gateway; with ``bearers``, each call with the next of these keys. After an answer each connection lets
+    ``pause_ms`` pass: 0 is as fast as it can.
 
     Raises:
         NotServed: a call failed, was refused, or its answer was cut short.
@@ -119,6 +121,8 @@ def run_load(
     if bearers:
         keys = ",".join(_lua(f"Bearer {bearer}") for bearer in bearers)
         lines.append(f"keys = {{ {keys} }}{_NEXT_KEY}")
+    if pause_ms:
+        lines.append(f"function delay() return {pause_ms} end")
     script.write_text("\n".join(lines) + _REPORT)
     whole = len(call_once(endpoint, prompt_bytes))
     command = [find_wrk(), "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s"]

@@ -46,7 +46,13 @@ CAPITALS = dict(
 """.split(",")
 )
 ASKED = ("What is the capital of {}?", "Which city is the capital of {}?")
-CAPITALS_PROMPT = "You answer questions about the world. Answer each in one short sentence that names the city."
+#: longer than what a pack adds: with a shorter one each would go alone
+CAPITALS_PROMPT = """You answer questions about the world for a school's quiz. Each question is about one country and has
+one right answer, which is the name of a city. Answer in one short sentence that names the city, and the country beside
+it. Say nothing of other cities, of history or of how many people live there, and do not repeat the question. Write the
+city's name as it is usual in English, without accents. Where a country has moved its capital, name the one of today.
+Where somebody asks for a seat of government that is elsewhere, name the capital all the same. If you do not know, name
+the largest city. Use no lists, no headings and no emphasis, and never ask back: nobody is there to answer."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -89,7 +95,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     acme = make_world().acme
     if options.task == "capitals":
         rows = [(asked.format(land), city.lower()) for asked in ASKED for land, city in CAPITALS.items()]
-        prompt = CAPITALS_PROMPT
+        rows, prompt = rows[: options.questions], CAPITALS_PROMPT
     else:
         rows = _read(options.data, options.questions)
         prompt = _prompt(rows)

@@ -108,14 +108,15 @@ def make_summary(results: Results, titles: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def make_section(scenario: str, figures: Mapping[str, Figures], titles: Mapping[str, str]) -> str:
-    """One scenario's table: every gateway, or why it has no figure."""
+def make_section(scenario: str, figures: Mapping[str, Figures], titles: Mapping[str, str], origin: str = "") -> str:
+    """One scenario's table: every gateway, or why it has no figure; and its ``origin``, if another run measured it."""
     section = SECTIONS[scenario]
     if section.is_ours_alone:
         table = _own_table(section, figures)
     else:
         table = _gateways_table(scenario, section, figures, titles)
-    return f"### {section.title}\n\n{table}"
+    told = f"Of an earlier run: {origin}.\n\n" if origin else ""
+    return f"### {section.title}\n\n{told}{table}"
 
 
 def _gateways_table(scenario: str, section: Section, figures: Mapping[str, Figures], titles: Mapping[str, str]) -> str:
@@ -150,9 +151,13 @@ def _own_table(section: Section, figures: Mapping[str, Figures]) -> str:
 
 
 def make_report(
-    results: Results, titles: Mapping[str, str], notes: Mapping[str, str], machine: Mapping[str, object]
+    results: Results,
+    titles: Mapping[str, str],
+    notes: Mapping[str, str],
+    machine: Mapping[str, object],
+    origins: Mapping[str, str] | None = None,
 ) -> str:
-    """The whole report."""
+    """The whole report. ``origins`` says of scenarios that an earlier run measured when that was, and on what."""
     parts = [
         f"Measured on {machine['cpu']}, {machine['cores_used']} cores, {machine['system']}, Python {machine['python']}; "
         f"upstream: {machine['upstream']}; {machine['rounds']} rounds."
@@ -164,7 +169,12 @@ def make_report(
     summary = make_summary(results, titles)
     parts += [summary] if summary.count("\n") > 1 else []
     parts += ["\n".join(f"- {titles[name]}: {note}." for name, note in notes.items())] if notes else []
-    parts += [make_section(scenario, results[scenario], titles) for scenario in SECTIONS if results.get(scenario)]
+    known = origins or {}
+    parts += [
+        make_section(scenario, results[scenario], titles, known.get(scenario, ""))
+        for scenario in SECTIONS
+        if results.get(scenario)
+    ]
     return "\n\n".join(parts)
 
 

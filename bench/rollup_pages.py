@@ -39,6 +39,8 @@ LISTS: Final = (
     "overview/table?by=key",
     "overview/money",
     "requests",
+    "requests?range=mtd&sort=-cost",
+    "requests?range=mtd&sort=-duration",
     "breakdown",
     "breakdown?by=end_user",
     "breakdown?by=end_user&sort=-change&page=2",

@@ -45,10 +45,24 @@ class AlertKind(StrEnum):
     LEARNED = "learned"
     #: an invoice, by hand and at Stripe
     PAID_TWICE = "paid_twice"
+    #: credits that should have been bought by themselves
+    TOP_UP = "top_up"
+    #: a payment that was given back or disputed at Stripe
+    TAKEN_BACK = "taken_back"
+    #: what Stripe told of could not be done
+    STRIPE_EVENT = "stripe_event"
     #: an upstream's bill against the ledger
     BILL = "bill"
     KEY_EXPIRING = "key_expiring"
     CHANNEL_OFF = "channel_off"
+    #: its messages do not arrive, and it is not switched off for that yet
+    CHANNEL_FAILING = "channel_failing"
+    #: a model's price in force is another one
+    PRICE = "price"
+
+
+#: what rows may say: while a release is rolled out, or taken back, there may be some of kinds that another one knows
+KNOWN_KINDS: Final = frozenset(kind.value for kind in AlertKind)
 
 
 class Topic(StrEnum):
@@ -69,9 +83,14 @@ TOPICS: Final[dict[AlertKind, Topic]] = {
     AlertKind.METER: Topic.MONEY,
     AlertKind.LEARNED: Topic.OPERATIONS,
     AlertKind.PAID_TWICE: Topic.MONEY,
+    AlertKind.TOP_UP: Topic.MONEY,
+    AlertKind.TAKEN_BACK: Topic.MONEY,
+    AlertKind.STRIPE_EVENT: Topic.MONEY,
     AlertKind.BILL: Topic.MONEY,
     AlertKind.KEY_EXPIRING: Topic.OPERATIONS,
     AlertKind.CHANNEL_OFF: Topic.OPERATIONS,
+    AlertKind.CHANNEL_FAILING: Topic.OPERATIONS,
+    AlertKind.PRICE: Topic.MONEY,
 }
 #: kinds whose facts hold amounts: for who may see money, whatever the topic
 SHOWS_MONEY: Final = frozenset({kind for kind, topic in TOPICS.items() if topic is Topic.MONEY} | {AlertKind.DRIFT})

@@ -24,6 +24,7 @@ from billing.invoices.api.focus import FocusView
 from billing.invoices.api.invoices import CreditNoteViewSet, InvoiceViewSet
 from billing.invoices.api.operator import (
     AccountOfView,
+    CreditRefundsOfView,
     CreditsOfView,
     InvoiceEventsOfView,
     NotesOfView,
@@ -32,14 +33,17 @@ from billing.invoices.api.operator import (
 )
 from billing.invoices.api.packs import FinancePackViewSet
 from billing.invoices.api.rerating import ReratingViewSet
+from billing.invoices.api.stripe_events import StripeEventRetryView, StripeEventsView
 from billing.invoices.api.webhooks import receive_stripe
 from billing.routes.api import (
+    CompressionKeptView,
     CompressionSavingsView,
     DistilView,
     LearnedView,
     LearnView,
     PlaygroundView,
     RouteSavingsView,
+    RouteThresholdsView,
     UnlearnView,
     WhatIfView,
 )
@@ -76,10 +80,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("anomalies", AnomalyViewSet.as_view({"get": "list"}), name="anomalies"),
     path("anomalies/<str:pk>", AnomalyViewSet.as_view({"get": "retrieve"}), name="anomaly"),
     path("routes/<str:pk>/savings", RouteSavingsView.as_view(), name="route-savings"),
+    path("routes/<str:pk>/thresholds", RouteThresholdsView.as_view(), name="route-thresholds"),
     path("routes/<str:pk>/learned", LearnedView.as_view(), name="route-learned"),
     path("routes/<str:pk>/learn", LearnView.as_view(), name="route-learn"),
     path("routes/<str:pk>/unlearn", UnlearnView.as_view(), name="route-unlearn"),
     path("route-playground", PlaygroundView.as_view(), name="route-playground"),
+    path("compression-policies/<str:pk>/kept", CompressionKeptView.as_view(), name="compression-kept"),
     path("compression/savings", CompressionSavingsView.as_view(), name="compression-savings"),
     path("system-prompt-preview", DistilView.as_view(), name="system-prompt-preview"),
     path("what-if", WhatIfView.as_view(), name="what-if"),
@@ -91,6 +97,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("plans", PlanViewSet.as_view({"get": "list"}), name="plans"),
     path("subscription", SubscriptionView.as_view(), name="subscription"),
     path("stripe/webhook", receive_stripe, name="stripe-webhook"),
+    path("stripe-events", StripeEventsView.as_view(), name="stripe-events"),
+    path("stripe-events/<str:pk>/retry", StripeEventRetryView.as_view(), name="stripe-event-retry"),
     path("wallet", WalletView.as_view(), name="wallet"),
     path("wallet/checkout", CheckoutView.as_view(), name="wallet-checkout"),
     path("billing-account/bucket", BucketView.as_view(), name="billing-bucket"),
@@ -106,6 +114,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="stripe-subscription-of",
     ),
     path("organizations/<str:pk>/credits", CreditsOfView.as_view(), name="credits-of"),
+    path("organizations/<str:pk>/credit-refunds", CreditRefundsOfView.as_view(), name="credit-refunds-of"),
     path("organizations/<str:pk>/notes", NotesOfView.as_view(), name="notes-of"),
     path("organizations/<str:pk>/invoice-events", InvoiceEventsOfView.as_view(), name="invoice-events-of"),
     path("forecast", ForecastView.as_view(), name="forecast"),

@@ -4,6 +4,7 @@ Where ``COSTHUB_PAGES_SOCKET`` says so, "everything else" is answered by process
 to them, and they run ``pages``. What load balancers ask is answered here, whatever becomes of pages.
 """
 
+import asyncio
 import os
 from typing import Any
 
@@ -20,11 +21,14 @@ from costhub.bodies import BoundedBodies  # noqa: E402
 from costhub.lib.memory import settle_memory  # noqa: E402
 from costhub.serve.relay import Relay, RelayedCaller  # noqa: E402
 from proxy.app import PREFIX, App  # noqa: E402
+from proxy.edges.key_watch import watch_keys  # noqa: E402
 
 #: what says whether this process is well
 _HERE = frozenset({"/healthz", "/readyz"})
 
 django_pages = BoundedBodies(django_app, settings.MAX_PAGE_BODY_BYTES)
+#: they take no body, and hold none in the processes that serve calls
+django_health = BoundedBodies(django_app, 0)
 pages_app: Any = Relay(settings.PAGES_SOCKET) if settings.PAGES_SOCKET else django_pages
 proxy_app = App()
 
@@ -35,7 +39,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"].startswith(PREFIX):
             await proxy_app(scope, receive, send)
         elif scope["path"] in _HERE:
-            await django_pages(scope, receive, send)
+            await django_health(scope, receive, send)
         else:
             await pages_app(scope, receive, send)
     elif scope["type"] == "lifespan":
@@ -51,9 +55,12 @@ async def pages(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def _live_without_calls(receive: Any, send: Any) -> None:
+    watch = watch_keys(settings.REDIS_URL)
     for moment in ("startup", "shutdown"):
         while (await receive())["type"] != f"lifespan.{moment}":
             pass
+        if moment == "shutdown":
+            await asyncio.to_thread(watch.close)
         await send({"type": f"lifespan.{moment}.complete"})
 
 

@@ -18,7 +18,7 @@ from tenants.api.problems import CONTENT_TYPE, make_problem
 
 #: a body that is not whole by then never will be
 BODY_SECONDS: Final = 30
-#: what all that come at once may take of a process's memory
+#: what all that come at once, or are being answered, may take of a process's memory
 MOST_WAITING_BYTES: Final = 128 * 1024 * 1024
 
 _CODES: Final = {408: "body_timeout", 413: "body_too_large", 503: "too_many_bodies"}
@@ -45,46 +45,46 @@ class BoundedBodies:
         if announced == 0:
             await self._app(scope, receive, send)
             return
+        body = bytearray()
         try:
-            body = await self._read(announced, receive)
+            if not await self._read(announced, receive, body):
+                return  # nobody is there any more
+            waiting = [bytes(body)]
+
+            async def receive_again() -> dict[str, Any]:
+                if waiting:
+                    return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+                return await receive()
+
+            await self._app(scope, receive_again, send)
         except _Refused as refused:
             await _refuse(refused, scope["path"], send)
-            return
-        if body is None:
-            return  # nobody is there any more
-        waiting = [body]
+        finally:
+            self._waiting_bytes -= len(body)
 
-        async def receive_again() -> dict[str, Any]:
-            if waiting:
-                return {"type": "http.request", "body": waiting.pop(), "more_body": False}
-            return await receive()
-
-        await self._app(scope, receive_again, send)
-
-    async def _read(self, announced: int | None, receive: Receive) -> bytes | None:
+    async def _read(self, announced: int | None, receive: Receive, body: bytearray) -> bool:
+        """Gather it in ``body``, which counts among all that wait. False where the caller has left. Raises _Refused."""
         too_large = _Refused(413, f"The body is larger than {self._most_bytes} bytes, the most that is taken here.")
         if announced is not None and announced > self._most_bytes:
             raise too_large
-        if self._waiting_bytes > MOST_WAITING_BYTES:
-            raise _Refused(503, "Too many requests with a body come at once. Try again.")
-        body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        return None
+                        return False
                     part = message.get("body", b"")
                     self._waiting_bytes += len(part)
                     body += part
                     if len(body) > self._most_bytes:
                         raise too_large
+                    # Whoever brings it over the bound is refused: what the others have brought is not in vain.
+                    if self._waiting_bytes > MOST_WAITING_BYTES:
+                        raise _Refused(503, "Too many requests with a body come at once. Try again.")
                     if not message.get("more_body"):
-                        return bytes(body)
+                        return True
         except TimeoutError as error:
             raise _Refused(408, f"The body did not arrive within {BODY_SECONDS} s.") from error
-        finally:
-            self._waiting_bytes -= len(body)
 
 
 def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

@@ -7,6 +7,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "costhub.settings")
 
 from celery import Celery, Task
 from celery.schedules import crontab
+from celery.signals import worker_process_init
 from django.conf import settings
 
 from costhub.lib.broker import broker_options
@@ -17,6 +18,15 @@ from costhub.ops.jobs import remember_success
 VISIBILITY_TIMEOUT_SECONDS = 300
 _VISIBLE = {"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS}
 _BROKER = broker_options(settings.BROKER_URL)
+
+
+@worker_process_init.connect
+def _watch_keys(**_: Any) -> None:
+    """Each process that runs tasks lets go of data keys by itself, to its end."""
+    # Django's apps are loaded by now, and not when this module is.
+    from proxy.edges.key_watch import watch_keys  # noqa: PLC0415
+
+    watch_keys(settings.REDIS_URL)
 
 
 class RememberedTask(Task):  # type: ignore[type-arg]

@@ -19,9 +19,10 @@ from proxy.batches import background
 from proxy.batches import defer as deferring
 from proxy.call import Call
 from proxy.core.cors import allow_origin, allow_preflight
+from proxy.core.deadlines import HEADER as DEADLINE
 from proxy.dialects import anthropic_messages, dialect_of
 from proxy.edges.reply import NO_GUESSING, Reply
-from proxy.edges.shortcuts import SHORTCUTS, Receive, Send
+from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
 from proxy.errors import AnsweredLater, ApiError, MethodNotAllowed, UpstreamError
 from proxy.free_calls import answer_free
 from proxy.paths import answer_query
@@ -41,7 +42,9 @@ SETTLING_SECONDS: Final = 5.0
 #: how long a call may still take whose caller has left
 LEAVE_AFTER_SECONDS: Final = 0.02
 
-_ENDPOINTS: Final = {PREFIX + endpoint.value: endpoint for endpoint in Endpoint}
+_ENDPOINTS: Final = {PREFIX + endpoint.value: (endpoint, dialect_of(endpoint)) for endpoint in Endpoint}
+_BELOW_MESSAGES: Final = f"{PREFIX}{Endpoint.MESSAGES.value}/"
+_NOT_ALLOWED: Final[Mapping[str, str]] = {}
 
 Scope = Mapping[str, Any]
 
@@ -83,29 +86,36 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         assert self._edges is not None, "open() comes first"
+        shortcuts: Shortcuts | None = scope["extensions"].get(SHORTCUTS) if "extensions" in scope else None
         # Without its loop asyncio asks the kernel which process this is, at every call.
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self._loop) if shortcuts is None else shortcuts.task
         assert task is not None
         self._in_flight.add(task)
-        shortcuts = scope.get("extensions", {}).get(SHORTCUTS)
         reply = Reply(send, shortcuts)
-        endpoint = _ENDPOINTS.get(scope["path"])
-        dialect = _dialect_of(scope["path"], endpoint)
+        path: str = scope["path"]
+        endpoint, dialect = _ENDPOINTS.get(path) or (None, _dialect_below(path))
         call: Call | None = None
         try:
             call = Call(scope, receive, endpoint or Endpoint.CHAT, self._max_body_bytes, shortcuts)
+            if endpoint is None and "anthropic-version" in call.headers:
+                # What both vendors have at a path is told in the form of who asks.
+                dialect = anthropic_messages
             if dialect is anthropic_messages:
                 # The name by which Anthropic's clients show it.
                 reply.more_headers = {**NO_GUESSING, "request-id": call.id}
-            allowed: Mapping[str, str] = {}
+            allowed = _NOT_ALLOWED
             if self._origins and "origin" in call.headers:
                 allowed = allow_origin(call.headers["origin"], self._origins)
                 reply.more_headers = {**reply.more_headers, **allowed}
             if endpoint is not None and scope["method"] == "POST":
-                if deferring.is_deferred(call):
+                if DEADLINE in call.headers:
                     await deferring.defer(call, self._edges, reply)
                 else:
-                    await _serve(call, self._edges, reply, task)
+                    call.watch(partial(_leave, call, reply, task))
+                    try:
+                        await complete(call, self._edges, reply)
+                    except AnsweredLater:
+                        await _answer_later(call, self._edges, reply)
             elif scope["method"] == "OPTIONS" and allowed:
                 await reply.begin(204, allow_preflight(call.headers))
                 await reply.end(b"")
@@ -133,24 +143,13 @@ class App:
             )
         finally:
             self._in_flight.discard(task)
+            if call is not None:
+                call.stop_watching()
 
 
-def _dialect_of(path: str, endpoint: Endpoint | None) -> Dialect:
-    """In whose format errors are told: also below an endpoint's own path."""
-    if endpoint is None and path.startswith(f"{PREFIX}{Endpoint.MESSAGES.value}/"):
-        return anthropic_messages
-    return dialect_of(endpoint)
-
-
-async def _serve(call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
-    call.watch(partial(_leave, call, reply, task))
-    try:
-        try:
-            await complete(call, edges, reply)
-        except AnsweredLater:
-            await _answer_later(call, edges, reply)
-    finally:
-        call.stop_watching()
+def _dialect_below(path: str) -> Dialect:
+    """In whose format errors are told of a path that is no endpoint: also below one's own path."""
+    return anthropic_messages if path.startswith(_BELOW_MESSAGES) else dialect_of(None)
 
 
 async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
@@ -163,12 +162,9 @@ async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
 
 async def _listen(scope: Scope, call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:
     call.watch(partial(_leave, call, reply, task))
-    try:
-        # What there is of a body is over: from here on a caller who leaves is noticed.
-        await call.body()
-        await background.stream_response(call, edges, scope["path"], scope["query_string"], reply)
-    finally:
-        call.stop_watching()
+    # What there is of a body is over: from here on a caller who leaves is noticed.
+    await call.body()
+    await background.stream_response(call, edges, scope["path"], scope["query_string"], reply)
 
 
 def _leave(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:

@@ -1,16 +1,20 @@
 """The first steps of a call that has a ledger entry, whether it is answered at once or later: who calls, the entry, the
 body, and the earlier turns that it names."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
 
 from proxy.answers.archive import continues, recall
 from proxy.call import Call
+from proxy.core.betas import add_betas, parse_betas
 from proxy.dialects import dialect_of
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
-from proxy.values.request import Request
+from proxy.values.request import Endpoint, Request
 from proxy.wiring import Edges
+
+#: the caller's trace (W3C Trace Context)
+_TRACE: Final = "traceparent"
 
 
 class Serving(NamedTuple):
@@ -24,12 +28,12 @@ class Serving(NamedTuple):
     bearer: str
 
 
-async def open_entry(call: Call, edges: Edges) -> tuple[str, AbstractAsyncContextManager[Entry]]:
+async def open_entry(call: Call, edges: Edges) -> tuple[str, AbstractContextManager[Entry]]:
     """The call's secret, and the block of its ledger entry. Raises GovernanceUnavailable while no further call can be
     accounted for, and Unauthorized: neither has an entry."""
     edges.ledger.check_room()
     bearer = call.bearer()
-    key, org = await edges.auth.authenticate(bearer)
+    key, org = edges.auth.recall(bearer) or await edges.auth.authenticate(bearer)
     block = edges.ledger.entry(call.id, call.started_ms, call.started_ns, key, org, call.endpoint)
     return bearer, block
 
@@ -39,7 +43,8 @@ async def receive(serving: Serving) -> bytes:
     call, edges, entry, _, bearer = serving
     if entry.key.hides_amounts:
         entry.is_own = edges.auth.is_own(call, bearer)
-    entry.traceparent = call.headers.get("traceparent", "")
+    if _TRACE in call.headers:
+        entry.traceparent = call.headers[_TRACE]
     edges.auth.check_origin(entry.key, call)
     body = call.body_at_once()
     if body is None:
@@ -52,8 +57,10 @@ async def receive(serving: Serving) -> bytes:
 
 def read_request(serving: Serving, body: bytes) -> Request:
     """What the body asks for. Raises InvalidRequest."""
-    endpoint = serving.call.endpoint
-    request = dialect_of(endpoint).parse_request(endpoint, body)
+    call = serving.call
+    request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
+    if call.endpoint is Endpoint.MESSAGES:
+        request = add_betas(request, parse_betas(call.headers, call.repeated))
     serving.entry.note_request(request)
     return request
 

@@ -25,24 +25,12 @@ TURN_NS: Final = 2_000_000
 class Call:
     """A call as it arrives. Its id and its moment are made together: they are the ledger's key."""
 
-    __slots__ = (
-        "_header_bytes",
-        "_leave",
-        "_looking",
-        "_max_body_bytes",
-        "_receive",
-        "_shortcuts",
-        "_whole",
-        "endpoint",
-        "headers",
-        "id",
-        "keeps_going",
-        "path",
-        "peer",
-        "repeated",
-        "started_ms",
-        "started_ns",
-    )
+    #: whether the upstream is read to its end although the caller has left
+    keeps_going = False
+    # What is nothing at first stands here: every call makes one.
+    _leave: Callable[[], None] | None = None
+    _looking: asyncio.Task[None] | None = None
+    _whole: bytes | None = None
 
     def __init__(
         self,
@@ -55,21 +43,26 @@ class Call:
         self.started_ns = clock.monotonic_ns()
         self.id, self.started_ms = clock.new_request_id()
         self.endpoint = endpoint
-        self.path: str = scope.get("path", "")
-        # Whoever opened the connection: the caller, or a proxy of the operator's.
-        self.peer: str = (scope.get("client") or ("", 0))[0]
+        self._scope = scope
         lines: list[tuple[bytes, bytes]] = scope["headers"]
         # Of a header that has several lines the last one, and in ``repeated`` every one.
         self.headers, self.repeated = _read_headers(lines)
         self._header_bytes = sum(map(len, chain.from_iterable(lines)))
         self._receive = receive
         self._max_body_bytes = max_body_bytes
-        # Whether the upstream is read to its end although the caller has left.
-        self.keeps_going = False
         self._shortcuts = shortcuts
-        self._leave: Callable[[], None] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._whole: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """Of its URL."""
+        path: str = self._scope.get("path", "")
+        return path
+
+    @property
+    def peer(self) -> str:
+        """Whoever opened the connection: the caller, or a proxy of the operator's."""
+        peer: str = (self._scope.get("client") or ("", 0))[0]
+        return peer
 
     def keep_going(self) -> None:
         """Read the answer to its end even if this caller leaves: others wait for it, or it is billed whole anyway."""
@@ -86,19 +79,17 @@ class Call:
 
     def body_at_once(self) -> bytes | None:
         """The whole body, if it is there already, and is short and plain JSON: as most are. None for any other."""
-        length = self.headers.get("content-length", "")
         if self._whole is not None:
             return self._whole
+        headers, shortcuts = self.headers, self._shortcuts
         if (
-            self._shortcuts is None
+            shortcuts is None
+            or headers.get("content-type") != _JSON
+            or "content-encoding" in headers
             or self.endpoint in FORM_ENDPOINTS
-            or self.headers.get("content-type") != _JSON
-            or "content-encoding" in self.headers
-            or not length.isdecimal()
-            or int(length) > min(SMALL_BYTES, self._max_body_bytes)
         ):
             return None
-        body = self._shortcuts.take_body(self._receive)
+        body = shortcuts.take_body(self._receive, min(SMALL_BYTES, self._max_body_bytes))
         if body is not None:
             self._begin_to_watch()
             self._whole = body
@@ -181,8 +172,6 @@ class Call:
         self._leave = None
         if self._looking is not None:
             self._looking.cancel()
-        elif self._shortcuts is not None:
-            self._shortcuts.watch(self._receive, None)
 
     def _begin_to_watch(self) -> None:
         if self._leave is None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from costhub.lib import metrics
 from proxy.attempts.cascade import Rung
 from proxy.attempts.reading import read_said
-from proxy.core.routes.draw import draw_permille
+from proxy.core.routes.draw import draw, draw_permille
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError
 from proxy.own_call import own_call
@@ -21,7 +21,8 @@ from proxy.values.plan import Plan
 from proxy.values.request import CacheControl, Controls, Operation
 from proxy.values.routing import Arm
 from proxy.wiring import Edges
-from tenants.route_snapshots import COMPARISON_TAG
+from tenants.choices import RouteKind
+from tenants.route_snapshots import COMPARISON_TAG, RouteSnapshot
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +36,16 @@ _TEXTS: Final = frozenset({Operation.CHAT, Operation.COMPLETION})
 
 
 class _Pair(NamedTuple):
-    """The model that is asked, too, and whether it is the strong one."""
+    """Two of a route's models, and whether it is the strong one that is asked, too."""
 
-    other: str
+    weak: str
+    strong: str
     is_strong: bool
+
+    @property
+    def other(self) -> str:
+        """The model that is asked, too."""
+        return self.strong if self.is_strong else self.weak
 
 
 def may_compare(plan: Plan, call_id: str) -> bool:
@@ -56,8 +63,8 @@ def may_compare(plan: Plan, call_id: str) -> bool:
 
 
 def start_comparison(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], answer: Answer) -> bool:
-    """Ask the route's other end beside the call, if only one of the two has answered. Says whether that was begun; the
-    call is learned from by it then."""
+    """Ask the route's other end beside the call, or a neighbour of a router's model, if only one of the two has
+    answered. Says whether that was begun; the call is learned from by it then."""
     pair = _find_pair(entry, plan, rungs)
     if pair is None or not answer.is_complete or not answer.parts or not edges.background_tasks.has_room:
         return False
@@ -67,16 +74,29 @@ def start_comparison(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], 
 
 def _find_pair(entry: Entry, plan: Plan, rungs: list[Rung]) -> _Pair | None:
     assert plan.routing is not None
-    weak, strong = (plan.routing.route.targets[place].model for place in (0, -1))
     served = entry.served or entry.candidate
+    weak, strong = _find_ends(
+        plan.routing.route, served.model.name if served is not None else "", str(entry.request_id)
+    )
     asked = {rung.candidate.model.name for rung in rungs} | {served.model.name if served is not None else ""}
     if weak == strong or {weak, strong} <= asked:
         return None
     if served is not None and served.model.name == weak:
-        return _Pair(strong, is_strong=True)
+        return _Pair(weak, strong, is_strong=True)
     if served is not None and served.model.name == strong:
-        return _Pair(weak, is_strong=False)
+        return _Pair(weak, strong, is_strong=False)
     return None
+
+
+def _find_ends(route: RouteSnapshot, served: str, call_id: str) -> tuple[str, str]:
+    """The models that are compared: the route's ends; in a router of more than two, the one that answered and a
+    neighbour of it, of two the one that chance chooses."""
+    names = [target.model for target in route.targets]
+    if route.kind != RouteKind.ROUTER or len(names) <= 2 or served not in names:
+        return names[0], names[-1]
+    low = names.index(served) - draw(route.id, "compare with", call_id, 2)
+    low = min(max(low, 0), len(names) - 2)
+    return names[low], names[low + 1]
 
 
 async def _compare(edges: Edges, call: Entry, plan: Plan, rungs: list[Rung], answer: Answer, pair: _Pair) -> None:
@@ -104,5 +124,5 @@ async def _ask(edges: Edges, call: Entry, plan: Plan, answer: Answer, pair: _Pai
     async with asked as (entry, others):
         own, other = await read_said(answer), await read_said(others)
         weak, strong = (own, other) if pair.is_strong else (other, own)
-        is_same = await edges.labels.note_pair(call, plan, weak, strong)
+        is_same = await edges.labels.note_pair(call, plan, (pair.weak, pair.strong), (weak, strong))
         entry.note_route(f"{entry.row['route_reason']}: {SAME if is_same else OTHER}")

@@ -121,7 +121,7 @@ class ModelNotPriced(ApiError):
 
 
 class OrganizationSuspended(ApiError):
-    """Invoices are overdue for so long that no call is taken."""
+    """Invoices are overdue for so long that no call is taken, or the organisation has no plan any more."""
 
     code = "organization_suspended"
     http_status = 402

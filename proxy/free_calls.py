@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from proxy.call import Call
 from proxy.core import exact_json
+from proxy.core.betas import parse_betas
 from proxy.core.controls import parse_controls
 from proxy.edges.reply import Reply
 from proxy.wiring import Edges
@@ -26,6 +27,8 @@ async def answer_free(
     controls = parse_controls(call.headers, call.repeated)
     key, org = await edges.auth.admit(call)
     raw = await call.body()
-    async with edges.idempotency.once_free(controls, call.id, call.path, raw, key, org, reply) as is_first:
+    # Of a message whose tokens are counted the features that a header names are asked about, too.
+    asked = "\n".join((call.path, *sorted(parse_betas(call.headers, call.repeated))))
+    async with edges.idempotency.once_free(controls, call.id, asked, raw, key, org, reply) as is_first:
         if is_first:
             await reply.send(200, headers, exact_json.dumps(await answer()))

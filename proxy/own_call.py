@@ -42,7 +42,7 @@ async def own_call(
     call_id, started_ms = clock.new_request_id()
     org = call.org if is_waited_for else without_rate_limits(call.org)
     block = edges.ledger.entry(call_id, started_ms, clock.monotonic_ns(), call.key, org, str(endpoint))
-    async with block as entry:
+    with block as entry:
         entry.note_kind(kind)
         entry.note_request(request)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
-from proxy import feedback, queries, request_detail, stored, token_counts
+from proxy import estimates, feedback, queries, request_detail, stored, token_counts
 from proxy.batches import background
 from proxy.call import Call
 from proxy.errors import InvalidRequest, MethodNotAllowed, NotFound
@@ -39,7 +39,7 @@ async def _get_model(call: Call, edges: Edges, name: str, query: Query) -> Json:
 
 
 async def _estimate(call: Call, edges: Edges, name: str, query: Query) -> Json:
-    return await queries.estimate(call, edges, query.get("endpoint", [""])[0])
+    return await estimates.estimate(call, edges, query.get("endpoint", [""])[0])
 
 
 async def _show_budget(call: Call, edges: Edges, name: str, query: Query) -> Json:

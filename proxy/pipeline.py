@@ -5,6 +5,7 @@ from functools import partial
 from proxy.answers.archive import Keep, make_archive
 from proxy.arrival import Serving, add_history, open_entry, read_request, receive
 from proxy.attempts.cascade import Rung, run_cascade
+from proxy.attempts.failures import Failure
 from proxy.attempts.gathering import Gathering
 from proxy.attempts.loop import run_attempts
 from proxy.attempts.means import Means
@@ -33,7 +34,7 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
     Raises AnsweredLater for a call that is answered later, unless ``may_wait`` is false: nothing is charged, and no row
     is written."""
     bearer, block = await open_entry(call, edges)
-    async with block as entry:
+    with block as entry:
         serving = Serving(call, edges, entry, reply, bearer)
         body = await receive(serving)
         request = read_request(serving, body)
@@ -100,9 +101,10 @@ async def _answer(serving: Serving, planner: Planner, plan: Plan, archive: Keep 
             if candidate.upstream.drain_on_disconnect:
                 call.keep_going()
         means = Means(edges.upstreams, edges.health, edges.reservations, edges.counting, replan, call.keep_going)
-        visit.answer = await _ask(plan, hold, means, visit.sink(relay), entry, edges, compares=compares)
+        answer = await _ask(plan, hold, means, visit.sink(relay), entry, edges, compares=compares)
+        visit.note_answer(answer)
         if captures:
-            edges.capture.take(entry, plan, visit.answer)
+            edges.capture.take(entry, plan, answer)
 
 
 async def _ask(
@@ -113,7 +115,9 @@ async def _ask(
     together: Gathering = edges.packs if plan.request.operation is Operation.CHAT else edges.merges
     if (signed := await together.sign(plan, entry)) is not None:
         # Embeddings and short questions may share one upstream call; those that do not fit run alone.
-        alone = partial(run_attempts, means=means, sink=sink, entry=entry)
+        async def alone(plan: Plan, hold: Hold, known: Failure | None) -> Answer:
+            return await run_attempts(plan, hold, means, sink, entry, known=known)
+
         answer = await together.run(plan, hold, entry, sink, signed, alone, means.replan)
     elif plan.routing is None or not plan.is_cascade:
         answer = await run_attempts(plan, hold, means, sink, entry)

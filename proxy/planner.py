@@ -1,8 +1,9 @@
 """How a call is planned, and planned anew where money, its key, its organisation or its inputs have changed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from copy import copy
 from functools import partial
+from typing import Any
 
 from proxy.cache.marks import mark_prompt
 from proxy.core.bounds import Counter, exact_bound, loose_bound
@@ -80,17 +81,17 @@ class Planner:
         # Made when it is asked for: kept, it would be a circle, and all that a call holds would wait for the collector.
         return Replan(self.decide, self.renew)
 
-    async def decide_first(self, spent: Mapping[str, int]) -> Plan:
+    def decide_first(self, spent: Mapping[str, int]) -> Coroutine[Any, Any, Plan]:
         """As ``decide``, but where nothing hangs on who would be asked after the first candidate, these are not planned
         yet: they are priced, bounded and looked up for nothing as long as the first one answers."""
         # Which of them answer is to be known where one has failed of late, and how long all may take where a claim has
         # to last as long.
         is_enough = self._edges.health.is_all_well and not self._held_for and not self._controls.idempotency_key
-        return await self._decide(spent, is_first_enough=is_enough)
+        return self._decide(spent, is_first_enough=is_enough)
 
-    async def decide(self, spent: Mapping[str, int]) -> Plan:
+    def decide(self, spent: Mapping[str, int]) -> Coroutine[Any, Any, Plan]:
         """The plan, given what is known of spend in nano-USD by counter. Raises ApiError."""
-        return await self._decide(spent)
+        return self._decide(spent)
 
     async def _decide(self, spent: Mapping[str, int], *, is_first_enough: bool = False) -> Plan:
         plan = await self._plan_for(self._request, spent, is_first_enough)

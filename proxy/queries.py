@@ -1,7 +1,6 @@
-"""What a key may ask about itself: its models, what a body would cost, what is left of its budgets."""
+"""What a key may ask about itself: its models, and what is left of its budgets."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import hiredis
@@ -9,18 +8,12 @@ import hiredis
 from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
-from proxy.cache.marks import mark_prompt
 from proxy.call import Call
-from proxy.core.bounds import exact_bound, loose_bound
 from proxy.core.budgets import find_scopes, limit_with, rolled_over, show_parts, show_within
-from proxy.core.controls import aim, parse_controls
-from proxy.core.plan import make_plan
-from proxy.core.plan_detail import describe_plan
-from proxy.core.pricing import bound_cost
+from proxy.core.controls import parse_controls
 from proxy.core.rate_limits import UNITS, find_rates, read_total, sum_window
-from proxy.dialects import read_unsent
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import AmountsHidden, GovernanceUnavailable, ModelNotFound
+from proxy.errors import GovernanceUnavailable, ModelNotFound
 from proxy.values.windows import NO_LIMIT, Rate, Scope
 from proxy.wiring import Edges
 from tenants.choices import LimitUnit
@@ -57,43 +50,6 @@ async def get_model(call: Call, edges: Edges, name: str) -> Json:
     return _model(model, call.started_ms, key)
 
 
-async def estimate(call: Call, edges: Edges, path: str = "") -> Json:
-    """What a body would cost, without sending it: its input counted exactly, unless that takes seconds, its output at
-    least none and at most all.
-
-    The body is that of the endpoint at ``path``, or of the one that it looks like: one with messages is a chat, unless
-    it has fields of Messages, and one with an input an embedding, unless it has fields of Responses.
-
-    Raises AmountsHidden for a key that is told no amounts, and what a call of this body would be refused with.
-    """
-    key, org = await edges.auth.admit(call)
-    if key.hides_amounts:
-        raise AmountsHidden("This key is told no amounts: ask with another one.")
-    raw = await call.body()
-    request = mark_prompt(aim(read_unsent(raw, path), call.headers, org), org)
-    controls = parse_controls(call.headers, call.repeated)
-    plan = make_plan(request, controls, key, org, call.started_ms, count=loose_bound, call_id=call.id)
-    candidate = plan.first
-    bound = await edges.counting.run(
-        request.body_bytes,
-        partial(exact_bound, request, candidate, plan.most_output),
-        lambda: candidate.bound._replace(is_exact=False),
-        whose=org.id,
-        vocabulary=candidate.model.tokenizer,
-    )
-    return {
-        "object": "costhub.estimate",
-        "model": candidate.model.name,
-        "input_tokens": bound.input_tokens,
-        "input_tokens_are_exact": bound.is_exact and not bound.is_open and candidate.model.tokenizer != "bytes",
-        "max_output_tokens": bound.max_output * bound.choices,
-        "min_cost": format_usd(bound_cost(bound, 0)),
-        "max_cost": format_usd(bound_cost(bound, bound.max_output)),
-        "price": {"id": candidate.price.id, "source": candidate.price.source},
-        "plan": describe_plan(plan),
-    }
-
-
 async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
     """What is left for this key, and for an end user of it: every budget on the path, with its reset, and every
     limit."""
@@ -114,12 +70,7 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
     for scope in scopes:
         if scope.is_lifted:
             continue  # the subject has one of its own
-        try:
-            settled, held = await edges.valkey.send(b"HMGET", scope.counter, b"s", b"h")
-        except (ValkeyUnavailable, hiredis.ReplyError) as error:
-            raise GovernanceUnavailable("Budgets cannot be read at the moment. Try again.") from error
-        spent, in_flight = int(settled or 0), int(held or 0)
-        rolled = await _read_rolled(edges, scope)
+        spent, in_flight, rolled = await read_spent(edges, scope)
         limit = limit_with(scope, rolled)
         budgets.append(
             {
@@ -154,6 +105,32 @@ def _show_shares(limit: int, spent: int, held: int) -> Json:
     return {"spent_percent": shares[0], "held_percent": shares[1], "remaining_percent": max(0, 100 - sum(shares))}
 
 
+async def read_spent(edges: Edges, scope: Scope) -> tuple[int, int, int]:
+    """What of a budget is settled, held by calls in flight, and added of the period before, in nano-USD. Raises
+    GovernanceUnavailable."""
+    try:
+        settled, held = await edges.valkey.send(b"HMGET", scope.counter, b"s", b"h")
+    except (ValkeyUnavailable, hiredis.ReplyError) as error:
+        raise GovernanceUnavailable("Budgets cannot be read at the moment. Try again.") from error
+    return int(settled or 0), int(held or 0), await _read_rolled(edges, scope)
+
+
+async def read_used(edges: Edges, rate: Rate, now_ms: int) -> list[int]:
+    """The requests, tokens and nano-USD in a window now; of calls under way their number. Raises
+    GovernanceUnavailable."""
+    try:
+        if not rate.window_ms:
+            return [await edges.valkey.send(b"SCARD", rate.log), 0, 0]
+        total = read_total(await edges.valkey.send(b"GET", rate.total))
+        # What has left the window and is still in its total: no more than a call would forget.
+        old = await edges.valkey.send(
+            b"ZRANGE", rate.log, b"-inf", now_ms - rate.window_ms, b"BYSCORE", b"LIMIT", 0, _FORGOTTEN_A_CALL
+        )
+    except (ValkeyUnavailable, hiredis.ReplyError) as error:
+        raise GovernanceUnavailable("Rate limits cannot be read at the moment. Try again.") from error
+    return [amount - gone for amount, gone in zip(total, sum_window(old), strict=True)]
+
+
 async def _read_rolled(edges: Edges, scope: Scope) -> int:
     """What is added to a scope's limit of the period before, in nano-USD; 0 while that is not known."""
     if scope.before is None:
@@ -170,18 +147,7 @@ async def _read_rolled(edges: Edges, scope: Scope) -> int:
 async def _show_rates(edges: Edges, rates: Sequence[Rate], key: KeySnapshot) -> list[Json]:
     now, shown = clock.now_ms(), []
     for rate in rates:
-        try:
-            if rate.window_ms:
-                total = read_total(await edges.valkey.send(b"GET", rate.total))
-                # What has left the window and is still in its total: no more than a call would forget.
-                old = await edges.valkey.send(
-                    b"ZRANGE", rate.log, b"-inf", now - rate.window_ms, b"BYSCORE", b"LIMIT", 0, _FORGOTTEN_A_CALL
-                )
-                used = [amount - gone for amount, gone in zip(total, sum_window(old), strict=True)]
-            else:
-                used = [await edges.valkey.send(b"SCARD", rate.log), 0, 0]
-        except (ValkeyUnavailable, hiredis.ReplyError) as error:
-            raise GovernanceUnavailable("Rate limits cannot be read at the moment. Try again.") from error
+        used = await read_used(edges, rate, now)
         shown += [
             {
                 "id": limit_id,

@@ -5,9 +5,11 @@ The schedule is one table, ``costhub.ops.schedule``.
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
@@ -16,11 +18,12 @@ from costhub.lib import clock, keyspace
 from costhub.lib.database import try_to_be_only
 from costhub.lib.net import Gate, gate_from_settings
 from costhub.lib.objects import Objects
-from costhub.lib.redis import client
+from costhub.lib.redis import ShardsAway, ask_shards
 from proxy.answers import store
 from proxy.batches import work
 from proxy.batches.results import find_saved
-from proxy.batches.upkeep import forget_expired
+from proxy.batches.shift import end_shifts
+from proxy.batches.upkeep import check_owner, forget_expired
 from proxy.cache import upkeep
 from proxy.ledger import bill_corrections, drain, reaper, recount
 from proxy.ledger.recount import RecountFailed
@@ -42,21 +45,30 @@ _CORRECTING: Final = 0x434F5252_45435400  # "CORRECT"
 
 @shared_task
 def drain_ledger() -> int:
-    """Move settled calls from the streams into the ledger until there are none, or the next run takes over."""
+    """Move settled calls from the streams into the ledger until there are none, or the next run takes over. Raises
+    ShardsAway in the end where a shard's Valkey does not answer: the others' calls do not wait for it."""
     ends = clock.ends_in(DRAIN_FOR_SECONDS)
-    moved = 0
+    moved, away = 0, set[int]()
     while clock.monotonic_ns() < ends:
-        batch = sum(drain.drain(shard) for shard in _busy_shards())
+        found = ask_shards(set(range(keyspace.SHARDS)) - away, _ask_length)
+        away |= set(range(keyspace.SHARDS)) - found.keys()
+        batch, failed = _for_each(drain.drain, [shard for shard, (length,) in found.items() if length])
+        away |= failed
         moved += batch
         if batch == 0:
             break
+    if away:
+        raise ShardsAway(away)
     return moved
 
 
 @shared_task
 def reap_reservations() -> int:
-    """Settle the holds of dead workers."""
-    return sum(reaper.reap(shard, find_saved) for shard in range(keyspace.SHARDS))
+    """Settle the holds of dead workers. Raises ShardsAway as ``drain_ledger`` does."""
+    reaped, away = _for_each(lambda shard: reaper.reap(shard, find_saved), range(keyspace.SHARDS))
+    if away:
+        raise ShardsAway(away)
+    return reaped
 
 
 @shared_task
@@ -104,8 +116,12 @@ def fit_cache_gates() -> int:
 
 @shared_task
 def forget_cached_answers() -> int:
-    """Delete cached answers whose time is over. Gives their number."""
-    return sum(upkeep.forget_what_is_over(org_id) for org_id in list_org_ids() if upkeep.has_semantic_level(org_id))
+    """Delete cached answers whose time is over, and seal questions that a version before has left open. Gives the
+    number of answers."""
+    org_ids = [org_id for org_id in list_org_ids() if upkeep.has_semantic_level(org_id)]
+    gone = sum(upkeep.forget_what_is_over(org_id) for org_id in org_ids)
+    upkeep.seal_the_rest(org_ids)
+    return gone
 
 
 @shared_task(soft_time_limit=BATCHES_LIMIT_SECONDS - 60, time_limit=BATCHES_LIMIT_SECONDS)
@@ -114,10 +130,19 @@ def run_batches() -> int:
     return work.run(BATCHES_FOR_SECONDS)
 
 
+@worker_shutting_down.connect
+def end_batches(**_: Any) -> None:
+    """In a worker's first process, when it is asked to stop: the one that runs batches is to begin no more lines."""
+    end_shifts()
+
+
 @shared_task
 def forget_old_files() -> int:
-    """Delete files whose time is over. Gives their number."""
-    return asyncio.run(forget_expired([str(org_id) for org_id in list_org_ids()], Objects(settings.FILES_URL)))
+    """Delete files whose time is over. Gives their number. Fails, so that operators hear of it, where the store is
+    another installation's."""
+    objects = Objects(settings.FILES_URL)
+    asyncio.run(check_owner(objects))
+    return asyncio.run(forget_expired([str(org_id) for org_id in list_org_ids()], objects))
 
 
 @shared_task
@@ -126,12 +151,20 @@ def forget_stored_answers() -> int:
     return sum(store.forget_expired(org_id) for org_id in list_org_ids())
 
 
-def _busy_shards() -> list[int]:
-    """Shards whose stream holds something."""
-    pipe = client().pipeline(transaction=False)
-    for shard in range(keyspace.SHARDS):
-        pipe.xlen(keyspace.ledger_key(shard))
-    return [shard for shard, length in enumerate(pipe.execute()) if length]
+def _ask_length(pipe: Any, shard: int) -> None:
+    pipe.xlen(keyspace.ledger_key(shard))
+
+
+def _for_each(act: Callable[[int], int], shards: Iterable[int]) -> tuple[int, set[int]]:
+    """Do something for each shard. Gives how much was done, and the shards whose Valkey did not answer."""
+    done, away = 0, set[int]()
+    for shard in shards:
+        try:
+            done += act(shard)
+        except RedisError as error:
+            _log.warning("a shard waits for its Valkey", extra={"shard": shard, "why": str(error)})
+            away.add(shard)
+    return done, away
 
 
 @shared_task

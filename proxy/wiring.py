@@ -80,6 +80,7 @@ async def open_edges() -> Edges:
         [
             reserve_batch.RESERVE,
             reserve.TURN,
+            reserve.GIVE_BACK,
             settle_batch.SETTLE,
             settle.GIVE_UP,
             settle.LATE,

@@ -226,6 +226,15 @@ document.addEventListener("focusout", (event) => {
   if (event.target.matches("[data-chart]")) showTip(event.target, -1);
 });
 
+// A slider says its value, and where it stands on the chart beside it.
+document.addEventListener("input", (event) => {
+  const slider = event.target;
+  if (!slider.matches("[type=range]")) return;
+  slider.nextElementSibling.value = slider.value;
+  const chart = document.getElementById(slider.dataset.reads);
+  if (chart) showTip(chart, slider.value - slider.min);
+});
+
 // What somebody is using is not replaced by a page's asking for itself.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const cause = event.detail.requestConfig.triggeringEvent;
@@ -255,7 +264,15 @@ document.addEventListener("htmx:afterSwap", (event) => {
   drawer.scrollTop = 0;
 });
 
+// The page that is open is seen in a menu that is longer than its window. Not by scrollIntoView, from which the Tab key
+// would go on.
+const openPage = document.querySelector("#pages [aria-current]");
+if (openPage) {
+  const menu = openPage.parentElement;
+  const hidden = openPage.getBoundingClientRect().bottom - menu.getBoundingClientRect().bottom + 28;
+  if (hidden > 0) menu.scrollTop += hidden;
+}
+
 document.addEventListener("visibilitychange", () => { listen(); refresh(); });
 setInterval(refresh, REFRESH_MS);
 listen();
-document.documentElement.classList.add("has-script");

@@ -101,6 +101,11 @@ def find_callable_model(actor: Actor, allowed: Collection[str] = ()) -> str | No
     return next((name for name, is_priced in offered if is_priced and (not allowed or name in allowed)), None)
 
 
+def find_unpriced_model(actor: Actor) -> str | None:
+    """The first model, by name, whose calls are refused until it has a price."""
+    return next((name for name, is_priced in _list_offered(actor).items() if not is_priced), None)
+
+
 def _list_offered(actor: Actor) -> dict[str, bool]:
     """The models that are on, on an upstream that is, by name; and whether each has a price."""
     org = load_org_snapshot(str(actor.org.pk))

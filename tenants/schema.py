@@ -68,6 +68,20 @@ def stay_inside(table: str, column: str, parent: str) -> str:
     )
 
 
+def make_index(name: str, of: str, *, is_unique: bool = False) -> list[str]:
+    """An index that is made while its table is written to, ``of`` a table with its columns; in a migration that is not
+    atomic. It takes as long as it takes, and waits for whoever is at work. Cut short, PostgreSQL keeps one of that name
+    that is no good: the next run makes it anew."""
+    return [
+        "SET statement_timeout = 0",
+        "SET lock_timeout = 0",
+        f"DROP INDEX CONCURRENTLY IF EXISTS {name}",
+        f"CREATE {'UNIQUE ' if is_unique else ''}INDEX CONCURRENTLY {name} ON {of}",
+        "RESET lock_timeout",
+        "RESET statement_timeout",
+    ]
+
+
 def allow(*signatures: str) -> list[str]:
     """Functions that the app role may call, and nobody else: a new one is everybody's until then."""
     return [*keep(*signatures), f"GRANT EXECUTE ON FUNCTION {', '.join(signatures)} TO {app_role()}"]

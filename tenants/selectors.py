@@ -88,7 +88,7 @@ def load_key_snapshot(digest: bytes) -> KeySnapshot | None:
     org_id, key_id = owner
     with org_scope(org_id):
         org = Organization.objects.filter(pk=org_id).only("version").first()
-        key = ApiKey.objects.filter(pk=key_id).select_related("project").first()
+        key = ApiKey.objects.filter(org=org, pk=key_id, project__org=org).select_related("project").first()
     return None if org is None or key is None else show_key(key, org)
 
 
@@ -160,11 +160,11 @@ def _load_org(org_id: str, of_catalog: dict[str, bool]) -> OrgSnapshot | None:
             if str(row.upstream_id) in upstreams
         ]
         prices = load_prices(org, models, upstreams)
-        in_force = BudgetIncrease.objects.filter(ended_at=None, until__gt=clock.now()).order_by("created_at", "id")
+        in_force = BudgetIncrease.objects.filter(org=org, ended_at=None, until__gt=clock.now())
         budgets = list(
             keep_in_force(Budget.objects.filter(org=org), org)
             .order_by("created_at", "id")
-            .prefetch_related(Prefetch("increases", in_force))
+            .prefetch_related(Prefetch("increases", in_force.order_by("created_at", "id")))
         )
         rate_limits = list(keep_in_force(RateLimit.objects.filter(org=org), org).order_by("created_at", "id"))
         blocked = EndUser.objects.filter(org=org, is_blocked=True).values_list("external_id", flat=True)

@@ -38,8 +38,14 @@ async def listen(talk: Talk, host: str, port: int = 0, tls: SSLContext | None = 
     class Kept(asyncio.StreamReaderProtocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             # no base class of asyncio's where uvloop made it
-            transports.append(cast("asyncio.WriteTransport", transport))
+            self.own = cast("asyncio.WriteTransport", transport)
+            transports.append(self.own)
             super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            # what is over cannot be aborted: asyncio's knows its loop no more
+            transports.remove(self.own)
+            super().connection_lost(exc)
 
     listener = await asyncio.get_running_loop().create_server(
         lambda: Kept(asyncio.StreamReader(), talk), host, port, ssl=tls

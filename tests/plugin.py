@@ -10,13 +10,18 @@ import os
 import sys
 from collections.abc import Generator
 from functools import partial
+from typing import Final
 
 import pytest
 
+from tests.patience import PATIENT
 from tests.stack_fixtures import TestStack, make_data_dir, start_test_stack
 from tests.template import begin_template, end_template
 
 STACK = pytest.StashKey[TestStack]()
+#: Processes that share a machine multiply matrices by themselves: helpers would wait for more in a loop, and take the
+#: processor from whoever has work. It is read when the libraries are loaded.
+_ALONE: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -25,6 +30,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     _keep_bytecode()
     # Tests send what takes people an hour within a minute.
     os.environ.setdefault("COSTHUB_API_CALLS_A_MINUTE", "0")
+    for name, value in (PATIENT | _ALONE).items():
+        os.environ.setdefault(name, value)
     if {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"} <= os.environ.keys():
         pass
     elif _is_dealer(early_config):

@@ -122,12 +122,63 @@ async def test_who_leaves_in_its_body_is_not_answered() -> None:
 async def test_all_that_come_at_once_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MOST_WAITING_BYTES", 900)
     app = BoundedBodies(None, MOST)
-    slow = asyncio.create_task(call(piece(b"x" * 901), headers=CHUNKED, app=app))
+    slow = asyncio.create_task(call(piece(b"x" * 900), headers=CHUNKED, app=app))
     while app._waiting_bytes == 0:
         await asyncio.sleep(0)
-    _, status, lines, said = await call(headers=CHUNKED, path="/api/v1/keys", app=app)
+    _, status, lines, said = await call(piece(b"x"), headers=CHUNKED, path="/api/v1/keys", app=app)
     assert (status, lines["retry-after"], json.loads(said)["code"]) == (503, "1", "too_many_bodies")
     slow.cancel()
     await asyncio.wait([slow])
     inner, status, _, _ = await call(piece(b"y", more=False), GONE, headers=CHUNKED, app=app)
-    assert (inner.bodies, status) == ([b"y"], 0)
+    assert (inner.bodies, status, app._waiting_bytes) == ([b"y"], 0, 0)
+
+
+async def test_the_bound_holds_while_bodies_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them began when there was room, and none is too long by itself."""
+    monkeypatch.setattr(bodies, "MOST_WAITING_BYTES", 900)
+    app = BoundedBodies(None, MOST)
+    most = 0
+
+    async def send_slowly() -> int:
+        nonlocal most
+        inner, parts, statuses = Application(), [piece(b"x" * 50)] * 6, list[int]()
+        app._app = inner
+
+        async def receive() -> Message:
+            nonlocal most
+            await asyncio.sleep(0)
+            most = max(most, app._waiting_bytes)
+            if not parts:
+                await asyncio.Future()
+            return parts.pop()
+
+        async def send(message: Message) -> None:
+            statuses.append(message.get("status", 0))
+
+        scope = {"type": "http", "path": "/login", "headers": [(b"transfer-encoding", b"chunked")]}
+        await app(scope, receive, send)
+        return statuses[0]
+
+    sending = [asyncio.create_task(send_slowly()) for _ in range(10)]
+    for _ in range(200):  # turns of the loop: each part takes one
+        await asyncio.sleep(0)
+    held = [task for task in sending if not task.done()]
+    assert {task.result() for task in sending if task.done()} == {503}
+    # three of 300 bytes fit; whoever adds a part over the bound is let go at once
+    assert (len(held), most <= 900, app._waiting_bytes) == (3, True, 900)
+    for task in held:
+        task.cancel()
+    await asyncio.wait(held)
+    assert app._waiting_bytes == 0
+
+
+async def test_a_body_counts_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_WAITING_BYTES", 900)
+    app = BoundedBodies(None, MOST)
+    answering = asyncio.create_task(call(piece(b"x" * 600, more=False), headers=CHUNKED, app=app))
+    while not (inner := app._app) or not inner.bodies:
+        await asyncio.sleep(0)
+    assert app._waiting_bytes == 600
+    answering.cancel()
+    await asyncio.wait([answering])
+    assert app._waiting_bytes == 0

@@ -16,7 +16,7 @@ DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 #: said once for all apps, above the tree
 CONVENTIONAL: Final = {"actions", "api", "commands", "core", "management", "migrations", "models", "selectors"}
 #: read by name, and set by nobody but our own entry points
-INTERNAL: Final = {"COSTHUB_SERVES_PAGES"}
+INTERNAL: Final = {"COSTHUB_SERVES_PAGES", "COSTHUB_ARCHIVE_STATE"}
 #: in the table, and read by others than costhub: Django, every program, the suite
 OF_OTHERS: Final = {"DJANGO_SETTINGS_MODULE", "COSTHUB_CHROMIUM"}
 A_SETTING: Final = re.compile(r"(?:COSTHUB|STRIPE|OTEL|DATABASE|REDIS|PROMETHEUS)_[A-Z_]+")
@@ -48,6 +48,8 @@ def folders() -> set[str]:
     found = {path.parent for app in CODE for path in ROOT.joinpath(app).rglob("*.py")}
     found |= {path.parent for top in ("bench", "deploy") for path in ROOT.joinpath(top).rglob("*") if path.is_file()}
     names = {path.relative_to(ROOT).as_posix() for path in found if "__pycache__" not in path.parts}
+    # What a bench has installed lies in hidden ones.
+    names = {name for name in names if not any(part.startswith(".") for part in name.split("/"))}
     return {name for name in names if Path(name).name not in CONVENTIONAL and "generated" not in name} - {"deploy"}
 
 

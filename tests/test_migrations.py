@@ -9,10 +9,13 @@ import re
 from typing import Any, Final
 
 import pytest
-from django.db import connection, migrations, models
+from django.db import IntegrityError, connection, connections, migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+from pytest_django import DjangoDbBlocker
+
+from tenants.schema import make_index
 
 #: the newest that 0.1.0 was made with: before it nobody ran anything that could be broken
 BASE: Final = {"tenants": "0009_extract_percent", "proxy": "0014_encoders", "billing": "0010_fill_finer_sums"}
@@ -109,6 +112,26 @@ def _look_at_statement(statement: str, made: set[str]) -> list[str]:
     return [] if concurrently else [f"CREATE INDEX on {table}: CONCURRENTLY, in a migration that is not atomic"]
 
 
+def find_stuck(migration: migrations.Migration) -> list[str]:
+    """Indexes that cannot be made again after a run that was cut short, which leaves one that is no good under the same
+    name; or that have to be made within the time of a statement of a page."""
+    given = [each for operation in migration.operations for each in _statements_within(operation)]
+    found = []
+    for place, statement in enumerate(given):
+        index = _MAKES_INDEX.search(statement)
+        if index and index[1]:
+            (name,) = re.findall(r"concurrently\s+(\w+)", index[0], re.IGNORECASE)
+            if not {f"DROP INDEX CONCURRENTLY IF EXISTS {name}", "SET statement_timeout = 0"} <= set(given[:place]):
+                found.append(name)
+    return found
+
+
+def _statements_within(operation: Operation) -> list[str]:
+    if isinstance(operation, migrations.SeparateDatabaseAndState):
+        return [each for inner in operation.database_operations for each in _statements_within(inner)]
+    return _statements(operation)
+
+
 def list_newer() -> list[tuple[str, str]]:
     """Those behind the base."""
     loader = MigrationLoader(None)
@@ -121,6 +144,7 @@ def test_migrations_expand() -> None:
     broken = {}
     for key in list_newer():
         migration = loader.disk_migrations[key]
+        assert find_stuck(migration) == [], key
         why = getattr(migration, MARK, "")
         breaks = find_breaks(migration, loader.project_state(key, at_end=False))
         assert why == "" or re.fullmatch(r"\d+\.\d+\.\d+: .+", why), f"{key}: say since which release, and why"
@@ -212,3 +236,38 @@ def test_what_takes_away_is_found(operation: Operation, told: str) -> None:
 )
 def test_what_expands_is_let_be(operations: list[Operation]) -> None:
     assert planted(*operations) == []
+
+
+def test_an_index_that_a_run_may_have_left_half_made_is_found() -> None:
+    made = make_index("odd", "proxy_batch (status)")
+    for statements, told in ((made, []), (made[3:], ["odd"])):
+        operations = [migrations.RunSQL([*statements])]
+        migration = type("Planted", (migrations.Migration,), {"operations": operations})("planted", "proxy")
+        assert find_stuck(migration) == told
+
+
+@pytest.mark.usefixtures("django_db_setup")
+def test_an_index_that_was_cut_short_is_made_anew(django_db_blocker: DjangoDbBlocker) -> None:
+    """PostgreSQL keeps the one that is no good; the time of statements is as before, whoever comes next."""
+    made = make_index("odd", "odd_rows (a)", is_unique=True)
+    with django_db_blocker.unblock(), connections["owner"].cursor() as cursor:
+
+        def ask(sql: str) -> list[Any]:
+            cursor.execute(sql)
+            return [value for (value,) in cursor.fetchall()]
+
+        before = ask("SHOW statement_timeout")
+        cursor.execute("CREATE TABLE odd_rows AS SELECT 1 AS a FROM generate_series(1, 2)")
+        try:
+            with pytest.raises(IntegrityError):
+                for statement in made:
+                    cursor.execute(statement)
+            assert ask("SELECT indisvalid FROM pg_index WHERE indexrelid = 'odd'::regclass") == [False]
+            cursor.execute("TRUNCATE odd_rows")
+            for statement in made:
+                cursor.execute(statement)
+            assert ask("SELECT indisvalid FROM pg_index WHERE indexrelid = 'odd'::regclass") == [True]
+            assert ask("SHOW statement_timeout") == before
+        finally:
+            cursor.execute("DROP TABLE odd_rows")
+    connections["owner"].close()

@@ -16,10 +16,10 @@ from costhub.lib.valkey_slots import even_ranges
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.private_files import write_private
 from costhub.stack.valkey import Valkey, find_binary
+from tests.patience import PATIENCE_SECONDS
 
 #: after so long a node is taken for dead: short, and no shorter than a busy machine may be silent
 NODE_TIMEOUT_MS = 1_500
-PATIENCE_SECONDS = 60
 MASTER = "costhub-master"
 
 
@@ -212,7 +212,8 @@ def _own_line(node: Node) -> str:
     )
 
 
-def _cluster_info(node: Node) -> dict[str, str]:
+def read_cluster_info(node: Node) -> dict[str, str]:
+    """What a node says of its cluster."""
     told = node.ask("CLUSTER", "INFO")
     if isinstance(told, dict):
         return told
@@ -220,11 +221,11 @@ def _cluster_info(node: Node) -> dict[str, str]:
 
 
 def _knows(node: Node) -> int:
-    return int(_cluster_info(node)["cluster_known_nodes"])
+    return int(read_cluster_info(node)["cluster_known_nodes"])
 
 
 def _is_well(node: Node) -> bool:
-    if _cluster_info(node)["cluster_state"] != "ok":
+    if read_cluster_info(node)["cluster_state"] != "ok":
         return False
     info = node.ask("INFO", "replication")
     return bool(info["role"] == "master" or info["master_link_status"] == "up")

@@ -1,4 +1,5 @@
-"""Makes happen what a replay does not bring along, so that every kind of alert has been mailed once.
+"""Makes happen what a replay does not bring along, so that every kind of alert has been mailed once; what would take
+Stripe, a provider's bill, labels or a month is reported with the tests' facts, as the jobs that find it report it.
 
 It runs after the checks: an overrun and a tampered counter are what they are there to find.
 """
@@ -11,16 +12,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 import httpx2
+from django.db import transaction
 
 from bench.alerts import manage
 from bench.replay.stack import wait_still
 from bench.replay.world import World
+from billing.alerts.actions.alerts import report
+from billing.alerts.core.kinds import KINDS, Fact
+from billing.choices import AlertKind
 from billing.tasks import watch_calls, watch_drift, watch_standing
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.tasks import rebuild_counters
+from tenants.access import org_scope
 from tenants.models import Organization
 from tests.bank import Bank
+from tests.billing.alerts.examples import FACTS
 
 #: an upstream is judged by ten calls
 FAILING_CALLS: Final = 12
@@ -28,11 +35,25 @@ OVERRUN_TOKENS: Final = 5_000
 EXPIRES: Final = timedelta(days=2)
 TAMPERED: Final = 1_234_567
 TRIES: Final = 5
+#: the kinds that a replay brings along, or that really happen here
+HAPPEN: Final = frozenset(
+    {
+        AlertKind.BUDGET,
+        AlertKind.FORECAST,
+        AlertKind.ANOMALY,
+        AlertKind.UNPRICED,
+        AlertKind.OVERRUN,
+        AlertKind.UPSTREAM,
+        AlertKind.DRIFT,
+        AlertKind.KEY_EXPIRING,
+        AlertKind.CHANNEL_OFF,
+    }
+)
 
 
 def provoke(http: httpx2.Client, world: World, org: Organization, bank: Bank) -> None:
     """An overrun, a failing upstream, a key that will expire, a receiver that is gone, a counter that is wrong and
-    right again."""
+    right again; and whatever else there are alerts of."""
     stack = world.stack
     call = {"model": "small", "max_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]}
     headers = {"authorization": f"Bearer {world.secrets['batch-nightly']}"}
@@ -66,7 +87,19 @@ def provoke(http: httpx2.Client, world: World, org: Organization, bank: Bank) ->
     rebuild_counters()
     watch_drift()
     watch_standing()
+    report_others(org)
     wait_still(org)
+
+
+def report_others(org: Organization) -> None:
+    """An alert of each kind that nothing here makes happen."""
+    now = clock.now()
+    with org_scope(org.pk), transaction.atomic():
+        for kind in sorted(frozenset(AlertKind) - HAPPEN):
+            traits, (details, _) = KINDS[kind], FACTS[kind]
+            window = None if traits.is_episode else now
+            fact = Fact(kind, "example", max(traits.thresholds), details, window_start=window)
+            report(org, kind, [fact], now=now, is_complete=False)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, 
 
 from billing.alerts.core.kinds import KINDS
 from billing.alerts.models import Alert, Channel
-from billing.choices import SHOWS_MONEY, AlertKind, ChannelKind, Severity
+from billing.choices import KNOWN_KINDS, SHOWS_MONEY, AlertKind, ChannelKind, Severity
 from tenants.access import Actor
 from tenants.choices import Permission
 
@@ -20,7 +20,7 @@ _FALLING: Final = [kind.value for kind, traits in KINDS.items() if traits.falls]
 
 def list_alerts(actor: Actor) -> QuerySet[Alert]:
     """The organisation's alerts that the actor may see: those that hold amounts are for who may see money."""
-    rows = Alert.objects.filter(org=actor.org)
+    rows = Alert.objects.filter(org=actor.org, kind__in=KNOWN_KINDS)
     if actor.may(Permission.READ_MONEY):
         return rows
     return rows.exclude(kind__in=[kind.value for kind in SHOWS_MONEY])
@@ -43,4 +43,4 @@ def list_mailed_kinds(actor: Actor) -> set[AlertKind]:
     channels = Channel.objects.filter(
         org=actor.org, kind=ChannelKind.EMAIL.value, is_active=True, roles__contains=[actor.role.value]
     )
-    return {AlertKind(kind) for channel in channels for kind in channel.kinds}
+    return {AlertKind(kind) for channel in channels for kind in KNOWN_KINDS.intersection(channel.kinds)}

@@ -13,7 +13,7 @@ from billing.bills.models import BilledDay, BillSource
 from billing.bills.provider import Provider
 from billing.bills.selectors import compare, list_sources
 from billing.choices import AlertKind
-from billing.spend.core.upstream_bill import Bill, Reconciled
+from billing.spend.core.upstream_bill import CLASSES, Bill, Reconciled
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
 from costhub.lib.net import Gate
@@ -58,11 +58,13 @@ def connect_bill(*, actor: Actor, upstream: Upstream, credential: str, provider_
 
 
 def disconnect_bill(*, actor: Actor, source: BillSource) -> None:
-    """Fetch it no more, and forget its days."""
+    """Fetch it no more, and forget its days: an alert of it ends, without a word that it went well."""
     actor.check(Permission.WRITE_SETTINGS)
     with transaction.atomic():
         record(actor, "deleted", source, upstream=str(source.upstream))
+        gone = Fact(AlertKind.BILL, str(source.upstream), 0, {}, is_gone=True)
         source.delete()
+        report(actor.org, AlertKind.BILL, [gone], now=clock.now(), is_complete=False)
 
 
 def fetch_bills(org_id: UUID, gate: Gate, now: datetime) -> int:
@@ -127,8 +129,7 @@ def _keep(actor: Actor, source: BillSource, bill: Bill, first: date, end: date) 
                 day=day,
                 model=model[:200],
                 cost_nanos=used.cost,
-                input_tokens=used.input_tokens,
-                output_tokens=used.output_tokens,
+                **{name: getattr(used, name) for name in CLASSES},
             )
             for (day, model), used in sorted(bill.items())
             if first <= day < end
@@ -148,8 +149,8 @@ def _alert(actor: Actor, source: BillSource, upstream: Upstream, now: datetime) 
 def _per_cent(found: Reconciled) -> int:
     billed = sum(match.theirs.cost or 0 for match in found.matches)
     if billed <= 0:
-        return 100 if found.drift else 0
-    return min(abs(found.drift) * 100 // billed, 1_000)
+        return 100 if found.apart else 0
+    return min(found.apart * 100 // billed, 1_000)
 
 
 def _describe(found: Reconciled, name: str, first: date, last: date) -> dict[str, Any]:

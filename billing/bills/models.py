@@ -26,7 +26,7 @@ class BillSource(TenantRow):
 
 
 class BilledDay(TenantRow):
-    """What a day (UTC's) of a model is billed, nano-USD, and how many tokens of it there were; null is what the
+    """What a day (UTC's) of a model is billed, nano-USD, and how much of each class there was; null is what the
     provider does not say."""
 
     source = models.ForeignKey(BillSource, on_delete=models.CASCADE, related_name="days", db_constraint=False)
@@ -35,6 +35,9 @@ class BilledDay(TenantRow):
     cost_nanos = models.BigIntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
+    images = models.BigIntegerField(null=True)
+    seconds = models.BigIntegerField(null=True)
+    characters = models.BigIntegerField(null=True)
 
     class Meta:
         verbose_name = "billed day"

@@ -13,6 +13,10 @@ from costhub.lib import clock
 from costhub.lib.errors import AppError
 from costhub.lib.net import Gate
 
+#: its APIs of usage whose calls come through here: moderations cost nothing, stores of vectors are not proxied
+_USAGE: Final = tuple(
+    f"usage/{name}" for name in ("completions", "embeddings", "images", "audio_speeches", "audio_transcriptions")
+)
 #: so many days a page, which is the most that the API of usage gives
 _PAGE: Final = 31
 _MOST_PAGES: Final = 40
@@ -38,11 +42,13 @@ class Provider:
     project: str = ""
 
     def read_bill(self, first: date, end: date) -> Bill:
-        """Days ``[first, end)`` of UTC's by model: money as the API of costs has it, tokens as that of usage. Raises
-        BillUnavailable, InvalidField for an answer that is none, and what the gate raises."""
+        """Days ``[first, end)`` of UTC's by model: money as the API of costs has it, tokens and pieces as those of
+        usage, as far as it has these. Raises BillUnavailable, InvalidField for an answer that is none, and what the
+        gate raises."""
         ends_ns = clock.ends_in(_SECONDS)
         found: dict[tuple[date, str], Used] = {}
-        for path, group in (("costs", "line_item"), ("usage/completions", "model")):
+        for path in ("costs", *_USAGE):
+            group = "line_item" if path == "costs" else "model"
             for page in self._pages(path, group, first, end, ends_ns):
                 for key, used in read_openai(page).items():
                     found[key] = found.get(key, Used()) + used
@@ -78,6 +84,8 @@ class Provider:
             timeout_seconds=left_ns / 1e9,
             max_bytes=_MOST_BYTES,
         )
+        if answer.status == 404 and path.startswith("/organization/usage/"):
+            return {"data": []}  # it has no such calls, or does not count them
         if answer.status in {401, 403}:
             raise BillUnavailable(f"The provider answered {answer.status}: give an admin key that may read usage.")
         if answer.status != 200:

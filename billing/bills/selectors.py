@@ -5,7 +5,7 @@ from datetime import date
 from django.db.models import QuerySet
 
 from billing.bills.models import BilledDay, BillSource
-from billing.spend.core.upstream_bill import Bill, Reconciled, Used, reconcile_bill
+from billing.spend.core.upstream_bill import CLASSES, Bill, Reconciled, Used, reconcile_bill
 from billing.spend.selectors.upstream_bill import find_used
 from tenants.access import Actor
 from tenants.choices import Permission
@@ -19,7 +19,7 @@ def list_sources(actor: Actor) -> QuerySet[BillSource]:
 def find_billed(actor: Actor, source: BillSource, first: date, last: date) -> Bill:
     """What is kept of a bill's days, both ends included."""
     rows = BilledDay.objects.filter(org=actor.org, source=source, day__gte=first, day__lte=last)
-    return {(row.day, row.model): Used(row.cost_nanos, row.input_tokens, row.output_tokens) for row in rows}
+    return {(row.day, row.model): Used(row.cost_nanos, *(getattr(row, name) for name in CLASSES)) for row in rows}
 
 
 def compare(actor: Actor, source: BillSource, first: date, last: date) -> Reconciled:

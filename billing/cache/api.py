@@ -15,12 +15,14 @@ from billing.cache.selectors import (
     prove_savings,
     read_shadow_report,
     read_stats,
+    sealer_of,
 )
 from billing.routes.api import ArmAnswer, EffectAnswer, QualityAnswer
 from billing.spend.core.ranges import NAMES, read_range
 from costhub.lib import clock
 from proxy.cache.actions import forget_entry
 from proxy.cache.model import CacheEntry
+from proxy.cache.sealed_questions import open_text, place_of_question
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Usd
 from tenants.choices import Permission
@@ -93,6 +95,12 @@ class CacheEntryAnswer(serializers.ModelSerializer[CacheEntry]):
     def get_scope(self, row: CacheEntry) -> str:
         """As purges name it."""
         return bytes(row.scope).hex()
+
+    def to_representation(self, instance: CacheEntry) -> dict[str, Any]:
+        """With the question as it was asked."""
+        sealer = sealer_of(self.context["view"].actor)
+        question = open_text(sealer, place_of_question(instance.id), instance.question)
+        return super().to_representation(instance) | {"question": question}
 
 
 class LookupAnswer(serializers.Serializer[Any]):

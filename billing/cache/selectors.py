@@ -15,13 +15,17 @@ from billing.spend.selectors.sums import Question, add_up
 from costhub.lib.errors import NotFound
 from costhub.lib.money import PICOS_PER_NANO
 from proxy.cache.model import CacheEntry, CacheGate, CacheLookup
+from proxy.cache.sealed_questions import open_lookups, open_text, place_of_question
 from proxy.models import LedgerEntry
 from tenants.access import Actor, find_uuid
 from tenants.choices import Permission
 from tenants.price_histories import find_price_version
+from tenants.sealed_rows import Sealer
 
 #: how the ledger names answers that were there already
 HITS: Final = ("hit-l1", "hit-l2", "hit-semantic", "coalesced")
+#: a search opens the questions of so many entries
+MOST_SEARCHED: Final = 20_000
 _SHADOWS: Final = ("shadow-hit-l1", "shadow-hit-l2", "shadow-hit-semantic")
 #: by model and arm: calls, their costs and squares of costs, and what applications said of the answers
 _ARMS: Final = """
@@ -193,13 +197,34 @@ def _add(level: Level, status: str, amounts: Mapping[str, int]) -> Level:
     )
 
 
+def sealer_of(actor: Actor) -> Sealer:
+    """What opens questions of the actor's organisation."""
+    return Sealer(str(actor.org.pk), bytes(actor.org.data_key))
+
+
 def list_entries(actor: Actor) -> QuerySet[CacheEntry]:
-    """Questions of the semantic level with their answers."""
+    """Questions of the semantic level, sealed as they are kept; ``sealed_questions.open_entries`` opens them."""
     return CacheEntry.objects.filter(org_id=actor.org.pk).defer("packed")
 
 
+def search_entries(actor: Actor, text: str) -> QuerySet[CacheEntry]:
+    """Those with a text in their model or, of the newest ``MOST_SEARCHED``, in their question, whatever its case; all
+    of them without a text. Sealed as ``list_entries`` has them."""
+    rows = list_entries(actor)
+    if not text:
+        return rows
+    sealer, wanted = sealer_of(actor), text.casefold()
+    newest = rows.order_by("-created_at").values_list("id", "question")[:MOST_SEARCHED]
+    found = [
+        entry_id
+        for entry_id, question in newest.iterator()
+        if wanted in open_text(sealer, place_of_question(entry_id), question).casefold()
+    ]
+    return rows.filter(Q(id__in=found) | Q(model__icontains=text))
+
+
 def access_entry(actor: Actor, entry_id: str) -> CacheEntry:
-    """One of them by its id. Raises NotFound."""
+    """One of them by its id, sealed. Raises NotFound."""
     wanted = find_uuid(entry_id)
     entry = list_entries(actor).filter(id=wanted).first() if wanted else None
     if entry is None:
@@ -208,7 +233,8 @@ def access_entry(actor: Actor, entry_id: str) -> CacheEntry:
 
 
 def list_lookups(actor: Actor) -> QuerySet[CacheLookup]:
-    """Look-ups by meaning, as long as they are remembered."""
+    """Look-ups by meaning, as long as they are remembered, with their questions sealed;
+    ``sealed_questions.open_lookups`` opens them."""
     return CacheLookup.objects.filter(org_id=actor.org.pk)
 
 
@@ -222,6 +248,8 @@ def explain(actor: Actor, request_id: str) -> dict[str, Any]:
     if wanted is None or row is None:
         raise NotFound("There is no such request.")
     looked = list_lookups(actor).filter(request_id=wanted).first()
+    if looked is not None:
+        open_lookups(sealer_of(actor), [looked])
     _, _, rest = row.route_reason.partition("cached: ")
     return {
         "request": row.id,

@@ -40,6 +40,14 @@ class EndpointCost:
         return Nanos(nanos * 10**6 // self.tokens) if self.tokens else None
 
 
+def find_hour_costs(actor: Actor) -> dict[UUID, int]:
+    """What each upstream's GPUs cost an hour at the moment, in nano-USD, by its id."""
+    costs: dict[UUID, int] = {}
+    for row in GpuEndpoint.objects.filter(org=actor.org, ends_at=None):
+        costs[row.upstream] = costs.get(row.upstream, 0) + int(row.gpus * row.hour_nanos)
+    return costs
+
+
 def find_open_hours(actor: Actor, upstream: Upstream) -> dict[UUID | None, GpuEndpoint]:
     """What is charged by the hour at the moment: an upstream's servers by their ids, and under None the whole of it."""
     rows = GpuEndpoint.objects.filter(org=actor.org, upstream=upstream.pk, ends_at=None)

@@ -15,6 +15,7 @@ class InvoiceKind(StrEnum):
 class InvoiceState(StrEnum):
     """How far a document has come. Until it is issued its lines follow the ledger; from then on they are fixed."""
 
+    #: of the month that runs: made whenever somebody looks, and never stored
     DRAFT = "draft"
     #: the period is over, and what comes late to it still comes in
     GRACE = "grace"
@@ -29,7 +30,8 @@ FOLLOWING: Final[dict[InvoiceState, frozenset[InvoiceState]]] = {
     InvoiceState.DRAFT: frozenset({InvoiceState.GRACE, InvoiceState.ISSUED, InvoiceState.VOID}),
     InvoiceState.GRACE: frozenset({InvoiceState.ISSUED, InvoiceState.VOID}),
     InvoiceState.ISSUED: frozenset({InvoiceState.PAID, InvoiceState.VOID, InvoiceState.UNCOLLECTIBLE}),
-    InvoiceState.PAID: frozenset(),
+    # Stripe alone takes a payment back.
+    InvoiceState.PAID: frozenset({InvoiceState.ISSUED}),
     InvoiceState.VOID: frozenset(),
     InvoiceState.UNCOLLECTIBLE: frozenset({InvoiceState.PAID}),
 }
@@ -107,6 +109,7 @@ class TaxCategory(StrEnum):
     """Categories of VAT as EN 16931 has them (UNCL 5305)."""
 
     STANDARD = "S"
+    ZERO = "Z"
     REVERSE_CHARGE = "AE"
     EXPORT = "G"
     OUTSIDE = "O"
@@ -120,6 +123,10 @@ class DunningStage(StrEnum):
     WARNED = "warned"
     READ_ONLY = "read_only"
     SUSPENDED = "suspended"
+
+
+#: what a document has in place of its id at Stripe: there was nothing to do there
+NOTHING: Final = "-"
 
 
 class OutboxState(StrEnum):

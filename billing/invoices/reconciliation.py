@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
@@ -19,6 +19,8 @@ from billing.invoices.stripe_client import Stripe
 from tenants.access import Actor
 
 _HOUR: Final = timedelta(hours=1)
+#: a meter knows of what it took within minutes
+_SETTLING: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Difference:
 
 def reconcile(actor: Actor, gateway: Stripe, now: datetime) -> list[Difference]:
     """Compare every hour that a meter takes, and alert where they differ. What the ledger has and was not sent yet
-    (late rows) is put into the outbox first, and is no difference."""
+    (late rows) is put into the outbox first, and is no difference. Nor are hours of which something was sent in the
+    last minutes, or while this compares, looked at: the meter may know of it or not."""
     account = find_metered(actor)
     if account is None or account.metered_from is None:
         return []
@@ -45,23 +48,28 @@ def reconcile(actor: Actor, gateway: Stripe, now: datetime) -> list[Difference]:
     there = gateway.read_usage(meter=account.stripe_meter, customer=account.stripe_customer, start=start, end=end)
     sent, waiting = (_sums(actor, account, start, end, state) for state in (OutboxState.SENT, OutboxState.PENDING))
     ledger = hourly_usage(actor, start, end)
-    found = [
+    deltas = MeterDelta.objects.filter(org=actor.org, meter=account.stripe_meter)
+    sent_now = Q(sent_at__gt=now - _SETTLING) | Q(state=OutboxState.PENDING.value, first_tried_at__gt=now - _SETTLING)
+    unsettled = set(deltas.filter(sent_now).values_list("hour", flat=True))
+    differing = [
         Difference(hour, ledger.get(hour, 0), sent.get(hour, 0), there.get(hour, 0))
         for hour in sorted({*ledger, *sent, *there})
         if there.get(hour, 0) != sent.get(hour, 0) or ledger.get(hour, 0) != sent.get(hour, 0) + waiting.get(hour, 0)
     ]
-    _alert(actor, account, found, now)
+    found = [each for each in differing if each.hour not in unsettled]
+    # Hours that are not looked at yet tell of nothing new, and of nothing that is over.
+    _alert(actor, account, found or differing, now, opens=bool(found))
     return found
 
 
-def _alert(actor: Actor, account: BillingAccount, found: list[Difference], now: datetime) -> None:
+def _alert(actor: Actor, account: BillingAccount, found: list[Difference], now: datetime, *, opens: bool) -> None:
     details = {
         "meter": account.stripe_meter,
         "hours": len(found),
         "ledger": sum(each.ledger for each in found),
         "stripe": sum(each.stripe for each in found),
     }
-    fact = Fact(AlertKind.METER, account.stripe_meter, len(found), details)
+    fact = Fact(AlertKind.METER, account.stripe_meter, len(found), details, opens=opens)
     report(actor.org, AlertKind.METER, [fact], now=now, is_complete=True)
 
 

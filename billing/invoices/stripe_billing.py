@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
-from billing.invoices.choices import TaxCategory
+from billing.invoices.choices import NOTHING, TaxCategory
 from billing.invoices.stripe_client import Stripe, StripeRefused, metadata, subscription_of
 
 #: cents that a nano-USD is
 CENTS_A_NANO: Final = Decimal("0.0000001")
-#: in place of a document's id: there was nothing to do
-NOTHING: Final = "-"
 #: what the ids of tax calculations begin with
 CALCULATION: Final = "taxcalc_"
+#: in place of an id: Stripe has it, and its answer with the id never came
+RECORDED: Final = "recorded"
 #: Stripe's code for software that a business uses over the net
 _TAX_CODE: Final = "txcd_10103001"
 #: a subscription's period and ours may begin in different time zones
@@ -30,6 +30,7 @@ _CATEGORIES: Final[Mapping[str, tuple[TaxCategory, str]]] = {
     "standard_rated": (TaxCategory.STANDARD, ""),
     "reduced_rated": (TaxCategory.STANDARD, ""),
     "portion_standard_rated": (TaxCategory.STANDARD, ""),
+    "zero_rated": (TaxCategory.ZERO, ""),
     "reverse_charge": (TaxCategory.REVERSE_CHARGE, "Reverse charge"),
 }
 
@@ -255,21 +256,32 @@ def quote_tax(
     return TaxQuote(str(found.id), -tax if cents < 0 else tax, rate, category, reason)
 
 
-def record_tax(gateway: Stripe, *, quote: str, number: str) -> str:
-    """Have Stripe keep the tax of an issued invoice for the returns; once a number."""
-    params = {"calculation": quote, "reference": number}
-    return str(gateway.call(gateway.client.v1.tax.transactions.create_from_calculation, params, key=f"tax:{number}").id)
+def record_tax(gateway: Stripe, *, quote: str, number: str, is_again: bool = False) -> str:
+    """Have Stripe keep the tax of an issued invoice for the returns; once a number. Gives its id there; ``RECORDED``
+    where it was asked before (``is_again``), gave no answer, and has it: Stripe finds nothing by a number."""
+    create = gateway.client.v1.tax.transactions.create_from_calculation
+    return _keep_once(gateway, create, {"calculation": quote, "reference": number}, number, is_again=is_again)
 
 
-def reverse_tax(gateway: Stripe, *, transaction: str, number: str, cents: int) -> str:
-    """Take so many cents, tax included, out of what Stripe keeps of an invoice; once a note's number."""
+def reverse_tax(gateway: Stripe, *, transaction: str, number: str, cents: int, is_again: bool = False) -> str:
+    """Take so many cents, tax included, out of what Stripe keeps of an invoice; once a note's number. As above."""
     params = {
         "mode": "partial",
         "original_transaction": transaction,
         "reference": number,
         "flat_amount": -cents,
     }
-    return str(gateway.call(gateway.client.v1.tax.transactions.create_reversal, params, key=f"tax:{number}").id)
+    return _keep_once(gateway, gateway.client.v1.tax.transactions.create_reversal, params, number, is_again=is_again)
+
+
+def _keep_once(gateway: Stripe, create: Any, params: dict[str, Any], number: str, *, is_again: bool) -> str:
+    try:
+        return str(gateway.call(create, params, key=f"tax:{number}").id)
+    except StripeRefused as error:
+        # No two of its transactions have one reference. Whoever asks for the first time has met somebody else's.
+        if is_again and (error.param == "reference" or "reference" in error.message.lower()):
+            return RECORDED
+        raise
 
 
 def _change_prices(gateway: Stripe, subscription: Any, prices: Sequence[str]) -> None:

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import local
 from typing import Any, Final
 
 import stripe
 from django.conf import settings
 
+from costhub.lib import clock
 from costhub.lib.errors import AppError
 from costhub.lib.net import Gate, gate_from_settings
 
@@ -25,7 +26,22 @@ API_VERSION: Final = "2026-10-28.endive"
 SIGNATURE_HEADER: Final = "Stripe-Signature"
 #: how far a signature's moment may be from ours, either way
 TOLERANCE_SECONDS: Final = 300
-_TIMEOUT_SECONDS: Final = 20.0
+#: so long an answer is waited for
+TIMEOUT_SECONDS: Final = 20.0
+_NO_ANSWER: Final = "Stripe gave no answer that can be used: it is asked again."
+#: so long after a card was declined it is not charged again
+DECLINED_FOR: Final = timedelta(hours=1)
+#: states of a payment that was taken, or is being
+_TAKEN: Final = frozenset({"succeeded", "processing"})
+#: those in which nothing comes of it by itself any more
+_OVER: Final = frozenset({"requires_payment_method", "canceled"})
+_NOT_MADE: Final = "Stripe refused: The payment was not made."
+#: those of one that nobody has been charged for yet; also of one that was declined, which has an error beside it
+_UNCONFIRMED: Final = frozenset({"requires_payment_method", "requires_confirmation"})
+#: states in which a dispute holds no money: inquiries, and what was decided for us
+_FREE_DISPUTES: Final = frozenset(
+    {"won", "prevented", "warning_needs_response", "warning_under_review", "warning_closed"}
+)
 
 
 class StripeUnavailable(AppError):
@@ -35,11 +51,19 @@ class StripeUnavailable(AppError):
     http_status = 503
 
 
+class StripeSilent(StripeUnavailable):
+    """No answer came at all: whoever else asks is given none either, and waits as long for it."""
+
+
 class StripeRefused(AppError):
-    """Stripe understood, and will not do it."""
+    """Stripe understood, and will not do it. ``param`` is what of the request it does not like, where it says so."""
 
     code = "stripe_refused"
     http_status = 409
+
+    def __init__(self, message: str, param: str = "") -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class BadSignature(AppError):
@@ -86,14 +110,27 @@ class StripePayment:
     org: str
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What of a payment is not ours any more: ``cents`` were given back, or are held in a dispute. ``invoice`` is the
+    one at Stripe that it had paid, if any; ``at`` is when it was paid."""
+
+    payment: StripePayment
+    cents: int
+    is_disputed: bool
+    invoice: str
+    at: datetime
+
+
 class GateTransport(stripe.HTTPClient):
     """The library's transport, through the gate: pinned addresses, no redirects, no proxies."""
 
     name = "costhub"
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         super().__init__()
         self._gate = gate
+        self._timeout_seconds = timeout_seconds
         #: what this thread keeps open
         self._own = local()
 
@@ -121,7 +158,7 @@ class GateTransport(stripe.HTTPClient):
         fetch_now = getattr(self._own, "line", self._gate).fetch_now
         try:
             answer = fetch_now(
-                method.upper(), url, headers=dict(headers or {}), content=content, timeout_seconds=_TIMEOUT_SECONDS
+                method.upper(), url, headers=dict(headers or {}), content=content, timeout_seconds=self._timeout_seconds
             )
         except AppError as error:
             raise stripe.APIConnectionError(error.message, should_retry=False) from error  # type: ignore[no-untyped-call]
@@ -267,6 +304,8 @@ class Stripe:
                 }
             ],
             "metadata": {"purpose": "credits", "org": org_id},
+            # The card may be charged with nobody present from then on.
+            "payment_intent_data": {"setup_future_usage": "off_session"},
         }
         session = self.call(self.client.v1.checkout.sessions.create, params, key=key)
         return str(session.id), str(session.url)
@@ -279,20 +318,92 @@ class Stripe:
     def charge(self, *, customer: str, org_id: str, cents: int, currency: str, key: str) -> StripePayment:
         """Take a payment for credits with nobody present, by the customer's default means. Repeated under the same key
         it is the same payment, also when Stripe has forgotten the key, after a day: one that was taken is looked for
-        first."""
-        known = self.find_ours(self.client.v1.payment_intents, customer, "key", key)
-        if known is not None and known.status in {"succeeded", "processing"}:
+        first. One that was declined stays so for an hour; from then on there is another try, under a key of its own,
+        as Stripe would give the first one's result for a day. Raises StripeRefused, where there are no means, too.
+
+        A payment is made first, and then confirmed with the means of now: Stripe takes each payment once, whichever
+        card it is asked to take it from. Were the card named when it is made, a lost answer and another card would be
+        two payments, or one key for two requests, which Stripe refuses. One that is left from before is over what is
+        wanted by now, unless it is being taken already.
+        """
+        known = self._find_payment(customer, key)
+        if known is not None and known.status in _TAKEN:
             return self._payment(known, int(known.amount_received))
+        error = known.to_dict().get("last_payment_error") if known is not None else None
+        before = ""
+        if known is not None and (error or known.status not in _UNCONFIRMED):
+            if self._ended_at(known) > clock.now() - DECLINED_FOR:
+                why = (error or {}).get("message")
+                raise StripeRefused(f"Stripe refused: {str(why)[:200]}" if why else _NOT_MADE)
+            if known.status not in _OVER:
+                # It waits for the customer: both could be taken, this one and the next.
+                known = self._unless_taken(str(known.id), self.client.v1.payment_intents.cancel, {})
+                if known.status in _TAKEN:
+                    return self._payment(known, int(known.amount_received))
+            before, known = str(known.id), None
+        means = self._means_of(customer)
         params = {
             "amount": cents,
             "currency": currency.lower(),
             "customer": customer,
-            "confirm": True,
-            "off_session": True,
             "metadata": {"purpose": "credits", "org": org_id, "key": key},
         }
-        made = self.call(self.client.v1.payment_intents.create, params, key=key)
-        return self._payment(made, int(made.amount_received))
+        # Not the key of versions that made and took a payment in one: for a day Stripe would refuse it.
+        made = known or self.call(self.client.v1.payment_intents.create, params, key=f"make:{key}:{cents}:{before}")
+        if int(made.amount) != cents:
+            made = self._unless_taken(str(made.id), self.client.v1.payment_intents.update, {"amount": cents})
+        if made.status in _TAKEN:
+            return self._payment(made, int(made.amount_received))
+        return self._confirm(str(made.id), means)
+
+    def _find_payment(self, customer: str, key: str) -> Any:
+        """The payment that was made for a key: one that was taken, or the newest; None where there is none."""
+        found = list(self._list_ours(self.client.v1.payment_intents, customer, "key", key))
+        return next((each for each in found if each.status in _TAKEN), next(iter(found), None))
+
+    def _ended_at(self, payment: Any) -> datetime:
+        """When a payment was declined: it may have been made long before; or, of one that was cancelled, when it was
+        made."""
+        charge = payment.to_dict().get("latest_charge")
+        tried = self.call(self.client.v1.charges.retrieve, str(charge)) if charge else payment
+        return datetime.fromtimestamp(int(tried.created), UTC)
+
+    def _unless_taken(self, payment_id: str, change: Any, params: dict[str, Any]) -> Any:
+        """Change a payment, and give it as it is then: as it was where it is taken meanwhile. Under no key: an amount
+        that is asked for again after another one has to be set again. Raises StripeRefused."""
+        try:
+            return self.call(change, payment_id, params)
+        except StripeRefused:
+            found = self.call(self.client.v1.payment_intents.retrieve, payment_id)
+            if found.status not in _TAKEN:
+                raise
+            return found
+
+    def _confirm(self, payment_id: str, means: str) -> StripePayment:
+        """Take a payment that was made. Raises StripeRefused where it is declined."""
+        service = self.client.v1.payment_intents
+        params = {"payment_method": means, "off_session": True}
+        try:
+            done = self.call(service.confirm, payment_id, params, key=f"confirm:{payment_id}:{means}")
+        except StripeRefused:
+            # Also of one that another request has taken meanwhile.
+            done = self.call(service.retrieve, payment_id)
+            if done.status not in _TAKEN:
+                raise
+        if done.status not in _TAKEN:
+            # The customer is asked to consent, and is not there.
+            raise StripeRefused(_NOT_MADE)
+        return self._payment(done, int(done.amount_received))
+
+    def _means_of(self, customer: str) -> str:
+        """What a customer pays by: what it chose for invoices, or what it used last. Stripe takes neither by itself."""
+        found = self.call(self.client.v1.customers.retrieve, customer)
+        if chosen := getattr(found, "invoice_settings", None) and found.invoice_settings.default_payment_method:
+            return str(chosen)
+        kept = self.call(self.client.v1.customers.payment_methods.list, customer, {"limit": 1})
+        for method in kept.data:
+            return str(method.id)
+        raise StripeRefused("The customer has no means of payment at Stripe.")
 
     def read_payment(self, payment_id: str) -> StripePayment:
         """A checkout session (``cs_``) or payment (``pi_``) as it is now."""
@@ -301,6 +412,41 @@ class Stripe:
             return self._payment(session, int(session.amount_total or 0), is_paid=session.payment_status == "paid")
         intent = self.call(self.client.v1.payment_intents.retrieve, payment_id)
         return self._payment(intent, int(intent.amount_received))
+
+    def read_taken_back(self, charge_id: str) -> TakenBack | None:
+        """What Stripe says by now of the payment that a charge took; None for a charge that is no payment of today's
+        kind."""
+        client = self.client.v1
+        charge = self.call(client.charges.retrieve, charge_id)
+        if not charge.payment_intent:
+            return None
+        intent = str(charge.payment_intent)
+        disputes = self.pages(self.call(client.disputes.list, {"charge": charge.id, "limit": 100}))
+        held = sum(int(each.amount) for each in disputes if each.status not in _FREE_DISPUTES)
+        sessions = self.pages(self.call(client.checkout.sessions.list, {"payment_intent": intent, "limit": 1}))
+        session = next((str(found.id) for found in sessions), None)
+        paid = {"payment": {"type": "payment_intent", "payment_intent": intent}, "limit": 1}
+        invoices = self.pages(self.call(client.invoice_payments.list, paid))
+        return TakenBack(
+            payment=self.read_payment(session or intent),
+            cents=min(int(charge.amount_refunded) + held, int(charge.amount_captured)),
+            is_disputed=held > 0,
+            invoice=next((str(found.invoice) for found in invoices), ""),
+            at=datetime.fromtimestamp(int(charge.created), UTC),
+        )
+
+    def find_payer(self, kind: str, object_id: str) -> str:
+        """The customer whose payment a ``charge``, ``dispute`` or ``refund`` is about; empty where it is nobody's."""
+        charge_id = self.find_charge(kind, object_id)
+        return str(self.call(self.client.v1.charges.retrieve, charge_id).customer or "") if charge_id else ""
+
+    def find_charge(self, kind: str, object_id: str) -> str:
+        """The charge that a ``charge``, ``dispute`` or ``refund`` is, or is about; empty where there is none, as of a
+        refund from a balance."""
+        if kind not in {"dispute", "refund"}:
+            return object_id
+        service = self.client.v1.disputes if kind == "dispute" else self.client.v1.refunds
+        return str(self.call(service.retrieve, object_id).charge or "")
 
     def _payment(self, found: Any, cents: int, is_paid: bool | None = None) -> StripePayment:
         return StripePayment(
@@ -315,8 +461,12 @@ class Stripe:
 
     def find_ours(self, service: Any, customer: str, name: str, value: str) -> Any:
         """What a customer has there with this in its metadata, the newest; None if there is nothing."""
+        return next(self._list_ours(service, customer, name, value), None)
+
+    def _list_ours(self, service: Any, customer: str, name: str, value: str) -> Iterator[Any]:
+        """The same, all of it, the newest first."""
         page = self.call(service.list, {"customer": customer, "limit": 100})
-        return next((found for found in self.pages(page) if metadata(found, name) == value), None)
+        return (found for found in self.pages(page) if metadata(found, name) == value)
 
     def meter_id(self, event_name: str) -> str:
         """A meter's id by the name of its events. Raises StripeRefused where there is none."""
@@ -337,18 +487,28 @@ class Stripe:
             raise _translate(error) from error
 
     def call(self, function: Any, *arguments: Any, key: str | None = None) -> Any:
-        """One call of the library's, under an idempotency key."""
+        """One call of the library's, under an idempotency key.
+
+        Stripe gives a key's first result for a day, refusals and failures of its own too. Whoever is given one of those
+        again asks anew under a key of this minute: each caller has looked before whether what it wants is there, or has
+        it told apart by an identifier or a state.
+        """
         try:
             return function(*arguments, **({"options": {"idempotency_key": key}} if key else {}))
         except stripe.StripeError as error:
+            if key and _is_replayed(error):
+                anew = f"{key.partition('@')[0]}@{int(clock.now().timestamp()) // 60}"
+                if anew != key:
+                    return self.call(function, *arguments, key=anew)
             raise _translate(error) from error
 
 
-def stripe_from_settings() -> Stripe | None:
-    """Stripe as the operator has set it up, or None: then everything is paid by hand."""
+def stripe_from_settings(*, timeout_seconds: float = TIMEOUT_SECONDS) -> Stripe | None:
+    """Stripe as the operator has set it up, or None: then everything is paid by hand. An answer that takes longer than
+    ``timeout_seconds`` is none."""
     if not settings.STRIPE_API_KEY:
         return None
-    transport = GateTransport(gate_from_settings())
+    transport = GateTransport(gate_from_settings(), timeout_seconds=timeout_seconds)
     return Stripe(api_key=settings.STRIPE_API_KEY, url=settings.STRIPE_API_URL, transport=transport)
 
 
@@ -408,8 +568,16 @@ def metadata(found: Any, name: str) -> str:
     return str(metadata.get(name, ""))
 
 
+def _is_replayed(error: stripe.StripeError) -> bool:
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    return headers.get("idempotent-replayed") == "true"
+
+
 def _translate(error: stripe.StripeError) -> AppError:
     status = error.http_status or 0
-    if isinstance(error, stripe.APIConnectionError) or status >= 500 or status in {0, 409, 429}:
-        return StripeUnavailable("Stripe gave no answer that can be used: it is asked again.")
-    return StripeRefused(f"Stripe refused: {(error.user_message or str(error))[:200]}")
+    if isinstance(error, stripe.APIConnectionError):
+        return StripeSilent(_NO_ANSWER)
+    if status >= 500 or status in {0, 409, 429}:
+        return StripeUnavailable(_NO_ANSWER)
+    param = str(getattr(error, "param", None) or "")
+    return StripeRefused(f"Stripe refused: {(error.user_message or str(error))[:200]}", param)

@@ -15,7 +15,7 @@ from celery import shared_task
 from django.db import connections, transaction
 
 from billing.invoices.actions.closing import close_period
-from billing.invoices.actions.dunning import remind, settle_standing
+from billing.invoices.actions.dunning import remind, settle_standing, tell_end
 from billing.invoices.actions.mails import line_kept_open, mail_invoice
 from billing.invoices.actions.outbox import fill_outbox as fill_outbox_of
 from billing.invoices.actions.outbox import send_outbox
@@ -26,24 +26,43 @@ from billing.invoices.actions.stripe_setup import ensure_customer
 from billing.invoices.actions.subscriptions import sync_subscription
 from billing.invoices.actions.taxes import settle_taxes
 from billing.invoices.actions.top_up import top_up
-from billing.invoices.actions.webhooks import apply_event, list_waiting
+from billing.invoices.actions.wallet import follow_wallet
+from billing.invoices.actions.webhooks import (
+    apply_event,
+    date_given_up,
+    list_waiting,
+    put_off_waiting,
+    refresh_collected,
+)
 from billing.invoices.choices import Collection
-from billing.invoices.models import Invoice
+from billing.invoices.models import BillingAccount, Invoice
 from billing.invoices.reconciliation import reconcile
 from billing.invoices.selectors.accounts import list_accounts
-from billing.invoices.selectors.due import list_to_close, list_to_mail, list_to_pack, list_to_tax
+from billing.invoices.selectors.due import list_to_close, list_to_follow, list_to_mail, list_to_pack, list_to_tax
 from billing.invoices.selectors.rerating import find_next_rerating, list_orgs_with_reratings
-from billing.invoices.stripe_client import Stripe, read_stored, stripe_from_settings
+from billing.invoices.stripe_client import (
+    Stripe,
+    StripeRefused,
+    StripeSilent,
+    StripeUnavailable,
+    read_stored,
+    stripe_from_settings,
+)
 from costhub.lib import clock
 from costhub.lib.database import try_to_be_only
 from costhub.lib.errors import AppError
-from tenants.access import Actor, job_scope
+from tenants.access import Actor, job_scope, org_scope
 
 _log = logging.getLogger(__name__)
 #: locks of PostgreSQL
 _CLOSING: Final = 0x434C4F53_454D4F4E  # "CLOSEMON"
+_APPLYING: Final = 0x53545249_50455645  # "STRIPEVE"
 #: one run goes on for so long; the next one goes on where it stopped
 RUN_SECONDS: Final = 150
+#: one run that applies Stripe's events; it is one of the quick jobs, which others wait behind
+EVENTS_SECONDS: Final = 30
+#: so long it waits for an answer of Stripe's: less than who waits for what it has locked
+EVENTS_TIMEOUT_SECONDS: Final = 8.0
 #: so many customers' usage goes to Stripe side by side: what one sender does most of the time is wait for an answer
 SENDERS: Final = 24
 #: and so many customers' invoices are typeset and mailed: much of the time a mail waits for PostgreSQL and its server
@@ -96,9 +115,28 @@ def close_months() -> int:
 
 @shared_task
 def dun() -> None:
-    """Remind of unpaid invoices, and bring organisations to what these have come to."""
+    """Remind of unpaid invoices, say that plans have ended, and bring organisations to what these have come to."""
     org_ids = [org_id for org_id, _, _ in list_accounts()]
-    _each(lambda actor, now: (remind(actor, now), settle_standing(actor, now)), org_ids, _Run())
+    run = _Run()
+    # Mails, which take long, come last.
+    _follow(org_ids, run)
+    _each(remind, org_ids, run.half())
+    _each(tell_end, org_ids, run)
+
+
+@shared_task
+def follow_plans() -> int:
+    """Apply plans that have begun or ended at a moment that was said before: the stop at zero credits, and whether
+    calls are taken. Gives how many customers were looked at."""
+    run = _Run()
+    return _follow(list_to_follow([org_id for org_id, _, _ in list_accounts()], run.now), run)
+
+
+def _follow(org_ids: list[UUID], run: _Run) -> int:
+    """As ``follow_plan`` does, each step for itself: no trouble with credits keeps who owes from being suspended."""
+    followed = len(_each(settle_standing, org_ids, run.half()))
+    _each(lambda actor, _: follow_wallet(actor), org_ids, run.half())
+    return followed
 
 
 @shared_task
@@ -134,18 +172,44 @@ def reconcile_meters() -> int:
 
 @shared_task
 def apply_stripe_events() -> int:
-    """Do what Stripe's events tell of, until time is up. Gives how many are done."""
+    """Do what Stripe's events tell of, until time is up; one run at a time, so that whatever Stripe does no more than
+    one process waits for it. Gives how many are done."""
+    gateway = stripe_from_settings(timeout_seconds=EVENTS_TIMEOUT_SECONDS)
+    if gateway is None:
+        return 0
+    with try_to_be_only(_APPLYING) as is_ours:
+        if not is_ours:
+            return 0
+        date_given_up()
+        done, ends = 0, clock.ends_in(EVENTS_SECONDS)
+        tried: set[str] = set()
+        # One by one: a payment that comes meanwhile is the next.
+        while clock.monotonic_ns() < ends and (waiting := list_waiting(clock.now(), 1, but_not=tried)):
+            (row,) = waiting
+            tried.add(row.pk)
+            try:
+                done += apply_event(row, read_stored(bytes(row.body)), gateway, clock.now())
+            except StripeSilent:
+                put_off_waiting(clock.now())
+                break
+            except StripeUnavailable:
+                # It may give the others no answer either: they are the next run's.
+                break
+        return done
+
+
+@shared_task
+def refresh_collected_invoices() -> int:
+    """Ask Stripe for the invoices that it collects, in case an event was lost. Gives how many were asked for."""
     gateway = stripe_from_settings()
     if gateway is None:
         return 0
-    now = clock.now()
-    done, ends = 0, clock.ends_in(RUN_SECONDS)
-    for row in list_waiting(now):
-        if clock.monotonic_ns() > ends:
-            break
-        event = read_stored(bytes(row.body))
-        done += apply_event(row, event, gateway, now)
-    return done
+    run = _Run()
+
+    def refresh(org_id: UUID) -> list[int]:
+        return _each(lambda actor, now: refresh_collected(actor, gateway, now), [org_id], run, in_one=False)
+
+    return _side_by_side(refresh, _on_stripe(), run, SENDERS, gateway.kept_open)
 
 
 @shared_task
@@ -185,8 +249,11 @@ def _mail(actor: Actor, now: datetime) -> int:
 
 
 def _send(actor: Actor, gateway: Stripe, now: datetime) -> int:
-    """Each step for itself: a card that is declined keeps neither invoices nor usage from Stripe."""
+    """Each step for itself: a card that is declined keeps neither invoices nor usage from Stripe. What was refused of
+    the customer is kept with its account until nothing is any more."""
     done = 0
+    refusals: list[str] = []
+    is_answered = True
     for step in (
         ensure_customer,
         top_up,
@@ -202,6 +269,14 @@ def _send(actor: Actor, gateway: Stripe, now: datetime) -> int:
             _log.warning(
                 "Stripe did not do what it was asked", extra={"org": str(actor.org.pk), "reason": error.message}
             )
+            if isinstance(error, StripeRefused):
+                refusals.append(error.message)
+            else:
+                is_answered = False
+    if refusals or is_answered:
+        refusal = " ".join(refusals)[:300]
+        with org_scope(actor.org.pk):
+            BillingAccount.objects.filter(org=actor.org).exclude(refusal=refusal).update(refusal=refusal)
     return done
 
 

@@ -3,6 +3,8 @@
 from django.db import migrations, models
 from django.db.models import Q
 
+from tenants.schema import make_index
+
 
 class Migration(migrations.Migration):
     atomic = False
@@ -11,8 +13,11 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             database_operations=[
                 migrations.RunSQL(
-                    "CREATE UNIQUE INDEX CONCURRENTLY change_told_once"
-                    " ON billing_delivery (org_id, change, channel) WHERE change IS NOT NULL",
+                    make_index(
+                        "change_told_once",
+                        "billing_delivery (org_id, change, channel) WHERE change IS NOT NULL",
+                        is_unique=True,
+                    ),
                     "DROP INDEX CONCURRENTLY change_told_once",
                 )
             ],

@@ -1,7 +1,9 @@
-"""/routes/{id}/savings and what a route has learned, the playground, /compression/savings, /what-if."""
+"""/routes/{id}/savings and what a route has learned, the playground, what compression saved and what it keeps,
+/what-if."""
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
@@ -10,16 +12,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.routes.core.holdout import Arm, Effect
+from billing.routes.core.keeping import Kept
 from billing.routes.core.what_if import Band
 from billing.routes.learned import bring_back_learned
 from billing.routes.playground import plan_request
 from billing.routes.prompts import preview
 from billing.routes.selectors import (
+    OF_KEEPING,
     Replay,
     list_learned,
     read_comparisons,
     read_compression_report,
+    read_keeping,
     read_route_report,
+    read_thresholds,
     replay_calls,
     replay_threshold,
 )
@@ -36,7 +42,7 @@ from tenants.api.fields import Amount, Body, Flag, Nothing, Text, Usd, Whole
 from tenants.choices import Permission
 from tenants.models import Route
 from tenants.price_terms import check_amount
-from tenants.selectors import list_routes
+from tenants.selectors import list_compression_policies, list_routes
 
 _RANGE: Final = [
     OpenApiParameter("range", description=f"one of {', '.join(NAMES)}"),
@@ -224,6 +230,106 @@ class WhatIfAnswer(serializers.Serializer[Any]):
     then = BandAnswer()
     saved = BandAnswer()
     assumptions = serializers.ListField(child=serializers.CharField())
+
+
+class ThresholdAnswer(serializers.Serializer[Any]):
+    """What the calls would have come to with a confidence that is enough."""
+
+    confidence_percent = serializers.IntegerField()
+    then = BandAnswer()
+    saved = BandAnswer()
+    went_up = serializers.IntegerField()
+    right_per_mille = serializers.IntegerField(allow_null=True)
+
+
+class ThresholdsAnswer(serializers.Serializer[Any]):
+    """A cascade's cost and quality by its confidence, from its past calls. ``confidence_percent`` is the one in
+    force."""
+
+    calls = serializers.IntegerField()
+    cost = Usd()
+    confidence_percent = serializers.IntegerField()
+    points = ThresholdAnswer(many=True)
+    assumptions = serializers.ListField(child=serializers.CharField())
+
+
+class RouteThresholdsView(ManagementView):
+    """Cost and quality of a cascade by its confidence."""
+
+    known_parameters = _RANGE_NAMES
+
+    @extend_schema(operation_id="route_thresholds", parameters=_RANGE, responses=ThresholdsAnswer)
+    def get(self, request: Request, pk: str) -> Response:
+        """What its calls would have cost with each confidence from 1 to 100 per cent, and how often they would have
+        been answered right where it has learned from labels."""
+        self.actor.check(Permission.READ_MONEY)
+        route = access_row(list_routes(self.actor), self.actor, pk)
+        span = _read_span(self, request)
+        found = read_thresholds(self.actor, route, span.start, span.end)
+        points = [point._asdict() | {"saved": found.saved(point)} for point in found.points]
+        shown = {"calls": found.calls, "cost": found.cost, "points": points, "assumptions": found.assumptions}
+        return Response(ThresholdsAnswer(shown | {"confidence_percent": found.confidence_percent}).data)
+
+
+class MeasuredAnswer(serializers.Serializer[Any]):
+    """What public texts kept at a setting."""
+
+    times_shorter = serializers.DecimalField(max_digits=4, decimal_places=2)
+    kept_per_mille = serializers.IntegerField()
+    low_per_mille = serializers.IntegerField()
+    high_per_mille = serializers.IntegerField()
+
+
+class KeptPointAnswer(serializers.Serializer[Any]):
+    """What the calls would have come to with a share kept."""
+
+    percent = serializers.IntegerField()
+    then = BandAnswer(allow_null=True)
+    measured = MeasuredAnswer(allow_null=True)
+
+
+class KeptAnswer(serializers.Serializer[Any]):
+    """The cost of a compression policy's past calls by the share that is kept, beside what public texts kept."""
+
+    calls = serializers.IntegerField()
+    as_they_came = Usd()
+    words = KeptPointAnswer(many=True)
+    passages = KeptPointAnswer(many=True)
+    assumptions = serializers.ListField(child=serializers.CharField())
+
+
+class CompressionKeptView(ManagementView):
+    """Cost and quality of a compression policy by the share that it keeps."""
+
+    known_parameters = _RANGE_NAMES
+
+    @extend_schema(operation_id="compression_kept", parameters=_RANGE, responses=KeptAnswer)
+    def get(self, request: Request, pk: str) -> Response:
+        """What its calls would have cost with each share of words and of passages kept, and what public texts kept at
+        those that were measured."""
+        self.actor.check(Permission.READ_MONEY)
+        policy = access_row(list_compression_policies(self.actor), self.actor, pk)
+        span = _read_span(self, request)
+        found = read_keeping(self.actor, policy, span.start, span.end)
+        shown = {
+            "calls": found.calls,
+            "as_they_came": found.whole,
+            "words": list(map(_show_kept, found.words)),
+            "passages": list(map(_show_kept, found.passages)),
+            "assumptions": OF_KEEPING,
+        }
+        return Response(KeptAnswer(shown).data)
+
+
+def _show_kept(point: Kept) -> dict[str, Any]:
+    told = point.measured
+    measured = told and {
+        "times_shorter": Decimal(told.ratio) / 100,
+        "kept_per_mille": told.kept,
+        "low_per_mille": told.low,
+        "high_per_mille": told.high,
+    }
+    return {"percent": point.percent, "then": point.then, "measured": measured}
 
 
 class RouteSavingsView(ManagementView):

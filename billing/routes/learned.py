@@ -3,8 +3,8 @@ come back by itself."""
 
 from billing.routes.selectors import list_learned
 from costhub.lib.errors import Conflict, NotFound
-from proxy.core.routes.packing import Unreadable, unpack_cascade, unpack_router
-from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
+from proxy.core.routes.packing import Unreadable, unpack_cascade, unpack_either
+from proxy.routing.model import DRIFTED_SINCE, PAIRS, REFUSED, LearnedRoute
 from tenants.access import Actor, find_uuid
 from tenants.actions.routes import use_learned
 from tenants.choices import Permission, RouteKind
@@ -31,7 +31,7 @@ def bring_back_learned(*, actor: Actor, route: Route, version: str = "") -> None
     if reason := why_not(found, route):
         raise Conflict(reason, field="version")
     try:
-        (unpack_router if route.kind == RouteKind.ROUTER else unpack_cascade)(bytes(found.packed))
+        (unpack_either if route.kind == RouteKind.ROUTER else unpack_cascade)(bytes(found.packed))
     except (Unreadable, ValueError) as error:
         raise Conflict("This version was written by another release, and cannot be read.", field="version") from error
     use_learned(actor=actor, route=route, learned=str(found.pk))
@@ -43,6 +43,9 @@ def why_not(row: LearnedRoute, route: Route) -> str:
         return "Nothing was learned then that tells better than chance."
     if row.kind != route.kind:
         return f"This was learned by a {row.kind} route, and the route is a {route.kind} one now."
+    is_of_pairs = len(route.policy["targets"]) > 2
+    if route.kind == RouteKind.ROUTER and (PAIRS in row.report) is not is_of_pairs:
+        return "This was learned by a router of another number of targets."
     if DRIFTED_SINCE in row.report:
         return "Newer labels say something else than this version expects of them."
     return ""

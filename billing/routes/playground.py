@@ -16,7 +16,7 @@ from proxy.core.compression.saved import show_saved
 from proxy.core.controls import aim, parse_controls
 from proxy.core.plan import make_plan
 from proxy.core.plan_detail import describe_plan
-from proxy.core.routes.packing import LearnedRouter, Unreadable, unpack_router
+from proxy.core.routes.packing import LearnedPairs, LearnedRouter, Unreadable, unpack_either
 from proxy.core.routes.scoring import score
 from proxy.core.tokens import count_text
 from proxy.dialects import read_unsent
@@ -87,9 +87,9 @@ def _score(org: OrgSnapshot, request: Request, controls: Controls) -> Scores:
     return score(route, _learned(org.id, find_uuid(route.learned)), request, controls)
 
 
-def _learned(org_id: str, learned: UUID | None) -> LearnedRouter | None:
+def _learned(org_id: str, learned: UUID | None) -> LearnedRouter | LearnedPairs | None:
     row = LearnedRoute.objects.filter(org_id=org_id, pk=learned).first() if learned else None
     try:
-        return unpack_router(bytes(row.packed)) if row is not None else None
+        return unpack_either(bytes(row.packed)) if row is not None else None
     except Unreadable:
         return None

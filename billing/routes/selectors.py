@@ -11,8 +11,9 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from billing.routes.core.holdout import Arm, Effect, Quality, compare, compare_quality
+from billing.routes.core.keeping import PASSAGES, WORDS, Kept, draw_kept
 from billing.routes.core.route_replay import REPLAYED, Terms, read_call, replay_route
-from billing.routes.core.thresholds import read_rungs, replay_call
+from billing.routes.core.thresholds import Point, Price, Rung, draw_points, is_calibrated, read_rungs, replay_call
 from billing.routes.core.what_if import Band, Calls, Policy, replay
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors.usage import UsageSums, add_up_usage
@@ -27,7 +28,7 @@ from proxy.routing.model import LearnedRoute
 from proxy.values.attempt import Usage
 from tenants.access import Actor
 from tenants.choices import Mode, Permission, RouteKind
-from tenants.models import Route
+from tenants.models import CompressionPolicy, Route
 from tenants.price_snapshots import DEFAULT_TIER, INPUT_CLASSES, OUTPUT_CLASSES, PriceSnapshot, Rates
 from tenants.route_snapshots import COMPARISON_TAG, RouteSnapshot, TargetSnapshot
 from tenants.selectors import load_org_snapshot
@@ -61,6 +62,20 @@ _PAST: Final = """
     WHERE org_id = %s AND started_at >= %s AND started_at < %s AND kind = 'call' AND request_model = %s
       AND status BETWEEN 200 AND 399
     ORDER BY started_at DESC, id DESC LIMIT %s"""
+_OF_THRESHOLDS: Final = (
+    "What was asked is known to the nano. What would have been asked further up is priced at the prices in force now,"
+    " from as long an answer as the one that was given to one as long as that model's are.",
+    "How sure the further rungs would have been is not known: at the least the next one is enough, at the most all are"
+    " asked.",
+)
+#: what the figures of shares that are kept rest on
+OF_KEEPING: Final = (
+    "How much of an input a policy may shorten the ledger does not say: at the least a call costs what it does where all"
+    " of its input is such text, at the most what it cost as it came. Tokens are at the prices in force now.",
+    "Passages: what was said in meetings and a question needed, of 244 questions about 35 meetings. Words: passages of"
+    " Wikipedia that still held their answer, where that share of the tokens was left.",
+    "Your own texts may keep more or less: conversations that are held out, and feedback, tell.",
+)
 #: more are not replayed at once
 MOST_REPLAYED: Final = 20_000
 #: what was asked beside a route's calls, and how often both said the same
@@ -167,6 +182,46 @@ class Replay:
         return Band(self.cost - self.then.high, self.cost - self.then.low)
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What past calls of a cascade did cost, in nano-USD, the confidence that is enough now, what they would have come
+    to with each other one, and what that rests on, in sentences. Where an answer has a worth, no confidence
+    ``decides``."""
+
+    calls: int
+    cost: int
+    confidence_percent: int
+    decides: bool
+    points: tuple[Point, ...]
+    assumptions: tuple[str, ...]
+
+    def saved(self, point: Point) -> Band:
+        """What another confidence would have saved: less than nothing where it would have been dearer."""
+        return Band(self.cost - point.then.high, self.cost - point.then.low)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What past calls that a compression policy is for would have cost with each share of passages and of words kept;
+    ``whole`` is what they cost as they came, in nano-USD."""
+
+    calls: int
+    whole: int
+    passages: tuple[Kept, ...]
+    words: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Past calls of a cascade: of each its rungs and whether their confidences are calibrated; what all did cost."""
+
+    calls: list[tuple[list[Rung], bool]]
+    cost: int
+    order: tuple[str, ...]
+    price: Price
+    usual: dict[str, int]
+
+
 def read_route_report(actor: Actor, route: Route, start: datetime, end: datetime) -> RouteReport:
     """What a route did over ``[start, end)``. Raises Forbidden if the actor may not see money."""
     actor.check(Permission.READ_MONEY)
@@ -205,6 +260,32 @@ def read_compression_report(actor: Actor, start: datetime, end: datetime) -> Com
         effect=compare(compressed, held_out),
         quality=compare_quality(compressed, held_out),
     )
+
+
+def read_keeping(actor: Actor, policy: CompressionPolicy, start: datetime, end: datetime) -> Keeping:
+    """What the calls of a policy's model over ``[start, end)``, or of all that have none of their own, would have cost
+    with each share kept. Models without a price now are left out. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    org = load_org_snapshot(str(actor.org.pk))
+    if org is None:
+        return Keeping(0, 0, (), ())
+    others = {row.model for row in CompressionPolicy.objects.filter(org=actor.org).exclude(pk=policy.pk)}
+    filters = LedgerFilters(model=policy.model or None)
+    calls = whole = text = 0
+    for sums in add_up_usage(actor, start, end, ("request_model",), filters):
+        (name,) = sums.keys
+        if name in others:
+            continue
+        try:
+            price = _price(org, org.routes[name].baseline if name in org.routes else name, "model")
+        except InvalidField:
+            continue
+        found, saved = add_up_calls([sums]), sums.saved.get("compression", 0)
+        without = replay(found, price.rates, Policy(off_least=Fraction(1), off_most=Fraction(1)))
+        calls += found.calls
+        whole += found.cost + saved
+        text += found.cost - without.low + saved
+    return Keeping(calls, whole, draw_kept(whole, text, PASSAGES), draw_kept(whole, text, WORDS))
 
 
 def list_learned(actor: Actor, route: Route) -> QuerySet[LearnedRoute]:
@@ -327,8 +408,54 @@ def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str,
     route = org.routes.get(name) if org is not None else None
     if org is None or route is None or route.kind != RouteKind.CASCADE:
         raise InvalidField("Give one of the organisation's cascades: it has a confidence.", field="model")
-    rows = _ask(_JUDGED, actor, start, end, name, MOST_REPLAYED)
-    calls = [(read_rungs(orjson.loads(attempts)), cost) for attempts, cost in rows]
+    judged = _read_judged(actor, org, route, start, end)
+    floor = confidence_percent / 100
+    then = [replay_call(rungs, judged.order, floor, judged.price, judged.usual) for rungs, _ in judged.calls]
+    return Replay(
+        calls=len(judged.calls),
+        cost=judged.cost,
+        then=Band(sum(one.low for one in then), sum(one.high for one in then)),
+        assumptions=(
+            *_OF_THRESHOLDS,
+            "Whether the answers would be as good is not in it: watch a route in shadow for that.",
+        ),
+    )
+
+
+def read_thresholds(actor: Actor, route: Route, start: datetime, end: datetime) -> Thresholds:
+    """What the calls of a cascade over ``[start, end)``, the newest so many, would have come to with each confidence
+    that may be set.
+
+    Raises InvalidField for a route that is no cascade, or whose models have no price now; Forbidden if the actor may
+    not see money.
+    """
+    actor.check(Permission.READ_MONEY)
+    org = load_org_snapshot(str(actor.org.pk))
+    known = org.routes.get(route.name) if org is not None else None
+    if org is None or known is None or known.kind != RouteKind.CASCADE:
+        raise InvalidField("Give one of the organisation's cascades: it has a confidence.", field="id")
+    judged = _read_judged(actor, org, known, start, end)
+    learned = list_learned(actor, route).filter(pk=route.learned).first() if route.learned else None
+    strong_right = learned.report.get("strong_right") if learned is not None else None
+    return Thresholds(
+        calls=len(judged.calls),
+        cost=judged.cost,
+        confidence_percent=known.confidence_permille // 10,
+        decides=not known.answer_worth,
+        points=tuple(draw_points(judged.calls, judged.order, judged.price, judged.usual, strong_right)),
+        assumptions=(
+            *_OF_THRESHOLDS,
+            "An answer is right as often as what the route has learned says of it, and the last rung's as often as its"
+            " labels say.",
+        ),
+    )
+
+
+def _read_judged(actor: Actor, org: OrgSnapshot, route: RouteSnapshot, start: datetime, end: datetime) -> _Judged:
+    rows = [
+        (orjson.loads(attempts), cost) for attempts, cost in _ask(_JUDGED, actor, start, end, route.name, MOST_REPLAYED)
+    ]
+    calls = [(read_rungs(attempts), is_calibrated(attempts)) for attempts, _ in rows]
     order = tuple(target.model for target in route.targets)
     prices = {model: _price(org, model, "model") for model in order}
     usual = {
@@ -340,20 +467,7 @@ def replay_threshold(actor: Actor, start: datetime, end: datetime, *, name: str,
     def price(model: str, into: int, out: int) -> int:
         return cost_of(Usage(input=into, output=out), prices[model])
 
-    floor = confidence_percent / 100
-    then = [replay_call(rungs, order, floor, price, usual) for rungs, _ in calls]
-    return Replay(
-        calls=len(calls),
-        cost=sum(cost for _, cost in calls),
-        then=Band(sum(one.low for one in then), sum(one.high for one in then)),
-        assumptions=(
-            "What was asked is known to the nano. What would have been asked further up is priced at the prices in"
-            " force now, from as long an answer as the one that was given to one as long as that model's are.",
-            "How sure the further rungs would have been is not known: at the least the next one is enough, at the most"
-            " all are asked.",
-            "Whether the answers would be as good is not in it: watch a route in shadow for that.",
-        ),
-    )
+    return _Judged(calls, sum(cost for _, cost in rows), order, price, usual)
 
 
 def _assumptions(policy: Policy, to: str | None, others: Calls | None, *, is_priced: bool) -> tuple[str, ...]:

@@ -29,14 +29,18 @@ STATUSES: Final = {
     "5xx": Q(status__gte=500, status__lt=600),
     "unpriced": UNPRICED,
     "unattributed": UNATTRIBUTED,
+    "without_price": UNPRICED | UNATTRIBUTED,
 }
 #: statuses that also look at what was sent upstream, or at the price: sums know neither
-_BY_ROW: Final = frozenset({"failed", "refused", "unpriced", "unattributed"})
+BY_ROW: Final = frozenset({"failed", "refused", "unpriced", "unattributed", "without_price"})
+#: what a call may have none of, beside a tag
+_WITHOUT: Final = {"model": Q(request_model=""), "end_user": Q(end_user=""), "upstream": Q(upstream_id=None)}
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFilters:
-    """What rows must have; None and empty mean any. ``end_user=""`` means the calls without one."""
+    """What rows must have; None and empty mean any. ``end_user=""`` means the calls without one, as does
+    ``without="end_user"``, which may also be ``model``, ``upstream`` or ``tag:<name>``. ``keys``: of any of these."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -48,11 +52,13 @@ class LedgerFilters:
     status: str | None = None
     request_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    without: str = ""
+    keys: tuple[UUID, ...] = ()
 
     def condition(self, *, of_lines: bool = False) -> Q:
         """The filters as a condition on rows of the ledger, or of the view of it that is added up.
 
-        Raises InvalidField for a status or request id that cannot be one.
+        Raises InvalidField for a status, a request id or a name in ``without`` that cannot be one.
         """
         columns = {"started_at__gte": self.start, "started_at__lt": self.end, "end_user": self.end_user}
         wanted = self._shared(of_lines=of_lines) & Q(
@@ -60,6 +66,8 @@ class LedgerFilters:
         )
         if self.tags:
             wanted &= Q(tags__contains=dict(self.tags))
+        if self.without:
+            wanted &= _without(self.without)
         if self.request_id:
             low, high = _id_range(self.request_id)
             # A correction belongs to the call that it corrects.
@@ -80,11 +88,11 @@ class LedgerFilters:
         given = {
             "model": self.model is not None,
             "project": self.project is not None,
-            "key": self.key is not None,
+            "key": self.key is not None or bool(self.keys),
             "end_user": self.end_user is not None,
             "upstream": self.upstream is not None,
             "status": bool(self.status),
-            "id": bool(self.request_id) or self.status in _BY_ROW,
+            "id": bool(self.request_id or self.without) or self.status in BY_ROW,
         }
         return frozenset(
             [*(name for name, is_given in given.items() if is_given), *(f"tag:{name}" for name in self.tags)]
@@ -98,15 +106,20 @@ class LedgerFilters:
             "upstream_id": self.upstream,
         }
         wanted = Q(**{column: value for column, value in columns.items() if value is not None})
+        if self.keys:
+            wanted &= Q(key_id__in=self.keys)
         if of_lines and self.status == "unpriced":
             return wanted & _UNPRICED_LINES
+        if of_lines and self.status == "without_price":
+            return wanted & (_UNPRICED_LINES | UNATTRIBUTED)
         return wanted & _status_condition(self.status) if self.status else wanted
 
 
 def parse_filters(
     params: Mapping[str, str], *, start: datetime | None = None, end: datetime | None = None
 ) -> LedgerFilters:
-    """Read ``model``, ``project``, ``key``, ``end_user``, ``upstream``, ``status``, ``id`` and ``tag:<name>``.
+    """Read ``model``, ``project``, ``key``, ``end_user``, ``upstream``, ``status``, ``id``, ``tag:<name>`` and
+    ``without``.
 
     A parameter that is absent or empty filters nothing. Raises InvalidField naming the parameter that cannot be read.
     """
@@ -121,6 +134,7 @@ def parse_filters(
         status=params.get("status") or None,
         request_id=(params.get("id") or "").strip().lower() or None,
         tags={name[4:]: value for name, value in params.items() if name.startswith("tag:") and name[4:] and value},
+        without=params.get("without", ""),
     )
     filters.condition()
     for name, value in params.items():
@@ -132,9 +146,18 @@ def parse_filters(
 def _status_condition(text: str) -> Q:
     if text in STATUSES:
         return STATUSES[text]
-    if text.isascii() and text.isdigit() and len(text) == 3:
+    # 0: of a worker that died
+    if text == "0" or (text.isascii() and text.isdigit() and len(text) == 3):
         return Q(status=int(text))
     raise InvalidField(f"status: give {', '.join(STATUSES)}, or a number such as 429.", field="status")
+
+
+def _without(name: str) -> Q:
+    if name.startswith("tag:") and name != "tag:":
+        return ~Q(tags__has_key=name[4:])
+    if name not in _WITHOUT:
+        raise InvalidField(f"without: give {', '.join(_WITHOUT)}, or tag:<name>.", field="without")
+    return _WITHOUT[name]
 
 
 def _id_range(text: str) -> tuple[UUID, UUID]:

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import IO, Any, Final, Protocol, TypeVar, cast
 
 import httpx2
 
@@ -120,6 +122,10 @@ def run(options: argparse.Namespace, *, url: str, token: str) -> int:
     try:
         with client:
             options.run(client, options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads it has enough, as `head` does: what is still to be written goes nowhere, at the end too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
@@ -223,18 +229,39 @@ def _export(client: AuthenticatedClient, options: Any) -> None:
     is_calls = options.what == "requests"
     path = "/api/v1/requests" if is_calls else "/api/v1/spend/focus"
     query = {"format": "csv" if is_calls else None, "from": options.from_, "to": options.to}
-    given = {name: value for name, value in query.items() if value}
-    with client.get_httpx_client().stream("GET", path, params=given) as answer:
-        if answer.status_code != 200:
-            answer.read()
-            raise Refused(_sentence(answer))
+    given: dict[str, Any] | None = {name: value for name, value in query.items() if value}
+    try:
+        with ExitStack() as stack:
+            file: IO[bytes] | None = None
+            while given is not None:
+                with client.get_httpx_client().stream("GET", path, params=given) as answer:
+                    if answer.status_code != 200:
+                        answer.read()
+                        raise Refused(_sentence(answer))
+                    chunks = answer.iter_bytes()
+                    if file is None:
+                        file = stack.enter_context(options.output.open("wb")) if options.output else sys.stdout.buffer
+                    else:
+                        chunks = _skip_line(chunks)
+                    for chunk in chunks:
+                        file.write(chunk)
+                    # One answer has so many calls at most.
+                    following = answer.links.get("next")
+                given = dict(httpx2.URL(following["url"]).params) if following else None
+    except OSError as error:
         if options.output is None:
-            for text in answer.iter_text():
-                sys.stdout.write(text)
-        else:
-            with options.output.open("wb") as file:
-                for chunk in answer.iter_bytes():
-                    file.write(chunk)
+            raise
+        raise Refused(f"{options.output} cannot be written: {error.strerror}. Give another file.") from error
+
+
+def _skip_line(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """All after the first line, which names the columns once more."""
+    for chunk in chunks:
+        _, end, rest = chunk.partition(b"\n")
+        if end:
+            yield rest
+            break
+    yield from chunks
 
 
 _BUDGET: Final = ("id", "scope", "subject", "period", "limit", "action", "is_active")

@@ -2,6 +2,7 @@
 beside Python, for the types of the one in TypeScript."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,10 @@ DIGESTS: Final = "SHA256SUMS"
 FINGERPRINT: Final = TARGET / "document.sha256"
 TYPESCRIPT_FINGERPRINT: Final = TYPESCRIPT / "document.sha256"
 _CONFIG: Final = """\
+content_type_overrides:
+  application/jsonl: application/octet-stream
+  application/x-tar: application/octet-stream
+  application/zip: application/octet-stream
 post_hooks:
   - "ruff check . --fix --select=I,F401 --isolated --quiet"
   - "ruff format . --isolated --line-length 120 --quiet"
@@ -35,6 +40,14 @@ _COPIED: Final = {
     "openapi-typescript-helpers/dist/index.d.mts": "openapi-typescript-helpers.d.ts",
     "openapi-typescript-helpers/LICENSE": "openapi-typescript-helpers.LICENSE",
 }
+_IMPORT: Final = re.compile(r"^from \.(\w+) import (?:\(\s+)?(\w+)(?:,\s+\))?\n", re.MULTILINE)
+_LOADER: Final = """
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+"""
 _SOURCE_MAP: Final = "\n//# sourceMappingURL="
 
 
@@ -66,7 +79,23 @@ def _write_python(folder: Path, document: dict[str, Any]) -> None:
     for module in TARGET.rglob("*.py"):
         # The maintained successor of httpx, which the rest of the product uses.
         text = module.read_text()
-        module.write_text(text.replace("\nimport httpx\n", "\nimport httpx2 as httpx\n"))
+        text = text.replace("\nimport httpx\n", "\nimport httpx2 as httpx\n")
+        # Of a file whose type is a text's, too.
+        module.write_text(text.replace("BytesIO(response.text)", "BytesIO(response.content)"))
+    models = TARGET / "models" / "__init__.py"
+    models.write_text(_import_late(models.read_text()))
+
+
+def _import_late(text: str) -> str:
+    """The models' package with each model read when it is asked for: all of them take longer than a command does."""
+    homes = dict(_IMPORT.findall(text))
+    head, _, names = _IMPORT.sub("", text).partition("__all__")
+    imports = "".join(f"    from .{home} import {name}\n" for home, name in homes.items())
+    places = "".join(f'    "{name}": "{home}",\n' for home, name in homes.items())
+    return (
+        f"{head.rstrip()}\n\nfrom importlib import import_module\nfrom typing import TYPE_CHECKING, Any\n\n"
+        f"if TYPE_CHECKING:\n{imports}\n__all__{names.rstrip()}\n\n_HOMES = {{\n{places}}}\n{_LOADER}"
+    )
 
 
 def _write_typescript(folder: Path, npm: str, document: dict[str, Any]) -> None:

@@ -23,15 +23,25 @@ _ROWS: Final = {
     AlertKind.BILL: ("Open the upstream", "upstream"),
     AlertKind.KEY_EXPIRING: ("Rotate the key", "key"),
     AlertKind.CHANNEL_OFF: ("Open the channel", "channel"),
+    AlertKind.CHANNEL_FAILING: ("Open the channel", "channel"),
+    AlertKind.PRICE: ("Open its prices", "model"),
 }
 #: kinds that a whole page is about
 _PAGES: Final = {
     AlertKind.LEARNED: ("Open the routes", "routes"),
     AlertKind.METER: ("Open the invoices", "invoices"),
     AlertKind.PAID_TWICE: ("Open the invoices", "invoices"),
+    AlertKind.TOP_UP: ("Open billing", "billing"),
+    AlertKind.TAKEN_BACK: ("Open billing", "billing"),
+    AlertKind.STRIPE_EVENT: ("Open the invoices", "invoices"),
 }
 #: who may open a page that not everybody who sees the alert may
-_NEEDED: Final = {"channel": Permission.WRITE_SETTINGS, "key": Permission.READ, "upstream": Permission.READ}
+_NEEDED: Final = {
+    "channel": Permission.WRITE_SETTINGS,
+    "key": Permission.READ,
+    "upstream": Permission.READ,
+    "model": Permission.READ,
+}
 
 
 def list_alert_links(actor: Actor, alert: Alert) -> list[PageLink]:
@@ -67,7 +77,7 @@ def _name_calls(actor: Actor, alert: Alert, kind: AlertKind) -> dict[str, str]:
             wanted[scope] = rest.rpartition(":")[0]
     elif kind is AlertKind.UNPRICED:
         wanted = {"model": str(facts.get("model", "")), "status": "refused"}
-    elif kind is AlertKind.OVERRUN:
+    elif kind in {AlertKind.OVERRUN, AlertKind.PRICE}:
         wanted = {"model": str(facts.get("model", ""))}
     elif kind is AlertKind.UPSTREAM:
         wanted = {"upstream": alert.subject, "status": "failed"}

@@ -181,7 +181,7 @@ def _deliveries(actor: Actor) -> list[dict[str, Any]]:
         return []
     names = {channel.pk: channel.name for channel in ensure_channels(actor.org)}
     rows = Delivery.objects.filter(org=actor.org).select_related("user").order_by("-created_at", "-id")[:LOG]
-    alerts_by_id = {row.pk: row for row in Alert.objects.filter(org=actor.org, pk__in=[row.alert for row in rows])}
+    alerts_by_id = {row.pk: row for row in list_alerts(actor).filter(pk__in=[row.alert for row in rows])}
     return [
         {
             "row": row,
@@ -193,7 +193,9 @@ def _deliveries(actor: Actor) -> list[dict[str, Any]]:
 
 
 def _name_other(row: Delivery) -> str:
-    """What a message tells of that is about no alert."""
+    """What a message tells of that is about no alert, or about one that this release does not know."""
+    if row.alert is not None:
+        return "Another alert"
     if row.change is not None:
         return "Something was changed"
     return "A call with a deadline is out" if row.call is not None else "Test"

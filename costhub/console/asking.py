@@ -23,7 +23,7 @@ from tenants.selectors import list_budget_requests, list_budgets
 
 COLUMNS: Final = (
     Column("asked", "Asked", "created_at"),
-    Column("by", "By", "asked_by"),
+    Column("by", "By", "asked_by", css="optional"),
     Column("budget", "Budget", "budget__name", css="optional"),
     Column("amount", "More", "amount_nanos", css="number"),
     Column("until", "Until", "until", css="optional"),

@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from billing.spend.core.ranges import Range, read_range
 from billing.spend.selectors.names import find_names
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_list
 from costhub.console.sign_in import org_page
+from costhub.lib import clock
+from costhub.lib.errors import InvalidField
 from costhub.lib.money import format_for_people
 from tenants.access import Actor
 from tenants.choices import Permission
@@ -38,6 +42,10 @@ def audit_log(request: HttpRequest, actor: Actor) -> HttpResponse:
         kind = params.get("kind", "")
         if kind:
             rows = rows.filter(target_kind=kind)
+        if params.get("from"):
+            rows = rows.filter(created_at__gte=_read_day(actor, params, "from").start)
+        if params.get("to"):
+            rows = rows.filter(created_at__lt=_read_day(actor, params, "to").end)
         listing = make_listing(
             request,
             params,
@@ -45,8 +53,9 @@ def audit_log(request: HttpRequest, actor: Actor) -> HttpResponse:
             COLUMNS,
             search=["actor", "action", "target_id"],
             sort="-time",
-            filters=["kind"],
+            filters=["kind", "from", "to"],
         )
+        listing = replace(listing, is_filtered=listing.is_filtered or bool(params.get("from") or params.get("to")))
         names = find_names(actor.org, _list_ids(listing.rows))
         for row in listing.rows:
             row.told = [describe_change(row.action, name, value, names) for name, value in row.changes.items()]
@@ -57,6 +66,9 @@ def audit_log(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "title": "Audit log",
         "placeholder": "Who, what, or an id",
+        "days": [
+            (name, label, request.GET.get(name, "")) for name, label in (("from", "First day"), ("to", "Last day"))
+        ],
         "choices": [
             {
                 "name": "kind",
@@ -78,6 +90,14 @@ def describe_change(
     label = name.removesuffix("_nanos").replace("_", " ")
     shown = [None if each is None else names.get(str(each)) or _show(name, each) for each in (before, after)]
     return label, shown[1] or "nothing", shown[0] if is_pair else None
+
+
+def _read_day(actor: Actor, params: Mapping[str, str], name: str) -> Range:
+    """A day of the organisation's. Raises InvalidField naming the parameter."""
+    try:
+        return read_range({"from": params[name], "to": params[name]}, clock.now(), actor.org.time_zone)
+    except InvalidField as error:
+        raise InvalidField(f"{name}: {error.message.removeprefix('from: ')}", field=name) from error
 
 
 def _list_ids(rows: Iterable[AuditEntry]) -> Iterator[str]:

@@ -60,7 +60,7 @@ def new_batch(request: HttpRequest, actor: Actor) -> HttpResponse:
             is_required=True,
             help=f"JSONL, up to {megabytes} MB. A larger one is handed in by the API: POST /v1/files, then /v1/batches.",
         ),
-        Field("endpoint", "Its lines call", "select", choices=[(name, name) for name in ENDPOINTS], most=100),
+        Field("endpoint", "Endpoint of its lines", "select", choices=[(name, name) for name in ENDPOINTS], most=100),
         Field(
             "api_key",
             "API key that calls",

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.forms import check_confirmed
 from costhub.console.frame import frame
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_list
@@ -34,12 +35,12 @@ from tenants.models import ApiKey, Project
 
 COLUMNS: Final = (
     Column("id", "Batch", None),
-    Column("model", "Model", "model"),
+    Column("model", "Model", "model", css="optional"),
     Column("progress", "Progress", None, "Calls that are out, of all", "number"),
     Column("failed", "Failed", "failed", css="number optional"),
     Column("cost", "Cost", None, "What its calls have cost by now", "number"),
     Column("created", "Made", "created_at", css="optional"),
-    Column("state", "", "status", css="number"),
+    Column("state", "State", "status", css="number"),
 )
 
 
@@ -95,6 +96,7 @@ def batch(request: HttpRequest, actor: Actor, batch_id: str) -> HttpResponse:
         reverse("cancel-batch", args=[actor.org.slug, row.pk]),
         "Cancel",
         "Calls that run come to their end and are charged; the others never begin, and what was held for them is free.",
+        confirm=shown["name"],
         tone="bad",
     )
     context = {
@@ -119,8 +121,13 @@ def batch(request: HttpRequest, actor: Actor, batch_id: str) -> HttpResponse:
 def cancel(request: HttpRequest, actor: Actor, batch_id: str) -> HttpResponse:
     """Ask for a batch's end."""
     row = access_batch(actor, batch_id)
-    done = "It ends: calls that run come to their end, the others never begin."
-    try_to(request, actor, done, lambda: cancel_batch(actor=actor, batch=row))
+    actor.check(Permission.WRITE_KEYS, row.project_id)
+
+    def act() -> None:
+        check_confirmed(request, show_id(BATCH, row.pk))
+        cancel_batch(actor=actor, batch=row)
+
+    try_to(request, actor, "It ends: calls that run come to their end, the others never begin.", act)
     return redirect("batch", slug=actor.org.slug, batch_id=str(row.pk))
 
 

@@ -1,29 +1,40 @@
 """The console's page of billing: the plan and others to choose, credits and how they are bought, a month's papers."""
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any, Final
-from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from billing.invoices.actions.accounts import connect_bucket, subscribe, update_account
+from billing.invoices.actions import accounts
+from billing.invoices.actions.accounts import connect_bucket, find_leaving, update_account
 from billing.invoices.actions.packs import make_pack, read_meter_of, send_pack_again
 from billing.invoices.actions.top_up import is_collected, open_checkout, open_portal, set_top_up
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.choices import InvoiceKind, PackTo
-from billing.invoices.core.terms import show_terms
-from billing.invoices.models import BillingAccount, FinancePack
-from billing.invoices.selectors.accounts import find_account, find_subscription, list_public_plans, terms_of
+from billing.invoices.core.terms import Terms, show_terms
+from billing.invoices.models import BillingAccount, FinancePack, Subscription
+from billing.invoices.selectors.accounts import (
+    find_account,
+    find_last_subscription,
+    find_subscription,
+    has_left,
+    is_admitted,
+    list_public_plans,
+    terms_of,
+)
 from billing.invoices.selectors.invoices import list_invoices
 from billing.invoices.selectors.packs import list_owed
 from billing.invoices.selectors.periods import load_periods
 from billing.invoices.selectors.wallet import find_balance, list_transfers
 from costhub.console.acts import Act, PageLink, try_to
 from costhub.console.budget_forms import plain_usd
-from costhub.console.forms import Field, Form
+from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.frame import frame
 from costhub.console.pages import show_form
 from costhub.console.plans import list_terms
@@ -45,6 +56,8 @@ _PAPERS_TO: Final = {
 _BUCKET_FIELDS: Final = ("bucket_url", "bucket_region", "bucket_key_id")
 _NO_CUSTOMER: Final = "This organisation is no customer yet: the operator of this installation makes it one, and then a plan can be chosen."
 
+_ENDED: Final = "The plan has ended, and calls are refused: they work again within seconds of choosing one."
+
 
 @require_GET
 @org_page
@@ -54,7 +67,7 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
     account, subscription = find_account(actor), find_subscription(actor)
     terms = terms_of(subscription) if subscription else None
     more: dict[str, Any] = {
-        "lead": "" if account else _NO_CUSTOMER,
+        "lead": _find_lead(actor, account),
         "account": account,
         "subscription": subscription,
         "terms": list_terms(show_terms(terms)) if terms else [],
@@ -62,7 +75,7 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
         "papers_to": _PAPERS_TO[PackTo(account.pack_to)] if account else "",
         "owed": list_owed(actor) if account and account.pack_to != PackTo.NOBODY else [],
         "may_send": actor.may(Permission.WRITE_MONEY),
-        "acts": _list_acts(actor, account, subscription.plan_id if subscription else None),
+        "acts": _list_acts(actor, account, subscription),
         "links": _list_links(actor, account),
     }
     if account is not None and ((terms and terms.prepaid) or list_transfers(actor).exists()):
@@ -87,7 +100,28 @@ def choose_plan(request: HttpRequest, actor: Actor) -> HttpResponse:
     if plan is None:
         raise NotFound("There is no such plan.")
     done = f"The plan is {plan.name} from now on; what is left of the month is prorated."
-    try_to(request, actor, done, lambda: subscribe(actor=actor, plan=plan))
+    try_to(request, actor, done, lambda: accounts.choose_plan(actor=actor, plan=plan))
+    return redirect("billing", slug=actor.org.slug)
+
+
+@require_POST
+@org_page
+@works_when_read_only
+def end_plan(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """End the plan with the month, once its name was typed."""
+    actor.check(Permission.WRITE_MONEY)
+
+    def end() -> None:
+        subscription = find_last_subscription(actor, clock.now())
+        if subscription is not None:
+            check_confirmed(request, subscription.plan.name)
+        left = accounts.leave(actor=actor)
+        if left.ends_at is not None:
+            ends.append(_show_moment(actor, left.ends_at))
+
+    ends: list[str] = []
+    if try_to(request, actor, "", end):
+        messages.success(request, f"The plan ends on {ends[0]}.", extra_tags="good")
     return redirect("billing", slug=actor.org.slug)
 
 
@@ -256,10 +290,12 @@ def _list_months(actor: Actor) -> list[date]:
     return list(dict.fromkeys(periods.name((row.period_start, row.period_end)) for row in issued))
 
 
-def _list_acts(actor: Actor, account: BillingAccount | None, plan: UUID | None) -> list[Act]:
-    """Other plans, and the means of payment, for who may change money."""
+def _list_acts(actor: Actor, account: BillingAccount | None, subscription: Subscription | None) -> list[Act]:
+    """Plans to choose, the means of payment and the plan's end, for who may change money. The plan that holds can be
+    chosen only once it is to end."""
     if account is None or not actor.may(Permission.WRITE_MONEY):
         return []
+    plan = subscription.plan_id if subscription is not None and subscription.ends_at is None else None
     address = reverse("choose-plan", args=[actor.org.slug])
     acts = [
         Act(
@@ -275,7 +311,52 @@ def _list_acts(actor: Actor, account: BillingAccount | None, plan: UUID | None) 
     if is_collected(account):
         address = reverse("visit-portal", args=[actor.org.slug])
         acts.append(Act("Means of payment", address, "Open", "Stripe's page with your cards and its receipts."))
+    now = clock.now()
+    last, end = find_last_subscription(actor, now), find_leaving(actor, now)
+    if last is not None and end is not None:
+        address, name = reverse("end-plan", args=[actor.org.slug]), last.plan.name
+        acts.append(Act(f"End the plan {name}", address, "End", _tell_end(actor, terms_of(last), end), name, "bad"))
     return acts
+
+
+def _tell_end(actor: Actor, terms: Terms, end: datetime) -> str:
+    """What ending a plan comes to, in words."""
+    whole = [
+        name for name, nanos in (("fee", terms.fee), ("seats", terms.seat_fee), ("minimum", terms.minimum)) if nanos
+    ]
+    said = [f"It ends with the month, on {_show_moment(actor, end)}."]
+    if whole:
+        said.append(f"Until then everything is billed as agreed, the whole month's {_join(whole)} too.")
+    else:
+        said.append("Until then everything is billed as agreed.")
+    if terms.included:
+        said.append("Included usage is there until then; what of it is not used is gone.")
+    said.append("From then on calls are refused, until a plan is chosen again.")
+    if terms.prepaid:
+        said.append("Prepaid credits that are left stay yours, for the next prepaid plan.")
+    return " ".join(said)
+
+
+def _join(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _show_moment(actor: Actor, moment: datetime) -> str:
+    """In the organisation's time zone."""
+    local = moment.astimezone(ZoneInfo(actor.org.time_zone))
+    return f"{local.day} {local:%B %Y, %H:%M} ({actor.org.time_zone})"
+
+
+def _find_lead(actor: Actor, account: BillingAccount | None) -> str:
+    if account is None:
+        return _NO_CUSTOMER
+    now = clock.now()
+    if not has_left(actor, now):
+        return ""
+    if account.admitted_until is not None and is_admitted(account, now):
+        until = _show_moment(actor, account.admitted_until)
+        return f"The plan has ended. Calls are taken until {until}, and refused from then on: choose a plan before."
+    return _ENDED
 
 
 def _list_links(actor: Actor, account: BillingAccount | None) -> list[PageLink]:

@@ -1,6 +1,6 @@
 """The console's page of spend by anything: a table, each line against the equal period before, and the same as CSV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +16,7 @@ from billing.spend.exports import export_sums
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Line, Wanted, find_lines, find_spend
 from billing.spend.selectors.tags import list_tag_names
-from costhub.console.frame import read_params
+from costhub.console.frame import FILTERS, link_calls, make_link, read_params
 from costhub.console.lists import PARAMETERS, Column, Cut, Listing, check_parameters, make_listing
 from costhub.console.pages import show_list
 from costhub.console.sign_in import org_page
@@ -35,31 +35,18 @@ GROUPS: Final = {
     "upstream": "Upstream",
     "status": "Status",
 }
-FILTERS: Final = frozenset(
-    {"range", "from", "to", "by", "model", "project", "key", "end_user", "upstream", "status", "tag:", "show"}
-)
+KNOWN: Final = FILTERS - {"id"} | {"range", "from", "to", "by", "tag:", "show"}
 #: the view that says shares and no amounts, for a screen that others see
 _PER_CENT: Final = "percent"
-#: groups by which the list of calls is filtered
-_LINKED: Final = frozenset({"model", "project", "key", "end_user", "status"})
 _MEASURES: Final = ("requests", "input_tokens", "output_tokens", "list_cost", "effective_cost")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A line, and where it leads."""
+    """A line, and the link to its calls."""
 
     line: Line
-    group: str
-    address: str
-    params: Mapping[str, str]
-
-    @property
-    def link(self) -> str:
-        """To its calls; empty where these cannot be filtered so."""
-        if not self.line.key or not (self.group in _LINKED or self.group.startswith("tag:")):
-            return ""
-        return f"{self.address}?{urlencode({**self.params, self.group: self.line.key})}"
+    link: str
 
 
 @require_GET
@@ -79,9 +66,16 @@ def breakdown(request: HttpRequest, actor: Actor) -> HttpResponse:
         def cut(part: Cut) -> tuple[list[Shown], int]:
             spans = (span.start, span.end), (span.start - (span.end - span.start), span.start)
             wanted = Wanted(part.order, part.is_falling, part.text, part.first, part.most)
-            lines = find_lines(actor, group, spans[0], wanted, before=spans[1], filters=filters)
-            found = _show(actor, params, lines.rows, group)
+            lines = find_lines(
+                actor, group, spans[0], wanted, before=spans[1], filters=filters, with_mover=group != "end_user"
+            )
+            found = [
+                Shown(line, link_calls(actor, span, params, line.totals.requests, group, line.key))
+                for line in lines.rows
+            ]
             shown.update(total=lines.total, change=lines.change, mover=lines.mover and lines.mover.label)
+            if group == "end_user" and not lines.mover:
+                shown.update(movers_link=make_link(request, params, sort="-change", page=""))
             return found, lines.count
 
         columns = [each for each in _columns(GROUPS.get(group, group)) if is_plain or each.name != "spend"]
@@ -91,7 +85,7 @@ def breakdown(request: HttpRequest, actor: Actor) -> HttpResponse:
             cut,
             columns,
             sort="-spend" if is_plain else "-share",
-            filters=FILTERS,
+            filters=KNOWN,
             kept=["project", "show"],
         )
 
@@ -119,7 +113,7 @@ def breakdown_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
     actor.check_fresh()
     params = request.GET.dict()
     try:
-        check_parameters(params, [*FILTERS, *PARAMETERS])
+        check_parameters(params, [*KNOWN, *PARAMETERS])
         span, filters, group = _read(params, clock.now(), actor)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
@@ -133,7 +127,7 @@ def breakdown_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _read(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range, LedgerFilters, str]:
-    check_parameters(params, [*FILTERS, *PARAMETERS])
+    check_parameters(params, [*KNOWN, *PARAMETERS])
     group = params.get("by") or "model"
     if params.get("show", "") not in {"", _PER_CENT}:
         raise InvalidField(f"show: leave it out, or give {_PER_CENT}.", field="show")
@@ -143,16 +137,10 @@ def _read(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range
     return span, filters, group
 
 
-def _show(actor: Actor, params: Mapping[str, str], lines: Sequence[Line], group: str) -> list[Shown]:
-    address = reverse("requests", args=[actor.org.slug])
-    shared = {name: value for name, value in params.items() if name in {"range", "from", "to", "project"} and value}
-    return [Shown(line, group, address, shared) for line in lines]
-
-
 def _columns(label: str) -> list[Column]:
     return [
         Column("name", label, "name"),
-        Column("requests", "Calls", "requests", css="number"),
+        Column("requests", "Calls", "requests", css="number optional"),
         Column("tokens", "Tokens", "tokens", "Input and output", "number optional"),
         Column("spend", "Spend", "spend", "Effective cost in this range", "number"),
         Column(

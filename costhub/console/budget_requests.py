@@ -7,11 +7,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from billing.spend.more import describe_effect, find_effect
+from costhub.console.forms import read_usd
 from costhub.console.frame import frame
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
-from costhub.lib.money import Nanos, format_for_people, format_usd, parse_usd
+from costhub.lib.money import format_for_people, format_usd
 from tenants.access import Actor, SecondFactorMissing, StaleSession, access_row
 from tenants.actions.budget_requests import deny_request, grant_request
 from tenants.actions.increases import list_in_force
@@ -66,15 +67,9 @@ def _decide(request: HttpRequest, actor: Actor, found: BudgetRequest) -> None:
         case "yes":
             grant_request(actor=actor, request=found, answer=answer)
         case "less":
-            grant_request(actor=actor, request=found, amount_nanos=_read_amount(request), answer=answer)
+            amount = read_usd(request.POST.get("amount", "").strip(), "amount")
+            grant_request(actor=actor, request=found, amount_nanos=amount, answer=answer)
         case "no":
             deny_request(actor=actor, request=found, answer=answer)
         case _:
             raise InvalidField("Choose yes, less or no.", field="decision")
-
-
-def _read_amount(request: HttpRequest) -> Nanos:
-    try:
-        return parse_usd(request.POST.get("amount", "").strip().removeprefix("$"))
-    except ValueError as error:
-        raise InvalidField('Give an amount of USD such as "25.00".', field="amount") from error

@@ -1,32 +1,35 @@
 """The console's page of budgets and rate limits: where each stands, and the forms that make and change them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from billing.spend.selectors.names import name_subject
+from billing.spend.core.ranges import MAX_DAYS
+from billing.spend.selectors.names import find_names
 from billing.spend.selectors.standings import Standing, list_standings
-from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.acts import PageLink, switch_act, try_to, try_to_set
 from costhub.console.budget_forms import create, increase_fields, initial_of, limit_fields, place_fields, update
 from costhub.console.forms import Form
+from costhub.console.limits import Named, list_named_limits, name_whose
 from costhub.console.lists import Column, Listing, make_listing
-from costhub.console.pages import show_form, show_list
+from costhub.console.pages import lead_on, show_form, show_list
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor, access_row
 from tenants.actions.budgets import update_budget
 from tenants.actions.increases import end_increase, increase_budget, list_in_force
-from tenants.choices import BudgetScope, Permission
-from tenants.selectors import (
-    list_budgets,
-    list_increases,
-    list_rate_limits,
-)
+from tenants.choices import BudgetPeriod, BudgetScope, Permission
+from tenants.models import Budget, BudgetIncrease
+from tenants.selectors import list_budgets, list_increases, list_rate_limits
 
 COLUMNS: Final = (
     Column("subject", "Budget", lambda each: each.subject_name.casefold()),
@@ -38,7 +41,14 @@ COLUMNS: Final = (
     Column("resets", "Resets in", lambda each: (each.end is None, each.end), "", "optional"),
     Column("mode", "", None, css="optional"),
 )
+OFF_COLUMNS: Final = (
+    Column("subject", "Budget", lambda each: each.who.casefold()),
+    Column("limit", "Limit", lambda each: each.row.limit_nanos, css="number"),
+    Column("made", "Made", lambda each: each.row.created_at, css="optional"),
+)
 _NEAR_PER_MILLE: Final = 800
+#: of the rate limits and the budgets that are switched off, which have pages of their own
+_SHOWN: Final = 20
 
 
 @require_GET
@@ -56,6 +66,7 @@ def budgets(request: HttpRequest, actor: Actor) -> HttpResponse:
         rows = [each for each in standings if not scope or each.budget.scope == scope]
         return make_listing(request, params, rows, COLUMNS, search=_words, sort="-used", filters=["scope"])
 
+    inactive = list_budgets(actor).filter(is_active=False)
     new = PageLink("New budget", reverse("new-budget", args=[actor.org.slug]))
     limit = PageLink("New rate limit", reverse("new-limit", args=[actor.org.slug]))
     context = {
@@ -73,13 +84,29 @@ def budgets(request: HttpRequest, actor: Actor) -> HttpResponse:
         ],
         "page_acts": [new, limit] if may_write else [],
         "may_write": may_write,
-        "inactive": list_budgets(actor).filter(is_active=False).order_by("-created_at")[:20],
-        "rate_limits": [
-            {"row": row, "who": _name(actor, row.scope, row.subject)}
-            for row in list_rate_limits(actor).order_by("-is_active", "scope", "subject", "unit")[:200]
-        ],
+        "inactive": inactive.order_by("-created_at")[:_SHOWN],
+        "inactive_count": inactive.count(),
+        "unlisted": _list_unlisted(actor, standings, now),
+        "rate_limits": list_named_limits(actor, _SHOWN),
+        "rate_limit_count": list_rate_limits(actor).count(),
     }
     return show_list(request, actor, "console/budgets.html", "budgets", make, context)
+
+
+@require_GET
+@org_page
+def off_budgets(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Budgets that are switched off, the newest first."""
+    actor.check(Permission.READ_MONEY)
+    rows = list(list_budgets(actor).filter(is_active=False))
+    names = find_names(actor.org, [row.subject for row in rows])
+    shown = [Named(row, row.name or name_whose(actor, row.scope, row.subject, names)) for row in rows]
+
+    def make(params: Mapping[str, str]) -> Listing:
+        return make_listing(request, params, shown, OFF_COLUMNS, search=lambda each: each.who, sort="-made")
+
+    context = {"title": "Budgets that are switched off", "placeholder": "Name or subject"}
+    return show_list(request, actor, "console/off_budgets.html", "budgets", make, context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -91,7 +118,7 @@ def new_budget(request: HttpRequest, actor: Actor) -> HttpResponse:
         [*place_fields(actor), *limit_fields()], {"period": "month", "action": "block", "thresholds": "50, 80, 100"}
     )
     if request.method == "POST" and form.submit(request, actor, lambda form: create(actor, form)) is not None:
-        return redirect("budgets", slug=actor.org.slug)
+        return lead_on(request, actor, reverse("budgets", args=[actor.org.slug]))
     return show_form(request, actor, "budgets", "Budgets & limits", form, "New budget", submit_label="Create budget")
 
 
@@ -101,7 +128,7 @@ def budget(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse:
     """One budget: its form, its increases, and what switches it off."""
     actor.check(Permission.READ_MONEY)
     row = access_row(list_budgets(actor), actor, budget_id)
-    title = row.name or f"{_name(actor, row.scope, row.subject)}, {row.period}"
+    title = row.name or f"{name_whose(actor, row.scope, row.subject)}, {row.period}"
     form = None
     if actor.may(Permission.WRITE_MONEY) and not row.is_managed:
         form = Form(limit_fields(), initial_of(row), is_edit=True)
@@ -112,21 +139,12 @@ def budget(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse:
     elif request.method == "POST":
         actor.check(Permission.WRITE_MONEY)
     address = reverse("switch-budget", args=[actor.org.slug, row.pk])
-    act = (
-        Act(
-            "Switch this budget off",
-            address,
-            "Switch off",
-            "Nothing is held to it any more. Its row stays.",
-            tone="bad",
-        )
-        if row.is_active
-        else Act("Switch this budget on", address, "Switch on", "What was spent meanwhile is counted again.")
-    )
+    off, on = "Nothing is held to it any more. Its row stays.", "What was spent meanwhile is counted again."
+    act = switch_act(address, off, on, is_on=row.is_active, what="this budget")
     more: dict[str, Any] = {
         "budget": row,
-        "subject": _name(actor, row.scope, row.subject),
-        "within": _name(actor, row.within_scope, row.within) if row.within else "",
+        "subject": name_whose(actor, row.scope, row.subject),
+        "within": name_whose(actor, row.within_scope, row.within) if row.within else "",
         "standing": [each for each in list_standings(actor, clock.now(), row.scope) if each.budget.id == str(row.pk)],
         "increases": list_increases(actor, row).order_by("-created_at")[:20],
         "in_force": {one.pk for one in list_in_force(row)},
@@ -144,9 +162,10 @@ def budget(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse:
 def switch_budget(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse:
     """Switch a budget off, or on again."""
     row = access_row(list_budgets(actor), actor, budget_id)
-    is_active = not row.is_active
-    done = "The budget is switched on." if is_active else "The budget is switched off: it holds nothing any more."
-    try_to(request, actor, done, lambda: update_budget(actor=actor, budget=row, is_active=is_active))
+    words = "The budget is switched on.", "The budget is switched off: it holds nothing any more."
+    try_to_set(
+        request, actor, "is_active", words, lambda is_on: update_budget(actor=actor, budget=row, is_active=is_on)
+    )
     return redirect("budget", slug=actor.org.slug, budget_id=str(row.pk))
 
 
@@ -161,26 +180,43 @@ def increase(request: HttpRequest, actor: Actor, budget_id: str) -> HttpResponse
         found = access_row(list_increases(actor, row), actor, ended)
         try_to(request, actor, "The increase has ended.", lambda: end_increase(actor=actor, increase=found))
         return back
-
-    def act() -> None:
-        form = Form(increase_fields())
-        form.values = {name: request.POST.get(name, "") for name in ("amount", "until", "reason")}
-        until = form.moment("until", actor.org.time_zone)
-        if until is None:
-            raise InvalidField("Say until when.", field="until")
-        increase_budget(
-            actor=actor, budget=row, amount_nanos=form.money("amount"), until=until, reason=form.text("reason")
-        )
-
-    try_to(request, actor, "The budget has more until then.", act)
+    form = Form(increase_fields())
+    if form.submit(request, actor, lambda form: _increase(actor, row, form)) is not None:
+        messages.success(request, "The budget has more until then.", extra_tags="good")
+    else:
+        messages.error(request, form.wrong, extra_tags="bad")
     return back
+
+
+def _increase(actor: Actor, row: Budget, form: Form) -> BudgetIncrease:
+    until = form.moment("until", actor.org.time_zone)
+    if until is None:
+        raise InvalidField("Say until when.", field="until")
+    return increase_budget(
+        actor=actor, budget=row, amount_nanos=form.money("amount"), until=until, reason=form.text("reason")
+    )
+
+
+def _list_unlisted(actor: Actor, standings: Sequence[Standing], now: datetime) -> list[tuple[Standing, str, date]]:
+    """Each default of which not every subject is listed, and where all of them are since which day: whole days, no
+    more than a range may have. No link of one of tags, which the breakdown shows one at a time."""
+    found = {each.budget.id: each for each in standings if each.more}
+    zone = ZoneInfo(actor.org.time_zone)
+    last = now.astimezone(zone).date()
+    earliest = last - timedelta(days=MAX_DAYS - 1)
+    links = []
+    for each in found.values():
+        budget = each.budget
+        # One for ever counts from before it was made, too.
+        is_endless = budget.period == BudgetPeriod.TOTAL
+        first = earliest if is_endless else max(each.start.astimezone(zone).date(), earliest)
+        query = {"by": budget.scope, "from": first.isoformat(), "to": last.isoformat()}
+        if budget.within:
+            query[budget.within_scope] = budget.within
+        link = f"{reverse('breakdown', args=[actor.org.slug])}?{urlencode(query)}"
+        links.append((each, "" if budget.scope == BudgetScope.TAG else link, first))
+    return links
 
 
 def _words(each: Standing) -> str:
     return " ".join((each.budget.name, each.subject_name, each.subject, each.budget.scope, each.within_name))
-
-
-def _name(actor: Actor, scope: str, subject: str) -> str:
-    if subject or scope == BudgetScope.ORGANIZATION:
-        return name_subject(actor.org, scope, subject)
-    return f"Each {scope.replace('_', ' ')}"

@@ -5,26 +5,30 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from billing.cache.selectors import (
     CacheStats,
     explain,
-    list_entries,
     list_lookups,
     prove_savings,
     read_shadow_report,
     read_stats,
+    sealer_of,
+    search_entries,
 )
-from billing.spend.core import ranges
 from billing.spend.core.ranges import read_range
-from costhub.console.frame import frame, make_link
-from costhub.console.lists import Column, Listing, make_listing
+from costhub.console.acts import Act
+from costhub.console.forms import check_confirmed
+from costhub.console.frame import frame, list_ranges
+from costhub.console.lists import Column, Listing, make_listing, read_search
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField, NotFound
 from proxy.cache.actions import forget_entry
 from proxy.cache.model import CacheEntry
+from proxy.cache.sealed_questions import open_entries, open_lookups
 from tenants.access import Actor
 from tenants.actions.cache import purge_cache
 from tenants.choices import Permission, PurgeKind
@@ -32,7 +36,7 @@ from tenants.selectors import list_cache_policies
 
 ROWS: Final = 20
 COLUMNS: Final = (
-    Column("question", "Question", "question"),
+    Column("question", "Question"),
     Column("model", "Model", "model"),
     Column("kept", "Kept", "created_at"),
     Column("give-up", "Give up"),
@@ -70,6 +74,8 @@ def purge(request: HttpRequest, actor: Actor) -> HttpResponse:
         if kind == PurgeKind.ENTRY.value and request.POST.get("from") == "list":
             forget_entry(actor=actor, entry_id=subject)
         else:
+            if kind == PurgeKind.ALL.value:
+                check_confirmed(request, actor.org.name)
             purge_cache(actor=actor, kind=PurgeKind(kind), subject=subject)
     except NotFound:
         pass  # it is gone, as was asked
@@ -80,6 +86,8 @@ def purge(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 200) -> HttpResponse:
     actor.check(Permission.READ_MONEY)
+    # The form that gives up entries is answered by this page, too.
+    path = reverse("cache", args=[actor.org.slug])
     params = request.GET.dict()
     try:
         span = read_range(params, clock.now(), actor.org.time_zone)
@@ -88,15 +96,14 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
         error, status = found.message, max(status, 400)
         span = read_range({}, clock.now(), actor.org.time_zone)
         listing = _list_kept(request, actor, {})
+    open_entries(sealer_of(actor), listing.rows)
+    lookups = list(list_lookups(actor).filter(was_served=True).order_by("-at")[:ROWS])
+    open_lookups(sealer_of(actor), lookups)
     stats = read_stats(actor, span.start, span.end)
     context = {
         **frame(request, actor, "cache"),
         "error": error,
-        "ranges": [
-            {"name": title, "link": make_link(request, {}, range=name), "is_current": name == span.name}
-            for name, title in ranges.NAMES.items()
-            if name != "custom"
-        ],
+        "ranges": list_ranges(path, span),
         "stats": stats,
         "levels": _levels(stats),
         "proof": prove_savings(actor, span.start, span.end),
@@ -104,20 +111,39 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
         "policies": list(list_cache_policies(actor).order_by("model")),
         "listing": listing,
         "entries": [_entry(entry) for entry in listing.rows],
-        "lookups": list(list_lookups(actor).filter(was_served=True).order_by("-at")[:ROWS]),
+        "lookups": lookups,
         "why": params.get("why", ""),
         "answer": _explain(actor, params.get("why", "")),
-        "kinds": [kind.value for kind in PurgeKind],
+        "kinds": [kind.value for kind in PurgeKind if kind is not PurgeKind.ALL],
+        "acts": [_purge_all(actor)] if actor.may(Permission.WRITE_SETTINGS) else [],
         "can_purge": actor.may(Permission.WRITE_SETTINGS),
     }
     return render(request, "console/cache.html", context, status=status)
+
+
+def _purge_all(actor: Actor) -> Act:
+    return Act(
+        "Give up all that is kept",
+        reverse("purge-cache", args=[actor.org.slug]),
+        "Purge all",
+        "Every question is asked, and paid for, again.",
+        confirm=actor.org.name,
+        tone="bad",
+        hidden=[("kind", PurgeKind.ALL.value)],
+    )
 
 
 def _list_kept(request: HttpRequest, actor: Actor, params: Mapping[str, str]) -> Listing:
     """The questions that are kept, as the address asks for them."""
     filters = ["range", "from", "to", "why"]
     return make_listing(
-        request, params, list_entries(actor), COLUMNS, search=["question", "model"], sort="-kept", filters=filters
+        request,
+        params,
+        search_entries(actor, read_search(params)),
+        COLUMNS,
+        sort="-kept",
+        filters=filters,
+        path=reverse("cache", args=[actor.org.slug]),
     )
 
 

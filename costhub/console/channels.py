@@ -12,7 +12,7 @@ from billing.alerts.actions.deliveries import queue_test
 from billing.alerts.core.kinds import KINDS
 from billing.alerts.models import Channel
 from billing.choices import AlertKind, ChannelKind, Digest
-from costhub.console.acts import Act, try_to
+from costhub.console.acts import Act, switch_act, try_to, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.frame import frame
 from costhub.console.pages import show_form
@@ -68,9 +68,10 @@ def channel(request: HttpRequest, actor: Actor, channel_id: str) -> HttpResponse
 def switch_channel(request: HttpRequest, actor: Actor, channel_id: str) -> HttpResponse:
     """Switch a channel off, or on again."""
     row = _access(actor, channel_id)
-    is_active = not row.is_active
-    done = f"{row.name} is switched {'on' if is_active else 'off'}."
-    try_to(request, actor, done, lambda: update_channel(actor=actor, channel=row, is_active=is_active))
+    words = f"{row.name} is switched on.", f"{row.name} is switched off."
+    try_to_set(
+        request, actor, "is_active", words, lambda is_on: update_channel(actor=actor, channel=row, is_active=is_on)
+    )
     return redirect("channel", slug=actor.org.slug, channel_id=str(row.pk))
 
 
@@ -192,11 +193,8 @@ def _acts(actor: Actor, row: Channel) -> list[Act]:
     if row.kind == ChannelKind.WEBHOOK:
         help_text = "The new one is shown once; for a day messages are signed with both."
         acts.append(Act("Give it a new secret", address("rotate-channel"), "Rotate", help_text))
-    acts.append(
-        Act("Switch it off", address("switch-channel"), "Switch off", "Nothing is sent by it any more.", tone="bad")
-        if row.is_active
-        else Act("Switch it on", address("switch-channel"), "Switch on", row.disabled_reason or "It is off.")
-    )
+    on = row.disabled_reason or "It is off."
+    acts.append(switch_act(address("switch-channel"), "Nothing is sent by it any more.", on, is_on=row.is_active))
     return acts
 
 

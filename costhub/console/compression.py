@@ -2,13 +2,13 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from billing.routes.prompts import Proposal, list_prompt_uses, preview
 from billing.routes.selectors import read_compression_report
-from billing.spend.core import ranges
 from billing.spend.core.ranges import read_range
-from costhub.console.frame import frame, make_link
+from costhub.console.frame import frame, list_ranges
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
@@ -93,6 +93,8 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     actor.check(Permission.READ_MONEY)
+    # Forms of other addresses are answered by this page, too.
+    path = reverse("compression", args=[actor.org.slug])
     now = clock.now()
     try:
         span = read_range(request.GET.dict(), now, actor.org.time_zone)
@@ -103,11 +105,7 @@ def _show(
     context = {
         **frame(request, actor, "compression"),
         "error": error,
-        "ranges": [
-            {"name": title, "link": make_link(request, {}, range=name), "is_current": name == span.name}
-            for name, title in ranges.NAMES.items()
-            if name != "custom"
-        ],
+        "ranges": list_ranges(path, span),
         "report": report,
         "proven": report.effect.times(report.compressed.calls) if report.effect else None,
         "policies": list(list_compression_policies(actor).order_by("model")),

@@ -1,17 +1,24 @@
 """The console's forms of compression policies; the list of them stands on the page of compression."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
+from billing.routes.core.keeping import MOST_PERCENT
 from billing.routes.playground import Shortened, shorten_text
+from billing.routes.selectors import OF_KEEPING, read_keeping
+from billing.spend.core.chart import make_band_chart
+from billing.spend.core.ranges import read_range
 from costhub.console.acts import try_to
 from costhub.console.forms import Field, Form
 from costhub.console.pages import show_form
 from costhub.console.policies import mode_field, model_field, removal
 from costhub.console.sign_in import org_page
+from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor, access_row
 from tenants.actions.compression import (
@@ -69,7 +76,7 @@ def compression_policy(request: HttpRequest, actor: Actor, policy_id: str) -> Ht
         return update_compression_policy(actor=actor, policy=row, **_read(form))
 
     title = f"Compression of {row.model or 'every other model and route'}"
-    return _answer(request, actor, form, update, title, acts=acts)
+    return _answer(request, actor, form, update, title, partial(_draw, actor, row), acts=acts)
 
 
 @require_POST
@@ -82,13 +89,23 @@ def remove_compression_policy(request: HttpRequest, actor: Actor, policy_id: str
     return redirect("compression", slug=actor.org.slug)
 
 
-def _answer(request: HttpRequest, actor: Actor, form: Form, act: Any, title: str, **more: Any) -> HttpResponse:
-    """Save what was sent, or only show what it would make of the text that was pasted."""
+def _answer(
+    request: HttpRequest,
+    actor: Actor,
+    form: Form,
+    act: Any,
+    title: str,
+    draw: Callable[[], Mapping[str, Mapping[str, Any]]] = dict,
+    **more: Any,
+) -> HttpResponse:
+    """Save what was sent, or only show what it would make of the text that was pasted. ``draw``: the curves of sliders,
+    for a page alone."""
     tried: Shortened | None = None
     if request.method == "POST" and "preview" in request.POST:
         tried = form.try_out(request, lambda form: _try(form, act(form)))
     elif request.method == "POST" and form.submit(request, actor, act) is not None:
         return redirect("compression", slug=actor.org.slug)
+    form.curves = draw()
     return show_form(
         request,
         actor,
@@ -109,6 +126,34 @@ def _try(form: Form, row: CompressionPolicy) -> Shortened:
     return shorten_text(row, form.text("sample").replace("\r\n", "\n"))
 
 
+def _draw(actor: Actor, row: CompressionPolicy) -> dict[str, dict[str, Any]]:
+    """What the policy's calls of thirty days would have cost with each share kept, beside what public texts kept of
+    what answers need; nothing without such calls, or where what was given back is more than they cost."""
+    span = read_range({"range": "30d"}, clock.now(), actor.org.time_zone)
+    found = read_keeping(actor, row, span.start, span.end)
+    if found.whole <= 0:
+        return {}
+    drawn = {}
+    for name, points, now in (
+        ("keep_percent", found.words, row.keep_percent),
+        ("extract_percent", found.passages, row.extract_percent),
+    ):
+        bands = [(each.then.low, each.then.high) if each.percent and each.then else None for each in points]
+        shares = [each.measured and each.measured.kept if each.percent else None for each in points]
+        chart = make_band_chart(bands, shares)
+        drawn[name] = {
+            "template": "console/_keeping.html",
+            "table": "console/_keeping_table.html",
+            "calls": found.calls,
+            "assumptions": OF_KEEPING,
+            "chart": chart,
+            "steps": list(zip(points, chart.places, strict=True)),
+            "measured": [each for each in points if each.measured],
+            "now": now,
+        }
+    return drawn
+
+
 def _fields(actor: Actor) -> list[Field]:
     models = [(row.name, row.name) for row in list_models(actor).filter(is_active=True).order_by("name")]
     return [
@@ -117,16 +162,18 @@ def _fields(actor: Actor) -> list[Field]:
         Field(
             "keep_percent",
             "Per cent of the words that are kept",
-            help="Where words are left out; 0 leaves out words of grammar only. 0 to 95.",
-            is_required=True,
+            "range",
+            help="Where words are left out; 0 leaves out words of grammar only.",
             most=3,
+            bounds=(0, MOST_PERCENT),
         ),
         Field(
             "extract_percent",
             "Per cent of passages or turns that are kept",
-            help="By their length, where they are left out; 0 keeps what their question needs. 0 to 95.",
-            is_required=True,
+            "range",
+            help="By their length, where they are left out; 0 keeps what their question needs.",
             most=3,
+            bounds=(0, MOST_PERCENT),
         ),
         Field(
             "holdout_percent",

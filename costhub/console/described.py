@@ -7,7 +7,7 @@ from costhub.console.words import EXAMPLES, PARAMETERS, PROPERTIES
 
 Json = dict[str, Any]
 
-_BODY: Final = re.compile(r"^(?:New|Patched)?(\w+?)(?:Answer|Changes|Body)?$")
+_BODY: Final = re.compile(r"^(?:New|Next|Patched)?(\w+?)(?:Answer|Changes|Body)?$")
 _SHOWN: Final = ("$ref", "allOf", "anyOf", "oneOf", "enum", "const")
 _BY_FORMAT: Final[dict[str, Any]] = {
     "uuid": "0199c0de-7a11-7b2c-8d3e-4f5061728394",

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from billing.spend.core.ranges import read_range
 from billing.spend.selectors import Totals, Wanted, find_lines
-from costhub.console.acts import PageLink, try_to
+from costhub.console.acts import PageLink, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Cut, Listing, make_listing
 from costhub.console.pages import show_form, show_list
@@ -124,17 +124,18 @@ def end_user(request: HttpRequest, actor: Actor, end_user_id: str) -> HttpRespon
 @org_page
 def block_end_user(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Refuse an end user's calls, or take them again; one that only calls have named becomes known by it."""
+    actor.check(Permission.WRITE_KEYS)
     external_id = request.POST.get("external_id", "")
     row = list_end_users(actor).filter(external_id=external_id.replace("\x00", "")).first()
 
-    def act() -> None:
-        if row is None:
+    def act(is_blocked: bool) -> None:
+        if row is not None:
+            update_end_user(actor=actor, end_user=row, is_blocked=is_blocked)
+        elif is_blocked:
             create_end_user(actor=actor, external_id=external_id, is_blocked=True)
-        else:
-            update_end_user(actor=actor, end_user=row, is_blocked=not row.is_blocked)
 
-    is_blocked = row is None or not row.is_blocked
-    try_to(request, actor, f"Calls of {external_id} are {'refused' if is_blocked else 'taken again'}.", act)
+    words = f"Calls of {external_id} are refused.", f"Calls of {external_id} are taken again."
+    try_to_set(request, actor, "is_blocked", words, act)
     return redirect("end-users", slug=actor.org.slug)
 
 

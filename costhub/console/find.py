@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
+from costhub.console.lists import search_rows
 from costhub.console.navigation import list_links
 from costhub.console.sign_in import member_page
 from tenants.access import Actor, find_uuid
@@ -74,7 +75,7 @@ def find_all(actor: Actor, text: str) -> list[Found]:
             "End user",
             f"{reverse('end-users', args=[slug])}?{urlencode({'q': row.external_id})}",
         )
-        for row in _named(list_end_users(actor), "external_id", text)
+        for row in search_rows(list_end_users(actor), text, ["external_id", "name"]).order_by("external_id")[:MOST]
     ]
     return found
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from billing.bills.selectors import compare, list_sources
 from billing.invoices.actions.wallet import find_available
-from billing.invoices.choices import InvoiceKind
+from billing.invoices.choices import InvoiceKind, InvoiceState
 from billing.invoices.selectors.accounts import find_account, find_subscription, terms_of
 from billing.invoices.selectors.invoices import list_invoices
 from billing.routes.opportunities import DAYS, Opportunity, list_opportunities
@@ -26,7 +26,8 @@ from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import Line, Wanted, find_lines, find_spend
 from billing.spend.selectors.per_call import NEWEST, find_p95
 from billing.spend.selectors.tags import list_tag_names
-from costhub.console.frame import frame, make_link, read_params, render_page, spread_tag
+from costhub.console.frame import FILTERS, frame, link_calls, make_link, read_params, render_page, spread_tag
+from costhub.console.invoices import find_upcoming
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
@@ -39,8 +40,8 @@ from tenants.periods import period_bounds
 #: the tables, in order; of tags the one that is asked for, or the first by name
 TABLES: Final = {"end_user": "End users", "model": "Models", "tag": "Tags", "key": "Keys"}
 ROWS: Final = (5, 20)
-KNOWN: Final = frozenset({"range", "from", "to", "by", "rows", "project", "tag", "tag:"})
-_KEPT: Final = ("range", "from", "to", "project")
+_KEPT: Final = FILTERS - {"id"} | {"range", "from", "to"}
+KNOWN: Final = _KEPT | {"by", "rows", "tag", "tag:"}
 #: days of a bill that are held against the ledger
 _BILLED_DAYS: Final = 7
 _NO_NAME: Final = "(none)"
@@ -108,7 +109,7 @@ def first_page_money(request: HttpRequest, actor: Actor) -> HttpResponse:
     account = find_account(actor)
     month, next_month = period_bounds("month", now, actor.org.time_zone)
     accrued = find_spend(actor, start=month, end=now, measures=("requests", "effective_cost")).total.effective_cost
-    drafts = list_invoices(actor, [InvoiceKind.INVOICE]).filter(number="")
+    drafts = list_invoices(actor, [InvoiceKind.INVOICE]).filter(state=InvoiceState.GRACE.value)
     issued = list_invoices(actor, [InvoiceKind.INVOICE]).exclude(number="")
     context = {
         **frame(request, actor, "overview"),
@@ -120,6 +121,7 @@ def first_page_money(request: HttpRequest, actor: Actor) -> HttpResponse:
         "accrued": accrued,
         "month": month,
         "next_month": next_month,
+        "upcoming": find_upcoming(actor),
         "draft": drafts.order_by("-period_start").first(),
         "last": issued.order_by("-period_start").first(),
         "credits": find_available(actor) if account is not None and is_prepaid else None,
@@ -153,8 +155,6 @@ def _make_table(
         filters=filters,
     )  # fmt: skip
     p95 = find_p95(actor, group, (span.start, span.end), filters, [line.key for line in found.rows])
-    address = reverse("requests", args=[actor.org.slug])
-    kept = {name: text for name, text in params.items() if text and (name in _KEPT or name.startswith(TAG))}
     return {
         "total": found.total,
         "count": found.count,
@@ -165,7 +165,7 @@ def _make_table(
             Row(
                 line,
                 line.label or _NO_NAME,
-                f"{address}?{urlencode({**kept, group: line.key})}" if line.key else "",
+                link_calls(actor, span, params, line.totals.requests, group, line.key),
                 p95.get(line.key),
             )
             for line in found.rows

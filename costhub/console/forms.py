@@ -31,6 +31,8 @@ MAX_CHARACTERS: Final = 5_000
 #: for so long a form that was sent is known by its mark
 _ONCE_SECONDS: Final = 3_600
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
+#: commas only where they separate thousands: others write 10,50 for what is 10.50 here
+_USD: Final = re.compile(r"\$?[+-]?([0-9]{1,20}|[0-9]{1,3}(,[0-9]{3}){1,6})(\.[0-9]{1,20})?")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 _SENT_BEFORE: Final = (
     "This form was sent before: look whether it is done already, and open the form again if it is not."
@@ -44,7 +46,7 @@ _CHANGED: Final = (
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field as the page asks for it. ``kind`` is an input's type, or select, checks, textarea, checkbox, hidden. Of a
-    file the form has the name; the view reads ``request.FILES``."""
+    file the form has the name; the view reads ``request.FILES``. A range has ``bounds``."""
 
     name: str
     label: str
@@ -54,15 +56,18 @@ class Field:
     is_required: bool = False
     placeholder: str = ""
     most: int = MAX_CHARACTERS
+    bounds: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A field with what stands in it and what is wrong with that."""
+    """A field with what stands in it and what is wrong with that. ``curve``: of a slider the chart along which it
+    slides, with the ``template`` of that and of the ``table`` below."""
 
     field: Field
     value: Any
     error: str
+    curve: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -72,7 +77,8 @@ class Asked:
 
 @dataclass(slots=True)
 class Form:
-    """A form for a person. ``initial`` is what stands in it at first: of something that is there, its values."""
+    """A form for a person. ``initial`` is what stands in it at first: of something that is there, its values.
+    ``curves``: what sliders slide along, by their fields' names."""
 
     fields: Sequence[Field]
     initial: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +87,7 @@ class Form:
     errors: dict[str, str] = field(default_factory=dict)
     error: str = ""
     status: int = 200
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     _mark: str = ""
 
     def __post_init__(self) -> None:
@@ -92,7 +99,10 @@ class Form:
     def asked(self) -> list[Asked]:
         """The fields in order. What was typed as a secret is typed anew: it stands on no page."""
         shown = {each.name: "" if each.kind == "password" else self.values[each.name] for each in self.fields}
-        return [Asked(each, shown[each.name], self.errors.get(each.name, "")) for each in self.fields]
+        return [
+            Asked(each, shown[each.name], self.errors.get(each.name, ""), self.curves.get(each.name))
+            for each in self.fields
+        ]
 
     @property
     def has_file(self) -> bool:
@@ -143,14 +153,7 @@ class Form:
 
     def money(self, name: str) -> Nanos:
         """Nano-USD. Raises InvalidField."""
-        try:
-            if not _DECIMAL.fullmatch(self.text(name).removeprefix("$").replace(",", "")):
-                raise ValueError
-            return parse_usd(self.text(name).removeprefix("$").replace(",", ""))
-        except ValueError as error:
-            raise InvalidField(
-                "Give an amount in USD with at most 9 decimal places, such as 10.00.", field=name
-            ) from error
+        return read_usd(self.text(name), name)
 
     def decimal(self, name: str) -> Decimal | None:
         """A decimal number; None for an empty field. Raises InvalidField."""
@@ -189,6 +192,11 @@ class Form:
         if self.text(name) not in set(kind):
             raise InvalidField(f"Choose one of: {', '.join(kind)}.", field=name)
         return kind(self.text(name))
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong, for a page that does not show the form again."""
+        return self.error or next(iter(self.errors.values()), "")
 
     def note(self, error: AppError) -> None:
         """Show an error beside its field, or above the form."""
@@ -268,6 +276,22 @@ class Form:
     def _check_seen(self, request: HttpRequest) -> None:
         if self.is_edit and request.POST.get("seen", self.seen) != self.seen:
             raise Conflict(_CHANGED)
+
+
+def read_usd(text: str, name: str) -> Nanos:
+    """Nano-USD as people type them into the field ``name``. Raises InvalidField."""
+    if not _USD.fullmatch(text) and "," in text:
+        raise InvalidField(
+            "Give an amount in USD with a point before the cents, such as 10.50; a comma separates thousands only,"
+            " as in 1,250.00.",
+            field=name,
+        )
+    try:
+        if not _USD.fullmatch(text):
+            raise ValueError(text)
+        return parse_usd(text.removeprefix("$").replace(",", ""))
+    except ValueError as error:
+        raise InvalidField("Give an amount in USD with at most 9 decimal places, such as 10.00.", field=name) from error
 
 
 def check_email(form: Form, name: str = "email") -> str:

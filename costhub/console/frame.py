@@ -3,15 +3,16 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from billing.spend.core import ranges
 from billing.spend.core.ranges import Range, read_range
-from billing.spend.filters import LedgerFilters, parse_filters
+from billing.spend.filters import BY_ROW, LedgerFilters, parse_filters
 from costhub.console.navigation import find_start, list_links
 from costhub.console.snippets import YOUR_KEY, Snippet, make_snippets
 from costhub.lib.errors import InvalidField
@@ -19,6 +20,9 @@ from tenants.access import VISITOR, Actor, list_memberships
 from tenants.choices import Permission
 from tenants.models import Membership, User
 from tenants.onboarding import find_callable_model
+
+#: parameters of an address that choose calls, beside tags
+FILTERS: Final = frozenset({"model", "project", "key", "end_user", "upstream", "status", "id"})
 
 
 def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
@@ -28,6 +32,7 @@ def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
         "actor": actor,
         "org": actor.org,
         "section": section,
+        "sees_money": actor.may(Permission.READ_MONEY),
         "nav": partial(list_links, actor),
         "start": reverse("overview" if actor.may(Permission.READ_MONEY) else "welcome", args=[actor.org.slug]),
         "memberships": partial(_list_starts, request),
@@ -52,6 +57,31 @@ def make_link(request: HttpRequest, params: Mapping[str, str], **changes: str) -
     """This page under other parameters; an empty one is left out."""
     merged = {name: value for name, value in {**params, **changes}.items() if value}
     return f"{request.path}?{urlencode(merged)}" if merged else request.path
+
+
+def list_ranges(path: str, span: Range) -> list[dict[str, Any]]:
+    """The ranges that have a name, each with its link at ``path`` and whether it is the one that is shown."""
+    return [
+        {"name": title, "link": f"{path}?range={name}", "is_current": name == span.name}
+        for name, title in ranges.NAMES.items()
+        if name != "custom"
+    ]
+
+
+def link_calls(actor: Actor, span: Range, params: Mapping[str, str], calls: int, group: str = "", key: str = "") -> str:
+    """To the calls that a figure is made of: those of the range that a page's filters choose, and of them those of one
+    line by ``group``. An empty ``key`` stands for calls that have none. Empty where there are no ``calls``, as of
+    hours of GPUs alone, and where calls cannot be filtered so: a status beside one that says more than a number."""
+    given = {name: text for name, text in params.items() if text and (name in FILTERS or name.startswith("tag:"))}
+    if not calls or (group == "status" and given.get("status") in BY_ROW):
+        return ""
+    if span.name == "custom":
+        given |= {"from": span.first.isoformat(), "to": span.last.isoformat()}
+    else:
+        given["range"] = span.name
+    if group:
+        given |= {group: key} if key else {"without": group}
+    return f"{reverse('requests', args=[actor.org.slug])}?{urlencode(given)}"
 
 
 def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range, LedgerFilters]:

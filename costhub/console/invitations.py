@@ -6,7 +6,6 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from costhub.lib.errors import AppError, NotFound
-from tenants.access import access_org
 from tenants.actions.invitations import accept_invitation, find_open_invitation
 from tenants.choices import PERMISSIONS, Role
 
@@ -31,10 +30,15 @@ def invitation(request: HttpRequest, secret: str) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path(), "/login")
     try:
-        accept_invitation(secret=secret, user=request.user)
+        membership = accept_invitation(secret=secret, user=request.user)
     except AppError as error:
         return _answer(request, context | {"error": error.message}, error.http_status)
-    access_org(request.user, found.org.slug)
+    if membership.suspended_at is not None:
+        told = (
+            f"You are a member of {found.org.name} already, but suspended: ask an owner or admin to let you in again."
+        )
+        return _answer(request, {"error": told}, 403)
+    # Who needs a second factor first is led from there to its set-up.
     return redirect("welcome", slug=found.org.slug)
 
 

@@ -1,7 +1,7 @@
 """The console's pages of invoices: what was billed, line by line and call by call, what comes next, and why the bill
 changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
+from billing.invoices.actions.closing import preview_invoice, preview_next
 from billing.invoices.actions.documents import FORMS, get_document
 from billing.invoices.actions.wallet import find_available
-from billing.invoices.choices import InvoiceKind, LineKind
+from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.terms import show_share
 from billing.invoices.documents.content import show_cents
 from billing.invoices.models import Invoice, InvoiceLine
@@ -71,7 +72,6 @@ def invoices(request: HttpRequest, actor: Actor) -> HttpResponse:
 
     account = find_account(actor)
     subscription = find_subscription(actor)
-    draft = list_invoices(actor, [InvoiceKind.INVOICE]).filter(number="").order_by("-period_start").first()
     is_prepaid = subscription is not None and terms_of(subscription).prepaid
     context = {
         "title": "Invoices & billing",
@@ -79,7 +79,7 @@ def invoices(request: HttpRequest, actor: Actor) -> HttpResponse:
         "page_acts": [PageLink("Plan, credits & papers", reverse("billing", args=[actor.org.slug]))],
         "account": account,
         "subscription": subscription,
-        "draft": draft,
+        "upcoming": find_upcoming(actor),
         "credits": find_available(actor) if account is not None and is_prepaid else None,
     }
     return show_list(request, actor, "console/invoices.html", "invoices", make, context)
@@ -115,10 +115,22 @@ def bill_bridge(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_GET
 @org_page
 def invoice(request: HttpRequest, actor: Actor, invoice_id: str) -> HttpResponse:
-    """One document, line by line."""
+    """One document, line by line; of a month in its days of grace as the ledger has it now."""
     actor.check(Permission.READ_MONEY)
     row = access_row(list_invoices(actor, list(InvoiceKind)), actor, invoice_id)
-    return _show(request, actor, row)
+    if row.state != InvoiceState.GRACE:
+        return _show(request, actor, row)
+    found = preview_invoice(actor, row, clock.now())
+    return _show(request, actor, found.invoice, lines=found.lines)
+
+
+@require_GET
+@org_page
+def next_invoice(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The invoice of the month that runs, as closing it now would make it."""
+    actor.check(Permission.READ_MONEY)
+    found = preview_next(actor, clock.now())
+    return _show(request, actor, found.invoice, lines=found.lines)
 
 
 @require_GET
@@ -179,13 +191,33 @@ def _show_line(line: InvoiceLine) -> dict[str, Any]:
     return {"row": line, "price": price, "has_calls": has_calls(line), "is_saved": line.kind == LineKind.SAVINGS}
 
 
-def _show(request: HttpRequest, actor: Actor, row: Invoice, *, error: str = "", status: int = 200) -> HttpResponse:
+def find_upcoming(actor: Actor) -> Invoice | None:
+    """The next invoice as it is now; None where there will be none."""
+    try:
+        return preview_next(actor, clock.now()).invoice
+    except NotFound:
+        return None
+
+
+def _show(
+    request: HttpRequest,
+    actor: Actor,
+    row: Invoice,
+    *,
+    lines: Iterable[InvoiceLine] | None = None,
+    error: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    """``lines`` of one that is not issued are none of the database's, and lead nowhere."""
+    is_next = row.state == InvoiceState.DRAFT
+    shown = [_show_line(line) for line in (list_lines(actor, row) if lines is None else lines)]
     context = {
         **frame(request, actor, "invoices"),
-        "title": row.number or f"{row.kind.replace('_', ' ')}, not issued yet",
+        "title": row.number or ("Next invoice" if is_next else f"{row.kind.replace('_', ' ')}, not issued yet"),
+        "is_next": is_next,
         "back": reverse("invoices", args=[actor.org.slug]),
         "invoice": row,
-        "lines": [_show_line(line) for line in list_lines(actor, row)],
+        "lines": shown if lines is None else [{**line, "has_calls": False} for line in shown],
         "amounts": [
             (name, show_cents(cents))
             for name, cents in (
@@ -195,6 +227,8 @@ def _show(request: HttpRequest, actor: Actor, row: Invoice, *, error: str = "", 
                 ("Carried over", row.carried_cents),
                 ("Due", row.due_cents),
             )
+            # Without an exchange rate nobody knows them yet.
+            if row.number or row.rate_day
         ],
         "error": error,
     }

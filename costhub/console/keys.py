@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from billing.spend.selectors import Totals
 from billing.spend.selectors.last_use import find_last_uses
-from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.acts import Act, PageLink, try_to, try_to_set
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.frame import frame, list_snippets
 from costhub.console.lists import Column, Listing, make_listing
-from costhub.console.pages import show_form, show_list
+from costhub.console.pages import STEP, show_form, show_list
+from costhub.console.projects import sum_by_month
 from costhub.console.sign_in import member_page, org_page
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
@@ -28,7 +31,8 @@ COLUMNS: Final = (
     Column("name", "Key", "name"),
     Column("project", "Project", "project__name", css="optional"),
     Column("end_user", "End user", "end_user", css="optional"),
-    Column("last_use", "Last use", None, "The newest call in the ledger"),
+    Column("last_use", "Last use", None, "The newest call in the ledger", "optional"),
+    Column("spend", "Spend this month", None, "Effective cost of the month to date", "number"),
     Column("expires", "Expires", "expires_at", css="optional"),
     Column("created", "Made", "created_at", css="optional"),
     Column("state", "", None, css="number"),
@@ -90,9 +94,12 @@ def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
             sort="-created",
             filters=["state", "project"],
         )
-        used = find_last_uses(actor, [row.pk for row in listing.rows]) if actor.may(Permission.READ_MONEY) else {}
+        shown = [row.pk for row in listing.rows] if actor.may(Permission.READ_MONEY) else []
+        used = find_last_uses(actor, shown) if shown else {}
+        spent = sum_by_month(actor, "key", shown) if shown else {}
         for row in listing.rows:
             row.used_at = used.get(row.pk)
+            row.totals = spent.get(str(row.pk), Totals())
         return listing
 
     context = {
@@ -109,6 +116,7 @@ def keys(request: HttpRequest, actor: Actor) -> HttpResponse:
         ],
         "page_acts": _new_link(actor),
         "may_write": actor.may_anywhere(Permission.WRITE_KEYS),
+        "sees_money": actor.may(Permission.READ_MONEY),
     }
     return show_list(request, actor, "console/keys.html", "keys", make, context)
 
@@ -182,7 +190,7 @@ def rotate(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
     )
     if made is not None:
         return _show_secret(request, actor, made, "rotated")
-    try_to(request, actor, "", lambda: _fail(form))
+    messages.error(request, form.wrong, extra_tags="bad")
     return redirect("key", slug=actor.org.slug, key_id=str(row.pk))
 
 
@@ -206,14 +214,11 @@ def revoke(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
 def stop_key(request: HttpRequest, actor: Actor, key_id: str) -> HttpResponse:
     """Stop a key's calls, or take them again."""
     row = access_row(list_keys(actor), actor, key_id)
-    is_stopped = not row.is_stopped
-    done = f"Calls of {row.name} are {'stopped' if is_stopped else 'taken again'}."
-    try_to(request, actor, done, lambda: set_stopped(actor=actor, target=row, is_stopped=is_stopped))
+    words = f"Calls of {row.name} are stopped.", f"Calls of {row.name} are taken again."
+    try_to_set(
+        request, actor, "is_stopped", words, lambda is_on: set_stopped(actor=actor, target=row, is_stopped=is_on)
+    )
     return redirect("key", slug=actor.org.slug, key_id=str(row.pk))
-
-
-def _fail(form: Form) -> None:
-    raise InvalidField(form.error or next(iter(form.errors.values()), "Nothing was done."))
 
 
 def _create(actor: Actor, form: Form) -> NewKey:
@@ -252,9 +257,21 @@ def _acts(actor: Actor, row: ApiKey) -> list[Act]:
     acts = []
     if actor.may(Permission.WRITE_MONEY):
         acts.append(
-            Act("Take its calls again", address("stop-key"), "Resume", "It is stopped: every call is refused.")
+            Act(
+                "Take its calls again",
+                address("stop-key"),
+                "Resume",
+                "It is stopped: every call is refused.",
+                hidden=[("is_stopped", "no")],
+            )
             if row.is_stopped
-            else Act("Stop it", address("stop-key"), "Stop", "Calls are refused until somebody resumes them.")
+            else Act(
+                "Stop it",
+                address("stop-key"),
+                "Stop",
+                "Calls are refused until somebody resumes them.",
+                hidden=[("is_stopped", "yes")],
+            )
         )
     if actor.may(Permission.WRITE_KEYS, row.project_id):
         if row.rotated_to is None:
@@ -297,5 +314,6 @@ def _show_secret(request: HttpRequest, actor: Actor, made: NewKey, verb: str) ->
         "secret": made.secret,
         "verb": verb,
         "snippets": list_snippets(request, actor, made.secret, made.key.allowed_models),
+        "is_step": STEP in request.GET,
     }
     return render(request, "console/key_secret.html", context)

@@ -1,16 +1,20 @@
-"""The console's forms of rate limits; the list of them stands on the page of budgets."""
+"""The console's rate limits: their list, of which the page of budgets shows the first, and their forms."""
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from costhub.console.acts import Act, try_to
+from billing.spend.selectors.names import find_names, name_subject
+from costhub.console.acts import PageLink, switch_act, try_to_set
 from costhub.console.budget_forms import SCOPES
 from costhub.console.forms import Field, Form
-from costhub.console.pages import show_form
+from costhub.console.lists import Column, Listing, make_listing
+from costhub.console.pages import show_form, show_list
 from costhub.console.sign_in import org_page
 from tenants.access import Actor, access_row
 from tenants.actions.limits import create_rate_limit, update_rate_limit
@@ -24,6 +28,41 @@ UNITS: Final = {
     LimitUnit.USD: "USD within a window",
     LimitUnit.CONCURRENT: "Calls under way at once",
 }
+COLUMNS: Final = (
+    Column("whose", "Whose", lambda each: each.who.casefold()),
+    Column("limit", "Limit", lambda each: (each.row.unit, each.row.amount), css="number"),
+    Column("window", "Window", lambda each: each.row.window_seconds),
+    Column("state", "State", lambda each: (not each.row.is_active, each.row.is_shadow), css="number"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A budget or rate limit, and what whoever it holds is called."""
+
+    row: Any
+    who: str
+
+
+@require_GET
+@org_page
+def limits(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Rate limits, those in force first."""
+    actor.check(Permission.READ_MONEY)
+    rows = list_named_limits(actor)
+
+    def make(params: Mapping[str, str]) -> Listing:
+        return make_listing(request, params, rows, COLUMNS, search=lambda each: each.who, sort="state")
+
+    may_write = actor.may(Permission.WRITE_MONEY)
+    context = {
+        "title": "Rate limits",
+        "placeholder": "Whose",
+        "lead": "Calls, tokens or USD within a sliding window.",
+        "page_acts": [PageLink("New rate limit", reverse("new-limit", args=[actor.org.slug]))] if may_write else [],
+        "may_write": may_write,
+    }
+    return show_list(request, actor, "console/limits.html", "budgets", make, context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -72,13 +111,8 @@ def limit(request: HttpRequest, actor: Actor, limit_id: str) -> HttpResponse:
     if request.method == "POST" and form.submit(request, actor, lambda form: _update(actor, row, form)) is not None:
         return redirect(f"{reverse('budgets', args=[actor.org.slug])}#limits")
     address = reverse("switch-limit", args=[actor.org.slug, row.pk])
-    act = (
-        Act(
-            "Switch this limit off", address, "Switch off", "Nothing is held to it any more. Its row stays.", tone="bad"
-        )
-        if row.is_active
-        else Act("Switch this limit on", address, "Switch on", "It counts from now on.")
-    )
+    off, on = "Nothing is held to it any more. Its row stays.", "It counts from now on."
+    act = switch_act(address, off, on, is_on=row.is_active, what="this limit")
     return show_form(request, actor, "budgets", "Budgets & limits", form, f"Rate limit: {row}", acts=[act])
 
 
@@ -87,10 +121,26 @@ def limit(request: HttpRequest, actor: Actor, limit_id: str) -> HttpResponse:
 def switch_limit(request: HttpRequest, actor: Actor, limit_id: str) -> HttpResponse:
     """Switch a rate limit off, or on again."""
     row = access_row(list_rate_limits(actor), actor, limit_id)
-    is_active = not row.is_active
-    done = "The rate limit is switched on." if is_active else "The rate limit is switched off."
-    try_to(request, actor, done, lambda: update_rate_limit(actor=actor, limit=row, is_active=is_active))
+    words = "The rate limit is switched on.", "The rate limit is switched off."
+    try_to_set(
+        request, actor, "is_active", words, lambda is_on: update_rate_limit(actor=actor, limit=row, is_active=is_on)
+    )
     return redirect(f"{reverse('budgets', args=[actor.org.slug])}#limits")
+
+
+def list_named_limits(actor: Actor, most: int | None = None) -> list[Named]:
+    """Rate limits, those in force first, each with whose calls it counts; the first ``most``, or all."""
+    rows = list(list_rate_limits(actor).order_by("-is_active", "scope", "subject", "unit")[:most])
+    names = find_names(actor.org, [row.subject for row in rows])
+    return [Named(row, name_whose(actor, row.scope, row.subject, names)) for row in rows]
+
+
+def name_whose(actor: Actor, scope: str, subject: str, names: Mapping[str, str] | None = None) -> str:
+    """Whom a budget or rate limit is for: ``Key web``, or ``Each key`` where it is a default. ``names`` as in
+    ``name_subject``."""
+    if subject or scope == BudgetScope.ORGANIZATION:
+        return name_subject(actor.org, scope, subject, names)
+    return f"Each {scope.replace('_', ' ')}"
 
 
 def show_amount(row: RateLimit) -> str:

@@ -54,8 +54,10 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of a list. ``kept`` are the parameters that a search leaves as they are."""
+    """One page of a list. ``path`` is its address without parameters; ``kept`` are those that a search leaves as they
+    are."""
 
+    path: str
     rows: Sequence[Any]
     headings: Sequence[Heading]
     total: int
@@ -96,39 +98,45 @@ def make_listing(
     sort: str,
     filters: Iterable[str] = (),
     kept: Iterable[str] = (),
+    most: int = PAGE,
+    path: str = "",
 ) -> Listing:
     """The page of ``rows`` that ``params`` ask for. ``search`` is the fields looked through, or a value's words;
     ``sort`` a column's name, with a minus before it for falling. Where ``rows`` is a function, it finds the page's rows
-    and says how many match. ``filters`` are parameters that the caller has read; of them a search keeps ``kept``.
+    and says how many match. ``filters`` are parameters that the caller has read; of them a search keeps ``kept``. There
+    are ``most`` rows on a page. A page that answers a form of another address, too, gives its own ``path``: the form's
+    cannot be opened.
 
     Raises InvalidField for what cannot be read.
     """
     check_parameters(params, [*PARAMETERS, *filters])
+    path = path or request.path
     text = read_search(params)
     wanted = params.get("sort") or sort
     column = next((each for each in columns if each.name == wanted.removeprefix("-") and each.order), None)
     if column is None:
         names = ", ".join(each.name for each in columns if each.order)
         raise InvalidField(f"sort: give one of {names}; with a minus before it for falling.", field="sort")
-    page = _read_page(params.get("page", ""))
+    page = read_page(params.get("page", ""))
     is_falling = wanted.startswith("-")
-    first = (page - 1) * PAGE
+    first = (page - 1) * most
     if callable(rows):
-        shown, total = rows(Cut(text, str(column.order), is_falling, first))
+        shown, total = rows(Cut(text, str(column.order), is_falling, first, most))
     else:
         ordered = _sort(_search(rows, text, search), column, is_falling=is_falling)
         total = ordered.count() if isinstance(ordered, QuerySet) else len(ordered)
-        shown = list(ordered[first : first + PAGE])
+        shown = list(ordered[first : first + most])
     return Listing(
+        path=path,
         rows=shown,
-        headings=[_heading(request, params, each, wanted) for each in columns],
+        headings=[_heading(path, params, each, wanted) for each in columns],
         total=total,
         first=first + 1,
         search=text,
         sort=wanted,
         is_filtered=bool(text) or any(params.get(name) for name in filters if name not in _VIEWS),
-        previous_link=_link(request, params, page=str(page - 1) if page > 2 else "") if page > 1 else "",
-        next_link=_link(request, params, page=str(page + 1)) if total > first + PAGE else "",
+        previous_link=_link(path, params, page=str(page - 1) if page > 2 else "") if page > 1 else "",
+        next_link=_link(path, params, page=str(page + 1)) if total > first + most else "",
         kept=[(name, params[name]) for name in ("sort", "range", "from", "to", "by", *kept) if params.get(name)],
     )
 
@@ -171,7 +179,8 @@ def _sort(rows: QuerySet[Any] | Sequence[Any], column: Column, *, is_falling: bo
     return sorted(rows, key=column.order, reverse=is_falling)
 
 
-def _read_page(text: str) -> int:
+def read_page(text: str) -> int:
+    """The number of a page, 1 for an empty text. Raises InvalidField."""
     if not text:
         return 1
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MAX_PAGE:
@@ -179,16 +188,16 @@ def _read_page(text: str) -> int:
     return int(text)
 
 
-def _heading(request: HttpRequest, params: Mapping[str, str], column: Column, wanted: str) -> Heading:
+def _heading(path: str, params: Mapping[str, str], column: Column, wanted: str) -> Heading:
     if not column.order:
         return Heading(column, "", "")
     is_current = wanted.removeprefix("-") == column.name
     is_falling = wanted.startswith("-")
     turned = column.name if is_current and is_falling else f"-{column.name}" if is_current else column.name
     direction = ("descending" if is_falling else "ascending") if is_current else "none"
-    return Heading(column, _link(request, params, sort=turned, page=""), direction)
+    return Heading(column, _link(path, params, sort=turned, page=""), direction)
 
 
-def _link(request: HttpRequest, params: Mapping[str, str], **changes: str) -> str:
+def _link(path: str, params: Mapping[str, str], **changes: str) -> str:
     merged = {name: value for name, value in {**params, **changes}.items() if value}
-    return f"{request.path}?{urlencode(merged)}" if merged else request.path
+    return f"{path}?{urlencode(merged)}" if merged else path

@@ -11,10 +11,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.acts import PageLink, switch_act, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
-from costhub.console.pages import show_form, show_list
+from costhub.console.pages import lead_on, show_form, show_list
 from costhub.console.prices import has_list_price, list_versions
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
@@ -88,7 +88,7 @@ def new_model(request: HttpRequest, actor: Actor) -> HttpResponse:
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _create(actor, form))
         if made is not None:
-            return redirect("model", slug=actor.org.slug, model_id=str(made.pk))
+            return lead_on(request, actor, reverse("model", args=[actor.org.slug, made.pk]))
     lead = "" if upstreams else "There is no upstream yet: make one first."
     return show_form(
         request, actor, "models", "Models & prices", form, "New model", submit_label="Create model", lead=lead
@@ -111,11 +111,7 @@ def model(request: HttpRequest, actor: Actor, model_id: str) -> HttpResponse:
     elif request.method == "POST":
         actor.check(Permission.WRITE_SETTINGS)
     address = reverse("switch-model", args=[actor.org.slug, row.pk])
-    act = (
-        Act("Switch it off", address, "Switch off", "Calls to it are refused.", tone="bad")
-        if row.is_active
-        else Act("Switch it on", address, "Switch on", "Calls to it are taken again.")
-    )
+    act = switch_act(address, "Calls to it are refused.", "Calls to it are taken again.", is_on=row.is_active)
     more: dict[str, Any] = {
         "model": row,
         "versions": list_versions(actor, row) if actor.may(Permission.READ_MONEY) else [],
@@ -132,9 +128,8 @@ def model(request: HttpRequest, actor: Actor, model_id: str) -> HttpResponse:
 def switch_model(request: HttpRequest, actor: Actor, model_id: str) -> HttpResponse:
     """Switch a model off, or on again."""
     row = access_row(list_models(actor), actor, model_id)
-    is_active = not row.is_active
-    done = f"{row.name} is switched {'on' if is_active else 'off'}."
-    try_to(request, actor, done, lambda: update_model(actor=actor, model=row, is_active=is_active))
+    words = f"{row.name} is switched on.", f"{row.name} is switched off."
+    try_to_set(request, actor, "is_active", words, lambda is_on: update_model(actor=actor, model=row, is_active=is_on))
     return redirect("model", slug=actor.org.slug, model_id=str(row.pk))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,13 +24,21 @@ from billing.spend.core.ranges import Range, read_range
 from billing.spend.filters import LedgerFilters
 from billing.spend.models import Forecast
 from billing.spend.outlook import find_forecast, list_anomalies, list_exceeding, list_forecasts
-from billing.spend.selectors import BudgetUse, Change, MonthTiles, Spend, read_budget_book, read_first_page
+from billing.spend.selectors import (
+    BudgetUse,
+    Change,
+    MonthTiles,
+    Spend,
+    has_calls,
+    read_budget_book,
+    read_first_page,
+)
 from billing.spend.selectors.budgets import BudgetBook
 from billing.spend.selectors.names import find_names, plain_name
 from billing.spend.selectors.tags import list_tag_names
 from costhub.console.alert_links import list_alert_links
 from costhub.console.first_page import TABLES
-from costhub.console.frame import frame, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.frame import FILTERS, frame, link_calls, make_link, read_params, render_page, show_tag, spread_tag
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
@@ -42,13 +51,11 @@ from tenants.selectors import list_projects
 #: what the chart may be stacked by; of tags by the one that is named, or the first by name
 STACKS: Final = {"model": "Model", "project": "Project", "key": "Key", "end_user": "End user", "tag": "Tag"}
 TOP: Final = 20
-KNOWN: Final = frozenset(
-    {"range", "from", "to", "by", "model", "project", "key", "end_user", "upstream", "status", "id", "tag", "tag:"}
-)
+KNOWN: Final = FILTERS | {"range", "from", "to", "by", "tag", "tag:"}
 #: alerts on the first page; all of them are on their own
 ATTENTION: Final = 5
 #: parameters that other pages understand alike
-_KEPT: Final = ("range", "from", "to", "project")
+_KEPT: Final = FILTERS - {"id"} | {"range", "from", "to"}
 #: parameters that choose no calls
 _UNFILTERED: Final = frozenset({"range", "from", "to", "by"})
 #: the page on which each way of saving is set and explained
@@ -106,6 +113,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         unusual=_name_unusual(actor, span, zone),
         line=None if is_narrowed else _find_daily_budget(first.budgets, span),
     )
+    budget_change, budget_line = _follow_budget(tiles, first.budgets)
     context = {
         **frame(request, actor, "overview"),
         "span": span,
@@ -118,8 +126,10 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "today": now.astimezone(zone).date(),
         "tiles": tiles,
         "hit_rate": find_hit_rate(actor, tiles.start, now),
-        "attention": tiles.unpriced + tiles.unattributed,
-        "sparklines": _sparklines(tiles),
+        "attention": tiles.priceless.now,
+        "sparklines": _sparklines(tiles, forecast) | {"budget": budget_line},
+        "forecast_change": Change(forecast.expected, tiles.last_month) if forecast and forecast.expected else None,
+        "budget_change": budget_change,
         "savings": [(name, nanos, _SAVERS[name]) for name, nanos in tiles.savings.items()],
         "budgets": _budget_bars(first.budgets, now),
         "alerts": _attention(actor),
@@ -130,11 +140,14 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "stack": stack,
         "stack_links": _stack_links(request, params, filters),
         "tag_links": [(name, make_link(request, params, by=f"{TAG}{name}"), stack == f"{TAG}{name}") for name in tags],
-        "links": _link_others(actor, params, stack),
+        "links": _link_others(actor, span, params, stack, spend.total.requests),
+        "bar_link": _link_bars(actor, params),
+        "called": {row.group[span.unit] for row in spend.rows if row.totals.requests},
         "tables": list(TABLES),
         "is_narrowed": is_narrowed,
         "as_of": max(filter(None, (tiles.as_of, spend.as_of)), default=None),
-        "is_empty": not tiles.requests.now and not tiles.requests.before and not spend.rows,
+        # A month that has just begun is no first one.
+        "is_empty": not (tiles.requests.now or tiles.requests.before or spend.rows or has_calls(actor)),
     }
     return render_page(
         request, "console/overview.html", "console/_overview.html", context, status=400 if error else 200
@@ -175,7 +188,13 @@ def _stack_links(request: HttpRequest, params: Mapping[str, str], filters: Ledge
     return [(name, STACKS[name], make_link(request, params, by=name)) for name in shown]
 
 
-def _link_others(actor: Actor, params: Mapping[str, str], stack: str) -> dict[str, str]:
+def _link_bars(actor: Actor, params: Mapping[str, str]) -> str:
+    """To the calls of a bar, but for its day or hour."""
+    given = {name: text for name, text in params.items() if text and name not in _UNFILTERED}
+    return f"{reverse('requests', args=[actor.org.slug])}?{urlencode(given)}{'&' if given else ''}"
+
+
+def _link_others(actor: Actor, span: Range, params: Mapping[str, str], stack: str, calls: int) -> dict[str, str]:
     """The same choice on other pages and as files, by page."""
     slug = actor.org.slug
     kept = {name: text for name, text in params.items() if text and (name in _KEPT or name.startswith(TAG))}
@@ -185,10 +204,10 @@ def _link_others(actor: Actor, params: Mapping[str, str], stack: str) -> dict[st
         "breakdown": ("breakdown", kept | days | {"by": stack}),
         "csv": ("breakdown-csv", kept | days | {"by": stack}),
         "focus": ("focus-csv", days),
-        "requests": ("requests", kept | days),
         "table": ("first-page-table", kept | days),
     }
-    return {name: f"{reverse(page, args=[slug])}?{urlencode(query)}" for name, (page, query) in queries.items()}
+    found = {name: f"{reverse(page, args=[slug])}?{urlencode(query)}" for name, (page, query) in queries.items()}
+    return found | {"requests": link_calls(actor, span, params, calls)}
 
 
 def _range_links(request: HttpRequest, params: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -198,8 +217,27 @@ def _range_links(request: HttpRequest, params: Mapping[str, str]) -> list[tuple[
     ]
 
 
-def _sparklines(tiles: MonthTiles) -> dict[str, str]:
+def _follow_budget(tiles: MonthTiles, budgets: Sequence[BudgetUse]) -> tuple[Change | None, str]:
+    """The fullest budget's spend against its period before, and a sparkline of it as it adds up: of the organisation's
+    own of a month or a day, which the tiles have."""
+    if not budgets or budgets[0].scope != BudgetScope.ORGANIZATION:
+        return None, ""
+    if budgets[0].period == BudgetPeriod.MONTH:
+        return tiles.spend, make_sparkline(list(accumulate(point.spend for point in tiles.days)))
+    if budgets[0].period == BudgetPeriod.DAY:
+        return tiles.today, make_sparkline(list(accumulate(tiles.hours)))
+    return None, ""
+
+
+def _sparklines(tiles: MonthTiles, forecast: Forecast | None) -> dict[str, str]:
+    """By tile. The forecast's is the month's spend as it adds up, and then as it is expected to."""
+    running: list[int] = []
+    if forecast is not None and forecast.running and tiles.days:
+        spent = list(accumulate(point.spend for point in tiles.days))
+        running = [*spent[: (forecast.first_day - tiles.days[0].day).days], *forecast.running]
     return {
+        "forecast": make_sparkline(running),
+        "priceless": make_sparkline([point.priceless for point in tiles.days]),
         "spend": make_sparkline([point.spend for point in tiles.days]),
         "requests": make_sparkline([point.requests for point in tiles.days]),
         "savings": make_sparkline([point.list_cost - point.spend for point in tiles.days]),

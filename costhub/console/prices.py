@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from costhub.console.forms import Field, Form
-from costhub.console.pages import show_form
+from costhub.console.pages import lead_on, show_form
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
@@ -87,7 +87,7 @@ def new_price(request: HttpRequest, actor: Actor) -> HttpResponse:
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _create(actor, form))
         if made is not None:
-            return redirect(_after(actor, made.model))
+            return lead_on(request, actor, _after(actor, made.model))
     return show_form(request, actor, "models", "Models & prices", form, "New price", submit_label="Add this price")
 
 

@@ -1,7 +1,8 @@
 """The console's page of projects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -10,8 +11,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from billing.spend.core.ranges import read_range
-from billing.spend.selectors import find_spend
-from costhub.console.acts import Act, PageLink, try_to
+from billing.spend.filters import LedgerFilters
+from billing.spend.selectors import Totals, find_spend
+from costhub.console.acts import Act, PageLink, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_form, show_list
@@ -32,6 +34,8 @@ COLUMNS: Final = (
     Column("created", "Made", "created_at", css="optional"),
     Column("state", "", None, css="number"),
 )
+#: of a project's keys, all of which are on the page of keys
+_KEYS: Final = 50
 
 
 @require_GET
@@ -40,7 +44,7 @@ def projects(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Projects with what they spent this month."""
     actor.check_anywhere(Permission.READ)
     now = clock.now()
-    spent = _spent(actor) if actor.may(Permission.READ_MONEY) else {}
+    spent = sum_by_month(actor, "project") if actor.may(Permission.READ_MONEY) else {}
     # Keys have no field of the project's: the count is asked for beside.
     live = list_keys(actor).filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
     counts = dict(live.order_by().values_list("project_id").annotate(number=Count("pk")))
@@ -96,7 +100,7 @@ def project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse
     elif request.method == "POST":
         actor.check(Permission.WRITE_SETTINGS)
     keys = list_keys(actor).filter(project=row, revoked_at=None).order_by("name")
-    more: dict[str, Any] = {"project": row, "keys": keys[:50], "acts": _acts(actor, row)}
+    more: dict[str, Any] = {"project": row, "keys": keys[:_KEYS], "key_count": keys.count(), "acts": _acts(actor, row)}
     more["may_write_keys"] = actor.may(Permission.WRITE_KEYS, row.pk) and not row.is_archived
     return show_form(request, actor, "projects", "Projects", form, row.name, template="console/project.html", **more)
 
@@ -106,9 +110,10 @@ def project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse
 def archive_project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse:
     """Put a project away, or take it back."""
     row = access_row(list_projects(actor), actor, project_id)
-    is_archived = not row.is_archived
-    done = f"{row.name} is {'put away' if is_archived else 'back'}."
-    try_to(request, actor, done, lambda: update_project(actor=actor, project=row, is_archived=is_archived))
+    words = f"{row.name} is put away.", f"{row.name} is back."
+    try_to_set(
+        request, actor, "is_archived", words, lambda is_on: update_project(actor=actor, project=row, is_archived=is_on)
+    )
     return redirect("project", slug=actor.org.slug, project_id=str(row.pk))
 
 
@@ -117,18 +122,25 @@ def archive_project(request: HttpRequest, actor: Actor, project_id: str) -> Http
 def stop_project(request: HttpRequest, actor: Actor, project_id: str) -> HttpResponse:
     """Stop a project's calls, or take them again."""
     row = access_row(list_projects(actor), actor, project_id)
-    is_stopped = not row.is_stopped
-    done = f"Calls of {row.name} are {'stopped' if is_stopped else 'taken again'}."
-    try_to(request, actor, done, lambda: set_stopped(actor=actor, target=row, is_stopped=is_stopped))
+    words = f"Calls of {row.name} are stopped.", f"Calls of {row.name} are taken again."
+    try_to_set(
+        request, actor, "is_stopped", words, lambda is_on: set_stopped(actor=actor, target=row, is_stopped=is_on)
+    )
     return redirect("project", slug=actor.org.slug, project_id=str(row.pk))
 
 
-def _spent(actor: Actor) -> dict[str, Any]:
+def sum_by_month(actor: Actor, group: str, keys: Sequence[UUID] = ()) -> dict[str, Totals]:
+    """Calls and cost of the month to date by the id of what they are grouped by; of some ``keys``, or of all."""
     span = read_range({"range": "mtd"}, clock.now(), actor.org.time_zone)
     spend = find_spend(
-        actor, start=span.start, end=span.end, group_by=["project"], measures=("requests", "effective_cost")
+        actor,
+        start=span.start,
+        end=span.end,
+        group_by=[group],
+        filters=LedgerFilters(keys=tuple(keys)),
+        measures=("requests", "effective_cost"),
     )
-    return {row.group["project"]: row.totals for row in spend.rows}
+    return {row.group[group]: row.totals for row in spend.rows}
 
 
 def _columns(counts: Mapping[Any, int]) -> list[Column]:
@@ -147,18 +159,38 @@ def _acts(actor: Actor, row: Project) -> list[Act]:
     acts = []
     if actor.may(Permission.WRITE_MONEY):
         acts.append(
-            Act("Take its calls again", address("stop-project"), "Resume", "It is stopped: every call is refused.")
+            Act(
+                "Take its calls again",
+                address("stop-project"),
+                "Resume",
+                "It is stopped: every call is refused.",
+                hidden=[("is_stopped", "no")],
+            )
             if row.is_stopped
             else Act(
-                "Stop it", address("stop-project"), "Stop", "Calls of its keys are refused until somebody resumes."
+                "Stop it",
+                address("stop-project"),
+                "Stop",
+                "Calls of its keys are refused until somebody resumes.",
+                hidden=[("is_stopped", "yes")],
             )
         )
     if actor.may(Permission.WRITE_SETTINGS):
         acts.append(
-            Act("Take it back", address("archive-project"), "Take back", "Keys can be made in it again.")
+            Act(
+                "Take it back",
+                address("archive-project"),
+                "Take back",
+                "Keys can be made in it again.",
+                hidden=[("is_archived", "no")],
+            )
             if row.is_archived
             else Act(
-                "Put it away", address("archive-project"), "Archive", "It takes no new keys. Revoke its keys first."
+                "Put it away",
+                address("archive-project"),
+                "Archive",
+                "It takes no new keys. Revoke its keys first.",
+                hidden=[("is_archived", "yes")],
             )
         )
     return acts

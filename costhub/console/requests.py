@@ -1,9 +1,11 @@
 """The console's list of calls, and one call's detail."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connection
@@ -16,13 +18,24 @@ from django.views.decorators.http import require_GET
 
 from billing.spend.core import ranges
 from billing.spend.core.price_lines import make_price_lines
-from billing.spend.core.ranges import read_range
+from billing.spend.core.ranges import Range, read_range
 from billing.spend.exports import export_calls, name_refusal
 from billing.spend.filters import LedgerFilters
-from billing.spend.selectors import Call, Page, RequestDetail, find_request_detail, get_request_detail, list_requests
+from billing.spend.selectors import (
+    MOST_RANKED,
+    ORDERS,
+    Call,
+    Page,
+    RequestDetail,
+    find_request_detail,
+    get_request_detail,
+    has_calls,
+    list_requests,
+    sum_asides,
+)
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.tags import list_tag_names
-from costhub.console.frame import frame, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.frame import FILTERS, frame, make_link, read_params, render_page, show_tag, spread_tag
 from costhub.console.key_choices import find_key
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
@@ -44,6 +57,7 @@ STATUSES: Final = {
     "5xx": "5xx",
     "unpriced": "Refused without a price",
     "unattributed": "Answered without a price",
+    "without_price": "Without a price, refused or answered",
 }
 PAGE: Final = 50
 _AMOUNTS: Final = {
@@ -54,28 +68,28 @@ _AMOUNTS: Final = {
     "needed": "This call needed",
     "requested": "This call asked for",
 }
-KNOWN: Final = frozenset(
-    {"range", "from", "to", "model", "project", "key", "end_user", "upstream", "status", "id", "cursor", "tag", "tag:"}
-)
+KNOWN: Final = FILTERS | {"range", "from", "to", "hour", "without", "cursor", "sort", "tag", "tag:"}
+#: what a column is sorted by
+_SORTED: Final = ("time", "duration", "cost")
+#: what chooses calls or orders them, and has no field
+_KEPT: Final = ("sort", "without", "hour")
 
 
 @require_GET
 @org_page
 def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The ledger as a list of calls, newest first."""
+    """The ledger as a list of calls, newest first unless another order is asked for."""
     now = clock.now()
     actor.check(Permission.READ_MONEY)
     params, error = _read_address(request), ""
     try:
-        check_parameters(params, KNOWN)
-        params = spread_tag(params)
-        key = find_key(actor, params.get("key", ""))
-        span, filters = read_params({**params, "key": key[0]}, now, actor)
+        params, span, filters, key = _read(actor, params, now)
         if detail := _find_named(actor, filters):
             return _go(request, reverse("request-detail", args=[actor.org.slug, detail.call.entry.id]))
-        page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE)
+        order = params.get("sort") or ORDERS[0]
+        page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE, order=order)
     except InvalidField as found:
-        error = found.message
+        error, order = found.message, ORDERS[0]
         span, filters, page, key = read_range({}, now, actor.org.time_zone), LedgerFilters(), None, ("", "")
     context = {
         **frame(request, actor, "requests"),
@@ -90,13 +104,25 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
         "statuses": STATUSES.items(),
         "page": page,
         "lines": _lines(actor, page),
+        "asides": sum_asides(actor, filters) if page else 0,
         "csv_link": _csv_link(actor, params),
         "tag": show_tag(params),
+        "without": params.get("without", "").removeprefix("tag:"),
+        "kept": [(name, params[name]) for name in _KEPT if params.get(name)],
+        "wider_link": make_link(request, params, hour="", without="", cursor=""),
         **views_context(actor, ViewPage.REQUESTS, request.GET.dict()),
-        "is_first": not params.get("cursor"),
+        "is_first": not params.get("cursor") and order == ORDERS[0],
+        "sorts": {name: _sort_by(request, params, name, order) for name in _SORTED},
+        "is_ranked": order.removeprefix("-") != "time",
+        "most_ranked": MOST_RANKED,
+        "is_cut": order.removeprefix("-") != "time" and page is not None and len(page.calls) == PAGE,
+        "is_rising": order == "time",
         "older_link": make_link(request, params, cursor=page.next_cursor) if page and page.next_cursor else "",
-        "newest_link": make_link(request, params, cursor=""),
-        "is_filtered": any(value for name, value in params.items() if name not in {"range", "from", "to", "cursor"}),
+        "newest_link": make_link(request, params, cursor="", sort="time" if order == "time" else ""),
+        "is_filtered": any(
+            value for name, value in params.items() if name not in {"range", "from", "to", "cursor", "sort"}
+        ),
+        "has_earlier": page is not None and not page.calls and has_calls(actor),
         "as_of": page.as_of if page else None,
     }
     return render_page(
@@ -113,9 +139,7 @@ def requests_csv(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     actor.check_fresh()
     params, now = _read_address(request), clock.now()
     try:
-        check_parameters(params, KNOWN)
-        params = spread_tag(params)
-        span, filters = read_params({**params, "key": find_key(actor, params.get("key", ""))[0]}, now, actor)
+        params, span, filters, _ = _read(actor, params, now)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
     parts = export_calls(actor, filters, list_tag_names(actor, now, span.start))
@@ -178,6 +202,41 @@ def _read_address(request: HttpRequest) -> dict[str, str]:
     params = request.GET.dict()
     params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
     return params
+
+
+def _read(
+    actor: Actor, params: Mapping[str, str], now: datetime
+) -> tuple[dict[str, str], Range, LedgerFilters, tuple[str, str]]:
+    """The parameters with their tags spread, what they ask for, and the key's id and name. ``hour``, which a bar of an
+    hour leads to, is its beginning, and goes before the range. Raises InvalidField."""
+    check_parameters(params, KNOWN)
+    given = spread_tag(params)
+    key = find_key(actor, given.get("key", ""))
+    span, filters = read_params({**given, "key": key[0]}, now, actor)
+    if given.get("hour"):
+        span = _read_hour(given["hour"], actor.org.time_zone)
+        filters = replace(filters, start=span.start, end=span.end)
+    return given, span, filters, key
+
+
+def _read_hour(text: str, time_zone: str) -> Range:
+    wrong = InvalidField("hour: give its beginning with its offset, as 2026-11-22T13:00:00+00:00.", field="hour")
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise wrong from error
+    if start.tzinfo is None or not 2000 <= start.year <= 2200:
+        raise wrong
+    day = start.astimezone(ZoneInfo(time_zone)).date()
+    return Range("custom", start, start + timedelta(hours=1), "hour", day, day)
+
+
+def _sort_by(request: HttpRequest, params: Mapping[str, str], name: str, order: str) -> tuple[str, str]:
+    """Where a column's head leads, and how it is sorted now."""
+    is_current, is_falling = order.removeprefix("-") == name, order.startswith("-")
+    turned = name if is_current and is_falling else f"-{name}"
+    direction = ("descending" if is_falling else "ascending") if is_current else "none"
+    return make_link(request, params, sort="" if turned == ORDERS[0] else turned, cursor=""), direction
 
 
 def _lines(actor: Actor, page: Page | None) -> list[tuple[Call, str, str]]:
@@ -284,6 +343,6 @@ def _facts(detail: RequestDetail, call: Call) -> Sequence[tuple[str, str]]:
 
 
 def _csv_link(actor: Actor, params: Mapping[str, str]) -> str:
-    given = {name: value for name, value in params.items() if value and name != "cursor"}
+    given = {name: value for name, value in params.items() if value and name not in {"cursor", "sort"}}
     address = reverse("requests-csv", args=[actor.org.slug])
     return f"{address}?{urlencode(given)}" if given else address

@@ -1,5 +1,7 @@
 """The console's pages on which a route is made, changed and removed; the list of them is the page of routes."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -8,6 +10,9 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from billing.routes.playground import plan_request
+from billing.routes.selectors import read_thresholds
+from billing.spend.core.chart import make_band_chart
+from billing.spend.core.ranges import read_range
 from costhub.console.acts import try_to
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.frame import make_link
@@ -23,6 +28,7 @@ from costhub.console.route_forms import (
     values_of,
 )
 from costhub.console.sign_in import org_page
+from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor, access_row
 from tenants.actions.routes import create_route, delete_route, update_route
@@ -72,7 +78,9 @@ def edit_route(request: HttpRequest, actor: Actor, route_id: str) -> HttpRespons
     def update(form: Form) -> Route:
         return update_route(actor=actor, route=row, **read_route(form, kind, slots))
 
-    return _answer(request, actor, form, kind, update, row.name, acts=acts)
+    is_cascade = kind is RouteKind.CASCADE and row.kind == kind
+    draw = partial(_draw_thresholds, actor, row) if is_cascade else None
+    return _answer(request, actor, form, kind, update, row.name, draw, acts=acts)
 
 
 @require_POST
@@ -90,6 +98,26 @@ def remove_route(request: HttpRequest, actor: Actor, route_id: str) -> HttpRespo
     return redirect("edit-route", slug=actor.org.slug, route_id=str(row.pk))
 
 
+def _draw_thresholds(actor: Actor, row: Route) -> dict[str, Any] | None:
+    """What the cascade's calls of thirty days would have come to with each confidence; None where there are none, or
+    one of its models has no price any more."""
+    now = clock.now()
+    span = read_range({"range": "30d"}, now, actor.org.time_zone)
+    try:
+        found = read_thresholds(actor, row, span.start, span.end)
+    except InvalidField:
+        return None
+    if not found.calls:
+        return None
+    bands = [(point.then.low, point.then.high) for point in found.points]
+    shares = [point.right_per_mille for point in found.points if point.right_per_mille is not None]
+    chart = make_band_chart(bands, shares)
+    steps = [(point, place, found.saved(point)) for point, place in zip(found.points, chart.places, strict=True)]
+    now_percent = found.confidence_percent if found.decides else None
+    shown = {"template": "console/_thresholds.html", "table": "console/_thresholds_table.html"}
+    return {**shown, "report": found, "chart": chart, "steps": steps, "now": now_percent}
+
+
 def _read_models(request: HttpRequest, slots: int) -> dict[str, str]:
     """The models that the address proposes, as a saving on the first page does."""
     names = ["baseline", *(f"model_{place}" for place in range(1, slots + 1))]
@@ -102,9 +130,16 @@ def _kind_of(request: HttpRequest, usual: RouteKind) -> RouteKind:
 
 
 def _answer(
-    request: HttpRequest, actor: Actor, form: Form, kind: RouteKind, act: Any, title: str, **more: Any
+    request: HttpRequest,
+    actor: Actor,
+    form: Form,
+    kind: RouteKind,
+    act: Any,
+    title: str,
+    draw: Callable[[], dict[str, Any] | None] | None = None,
+    **more: Any,
 ) -> HttpResponse:
-    """Save what was sent, or only show where the question would go."""
+    """Save what was sent, or only show where the question would go. ``draw``: the thresholds, for a page alone."""
 
     def save(form: Form) -> Route:
         try:
@@ -117,6 +152,8 @@ def _answer(
         plan = form.try_out(request, lambda form: _plan(actor, form, save(form)))
     elif request.method == "POST" and form.submit(request, actor, save) is not None:
         return redirect("routes", slug=actor.org.slug)
+    if draw and (curve := draw()):
+        form.curves = {"confidence_percent": curve}
     kinds = [
         {"name": each.value, "link": make_link(request, {}, kind=each.value), "is_current": each is kind}
         for each in KINDS

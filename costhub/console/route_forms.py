@@ -15,7 +15,7 @@ from costhub.console.policies import mode_field
 from costhub.lib.errors import InvalidField
 from costhub.lib.money import format_usd
 from tenants.access import Actor
-from tenants.actions.route_policies import HARD_FROM, MOST_RUNGS, MOST_TARGETS, SETTINGS
+from tenants.actions.route_policies import HARD_FROM, MOST_ROUTED, MOST_RUNGS, MOST_TARGETS, SETTINGS
 from tenants.choices import Mode, RouteKind, Sticky
 from tenants.models import Route
 from tenants.selectors import list_models
@@ -26,7 +26,7 @@ KINDS: Final = {
     RouteKind.FALLBACKS: "The first model that answers",
     RouteKind.WEIGHTED: "Models by their parts of the calls",
     RouteKind.CANARY: "A part of the calls to a second model",
-    RouteKind.ROUTER: "Easy calls to the cheap model, hard ones to the strong",
+    RouteKind.ROUTER: "Easy calls to the cheap model, harder ones to dearer models",
     RouteKind.CASCADE: "The cheapest first, the next one where its answer is not sure",
 }
 #: of a kind's targets, the fewest and the most slots
@@ -35,7 +35,7 @@ _SLOTS: Final = {
     RouteKind.FALLBACKS: (2, MOST_TARGETS),
     RouteKind.WEIGHTED: (2, MOST_TARGETS),
     RouteKind.CANARY: (2, 2),
-    RouteKind.ROUTER: (2, 2),
+    RouteKind.ROUTER: (2, MOST_ROUTED),
     RouteKind.CASCADE: (2, MOST_RUNGS),
 }
 _MORE_SLOTS: Final = 2
@@ -64,7 +64,11 @@ _NUMBERS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "share_percent": ("Per cent of the calls for the second model", "10", "1 to 99."),
     "explore_percent": ("Per cent of the calls sent against its advice, to learn", "3", "0 to 50."),
-    "confidence_percent": ("Confidence from which on an answer is given, per cent", "80", "1 to 100."),
+    "confidence_percent": (
+        "Confidence from which on an answer is given, per cent",
+        "80",
+        "1 to 100. Lower is cheaper; higher asks the next rung more often. A worth of answers decides in its place.",
+    ),
     "latency_cap_ms": ("Longest time for all rungs, ms", "0", "0 is no cap; at most 600,000."),
     "agreement_samples": (
         "Times that a rung is asked again, to see whether it agrees",
@@ -89,6 +93,8 @@ _NUMBERS: Final[Mapping[str, tuple[str, str, str]]] = {
         " waits; 60 to 86,400.",
     ),
 }
+#: of these what a slider goes over
+_SLIDERS: Final[Mapping[str, tuple[int, int]]] = {"confidence_percent": (1, 100)}
 _MONEY: Final[Mapping[str, tuple[str, str]]] = {
     "answer_worth": ("What one more right answer is worth, USD", "Then the expected cost decides. 0: nothing is said."),
     "compare_monthly_limit": ("What comparisons may cost in a month, USD", ""),
@@ -118,9 +124,19 @@ def route_fields(actor: Actor, kind: RouteKind, slots: int, row: Route | None = 
         ]
         fields.append(Field("sticky", "What stays with one choice", "select", choices=kept))
     if "hard_from" in known:
-        fields.append(Field("hard_from", "Calls are hard from", "select", choices=[(each, each) for each in HARD_FROM]))
+        fields.append(
+            Field(
+                "hard_from",
+                "Calls are hard from",
+                "select",
+                help="Between two targets. Three or four have a class each: simple, medium, complex, very complex.",
+                choices=[(each, each) for each in HARD_FROM],
+            )
+        )
     for name, (label, _, help_text) in _NUMBERS.items():
-        if name == "holdout_percent" or name in known:
+        if name in _SLIDERS and name in known:
+            fields.append(Field(name, label, "range", help=help_text, most=9, bounds=_SLIDERS[name]))
+        elif name == "holdout_percent" or name in known:
             fields.append(Field(name, label, help=help_text, is_required=True, most=9))
     for name, (label, help_text) in _MONEY.items():
         if name in known:
@@ -181,6 +197,9 @@ def read_route(form: Form, kind: RouteKind, slots: int) -> dict[str, Any]:
         **{name: form.money(name) for name in _MONEY if name in known},
         **{name: form.text(name) for name in ("sticky", "hard_from") if name in known},
     }
+    if len(found["targets"]) > 2:
+        # Three or more have a class each: what stands there is for two.
+        found.pop("hard_from", None)
     if "is_learning" in known:
         found["is_learning"] = form.flag("is_learning")
     if "stopped_tasks" in known:

@@ -13,23 +13,33 @@ from django.views.decorators.http import require_GET, require_POST
 from billing.routes.learned import bring_back_learned, why_not
 from billing.routes.playground import plan_request
 from billing.routes.selectors import Replay, list_learned, read_comparisons, read_route_report, replay_calls
-from billing.spend.core import ranges
 from billing.spend.core.ranges import Range, read_range
-from costhub.console.frame import frame, make_link
+from costhub.console.forms import read_usd
+from costhub.console.frame import frame, list_ranges
+from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.eval.picture import draw_curves
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
-from costhub.lib.money import Nanos, Picos, compile_price, parse_usd, to_usd
+from costhub.lib.money import Picos, compile_price, to_usd
 from proxy.learning.models import PaidReplay
 from proxy.learning.replay_core import estimate_ratio
 from proxy.learning.replays import cancel_paid_replay, start_paid_replay
+from proxy.routing.model import PAIRS
 from tenants.access import Actor, access_row
 from tenants.actions.routes import roll_back, update_route, use_learned
 from tenants.choices import Mode, Permission
 from tenants.models import Route
 from tenants.selectors import list_route_changes, list_route_versions, list_routes
 
+COLUMNS: Final = (
+    Column("name", "Name", "name"),
+    Column("kind", "Kind", "kind"),
+    Column("mode", "Mode", "mode"),
+    Column("made", "Made", "created_at"),
+)
+#: of each a report is read from the ledger: so many on a page
+ROUTES: Final = 10
 VERSIONS: Final = 10
 REPLAYS: Final = 10
 #: a pasted request is no longer than this
@@ -40,6 +50,21 @@ _WHAT_IF: Final = ("model", "to", "input", "output", "share", "off", "batch")
 _MOST_OFF: Final = 95
 #: amounts of money are no mere numbers
 _SHOWN_APART: Final = frozenset({"targets", "baseline", "answer_worth", "compare_monthly_limit"})
+#: settings as a line of a route says them, where they are more than a name and a value; of 0 there is no line
+_SAID: Final = {
+    "sticky": ("One choice for", "a {}"),
+    "hard_from": ("Hard from", "{} difficulty on"),
+    "holdout_percent": ("Held out", "{} % of the conversations"),
+    "share_percent": ("Second model", "{} % of the calls"),
+    "explore_percent": ("Against its advice", "{} % of the calls, to learn"),
+    "confidence_percent": ("Sure enough", "from {} % confidence on"),
+    "latency_cap_ms": ("Longest time", "{:,} ms for all rungs"),
+    "agreement_samples": ("Asked again", "{} times, to see whether it agrees"),
+    "compare_percent": ("Other model asked, too", "of {} % of the calls"),
+    "pack_window_ms": ("Short questions wait", "{:,} ms for each other"),
+    "pack_most": ("Questions in one call", "{} at most"),
+    "deadline_seconds": ("Calls may wait", "{:,} seconds"),
+}
 
 
 @require_GET
@@ -101,7 +126,7 @@ def start_replay(request: HttpRequest, actor: Actor) -> HttpResponse:
             actor=actor,
             model=given["model"],
             to=given["to"],
-            cap_nanos=_read_cap(given["cap"]),
+            cap_nanos=read_usd(given["cap"], "cap"),
             api_key=given["api_key"],
             most_calls=_whole(given["calls"] or "100", "Give a number of calls.", "calls"),
         )
@@ -116,13 +141,6 @@ def cancel_replay(request: HttpRequest, actor: Actor, replay_id: str) -> HttpRes
     """The button beside a replay that is under way."""
     cancel_paid_replay(actor=actor, replay=access_row(PaidReplay.objects.filter(org=actor.org), actor, replay_id))
     return redirect(f"{reverse('routes', args=[actor.org.slug])}#replays")
-
-
-def _read_cap(text: str) -> Nanos:
-    try:
-        return parse_usd(text)
-    except ValueError as error:
-        raise InvalidField('Give the most that it may cost, in USD, such as "1.00".', field="cap") from error
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:
@@ -147,23 +165,27 @@ def _show(
     status: int = 200,
 ) -> HttpResponse:
     actor.check(Permission.READ_MONEY)
+    # Forms of other addresses are answered by this page, too.
+    path = reverse("routes", args=[actor.org.slug])
     now = clock.now()
     try:
         span = read_range(request.GET.dict(), now, actor.org.time_zone)
     except InvalidField as found:
         error = found.message
         span = read_range({}, now, actor.org.time_zone)
-    text = request.GET.get("q", "").replace("\x00", "").strip()[:200]
-    rows = list(list_routes(actor).filter(name__icontains=text).order_by("name"))
+    given = request.GET.dict()
+    try:
+        listing = _list(request, actor, given)
+    except InvalidField as found:
+        error, status = found.message, max(status, 400)
+        listing = _list(request, actor, {})
+    rows = list(listing.rows)
     context = {
         **frame(request, actor, "routes"),
         "error": error,
-        "ranges": [
-            {"name": title, "link": make_link(request, {}, range=name), "is_current": name == span.name}
-            for name, title in ranges.NAMES.items()
-            if name != "custom"
-        ],
-        "search": text,
+        "ranges": list_ranges(path, span),
+        "search": listing.search,
+        "listing": listing,
         "routes": [_describe(actor, route, span) for route in rows],
         "what_if": dict(zip(("typed", "found", "error"), _what_if(actor, request.GET.dict(), span), strict=True)),
         "span": span,
@@ -180,6 +202,21 @@ def _show(
     return render(request, "console/routes.html", context, status=status)
 
 
+def _list(request: HttpRequest, actor: Actor, given: Mapping[str, str]) -> Listing:
+    """The page's routes: each has a report, and reads the ledger for it."""
+    return make_listing(
+        request,
+        given,
+        list_routes(actor),
+        COLUMNS,
+        search=["name"],
+        sort="name",
+        filters=["range", "from", "to", *(f"if_{name}" for name in _WHAT_IF)],
+        most=ROUTES,
+        path=reverse("routes", args=[actor.org.slug]),
+    )
+
+
 def _describe(actor: Actor, route: Route, span: Range) -> dict[str, Any]:
     report = read_route_report(actor, route, span.start, span.end)
     versions = list(list_route_versions(actor, route)[:VERSIONS])
@@ -192,9 +229,9 @@ def _describe(actor: Actor, route: Route, span: Range) -> dict[str, Any]:
         "row": route,
         "targets": route.policy["targets"],
         "settings": [
-            (name.replace("_", " "), value)
+            _say(name, value)
             for name, value in route.policy.items()
-            if name not in _SHOWN_APART and value not in ([], False)
+            if name not in _SHOWN_APART and (value not in ([], False, 0) or name == "holdout_percent")
         ],
         "report": report,
         "proven": report.effect.times(report.routed.calls) if report.effect else None,
@@ -202,7 +239,8 @@ def _describe(actor: Actor, route: Route, span: Range) -> dict[str, Any]:
         # What it could decide by instead, the newest first.
         "other_learned": [one for one in tried if one is not learned and not why_not(one, route)][:VERSIONS],
         "refused": refused,
-        "curve": _draw(learned.report.get("curves", {})) if learned is not None else "",
+        "curves": _draw_all(learned.report) if learned is not None else [],
+        "pairs": learned.report.get(PAIRS, []) if learned is not None else [],
         "comparisons": read_comparisons(actor, route, span.start, span.end),
         "compare_limit": route.policy.get("compare_monthly_limit", 0),
         "versions": [(row, _show_changes(changes[row.number])) for row in versions],
@@ -250,12 +288,9 @@ def _what_if(actor: Actor, given: Mapping[str, str], span: Range) -> tuple[dict[
 
 
 def _read_price(text: str, field: str) -> Picos:
-    try:
-        if (nanos := parse_usd(text)) < 0:
-            raise ValueError(text)
-        return compile_price(to_usd(nanos))
-    except ValueError as error:
-        raise InvalidField('Give USD for a million tokens, such as "2.50".', field=field) from error
+    if (nanos := read_usd(text, field)) < 0:
+        raise InvalidField("Give USD for a million tokens, such as 2.50.", field=field)
+    return compile_price(to_usd(nanos))
 
 
 def _describe_replay(row: PaidReplay) -> dict[str, Any]:
@@ -269,6 +304,18 @@ def _describe_replay(row: PaidReplay) -> dict[str, Any]:
     }
 
 
+def _draw_all(report: Mapping[str, Any]) -> list[tuple[str, SafeString | str]]:
+    """Every curve that there is, with the two models that it is about where a router has more than two."""
+    each = [(f"{pair['weak']} or {pair['strong']}: ", pair.get("curves", {})) for pair in report.get(PAIRS, ())]
+    drawn = [(about, _draw(curves)) for about, curves in each or [("", report.get("curves", {}))]]
+    return [(about, picture) for about, picture in drawn if picture]
+
+
+def _say(name: str, value: Any) -> tuple[str, Any]:
+    label, words = _SAID.get(name, (name.replace("_", " ").capitalize(), "{}"))
+    return label, words.format(value) if name in _SAID else value
+
+
 def _draw(curves: dict[str, list[float]]) -> SafeString | str:
     """The quality that is kept by the share of calls that go to the strong model, beside what knows nothing."""
     if not curves:
@@ -278,7 +325,7 @@ def _draw(curves: dict[str, list[float]]) -> SafeString | str:
         for name, curve in {**curves, "chance": [0.0, 1.0]}.items()
     }
     picture = draw_curves(
-        points, x="share of the calls that go to the strong model", y="share of its gain that is kept"
+        points, x="share of the calls that go to the strong model", y="share of its gain that is kept", is_inline=True
     )
     # Made of numbers and of the names above, which are escaped.
     return mark_safe(picture)  # noqa: S308

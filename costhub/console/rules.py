@@ -9,11 +9,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from billing.alerts.actions.channels import ensure_channels
-from billing.alerts.actions.rules import create_rule, ensure_rules, update_rule
+from billing.alerts.actions.rules import create_rule, ensure_rules, list_known_rules, update_rule
 from billing.alerts.core.kinds import KINDS
 from billing.alerts.models import AlertRule
 from billing.choices import AlertKind
-from costhub.console.acts import Act, try_to
+from costhub.console.acts import switch_act, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.pages import show_form
 from costhub.console.sign_in import org_page
@@ -51,11 +51,7 @@ def rule(request: HttpRequest, actor: Actor, rule_id: str) -> HttpResponse:
             return _back(actor)
         row.refresh_from_db()
     address = reverse("switch-rule", args=[actor.org.slug, row.pk])
-    act = (
-        Act("Switch it off", address, "Switch off", "Nobody is told by it any more.", tone="bad")
-        if row.is_active
-        else Act("Switch it on", address, "Switch on", "People are told again.")
-    )
+    act = switch_act(address, "Nobody is told by it any more.", "People are told again.", is_on=row.is_active)
     return show_form(
         request, actor, "alerts", "Alerts", form, row.name, lead=f"{KINDS[AlertKind(row.kind)].title}.", acts=[act]
     )
@@ -66,16 +62,15 @@ def rule(request: HttpRequest, actor: Actor, rule_id: str) -> HttpResponse:
 def switch_rule(request: HttpRequest, actor: Actor, rule_id: str) -> HttpResponse:
     """Switch a rule off, or on again."""
     row = access_row(list_rules(actor), actor, rule_id)
-    is_active = not row.is_active
-    done = f"{row.name} is switched {'on' if is_active else 'off'}."
-    try_to(request, actor, done, lambda: update_rule(actor=actor, rule=row, is_active=is_active))
+    words = f"{row.name} is switched on.", f"{row.name} is switched off."
+    try_to_set(request, actor, "is_active", words, lambda is_on: update_rule(actor=actor, rule=row, is_active=is_on))
     return redirect("rule", slug=actor.org.slug, rule_id=str(row.pk))
 
 
 def list_rules(actor: Actor) -> QuerySet[AlertRule]:
     """The organisation's rules, those that are there from the beginning included."""
     ensure_rules(actor.org)
-    return AlertRule.objects.filter(org=actor.org)
+    return list_known_rules(actor.org)
 
 
 def _fields(actor: Actor) -> list[Field]:

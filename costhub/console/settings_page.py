@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from billing.demo.seed import remove_demo
-from costhub.console.acts import Act, try_to
+from costhub.console.acts import Act, try_to, try_to_set
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.pages import show_form
 from costhub.console.sign_in import org_page, works_when_read_only
@@ -93,15 +93,14 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponse:
 def stop_all(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The emergency stop of all calls, or its end."""
     actor.check(Permission.WRITE_MONEY)
-    is_stopped = not actor.org.is_stopped
 
-    def act() -> None:
+    def act(is_stopped: bool) -> None:
         if is_stopped:
             check_confirmed(request, actor.org.name)
         set_stopped(actor=actor, target=actor.org, is_stopped=is_stopped)
 
-    done = f"Calls of {actor.org.name} are {'stopped' if is_stopped else 'taken again'}."
-    try_to(request, actor, done, act)
+    words = f"Calls of {actor.org.name} are stopped.", f"Calls of {actor.org.name} are taken again."
+    try_to_set(request, actor, "is_stopped", words, act)
     return redirect("settings", slug=actor.org.slug)
 
 
@@ -109,9 +108,10 @@ def stop_all(request: HttpRequest, actor: Actor) -> HttpResponse:
 @org_page
 def change_visits(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Let operators of the installation look in for a day, or no more."""
-    hours = 0 if actor.org.visits_allowed_until and actor.org.visits_allowed_until > clock.now() else VISIT_HOURS
-    done = "Operators may look in for a day." if hours else "Operators may not look in any more."
-    try_to(request, actor, done, lambda: allow_visits(actor=actor, hours=hours))
+    words = "Operators may look in for a day.", "Operators may not look in any more."
+    try_to_set(
+        request, actor, "allow", words, lambda is_on: allow_visits(actor=actor, hours=VISIT_HOURS if is_on else 0)
+    )
     return redirect("settings", slug=actor.org.slug)
 
 
@@ -171,7 +171,13 @@ def _acts(actor: Actor) -> list[Act]:
         address = reverse("change-visits", args=[actor.org.slug])
         until = actor.org.visits_allowed_until
         acts.append(
-            Act("End the operators' visits", address, "Allow none", f"They may look in until {until:%d %b, %H:%M} UTC.")
+            Act(
+                "End the operators' visits",
+                address,
+                "Allow none",
+                f"They may look in until {until:%d %b, %H:%M} UTC.",
+                hidden=[("allow", "no")],
+            )
             if until and until > clock.now()
             else Act(
                 "Let an operator look in",
@@ -179,13 +185,20 @@ def _acts(actor: Actor) -> list[Act]:
                 "Allow for a day",
                 "To help you, operators of this installation see what you see, and change nothing. Each visit and its"
                 " reason stand in your audit log.",
+                hidden=[("allow", "yes")],
             )
         )
     acts += list_status_acts(actor)
     if actor.may(Permission.WRITE_MONEY):
         address = reverse("stop-all", args=[actor.org.slug])
         acts.append(
-            Act("Take calls again", address, "Resume", "Everything is stopped: every call is refused.")
+            Act(
+                "Take calls again",
+                address,
+                "Resume",
+                "Everything is stopped: every call is refused.",
+                hidden=[("is_stopped", "no")],
+            )
             if actor.org.is_stopped
             else Act(
                 "Emergency stop",
@@ -194,6 +207,7 @@ def _acts(actor: Actor) -> list[Act]:
                 "Every call of every key is refused within a second, until somebody resumes.",
                 confirm=actor.org.name,
                 tone="bad",
+                hidden=[("is_stopped", "yes")],
             )
         )
     if actor.rights.is_owner:

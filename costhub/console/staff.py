@@ -78,7 +78,7 @@ def organizations(request: HttpRequest, user: User) -> HttpResponse:
 @staff_page
 def visit(request: HttpRequest, user: User, org_id: str) -> HttpResponse:
     """Look into an organisation, with a reason that it reads."""
-    org = _find(org_id)
+    org = find_organization(org_id)
     try:
         begin_visit(user=user, org=org, reason=request.POST.get("reason", ""))
     except AppError as error:
@@ -102,7 +102,7 @@ def reopen(request: HttpRequest, user: User, org_id: str) -> HttpResponse:
 
 
 def _set_closed(request: HttpRequest, user: User, org_id: str, *, is_closed: bool) -> HttpResponse:
-    org = _find(org_id)
+    org = find_organization(org_id)
     reason, confirm = request.POST.get("reason", ""), request.POST.get("confirm", "")
     try:
         set_closed(user=user, org=org, is_closed=is_closed, reason=reason, confirm=confirm)
@@ -119,7 +119,7 @@ def leave(request: HttpRequest, org_id: str) -> HttpResponse:
     """End one's visit."""
     if not request.user.is_authenticated or not request.user.is_platform_operator:
         raise Http404
-    end_visit(user=request.user, org=_find(org_id))
+    end_visit(user=request.user, org=find_organization(org_id))
     return redirect("staff")
 
 
@@ -130,7 +130,8 @@ def _list(request: HttpRequest, params: Mapping[str, str]) -> Listing:
     return make_listing(request, params, rows, COLUMNS, search=["name", "slug"], sort="name")
 
 
-def _find(org_id: str) -> Organization:
+def find_organization(org_id: str) -> Organization:
+    """An organisation by what an address says of it. Raises Http404."""
     wanted = find_uuid(org_id)
     if wanted is None:
         raise Http404

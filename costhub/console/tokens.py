@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.acts import Act, PageLink, try_to, try_to_set
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.frame import frame
 from costhub.console.inviting import project_field
@@ -37,7 +37,15 @@ COLUMNS: Final = (
     Column("expires", "Expires", "expires_at"),
     Column("state", "State"),
 )
+ACCOUNT_COLUMNS: Final = (
+    Column("name", "Account", "name"),
+    Column("role", "Role", "role"),
+    Column("by", "Made by", "created_by", css="optional"),
+    Column("state", "State", "disabled_at"),
+)
 _TITLE: Final = "API tokens"
+#: of the service accounts, which have a page of their own
+_SHOWN: Final = 20
 
 
 @require_GET
@@ -59,7 +67,8 @@ def tokens(request: HttpRequest, actor: Actor) -> HttpResponse:
             PageLink("New token", reverse("new-token", args=[slug])),
             PageLink("New service account", reverse("new-service-account", args=[slug])),
         ],
-        "accounts": list(list_service_accounts(actor).order_by("name")[:100]),
+        "accounts": list(list_service_accounts(actor).order_by("name")[:_SHOWN]),
+        "account_count": list_service_accounts(actor).count(),
         "now": clock.now(),
     }
     return show_list(request, actor, "console/tokens.html", "tokens", make, context)
@@ -119,6 +128,21 @@ def token(request: HttpRequest, actor: Actor, token_id: str) -> HttpResponse:
     return show_form(request, actor, "tokens", _TITLE, None, row.name, template="console/token.html", **more)
 
 
+@require_GET
+@org_page
+def service_accounts(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The accounts of programs, by name."""
+    actor.check(Permission.WRITE_MEMBERS)
+
+    def make(params: Mapping[str, str]) -> Listing:
+        rows = list_service_accounts(actor)
+        return make_listing(request, params, rows, ACCOUNT_COLUMNS, search=["name", "role"], sort="name")
+
+    new = PageLink("New service account", reverse("new-service-account", args=[actor.org.slug]))
+    context = {"title": "Service accounts", "placeholder": "Name or role", "page_acts": [new]}
+    return show_list(request, actor, "console/service_accounts.html", "tokens", make, context)
+
+
 @require_http_methods(["GET", "POST"])
 @org_page
 def new_service_account(request: HttpRequest, actor: Actor) -> HttpResponse:
@@ -154,9 +178,16 @@ def service_account(request: HttpRequest, actor: Actor, account_id: str) -> Http
         row.refresh_from_db()
     address = reverse("switch-service-account", args=[actor.org.slug, row.pk])
     act = (
-        Act("Disable this account", address, "Disable", "None of its tokens works until it is enabled.", tone="bad")
+        Act(
+            "Disable this account",
+            address,
+            "Disable",
+            "None of its tokens works until it is enabled.",
+            tone="bad",
+            hidden=[("is_disabled", "yes")],
+        )
         if row.disabled_at is None
-        else Act("Enable this account", address, "Enable", "Its tokens work again.")
+        else Act("Enable this account", address, "Enable", "Its tokens work again.", hidden=[("is_disabled", "no")])
     )
     return show_form(request, actor, "tokens", _TITLE, form, row.name, acts=[act])
 
@@ -166,9 +197,14 @@ def service_account(request: HttpRequest, actor: Actor, account_id: str) -> Http
 def switch_service_account(request: HttpRequest, actor: Actor, account_id: str) -> HttpResponse:
     """Disable an account, or enable it."""
     row = access_row(list_service_accounts(actor), actor, account_id)
-    is_disabled = row.disabled_at is None
-    done = f"{row.name} is {'disabled: its tokens are refused' if is_disabled else 'enabled: its tokens work'}."
-    try_to(request, actor, done, lambda: update_service_account(actor=actor, account=row, is_disabled=is_disabled))
+    words = f"{row.name} is disabled: its tokens are refused.", f"{row.name} is enabled: its tokens work."
+    try_to_set(
+        request,
+        actor,
+        "is_disabled",
+        words,
+        lambda is_on: update_service_account(actor=actor, account=row, is_disabled=is_on),
+    )
     return redirect("service-account", slug=actor.org.slug, account_id=str(row.pk))
 
 

@@ -1,6 +1,6 @@
 """The console's page of upstreams: where calls go, how they fared today, and a test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -12,12 +12,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from billing.gpu.selectors import find_open_hours
+from billing.bills.selectors import list_sources
+from billing.gpu.models import GpuEndpoint
+from billing.gpu.selectors import find_hour_costs, find_open_hours
 from billing.spend.selectors import find_spend
-from costhub.console.acts import Act, PageLink, try_to
+from costhub.console.acts import Act, PageLink, switch_act, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
-from costhub.console.pages import show_form, show_list
+from costhub.console.pages import lead_on, show_form, show_list
 from costhub.console.sign_in import org_page, refuse
 from costhub.lib import clock
 from costhub.lib.errors import AppError, Forbidden, NotFound
@@ -37,6 +39,7 @@ COLUMNS: Final = (
     Column("url", "Address", "base_url", css="optional"),
     Column("calls", "Calls", None, "Of the last 24 hours", "number"),
     Column("failed", "Failed", None, "Of the last 24 hours, answered with an error", "number"),
+    Column("hour", "An hour", None, "What its GPUs cost an hour now, whatever its calls", "number optional"),
     Column("state", "", None, css="number"),
 )
 _DAY: Final = timedelta(days=1)
@@ -56,7 +59,8 @@ class Health:
 def upstreams(request: HttpRequest, actor: Actor) -> HttpResponse:
     """Upstreams with their health of the last 24 hours."""
     actor.check(Permission.READ)
-    health = find_health(actor) if actor.may(Permission.READ_MONEY) else {}
+    sees_money = actor.may(Permission.READ_MONEY)
+    health, hours = (find_health(actor), find_hour_costs(actor)) if sees_money else ({}, {})
 
     def make(params: Mapping[str, str]) -> Listing:
         listing = make_listing(
@@ -64,6 +68,7 @@ def upstreams(request: HttpRequest, actor: Actor) -> HttpResponse:
         )
         for row in listing.rows:
             row.health = health.get(str(row.pk), Health())
+            row.hour_nanos = hours.get(row.pk)
         return listing
 
     may_write = actor.may(Permission.WRITE_SETTINGS)
@@ -72,7 +77,7 @@ def upstreams(request: HttpRequest, actor: Actor) -> HttpResponse:
         "placeholder": "Name or address",
         "page_acts": [PageLink("New upstream", reverse("new-upstream", args=[actor.org.slug]))] if may_write else [],
         "may_write": may_write,
-        "sees_money": actor.may(Permission.READ_MONEY),
+        "sees_money": sees_money,
     }
     return show_list(request, actor, "console/upstreams.html", "upstreams", make, context)
 
@@ -104,7 +109,7 @@ def new_upstream(request: HttpRequest, actor: Actor) -> HttpResponse:
             ),
         )
         if made is not None:
-            return redirect("upstream", slug=actor.org.slug, upstream_id=str(made.pk))
+            return lead_on(request, actor, reverse("upstream", args=[actor.org.slug, made.pk]))
         form.values["credential"] = ""
     return show_form(request, actor, "upstreams", "Upstreams", form, "New upstream", submit_label="Create upstream")
 
@@ -125,16 +130,21 @@ def upstream(request: HttpRequest, actor: Actor, upstream_id: str) -> HttpRespon
             row.refresh_from_db()
     elif request.method == "POST":
         actor.check(Permission.WRITE_SETTINGS)
-    hours = find_open_hours(actor, row) if actor.may(Permission.READ_MONEY) else {}
+    sees_money = actor.may(Permission.READ_MONEY)
+    hours = find_open_hours(actor, row) if sees_money else {}
+    servers = list(list_endpoints(actor).filter(upstream=row).order_by("base_url"))
+    named = {server.pk: server.name or server.base_url for server in servers}
     more: dict[str, Any] = {
         "upstream": row,
         "kind": KINDS.get(UpstreamKind(row.kind), row.kind),
         "models": list_models(actor).filter(upstream=row).order_by("name")[:100],
-        "endpoints": [
-            (one, hours.get(one.pk)) for one in list_endpoints(actor).filter(upstream=row).order_by("base_url")
-        ],
-        "health": find_health(actor).get(str(row.pk), Health()) if actor.may(Permission.READ_MONEY) else None,
-        "acts": _acts(actor, row) if form else [],
+        "endpoints": [(one, hours.get(one.pk)) for one in servers],
+        "hours": [(one, named.get(server, "") if server else "") for server, one in hours.items()],
+        "may_charge": actor.may(Permission.WRITE_MONEY),
+        "bill": list_sources(actor).filter(upstream=row.pk).first() if sees_money else None,
+        "sees_money": sees_money,
+        "health": find_health(actor).get(str(row.pk), Health()) if sees_money else None,
+        "acts": [*(_acts(actor, row) if form else []), *_end_hours(actor, row, hours.values())],
     }
     return show_form(request, actor, "upstreams", "Upstreams", form, row.name, template="console/upstream.html", **more)
 
@@ -144,9 +154,10 @@ def upstream(request: HttpRequest, actor: Actor, upstream_id: str) -> HttpRespon
 def switch_upstream(request: HttpRequest, actor: Actor, upstream_id: str) -> HttpResponse:
     """Switch an upstream off, or on again."""
     row = access_row(list_upstreams(actor), actor, upstream_id)
-    is_active = not row.is_active
-    done = f"{row.name} is switched {'on' if is_active else 'off'}."
-    try_to(request, actor, done, lambda: update_upstream(actor=actor, upstream=row, is_active=is_active))
+    words = f"{row.name} is switched on.", f"{row.name} is switched off."
+    try_to_set(
+        request, actor, "is_active", words, lambda is_on: update_upstream(actor=actor, upstream=row, is_active=is_on)
+    )
     return redirect("upstream", slug=actor.org.slug, upstream_id=str(row.pk))
 
 
@@ -247,6 +258,22 @@ def _update(actor: Actor, row: Upstream, form: Form) -> Upstream:
     return update_upstream(actor=actor, upstream=row, **changes)
 
 
+def _end_hours(actor: Actor, row: Upstream, hours: Iterable[GpuEndpoint]) -> list[Act]:
+    if not actor.may(Permission.WRITE_MONEY):
+        return []
+    return [
+        Act(
+            f"Give back {one.name}",
+            reverse("end-gpu-hours", args=[actor.org.slug, row.pk, one.pk]),
+            "Give back",
+            "Its hours are charged no more from now on.",
+            confirm=one.name,
+            tone="bad",
+        )
+        for one in hours
+    ]
+
+
 def _acts(actor: Actor, row: Upstream) -> list[Act]:
     def address(name: str) -> str:
         return reverse(name, args=[actor.org.slug, row.pk])
@@ -254,9 +281,5 @@ def _acts(actor: Actor, row: Upstream) -> list[Act]:
     test = Act(
         "Test it", address("test-upstream"), "Test", "Asks it for its models, as a call would: with its API key."
     )
-    switch = (
-        Act("Switch it off", address("switch-upstream"), "Switch off", "Calls to its models are refused.", tone="bad")
-        if row.is_active
-        else Act("Switch it on", address("switch-upstream"), "Switch on", "Calls to its models are taken again.")
-    )
-    return [test, switch]
+    off, on = "Calls to its models are refused.", "Calls to its models are taken again."
+    return [test, switch_act(address("switch-upstream"), off, on, is_on=row.is_active)]

@@ -8,16 +8,20 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from billing.spend.selectors import list_requests
+from costhub.console.forms import Field, Form
 from costhub.console.frame import frame, list_snippets, render_page
+from costhub.console.pages import STEP
 from costhub.console.sign_in import member_page
-from costhub.lib.errors import AppError
+from costhub.lib.database import take_turn
+from costhub.lib.errors import Conflict
 from tenants.access import Actor, list_memberships
 from tenants.actions.orgs import create_organization
 from tenants.choices import Permission
-from tenants.onboarding import Step, StepName, find_callable_model, list_steps
+from tenants.onboarding import Step, StepName, find_callable_model, find_unpriced_model, list_steps
 
 #: organisations that one person may make; whoever needs more asks the operator
 MOST_OWN: Final = 5
@@ -38,20 +42,27 @@ def new_organization(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path(), "/login")
     user = request.user
+    form = Form([Field("name", "Name")])
+    if request.method == "POST":
+        # Of two forms that were sent in one moment the second counts what the first has made.
+        try:
+            take_turn(f"organizations of {user.pk}")
+        except Conflict as error:
+            form.note(error)
     memberships = list_memberships(user)
     is_open = settings.SIGN_UP == "open" and len([one for one in memberships if one.role == "owner"]) < MOST_OWN
-    name, error = request.POST.get("name", "").replace("\x00", ""), ""
-    if request.method == "POST" and is_open:
-        try:
-            made = create_organization(name=name, acting_name=user.email, owner=user)
-        except AppError as refused:
-            error = refused.message
-        else:
+    if request.method == "POST" and is_open and not form.wrong:
+        made = form.submit(
+            request,
+            None,
+            lambda form: create_organization(name=form.text("name"), acting_name=user.email, owner=user),
+        )
+        if made is not None:
             # Shown once, on the page that this leads to; it is in no address and in no log.
             request.session[_SESSION_KEY] = [str(made.org.pk), made.api_key]
             return redirect("welcome", slug=made.org.slug)
-    context = {"name": name, "error": error, "is_open": is_open, "memberships": memberships}
-    response = render(request, "console/new_organization.html", context, status=400 if error else 200)
+    context = {"form": form, "is_open": is_open, "memberships": memberships}
+    response = render(request, "console/new_organization.html", context, status=form.status)
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
@@ -68,6 +79,7 @@ def welcome(request: HttpRequest, actor: Actor) -> HttpResponse:
         **frame(request, actor, "welcome"),
         "steps": [(step, _find_form(actor, step)) for step in list_steps(actor)],
         "new_key": key,
+        "may_make_keys": actor.may_anywhere(Permission.WRITE_KEYS),
         "model": find_callable_model(actor),
         "sees_calls": sees_calls,
         "newest": next(iter(list_requests(actor, limit=1).calls), None) if sees_calls else None,
@@ -86,6 +98,11 @@ def _take_key(request: HttpRequest, actor: Actor) -> str:
 
 
 def _find_form(actor: Actor, step: Step) -> str:
-    """The address of the form that does a step, if the actor may. A key is made in a project, the rest for all."""
+    """The address of the form that does a step, if the actor may, and leads back here. A key is made in a project, the
+    rest for all; a price first for a model that has none."""
     may = actor.may_anywhere(step.permission) if step.name is StepName.KEY else actor.may(step.permission)
-    return reverse(_FORMS[step.name], args=[actor.org.slug]) if may else ""
+    if not may:
+        return ""
+    chosen = {"model": find_unpriced_model(actor) or ""} if step.name is StepName.PRICE else {}
+    query = {STEP: "yes"} | {name: value for name, value in chosen.items() if value}
+    return f"{reverse(_FORMS[step.name], args=[actor.org.slug])}?{urlencode(query)}"

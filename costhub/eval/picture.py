@@ -17,8 +17,9 @@ _STEPS: Final = 5
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
-def draw_curves(curves: Mapping[str, Sequence[Point]], *, x: str, y: str) -> str:
-    """An SVG of curves with a legend. ``x`` and ``y``: what the axes mean. Raises ValueError without a point."""
+def draw_curves(curves: Mapping[str, Sequence[Point]], *, x: str, y: str, is_inline: bool = False) -> str:
+    """An SVG of curves with a legend. ``x`` and ``y``: what the axes mean. ``is_inline``: it is part of a page, and has
+    the colour of its text and no ground of its own. Raises ValueError without a point."""
     points = [point for curve in curves.values() for point in curve]
     if not points:
         raise ValueError("There is no point to draw.")
@@ -30,15 +31,16 @@ def draw_curves(curves: Mapping[str, Sequence[Point]], *, x: str, y: str) -> str
     def place(point: Point) -> str:
         return f"{_LEFT + (point[0] - low_x) * across:.1f},{_HEIGHT - _BOTTOM - (point[1] - low_y) * up:.1f}"
 
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-    ]
+    look = 'fill="currentColor"' if is_inline else 'font-family="sans-serif"'
+    grid = 'currentColor" stroke-opacity="0.2' if is_inline else "#ddd"
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {look} font-size="12">']
+    if not is_inline:
+        lines.append(f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>')
     for step in range(_STEPS + 1):
         at_x, at_y = low_x + (high_x - low_x) * step / _STEPS, low_y + (high_y - low_y) * step / _STEPS
         left, bottom = place((at_x, at_y)).split(",")
         lines += [
-            f'<path d="M{_LEFT} {bottom}H{_WIDTH - _RIGHT}" stroke="#ddd"/>',
+            f'<path d="M{_LEFT} {bottom}H{_WIDTH - _RIGHT}" stroke="{grid}"/>',
             f'<text x="{_LEFT - 6}" y="{float(bottom) + 4:.1f}" text-anchor="end">{at_y:.3g}</text>',
             f'<text x="{left}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{at_x:.3g}</text>',
         ]

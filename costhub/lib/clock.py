@@ -37,7 +37,7 @@ def new_request_id() -> tuple[str, int]:
     what makes a row unique.
     """
     made_at_ms = now_ms()
-    return new_id_of(made_at_ms), made_at_ms
+    return str(_uuid7(nanoseconds=made_at_ms * 1_000_000)), made_at_ms
 
 
 def new_id_of(moment_ms: int) -> str:

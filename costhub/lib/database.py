@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import NotSupportedError, OperationalError, connection, connections, transaction
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
-from psycopg.errors import FeatureNotSupported, LockNotAvailable
+from psycopg.errors import DeadlockDetected, FeatureNotSupported, LockNotAvailable
 
 from costhub.lib.errors import Conflict
 
@@ -70,6 +70,13 @@ def _told_of_waiting() -> Iterator[None]:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
         raise Conflict("Somebody else is doing this at the moment: look again, then repeat it.") from error
+
+
+def is_lock_wait(error: BaseException | None) -> bool:
+    """Whether something failed only because others had locked what it needs: tried again it may well succeed."""
+    while error is not None and not isinstance(error, DeadlockDetected | LockNotAvailable):
+        error = error.__cause__
+    return error is not None
 
 
 def _turn(name: str) -> str:

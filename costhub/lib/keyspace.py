@@ -44,6 +44,8 @@ JOBS: Final = "costhub:jobs"
 FIGURES: Final = "costhub:figures"
 #: trouble -> millisecond at which operators were last told of it
 ALARMS: Final = "costhub:alarms"
+#: who this installation is to its store of files: in no copy of its database
+INSTALLATION: Final = "costhub:installation"
 #: stream: calls that are kept to learn from, sealed, until a job has stored them; what nobody fetches is cut off
 CAPTURED: Final = "costhub:captured"
 
@@ -112,6 +114,12 @@ def looked_at_key(shard: int) -> str:
 def hold_key(shard: int, hold_id: str) -> str:
     """A hold: a hash with its amount, its counters and what the reaper needs to write its row."""
     return f"{tag(shard)}:hold:{hold_id}"
+
+
+def keys_of_hold(shard: int, hold_id: str) -> tuple[str, str]:
+    """``closed_key`` and ``hold_key``: every script that reserves or settles wants both."""
+    where = tag(shard)
+    return f"{where}:closed:{hold_id}", f"{where}:hold:{hold_id}"
 
 
 def drawn_key(shard: int, hold_id: str) -> str:

@@ -60,6 +60,9 @@ USAGE_DOUBTS = Counter(
 )
 SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")
+LOOP_TASKS = Gauge(
+    "costhub_loop_tasks", "Tasks on the event loops of the processes that take calls.", multiprocess_mode="sum"
+)
 LEDGER_LAG = Gauge(
     "costhub_ledger_lag_seconds",
     "Age of the oldest event that PostgreSQL has not confirmed.",
@@ -67,6 +70,11 @@ LEDGER_LAG = Gauge(
 )
 LEDGER_UNREAD = Gauge(
     "costhub_ledger_unread_events", "Events that PostgreSQL has not confirmed.", multiprocess_mode="mostrecent"
+)
+SHARDS_AWAY = Gauge(
+    "costhub_shards_away",
+    "Shards for which no Valkey answers, of whose holds and events nothing is known.",
+    multiprocess_mode="mostrecent",
 )
 QUEUED = Gauge(
     "costhub_queued_tasks", "Tasks in Celery's queue that no worker has taken.", multiprocess_mode="mostrecent"
@@ -81,6 +89,12 @@ JOB_LATE_AFTER = Gauge(
     "costhub_job_late_after_seconds",
     "The age of a job's last success from which on somebody should look.",
     ["task"],
+    multiprocess_mode="mostrecent",
+)
+ARCHIVE_AGE = Gauge(
+    "costhub_archive_age_seconds",
+    "Time since the embedded PostgreSQL's log, or a base backup of it, was kept last.",
+    ["kept"],
     multiprocess_mode="mostrecent",
 )
 

@@ -93,12 +93,10 @@ def to_usd(nanos: int) -> Decimal:
 
 def format_usd(nanos: int) -> str:
     """Decimal USD with exactly nine places, as headers and APIs carry it: ``"0.000000420"``."""
-    if 0 <= nanos < NANOS_PER_USD:
-        # What most calls cost, and every call is told several amounts.
-        return f"0.{nanos:09d}"
-    sign, digits = ("-", -nanos) if nanos < 0 else ("", nanos)
-    whole, rest = divmod(digits, NANOS_PER_USD)
-    return f"{sign}{whole}.{rest:09d}"
+    if nanos < 0:
+        return f"-{format_usd(-nanos)}"
+    whole, rest = divmod(nanos, NANOS_PER_USD)
+    return f"{whole}.{rest:09d}"
 
 
 def format_for_people(nanos: int) -> str:

@@ -8,6 +8,8 @@ An object is written as a stream and there is nothing of it before its end: a wr
 nothing behind.
 """
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -17,7 +19,7 @@ from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
 from costhub.lib.errors import AppError
@@ -55,11 +57,34 @@ def open_store(url: str) -> Store:
     return S3Store(parts.netloc, prefix=parts.path.strip("/") or None, retry_config=retries)
 
 
+def claim(store: Store, mark: str, owner: str) -> bool:
+    """Whether a place is ``owner``'s, as the object ``mark`` in it says: it is the first comer's. Raises what the
+    library does where the store is in trouble."""
+    told = json.dumps({"owner": owner}).encode()
+    try:
+        obstore.put(store, mark, told, mode="create")
+    except AlreadyExistsError:
+        return bytes(obstore.get(store, mark).bytes()) == told
+    return True
+
+
 class Writer(Protocol):
     """An object that is being written."""
 
     async def write(self, data: bytes) -> int:
         """Add to it."""
+
+
+class _Target:
+    """Says of the store's own trouble that it is one."""
+
+    def __init__(self, target: Writer) -> None:
+        self._target = target
+
+    async def write(self, data: bytes) -> int:
+        """Add to it. Raises StoreUnavailable."""
+        with _in_reach(), _is_there():
+            return await self._target.write(data)
 
 
 class Objects:
@@ -78,9 +103,19 @@ class Objects:
     async def writer(self, path: str) -> AsyncIterator[Writer]:
         """A writer of a new object, or of one in the place of an old one."""
         writer: Any = obstore.open_writer_async(self._store, path, buffer_size=PART_BYTES, max_concurrency=2)
-        with _in_reach():
-            async with writer as target:
-                yield target
+        with _in_reach(), _is_there():
+            target = await writer.__aenter__()
+        try:
+            yield _Target(target)
+        except BaseException as error:
+            # What the caller failed by is the caller's: a file that it reads from may be gone. A store in trouble
+            # cannot always forget what it has of the object, and that is not what he failed by.
+            with suppress(BaseError, FileNotFoundError):
+                await writer.__aexit__(type(error), error, error.__traceback__)
+            raise
+        else:
+            with _in_reach(), _is_there():
+                await writer.__aexit__(None, None, None)
 
     async def stream(self, path: str, part_bytes: int = PART_BYTES) -> AsyncIterator[bytes]:
         """The whole object, part by part. Raises FileNotFoundError."""
@@ -96,9 +131,14 @@ class Objects:
 
     async def list_below(self, folder: str) -> list[str]:
         """The path of every object in a folder, and in those below it."""
-        with _in_reach():
+        with _in_reach(), _is_there():
             found = [entry["path"] async for part in obstore.list(self._store, folder) for entry in part]
         return sorted(found)
+
+    async def claim(self, mark: str, owner: str) -> bool:
+        """Whether the store is ``owner``'s; see ``claim``."""
+        with _in_reach(), _is_there():
+            return await asyncio.to_thread(claim, self._store, mark, owner)
 
     async def delete(self, path: str) -> None:
         """Forget an object; one that is not there is as good as forgotten."""
@@ -111,5 +151,18 @@ def _in_reach() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        # What the library says has paths of ours in it.
-        raise StoreUnavailable("The store of files is in trouble at the moment.") from error
+        raise _unavailable() from error
+
+
+@contextmanager
+def _is_there() -> Iterator[None]:
+    """Of what is not read as an object nothing can be missing but the bucket."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> StoreUnavailable:
+    # What the library says has paths of ours in it.
+    return StoreUnavailable("The store of files is in trouble at the moment.")

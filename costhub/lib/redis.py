@@ -1,6 +1,6 @@
 """The blocking client of Valkey, for jobs, pages and commands. The hot path has its own: ``proxy.edges.valkey``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from costhub.lib.redis_cluster import AsyncCluster, Cluster
@@ -84,11 +85,56 @@ def connect_async(url: str, *, seconds: float) -> Any:
     return redis.asyncio.Redis(host=host, port=port, ssl=named.is_tls, **options)
 
 
+def is_cluster(store: "redis.Redis | Cluster") -> bool:
+    """Whether what ``connect`` gave is a cluster's."""
+    return isinstance(store, Cluster)
+
+
 def each_server(store: "redis.Redis | Cluster") -> Sequence[redis.Redis]:
     """The server itself, or every master of a cluster. Raises RedisError where they cannot be asked."""
     if isinstance(store, Cluster):
         return [store.get_redis_connection(node) for node in store.get_primaries()]  # type: ignore[no-untyped-call]
     return [store]
+
+
+class ShardsAway(RedisError):
+    """The Valkey of some shards does not answer. Whatever concerns others was done."""
+
+    def __init__(self, shards: Collection[int]) -> None:
+        super().__init__(sorted(shards))
+
+    def __str__(self) -> str:
+        return f"No Valkey answers for the shards {', '.join(map(str, self.args[0]))}."
+
+
+def ask_shards(shards: Collection[int], add: Callable[[Any, int], None]) -> dict[int, list[Any]]:
+    """What each shard's Valkey answers to the commands on that shard's keys that ``add`` puts into a pipeline. Shards
+    whose master of a cluster does not answer are left out. Raises RedisError where none does."""
+    store = client()
+    pipe = store.pipeline(transaction=False)
+    for shard in shards:
+        add(pipe, shard)
+    try:
+        answers = pipe.execute()
+    except RedisError:
+        if not is_cluster(store):
+            raise
+    else:
+        each = len(answers) // len(shards) if shards else 0
+        return {shard: answers[place * each : (place + 1) * each] for place, shard in enumerate(shards)}
+    found = {shard: alone for shard in shards if (alone := _ask_alone(store, shard, add)) is not None}
+    if not found:
+        raise ShardsAway(shards)
+    return found
+
+
+def _ask_alone(store: redis.Redis, shard: int, add: Callable[[Any, int], None]) -> list[Any] | None:
+    pipe = store.pipeline(transaction=False)
+    add(pipe, shard)
+    try:
+        return list(pipe.execute())
+    except RedisError:
+        return None
 
 
 def run_script(pipe: Any, source: bytes, keys: Sequence[Any], arguments: Sequence[Any]) -> None:

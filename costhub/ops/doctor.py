@@ -18,8 +18,10 @@ from django.db.migrations.executor import MigrationExecutor
 
 from costhub.lib import clock
 from costhub.lib.money import format_usd
-from costhub.lib.redis import connect, each_server
+from costhub.lib.redis import connect, each_server, is_cluster
 from costhub.ops.jobs import read_ages
+from costhub.ops.watch import ARCHIVED
+from costhub.stack.backup import state as archive
 from costhub.stack.model_server import get_status
 from costhub.stack.private_files import read_json
 from costhub.stack.services import BatchWorker, SlowWorker, Worker, find_served_queues
@@ -29,8 +31,12 @@ from tenants.selectors import load_org_snapshot
 
 #: the least that is needed of a Valkey that keeps what is nowhere else: (setting, value, what would do harm)
 VALKEY_NEEDS: Final = (
-    ("maxmemory-policy", "noeviction", "memory pressure would drop"),
-    ("appendonly", "yes", "a restart would lose"),
+    ("maxmemory-policy", "noeviction", "memory pressure would drop {kept}"),
+    ("appendonly", "yes", "a restart would lose {kept}"),
+)
+#: and of each master of a cluster
+CLUSTER_NEEDS: Final = (
+    ("cluster-require-full-coverage", "no", "while one master is away all others would refuse every call"),
 )
 ANSWER_SECONDS: Final = 3.0
 #: what stands still while nobody takes from a worker's queue
@@ -103,12 +109,13 @@ def _check_store(name: str, url: str, kept: str) -> Check:
     try:
         with connect(url, decode_responses=True) as store:
             servers = each_server(store)
+            needs = VALKEY_NEEDS + (CLUSTER_NEEDS if is_cluster(store) else ())
             versions = set()
             for server in servers:
-                found = cast("dict[str, str]", server.config_get(*(setting for setting, _, _ in VALKEY_NEEDS)))
-                for setting, wanted, harm in VALKEY_NEEDS:
+                found = cast("dict[str, str]", server.config_get(*(setting for setting, _, _ in needs)))
+                for setting, wanted, harm in needs:
                     if found.get(setting) != wanted:
-                        told = f"{setting} is {found.get(setting)!r}, not {wanted!r}: {harm} {kept}"
+                        told = f"{setting} is {found.get(setting)!r}, not {wanted!r}: {harm.format(kept=kept)}"
                         return Check(name, ok=False, sentence=told)
                 server_info = cast("dict[str, str]", server.info("server"))
                 versions.add(server_info.get("valkey_version") or server_info.get("redis_version") or "?")
@@ -181,6 +188,25 @@ def check_jobs(subject: Subject) -> Check:
         told = [f"{age.job.name} ({_ago(age.seconds)})" for age in late]
         return Check(name, ok=False, sentence=f"late: {_name_some(told)}; see logs/worker.log and logs/beat.log")
     return Check(name, ok=True, sentence="every job has succeeded lately")
+
+
+def check_backups(subject: Subject) -> Check:
+    """The archive of the stack, where it has one, has kept the log and a base backup lately."""
+    name, ages = "Backups", archive.read_ages(settings.ARCHIVE_STATE)
+    if not ages:
+        return Check(name, ok=True, sentence="this stack keeps none: COSTHUB_BACKUP_URL is not set")
+    late = [
+        f"{told} has not been kept for {ages[kept]:.0f} s. {advice}"
+        for kept, (told, advice) in ARCHIVED.items()
+        if ages[kept] > archive.LATE_AFTER[kept]
+    ]
+    if late:
+        return Check(name, ok=False, sentence=" ".join(late))
+    missing = [kept for kept in ages if not archive.was_kept(settings.ARCHIVE_STATE, kept)]
+    if missing:
+        told = f"of {' and '.join(missing)} nothing is kept yet, since {_ago(max(ages.values()))}: take a base with"
+        return Check(name, ok=True, is_warning=True, sentence=f"{told} `costhub backup`")
+    return Check(name, ok=True, sentence=", ".join(f"{kept} kept {_ago(seconds)}" for kept, seconds in ages.items()))
 
 
 def check_model(subject: Subject) -> Check:
@@ -289,6 +315,7 @@ CHECKS: Final[tuple[Callable[[Subject], Check], ...]] = (
     check_worker,
     check_beat,
     check_jobs,
+    check_backups,
     check_model,
     check_address,
     check_mail,

@@ -348,7 +348,10 @@ def _delete_rows(org: Organization) -> tuple[dict[str, int], int]:
         cursor.execute("DELETE FROM proxy_deadletter WHERE position(%s in event) > 0", [str(org.pk)])
         gone["proxy_deadletter"] = cursor.rowcount
         for told in (str(org.pk), *customers):
-            cursor.execute("DELETE FROM billing_stripeevent WHERE position(%s::bytea in body) > 0", [told.encode()])
+            cursor.execute(
+                "DELETE FROM billing_stripeevent WHERE customer = %s OR position(%s::bytea in body) > 0",
+                [told, told.encode()],
+            )
             gone["billing_stripeevent"] += cursor.rowcount
         cursor.execute("DELETE FROM tenants_organization WHERE id = %s", [org.pk])
         gone["tenants_organization"] = cursor.rowcount

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from proxy.answers.store import open_packed
 from proxy.batches.ids import object_path
 from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.sealed_lines import ANSWER, BODY, place_of_line
+from proxy.cache.sealed_questions import ASKED, KEPT_QUESTION, place_of_lookup, place_of_question
 from proxy.edges.capture import place_of
 from proxy.learning.lora.sealed import ADAPTER, ENCODER, SERVED, place_of_file
 from proxy.learning.sealing import EXAMPLE, PROMPTS, Unreadable, unseal
@@ -62,14 +63,25 @@ def _open_line(what: str) -> Open:
     )
 
 
+def _open_question(org: Organization, row: dict[str, Any], text: bytes) -> str:
+    return _sealer_of(org).open_text(place_of_question(row["id"]), text.decode())
+
+
+def _open_lookup(column: str) -> Open:
+    return lambda org, row, text: _sealer_of(org).open_text(place_of_lookup(row["request_id"], column), text.decode())
+
+
 def _sealer_of(org: Organization) -> Sealer:
     return Sealer(str(org.pk), bytes(org.data_key))
 
 
-#: columns with people's words in them, and what opens each
+#: columns with people's words in them, and what opens each: what PostgreSQL shows as bytes, or the column's text
 OPENED: Final[dict[str, Open]] = {
     "proxy_batchline.answer": _open_line(ANSWER),
     "proxy_batchline.body": _open_line(BODY),
+    "proxy_cacheentry.question": _open_question,
+    "proxy_cachelookup.asked": _open_lookup(ASKED),
+    "proxy_cachelookup.kept_question": _open_lookup(KEPT_QUESTION),
     "proxy_capturedcall.sealed": _sealed_for(place_of),
     "proxy_learnedexample.sealed": _sealed_for(lambda row_id: f"{EXAMPLE} {row_id}"),
     "proxy_storedanswer.packed": _open_answer,
@@ -247,19 +259,23 @@ def _read_rows(read: Read, org: Organization, table: TenantTable, of_whom: str) 
     left_out = "".join(f" - '{column}'" for column in table.left_out)
     statement = f'SELECT (to_jsonb(mine){left_out})::text FROM "{table.name}" mine WHERE {of_whom}'  # noqa: S608
     for line in read(statement):
-        yield _open(org, line, opened) if opened else line
+        yield _open(org, line, opened, table.binary) if opened else line
 
 
-def _open(org: Organization, line: str, opened: dict[str, Open]) -> str:
+def _open(org: Organization, line: str, opened: dict[str, Open], binary: Collection[str]) -> str:
     row = orjson.loads(line)
     for column, opens in opened.items():
         # Where something was withdrawn nothing is left to open.
         if row[column] not in (None, _NOTHING):
             try:
-                row[column] = opens(org, row, bytes.fromhex(row[column].removeprefix(_NOTHING)))
+                row[column] = opens(org, row, _bytes_of(row[column], is_text=column not in binary))
             except (Unreadable, UnusableCredential):
                 row[column] = _UNREADABLE
     return orjson.dumps(row).decode()
+
+
+def _bytes_of(value: str, *, is_text: bool) -> bytes:
+    return value.encode() if is_text else bytes.fromhex(value.removeprefix(_NOTHING))
 
 
 def _write(archive: zipfile.ZipFile, name: str, lines: Iterator[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import redis
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
@@ -12,9 +13,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
 from costhub.lib import metrics
-from costhub.lib.redis import client
+from costhub.lib.redis import client, each_server
 from costhub.ops.backlog import read_backlog
 from costhub.ops.jobs import read_ages
+from costhub.stack.backup import state as archive
 from proxy.telemetry.figures import Figures, read_figures
 
 
@@ -26,8 +28,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @transaction.non_atomic_requests
 def readyz(request: HttpRequest) -> HttpResponse:
-    """PostgreSQL and Valkey answer, and the database is migrated; 503 names what is not."""
-    checks = {"postgresql": _database_answers(), "valkey": _valkey_answers(), "migrations": _is_migrated()}
+    """PostgreSQL and Valkey answer, and the database is migrated; 503 names what is not. ``?for=calls`` asks what no
+    call can do without: a Valkey, and of a cluster one master. While PostgreSQL is away calls go on, so that who
+    balances them must not take their proxies away."""
+    if request.GET.get("for") == "calls":
+        checks = {"valkey": _some_valkey_answers()}
+    else:
+        checks = {"postgresql": _database_answers(), "valkey": _valkey_answers(), "migrations": _is_migrated()}
     return JsonResponse({"checks": checks}, status=200 if all(checks.values()) else 503)
 
 
@@ -41,6 +48,8 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     if settings.TRUSTED_PROXIES and "X-Forwarded-For" in request.headers:
         raise Http404
     _read_valkey()
+    for kept, seconds in archive.read_ages(settings.ARCHIVE_STATE).items():
+        metrics.ARCHIVE_AGE.labels(kept).set(seconds)
     registry = REGISTRY
     if settings.METRICS_DIR:
         registry = CollectorRegistry()
@@ -84,6 +93,7 @@ def _read_valkey() -> None:
     metrics.HOLDS_OPEN.set(backlog.holds)
     metrics.LEDGER_UNREAD.set(backlog.events)
     metrics.LEDGER_LAG.set(backlog.lag_seconds)
+    metrics.SHARDS_AWAY.set(len(backlog.away))
     metrics.QUEUED.set(backlog.queued)
     for age in ages:
         metrics.JOB_AGE.labels(age.job.name).set(age.seconds)
@@ -100,8 +110,20 @@ def _database_answers() -> bool:
 
 
 def _valkey_answers() -> bool:
+    return _answers(client())
+
+
+def _some_valkey_answers() -> bool:
     try:
-        return bool(client().ping())
+        servers = each_server(client())
+    except RedisError:
+        return False
+    return any(_answers(server) for server in servers)
+
+
+def _answers(server: redis.Redis) -> bool:
+    try:
+        return bool(server.ping())
     except RedisError:
         return False
 

@@ -67,6 +67,7 @@ JOBS: Final = (
     Job("billing.tasks.review_budgets", 30),
     Job("billing.invoices.tasks.apply_stripe_events", 2),
     _slow("billing.invoices.tasks.send_usage", 60),
+    Job("billing.invoices.tasks.follow_plans", 30),
     _slow("billing.invoices.tasks.apply_reratings", 60),
     # A run takes as many as its time allows, 150 s: the first of a month has work for several, and what else is slow
     # has its turn in between.
@@ -97,6 +98,7 @@ JOBS: Final = (
     _hourly("billing.invoices.tasks.dun", minute=14),
     _hourly("billing.tasks.fetch_bills", minute=22),
     _hourly("billing.invoices.tasks.reconcile_meters", minute=32),
+    _hourly("billing.invoices.tasks.refresh_collected_invoices", minute=38),
     # Daily would do. An hour is so that a run that could not be had is not missed for a day.
     _hourly("costhub.ops.tasks.expire_keys", minute=17),
     _hourly("costhub.ops.tasks.drop_old_months", minute=27),

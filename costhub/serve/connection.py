@@ -67,8 +67,8 @@ class Connection(asyncio.Protocol):
         self._tasks = tasks
         self._keep_alive_seconds = keep_alive_seconds
         self._transport: asyncio.Transport
-        self._server: tuple[str, int] | None = None
-        self._client: tuple[str, int] | None = None
+        # of every request on this connection
+        self._scope: Scope = {}
 
         # what is parsed
         self._parser = httptools.HttpRequestParser(self)
@@ -108,8 +108,14 @@ class Connection(asyncio.Protocol):
         """A caller has come: its first head has a time to be whole in."""
         self._transport = transport
         self._connections.add(self)
-        self._server = _address(transport.get_extra_info("sockname"))
-        self._client = _address(transport.get_extra_info("peername"))
+        self._scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "scheme": "http",
+            "root_path": "",
+            "client": _address(transport.get_extra_info("peername")),
+            "server": _address(transport.get_extra_info("sockname")),
+        }
         self._head_timer = self._loop.call_later(HEAD_SECONDS, self._give_up_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -160,16 +166,21 @@ class Connection(asyncio.Protocol):
             self._reader_timer = None
 
     def shutdown(self) -> None:
-        """The server stops: what is being answered is answered, and so is a request that is on its way."""
-        self._queue.clear()
-        self._held.clear()
+        """The server stops: what is being answered is answered, and so is a request that is on its way: also behind an
+        answer whose head has said that the connection stays."""
+        if self._is_stopping:
+            return
         self._is_stopping = True
         if self._current is None:
             self._loop.call_later(LAST_REQUEST_SECONDS, self._close_unasked)
-        else:
+        elif not (self._current.has_begun and self._current.keeps_alive):
             # of one that is being answered the rest of its body is still wanted
             self._is_deaf = self._reading is not self._current
             self._current.keeps_alive = False
+            self._queue.clear()
+            self._held.clear()
+        # Else who waits for his turn keeps it: answers come in the order of requests, and those behind one that was
+        # left out would be taken for its.
 
     # Bytes.
 
@@ -189,8 +200,14 @@ class Connection(asyncio.Protocol):
     def _parse(self, piece: bytes | memoryview) -> int:
         """Gives how many bytes were parsed: all, or those before the body of a request that offers an upgrade."""
         self._has_body_come = False
+        taken = len(piece)
         try:
-            taken = self._feed(piece)
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as offer:
+                taken = int(offer.args[0])
+            if self._is_upgrade_offered:
+                self._stay_with_http()
         except httptools.HttpParserError as error:
             if not self._is_deaf:
                 cause = error.__context__
@@ -210,19 +227,14 @@ class Connection(asyncio.Protocol):
                 self._refuse(TRAILERS)
         return taken
 
-    def _feed(self, piece: bytes | memoryview) -> int:
+    def _stay_with_http(self) -> None:
+        """llhttp has left HTTP behind where another protocol was offered. A parser that has not heard of the offer goes
+        on with the body."""
         parser = self._parser
-        try:
-            parser.feed_data(piece)
-            return len(piece)
-        except httptools.HttpParserUpgrade as offer:
-            taken = int(offer.args[0])
-        # llhttp has left HTTP behind. A parser that has not heard of the offer goes on with the body.
         head = without_upgrade(parser.get_method(), self._url, parser.get_http_version(), self._headers)
         self._is_upgrade_offered = False
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(head)
-        return taken
 
     def _hold(self, data: bytes | memoryview) -> None:
         """Keep what comes ahead of its turn. The connection is still read then, which tells when the caller leaves."""
@@ -298,18 +310,13 @@ class Connection(asyncio.Protocol):
         )
         shortcuts: Shortcuts = exchange
         scope: Scope = {
-            "type": "http",
-            "asgi": _ASGI,
+            **self._scope,
             "http_version": version,
             "method": method,
-            "scheme": "http",
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
-            "root_path": "",
             "headers": headers,
-            "client": self._client,
-            "server": self._server,
             "extensions": {SHORTCUTS: shortcuts},
         }
         self._reading = exchange
@@ -341,9 +348,8 @@ class Connection(asyncio.Protocol):
 
     def _start(self, exchange: Exchange, scope: Scope) -> None:
         self._current = exchange
-        task = self._loop.create_task(exchange.run(self._app, scope))
+        task = exchange.task = self._loop.create_task(exchange.run(self._app, scope))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def end_response(self, exchange: Exchange) -> None:
         """The response is whole: the next request's turn, or rest."""
@@ -372,6 +378,9 @@ class Connection(asyncio.Protocol):
             return
         if self._refusal is not None:
             self._write_refusal(self._refusal)
+            return
+        if self._is_stopping:
+            self._loop.call_later(LAST_REQUEST_SECONDS, self._close_unasked)
             return
         self._rests_since = self._loop.time()
         if self._rest_timer is None:
@@ -439,6 +448,12 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """To the caller."""
         self._transport.write(data)
+
+    def end_task(self, exchange: Exchange) -> None:
+        """Its application has returned."""
+        if exchange.task is not None:
+            self._tasks.discard(exchange.task)
+            exchange.task = None
 
     def close(self) -> None:
         """What was written goes out, nothing else comes."""

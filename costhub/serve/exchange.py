@@ -53,54 +53,44 @@ class Line(Protocol):
     def end_response(self, exchange: "Exchange") -> None:
         """The response is whole: it is the next one's turn."""
 
+    def end_task(self, exchange: "Exchange") -> None:
+        """Its application has returned: its task is over."""
+
     async def drain(self) -> None:
         """Wait until the caller has taken enough of what was written, or has left."""
 
 
 class Exchange:
-    """ASGI's ``receive`` and ``send`` of one request. ``keeps_alive``: the connection outlives the response."""
+    """ASGI's ``receive`` and ``send`` of one request. ``keeps_alive``: the connection outlives the response. What is so
+    at first stands in the class: every request makes one."""
 
-    __slots__ = (
-        "_expects_continue",
-        "_is_bodiless",
-        "_is_chunked",
-        "_is_told",
-        "_left",
-        "_line",
-        "_wake",
-        "_when_left",
-        "body",
-        "has_begun",
-        "has_left",
-        "is_done",
-        "is_head",
-        "is_modern",
-        "is_whole",
-        "keeps_alive",
-    )
+    #: in which the application runs, as long as it does
+    task: asyncio.Task[None] | None = None
+    _wake: asyncio.Event | None = None
+    _when_left: Callable[[], None] | None = None
+    # the application was given the last of the body
+    _is_told = False
+    _is_bodiless = False
+    _is_chunked = False
+    # how much of the announced length is still to come; -1: until the connection closes
+    _left = 0
+    body: bytes | bytearray = b""
+    # the request's body has come to its end
+    is_whole = False
+    # the response
+    has_begun = False
+    is_done = False
+    # the caller has closed the connection, or broken its request
+    has_left = False
 
     def __init__(
         self, line: Line, *, is_modern: bool, is_head: bool, expects_continue: bool, keeps_alive: bool
     ) -> None:
         self._line = line
         self._expects_continue = expects_continue
-        self._wake: asyncio.Event | None = None
-        self._when_left: Callable[[], None] | None = None
-        # the application was given the last of the body
-        self._is_told = False
-        self._is_bodiless = self._is_chunked = False
-        # how much of the announced length is still to come; -1: until the connection closes
-        self._left = 0
-        self.body = bytearray()
         self.is_modern = is_modern
         self.is_head = is_head
         self.keeps_alive = keeps_alive
-        # the request's body has come to its end
-        self.is_whole = False
-        # the response
-        self.has_begun = self.is_done = False
-        # the caller has closed the connection, or broken its request
-        self.has_left = False
 
     # What the connection tells.
 
@@ -108,11 +98,21 @@ class Exchange:
         """A part of the body has come. An answered request's is dropped."""
         if self.is_done or self.has_left:
             return
-        self.body += data
+        if self.body:
+            self._add(data)
+        else:
+            # As a small body comes: in one part.
+            self.body = data
         if len(self.body) > HIGH_WATER_BYTES:
             self._line.pause_reading()
         if self._wake is not None:
             self._wake.set()
+
+    def _add(self, data: bytes) -> None:
+        if type(self.body) is bytes:
+            self.body = bytearray(self.body)
+        # grows in place
+        self.body += data
 
     def finish_request(self) -> None:
         """The body is whole."""
@@ -143,8 +143,15 @@ class Exchange:
         else:
             if not (self.is_done or self.has_left):
                 _log.error("an application returned before its response was whole")
-        if self.is_done:
-            return
+        finally:
+            # It holds the call, which holds us.
+            self._when_left = None
+            # No callback of the task, which would be a turn of the loop.
+            self._line.end_task(self)
+        if not self.is_done:
+            self._close_unanswered()
+
+    def _close_unanswered(self) -> None:
         if self.has_begun:
             # not whole, and the caller can tell by its missing end
             self._line.close()
@@ -163,7 +170,7 @@ class Exchange:
         self._expects_continue = False
         while not (self.has_left or self.is_done):
             if self.body or (self.is_whole and not self._is_told):
-                body, self.body = bytes(self.body), bytearray()
+                body, self.body = bytes(self.body), b""
                 self._is_told = self.is_whole
                 self._line.resume_reading()
                 return {"type": "http.request", "body": body, "more_body": not self.is_whole}
@@ -256,42 +263,62 @@ class Exchange:
 
     # The shortcuts. Whoever wrapped ``receive`` or ``send`` wants to see what goes through them.
 
-    def take_body(self, receive: Receive) -> bytes | None:
-        """The whole body, if it is there."""
+    def take_body(self, receive: Receive, most_bytes: int | None = None) -> bytes | None:
+        """The whole body, if it is there and no longer than that."""
         if receive != self.receive or not self.is_whole or self._is_told or self.has_left:
             return None
+        if most_bytes is not None and len(self.body) > most_bytes:
+            return None
         self._is_told = True
-        body, self.body = bytes(self.body), bytearray()
+        body, self.body = bytes(self.body), b""
         self._line.resume_reading()
         return body
 
-    def watch(self, receive: Receive, leave: Callable[[], None] | None) -> bool:
+    def watch(self, receive: Receive, leave: Callable[[], None]) -> bool:
         """Call ``leave`` when the caller leaves."""
         if receive != self.receive:
             return False
         self._when_left = leave
-        if leave is not None and self.has_left:
+        if self.has_left:
             leave()
         return True
 
     def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         """A response in one write."""
-        if (
-            send != self.send
-            or self.has_begun
-            or self.has_left
-            or self.is_head
-            or not self.keeps_alive
-            or not self.is_whole
-            or self._line.is_write_paused
-        ):
+        if not self._is_plain(send):
             return False
-        told = {**headers, "content-length": str(len(body))}
-        lines = "\r\n".join(map(": ".join, told.items()))
-        # Counting signs takes a fraction of the time of a pattern that finds none.
-        if not lines.count("\r") == lines.count("\n") == len(told) - 1 or "\0" in lines:
-            lines = "\r\n".join([f"{name}: {_LINE_BREAKS.sub(' ', value)}" for name, value in told.items()])
+        lines = _write_lines({**headers, "content-length": str(len(body))})
         self.has_begun = True
-        self._line.write(b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], lines.encode("latin-1", "replace"), body))
+        self._line.write(b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], lines, body))
         self._end()
         return True
+
+    def send_head(self, send: Send, status: int, headers: Mapping[str, str]) -> bool:
+        """The head of a response in chunks."""
+        if not self.is_modern or not self._is_plain(send):
+            return False
+        lines = _write_lines(headers)
+        self.has_begun = self._is_chunked = True
+        self._line.write(b"%b%b\r\ntransfer-encoding: chunked\r\n\r\n" % (_STATUS_LINES[status], lines))
+        return True
+
+    def _is_plain(self, send: Send) -> bool:
+        """Whether a response can be written as it nearly always is."""
+        return (
+            send == self.send
+            and not self.has_begun
+            and not self.has_left
+            and not self.is_head
+            and self.keeps_alive
+            and self.is_whole
+            and not self._line.is_write_paused
+        )
+
+
+def _write_lines(headers: Mapping[str, str]) -> bytes:
+    """The lines of a head, without the end of the last one. What would end a line within becomes a blank."""
+    lines = "\r\n".join(map(": ".join, headers.items()))
+    # Counting signs takes a fraction of the time of a pattern that finds none.
+    if not lines.count("\r") == lines.count("\n") == len(headers) - 1 or "\0" in lines:
+        lines = "\r\n".join([f"{name}: {_LINE_BREAKS.sub(' ', value)}" for name, value in headers.items()])
+    return lines.encode("latin-1", "replace")

@@ -5,6 +5,7 @@ lengths, a length beside a coding are errors of its own. What it would let pass 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -16,6 +17,8 @@ _NAME: Final = itemgetter(0)
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_HEADERS: Final = 256
+#: what is remembered of targets has so many bytes each at most
+_SHORT_BYTES: Final = 256
 #: fields behind a chunked body, which nobody reads; the same room holds the extensions of a chunk
 MAX_TRAILER_BYTES: Final = 16 * 1024
 
@@ -103,6 +106,10 @@ def check_head(version: str, headers: Headers) -> bool:
 
 def read_target(url: bytes) -> tuple[str, bytes, bytes]:
     """The path decoded, the path as it came, and the query. Raises Refused."""
+    return _read_known(url) if len(url) <= _SHORT_BYTES else _read(url)
+
+
+def _read(url: bytes) -> tuple[str, bytes, bytes]:
     try:
         target = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError as error:
@@ -110,6 +117,10 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes]:
     raw = target.path or b"/"
     path = raw.decode("ascii")
     return (unquote(path) if "%" in path else path), raw, target.query or b""
+
+
+#: callers ask for a few targets, again and again
+_read_known: Final = lru_cache(maxsize=1_024)(_read)
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:

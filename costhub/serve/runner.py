@@ -5,18 +5,72 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.server import ServerState
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
+from costhub.lib.giving_way import give_way
 from costhub.serve.connection import KEEP_ALIVE_SECONDS, Connection
 
 BACKLOG: Final = 2048
 #: a worker that gives no sign of life for so long hangs; on a busy machine one that works may be silent for seconds
 HANGS_SECONDS: Final = 30
+#: whom who leaves takes: all that can wait at once, and as many who come meanwhile. At a port that is busier than its
+#: workers further ones never cease
+MOST_TAKEN: Final = 2 * BACKLOG
+
+
+class Leaving(uvicorn.Server):
+    """uvicorn's server, which takes what waits at its port before it leaves it. The kernel has let these callers in,
+    and would break their connections: a call that was sent on one is lost, since nobody may send it again by himself.
+    """
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is under way, those calls too."""
+        left = MOST_TAKEN
+        while left and (taken := await self._take_waiting(sockets or [], left)):
+            left -= taken
+        await super().shutdown(sockets)
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """By now whoever was let in at the very end is known, and told too."""
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await super()._wait_tasks_to_complete()
+
+    async def _take_waiting(self, listeners: Sequence[socket.socket], most: int) -> int:
+        """Gives how many there were. Where there was none nothing was awaited: nobody has come since."""
+        loop, taken = asyncio.get_running_loop(), 0
+        for listener in listeners:
+            listener.setblocking(False)
+            with suppress(OSError):
+                while taken < most:
+                    connected, _ = listener.accept()
+                    connected.setblocking(False)
+                    await loop.connect_accepted_socket(self._make_protocol, connected)
+                    taken += 1
+        return taken
+
+    def _make_protocol(self) -> Connection:
+        return make_connection(self.config, self.server_state, self.lifespan.state)
+
+
+class Worker(multiprocess.Process):
+    """A worker process."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Leaving(config=self.config)
+        return self._server
+
+
+# It has no other place for the class of its processes.
+multiprocess.Process = Worker  # type: ignore[misc]
 
 
 class Workers(Multiprocess):
@@ -55,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     if options.nice:
-        os.nice(options.nice)
+        give_way(options.nice)
     # Not above: a worker imports this module, too, and says what it serves before it reads the settings.
     from costhub.settings import DRAIN_SECONDS  # noqa: PLC0415
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import Archive
+from costhub.stack.backup.state import ARCHIVE_STATE, find_state
 from costhub.stack.environment import (
     allow_networks,
     find_backup_url,
@@ -211,7 +212,8 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
     supervisor.launch(*servers, *filter(None, [model]))
     supervisor.wait_ready(*servers)
     if (url := find_backup_url(is_embedded=postgres is not None)) and postgres:
-        supervisor.start(Archive(options.data_dir, postgres, url))
+        # Not waited for: calls go on without it, and it is tried again until it has its store.
+        supervisor.launch(Archive(options.data_dir, postgres, url))
 
     environment = os.environ | load_or_make_keys(options.data_dir) | {"DJANGO_SETTINGS_MODULE": "costhub.settings"}
     if postgres:
@@ -219,6 +221,7 @@ def _start_servers(options: UpOptions, supervisor: Supervisor, port: int) -> tup
         environment.setdefault("COSTHUB_DATABASE_IS_NEAR", "1")
     if valkey:
         environment["REDIS_URL"] = valkey.url
+    environment[ARCHIVE_STATE] = str(find_state(options.data_dir.resolve())) if url else ""
     for name, folder in (("COSTHUB_FILES_URL", "files"), ("COSTHUB_CHECKPOINTS_URL", "checkpoints")):
         environment.setdefault(name, (options.data_dir.resolve() / folder).as_uri())
     environment.setdefault(STATIC_DIR, str(options.data_dir.resolve() / "static"))

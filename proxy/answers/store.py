@@ -177,7 +177,7 @@ def _read(row: StoredAnswer, sealer: Sealer) -> Stored | None:
         raw = open_packed(sealer, row.kind, row.answer_id, bytes(row.packed))
     except UnusableCredential:
         return None  # what cannot be opened is not there
-    answer, asked = exact_json.loads(raw)
+    answer, asked = exact_json.loads_rounded(raw)
     return Stored(row.answer_id, answer, _list(asked), row.metadata)
 
 

@@ -10,34 +10,38 @@ from costhub.lib import clock
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
 from proxy.attempts.means import Means
 from proxy.attempts.reading import read_stream, read_whole
+from proxy.core.betas import list_sent
 from proxy.core.weigh import MOST_COUNTED, is_refused, is_unbilled, size_of, weigh
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
 from proxy.errors import BrokenStream, UpstreamError
-from proxy.upstreams.transport import BrokenOff, Exchange, NotTaken, Upstreams
+from proxy.upstreams.transport import JSON, BrokenOff, Exchange, NotTaken, Upstreams
 from proxy.upstreams.vendors import vendor_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
 from proxy.values.plan import Candidate, Hold
-from proxy.values.request import LISTENING, WORDS, Operation, Request, Wire
+from proxy.values.request import LISTENING, MEDIA, WORDS, Operation, Request, Wire
 from proxy.values.vendor import AnswerReader, Habits, Vendor
 from tenants.choices import Habit
 from tenants.snapshots import UpstreamSnapshot
 from tenants.upstream_headers import locate
 
-_JSON: Final = "application/json"
 #: finding a member of an enumeration costs as much as a sum
 _EXACT: Final = Certainty.EXACT
 _COUNTED: Final = Certainty.COUNTED
+_MESSAGES: Final = Wire.MESSAGES
+_AS_IT_IS: Final = frozenset({None, "identity"})
 _SOUND: Final = re.compile(r"audio/[a-z0-9.+-]{1,40}(?:; ?[a-z]{1,20}=[a-z0-9.]{1,20})*", re.IGNORECASE)
 
 
 def _name_type(exchange: Exchange, request: Request) -> str:
     """Of an answer that is no stream: sound under the name that its upstream gives it, if that is one of sound; words
     as what they are."""
+    if request.operation not in MEDIA:
+        return JSON
     if request.operation is not Operation.SPEECH:
         is_words = request.operation in LISTENING and request.body.get("response_format") in WORDS
-        return "text/plain; charset=utf-8" if is_words else _JSON
+        return "text/plain; charset=utf-8" if is_words else JSON
     told = exchange.header("content-type") or ""
     return told if _SOUND.fullmatch(told) else "application/octet-stream"
 
@@ -83,37 +87,38 @@ async def ask(
         written.body,
         f"{entry.request_id}:{number}",
         entry.waited,
-        _JSON if request.form is None else request.form.content_type,
+        JSON if request.form is None else request.form.content_type,
         until_ns,
+        list_sent(request.original) if written.wire is _MESSAGES else (),
     )
     status, error_code, certainty = 0, "", _COUNTED
     began = clock.monotonic_ns()
     try:
-        async with exchange:
-            status = exchange.status
-            if status != 200:
-                raise await _explain_refusal(exchange, request, candidate, written)
-            if exchange.header("content-encoding") not in {None, "identity"}:
-                # Nothing compressed was asked for, and a few kB of it may unfold into gigabytes.
-                raise explain_no_answer(candidate, reader, exchange, vendor)
-            content_type, raw = "text/event-stream", b""
-            if request.is_stream:
-                await read_stream(exchange, candidate, vendor, reader, sink, entry, wants_usage=request.wants_usage)
-            else:
-                raw = await read_whole(exchange, candidate, vendor, reader, entry)
-                # It was read as JSON: under no other name does it go to what may be a browser.
-                content_type = _name_type(exchange, request)
-            certainty = reader.certainty
-            if certainty is _EXACT:
-                attempt = weigh(request, candidate, hold, number, reader, 200, "", certainty)
-            else:
-                weighing = partial(weigh, request, candidate, hold, number, reader, 200, "", certainty)
-                attempt = await _weigh_in_thread(weighing, request, candidate, reader, means.counting, entry)
-            entry.attempts.append(_locate(attempt, place))
-            if request.is_stream:
-                await sink.end_stream(reader.closing)
-            else:
-                await sink.whole(content_type, raw)
+        await exchange.begin()
+        status = exchange.status
+        if status != 200:
+            raise await _explain_refusal(exchange, request, candidate, written)
+        if exchange.header("content-encoding") not in _AS_IT_IS:
+            # Nothing compressed was asked for, and a few kB of it may unfold into gigabytes.
+            raise explain_no_answer(candidate, reader, exchange, vendor)
+        content_type, raw = "text/event-stream", b""
+        if request.is_stream:
+            await read_stream(exchange, candidate, vendor, reader, sink, entry, wants_usage=request.wants_usage)
+        else:
+            raw = await read_whole(exchange, candidate, vendor, reader, entry)
+            # It was read as JSON: under no other name does it go to what may be a browser.
+            content_type = _name_type(exchange, request)
+        certainty = reader.certainty
+        if certainty is _EXACT:
+            attempt = weigh(request, candidate, hold, number, reader, 200, "", certainty)
+        else:
+            weighing = partial(weigh, request, candidate, hold, number, reader, 200, "", certainty)
+            attempt = await _weigh_in_thread(weighing, request, candidate, reader, means.counting, entry)
+        entry.attempts.append(attempt if place is candidate.upstream else _locate(attempt, place))
+        if request.is_stream:
+            await sink.end_stream(reader.closing)
+        else:
+            await sink.whole(content_type, raw)
     except NotTaken as failure:
         certainty, error_code = Certainty.NOTHING, failure.error.error_code
         raise Failure(failure.hand_over(), is_transient=True) from failure
@@ -134,6 +139,7 @@ async def ask(
         error_code = "client_disconnected"
         raise
     finally:
+        exchange.release()
         entry.timings.append((ATTEMPTED, number, began, clock.monotonic_ns()))
         if len(entry.attempts) < number:
             if not exchange.was_sent or is_refused(reader, candidate):

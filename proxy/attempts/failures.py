@@ -1,6 +1,7 @@
 """How a try fails before anything of an answer was handed on."""
 
 import math
+from copy import copy
 from typing import Final
 
 from costhub.lib import clock
@@ -40,6 +41,14 @@ class Failure(Carrier[ApiError]):
         # An upstream's own codes are any text.
         is_word = error.error_code.isascii() and error.error_code.isidentifier()
         self.reason = reason or (error.error_code if is_word else error.code)
+
+    def again(self) -> "Failure":
+        """The same, without what has led to it, for a call that has met it, too: each hands its own error over."""
+        failure = Failure(
+            copy(self.error), self.is_transient, self.pause_seconds, is_about_upstream=self.is_about_upstream
+        )
+        failure.reason = self.reason
+        return failure
 
 
 async def read_refusal(exchange: Exchange, vendor: Vendor) -> Refusal:

@@ -1,8 +1,9 @@
 """Calls of one tenant that come within a few milliseconds, asked as one.
 
 Every call has its own hold, row and answer, and what the one call cost is shared out among them to the nano. It is
-asked under the id of the first of them. Where it fails, each is asked alone. What may go together, how it is written as
-one and how the answer is taken apart is each kind's own: ``merges`` for embeddings, ``packs`` for short questions.
+asked under the id of the first of them. Where it fails because of what is asked, each is asked alone; where its
+upstream takes nothing at the moment, it is asked again as one. What may go together, how it is written as one and how
+the answer is taken apart is each kind's own: ``merges`` for embeddings, ``packs`` for short questions.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ import orjson
 
 from costhub.lib import clock, metrics
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.attempts.loop import pause
 from proxy.attempts.reading import read_answer
+from proxy.core.retries import NO_TRIES, Next, next_try
 from proxy.core.weigh import is_refused, is_unbilled, weigh
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
@@ -27,16 +30,20 @@ from proxy.upstreams.health import UpstreamHealth
 from proxy.upstreams.transport import AnswerTooLong, BrokenOff, NotTaken, Upstreams
 from proxy.upstreams.vendors import vendor_of
 from proxy.values.answer import Answer, Sink
-from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
+from proxy.values.attempt import ATTEMPTED, Attempt, Certainty, name_try
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import ALL_SAID, Request
 from proxy.values.vendor import AnswerReader, NotAnAnswer
-from tenants.snapshots import OrgSnapshot
+from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 from tenants.upstream_headers import locate
 
 _log = logging.getLogger(__name__)
 
 _JSON: Final = "application/json"
+_OK: Final = 200
+#: with these an upstream takes nothing of anybody: at the moment, or with this credential. What one of the texts may
+#: have caused, such as a 500, says nothing of the others
+_TAKES_NOTHING: Final = frozenset({401, 403, 408, 409, 429, 502, 503, 504, 529})
 
 
 class NotTakenApart(Exception):
@@ -78,10 +85,11 @@ class Member:
 @dataclass(slots=True)
 class Part:
     """What comes to one call: its answer, and what its part cost; without an answer it is asked alone, and without an
-    attempt nothing was billed."""
+    attempt nothing was billed. ``failure``: nor is it asked alone, because its upstream takes nothing."""
 
     attempt: Attempt | None = None
     body: bytes | None = None
+    failure: Failure | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +117,8 @@ class Asked:
     body: bytes | None = None
     #: the id under which its upstream knows it
     asked_as: str = ""
+    #: what is none of the calls' own fault, and was not billed
+    failure: Failure | None = None
 
 
 class Gathering(ABC):
@@ -139,11 +149,12 @@ class Gathering(ABC):
         entry: Entry,
         sink: Sink,
         signed: Signed,
-        alone: Callable[[Plan, Hold], Awaitable[Answer]],
+        alone: Callable[[Plan, Hold, Failure | None], Awaitable[Answer]],
         replan: Replan,
     ) -> Answer:
         """Bring the call's answer into ``sink``, asked with others where some come in time. ``alone`` asks for this
-        call by itself, with the money in hand. Raises what that raises."""
+        call by itself, with the money in hand, or whoever comes after an upstream that has failed so. Raises what that
+        raises."""
         member = Member(plan, hold, entry, signed.inputs, asyncio.get_running_loop().create_future())
         group = self._join(entry.org, signed, member)
         began = clock.monotonic_ns()
@@ -174,7 +185,7 @@ class Gathering(ABC):
                     # Who is asked after it is of the plan that the money is held for, too.
                     others = (other for other in held.candidates if other.model.name != first.model.name)
                     plan = held._replace(candidates=(first, *others))
-            return await alone(plan, hold)
+            return await alone(plan, hold, part.failure)
         entry.first_byte_ns = clock.monotonic_ns()
         await sink.whole(_JSON, part.body)
         return Answer(
@@ -191,7 +202,43 @@ class Gathering(ABC):
     async def ask_as_one(
         self, group: Group, request: Request, candidate: Candidate, max_output: int | None = None
     ) -> Asked:
-        """Ask what the members of a group ask together. Whatever comes of it is in what this gives."""
+        """Ask what the members of a group ask together, and where its upstream takes nothing at the moment again, as
+        often as it may be tried. Whatever comes of it is in what this gives."""
+        upstream, tries, number = candidate.upstream, NO_TRIES, 0
+        place, failed = self._health.find_place(upstream), set[str]()
+        while True:
+            number += 1
+            asked = await self._try(group, request, candidate, place, max_output, number)
+            failure = asked.failure
+            if failure is None or not failure.is_about_upstream:
+                break
+            failed.add(place.id)
+            place = self._health.find_place(upstream, failed)
+            asked_next, tries = next_try(
+                tries,
+                upstream,
+                failure.reason,
+                is_transient=failure.is_transient,
+                has_server=place.id not in failed,
+                has_others=False,
+            )
+            if asked_next is Next.OTHER_CANDIDATE:
+                break
+            if asked_next is Next.AGAIN:
+                await pause(failure, tries.failed)
+        if asked.status or asked.certainty is not Certainty.NOTHING:
+            metrics.MERGED_CALLS.inc(len(group.members))
+        return asked
+
+    async def _try(
+        self,
+        group: Group,
+        request: Request,
+        candidate: Candidate,
+        place: UpstreamSnapshot,
+        max_output: int | None,
+        number: int,
+    ) -> Asked:
         first, upstream, model = group.members[0], candidate.upstream, candidate.model.upstream_model
         vendor = vendor_of(upstream.kind)
         habits = vendor.find_habits(upstream, model, self._upstreams.refused_habits.of(upstream.id, model))
@@ -201,16 +248,15 @@ class Gathering(ABC):
         assert path is not None, "a plan has only candidates that can be asked"
         for member in group.members:
             member.entry.note_wire(wire, ALL_SAID)
-        place = self._health.find_place(upstream)
         path = locate(place.base_url, model, path)
-        name = f"{first.entry.request_id}:1"
+        name = name_try(first.entry.request_id, number)
         exchange = self._upstreams.post(place, group.org, path, body, name)
         asked = group.asked = Asked(vendor.make_reader(request, wire, first.entry.started_at_ms), asked_as=name)
         try:
             with self._health.busy(place):
                 async with exchange:
                     asked.status = exchange.status
-                    if asked.status != 200:
+                    if asked.status != _OK:
                         refusal = await read_refusal(exchange, vendor)
                         raise explain_refusal(refusal, asked.status, exchange, vendor, upstream.name)
                     try:
@@ -222,14 +268,17 @@ class Gathering(ABC):
         except NotTaken as error:
             self._health.note_failure(place, at_once=bool(upstream.endpoints))
             asked.status, asked.error_code, asked.certainty = 0, error.error.error_code, Certainty.NOTHING
-            return asked
+            asked.failure = Failure(error.hand_over(), is_transient=True)
         except Failure as failure:
             asked.error_code = failure.error.error_code
             if is_unbilled(asked.status, candidate) or is_refused(asked.reader, candidate):
                 asked.certainty = Certainty.NOTHING
+            if asked.status in _TAKES_NOTHING and asked.certainty is Certainty.NOTHING:
+                asked.failure = failure.again()
+                if failure.is_about_upstream:
+                    self._health.note_failure(place, None if failure.is_transient else failure.pause_seconds)
         except BrokenOff as error:
             asked.error_code = error.error.error_code
-        metrics.MERGED_CALLS.inc(len(group.members))
         return asked
 
     def _join(self, org: OrgSnapshot, signed: Signed, member: Member) -> Group:
@@ -268,6 +317,9 @@ class Gathering(ABC):
         parts = [Part() for _ in group.members]
         try:
             parts = await self.ask_once(group)
+            if group.asked is not None and group.asked.failure is not None:
+                for part in parts:
+                    part.failure = group.asked.failure.again()
         except Exception:  # noqa: BLE001 - those who wait are asked alone
             _log.exception("calls that went together were not taken apart, by our own fault")
             if group.asked is not None and group.asked.certainty is not Certainty.NOTHING:

@@ -18,19 +18,21 @@ _LONGEST_LIST: Final = 1_000
 
 def first_headers(entry: Entry) -> dict[str, str]:
     """What is known before the first byte of an answer."""
-    row, candidate = entry.row, entry.candidate
+    row, candidate, hold = entry.row, entry.candidate, entry.hold
     served = entry.served or candidate
-    told = candidate.layout.told if candidate is not None else ()
-    headers = describe(told, entry.hold.used) if told and entry.hold else {}
-    headers["x-request-id"] = entry.request_id
-    headers["x-costhub-cache"] = row["cache_status"]
-    headers["x-costhub-model"] = served.model.name if served is not None else row["request_model"]
-    headers["x-costhub-route"] = row["route_reason"]
+    headers = {
+        "x-request-id": entry.request_id,
+        "x-costhub-cache": row["cache_status"],
+        "x-costhub-model": served.model.name if served is not None else row["request_model"],
+        "x-costhub-route": row["route_reason"],
+        "x-costhub-overhead-ms": _overhead_ms(entry),
+    }
+    if hold is not None and candidate is not None and candidate.layout.told:
+        headers |= describe(candidate.layout.told, hold.used)
     if entry.confidence:
         headers["x-costhub-confidence"] = entry.confidence
     if entry.compression:
         headers["x-costhub-compression"] = entry.compression
-    headers["x-costhub-overhead-ms"] = _overhead_ms(entry)
     if entry.key.hides_amounts:
         headers = {name: value for name, value in headers.items() if not name.endswith(_OF_MONEY)}
     if entry.unsaid is not ALL_SAID and any(entry.unsaid):
@@ -40,9 +42,7 @@ def first_headers(entry: Entry) -> dict[str, str]:
 
 def final_headers(entry: Entry) -> dict[str, str]:
     """What is known when the whole answer is there."""
-    headers = first_headers(entry)
-    headers.update(cost_fields(entry))
-    return headers
+    return first_headers(entry) | cost_fields(entry)
 
 
 def cost_fields(entry: Entry) -> dict[str, str]:

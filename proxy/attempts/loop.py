@@ -8,7 +8,7 @@ from proxy.attempts.exchange import ask
 from proxy.attempts.failures import Failure
 from proxy.attempts.means import Means
 from proxy.core.compression.saved import show_saved
-from proxy.core.retries import NO_TRIES, Next, is_unreached, longest_pause, next_try
+from proxy.core.retries import NO_TRIES, Next, Tries, is_unreached, longest_pause, next_try
 from proxy.edges.entry import Entry
 from proxy.errors import ApiError, GovernanceUnavailable, TooLate
 from proxy.upstreams.transport import Upstreams
@@ -19,12 +19,21 @@ from tenants.choices import Habit
 
 
 async def run_attempts(
-    plan: Plan, hold: Hold, means: Means, sink: Sink, entry: Entry, *, is_followed: bool = False, until_ns: int = 0
+    plan: Plan,
+    hold: Hold,
+    means: Means,
+    sink: Sink,
+    entry: Entry,
+    *,
+    is_followed: bool = False,
+    until_ns: int = 0,
+    known: Failure | None = None,
 ) -> Answer:
     """Bring the plan's answer into ``sink``. Every attempt is in ``entry.attempts`` when this returns or raises.
 
     ``is_followed``: somebody else is asked where this plan brings none. ``until_ns``: later than that its answer is not
-    wanted, which raises TooLate; 0 is no end.
+    wanted, which raises TooLate; 0 is no end. ``known``: so the first candidate has failed, as often as it is tried,
+    when it was asked for this call and others together.
 
     A candidate that does not answer is followed by the next one, where its money can be set aside. Raises
     UpstreamError, with the upstream's status, when no attempt brings an answer, and BrokenStream when one ends in the
@@ -39,17 +48,22 @@ async def run_attempts(
     # What is asked, what is held and for which text are of one plan; those who are asked next may be of another one.
     further = plan
     place = health.find_place(candidate.upstream)
-    tries = NO_TRIES
+    tries = NO_TRIES if known is None else Tries(candidate.upstream.max_retries)
     failed: set[str] = set()
     while True:
         if until_ns and clock.monotonic_ns() >= until_ns:
             raise TooLate(f"The upstream {place.name} did not answer within the latency cap.")
-        health.note_asked(place)
+        is_known = known is not None
+        if not is_known:
+            health.note_asked(place)
         try:
+            if known is not None:
+                raise known.again()
             asking = ask(plan.request, candidate, place, hold, means, sink, entry, until_ns)
             # An upstream with one server alone has no choice to make by how many calls each of its servers has.
             answer = await (health.count(place, asking) if candidate.upstream.endpoints else asking)
         except Failure as failure:
+            known = None
             if failure.learned is not None:
                 # The caller has not written what was refused: without it, at once, and beside the retries. Another call
                 # may have learned the same meanwhile.
@@ -59,14 +73,16 @@ async def run_attempts(
                 # Others would have waited longer for it.
                 raise failure.hand_over() from failure
             if not failure.is_about_upstream:
-                health.note_success(place)
+                if not is_known:
+                    health.note_success(place)
                 raise failure.hand_over() from failure
             if plan.has_others:
                 plan, further = plan._replace(has_others=False), await _plan_others(plan, candidate, means)
                 others = [other for other in further.candidates if other.model.name != candidate.model.name]
             upstream, reason = candidate.upstream, failure.reason
-            pause = None if failure.is_transient else failure.pause_seconds
-            health.note_failure(place, pause, at_once=is_unreached(upstream, reason))
+            if not is_known:
+                pause_seconds = None if failure.is_transient else failure.pause_seconds
+                health.note_failure(place, pause_seconds, at_once=is_unreached(upstream, reason))
             failed.add(place.id)
             place = health.find_place(upstream, failed)
             asked_next, tries = next_try(
@@ -74,7 +90,8 @@ async def run_attempts(
                 upstream,
                 reason,
                 is_transient=failure.is_transient,
-                has_server=place.id not in failed,
+                # What is known was said of all of them.
+                has_server=not is_known and place.id not in failed,
                 has_others=is_followed or bool(others),
             )
             if asked_next is Next.OTHER_CANDIDATE:
@@ -90,7 +107,7 @@ async def run_attempts(
                 continue
             if asked_next is Next.AGAIN:
                 with entry.waited:
-                    await _pause(failure, tries.failed, until_ns)
+                    await pause(failure, tries.failed, until_ns)
             if _may_be_billed(entry):
                 # So that this one needs money of its own.
                 try:
@@ -109,14 +126,15 @@ def _may_be_billed(entry: Entry) -> bool:
     return entry.attempts[-1].certainty is not Certainty.NOTHING
 
 
-async def _pause(failure: Failure, tries: int, until_ns: int) -> None:
-    pause = failure.pause_seconds
-    if pause is None:
+async def pause(failure: Failure, tries: int, until_ns: int = 0) -> None:
+    """Wait before a candidate is tried again that has failed so often: as long as it has said, or as is usual."""
+    seconds = failure.pause_seconds
+    if seconds is None:
         # Full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
-        pause = random.uniform(0, longest_pause(tries))  # noqa: S311 - spreads retries, hides nothing
+        seconds = random.uniform(0, longest_pause(tries))  # noqa: S311 - spreads retries, hides nothing
     if until_ns:
-        pause = min(pause, max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
-    await sleep(pause)
+        seconds = min(seconds, max(0.0, (until_ns - clock.monotonic_ns()) / 1e9))
+    await sleep(seconds)
 
 
 async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:

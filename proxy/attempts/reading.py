@@ -27,6 +27,10 @@ async def read_whole(
     """An answer that is no stream, in the form in which the caller's side takes it. Raises Failure for what is no
     answer, and BrokenOff."""
     try:
+        raw = exchange.read_at_once()
+        if raw is not None:
+            entry.first_byte_ns = clock.monotonic_ns()
+            return reader.read_answer(raw)
         raw = await exchange.read_whole()
         entry.first_byte_ns = clock.monotonic_ns()
         return await read_answer(raw, reader)

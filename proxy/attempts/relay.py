@@ -34,7 +34,10 @@ class Relay:
     What comes in another form than the caller's is translated on its way out.
     """
 
-    __slots__ = ("_archive", "_dialect", "_entry", "_kept", "_kept_bytes", "_reply", "_told", "_translation")
+    # What is kept of the answer, where somebody wants that.
+    _kept: list[bytes] | None = None
+    _kept_bytes = 0
+    _translation: Translation | None = None
 
     def __init__(
         self,
@@ -48,12 +51,12 @@ class Relay:
         self._reply = reply
         self._dialect = dialect
         self._entry = entry
-        self._kept: list[bytes] | None = [] if keeps else None
-        self._kept_bytes = 0
-        self._translation: Translation | None = None
+        if keeps:
+            self._kept = []
         # Before a caller has the last byte, what it is sent is where it may be asked for again.
         self._archive = archive
-        self._told: list[bytes] = []
+        if archive is not None:
+            self._told: list[bytes] = []
 
     @property
     def has_begun(self) -> bool:
@@ -63,14 +66,14 @@ class Relay:
     @property
     def parts(self) -> tuple[bytes, ...]:
         """What is kept of the answer so far: nothing of a stream that is too long, whose beginning is no answer."""
-        return tuple(self._kept or ())
+        return tuple(self._kept) if self._kept else ()
 
     async def begin(self) -> None:
         """Send the head of a stream."""
         if failpoints.ARMED:
             failpoints.reach("first_chunk_received")
         self._begin_translation()
-        await self._reply.begin(200, first_headers(self._entry) | {"content-type": _STREAM})
+        await self._reply.begin_stream(first_headers(self._entry) | {"content-type": _STREAM})
 
     async def chunk(self, events: bytes) -> None:
         """Hand events on as they came."""
@@ -97,7 +100,7 @@ class Relay:
             self._kept.append(closing)
         if not self._reply.has_begun:
             self._begin_translation()
-            await self._reply.begin(200, first_headers(self._entry) | {"content-type": _STREAM})
+            await self._reply.begin_stream(first_headers(self._entry) | {"content-type": _STREAM})
         last = self._last_words(closing, self._usage())
         await self._keep(last)
         await self._reply.end(last)
@@ -117,7 +120,8 @@ class Relay:
             await self._keep(body)
         headers = final_headers(self._entry)
         headers["content-type"] = content_type
-        await self._reply.send(200, headers, body)
+        if not self._reply.send_at_once(200, headers, body):
+            await self._reply.send(200, headers, body)
         if failpoints.ARMED:
             failpoints.reach("answer_sent")
 

@@ -1,4 +1,4 @@
-"""``/v1/files`` and ``/v1/batches``: which path does what."""
+"""``/v1/files``, ``/v1/batches`` and ``/v1/messages/batches``: which path does what."""
 
 import re
 from functools import partial
@@ -6,8 +6,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from costhub.lib.objects import Objects
-from proxy.batches import files, store
-from proxy.batches.create import create_batch
+from proxy.batches import files, message_batches, store
+from proxy.batches.create import create_batch, read_batch_request
 from proxy.batches.database import in_database, store_in_reach
 from proxy.batches.defer import show_deferred
 from proxy.batches.ids import BATCH, find_id
@@ -23,8 +23,10 @@ from tenants.snapshots import KeySnapshot
 
 Json = dict[str, Any]
 
-_PATH: Final = re.compile(r"/v1/(files|batches)(?:/([^/]+)(?:/(content|cancel))?)?")
+_PATH: Final = re.compile(r"/v1/(files|batches|messages/batches)(?:/([^/]+)(?:/(content|cancel|results))?)?")
 _DEFERRED: Final = "/v1/costhub/deferred/"
+#: by which Anthropic's clients say which API they speak
+_ANTHROPICS: Final = "anthropic-version"
 
 
 def is_mine(path: str) -> bool:
@@ -44,9 +46,19 @@ async def serve(path: str, method: str, query_string: bytes, call: Call, edges: 
     what, name, verb = found.groups()
     objects = edges.objects
     if what == "batches" and name is None and method == "POST":
-        await create_batch(call, edges, reply)
+        await create_batch(call, edges, reply, read_batch_request, show_batch)
+        return
+    if what == "messages/batches" and name is None and method == "POST":
+        await create_batch(call, edges, reply, message_batches.read_request, message_batches.show)
         return
     key, org = await edges.auth.admit(call)
+    if what == "files" and _ANTHROPICS in call.headers:
+        raise NotFound(
+            "Anthropic's Files are not served: put a document into the message itself, as base64 or as text, or name one"
+            " by its file_id that was uploaded at Anthropic with the upstream's own credential. The files of"
+            " /v1/batches are OpenAI's.",
+            code="not_served",
+        )
     query = parse_qs(query_string.decode("latin-1"))
     with store_in_reach():
         if what == "files" and verb == "content" and method == "GET":
@@ -54,6 +66,9 @@ async def serve(path: str, method: str, query_string: bytes, call: Call, edges: 
             await files.send_content(call, key, name, stored, reply)
         elif what == "files" and name is None and method == "POST":
             await files.upload_file(call, key, org, edges, reply)
+        elif what == "messages/batches" and verb == "results" and method == "GET":
+            stored = SealedFiles(objects, Sealer(org.id, org.data_key))
+            await message_batches.send_results(call, key, name, stored, reply)
         else:
             answer = partial(_answer, what, name, verb, method, query, key, objects)
             await answer_free(call, edges, reply, method, answer)
@@ -81,9 +96,17 @@ async def _answer(
             return await _get_batch(key, name)
         case "batches", str(), "cancel", "POST":
             return await _cancel_batch(key, name)
-    if (what, verb) in {("files", "cancel"), ("batches", "content")}:
+        case "messages/batches", None, None, "GET":
+            return await message_batches.list_page(key, query)
+        case "messages/batches", str(), None, "GET":
+            return message_batches.show(await message_batches.get(key, name), key)
+        case "messages/batches", str(), None, "DELETE":
+            return await message_batches.delete(key, name, objects)
+        case "messages/batches", str(), "cancel", "POST":
+            return await message_batches.cancel(key, name)
+    allowed = _METHODS.get((what, name is not None, verb))
+    if allowed is None:
         raise NotFound(f"There is nothing at /v1/{what}/{str(name)[:100]}/{verb}.", code="unknown_url")
-    allowed = _METHODS[what, name is not None, verb]
     raise MethodNotAllowed(f"Use {allowed} here.", headers={"allow": allowed.replace(" or ", ", ")})
 
 
@@ -94,6 +117,10 @@ _METHODS: Final = {
     ("batches", False, None): "GET or POST",
     ("batches", True, None): "GET",
     ("batches", True, "cancel"): "POST",
+    ("messages/batches", False, None): "GET or POST",
+    ("messages/batches", True, None): "GET or DELETE",
+    ("messages/batches", True, "cancel"): "POST",
+    ("messages/batches", True, "results"): "GET",
 }
 
 

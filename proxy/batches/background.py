@@ -93,7 +93,7 @@ def render(endpoint: Endpoint, request: Request, answer: Answer, entry: Entry) -
 async def keep(line: BatchLine, request: Request, body: bytes, key: KeySnapshot, entry: Entry) -> bytes:
     """Keep the answer, under the id that its caller knows, as long as any other. Gives what the line has of it: where
     it could not be kept, all of it."""
-    answer = exact_json.loads(body)
+    answer = exact_json.loads_rounded(body)
     assert isinstance(answer, dict), "a response"
     answer |= {"id": name_response(line.custom_id), "background": True, "store": True}
     given = answer.get("metadata")
@@ -273,7 +273,7 @@ async def _show(line: BatchLine) -> Json:
 def _read_asked(line: BatchLine) -> tuple[Json, str]:
     """What it asks, as long as that is kept, and of which model."""
     raw, model = pools.read_asked(line)
-    asked = exact_json.loads(raw) if raw else {}
+    asked = exact_json.loads_rounded(raw) if raw else {}
     return (asked if isinstance(asked, dict) else {}), model
 
 

@@ -14,14 +14,16 @@ from uuid import UUID
 import hiredis
 import orjson
 
-from costhub.lib import clock, keyspace
+from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms, to_ms
 from proxy.arrival import Serving, add_history, open_entry, read_request, receive
 from proxy.batches import background, pools
 from proxy.batches.create import GRACE
 from proxy.batches.database import in_database
 from proxy.batches.ids import name_response
+from proxy.batches.line_request import BETAS
 from proxy.batches.model import Batch, BatchLine
+from proxy.batches.pace import find_call_ms
 from proxy.call import Call
 from proxy.core.batch_cost import runs_batches
 from proxy.core.controls import parse_controls, refuse_route
@@ -29,6 +31,7 @@ from proxy.core.deadlines import (
     ANSWERED_LATER,
     HEADER,
     LEAST_MS,
+    Pace,
     check_capacity,
     check_step,
     find_wait,
@@ -41,7 +44,7 @@ from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import InvalidRequest, NotAllowed, NotFound
 from proxy.planner import Planner
-from proxy.values.plan import Hold, Plan
+from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import Controls, Endpoint, Request
 from proxy.wiring import Edges
 from tenants.snapshots import KeySnapshot
@@ -49,11 +52,6 @@ from tenants.snapshots import KeySnapshot
 Json = dict[str, Any]
 
 _HOUR_MS: Final = 3_600_000
-
-
-def is_deferred(call: Call) -> bool:
-    """Whether a call says by when it wants its answer."""
-    return HEADER in call.headers
 
 
 async def defer(call: Call, edges: Edges, reply: Reply) -> None:
@@ -107,7 +105,7 @@ async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> 
     """Take a call for later; its deadline is in its header, or its route's. Gives the id of the call to which the
     caller wants to listen, who has been told nothing yet; else an empty one."""
     bearer, block = await open_entry(call, edges)
-    async with block as entry:
+    with block as entry:
         serving = Serving(call, edges, entry, reply, bearer)
         wanted = await _read(serving, has_header=has_header)
         renew = partial(edges.auth.renew, entry, bearer)
@@ -167,9 +165,9 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     call, edges, entry, _, _ = serving
     key, upstream, deadline_ms = entry.key, plan.first.upstream, wanted.deadline_ms
     waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
-    now_ms = clock.now_ms()
+    pace, now_ms = await in_database(_find_pace, key, plan.first), clock.now_ms()
     try:
-        check_capacity(waiting, upstream.batch_concurrency, now_ms, deadline_ms)
+        check_capacity(waiting, pace, now_ms, deadline_ms)
     except NotAllowed:
         if wanted.has_header or wanted.is_background:
             raise
@@ -178,7 +176,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     # Of responses and messages none is handed on in a file.
     may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
     ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
-    has_time = has_time_for_a_batch(ahead, upstream.batch_concurrency, deadline_ms - now_ms)
+    has_time = has_time_for_a_batch(ahead, pace, deadline_ms - now_ms)
     is_remote = may_be_remote and runs_batches(plan.first) and has_time
     entry.note_deferred()
     plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
@@ -189,13 +187,37 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
         pool.row |= {pools.HOUR: deadline_ms // _HOUR_MS}
     line = _make_line(call, key, wanted.line, hold, deadline_ms)
     line.is_background = wanted.is_background
-    await in_database(pools.join, pool, line)
+    # Anew, because the plan may be another one by now; and before `join`, behind whose lock everybody else waits.
+    pace = await in_database(_find_pace, key, plan.first)
+
+    def check(waiting: Mapping[int, int]) -> None:
+        # Others may have been promised meanwhile what was free a moment ago.
+        check_capacity(waiting, pace, clock.now_ms(), deadline_ms)
+
+    try:
+        await in_database(pools.join, pool, line, check)
+    except NotAllowed:
+        if wanted.has_header or wanted.is_background:
+            raise
+        # What is held is for an answer at some time, of the models that its route has then. Answered now it is a call
+        # like any other, and reserves like one.
+        await edges.reservations.give_back(entry)
+        answer_later(entry)
+    failpoints.reach("call_pooled")
     # From here on its money is the pool's to settle.
     entry.goes_on = True
     edges.reservations.forget(hold.id)
     ends_ms = to_ms(from_ms(deadline_ms) + GRACE)
     with suppress(ValkeyUnavailable, hiredis.ReplyError):
         await edges.valkey.send(b"ZADD", keyspace.leases_key(entry.org.shard), b"XX", ends_ms, hold.id)
+
+
+def _find_pace(key: KeySnapshot, candidate: Candidate) -> Pace:
+    """How calls get on that wait for an upstream, with one of this key for this model: as the slowest of them."""
+    upstream, upstream_id = candidate.upstream, UUID(candidate.upstream.id)
+    asked = pools.list_asked(key.org_id, upstream_id) | {(UUID(key.id), candidate.model.name)}
+    call_ms = max(find_call_ms(key.org_id, upstream_id, *one) for one in asked)
+    return Pace(upstream.batch_concurrency, call_ms)
 
 
 async def _tell_taken(serving: Serving, wanted: _Deferred) -> None:
@@ -223,7 +245,8 @@ async def show_deferred(call: Call, edges: Edges, name: str, reply: Reply) -> No
         return
     answer = orjson.loads(bytes(line.answer))
     status = "completed" if line.state == pools.DONE else "failed"
-    body = shown | {"status": status, "response": answer["response"], "error": answer["error"]}
+    told = {"status": status, "deadline_missed": line.is_late}
+    body = shown | told | {"response": answer["response"], "error": answer["error"]}
     await reply.send(200, headers, orjson.dumps(body))
 
 
@@ -248,7 +271,6 @@ def _make_pool(
     call: Call, key: KeySnapshot, plan: Plan, spent: Mapping[str, int], deadline_ms: int, *, is_remote: bool
 ) -> Batch:
     """The pool that the call makes where there is none that it may join."""
-    most = plan.controls.max_cost
     return Batch(
         id=UUID(clock.new_id_of(call.started_ms)),
         org_id=UUID(key.org_id),
@@ -265,11 +287,24 @@ def _make_pool(
         is_remote=is_remote,
         is_pool=True,
         spent=dict(spent),
-        row={"model": plan.first.model.name} | ({} if most is None else {pools.MAX_COST: most}),
+        row=_make_row(plan),
         created_ms=call.started_ms,
         expires_at=from_ms(deadline_ms),
         first_deadline=from_ms(deadline_ms),
     )
+
+
+def _make_row(plan: Plan) -> Json:
+    """What calls of a pool have alike beside who pays: what is asked, and how."""
+    row: Json = {"model": plan.first.model.name}
+    if plan.controls.max_cost is not None:
+        row[pools.MAX_COST] = plan.controls.max_cost
+    if plan.controls.is_uncompressed:
+        row[pools.UNCOMPRESSED] = True
+    original = plan.request.original
+    if original is not None and original.betas:
+        row[BETAS] = list(original.betas)
+    return row
 
 
 def _make_line(call: Call, key: KeySnapshot, raw: bytes, hold: Hold, deadline_ms: int) -> BatchLine:

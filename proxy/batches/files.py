@@ -34,8 +34,9 @@ PURPOSES: Final = ("batch", "user_data", "assistants", "fine-tune", "vision", "e
 OUTPUT: Final = "batch_output"
 _LISTED: Final = (*PURPOSES, OUTPUT)
 _FORM_BYTES: Final = 64 * 1024
-_SHORTEST: Final = timedelta(hours=1)
-_LONGEST: Final = timedelta(days=30)
+#: seconds for which a file may be kept
+_SHORTEST: Final = 3_600
+_LONGEST: Final = 30 * 86_400
 
 
 async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edges, reply: Reply) -> None:
@@ -53,18 +54,7 @@ async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edg
     async with stored.writer(path) as writer:
         upload = await read_upload(call.headers, _bounded(call, most), writer)
         purpose, expires_after = _check(upload, most)
-    now = clock.now()
-    file = StoredFile(
-        id=file_id,
-        org_id=UUID(key.org_id),
-        project_id=UUID(key.project_id),
-        end_user=key.end_user or "",
-        filename=upload.filename or "file",
-        purpose=purpose,
-        bytes=upload.size,
-        created_at=now,
-        expires_at=now + expires_after if expires_after else None,
-    )
+    file = _describe(file_id, key, upload.filename or "file", purpose, upload.size, expires_after)
     once = edges.idempotency.once_free(controls, call.id, call.path, upload.summary(), key, org, reply)
     try:
         async with once as is_first:
@@ -78,6 +68,38 @@ async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edg
     except ApiError:
         await stored.delete(path)
         raise
+
+
+async def keep_lines(content: bytes, file_id: UUID, key: KeySnapshot, org: OrgSnapshot, edges: Edges) -> StoredFile:
+    """Keep a batch's lines that came without a file, as one, for as long as its answers. Raises InvalidRequest where
+    the organisation has too many files."""
+    stored, path = SealedFiles(edges.objects, Sealer(org.id, org.data_key)), object_path(key.org_id, file_id)
+    async with stored.writer(path) as writer:
+        await writer.write(content)
+    name = f"batch_{file_id.hex}_input.jsonl"
+    file = _describe(file_id, key, name, "batch", len(content), timedelta(seconds=_LONGEST))
+    if not await in_database(stored_files.keep_file, file, settings.MAX_FILES_BYTES):
+        await stored.delete(path)
+        raise _too_many(await in_database(stored_files.count_bytes, key.org_id))
+    return file
+
+
+def _describe(
+    file_id: UUID, key: KeySnapshot, name: str, purpose: str, size: int, expires_after: timedelta | None
+) -> StoredFile:
+    """What is known of a file of so many bytes that a key hands in now."""
+    now = clock.now()
+    return StoredFile(
+        id=file_id,
+        org_id=UUID(key.org_id),
+        project_id=UUID(key.project_id),
+        end_user=key.end_user or "",
+        filename=name,
+        purpose=purpose,
+        bytes=size,
+        created_at=now,
+        expires_at=now + expires_after if expires_after else None,
+    )
 
 
 def _too_many(kept: int) -> InvalidRequest:
@@ -133,9 +155,15 @@ async def delete_file(key: KeySnapshot, name: str, objects: Objects) -> Json:
     file = await get_file(key, name)
     if await in_database(stored_files.is_needed, key, file.id):
         raise InvalidRequest("A batch that is in progress reads this file: cancel it first.", code="file_in_use")
-    await in_database(stored_files.forget_file, key, file.id)
-    await delete_file_bytes(objects, object_path(file.org_id, file.id))
+    await forget_file(key, file.id, objects)
     return {"id": name, "object": "file", "deleted": True}
+
+
+async def forget_file(key: KeySnapshot, file_id: UUID, objects: Objects) -> None:
+    """Delete a file that nobody needs; one that is not there is as good as deleted."""
+    # The bytes first: what has a row is found again where the store is in trouble, or we die.
+    await delete_file_bytes(objects, object_path(key.org_id, file_id))
+    await in_database(stored_files.forget_file, key, file_id)
 
 
 def show_file(file: StoredFile) -> Json:
@@ -173,14 +201,14 @@ def read_limit(query: dict[str, list[str]], default: int, most: int) -> int:
     return int(text)
 
 
-def read_after(query: dict[str, list[str]], prefix: str) -> UUID | None:
+def read_after(query: dict[str, list[str]], prefix: str, param: str = "after") -> UUID | None:
     """Behind which item a page begins. Raises InvalidRequest for what is no name of one."""
-    text = query.get("after", [""])[0]
+    text = query.get(param, [""])[0]
     if not text:
         return None
     found = find_id(prefix, text)
     if found is None:
-        raise InvalidRequest(f"after must be an id such as {prefix}...", param="after")
+        raise InvalidRequest(f"{param} must be an id such as {prefix}...", param=param)
     return found
 
 
@@ -197,16 +225,19 @@ def _check(upload: Upload, most: int) -> tuple[str, timedelta | None]:
     seconds = upload.fields.get("expires_after[seconds]", "")
     if not seconds and "expires_after[anchor]" not in upload.fields:
         return purpose, None
-    if upload.fields.get("expires_after[anchor]") != "created_at":
-        raise InvalidRequest("expires_after[anchor] must be created_at.", param="expires_after[anchor]")
-    length = timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdecimal() and len(seconds) < 9 else None
-    if length is None or not _SHORTEST <= length <= _LONGEST:
+    number = int(seconds) if seconds.isascii() and seconds.isdecimal() and len(seconds) < 9 else None
+    return purpose, read_expiry(upload.fields.get("expires_after[anchor]"), number, "expires_after[%s]")
+
+
+def read_expiry(anchor: object, seconds: object, name: str) -> timedelta:
+    """For how long from its making a file is kept. Raises InvalidRequest; ``name`` is how the two parts are called."""
+    if anchor != "created_at":
+        raise InvalidRequest(f"{name % 'anchor'} must be created_at.", param=name % "anchor")
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not _SHORTEST <= seconds <= _LONGEST:
         raise InvalidRequest(
-            f"expires_after[seconds] must be a whole number from {_SHORTEST.total_seconds():.0f} to"
-            f" {_LONGEST.total_seconds():.0f}.",
-            param="expires_after[seconds]",
+            f"{name % 'seconds'} must be a whole number from {_SHORTEST} to {_LONGEST}.", param=name % "seconds"
         )
-    return purpose, length
+    return timedelta(seconds=seconds)
 
 
 async def _bounded(call: Call, most: int) -> AsyncIterator[bytes]:

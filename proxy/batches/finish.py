@@ -1,6 +1,7 @@
 """The end of a batch: its answers in files, what is left of its hold given back, its row written. Any step may be the
 last of a worker that dies; the next one does it again, to the same effect."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,14 +14,22 @@ from proxy.batches.ids import object_path
 from proxy.batches.model import Batch, StoredFile
 from proxy.batches.saver import InThread
 from proxy.batches.sealed_files import SealedFiles
+from proxy.core.batch_lines import read_outcome
 from proxy.core.row import dump_row
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 
 #: answers are kept for so long
-KEPT: Final = timedelta(days=30)
+KEPT_SECONDS: Final = 30 * 86_400
 _AT_ONCE: Final = 2_000
 _MOST_BYTES: Final = 8 * 1024 * 1024
 ENDS_AS: Final = "ends_as"
+#: in what is noted of a batch's end: how many of its lines were not answered because it was cancelled, or out of time
+UNASKED: Final = "unasked"
+CANCELLED_LINE: Final = "batch_cancelled"
+EXPIRED_LINE: Final = "batch_expired"
+#: its bytes are not where they were put
+GONE_LINE: Final = "file_gone"
+GONE_TEXT: Final = "The bytes of the input file are gone."
 _MOMENTS: Final = {
     store.COMPLETED: "completed_at",
     store.EXPIRED: "expired_at",
@@ -47,10 +56,12 @@ async def finish(batch: Batch, shard: int, stored: SealedFiles, in_thread: InThr
     """Bring a batch that is finalizing to its end."""
     assert batch.output_file_id is not None
     assert batch.error_file_id is not None
+    unasked: Counter[str] = Counter()
     written = {
         "output_file_id": await _write(batch, store.DONE, batch.output_file_id, stored, in_thread),
-        "error_file_id": await _write(batch, store.LINE_FAILED, batch.error_file_id, stored, in_thread),
+        "error_file_id": await _write(batch, store.LINE_FAILED, batch.error_file_id, stored, in_thread, unasked),
     }
+    batch.remote |= {UNASKED: {code: unasked[code] for code in (CANCELLED_LINE, EXPIRED_LINE)}}
     failpoints.reach("batch_written")
     await in_thread(give_back_rest, batch, shard)
     failpoints.reach("batch_settled")
@@ -72,15 +83,22 @@ def give_back_rest(batch: Batch, shard: int) -> None:
 
 
 async def _write(
-    batch: Batch, state: str, file_id: UUID, stored: SealedFiles, in_thread: InThread
+    batch: Batch,
+    state: str,
+    file_id: UUID,
+    stored: SealedFiles,
+    in_thread: InThread,
+    unasked: Counter[str] | None = None,
 ) -> StoredFile | None:
-    """The answers of one state as a file; None where there are none."""
+    """The answers of one state as a file; None where there are none. ``unasked`` counts why lines were not answered."""
     after, size = 0, 0
     path = object_path(batch.org_id, file_id)
     async with stored.writer(path) as writer:
         while found := await in_thread(results.read_answers, batch, state, after, _AT_ONCE, _MOST_BYTES):
             after, text = found
             size += len(text)
+            if unasked is not None:
+                unasked.update(read_outcome(line).code for line in text.splitlines() if line)
             await writer.write(text)
     if not size:
         await stored.delete(path)
@@ -96,5 +114,5 @@ async def _write(
         purpose=OUTPUT,
         bytes=size,
         created_at=now,
-        expires_at=now + KEPT,
+        expires_at=now + timedelta(seconds=batch.remote.get(store.OUTPUTS_KEPT, KEPT_SECONDS)),
     )

@@ -3,8 +3,13 @@
 from typing import Final
 from uuid import UUID
 
-FILE: Final = "file-"
+from proxy.core.kept_files import FILE
+
+__all__ = ["BATCH", "FILE", "MESSAGE_BATCH", "RESPONSE"]
+
 BATCH: Final = "batch_"
+#: of a batch as Anthropic's clients know it
+MESSAGE_BATCH: Final = "msgbatch_"
 #: of a response that runs in the background, before the digits of the call that has handed it in
 RESPONSE: Final = "resp_"
 _HEX_DIGITS: Final = 32

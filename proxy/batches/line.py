@@ -3,7 +3,7 @@
 import logging
 from asyncio import CancelledError, Task, create_task, current_task
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -100,7 +100,7 @@ class Asking:
         """Ask for one line, and note how it came out before its money is settled. ``end_turn`` is called when its
         upstream is done with it. Raises Stopped, and django.db.Error."""
         try:
-            async with self._open_entry(line) as entry:
+            with self._open_entry(line) as entry:
                 try:
                     result = await self._answer_or_leave(line, raw, entry)
                 except ApiError as error:
@@ -130,7 +130,7 @@ class Asking:
             text = "CostHub failed to ask for this line. It is in our log under its request id."
             await self.saver.save(self._failure(line, "internal_error", text))
 
-    def _open_entry(self, line: BatchLine) -> AbstractAsyncContextManager[Entry]:
+    def _open_entry(self, line: BatchLine) -> AbstractContextManager[Entry]:
         assert line.request_id is not None
         started_ms = line.request_id.int >> _MOMENT_BITS
         return self.edges.ledger.entry(

@@ -77,6 +77,11 @@ class Batch(models.Model):
     def __str__(self) -> str:
         return f"batch {self.id}"
 
+    @property
+    def has_own_lines(self) -> bool:
+        """Whether its lines came with it, and their file is nobody else's."""
+        return self.input_file_id == self.id
+
 
 class BatchLine(models.Model):
     """One call of a batch: where it stands in the file, what it may cost (``amount``, nano-USD, for ``max_output``
@@ -102,6 +107,8 @@ class BatchLine(models.Model):
     # Of a call with a deadline, whose ``custom_id`` is the id that its caller knows.
     body = models.BinaryField(null=True)
     deadline_at = models.DateTimeField(null=True)
+    # When its answer, or its error, was noted.
+    ended_at = models.DateTimeField(null=True)
     # When webhooks were given the news that it is out.
     told_at = models.DateTimeField(null=True)
     # A response that runs in the background, and when its caller did not want it any more.
@@ -114,3 +121,8 @@ class BatchLine(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.number} of batch {self.batch_id}"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it was out behind its deadline. Of those that were out before this was noted nobody knows."""
+        return self.ended_at is not None and self.deadline_at is not None and self.ended_at > self.deadline_at

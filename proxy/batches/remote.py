@@ -15,10 +15,11 @@ from uuid import UUID
 
 import orjson
 
-from costhub.lib import clock
+from costhub.lib import clock, failpoints
 from costhub.lib.errors import AppError
 from costhub.lib.net import Unreachable
 from proxy.batches import store
+from proxy.batches.finish import GONE_LINE, GONE_TEXT
 from proxy.batches.ids import line_id, object_path, upstream_path
 from proxy.batches.line_request import parse_line
 from proxy.batches.model import Batch, BatchLine
@@ -45,6 +46,8 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 _AT_ONCE: Final = 64
 _SHORT_PAUSE: Final = timedelta(seconds=2)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
+#: so long a batch is looked for of whose making nobody has heard
+_LOOKED_FOR_MS: Final = 60_000
 #: its end is wanted, and its upstream has been asked since
 _ENDING: Final = "ending"
 #: so often files are read that break off
@@ -54,6 +57,7 @@ _MORE_LINES: Final = 1_000
 #: errors of lines that were never asked: these end with their batch
 _WITH_THE_BATCH: Final = frozenset({"batch_expired", "batch_cancelled"})
 _LONGEST_CODE: Final = 200
+_NOT_ASKED: Final = "This request was not asked before the batch was cancelled."
 
 Json = dict[str, Any]
 
@@ -77,11 +81,17 @@ class Remote:
         try:
             if "batch" not in self.batch.remote:
                 if self.is_ending and "made" not in self.batch.remote:
-                    return await self._end("cancelled", "This request was not asked before the batch was cancelled.")
-                await self._hand_on()
+                    return await self._end("cancelled", _NOT_ASKED)
+                if not await self._hand_on():
+                    if self.batch.status == store.CANCELLING and self._is_not_made:
+                        return await self._end("cancelled", _NOT_ASKED)
+                    await self._pause()
+                    return False
             found = await self._look()
         except Refused as error:
             return await self._end("upstream_refused", str(error))
+        except FileNotFoundError:
+            return await self._end(GONE_LINE, GONE_TEXT)
         except AppError:
             await self._pause()
             raise
@@ -151,8 +161,9 @@ class Remote:
         again_at = clock.now_ms() + int(pause.total_seconds() * 1000)
         await self._note(asked=asked, again_at=again_at, **({_ENDING: True} if self.is_ending else {}))
 
-    async def _hand_on(self) -> None:
-        """Hand the file on, as the upstream wants it, and make a batch of it."""
+    async def _hand_on(self) -> bool:
+        """Hand the file on, as the upstream wants it, and make a batch of it. False where one may have been made, and
+        is not to be seen yet; of what is to end none is made then."""
         path = upstream_path(self.batch.org_id, self.batch.pk)
         stored = self._files
         if "file" not in self.batch.remote:
@@ -166,12 +177,23 @@ class Remote:
         # Also where whoever had handed it on died before that.
         await stored.delete(path)
         mark = str(self.batch.pk)
-        # It may have been made before, and nobody have heard the answer.
-        made = await self.api.find(mark) if "made" in self.batch.remote else None
+        # It may have been made before, and nobody have heard the answer. A second one would be billed, too, and a list
+        # may show the first a while later: it is looked for again and again, for a minute, before another is made.
+        made_ms = self.batch.remote.get("made")
+        made = await self.api.find(mark) if made_ms is not None else None
         if made is None:
-            await self._note(made=True)
+            if made_ms is not None and (self.is_ending or not self._is_not_made):
+                return False
+            await self._note(made=clock.now_ms())
             made = await self.api.create(self.batch.remote["file"], self.batch.endpoint, mark)
+            failpoints.reach("batch_handed_on")
         await self._note(batch=id_of(made))
+        return True
+
+    @property
+    def _is_not_made(self) -> bool:
+        """Whether a batch of whose making nobody has heard was looked for long enough."""
+        return clock.now_ms() >= int(self.batch.remote["made"]) + _LOOKED_FOR_MS
 
     @property
     def _files(self) -> SealedFiles:
@@ -232,7 +254,7 @@ class Remote:
             result = await self._settle_line(line, answers[line.request_id])
             if result is not None:
                 results.append(result)
-        await self.edges.ledger.wait_written()
+        await self.edges.ledger.wait_written(self.org.shard)
         if results:
             await self.in_thread(save_results, self.batch, results)
 
@@ -270,7 +292,7 @@ class Remote:
         entry_block = self.edges.ledger.entry(
             str(line.request_id), _moment_of(line), clock.monotonic_ns(), self.key, self.org, self.endpoint
         )
-        async with entry_block as entry:
+        with entry_block as entry:
             entry.goes_on = True
             entry.note_request(request)
             entry.note_plan(plan)

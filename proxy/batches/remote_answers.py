@@ -25,7 +25,7 @@ def code_of(status: object) -> str:
 def read_answer(raw: bytes) -> tuple[UUID, Json] | None:
     """A line of an upstream's output, by our id; None for what is none."""
     try:
-        answer = exact_json.loads(raw)
+        answer = exact_json.loads_rounded(raw)
         return UUID(answer["custom_id"]), answer
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return None

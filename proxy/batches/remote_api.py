@@ -14,6 +14,7 @@ from django.conf import settings
 from costhub.lib import secrets
 from costhub.lib.errors import AppError
 from costhub.lib.net import Gate, Unreachable, parse_origin
+from proxy.core.chat_stream import list_dicts
 from proxy.core.redaction import Redaction
 from proxy.upstreams.transport import MAX_ANSWER_BYTES
 from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
@@ -21,6 +22,7 @@ from tenants.snapshots import OrgSnapshot, UpstreamSnapshot
 _BOUNDARY: Final = "costhub-batch-4f1d2b7a90c3"
 _TIMEOUT_SECONDS: Final = 120.0
 _LISTED: Final = 100
+_MOST_PAGES: Final = 10
 _NOT_FOUND: Final = 404
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_ID: Final = 500
@@ -86,13 +88,18 @@ class RemoteBatches:
         return await self._ask("POST", "/batches", content=orjson.dumps(body), headers=headers)
 
     async def find(self, mark: str) -> Json | None:
-        """The newest batch with that mark, of the latest hundred."""
-        listed = (await self._ask("GET", f"/batches?limit={_LISTED}")).get("data")
-        for batch in listed if isinstance(listed, list) else ():
-            metadata = batch.get("metadata") if isinstance(batch, dict) else None
-            if isinstance(metadata, dict) and metadata.get("costhub_batch") == mark:
-                found: Json = batch
-                return found
+        """The newest batch with that mark, of the latest thousand."""
+        after = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._ask("GET", f"/batches?limit={_LISTED}{after}")
+            listed = list_dicts(page.get("data"))
+            for batch in listed:
+                metadata = batch.get("metadata")
+                if isinstance(metadata, dict) and metadata.get("costhub_batch") == mark:
+                    return batch
+            if not listed or page.get("has_more") is not True:
+                break
+            after = f"&after={quote(id_of(listed[-1]), safe='')}"
         return None
 
     async def get(self, batch_id: str) -> Json:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from costhub.lib import clock
 from proxy.batches.model import Batch, BatchLine
 from proxy.batches.sealed_lines import ANSWER, open_answer, place_of_line
 from proxy.batches.store import OPEN
@@ -54,21 +55,25 @@ def save_results(batch: Batch, results: Sequence[Result]) -> None:
         " again_at = new.again_at, event = substring(texts FROM event_from FOR event_length),"
         # What a line may cost when it is asked again is what is left of its share; a deferred call holds anew.
         " amount = CASE WHEN %s THEN line.amount ELSE greatest(line.amount - new.cost, 0) END,"
-        " body = CASE WHEN new.state = 'waiting' THEN line.body END"
+        " body = CASE WHEN new.state = 'waiting' THEN line.body END,"
+        " ended_at = CASE WHEN new.state <> 'waiting' THEN %s::timestamptz END"
         # Arrays of texts and ids would take ten times as long to be written.
         " FROM (SELECT %s::bytea) AS told (texts), json_to_recordset(%s) AS new (number int, request_id uuid, state text,"
         " cost bigint, again_at timestamptz, answer_from int, answer_length int, event_from int, event_length int)"
         # Without the list every line of the batch may be looked at, to be joined with these.
-        " WHERE line.batch_id = %s AND line.number = ANY(%s::int[]) AND line.number = new.number"
+        " WHERE line.org_id = %s AND line.batch_id = %s AND line.number = ANY(%s::int[]) AND line.number = new.number"
         " AND line.request_id = new.request_id AND line.state IN ('waiting', 'running') RETURNING line.state)"
         " UPDATE proxy_batch SET completed = completed + (SELECT count(*) FROM saved WHERE state = 'done'),"
-        " failed = failed + (SELECT count(*) FROM saved WHERE state = 'failed') WHERE id = %s",
+        " failed = failed + (SELECT count(*) FROM saved WHERE state = 'failed') WHERE org_id = %s AND id = %s",
         [
             batch.is_pool,
+            clock.now(),
             b"".join(texts),
             orjson.dumps(rows).decode(),
+            batch.org_id,
             batch.pk,
             [result.number for result in results],
+            batch.org_id,
             batch.pk,
         ],
     )
@@ -77,7 +82,9 @@ def save_results(batch: Batch, results: Sequence[Result]) -> None:
 def list_saved(batch: Batch, held: Sequence[str]) -> dict[str, bytes]:
     """Of the calls that hold money, the ledger events of those whose answers are noted, by the call's id."""
     with org_scope(batch.org_id):
-        rows = BatchLine.objects.filter(batch_id=batch.pk, request_id__in=held, event__isnull=False)
+        rows = BatchLine.objects.filter(
+            org_id=batch.org_id, batch_id=batch.pk, request_id__in=held, event__isnull=False
+        )
         return {str(request_id): bytes(event or b"") for request_id, event in rows.values_list("request_id", "event")}
 
 
@@ -85,7 +92,9 @@ def find_saved(org_id: str, request_id: str) -> bytes | None:
     """The ledger event of a call that was a line of a batch, and whose answer is noted."""
     with org_scope(org_id):
         batches = Batch.objects.filter(org_id=org_id, status__in=OPEN).values("pk")
-        found = BatchLine.objects.filter(batch_id__in=batches, request_id=request_id, event__isnull=False)
+        found = BatchLine.objects.filter(
+            org_id=org_id, batch_id__in=batches, request_id=request_id, event__isnull=False
+        )
         event = found.values_list("event", flat=True).first()
     return None if event is None else bytes(event)
 
@@ -97,9 +106,9 @@ def read_answers(batch: Batch, state: str, after: int, most: int, most_bytes: in
         batch.org_id,
         "SELECT number, answer FROM (SELECT number, answer,"
         " sum(octet_length(answer)) OVER (ORDER BY number) AS bytes FROM (SELECT number, coalesce(answer, '') AS answer"
-        " FROM proxy_batchline WHERE batch_id = %s AND state = %s AND number > %s ORDER BY number LIMIT %s) AS due)"
+        " FROM proxy_batchline WHERE org_id = %s AND batch_id = %s AND state = %s AND number > %s ORDER BY number LIMIT %s) AS due)"
         " AS line WHERE bytes <= %s OR bytes = octet_length(answer) ORDER BY number",
-        [batch.pk, state, after, most, most_bytes],
+        [batch.org_id, batch.pk, state, after, most, most_bytes],
     )
     if not lines:
         return None

@@ -18,7 +18,7 @@ from costhub.lib.net import gate_from_settings
 from proxy.batches import pools, store
 from proxy.batches.background import is_background
 from proxy.batches.feed import Feed
-from proxy.batches.finish import begin_to_end, finish
+from proxy.batches.finish import CANCELLED_LINE, EXPIRED_LINE, GONE_LINE, GONE_TEXT, begin_to_end, finish
 from proxy.batches.ids import upstream_path
 from proxy.batches.line import STOPS, Asking, Stopped
 from proxy.batches.line_request import endpoint_of
@@ -91,18 +91,18 @@ class Run:
         if batch.is_remote or batch.is_pool:
             pass
         elif batch.status == store.CANCELLING:
-            await self._fail_rest(
-                batch, "batch_cancelled", "This request was not asked before the batch was cancelled."
-            )
+            await self._fail_rest(batch, CANCELLED_LINE, "This request was not asked before the batch was cancelled.")
             await begin_to_end(batch, store.CANCELLED, self.in_thread)
         elif batch.status == store.IN_PROGRESS:
             is_late = clock.now() >= batch.expires_at
             if is_late:
                 text = "This request could not be executed before the completion window expired."
-                await self._fail_rest(batch, "batch_expired", text)
+                await self._fail_rest(batch, EXPIRED_LINE, text)
             if await self.in_thread(store.count_open, batch) == 0:
                 await begin_to_end(batch, store.EXPIRED if is_late else store.COMPLETED, self.in_thread)
         if batch.status == store.FINALIZING:
+            # What a line's event is kept for until then goes with the line.
+            await self.edges.ledger.wait_written(org.shard)
             await finish(batch, org.shard, self._files_of(org), self.in_thread)
 
     def _files_of(self, org: OrgSnapshot) -> SealedFiles:
@@ -126,7 +126,7 @@ class Run:
             if "made" in batch.remote:
                 await self.in_thread(charge_lines_unheard, batch, org.shard, endpoint_of(batch))
             await self._forget_copy(batch, org)
-            await self._fail_rest(batch, "batch_expired", "The upstream did not say what became of this request.")
+            await self._fail_rest(batch, EXPIRED_LINE, "The upstream did not say what became of this request.")
         return is_told or is_silent
 
     async def _step_remote(self, batch: Batch, org: OrgSnapshot) -> bool:
@@ -265,7 +265,7 @@ class Run:
         if trouble:
             raise trouble[0]
         if feed.is_lost:
-            await self._fail_rest(batch, "file_gone", "The bytes of the input file are gone.")
+            await self._fail_rest(batch, GONE_LINE, GONE_TEXT)
 
     async def _watch(self, batch: Batch, key: KeySnapshot, asking: Asking) -> None:
         """Follow what people do to a batch while it runs, and whether it is this worker's still."""
@@ -345,5 +345,5 @@ def allow_all(org: OrgSnapshot) -> OrgSnapshot:
 
 def _read_digest(org_id: str, key_id: UUID) -> bytes | None:
     with org_scope(org_id):
-        found = ApiKey.objects.filter(pk=key_id).values_list("digest", flat=True).first()
+        found = ApiKey.objects.filter(org_id=UUID(org_id), pk=key_id).values_list("digest", flat=True).first()
     return bytes(found) if found is not None else None

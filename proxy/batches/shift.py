@@ -1,5 +1,6 @@
 """How long a worker begins lines."""
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,14 @@ _LONGER_TIMES: Final = 4
 #: has to end within a task's time
 _LONGEST_TIMES: Final = 30
 
+# A byte that a worker shares with the processes that it forks: they are not told that it stops.
+_stopping: Final = mmap.mmap(-1, 1)
+
+
+def end_shifts(*, over: bool = True) -> None:
+    """Let no line begin any more in this process and those forked from it, because it is about to stop."""
+    _stopping[0] = over
+
 
 class Shift:
     """A worker's time: lines begin for so many ``seconds``, and for longer while some are under way."""
@@ -25,6 +34,8 @@ class Shift:
 
     def is_over(self, *, for_soon: bool = False) -> bool:
         """Whether no line begins any more; ``for_soon``: none that was promised for soon."""
+        if _stopping[0]:
+            return True
         now = clock.monotonic_ns()
         if now < self._ends_ns:
             return False

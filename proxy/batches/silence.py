@@ -141,7 +141,8 @@ def find_charged(batch: Batch, shard: int) -> dict[UUID, LedgerEntry]:
             drain.append_unread(shard)
         except drain.TooManyUnread as error:
             raise GovernanceUnavailable("The ledger is behind at the moment.") from error
-        names = cast("list[str]", list(BatchLine.objects.filter(batch_id=batch.pk).values_list("custom_id", flat=True)))
+        lines = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk)
+        names = cast("list[str]", list(lines.values_list("custom_id", flat=True)))
         rows = LedgerEntry.objects.filter(
             org_id=batch.org_id,
             # Who joined a pool may have begun before who made it.

@@ -10,9 +10,10 @@ from costhub.lib.moments import from_ms
 from proxy.batches import pools
 from proxy.batches.background import is_background
 from proxy.batches.model import Batch
+from proxy.batches.pace import find_call_ms
 from proxy.batches.queues import Slots, make_queues
 from proxy.batches.runner import Run, concurrency_of
-from proxy.core.deadlines import Due, find_online_from
+from proxy.core.deadlines import Due, Pace, find_online_from
 from tenants.snapshots import OrgSnapshot
 
 
@@ -39,7 +40,9 @@ async def find_soon(
         pool.first_deadline = from_ms(due[pool.pk].first_ms)
         by_upstream[pool.upstream_id][pool.pk] = due[pool.pk]
     for upstream, all_due in by_upstream.items():
-        run.online_from |= find_online_from(all_due, concurrency[upstream])
+        asked = {(pool.key_id, pool.row["model"]) for pool in unanswered if pool.upstream_id == upstream}
+        call_ms = max([await run.in_thread(find_call_ms, org.id, upstream, *one) for one in asked])
+        run.online_from |= find_online_from(all_due, Pace(concurrency[upstream], call_ms))
     # What runs in the background waits for no deadline.
     run.online_from |= {pool.pk: 0 for pool in unanswered if is_background(pool)}
     now_ms = clock.now_ms()

@@ -29,6 +29,8 @@ POOLING: Final = "pooling"  # of calls with deadlines, and nobody's to see
 OPEN: Final = (POOLING, IN_PROGRESS, CANCELLING, FINALIZING)
 #: in what is noted of a batch's end: what its lines have cost, in nano-USD
 COST: Final = "cost"
+#: and for so many seconds its files of answers are kept, where its caller says so
+OUTPUTS_KEPT: Final = "outputs_kept"
 #: answers to deferred calls are kept for so long
 DEFERRED_KEPT: Final = timedelta(days=30)
 #: and a batch so long behind its end
@@ -74,7 +76,7 @@ def update_batch(batch: Batch, **changes: Any) -> None:
     for name, value in changes.items():
         setattr(batch, name, value)
     with org_scope(batch.org_id):
-        Batch.objects.filter(pk=batch.pk).update(**changes)
+        Batch.objects.filter(org_id=batch.org_id, pk=batch.pk).update(**changes)
 
 
 def find_batch(key: KeySnapshot, batch_id: UUID) -> Batch | None:
@@ -83,10 +85,15 @@ def find_batch(key: KeySnapshot, batch_id: UUID) -> Batch | None:
         return Batch.objects.filter(pk=batch_id, is_pool=False, **owner_of(key)).first()
 
 
-def list_batches(key: KeySnapshot, *, after: UUID | None, limit: int) -> list[Batch]:
-    """Batches that a key may see, newest first: ``limit`` of them from the one behind ``after`` on."""
+def list_batches(
+    key: KeySnapshot, *, after: UUID | None = None, before: UUID | None = None, limit: int, **of: Any
+) -> list[Batch]:
+    """Batches that a key may see, newest first: ``limit`` of them from the one behind ``after`` on, or up to the one
+    in front of ``before``. ``of`` narrows them."""
     with org_scope(key.org_id):
-        rows = Batch.objects.filter(is_pool=False, **owner_of(key))
+        rows = Batch.objects.filter(is_pool=False, **owner_of(key), **of)
+        if before is not None:
+            return list(rows.filter(pk__gt=before).order_by("pk")[:limit])[::-1]
         if after is not None:
             rows = rows.filter(pk__lt=after)
         return list(rows.order_by("-pk")[:limit])
@@ -103,7 +110,7 @@ def cancel(key: KeySnapshot, batch_id: UUID) -> Batch | None:
 def drop_batch(batch: Batch) -> None:
     """Forget a batch that was not taken, and its lines."""
     with org_scope(batch.org_id):
-        Batch.objects.filter(pk=batch.pk).delete()
+        Batch.objects.filter(org_id=batch.org_id, pk=batch.pk).delete()
 
 
 def list_busy_orgs() -> list[str]:
@@ -122,13 +129,13 @@ def list_open(org_id: str) -> list[Batch]:
 def read_batch(org_id: str, batch_id: UUID) -> Batch:
     """A batch as it is now. Raises Batch.DoesNotExist."""
     with org_scope(org_id):
-        return Batch.objects.get(pk=batch_id)
+        return Batch.objects.get(org_id=org_id, pk=batch_id)
 
 
 def move_on(batch: Batch, before: Iterable[str], **changes: Any) -> bool:
     """``update_batch``, if the batch is in one of these states still."""
     with org_scope(batch.org_id):
-        if not Batch.objects.filter(pk=batch.pk, status__in=list(before)).update(**changes):
+        if not Batch.objects.filter(org_id=batch.org_id, pk=batch.pk, status__in=list(before)).update(**changes):
             return False
     for name, value in changes.items():
         setattr(batch, name, value)
@@ -154,20 +161,24 @@ def add_lines(batch: Batch, lines: Sequence[NewLine]) -> None:
 def drop_lines(batch: Batch) -> None:
     """Forget a batch's lines: it failed, is read again, or its files have them all."""
     with org_scope(batch.org_id):
-        BatchLine.objects.filter(batch_id=batch.pk).delete()
+        BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk).delete()
 
 
 def list_running(batch: Batch) -> list[BatchLine]:
     """Lines that somebody asks, or asked and died."""
     with org_scope(batch.org_id):
-        return list(BatchLine.objects.filter(batch_id=batch.pk, state=RUNNING).defer("body").order_by("number"))
+        return list(
+            BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, state=RUNNING)
+            .defer("body")
+            .order_by("number")
+        )
 
 
 def take_back(batch: Batch, numbers: Sequence[int]) -> None:
     """Lines whose worker died while it asked wait again, as calls to come: only who has the organisation's lock may say
     so. What they held may have been billed, so that a limit of the caller's takes it as spent."""
     with org_scope(batch.org_id):
-        lines = BatchLine.objects.filter(batch_id=batch.pk, number__in=numbers)
+        lines = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, number__in=numbers)
         # Of a deferred call that is what each try holds; of a line what is left of its share.
         left = F("amount") if batch.is_pool else Value(0)
         lines.update(state=WAITING, cost=F("cost") + F("amount"), amount=left)
@@ -186,19 +197,19 @@ def find_room(batch: Batch, line: BatchLine, most: int) -> Room:
     on, so that no other line is given the same. It may grow while lines are open that were asked once at most: these
     leave something yet."""
     with org_scope(batch.org_id), connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM proxy_batch WHERE id = %s FOR UPDATE", [batch.pk])
+        cursor.execute("SELECT 1 FROM proxy_batch WHERE org_id = %s AND id = %s FOR UPDATE", [batch.org_id, batch.pk])
         cursor.execute(
             "SELECT coalesce(sum(cost + CASE WHEN state IN ('waiting', 'running') THEN amount ELSE 0 END), 0),"
             " count(*) FILTER (WHERE state IN ('waiting', 'running') AND tries <= 1)"
-            " FROM proxy_batchline WHERE batch_id = %s AND number <> %s",
-            [batch.pk, line.number],
+            " FROM proxy_batchline WHERE org_id = %s AND batch_id = %s AND number <> %s",
+            [batch.org_id, batch.pk, line.number],
         )
         taken, fresh = cursor.fetchone()
         wanted = line.amount + line.cost
         nanos = min(wanted, max(0, most - int(taken) - line.cost))
         room = Room(nanos, nanos == wanted or not fresh)
         if room.is_final:
-            BatchLine.objects.filter(batch_id=batch.pk, number=line.number).update(amount=nanos)
+            BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, number=line.number).update(amount=nanos)
             line.amount = nanos
     return room
 
@@ -210,7 +221,9 @@ def claim_lines(batch: Batch, most: int, most_bytes: int, after: int = 0) -> lis
     all that have run by now, and what is left of them in the index until it is vacuumed."""
     now = clock.now()
     with org_scope(batch.org_id):
-        rows = BatchLine.objects.select_for_update(skip_locked=True).filter(batch_id=batch.pk, state=WAITING)
+        rows = BatchLine.objects.select_for_update(skip_locked=True).filter(
+            org_id=batch.org_id, batch_id=batch.pk, state=WAITING
+        )
         due = rows.exclude(again_at__gt=now).order_by("number")
         found = list(due.filter(number__gt=after)[:most])
         if after and not found:
@@ -237,15 +250,19 @@ def run_lines(batch: Batch, lines: Sequence[BatchLine]) -> None:
             "UPDATE proxy_batchline AS line SET state = 'running', tries = line.tries + 1, request_id = new.id,"
             " event = NULL FROM json_to_recordset(%s) AS new (number int, id uuid)"
             # Without the list every line of the batch may be looked at, to be joined with these.
-            " WHERE line.batch_id = %s AND line.number = ANY(%s::int[]) AND line.number = new.number",
-            [_list_ids(lines), batch.pk, numbers],
+            " WHERE line.org_id = %s AND line.batch_id = %s AND line.number = ANY(%s::int[]) AND line.number = new.number",
+            [_list_ids(lines), batch.org_id, batch.pk, numbers],
         )
 
 
 def name_lines(batch: Batch, after: int, most: int) -> list[BatchLine]:
     """The next lines of a batch that goes to an upstream whole, each with the id that it has there from now on."""
     with org_scope(batch.org_id):
-        rows = BatchLine.objects.filter(batch_id=batch.pk, number__gt=after).defer("body").order_by("number")
+        rows = (
+            BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, number__gt=after)
+            .defer("body")
+            .order_by("number")
+        )
         lines = list(rows[:most])
         new = [line for line in lines if line.request_id is None]
         for line in new:
@@ -257,7 +274,7 @@ def name_lines(batch: Batch, after: int, most: int) -> list[BatchLine]:
 def read_body(line: BatchLine) -> bytes:
     """What a deferred call asks: megabytes, perhaps, so that lines are read without it."""
     with org_scope(line.org_id):
-        rows = BatchLine.objects.filter(batch_id=line.batch_id, number=line.number)
+        rows = BatchLine.objects.filter(org_id=line.org_id, batch_id=line.batch_id, number=line.number)
         body = bytes(rows.values_list("body", flat=True).first() or b"")
         return open_body(find_sealer(line.org_id), line.batch_id, line.number, body) if body else b""
 
@@ -265,7 +282,9 @@ def read_body(line: BatchLine) -> bytes:
 def find_unanswered(batch: Batch, request_ids: Sequence[UUID]) -> list[BatchLine]:
     """Those of the lines with these ids that are not out yet."""
     with org_scope(batch.org_id):
-        lines = BatchLine.objects.filter(batch_id=batch.pk, request_id__in=request_ids, state__in=[WAITING, RUNNING])
+        lines = BatchLine.objects.filter(
+            org_id=batch.org_id, batch_id=batch.pk, request_id__in=request_ids, state__in=[WAITING, RUNNING]
+        )
         return list(lines.defer("body"))
 
 
@@ -278,9 +297,9 @@ def give_back(batch: Batch, lines: Sequence[BatchLine]) -> None:
             "UPDATE proxy_batchline AS line SET state = 'waiting', tries = line.tries - 1,"
             " request_id = CASE WHEN line.tries > 1 OR line.body IS NOT NULL THEN line.request_id END"
             " FROM json_to_recordset(%s) AS claimed (number int, id uuid)"
-            " WHERE line.batch_id = %s AND line.number = ANY(%s::int[]) AND line.number = claimed.number"
-            " AND line.request_id = claimed.id AND line.state = 'running'",
-            [_list_ids(lines), batch.pk, numbers],
+            " WHERE line.org_id = %s AND line.batch_id = %s AND line.number = ANY(%s::int[])"
+            " AND line.number = claimed.number AND line.request_id = claimed.id AND line.state = 'running'",
+            [_list_ids(lines), batch.org_id, batch.pk, numbers],
         )
 
 
@@ -292,14 +311,18 @@ def _list_ids(lines: Sequence[BatchLine]) -> str:
 def list_open_calls(batch: Batch) -> list[str]:
     """The ids of a pool's calls that are not out yet, as their callers know them."""
     with org_scope(batch.org_id):
-        lines = BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING]).order_by("number")
+        lines = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, state__in=[WAITING, RUNNING]).order_by(
+            "number"
+        )
         return list(lines.values_list("custom_id", flat=True))
 
 
 def list_handed_on(batch: Batch) -> list[BatchLine]:
     """Lines that an upstream was asked with a file of its own, and that are not out yet."""
     with org_scope(batch.org_id):
-        lines = BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING], request_id__isnull=False)
+        lines = BatchLine.objects.filter(
+            org_id=batch.org_id, batch_id=batch.pk, state__in=[WAITING, RUNNING], request_id__isnull=False
+        )
         return list(lines.order_by("number"))
 
 
@@ -307,26 +330,29 @@ def ask_anew(batch: Batch) -> None:
     """A pool's calls that are not out yet were asked for once, whatever came of it: the next try is a call of its
     own."""
     with org_scope(batch.org_id):
-        lines = BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING], tries=0)
+        lines = BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, state__in=[WAITING, RUNNING], tries=0)
         lines.update(tries=1)
 
 
 def count_open(batch: Batch) -> int:
     """How many of a batch's lines are not out yet."""
     with org_scope(batch.org_id):
-        return BatchLine.objects.filter(batch_id=batch.pk, state__in=[WAITING, RUNNING]).count()
+        return BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk, state__in=[WAITING, RUNNING]).count()
 
 
 def fail_open(batch: Batch, render: Mapping[str, str]) -> None:
     """Every line that is not out yet fails, with the error ``render["code"]`` and ``render["message"]``."""
     with org_scope(batch.org_id), connection.cursor() as cursor:
         cursor.execute(
-            "WITH ended AS (UPDATE proxy_batchline SET state = 'failed', body = NULL, answer = convert_to("
+            "WITH ended AS (UPDATE proxy_batchline SET state = 'failed', body = NULL, ended_at = %s, answer = convert_to("
             " (jsonb_build_object('id', 'batch_req_' || replace(batch_id::text, '-', '') || '_' || number,"
             " 'custom_id', custom_id, 'response', NULL, 'error', jsonb_build_object('code', %s::text, 'message', %s::text))"
-            " )::text || E'\\n', 'UTF8') WHERE batch_id = %s AND state IN ('waiting', 'running') RETURNING 1)"
-            " UPDATE proxy_batch SET failed = failed + (SELECT count(*) FROM ended) WHERE id = %s",
-            [render["code"], render["message"].replace("\0", ""), batch.pk, batch.pk],
+            " )::text || E'\\n', 'UTF8') WHERE org_id = %s AND batch_id = %s AND state IN ('waiting', 'running') RETURNING 1)"
+            " UPDATE proxy_batch SET failed = failed + (SELECT count(*) FROM ended) WHERE org_id = %s AND id = %s",
+            [
+                *(clock.now(), render["code"], render["message"].replace("\0", "")),
+                *(batch.org_id, batch.pk, batch.org_id, batch.pk),
+            ],
         )
 
 
@@ -334,6 +360,8 @@ def finish(batch: Batch, files: Sequence[StoredFile], **changes: Any) -> None:
     """The batch has come to its end: its files are there, its lines are in them, and what they cost is noted."""
     with org_scope(batch.org_id):
         StoredFile.objects.bulk_create(files, ignore_conflicts=True)
-        cost = BatchLine.objects.filter(batch_id=batch.pk).aggregate(total=Sum("cost"))["total"] or 0
+        cost = (
+            BatchLine.objects.filter(org_id=batch.org_id, batch_id=batch.pk).aggregate(total=Sum("cost"))["total"] or 0
+        )
         drop_lines(batch)
         update_batch(batch, remote=batch.remote | {COST: int(cost)}, **changes)

@@ -1,12 +1,13 @@
 """Files in PostgreSQL: which there are, whose they are, and which nobody needs any more."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import or_
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 
 from costhub.lib.moments import to_ms
 from proxy.batches.model import Batch, StoredFile
@@ -19,6 +20,7 @@ from proxy.batches.store import (
     EXPIRED,
     FAILED,
     IN_PROGRESS,
+    OPEN,
     VALIDATING,
     owner_of,
 )
@@ -76,11 +78,13 @@ def is_needed(key: KeySnapshot, file_id: UUID) -> bool:
         ).exists()
 
 
-def take_expired(org_id: str, now: datetime, unfinished_before: datetime) -> list[UUID]:
-    """Forget files whose time is over, but for those that an open batch reads, and batches that were never taken or
-    ended long ago. Gives the files' ids."""
+def list_expired(org_id: str, now: datetime, unfinished_before: datetime) -> list[UUID]:
+    """Files whose time is over, but for those that an open batch reads, and the own lines of batches that were never
+    taken. Forgets batches that were never taken or ended long ago; those with lines of their own go with these."""
     with org_scope(org_id):
-        Batch.objects.filter(org_id=org_id, status=VALIDATING, created_ms__lt=to_ms(unfinished_before)).delete()
+        lost = Batch.objects.filter(org_id=org_id, status=VALIDATING, created_ms__lt=to_ms(unfinished_before))
+        own = list(lost.filter(input_file_id=F("pk")).values_list("pk", flat=True))
+        lost.exclude(pk__in=own).delete()
         over = now - DEFERRED_KEPT
         Batch.objects.filter(org_id=org_id, is_pool=True, status=COMPLETED, completed_at__lt=over).delete()
         of_batches = now - BATCHES_KEPT
@@ -90,6 +94,20 @@ def take_expired(org_id: str, now: datetime, unfinished_before: datetime) -> lis
         Batch.objects.filter(reduce(or_, ended), org_id=org_id, is_pool=False).delete()
         needed = Batch.objects.filter(org_id=org_id, status__in=[IN_PROGRESS, CANCELLING]).values("input_file_id")
         rows = StoredFile.objects.filter(org_id=org_id, expires_at__lte=now).exclude(pk__in=needed)
-        ids = list(rows.values_list("pk", flat=True))
-        StoredFile.objects.filter(pk__in=ids).delete()
-    return ids
+        return [*own, *rows.exclude(pk__in=own).values_list("pk", flat=True)]
+
+
+def forget_files(org_id: str, ids: Sequence[UUID]) -> None:
+    """Delete the rows of files whose bytes are gone, and batches that were never taken and had them as their own."""
+    with org_scope(org_id):
+        StoredFile.objects.filter(org_id=org_id, pk__in=ids).delete()
+        Batch.objects.filter(org_id=org_id, pk__in=ids, status=VALIDATING).delete()
+
+
+def find_ownerless(org_id: str, ids: Iterable[UUID]) -> set[UUID]:
+    """Those of some names in the store that are of no file, and of no batch that is open or of its answers."""
+    with org_scope(org_id):
+        files = StoredFile.objects.filter(org_id=org_id).values_list("pk", flat=True)
+        batches = Batch.objects.filter(org_id=org_id, status__in=(VALIDATING, *OPEN))
+        used = batches.values_list("pk", "output_file_id", "error_file_id")
+        return set(ids).difference(files, *used)

@@ -154,7 +154,7 @@ class _Reader:
             )
         self._names.add(name)
         try:
-            request = parse_ask(ask, self._endpoint)
+            request = parse_ask(self._batch, ask)
             bound = self._bound(request)
         except (InvalidRequest, ModelNotPriced, ModelNotFound) as error:
             raise as_bad_line(error) from error

@@ -103,6 +103,10 @@ class InputsVisit:
         """Where the upstream's answer goes."""
         return _Merged(self, relay)
 
+    def note_answer(self, answer: Answer) -> None:
+        """What the upstream has answered."""
+        self.answer = answer
+
     async def __aenter__(self) -> "InputsVisit":
         if self._plan.controls.cache.no_cache:
             status = "miss"  # who wants nothing from the cache is no part of the comparison

@@ -7,10 +7,12 @@ that is null or says what is the default anyway, 1 and 1.0. Pure.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from proxy.core.betas import list_sent
 from proxy.values.plan import Plan
 from proxy.values.request import MEDIA, Operation, Request
 from tenants.choices import CacheSharing, UpstreamKind
@@ -52,7 +54,14 @@ _EXACT: Final = 2**53
 #: a longer question is more than its vector can say, and is found by its exact words only
 MOST_SEMANTIC_CHARACTERS: Final = 1_000
 #: what makes an answer more than the words of its question: it is found by exact equality only
-_EXACT_ONLY: Final = ("tools", "functions", "logprobs", "audio", "modalities", "prediction", "logit_bias", "seed")
+_EXACT_ONLY: Final = frozenset(
+    {"tools", "functions", "logprobs", "audio", "modalities", "prediction", "logit_bias", "seed"}
+)
+#: finding the value of a member of an enumeration costs as much as ten sums, and every call asks
+_OF_A_PROJECT: Final = CacheSharing.PROJECT.value
+_OF_A_KEY: Final = CacheSharing.KEY.value
+_OF_AN_END_USER: Final = CacheSharing.END_USER.value
+_OPENAI: Final = UpstreamKind.OPENAI.value
 
 
 class CacheKey(NamedTuple):
@@ -75,6 +84,8 @@ def make_key(plan: Plan, key: KeySnapshot, policy: CachePolicySnapshot) -> Cache
     if request.original is not None:
         # Under a name that no chat has: of this format only what is certainly the same is one.
         fields = fields | {"": _plain(_without_carriage(request.original.body))}
+        if betas := list_sent(request.original):
+            fields["betas"] = sorted(betas)
     try:
         exact = _digest(b"exact", place, _dump(fields))
         question = _find_question(request)
@@ -116,28 +127,32 @@ def is_cacheable(request: Request, policy: CachePolicySnapshot) -> bool:
 
 def _place(plan: Plan, key: KeySnapshot, policy: CachePolicySnapshot) -> bytes:
     """Where an answer belongs. Each part says how long it is, so that no two places are spelled alike."""
-    circle: tuple[str, ...] = {
-        CacheSharing.ORGANIZATION.value: (),
-        CacheSharing.PROJECT.value: (key.project_id,),
-        CacheSharing.KEY.value: (key.id,),
-        CacheSharing.END_USER.value: (key.id, plan.controls.end_user),
-    }[policy.sharing]
-    request, upstream, model = plan.request, plan.first.upstream, plan.first.model
-    parts = (
-        *(key.org_id, policy.sharing, *circle, "|", request.operation.value, request.model, model.name),
+    sharing, first, request = policy.sharing, plan.first, plan.request
+    circle: tuple[str, ...] = ()
+    if sharing == _OF_A_PROJECT:
+        circle = (key.project_id,)
+    elif sharing == _OF_A_KEY:
+        circle = (key.id,)
+    elif sharing == _OF_AN_END_USER:
+        circle = (key.id, plan.controls.end_user)
+    upstream, model = first.upstream, first.model
+    return _spell(
+        *(key.org_id, sharing, *circle, "|", request.operation, request.model, model.name),
         *(model.upstream_model, upstream.id, upstream.base_url, "stream" if request.is_stream else "whole"),
-        *(() if request.original is None else (request.wire.value,)),
+        *(() if request.original is None else (request.wire,)),
         *("usage" if request.wants_usage else "", str(request.max_output)),
     )
-    return b"".join(b"%d:%b" % (len(part), part) for part in map(_encode, parts))
 
 
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+@lru_cache(maxsize=4_096)
+def _spell(*parts: str) -> bytes:
+    """Calls come from few places, again and again."""
+    encoded = (part.encode("utf-8", "surrogatepass") for part in parts)
+    return b"".join(b"%d:%b" % (len(part), part) for part in encoded)
 
 
 def _canonical_fields(request: Request, upstream: UpstreamSnapshot) -> dict[str, Any]:
-    defaults = _ALL_DEFAULTS if upstream.kind == UpstreamKind.OPENAI.value else _DEFAULTS
+    defaults = _ALL_DEFAULTS if upstream.kind == _OPENAI else _DEFAULTS
     fields = {}
     for name, value in request.body.items():
         if value is None or name in _NOT_IN_THE_ANSWER:
@@ -193,7 +208,7 @@ def _find_question(request: Request) -> str:
         return ""  # what its caller wrote may say more than a chat does
     if request.operation is not Operation.CHAT or request.choices != 1 or not request.is_plain:
         return ""
-    if any(body.get(name) for name in _EXACT_ONLY):
+    if not _EXACT_ONLY.isdisjoint(body) and any(body.get(name) for name in _EXACT_ONLY):
         return ""
     last = body["messages"][-1]
     text = last.get("content")

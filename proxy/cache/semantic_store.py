@@ -21,6 +21,7 @@ from costhub.lib.secrets import UnusableCredential
 from proxy.cache.entries import Kept, pack, unpack
 from proxy.cache.gate import NEIGHBOURS, Neighbour, WordCounts
 from proxy.cache.model import CacheAnswer, CacheGate, CacheLookup
+from proxy.cache.sealed_questions import open_text, place_of_question, seal_lookup
 from proxy.core.words import split_words
 from tenants.sealed_rows import Sealer, find_sealer
 
@@ -99,10 +100,16 @@ def search(org_id: str, scope: bytes, vector: NDArray[np.float32], *, is_small: 
         else:
             cursor.execute(_SCAN_SETTINGS)
             cursor.execute(_BY_THE_INDEX, [spelled, org_id, scope, now, spelled, NEIGHBOURS, org_id])
-        return [
-            Near(entry_id, Neighbour(question, answer_id, cosine, entries, rights, wrongs))
-            for entry_id, question, answer_id, cosine, entries, rights, wrongs in cursor.fetchall()
-        ]
+        rows = cursor.fetchall()
+    if not rows:
+        return []
+    sealer = find_sealer(org_id)
+    # A question that does not open has nothing that guards could compare.
+    return [
+        Near(entry_id, Neighbour(question, answer_id, cosine, entries, rights, wrongs))
+        for entry_id, text, answer_id, cosine, entries, rights, wrongs in rows
+        if (question := open_text(sealer, place_of_question(entry_id), text))
+    ]
 
 
 def measure_scope(org_id: str, scope: bytes) -> int:
@@ -117,10 +124,12 @@ def count_words(org_id: str, scope: bytes) -> WordCounts:
     """How common words are in a scope's questions, as many as say so. Inside an open organisation."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT question FROM proxy_cacheentry WHERE org_id = %s AND scope = %s LIMIT %s",
+            "SELECT id, question FROM proxy_cacheentry WHERE org_id = %s AND scope = %s LIMIT %s",
             [org_id, scope, _WORDS_FROM],
         )
-        questions = [question for (question,) in cursor.fetchall()]
+        rows = cursor.fetchall()
+    sealer = find_sealer(org_id) if rows else None
+    questions = [open_text(sealer, place_of_question(entry_id), text) for entry_id, text in rows if sealer]
     counts = Counter(word for question in questions for word in set(split_words(question)))
     return WordCounts(len(questions), counts)
 
@@ -160,9 +169,10 @@ def read_gate(org_id: str) -> GateRow | None:
 def keep(
     org_id: str, scope: bytes, question: str, vector: NDArray[np.float32], kept: Kept, ttl_seconds: int, answer_id: int
 ) -> None:
-    """Keep an answer to a question, sealed with the organisation's data key; ``answer_id`` is the one that it says
+    """Keep an answer to a question, both sealed with the organisation's data key; ``answer_id`` is the one that it says
     again, or 0 for a new one. Inside an open organisation."""
-    packed = find_sealer(org_id).seal(_place_of(kept.id), pack(kept))
+    sealer = find_sealer(org_id)
+    packed, asked = sealer.seal(_place_of(kept.id), pack(kept)), sealer.seal_text(place_of_question(kept.id), question)
     if answer_id:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -176,9 +186,9 @@ def keep(
         cursor.execute(
             """INSERT INTO proxy_cacheentry
                    (id, org_id, scope, answer_id, model, tags, question, packed, embedding, created_at, expires_at)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::vector, %s, %s) ON CONFLICT (id) DO NOTHING""",
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s::vector, %s, %s) ON CONFLICT DO NOTHING""",
             [
-                *(kept.id, org_id, scope, answer_id, kept.model, list(kept.tags), question, packed),
+                *(kept.id, org_id, scope, answer_id, kept.model, list(kept.tags), asked, packed),
                 *(spell_vector(vector), from_ms(kept.stored_ms)),
                 from_ms(kept.stored_ms) + timedelta(seconds=ttl_seconds),
             ],
@@ -191,8 +201,12 @@ def _place_of(entry_id: UUID | str) -> str:
 
 
 def note_lookup(org_id: str, request_id: str, values: dict[str, Any]) -> None:
-    """Write down one look-up. Inside an open organisation."""
-    CacheLookup.objects.update_or_create(request_id=request_id, defaults={"org_id": org_id, **values})
+    """Write down one look-up: ``values`` of its columns, the questions as they were asked. Inside an open
+    organisation."""
+    asked, kept = seal_lookup(find_sealer(org_id), request_id, values["asked"], values.get("kept_question", ""))
+    values = values | {"asked": asked, "kept_question": kept}
+    if not CacheLookup.objects.filter(org_id=org_id, request_id=request_id).update(**values):
+        CacheLookup.objects.create(org_id=org_id, request_id=request_id, **values)
 
 
 def note_truth(org_id: str, answer_id: int, *, is_right: bool) -> None:

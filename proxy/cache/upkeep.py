@@ -1,6 +1,6 @@
-"""The jobs of the semantic level, each for one organisation: the gate learns, and what is over goes."""
+"""The jobs of the semantic level: the gate learns, what is over goes, and what lies open is sealed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -13,6 +13,7 @@ from costhub.lib import clock
 from proxy.cache import gate
 from proxy.cache.gate import Gate, Observation
 from proxy.cache.model import CacheAnswer, CacheEntry, CacheGate, CacheLookup
+from proxy.cache.sealed_questions import seal_what_is_not
 from tenants.access import org_scope
 from tenants.choices import PurgeKind
 from tenants.models import CachePurge
@@ -22,6 +23,9 @@ from tenants.models.cache import MAX_TTL_SECONDS
 MOST_OBSERVATIONS: Final = 20_000
 #: look-ups, with what was asked in them, are remembered so long
 LOOKUPS_KEPT: Final = timedelta(days=90)
+#: so long one run seals questions from before they were sealed: each is written into the index of vectors anew, and a
+#: task has little more than three minutes
+SEALED_FOR_SECONDS: Final = 60
 
 
 def fit_gate(org_id: UUID) -> bool:
@@ -60,7 +64,7 @@ def fit_gate(org_id: UUID) -> bool:
 
 def forget_what_is_over(org_id: UUID) -> int:
     """Delete entries whose time is over or that were given up, answers without entries, and what is too old to be
-    learned from. Gives the number of entries."""
+    learned from. Gives the number of entries that are gone."""
     now = clock.now()
     with org_scope(org_id):
         gone, _ = CacheEntry.objects.filter(org_id=org_id, expires_at__lte=now).delete()
@@ -77,6 +81,14 @@ def forget_what_is_over(org_id: UUID) -> int:
         CacheLookup.objects.filter(org_id=org_id, at__lt=now - LOOKUPS_KEPT).delete()
         CachePurge.objects.filter(org_id=org_id, before__lt=now - timedelta(seconds=MAX_TTL_SECONDS)).delete()
     return gone
+
+
+def seal_the_rest(org_ids: Iterable[UUID]) -> None:
+    """Seal what is left of before questions were sealed, of one organisation after the other; what there is no time for
+    is sealed the next time."""
+    until_ns = clock.monotonic_ns() + SEALED_FOR_SECONDS * 1_000_000_000
+    for org_id in org_ids:
+        seal_what_is_not(org_id, until_ns)
 
 
 def has_semantic_level(org_id: UUID) -> bool:

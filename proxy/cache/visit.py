@@ -4,9 +4,11 @@ Nothing here fails a call. What cannot be looked up is a miss, and what cannot b
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Final
+
+from prometheus_client import Counter
 
 from costhub.lib import clock, metrics
 from proxy.cache.coalesce import Flight, Flights, Origin, Shared, hands_over
@@ -34,11 +36,24 @@ from tenants.snapshots import CachePolicySnapshot
 
 #: what the ledger says of a call that chance has kept from it, to compare with
 HELD_OUT: Final = "held-out"
+#: finding the value of a member of an enumeration costs as much as ten sums
+_ON: Final = CacheMode.ON.value
+_OFF: Final = CacheMode.OFF.value
 #: what a trace calls it
 LOOKED_UP: Final = "cache look-up"
 _WHOLE: Final = frozenset({"stop", "tool_calls", "function_call"})
 #: reasons to end that make an answer nobody else's, as they stand in its bytes
 _CUT_SHORT: Final = (b'"length"', b'"content_filter"')
+
+
+@lru_cache(maxsize=64)
+def _lookups_of(status: str) -> Counter:
+    """Prometheus takes longer to find a counter than to count."""
+    return metrics.CACHE_LOOKUPS.labels(status)
+
+
+def _count(status: str) -> None:
+    _lookups_of(status).inc()
 
 
 class Visit:
@@ -90,6 +105,10 @@ class Visit:
         """Where the upstream's answer goes."""
         return relay
 
+    def note_answer(self, answer: Answer) -> None:
+        """What the upstream has answered."""
+        self.answer = answer
+
     @property
     def keeps(self) -> bool:
         """Whether the upstream's answer is to be kept."""
@@ -102,7 +121,7 @@ class Visit:
         if self._is_held_out:
             # Its answer is kept as any: what others find is what they would have found without a hold-out.
             entry.note_cache(HELD_OUT)
-            metrics.CACHE_LOOKUPS.labels(HELD_OUT).inc()
+            _count(HELD_OUT)
             return self
         began = clock.monotonic_ns()
         try:
@@ -115,7 +134,7 @@ class Visit:
         ended = clock.monotonic_ns()
         entry.timings.append((LOOKED_UP, 1, began, ended))
         entry.note_cache(status)
-        metrics.CACHE_LOOKUPS.labels(status).inc()
+        _count(status)
         return self
 
     async def __aexit__(
@@ -141,7 +160,7 @@ class Visit:
 
     async def _find(self) -> str:
         """Look everywhere. Gives what the ledger says of it; empty where there is nothing."""
-        if self._policy.mode == CacheMode.ON.value:
+        if self._policy.mode == _ON:
             self.found = await self._look_up()
             status = self.found.status if self.found else ""
         else:
@@ -178,12 +197,12 @@ class Visit:
     @property
     def _is_semantic_shadow(self) -> bool:
         """What is found by meaning is only written down: one of both modes says so."""
-        return {self._policy.semantic, self._policy.mode} != {CacheMode.ON.value}
+        return {self._policy.semantic, self._policy.mode} != {_ON}
 
     async def _look_up_alike(self) -> str:
         """Look for an answer to a like question. Gives what the ledger says of it; empty where there is none."""
         semantic, policy = self._cache.semantic, self._policy
-        if semantic is None or policy.semantic == CacheMode.OFF.value or self._plan.controls.cache.exact_only:
+        if semantic is None or policy.semantic == _OFF or self._plan.controls.cache.exact_only:
             return ""
         self._looked = await semantic.look_up(self._entry.org.id, self._key, policy.errors_per_mille, self._is_usable)
         if self._looked is None or self._looked.hit is None:
@@ -253,15 +272,17 @@ class Visit:
 class _NoVisit:
     """The block of a call that has nothing to do with the cache."""
 
-    __slots__ = ("answer",)
+    __slots__ = ()
     keeps = False
     found: Found | None = None
     rest: Request | None = None
-    answer: Answer | None
 
     def sink(self, relay: Sink) -> Sink:
         """Where the upstream's answer goes."""
         return relay
+
+    def note_answer(self, answer: Answer) -> None:
+        """Nobody keeps it."""
 
     async def __aenter__(self) -> "_NoVisit":
         return self
@@ -272,21 +293,24 @@ class _NoVisit:
         return None
 
 
+NO_VISIT: Final = _NoVisit()
+
+
 class _LongVisit:
     """The block of a call whose body is long: what it is kept under is found beside the loop, and where that would take
     too long it has nothing to do with the cache."""
 
     __slots__ = ("_counting", "_make", "_org_id", "_size", "_visit")
 
-    def __init__(self, make: Callable[[], "_AnyVisit"], size: int, counting: Counting, org_id: str) -> None:
+    def __init__(self, make: Callable[[], "AnyVisit"], size: int, counting: Counting, org_id: str) -> None:
         self._make = make
         self._size = size
         self._counting = counting
         self._org_id = org_id
-        self._visit: _AnyVisit = _NoVisit()
+        self._visit: AnyVisit = NO_VISIT
 
-    async def __aenter__(self) -> "_AnyVisit":
-        self._visit = await self._counting.run(self._size, self._make, _NoVisit, whose=self._org_id)
+    async def __aenter__(self) -> "AnyVisit":
+        self._visit = await self._counting.run(self._size, self._make, lambda: NO_VISIT, whose=self._org_id)
         return await self._visit.__aenter__()
 
     async def __aexit__(
@@ -322,56 +346,56 @@ class Cache:
         await self.flights.close()
         await self.valkey.close()
 
-    def visit(self, plan: Plan, entry: Entry, call: Call) -> "_AnyVisit | _LongVisit":
+    def visit(self, plan: Plan, entry: Entry, call: Call) -> "AnyVisit | _LongVisit":
         """The block of one call, which does nothing where its organisation has no policy for it, or where the caller
         does not want an answer that somebody else may get."""
         if not entry.org.cache_policies:
-            return _NoVisit()
+            return NO_VISIT
         policy = entry.org.find_cache_policy(plan.request.model)
         control = plan.controls.cache
         # A response in its own form has its id in it, by which it may be asked for again.
         if plan.request.wire is Wire.RESPONSES and wire_of(plan) is Wire.RESPONSES:
-            return _NoVisit()
-        if policy is None or policy.mode == CacheMode.OFF.value:
-            return _NoVisit()
+            return NO_VISIT
+        if policy is None or policy.mode == _OFF:
+            return NO_VISIT
         if (control.no_cache and control.no_store) or not is_cacheable(plan.request, policy):
-            return _NoVisit()
+            return NO_VISIT
         make = self._visit_whole
-        if plan.request.operation is Operation.EMBEDDING and policy.mode == CacheMode.ON.value:
+        if plan.request.operation is Operation.EMBEDDING and policy.mode == _ON:
             if plan.request.body_bytes > MOST_BYTES:
-                return _NoVisit()  # a batch: nobody asks for that once more, and each of its inputs is a look-up
+                return NO_VISIT  # a batch: nobody asks for that once more, and each of its inputs is a look-up
             make = self._visit_inputs
         if (size := plan.request.body_bytes) > INLINE_BYTES:
             return _LongVisit(partial(make, plan, entry, call, policy), size, self.counting, entry.org.id)
         return make(plan, entry, call, policy)
 
-    def _visit_whole(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_AnyVisit":
+    def _visit_whole(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "AnyVisit":
         """The block of a call whose answer is kept whole. Takes as long as its body is long."""
         key = make_key(plan, entry.key, policy)
         if key is None:
-            return _NoVisit()
+            return NO_VISIT
         return Visit(self, key, policy, plan, entry, call, is_held_out=_is_held_out(policy, plan, entry))
 
-    def _visit_inputs(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "_AnyVisit":
+    def _visit_inputs(self, plan: Plan, entry: Entry, call: Call, policy: CachePolicySnapshot) -> "AnyVisit":
         """The block of a call whose answer is kept input by input. Takes as long as its body is long."""
         inputs = find_inputs(plan.request)
         if inputs is None or len(inputs) > MOST_INPUTS:
-            return _NoVisit()
+            return NO_VISIT
         digests = digest_inputs(inputs, plan, entry, policy)
         if digests is None:
-            return _NoVisit()
+            return NO_VISIT
         levels = Levels(self.process, self.valkey, self.flights, self.counting, self.keeping)
         is_held_out = _is_held_out(policy, plan, entry)
         return InputsVisit(levels, policy, plan, entry, call, inputs, digests, is_held_out=is_held_out)
 
 
-_AnyVisit = Visit | InputsVisit | _NoVisit
+AnyVisit = Visit | InputsVisit | _NoVisit
 
 
 def _is_held_out(policy: CachePolicySnapshot, plan: Plan, entry: Entry) -> bool:
     """Whether chance keeps the call from the cache. Not where nothing is served, or a budget of the call has a rung on
     which nothing else answers: whether it has come to that only the reserve knows, which comes later."""
-    if not policy.holdout_permille or policy.mode != CacheMode.ON.value:
+    if not policy.holdout_permille or policy.mode != _ON:
         return False
     for _, scope in plan.first.layout.ladders:
         if any(rung.rung == RungKind.CACHE_ONLY for _, rung in scope.steps):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from proxy.core import pricing
 from proxy.core.demand import BUYING, IMAGES, find_speed
-from proxy.core.paid_fields import ONLINE, SEARCHES_UNASKED, list_bought
+from proxy.core.paid_fields import list_bought, searches_unasked
 from proxy.core.paid_tools import class_of_searches
 from proxy.values.attempt import PriceDoubt, Usage
 from proxy.values.plan import Candidate
@@ -20,6 +20,8 @@ from tenants.snapshots import ModelSnapshot, OrgSnapshot
 _DEFAULT_TIERS: Final = frozenset({"", DEFAULT_TIER, "standard", "auto"})
 #: what asks for a tier
 _TIERS: Final = frozenset({"service_tier", "speed"})
+#: by these something may be billed apart
+_APART_FIELDS: Final = BUYING | _TIERS
 #: what a provider writes behind the name of a model for one version of it
 _VERSION: Final = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest|preview|exp)")
 #: the first so many classes of a usage are those of text, whose prices are in every version
@@ -38,17 +40,21 @@ class Answered(NamedTuple):
     doubts: tuple[PriceDoubt, ...] = ()
 
 
+def is_usual(request: Request, candidate: Candidate, model: str, service_tier: str, used: Usage) -> bool:
+    """Whether an answer is billed as nearly every one is: as text, at its candidate's price, and nothing else was asked
+    for that is billed apart. Then ``find_answered`` and ``settle_searches`` change nothing."""
+    return (
+        model == candidate.model.upstream_model
+        and service_tier in _DEFAULT_TIERS
+        and _APART_FIELDS.isdisjoint(request.body)
+        and not any(used[_CLASSES_OF_TEXT:])
+        and not searches_unasked(model)
+    )
+
+
 def find_answered(request: Request, candidate: Candidate, model: str, service_tier: str, used: Usage) -> Answered:
     """How an answer is billed that says it came from ``model`` and ``service_tier``, either empty where it says
     nothing."""
-    if (
-        model == candidate.model.upstream_model
-        and service_tier in _DEFAULT_TIERS
-        and _TIERS.isdisjoint(request.body)
-        and not any(used[_CLASSES_OF_TEXT:])
-    ):
-        # What nearly every answer is.
-        return Answered(candidate.price)
     price, doubts = candidate.price, list[PriceDoubt]()
     if model and model != candidate.model.upstream_model:
         found = find_price_of(model, candidate.model, candidate.price, candidate.neighbours, candidate.at_ms)
@@ -82,7 +88,7 @@ def settle_searches(request: Request, candidate: Candidate, used: Usage) -> tupl
     not, it is taken to have, which is a doubt.
     """
     name = candidate.model.upstream_model
-    if BUYING.isdisjoint(request.body) and SEARCHES_UNASKED not in name and not name.endswith(ONLINE):
+    if BUYING.isdisjoint(request.body) and not searches_unasked(name):
         return used, _NO_DOUBTS
     told = sum(getattr(used, name) for name in _SEARCHES)
     bought = list_bought(request, candidate.model)

@@ -19,6 +19,9 @@ MAX_LINES_WITH_EMPTY: Final = 2 * MAX_LINES
 MAX_ERRORS: Final = 100
 _OF_ONE_MODEL: Final = frozenset({RouteKind.FIXED, RouteKind.FALLBACKS})
 _MOST_CHARACTERS: Final = 1_000
+#: between what a line of an output file says of a call, and the call's answer as it came
+_BODY: Final = b',"body":'
+_BEHIND: Final = b'},"error":null}'
 _PRINTABLE: Final = re.compile(r"[^\x00-\x1f\x7f]+")
 
 
@@ -62,6 +65,8 @@ def read_line(raw: bytes, endpoint: str) -> BatchAsk:
         line = exact_json.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadLine("invalid_json_line", "This line is not parseable as valid JSON.") from error
+    except exact_json.Rounded as error:
+        raise BadLine("number_too_large", f"This line holds {error}") from error
     if not isinstance(line, dict):
         raise BadLine("invalid_json_line", "This line must be a JSON object.")
     custom_id, method, url, body = (line.get(name) for name in ("custom_id", "method", "url", "body"))
@@ -116,17 +121,36 @@ def dump_answer(line_id: str, custom_id: str, status: int, request_id: str, body
     head = orjson.dumps({"id": line_id, "custom_id": custom_id})[:-1]
     response = orjson.dumps({"status_code": status, "request_id": request_id})[:-1]
     # One line is one answer, however its upstream laid out its JSON: there a line end stands between values only.
-    return b'%b,"response":%b,"body":%b},"error":null}\n' % (
-        head,
-        response,
-        body.replace(b"\n", b" ").replace(b"\r", b" "),
-    )
+    body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+    return b'%b,"response":%b%b%b%b\n' % (head, response, _BODY, body, _BEHIND)
 
 
 def dump_failure(line_id: str, custom_id: str, code: str, message: str) -> bytes:
     """The line of an error file for a call that was never answered."""
     error = {"code": code, "message": message}
     return orjson.dumps({"id": line_id, "custom_id": custom_id, "response": None, "error": error}) + b"\n"
+
+
+class Outcome(NamedTuple):
+    """How a line came out: the ``status`` of its answer and the ``body``, byte by byte; 0 where it was never answered,
+    and then why."""
+
+    custom_id: str
+    status: int
+    body: bytes = b""
+    code: str = ""
+    message: str = ""
+
+
+def read_outcome(line: bytes) -> Outcome:
+    """A line of an output or error file, as it was written here."""
+    # Within a text its quotes would be escaped.
+    at = line.find(_BODY)
+    if at < 0:
+        told = orjson.loads(line)
+        return Outcome(told.get("custom_id", ""), 0, code=told["error"]["code"], message=told["error"]["message"])
+    told = orjson.loads(line[:at] + b"}}")
+    return Outcome(told["custom_id"], told["response"]["status_code"], line[at + len(_BODY) :].removesuffix(_BEHIND))
 
 
 def _make_writable(text: str) -> str:

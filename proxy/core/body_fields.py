@@ -38,11 +38,7 @@ def read_object(raw: bytes) -> Json:
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON: {error}.", code="invalid_json") from error
     except exact_json.Rounded as error:
-        raise InvalidRequest(
-            f"The body holds a whole number of more than 64 bits, which is only taken in bodies of at most"
-            f" {exact_json.MOST_BYTES} bytes: send it as a text.",
-            code="number_too_large",
-        ) from error
+        raise InvalidRequest(f"The body holds {error}", code="number_too_large") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # Of a larger body weighing it has told how deep it is.

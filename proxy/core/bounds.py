@@ -5,6 +5,7 @@ from collections.abc import Callable
 from costhub.lib.money import MAX_CALL_TEXT, MAX_PICOS_A_CALL
 from proxy.core import pricing, tokens
 from proxy.core.demand import find_demand
+from proxy.core.pricing import PLAIN
 from proxy.core.rate_limits import cap_output
 from proxy.errors import InvalidRequest
 from proxy.values.plan import Bound, Candidate
@@ -50,6 +51,14 @@ def exact_bound(request: Request, candidate: Candidate, most_output: int = NO_LI
     return cap_output(bound, candidate.rates)
 
 
+def bound_tokens(request: Request, candidate: Candidate, input_tokens: int, most_output: int = NO_LIMIT) -> Bound:
+    """A candidate's bound where somebody says how many input tokens there are."""
+    bound = _bound(
+        request, candidate.model, candidate.upstream, candidate.price, input_tokens, most_output, is_exact=True
+    )
+    return cap_output(bound, candidate.rates)
+
+
 def loose_bound(request: Request, candidate: Candidate, most_output: int = NO_LIMIT) -> Bound:
     """A candidate's bound without counting, as if it were exact: nobody will ask for a better one."""
     return cap_output(candidate.bound, candidate.rates)._replace(is_exact=True)
@@ -76,7 +85,7 @@ def _bound(
         if most_output != NO_LIMIT:
             max_output = min(max_output, most_output)
     demand = find_demand(request, model, price, upstream)
-    if demand.context_reads:
+    if demand is not PLAIN and demand.context_reads:
         # What tools bring in is in no request: only the window says how much there can be, each time.
         input_tokens = max(input_tokens, model.context_window) * demand.context_reads
     bound = pricing.make_bound(
@@ -87,7 +96,9 @@ def _bound(
         is_exact=is_exact,
         demand=demand,
     )
-    return _check_countable(bound)
+    if bound.fixed_picos + bound.output_picos * max_output >= MAX_PICOS_A_CALL:
+        raise _too_expensive()
+    return bound
 
 
 def _speaks(upstream: UpstreamSnapshot, wire: Wire) -> bool:
@@ -99,12 +110,10 @@ def _speaks(upstream: UpstreamSnapshot, wire: Wire) -> bool:
     )
 
 
-def _check_countable(bound: Bound) -> Bound:
-    """The same bound. Raises InvalidRequest where it is more than Valkey's scripts can count."""
-    if bound.fixed_picos + bound.output_picos * bound.max_output >= MAX_PICOS_A_CALL:
-        raise InvalidRequest(
-            f"This call may cost more than {MAX_CALL_TEXT}, the most that is taken: lower max_tokens, n or the prompt.",
-            param="max_tokens",
-            code="call_too_expensive",
-        )
-    return bound
+def _too_expensive() -> InvalidRequest:
+    """It is more than Valkey's scripts can count."""
+    return InvalidRequest(
+        f"This call may cost more than {MAX_CALL_TEXT}, the most that is taken: lower max_tokens, n or the prompt.",
+        param="max_tokens",
+        code="call_too_expensive",
+    )

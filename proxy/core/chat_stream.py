@@ -70,8 +70,8 @@ def _add_delta(message: Json, delta: Json) -> None:
             calls = message.setdefault("tool_calls", [])
             for call in list_dicts(value):
                 number = call.get("index", 0)
-                known = next((one for one in calls if one["index"] == number), None)
-                if known is None:
+                known = next((one for one in reversed(calls) if one["index"] == number), None)
+                if known is None or begins_another(call, known.get("id")):
                     calls.append({"index": number, **call, "function": {**read_object(call.get("function"))}})
                     continue
                 given = read_object(call.get("function")).get("arguments")
@@ -81,6 +81,12 @@ def _add_delta(message: Json, delta: Json) -> None:
             message[name] = (message.get(name) or "") + value
         elif value is not None or name not in message:
             message[name] = value
+
+
+def begins_another(call: Json, known_id: Any) -> bool:
+    """Whether a piece of a call of a tool begins another one than that of this id, although its number is the same:
+    some servers number none of them, or all alike. A name must come with it, since others make up an id a piece."""
+    return bool(call.get("id")) and call["id"] != known_id and bool(read_object(call.get("function")).get("name"))
 
 
 def read_whole(body: bytes) -> Json:

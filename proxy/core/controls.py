@@ -5,7 +5,7 @@ from typing import Final
 
 from costhub.lib.money import MAX_LIMIT_NANOS, NANOS_PER_USD, parse_usd
 from proxy.errors import InvalidRequest
-from proxy.values.request import CacheControl, Controls, Request
+from proxy.values.request import NO_CONTROLS, CacheControl, Controls, Request
 from tenants.route_snapshots import OWN_TAGS
 from tenants.snapshots import OrgSnapshot
 
@@ -23,7 +23,6 @@ ROUTE: Final = "x-costhub-route"
 _SINGLE: Final = ("x-costhub-user", "x-costhub-max-cost", "idempotency-key", "x-costhub-session", ROUTE)
 #: every header that is read here
 _OWN: Final = frozenset({_TAGS, *_SINGLE, "x-costhub-cache-control", "x-costhub-compression"})
-_NONE: Final = Controls()
 _NO_LINES: Final[Mapping[str, Sequence[str]]] = {}
 
 
@@ -34,7 +33,7 @@ def parse_controls(headers: Mapping[str, str], repeated: Mapping[str, Sequence[s
     Raises InvalidRequest naming the header that makes no sense.
     """
     if _OWN.isdisjoint(headers):
-        return _NONE
+        return NO_CONTROLS
     tags = headers.get(_TAGS)
     if repeated:
         _check_single(repeated)

@@ -33,7 +33,7 @@ def allow_preflight(headers: Mapping[str, str]) -> Mapping[str, str]:
     """What else a browser wants to know before it sends the call itself."""
     names = headers.get("access-control-request-headers", "")
     return {
-        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-methods": "GET, POST, DELETE",
         "access-control-allow-headers": names if _NAMES.fullmatch(names) else "authorization, content-type",
         "access-control-max-age": str(_REMEMBERED_SECONDS),
     }

@@ -26,7 +26,7 @@ ONLINE_BEFORE_MS: Final = 30 * 60_000
 END_WITHIN_MS: Final = 15 * 60_000
 #: calls gather for so long before they are handed on together
 GATHERED_MS: Final = 5 * 60_000
-#: how long a call is taken to last where nobody knows better
+#: how long a call is taken to last at the least, and where nobody has seen any
 ASSUMED_CALL_MS: Final = 10_000
 _MOST_DIGITS: Final = 6
 #: what may be answered by a deadline
@@ -117,56 +117,62 @@ class Due(NamedTuple):
     last_ms: int
 
 
-def needed_ms(calls: int, concurrency: int) -> int:
-    """How long so many calls take, of which so many run at a time."""
-    return -(-calls * ASSUMED_CALL_MS // concurrency)
+class Pace(NamedTuple):
+    """How an upstream's calls get on: so many run at a time, and each takes so many ms."""
+
+    concurrency: int
+    call_ms: int = ASSUMED_CALL_MS
+
+    def needed_ms(self, calls: int) -> int:
+        """How long so many calls take: the last of them has its answer no sooner than it takes itself."""
+        return -(-calls // self.concurrency) * self.call_ms
 
 
-def find_online_before(calls: int, concurrency: int) -> int:
+def find_online_before(calls: int, pace: Pace) -> int:
     """So many ms before their deadline calls are asked online that have no answer then: half an hour, or as long as all
     of them take once an upstream's own batch has been ended."""
-    return max(ONLINE_BEFORE_MS, END_WITHIN_MS + needed_ms(calls, concurrency))
+    return max(ONLINE_BEFORE_MS, END_WITHIN_MS + pace.needed_ms(calls))
 
 
-def find_online_from(pools: Mapping[UUID, Due], concurrency: int) -> dict[UUID, int]:
+def find_online_from(pools: Mapping[UUID, Due], pace: Pace) -> dict[UUID, int]:
     """From which moment on, in ms, the calls of each pool of an upstream are asked online: those count with them that
     may come before the last of them."""
     by_first = sorted(pools.values(), key=lambda due: due.first_ms)
     firsts = [due.first_ms for due in by_first]
     ahead = list(accumulate((due.calls for due in by_first), initial=0))
     return {
-        name: due.first_ms - find_online_before(ahead[bisect_right(firsts, due.last_ms)], concurrency)
+        name: due.first_ms - find_online_before(ahead[bisect_right(firsts, due.last_ms)], pace)
         for name, due in pools.items()
     }
 
 
-def check_capacity(waiting: Mapping[int, int], concurrency: int, now_ms: int, deadline_ms: int) -> None:
+def check_capacity(waiting: Mapping[int, int], pace: Pace, now_ms: int, deadline_ms: int) -> None:
     """Raise NotAllowed where another call could not be answered by its deadline, or another one that was promised not
     by its own, because so many wait for the same upstream: ``waiting`` has their numbers by deadline, in ms. Those with
     the nearest deadline come first, but for what is under way already."""
     later = sum(calls for due_ms, calls in waiting.items() if due_ms > deadline_ms)
     ahead = 1 + sum(waiting.values()) - later
     # One that has begun, and one that is claimed, for each that runs at a time.
-    _check_time(ahead + min(later, 2 * concurrency), concurrency, deadline_ms - now_ms)
+    _check_time(ahead + min(later, 2 * pace.concurrency), pace, deadline_ms - now_ms)
     for due_ms in sorted(due_ms for due_ms in waiting if due_ms > deadline_ms):
         ahead += waiting[due_ms]
-        _check_time(ahead, concurrency, due_ms - now_ms)
+        _check_time(ahead, pace, due_ms - now_ms)
 
 
-def _check_time(calls: int, concurrency: int, left_ms: int) -> None:
-    if needed_ms(calls, concurrency) > left_ms:
+def _check_time(calls: int, pace: Pace, left_ms: int) -> None:
+    if pace.needed_ms(calls) > left_ms:
         raise NotAllowed(
-            f"{calls - 1} calls wait for this upstream, {concurrency} of which run at a time: the deadline cannot be"
-            " promised. Give a later one, or call as usual.",
+            f"{calls - 1} calls wait for this upstream, {pace.concurrency} of which run at a time, for up to"
+            f" {-(-pace.call_ms // 1000)} s each: the deadline cannot be promised. Give a later one, or call as usual.",
             code="deadline_cannot_be_kept",
             status=409,
         )
 
 
-def has_time_for_a_batch(calls: int, concurrency: int, left_ms: int) -> bool:
+def has_time_for_a_batch(calls: int, pace: Pace, left_ms: int) -> bool:
     """Whether a call may go through an upstream's own batches, with so many that would have to be asked online with it
     if these brought nothing."""
-    return left_ms - find_online_before(calls, concurrency) >= BATCH_NEEDS_MS - ONLINE_BEFORE_MS
+    return left_ms - find_online_before(calls, pace) >= BATCH_NEEDS_MS - ONLINE_BEFORE_MS
 
 
 def _wrong(code: str, message: str = "") -> InvalidRequest:

@@ -3,11 +3,12 @@
 from typing import Final
 
 from proxy.core import paid_fields, paid_tools, sound, tokens
+from proxy.core.betas import check_betas
 from proxy.core.pricing import PLAIN
 from proxy.errors import InvalidRequest, ModelNotPriced
 from proxy.values.plan import Demand
 from proxy.values.request import DRAWING, LISTENING, MEDIA, Operation, Request
-from tenants.choices import Habit
+from tenants.choices import Habit, UpstreamKind
 from tenants.price_snapshots import DEFAULT_TIER, PriceSnapshot
 from tenants.snapshots import ModelSnapshot, UpstreamSnapshot
 
@@ -33,24 +34,26 @@ def find_demand(request: Request, model: ModelSnapshot, price: PriceSnapshot, up
     called, and InvalidRequest for what makes no sense.
     """
     body = request.body
-    if request.operation in MEDIA:
-        return _find_media_demand(request, model, price)
     if (
         request.is_plain
         and request.original is None
         and not request.is_marked
         and price.is_flat
         and _DEMANDING.isdisjoint(body)
-        and paid_fields.SEARCHES_UNASKED not in model.upstream_model
-        and not model.upstream_model.endswith(paid_fields.ONLINE)
+        and request.operation not in MEDIA
+        and not paid_fields.searches_unasked(model.upstream_model)
     ):
         # What nearly every call is.
         return PLAIN
+    if request.original is not None and request.original.betas and upstream.kind == UpstreamKind.ANTHROPIC:
+        check_betas(request.original, price)
+    if request.operation in MEDIA:
+        return _find_media_demand(request, model, price)
     is_usual = price.is_flat and "service_tier" not in body and "speed" not in body
     tiers = _DEFAULT if is_usual else list_tiers(request, price, upstream)
     units, context_reads = paid_tools.NONE
     name = model.upstream_model
-    if not BUYING.isdisjoint(body) or paid_fields.SEARCHES_UNASKED in name or name.endswith(paid_fields.ONLINE):
+    if not BUYING.isdisjoint(body) or paid_fields.searches_unasked(name):
         units, context_reads = paid_tools.find_tools(request, model, price, upstream)
     if request.is_plain:
         # A cache is asked for an hour in a part of a message, or beside all of them; of Messages also in what is no

@@ -23,12 +23,18 @@ _LONG: Final = b"0" * 19
 
 
 class Rounded(ValueError):
-    """A large body holds a whole number of more than 64 bits."""
+    """A large body holds a whole number of more than 64 bits. Says what it holds and what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a whole number of more than 64 bits, which is only taken where everything has at most"
+            f" {MOST_BYTES} bytes: send it as a text."
+        )
 
 
 def loads(raw: bytes) -> Any:
-    """The value. Raises orjson.JSONDecodeError, also for a number that is too large for a float, and Rounded where a
-    whole number of a body of more than ``MOST_BYTES`` cannot be kept as it is."""
+    """The value of what a caller has written. Raises orjson.JSONDecodeError, also for a number that is too large for a
+    float, and Rounded where a whole number of a body of more than ``MOST_BYTES`` cannot be kept as it is."""
     value = orjson.loads(raw)
     if len(raw) > MOST_BYTES:
         if _has_large_float(value) and _LONG in raw.translate(_DIGITS_AS_ZERO):
@@ -40,6 +46,15 @@ def loads(raw: bytes) -> Any:
         return json.loads(raw)
     except RecursionError:
         return value  # too deep to be written: refused next
+
+
+def loads_rounded(raw: bytes) -> Any:
+    """The value of what no caller can write anew, as an answer, or what was kept: a number for which ``loads`` would
+    refuse it is rounded. Raises orjson.JSONDecodeError."""
+    try:
+        return loads(raw)
+    except Rounded:
+        return orjson.loads(raw)
 
 
 def _has_large_float(value: Any) -> bool:

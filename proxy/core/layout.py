@@ -16,7 +16,7 @@ from tenants.choices import BudgetScope
 
 _MOST_REMEMBERED: Final = 4_096
 #: beyond every clock
-_NEVER_MS: Final = 2**53
+NEVER_MS: Final = 2**53
 
 
 def lay_out(scopes: tuple[Scope, ...], rates: tuple[Rate, ...], asked: tuple[Scope, ...] = ()) -> Layout:
@@ -78,7 +78,7 @@ def _make(held: tuple[Scope, ...], rates: tuple[Rate, ...], asked: tuple[Scope, 
         windows="".join(f"{rate.name} {rate.window_ms}\n" for rate in rates),
         ladders=tuple((place, scope) for place, scope in enumerate(scopes, 1) if scope.steps),
         rolling=len(rolling),
-        closes_ms=min((scope.ends_ms + ADMISSION_MS for scope in scopes if scope.has_rollover), default=_NEVER_MS),
+        closes_ms=min((scope.ends_ms + ADMISSION_MS for scope in scopes if scope.has_rollover), default=NEVER_MS),
         is_capping=any(scope.is_hard for scope in held)
         or any(rate.tokens != NO_LIMIT or rate.nanos != NO_LIMIT for rate in rates if not rate.is_shadow),
         told=tuple(list_told(rates)),

@@ -5,6 +5,7 @@ else is refused by its name, because the call could not be held to a budget.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from proxy.errors import InvalidRequest, ModelNotPriced
@@ -20,7 +21,7 @@ FIELDS: Final = frozenset(
     }
 )
 #: stands in the names of models that search unasked: in OpenAI's, and at the end of those that OpenRouter does it for
-SEARCHES_UNASKED: Final = "-search-"
+_SEARCHES_UNASKED: Final = "-search-"
 ONLINE: Final = ":online"
 
 _SEARCHING: Final = ("-search-preview", "-search-api")
@@ -38,6 +39,14 @@ _FREE_PARSERS: Final = frozenset({"native", "pdf-text", "cloudflare-ai"})
 #: engines that OpenRouter asks once a request, and the results that one fee is for
 _ENGINES: Final = frozenset({"exa", "parallel"})
 _RESULTS_A_SEARCH: Final = 5
+
+
+@lru_cache(maxsize=4_096)
+def searches_unasked(upstream_model: str) -> bool:
+    """Whether a model searches although no field asks for it, as its name says. Every call asks, of few models."""
+    return _SEARCHES_UNASKED in upstream_model or upstream_model.endswith(ONLINE)
+
+
 _MOST_RESULTS: Final = 100
 #: Alibaba's strategies by which a request is searched for once at most
 _SINGLE_STRATEGIES: Final = frozenset({"agent", "turbo", "max", "standard", "pro"})

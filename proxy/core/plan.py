@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from proxy.core.answered import index_models
 from proxy.core.bounds import Counter, exact_bound, fit_windows, quick_bound
@@ -22,7 +22,7 @@ from proxy.errors import (
 )
 from proxy.values.attempt import Mechanism
 from proxy.values.plan import Candidate, Draft, Plan
-from proxy.values.request import Controls, Request
+from proxy.values.request import NO_CONTROLS, Controls, Request
 from proxy.values.routing import NO_SCORES, Arm, Routing, Scores
 from proxy.values.windows import NO_LIMIT, Layout
 from tenants.choices import RungKind
@@ -34,6 +34,9 @@ from tenants.snapshots import KeySnapshot, ModelSnapshot, OrgSnapshot, UpstreamS
 #: these are nearly as many numbers as a script of Valkey's can take at once
 MOST_LIMITS_A_CALL: Final = 600
 _MINUTE_MS: Final = 60_000
+#: finding a member of an enumeration costs as much as a sum, and every call asks
+_ROUTING: Final = Mechanism.ROUTING
+_NO_RUNGS: Final[tuple[str, ...]] = ()
 
 
 def make_plan(
@@ -66,29 +69,33 @@ def make_plan(
     if end_user in org.blocked_end_users:
         raise NotAllowed(f"The end user {end_user} is blocked in this organisation.", code="end_user_blocked")
     asked = _Asked(org, key, request, controls, end_user, at_ms, spent, count or exact_bound, call_id, scores)
-    routing = asked.route(org.routes[request.model]) if request.model in org.routes else None
-    model, price = _find_priced(routing.names[0] if routing else request.model, key, org, at_ms)
+    name, routing = request.model, None
+    if name in org.routes:
+        routing = asked.route(org.routes[name])
+        name = routing.names[0]
+    model = find_model(name, key, org)
+    price = model.find_price(at_ms) or _refuse_unpriced(model)
     list_price = find_list_price(routing.route, routing, org, at_ms) if routing else price
     layout, neighbours = asked.know(model.name)
     if layout.breadth > MOST_LIMITS_A_CALL:
         _check_breadth(layout)
-    draft = Draft(model, price)
-    rungs: tuple[str, ...] = ()
+    first, rungs, most_output, delay_ms = model, _NO_RUNGS, NO_LIMIT, 0
     if layout.ladders:
-        draft, rungs, routing = asked.go_down(draft, layout, routing)
-        if draft.model is not model:
-            layout, neighbours = asked.know(draft.model.name, model.name)
-    candidate = asked.make_first(draft, layout, neighbours, routing, list_price)
-    others = _name_others(draft, routing, rungs)
+        draft, rungs, routing = asked.go_down(Draft(model, price), layout, routing)
+        first, price, most_output, delay_ms = draft[:4]
+        if first is not model:
+            layout, neighbours = asked.know(first.name, model.name)
+    candidate = asked.make_first(first, price, most_output, layout, neighbours, routing, list_price)
+    others = first.fallbacks if routing is None else _name_others(first, routing, rungs)
     # Somebody is asked while the first one is, or its upstream's way with callers that leave holds the others' too.
-    waits = is_first_enough and bool(others) and not (routing and routing.is_cascade) and not _drains(others, org)
+    waits = bool(others) and is_first_enough and not (routing and routing.is_cascade) and not _drains(others, org)
     plan = Plan(
         request=request,
-        controls=controls if controls.end_user == end_user else Controls(controls.tags, end_user, *controls[2:]),
+        controls=controls if controls.end_user == end_user else _charge(controls, end_user),
         candidates=(candidate,),
         rungs=rungs,
-        most_output=draft.most_output,
-        delay_ms=draft.delay_ms,
+        most_output=most_output,
+        delay_ms=delay_ms,
         routing=routing,
         has_others=waits,
     )
@@ -117,8 +124,8 @@ class _Asked(NamedTuple):
         there; within a minute nothing of it changes. ``asked``: the model that was asked for, where it is another; see
         ``layout.lay_out``."""
         org, key, _, controls, end_user, at_ms, *_ = self
-        tags, session = tuple(controls.tags.items()), controls.session
-        return _know_in_minute(org, key, end_user, model, tags, session, at_ms // _MINUTE_MS, asked)
+        tags = tuple(controls.tags.items()) if controls.tags else ()
+        return _know_in_minute(org, key, end_user, model, tags, controls.session, at_ms // _MINUTE_MS, asked)
 
     def route(self, route: RouteSnapshot) -> Routing:
         """What a route decides about the call. Raises what ``decide`` raises."""
@@ -150,34 +157,36 @@ class _Asked(NamedTuple):
 
     def make_first(
         self,
-        draft: Draft,
+        model: ModelSnapshot,
+        price: PriceSnapshot,
+        most_output: int,
         layout: Layout,
         neighbours: Mapping[str, ModelSnapshot],
         routing: Routing | None,
         list_price: PriceSnapshot,
     ) -> Candidate:
         """Who is asked first. Raises InvalidRequest and ModelNotPriced where it cannot take what is asked."""
-        request, model, upstream = self.request, draft.model, self.org.upstreams[draft.model.upstream_id]
+        request, upstream = self.request, self.org.upstreams[model.upstream_id]
         candidate = Candidate(
             model=model,
             upstream=upstream,
-            price=draft.price,
-            bound=quick_bound(request, model, upstream, draft.price, draft.most_output),
+            price=price,
+            bound=quick_bound(request, model, upstream, price, most_output),
             layout=layout,
             list_price=list_price,
-            mechanism=_find_mechanism(model, routing),
+            mechanism=_ROUTING if routing is None and not model.student_of else _find_mechanism(model, routing),
             bands=find_bands(layout.ladders, self.spent) if layout.ladders else (),
             is_capped=(
                 layout.is_capping
                 or self.controls.max_cost is not None
-                or draft.most_output != NO_LIMIT
+                or most_output != NO_LIMIT
                 # A cheaper model may not take what was asked of the other one.
                 or model.name != request.model
             ),
             neighbours=neighbours,
             at_ms=self.at_ms,
         )
-        return fit_windows(request, candidate, draft.most_output, self.counter) if layout.rates else candidate
+        return fit_windows(request, candidate, most_output, self.counter) if layout.rates else candidate
 
     def find_others(self, plan: Plan, asked: str, names: tuple[str, ...]) -> Iterator[Candidate]:
         """Those of some models that this key may use and that have a price; the others are left out. ``asked`` is the
@@ -238,30 +247,23 @@ class _Asked(NamedTuple):
         return bool(go_down(Draft(model, price), ladders, self.spent, self.org, self.key, self.at_ms)[1])
 
 
-def _find_priced(name: str, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> tuple[ModelSnapshot, PriceSnapshot]:
-    model = find_model(name, key, org)
-    price = model.find_price(at_ms)
-    if price is None:
-        raise ModelNotPriced(
-            f"The model {model.name} has no price, so what this call would cost is unknown. Ask an admin of your"
-            " organisation to set one under Models & prices.",
-            param="model",
-        )
-    return model, price
+def _refuse_unpriced(model: ModelSnapshot) -> NoReturn:
+    raise ModelNotPriced(
+        f"The model {model.name} has no price, so what this call would cost is unknown. Ask an admin of your"
+        " organisation to set one under Models & prices.",
+        param="model",
+    )
 
 
-def _name_others(draft: Draft, routing: Routing | None, rungs: tuple[str, ...]) -> tuple[str, ...]:
-    """Who is asked after the first candidate: a route's further models, or its model's own fallbacks. Under a ladder
-    that wants a cheaper model, a cascade does not go up to dearer ones."""
-    if routing is None:
-        return draft.model.fallbacks
+def _name_others(asked: ModelSnapshot, routing: Routing, rungs: tuple[str, ...]) -> tuple[str, ...]:
+    """Who is asked after a route's first candidate: its further models, or the first one's own fallbacks. Under a
+    ladder that wants a cheaper model, a cascade does not go up to dearer ones."""
     first, *others = names = routing.names
     if routing.is_cascade:
         return () if RungKind.CHEAPER_MODEL in rungs else tuple(others)
     if not others:
-        return draft.model.fallbacks
-    asked = draft.model.name
-    return tuple(others if first == asked else [name for name in names if name != asked])
+        return asked.fallbacks
+    return tuple(others if first == asked.name else [name for name in names if name != asked.name])
 
 
 def _drains(names: tuple[str, ...], org: OrgSnapshot) -> bool:
@@ -272,6 +274,17 @@ def _drains(names: tuple[str, ...], org: OrgSnapshot) -> bool:
         if model is not None and org.upstreams[model.upstream_id].drain_on_disconnect:
             return True
     return False
+
+
+def _charge(controls: Controls, end_user: str) -> Controls:
+    """The controls of a call that somebody else pays for than its headers say."""
+    return _charge_alone(end_user) if controls is NO_CONTROLS else controls._replace(end_user=end_user)
+
+
+@lru_cache(maxsize=4_096)
+def _charge_alone(end_user: str) -> Controls:
+    """Nearly all calls say nothing in headers, and keys are bound to end users for good."""
+    return NO_CONTROLS._replace(end_user=end_user)
 
 
 @lru_cache(maxsize=4_096)
@@ -316,7 +329,7 @@ def prefer_healthy(plan: Plan, is_down: Callable[[UpstreamSnapshot], bool]) -> P
 
 def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:
     """Raise NotAllowed where an operator has closed the organisation or somebody has pulled the emergency stop,
-    OrganizationSuspended where nobody has paid."""
+    OrganizationSuspended where nobody has paid, or its plan has ended."""
     if not org.is_active:
         # Who calls is told that there is no such key; this is for what the organisation has handed in before.
         raise NotAllowed(
@@ -326,8 +339,8 @@ def check_running(key: KeySnapshot, org: OrgSnapshot) -> None:
         )
     if org.is_suspended:
         raise OrganizationSuspended(
-            "Invoices of this organisation are long overdue, so its calls are refused. They work again within seconds of"
-            " their payment.",
+            "Invoices of this organisation are long overdue, or its plan has ended, so its calls are refused. They work"
+            " again within seconds of the payment, or of choosing a plan.",
             headers={"x-should-retry": "false"},
         )
     if not (org.is_stopped or key.project_id in org.stopped_projects or key.id in org.stopped_keys):

@@ -68,7 +68,7 @@ def make_bound(
 ) -> Bound:
     """The dearest that an attempt with at most this many input tokens can be: every class that it may use at its
     dearest price, whatever its length and whichever of the tiers answers."""
-    if demand == PLAIN and price.shortest >= input_tokens:
+    if (demand is PLAIN or demand == PLAIN) and price.shortest >= input_tokens:
         # What is asked of a list price by nearly all: no long context, no tier, nothing but text.
         return Bound(
             input_tokens,

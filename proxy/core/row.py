@@ -82,18 +82,23 @@ _OPEN: Final[Row] = {
 
 def open_row(request_id: str, started_at_ms: int, key: KeySnapshot, endpoint: str) -> Row:
     """The row of a call of which nothing is known yet but who calls."""
-    row = _OPEN.copy()
-    row["id"] = request_id
-    row["started_at_ms"] = started_at_ms
-    row["org_id"] = key.org_id
-    row["project_id"] = key.project_id
-    row["key_id"] = key.id
-    row["lineage"] = key.root
-    row["end_user"] = key.end_user or ""
-    row["endpoint"] = endpoint
-    # No two rows share what may be filled in later.
-    row["tags"], row["attempts"], row["usage"], row["savings"], row["would_refuse"] = {}, [], {}, {}, []
-    return row
+    return {
+        **_OPEN,
+        "id": request_id,
+        "started_at_ms": started_at_ms,
+        "org_id": key.org_id,
+        "project_id": key.project_id,
+        "key_id": key.id,
+        "lineage": key.root,
+        "end_user": key.end_user or "",
+        "endpoint": endpoint,
+        # No two rows share what may be filled in later.
+        "tags": {},
+        "attempts": [],
+        "usage": {},
+        "savings": {},
+        "would_refuse": [],
+    }
 
 
 def add_request(row: Row, request: Request) -> None:
@@ -104,19 +109,17 @@ def add_request(row: Row, request: Request) -> None:
 
 def add_plan(row: Row, plan: Plan) -> None:
     """What was decided."""
-    row["end_user"] = plan.controls.end_user
-    row["tags"] = plan.controls.tags
-    row["session"] = plan.controls.session
+    controls = plan.controls
+    row["end_user"], row["tags"], row["session"] = controls.end_user, controls.tags, controls.session
     row["route_reason"] = route_of(plan)
     add_candidate(row, plan.candidates[0])
 
 
 def add_candidate(row: Row, candidate: Candidate) -> None:
     """Who is asked, and at which price."""
-    row["upstream_id"] = candidate.upstream.id
-    row["provider"] = candidate.upstream.kind
-    row["price_id"] = candidate.price.id or None
-    row["adjustment_id"] = candidate.price.adjustment_id or None
+    upstream, price = candidate.upstream, candidate.price
+    row["upstream_id"], row["provider"] = upstream.id, upstream.kind
+    row["price_id"], row["adjustment_id"] = price.id or None, price.adjustment_id or None
 
 
 def route_of(plan: Plan) -> str:
@@ -166,34 +169,45 @@ def add_verdict(row: Row, candidate: Candidate, why: str) -> None:
 def add_attempts(row: Row, attempts: Sequence[Attempt], hold: Hold, served: str = "") -> None:
     """What the upstream was asked for and billed. Money and tokens are the sums over all attempts. ``served``: the
     model whose answer was given, where it is not that of the last attempt."""
-    row["attempts"] = rows = [attempt.to_row() for attempt in attempts]
+    last: Attempt | None
     if len(attempts) == 1:
         # As nearly every call has it: nothing has to be added up.
-        [only] = attempts
-        cost, used, savings = only.cost, only.usage, only.savings
-        row["list_cost"], row["is_estimated"] = rows[0]["list_cost"], only.is_estimated
+        last = only = attempts[0]
+        cost, used, savings, is_estimated = only.cost, only.usage, only.savings, only.is_estimated
+        rows = [only.to_row()]
+        list_cost = rows[0]["list_cost"]
     else:
+        rows = [attempt.to_row() for attempt in attempts]
         cost, used = sum(attempt.cost for attempt in attempts), add_usage([attempt.usage for attempt in attempts])
         savings = add_up([attempt.savings for attempt in attempts if attempt.savings])
-        row["list_cost"] = sum(told["list_cost"] for told in rows)
-        row["is_estimated"] = any(attempt.is_estimated for attempt in attempts)
+        list_cost = sum(told["list_cost"] for told in rows)
+        is_estimated = any(attempt.is_estimated for attempt in attempts)
+        last = _answering(attempts, served) if attempts else None
     row |= usage_columns(used)
-    row["effective_cost"] = cost
-    row["savings"] = _savings_column(savings) if savings else {}
-    row["held"] = hold.amount
-    row["is_overrun"] = cost > hold.amount
-    if attempts:
-        last = attempts[-1]
-        if last.is_sample or (served and served != last.model):
-            wanted = served or last.model
-            given = (attempt for attempt in reversed(attempts) if attempt.model == wanted and not attempt.is_sample)
-            last = next(given, last)
-        row["response_model"] = last.response_model
-        row["finish_reason"] = last.finish_reason
-        row["service_tier"] = last.service_tier
-        if last.price is not None:
-            row["price_id"] = last.price.id or None
-            row["adjustment_id"] = last.price.adjustment_id or None
+    row |= {
+        "attempts": rows,
+        "list_cost": list_cost,
+        "effective_cost": cost,
+        "savings": _savings_column(savings) if savings else {},
+        "is_estimated": is_estimated,
+        "held": hold.amount,
+        "is_overrun": cost > hold.amount,
+    }
+    if last is not None:
+        row["response_model"], row["finish_reason"] = last.response_model, last.finish_reason
+        row["service_tier"], price = last.service_tier, last.price
+        if price is not None:
+            row["price_id"], row["adjustment_id"] = price.id or None, price.adjustment_id or None
+
+
+def _answering(attempts: Sequence[Attempt], served: str) -> Attempt:
+    """The attempt whose answer was given, else the last one."""
+    last = attempts[-1]
+    if not last.is_sample and (not served or served == last.model):
+        return last
+    wanted = served or last.model
+    given = (attempt for attempt in reversed(attempts) if attempt.model == wanted and not attempt.is_sample)
+    return next(given, last)
 
 
 def add_spared(row: Row, spared: Savings, finding: int = 0) -> None:

@@ -9,7 +9,7 @@ called that.
 from typing import Final
 
 from proxy.core import pricing, tokens
-from proxy.core.answered import Answered, find_answered, has_tokens, settle_images, settle_searches
+from proxy.core.answered import Answered, find_answered, has_tokens, is_usual, settle_images, settle_searches
 from proxy.core.bounds import exact_bound
 from proxy.core.compression.saved import as_it_was, saved_by
 from proxy.core.savings import split
@@ -28,6 +28,9 @@ MOST_COUNTED_AT_ONCE: Final = 64 * 1024
 _EXACT: Final = Certainty.EXACT
 _COUNTED: Final = Certainty.COUNTED
 _BOUND: Final = Certainty.BOUND
+_NOTHING: Final = Certainty.NOTHING
+_UNUSED: Final = Usage()
+_MODERATION: Final = Operation.MODERATION
 _DOUBTED: Final = frozenset({Certainty.COUNTED, Certainty.BOUND})
 _NO_INPUT = dict.fromkeys(INPUT_CLASSES, 0)
 _NO_OUTPUT = dict.fromkeys((*OUTPUT_CLASSES, "reasoning"), 0)
@@ -49,17 +52,18 @@ def weigh(
     if certainty is _COUNTED and candidate.upstream.bill_path:
         certainty = _BOUND
     report = reader.report
-    if certainty is Certainty.NOTHING:
-        used, answered, cost = Usage(), Answered(candidate.price), 0
-    elif certainty is _BOUND:
-        used, answered, cost = Usage(), Answered(candidate.price), _held(hold)
-    else:
+    answered, used, cost = Answered(candidate.price), _UNUSED, 0
+    if certainty is _BOUND:
+        cost = _held(hold)
+    elif certainty is not _NOTHING:
         most: int | None = None
         if certainty is _EXACT and report is not None:
             used = report.usage
         else:
             used, most, certainty = _count(request, candidate, hold, reader, most_counted)
-        if most is None:
+        if most is None and is_usual(request, candidate, reader.model, reader.service_tier, used):
+            cost = pricing.cost(used, candidate.price)
+        elif most is None:
             used, untold = settle_searches(request, candidate, used)
             if request.operation in DRAWING:
                 used = settle_images(used, candidate.price)
@@ -71,13 +75,15 @@ def weigh(
                 # What has a price, it does not count: sound that is billed by its tokens, say.
                 cost, certainty = _held(hold), _BOUND
         else:
-            answered, cost = Answered(candidate.price), most
-        if request.operation is Operation.MODERATION and not any(answered.price.rates):
+            cost = most
+        if request.operation is _MODERATION and not any(answered.price.rates):
             # Its tokens cost nothing, however many they were.
             certainty = _EXACT
-    is_usual = candidate.list_price is candidate.price and not request.shortened
-    savings = NO_SAVINGS if is_usual else _attribute(request, candidate, used, answered, cost)
-    is_doubted = certainty is not _EXACT and certainty in _DOUBTED and report is not None
+    is_as_asked = candidate.list_price is candidate.price and not request.shortened
+    savings = NO_SAVINGS if is_as_asked else _attribute(request, candidate, used, answered, cost)
+    doubts: tuple[str, ...] = answered.doubts
+    if certainty is not _EXACT and certainty in _DOUBTED and report is not None and reader.doubt:
+        doubts = (*doubts, reader.doubt)
     return Attempt(
         number=number,
         status=status,
@@ -85,12 +91,13 @@ def weigh(
         usage=used,
         cost=cost,
         error=error_code,
-        response_model=reader.model,
+        # Speech, and some answers beside it, name no model: a bill has them under the one that was asked.
+        response_model=reader.model or (candidate.model.upstream_model if cost or any(used) else ""),
         finish_reason=reader.finish_reason,
         savings=savings,
         service_tier=answered.service_tier,
         price=answered.price,
-        doubts=(*answered.doubts, reader.doubt) if is_doubted and reader.doubt else answered.doubts,
+        doubts=doubts,
         model=candidate.model.name,
         upstream_id=candidate.upstream.id,
     )

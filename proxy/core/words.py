@@ -29,3 +29,9 @@ def stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM - 1:
             return word[: -len(ending)]
     return word
+
+
+def list_forms(word: str) -> frozenset[str]:
+    """Every word that has the stem of this one, in small letters: who asks for many words once has no stem to find."""
+    found = stem(word)
+    return frozenset(form for form in (found, *(found + ending for ending in _ENDINGS)) if stem(form) == found)

@@ -14,6 +14,7 @@ import orjson
 from proxy.core.body_fields import GOVERNING, MAX_TOKENS_LIMIT, read_flag, read_model, read_name, read_object
 from proxy.core.cost_fields import add_cost, write_comment
 from proxy.core.field_names import check_names, list_known
+from proxy.core.kept_files import check_named
 from proxy.errors import ApiError, InvalidRequest, ModelNotPriced
 from proxy.values.dialect import Translation
 from proxy.values.request import Endpoint, Operation, Request
@@ -43,6 +44,9 @@ _KNOWN_OF_OPTIONS: Final = list_known(("include_usage",))
 #: what may go to another model than the one that was priced
 UNPRICED_FIELDS: Final = ("models", "fallbacks")
 _PRICED_APART: Final = frozenset({*UNPRICED_FIELDS, "service_tier"})
+#: finding a member of an enumeration costs as much as a sum, and every call asks
+_CHAT: Final = Operation.CHAT
+_EMBEDDING: Final = Operation.EMBEDDING
 _TIER: Final = re.compile(r"[a-z][a-z0-9_]{0,29}")
 
 
@@ -52,19 +56,28 @@ def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
     body = _parse_object(raw)
     operation = OPERATIONS[endpoint or _endpoint_of(body)]
     model = read_model(body)
-    _check_priced(body)
-    is_stream = read_flag(body, "stream") and operation is not Operation.EMBEDDING
+    if not _PRICED_APART.isdisjoint(body):
+        _check_priced(body)
+    is_embedding = operation is _EMBEDDING
+    is_stream = "stream" in body and read_flag(body, "stream") and not is_embedding
+    wants_usage = is_stream and _wants_usage(body)
+    if operation is _CHAT:
+        is_plain = _check_messages(body)
+        choices = _count(body, "n") if "n" in body else 1
+    else:
+        choices = _embedding_choices(body) if is_embedding else _completion_choices(body)
+        is_plain = not is_embedding or _is_plain_embedding(body)
     return Request(
         operation=operation,
         model=model,
         body=body,
         body_bytes=len(raw),
         is_stream=is_stream,
-        wants_usage=is_stream and _wants_usage(body),
-        choices=_CHOICES[operation](body),
-        max_output=_max_output(body) if operation is not Operation.EMBEDDING else 0,
+        wants_usage=wants_usage,
+        choices=choices,
+        max_output=0 if is_embedding else None if _LIMITING.isdisjoint(body) else _max_output(body),
         end_user=read_name(body, "user") if "user" in body else "",
-        is_plain="audio" not in body and _is_plain(operation, body),
+        is_plain=is_plain and "audio" not in body,
     )
 
 
@@ -111,8 +124,6 @@ def _endpoint_of(body: dict[str, Any]) -> Endpoint:
 
 
 def _check_priced(body: dict[str, Any]) -> None:
-    if _PRICED_APART.isdisjoint(body):
-        return
     for name in UNPRICED_FIELDS:
         if body.get(name) is not None:
             raise ModelNotPriced(
@@ -125,10 +136,12 @@ def _check_priced(body: dict[str, Any]) -> None:
         raise InvalidRequest("service_tier must be the name of a service tier, such as flex.", param="service_tier")
 
 
-def _chat_choices(body: dict[str, Any]) -> int:
+def _check_messages(body: dict[str, Any]) -> bool:
+    """Whether each message is a plain text. Raises InvalidRequest for what is no message."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
+    is_plain = True
     for place, message in enumerate(messages):
         if not isinstance(message, dict):
             raise InvalidRequest(f"messages[{place}] must be an object.", param=f"messages[{place}]")
@@ -136,24 +149,21 @@ def _chat_choices(body: dict[str, Any]) -> int:
             check_names(message, _KNOWN_OF_MESSAGES, f"messages[{place}].")
         if isinstance(parts := message.get("content"), list):
             _check_parts(parts, f"messages[{place}].content")
-    return _count(body, "n") if "n" in body else 1
+            is_plain = False
+        elif "audio" in message:
+            is_plain = False
+    return is_plain
 
 
-def _is_plain(operation: Operation, body: dict[str, Any]) -> bool:
-    if operation is Operation.EMBEDDING:
-        given, messages = body.get("input"), body.get("messages")
-        if isinstance(messages, list) and not all(
-            not isinstance(each, dict) or _is_plain_message(each) for each in messages
-        ):
-            return False
-        # Where numbers or lists of them come first nothing else follows.
-        has_objects = isinstance(given, list) and not isinstance(given[0], int | list) and dict in map(type, given)
-        return given is not None and not has_objects
-    if operation is Operation.CHAT:
-        for message in body["messages"]:
-            if type(message.get("content")) is list or "audio" in message:
-                return False
-    return True
+def _is_plain_embedding(body: dict[str, Any]) -> bool:
+    given, messages = body.get("input"), body.get("messages")
+    if isinstance(messages, list) and not all(
+        not isinstance(each, dict) or _is_plain_message(each) for each in messages
+    ):
+        return False
+    # Where numbers or lists of them come first nothing else follows.
+    has_objects = isinstance(given, list) and not isinstance(given[0], int | list) and dict in map(type, given)
+    return given is not None and not has_objects
 
 
 def _is_plain_message(message: dict[str, Any]) -> bool:
@@ -169,6 +179,8 @@ def _check_parts(parts: list[Any], where: str) -> None:
             raise InvalidRequest(
                 f"{where}[{place}].type must be a text such as `text` or `image_url`.", param=f"{where}[{place}].type"
             )
+        if isinstance(held := part.get("file"), dict):
+            check_named(held, f"{where}[{place}].file")
 
 
 def _completion_choices(body: dict[str, Any]) -> int:
@@ -178,20 +190,15 @@ def _completion_choices(body: dict[str, Any]) -> int:
 def _embedding_choices(body: dict[str, Any]) -> int:
     """Beside texts and tokens some servers take messages, and pictures and texts as objects."""
     if body.get("input") is None and body.get("messages") is not None:
-        _chat_choices(body)
+        _check_messages(body)
+        if "n" in body:
+            _count(body, "n")
     else:
         value = body.get("input")
         is_mixed = isinstance(value, list) and {dict, str}.issuperset(map(type, value)) and all(value)
         if not (is_mixed and value):
             _how_many(body, "input")
     return 1
-
-
-_CHOICES: Final = {
-    Operation.CHAT: _chat_choices,
-    Operation.COMPLETION: _completion_choices,
-    Operation.EMBEDDING: _embedding_choices,
-}
 
 
 def _how_many(body: dict[str, Any], name: str) -> int:
@@ -218,8 +225,6 @@ def _count(body: dict[str, Any], name: str) -> int:
 
 
 def _max_output(body: dict[str, Any]) -> int | None:
-    if _LIMITING.isdisjoint(body):
-        return None
     limits = []
     for name in _LIMITS:
         value = body.get(name)

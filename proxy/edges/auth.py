@@ -18,6 +18,7 @@ OWN: Final = "x-costhub-own-call"
 _FORWARDED: Final = "x-forwarded-for"
 _USUAL: Final = "authorization"
 _SCHEME: Final = "Bearer"
+_BEARER: Final = f"{_SCHEME} "
 _OTHERS: Final = ("x-api-key", "api-key")
 _RARE: Final = frozenset(_OTHERS)
 
@@ -25,10 +26,16 @@ _RARE: Final = frozenset(_OTHERS)
 class Incoming(Protocol):
     """What is asked of a request here."""
 
-    path: str
-    peer: str
     headers: dict[str, str]
     repeated: dict[str, list[str]]
+
+    @property
+    def path(self) -> str:
+        """Of its URL."""
+
+    @property
+    def peer(self) -> str:
+        """Whoever opened the connection."""
 
     def bearer(self) -> str:
         """The one secret that it carries."""
@@ -48,25 +55,21 @@ class Auth:
         self._pepper = pepper
         self._proxies = proxies
 
+    def recall(self, bearer: str) -> tuple[KeySnapshot, OrgSnapshot] | None:
+        """As ``authenticate``, where nobody need be asked; else None."""
+        known = self._catalog.recall(secrets.digest_of(bearer, self._pepper))
+        return None if known is None else _check_valid(*known)
+
     async def authenticate(self, bearer: str) -> tuple[KeySnapshot, OrgSnapshot]:
         """The key and its organisation. Raises Unauthorized, in the same words for every key that is not valid."""
+        if (known := self.recall(bearer)) is not None:
+            return known
         digest = secrets.digest_of(bearer, self._pepper)
-        if (known := self._catalog.recall(digest)) is not None:
-            key, org = known
-            _check_valid(key)
-        else:
-            # Of a key that is known the checksum is right.
-            found = await self._catalog.find_key(digest) if secrets.is_well_formed(bearer, secrets.API_KEY) else None
-            if found is None:
-                raise _incorrect()
-            key = found
-            _check_valid(key)
-            org = await self._catalog.get_org(key.org_id)
-        if not org.is_active:
+        key = await self._catalog.find_key(digest) if secrets.is_well_formed(bearer, secrets.API_KEY) else None
+        if key is None:
             raise _incorrect()
-        if org.hides_amounts and not key.hides_amounts:
-            key = replace(key, hides_amounts=True)
-        return key, org
+        _check_key(key)
+        return _check_valid(key, await self._catalog.get_org(key.org_id))
 
     async def admit(self, call: Incoming) -> tuple[KeySnapshot, OrgSnapshot]:
         """The key and the organisation of a request that no ledger entry is written for. Raises Unauthorized, and
@@ -98,7 +101,17 @@ class Auth:
         entry.key, entry.org = await self.authenticate(bearer)
 
 
-def _check_valid(key: KeySnapshot) -> None:
+def _check_valid(key: KeySnapshot, org: OrgSnapshot) -> tuple[KeySnapshot, OrgSnapshot]:
+    """Both, as they hold for a call. Raises Unauthorized."""
+    _check_key(key)
+    if not org.is_active:
+        raise _incorrect()
+    if org.hides_amounts and not key.hides_amounts:
+        key = replace(key, hides_amounts=True)
+    return key, org
+
+
+def _check_key(key: KeySnapshot) -> None:
     if key.is_revoked:
         raise _incorrect()
     if key.expires_at_ms is not None and key.expires_at_ms <= clock.now_ms():
@@ -112,7 +125,7 @@ def find_bearer(headers: Mapping[str, str], repeated: Container[str]) -> str:
     """
     value = headers.get(_USUAL)
     if value is not None and _RARE.isdisjoint(headers) and _USUAL not in repeated:
-        secret = _read_usual(value)
+        secret = value[7:].strip() if value[:7] == _BEARER else _read_usual(value)
     else:
         found = set()
         for name in (_USUAL, *_OTHERS):

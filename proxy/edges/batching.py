@@ -28,7 +28,7 @@ class Tick(Generic[Name, Thing]):
     def __init__(self, send: Callable[[Name, Sequence[Thing]], Answer], *, apart: bool) -> None:
         self._send = send
         self._apart = apart
-        self._gathered: dict[Name, list[tuple[Thing, Answer]]] = {}
+        self._gathered: dict[Name, tuple[list[Thing], list[Answer]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, name: Name, thing: Thing, breadth: int) -> Answer:
@@ -44,41 +44,43 @@ class Tick(Generic[Name, Thing]):
         answer: Answer = loop.create_future()
         gathered = self._gathered.get(name)
         if gathered is None:
-            gathered = self._gathered[name] = []
+            gathered = self._gathered[name] = ([], [])
             loop.call_soon(self._end, name)
-        gathered.append((thing, answer))
-        count = len(gathered)
+        things, answers = gathered
+        things.append(thing)
+        answers.append(answer)
+        count = len(things)
         if count == _MOST_TOGETHER or count * breadth >= _MOST_BREADTH:
             self._end(name)
         return answer
 
     def _end(self, name: Name) -> None:
         if gathered := self._gathered.pop(name, None):
-            self._send_all(name, gathered)
+            self._send_all(name, *gathered)
 
-    def _send_all(self, name: Name, gathered: Sequence[tuple[Thing, Answer]]) -> None:
+    def _send_all(self, name: Name, things: Sequence[Thing], answers: Sequence[Answer]) -> None:
         try:
-            sent = self._send(name, [thing for thing, _ in gathered])
+            sent = self._send(name, things)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            _fail(gathered, error)
+            _fail(answers, error)
             return
-        sent.add_done_callback(partial(self._tell, name, gathered))
+        sent.add_done_callback(partial(self._tell, name, things, answers))
 
-    def _tell(self, name: Name, gathered: Sequence[tuple[Thing, Answer]], done: Answer) -> None:
+    def _tell(self, name: Name, things: Sequence[Thing], answers: Sequence[Answer], done: Answer) -> None:
         error = done.exception()
         if error is None:
-            for (_, answer), result in zip(gathered, done.result(), strict=True):
+            for answer, result in zip(answers, done.result(), strict=True):
                 # who waits no longer does not need it
                 if not answer.done():
                     answer.set_result(result)
-        elif self._apart and isinstance(error, hiredis.ReplyError) and len(gathered) > 1:
-            for one in gathered:
-                self._send_all(name, [one])
+        elif self._apart and isinstance(error, hiredis.ReplyError) and len(things) > 1:
+            for thing, answer in zip(things, answers, strict=True):
+                self._send_all(name, [thing], [answer])
         else:
-            _fail(gathered, error)
+            _fail(answers, error)
 
 
-def _fail(gathered: Sequence[tuple[object, Answer]], error: BaseException) -> None:
-    for _, answer in gathered:
+def _fail(answers: Sequence[Answer], error: BaseException) -> None:
+    for answer in answers:
         if not answer.done():
             answer.set_exception(error)

@@ -31,6 +31,7 @@ from proxy.edges.announcements import Announcements, Change, Versions
 from proxy.edges.new_keys import NewKeys
 from proxy.edges.shelf import Shelf
 from proxy.errors import GovernanceUnavailable
+from tenants.open_keys import OPEN_KEYS
 from tenants.selectors import load_key_snapshot, load_org_snapshot, load_org_version
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
@@ -307,6 +308,10 @@ class Catalog:
             for digest, key in self._keys.items():
                 if key.org_id not in versions.current:
                     self._keys.drop(digest)
+            for org_id, org in self._orgs.items():
+                if org_id not in versions.current or org.version < versions.stopped.get(org_id, 0):
+                    self._orgs.drop(org_id)
+        OPEN_KEYS.forget_all()
         self._forget_unknown()
 
     def _note_change(self, change: Change) -> None:
@@ -320,7 +325,16 @@ class Catalog:
             if change.forgets_all:
                 self._subscribed_at[change.org_id] = change.version
             self._note_version(change.org_id, change.version)
+            if change.may_stop:
+                # Erased, perhaps: nothing is made do with that has its data key, sealed as that is.
+                self._drop_older(change.org_id, change.version)
+        OPEN_KEYS.forget(change.org_id)
         self._forget_unknown()
+
+    def _drop_older(self, org_id: str, version: int) -> None:
+        org = self._orgs.get(org_id)
+        if org is not None and org.version < version:
+            self._orgs.drop(org_id)
 
     def _forget_unknown(self) -> None:
         self._changes += 1

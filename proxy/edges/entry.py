@@ -93,7 +93,7 @@ class Entry:
         self.plan = plan
         self.candidate = plan.candidates[0]
         add_plan(self._row, plan)
-        self.compression = show_saved(plan.request)
+        self.compression = show_saved(plan.request) if plan.request.shortened else ""
 
     def note_escalation(self, before: Candidate, why: str, after: Candidate) -> None:
         """A candidate's answer did not do, and another one is asked."""
@@ -169,11 +169,9 @@ class Entry:
             add_attempts(row, self.attempts, hold, self.served.model.name if self.served is not None else "")
         if self.saved_before_upstream or self.lookup_cost:
             add_spared(row, self.saved_before_upstream, self.lookup_cost)
-        row["status"] = self.status
-        row["error_code"] = self.error_code
+        row["status"], row["error_code"] = self.status, self.error_code
         took = now - self.started_ns
-        row["duration_us"] = took // 1000
-        row["overhead_us"] = (took - self.waited.total_ns) // 1000
+        row["duration_us"], row["overhead_us"] = took // 1000, (took - self.waited.total_ns) // 1000
         if self.first_byte_ns is not None:
             row["first_byte_us"] = (self.first_byte_ns - self.started_ns) // 1000
         return row

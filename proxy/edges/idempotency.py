@@ -192,8 +192,11 @@ class Idempotency:
         """
         boundary = b"" if request.form is None else request.form.boundary
         asker = _asker_of(idempotency_key, entry) if idempotency_key else None
-        # The model may come from a header.
-        body = f"{entry.row['endpoint']}\n{request.model}", raw, boundary
+        # The model may come from a header, and what is asked for besides.
+        place = f"{entry.row['endpoint']}\n{request.model}"
+        if request.original is not None and request.original.betas:
+            place += f"\n{','.join(sorted(request.original.betas))}"
+        body = place, raw, boundary
         return _Once(self, asker, body, reply, entry=entry, is_told=is_told)
 
     def once_free(

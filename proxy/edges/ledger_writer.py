@@ -5,17 +5,18 @@ commands; what fails is kept and sent again until it is known to have happened.
 """
 
 import asyncio
+import itertools
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import hiredis
 
-from costhub.lib import clock, failpoints, keyspace
+from costhub.lib import clock, failpoints, keyspace, metrics
 from proxy.core.refusals import hide_amounts, tell_refusal
 from proxy.core.row import (
     add_usage,
@@ -44,19 +45,14 @@ _log = logging.getLogger(__name__)
 #: about 2 kB each
 MAX_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 0.25
+#: the loop's tasks are counted in each such turn of these: each of them is looked at
+_COUNTED_EVERY: Final = 4
 #: so many postings that were held up are sent in one turn of the loop
 _A_TURN: Final = 500
 _CLIENT_LEFT: Final = 499
+#: what is not known to be written by then waits for a server that is away
+_WRITTEN_WITHIN_SECONDS: Final = 10.0
 _Thing = TypeVar("_Thing")
-
-
-@dataclass(slots=True)
-class _Posting:
-    """Something that must come to be known to Valkey."""
-
-    send: Callable[[], Answer]
-    then: Callable[[Any], None]
-    written: Written | None = None
 
 
 def note_refusal(entry: Entry, error: ApiError) -> None:
@@ -69,7 +65,8 @@ def note_refusal(entry: Entry, error: ApiError) -> None:
 
 
 class _Writing:
-    """The block of one entry. A class, because a generator's context manager costs more than the write."""
+    """The block of one entry, whose end waits for nothing. A class, because a generator's context manager costs more
+    than the write."""
 
     __slots__ = ("_entry", "_ledger")
 
@@ -77,10 +74,10 @@ class _Writing:
         self._ledger = ledger
         self._entry = entry
 
-    async def __aenter__(self) -> Entry:
+    def __enter__(self) -> Entry:
         return self._entry
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         entry = self._entry
@@ -105,12 +102,13 @@ class LedgerWriter:
         self._settles = Settles(valkey)
         self._reservations = reservations
         self._tracer = tracer
-        self._under_way = 0
-        self._again: deque[_Posting] = deque()
+        self._under_way = defaultdict[int, int](int)
+        self._again: deque[Written] = deque()
         self._recent = Recent(valkey)
         self._repeater: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._quiet_shards: dict[int, asyncio.Future[None]] = {}
         self._metrics = MetricBuffer()
 
     async def open(self) -> None:
@@ -122,15 +120,23 @@ class LedgerWriter:
         try:
             await asyncio.wait_for(self._quiet.wait(), patience_seconds)
         except TimeoutError:
-            _log.error("closing with entries unwritten", extra={"entries": self._under_way})
+            _log.error("closing with entries unwritten", extra={"entries": sum(self._under_way.values())})
         if self._repeater:
             self._repeater.cancel()
+        metrics.LOOP_TASKS.set(0)
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
 
-    async def wait_written(self) -> None:
-        """Return when every entry so far is known to be written."""
-        await self._quiet.wait()
+    async def wait_written(self, shard: int) -> None:
+        """Return when every entry of a shard is known to be written: one that is away keeps nobody else waiting. Raises
+        GovernanceUnavailable where that takes too long."""
+        if shard not in self._under_way:
+            return
+        quiet = self._quiet_shards.setdefault(shard, asyncio.get_running_loop().create_future())
+        try:
+            await asyncio.wait_for(asyncio.shield(quiet), _WRITTEN_WITHIN_SECONDS)
+        except TimeoutError as error:
+            raise GovernanceUnavailable("What calls have cost cannot be written down at the moment.") from error
 
     def check_room(self) -> None:
         """Raise GovernanceUnavailable while so many entries wait for Valkey that a further one could not be promised a
@@ -169,35 +175,27 @@ class LedgerWriter:
         row = entry.row if entry.early_event else entry.finish()
         event = entry.early_event or dump_row(row)
         shard, hold_id = entry.org.shard, entry.request_id
-        stream = keyspace.ledger_key(shard)
+        send: Callable[[], Answer]
+        then: Callable[[Any], None]
         if entry.hold is not None and entry.candidate is not None:
             self._reservations.forget(hold_id)
-            settle, breadth = (
-                Settle(hold_id, row["effective_cost"] - entry.earlier_models_cost, event, _tokens_used(entry)),
-                entry.candidate.layout.breadth,
-            )
-            self._post(
-                partial(self._settles.send, shard, settle, breadth),
-                partial(self._after_settle, entry, row, event),
-                (shard, hold_id, entry.epoch, event),
-            )
+            settle = Settle(hold_id, row["effective_cost"] - entry.earlier_models_cost, event, _tokens_used(entry))
+            send = partial(self._settles.send, shard, settle, entry.candidate.layout.breadth)
+            then = partial(self._after_settle, entry, row, event)
         elif entry.is_hold_unknown and entry.candidate is not None:
             entry.counters = entry.candidate.layout.counters
-            self._post(
-                lambda: self._valkey.run(
-                    GIVE_UP,
-                    [*_hold_keys(shard, hold_id), stream],
-                    [hold_id, event, MARK_KEPT_MS, clock.now_ms()],
-                ),
-                partial(self._after_settle, entry, row, event),
-                (shard, hold_id, entry.epoch, event),
-            )
+            send = partial(self._give_up, shard, hold_id, event)
+            then = partial(self._after_settle, entry, row, event)
         else:
-            self._post(
-                lambda: self._valkey.send(b"XADD", stream, b"*", b"e", event),
+            send, then = (
+                partial(self._valkey.send, b"XADD", keyspace.ledger_key(shard), b"*", b"e", event),
                 _nothing_more,
-                (shard, hold_id, b"", event),
             )
+        self._post(Written(send, shard, then, hold_id, b"" if then is _nothing_more else entry.epoch, event))
+
+    def _give_up(self, shard: int, hold_id: str, event: bytes) -> Answer:
+        keys = [*_hold_keys(shard, hold_id), keyspace.ledger_key(shard)]
+        return self._valkey.run(GIVE_UP, keys, [hold_id, event, MARK_KEPT_MS, clock.now_ms()])
 
     def _after_settle(self, entry: Entry, row: Mapping[str, Any], event: bytes, settled: int) -> None:
         """Where there was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
@@ -221,7 +219,7 @@ class LedgerWriter:
             if mark.startswith(b"reaped "):
                 self._correct(entry, row, int(mark.split()[1]))
 
-        self._post(lambda: self._valkey.run(LATE, keys, arguments), learn)
+        self._post(Written(lambda: self._valkey.run(LATE, keys, arguments), shard, learn))
 
     def _correct(self, entry: Entry, row: Mapping[str, Any], reaped: int) -> None:
         """The reaper posted the bound in our name; we know the truth."""
@@ -247,14 +245,9 @@ class LedgerWriter:
         correction["is_estimated"] = row["is_estimated"]
         event = dump_row(correction)
         mark = keyspace.corrected_key(shard, entry.request_id)
-        self._post(
-            lambda: self._valkey.run(
-                CORRECT,
-                [mark, keyspace.ledger_key(shard), *entry.counters],
-                [cost - reaped, event, MARK_KEPT_MS, *(cost - reaped for _ in entry.counters)],
-            ),
-            _nothing_more,
-        )
+        keys = [mark, keyspace.ledger_key(shard), *entry.counters]
+        arguments: list[Argument] = [cost - reaped, event, MARK_KEPT_MS, *(cost - reaped for _ in entry.counters)]
+        self._post(Written(lambda: self._valkey.run(CORRECT, keys, arguments), shard, _nothing_more))
 
     def _write_again(self, written: Written) -> None:
         """Valkey may have forgotten it. A settle, or a giving up, that finds no hold has either happened, or the hold
@@ -265,27 +258,19 @@ class LedgerWriter:
                 shard = written.shard
                 closed = keyspace.closed_key(shard, written.hold_id)
                 keys = [closed, keyspace.epoch_key(shard), keyspace.ledger_key(shard)]
-                self._post(
-                    lambda: self._valkey.run(LATE, keys, [written.epoch, written.event, MARK_KEPT_MS]), _nothing_more
-                )
+                arguments: list[Argument] = [written.epoch, written.event, MARK_KEPT_MS]
+                self._post(Written(lambda: self._valkey.run(LATE, keys, arguments), shard, _nothing_more))
 
         # It may be forgotten once more, where the successor is lost, too.
-        self._post(written.send, see_to_event, written[1:])
+        self._post(replace(written, then=see_to_event))
 
-    def _post(
-        self,
-        send: Callable[[], Answer],
-        then: Callable[[Any], None],
-        ends: tuple[int, str, bytes, bytes] | None = None,
-    ) -> None:
-        """``ends``: shard, hold, epoch and event, where a call ends with it."""
-        posting = _Posting(send, then, Written(send, *ends) if ends is not None else None)
-        if self._under_way == 0:
+    def _post(self, posting: Written) -> None:
+        if not self._under_way:
             self._quiet.clear()
-        self._under_way += 1
+        self._under_way[posting.shard] += 1
         self._try(posting)
 
-    def _try(self, posting: _Posting) -> None:
+    def _try(self, posting: Written) -> None:
         try:
             answer = posting.send()
         except ValkeyUnavailable:
@@ -293,23 +278,34 @@ class LedgerWriter:
             return
         answer.add_done_callback(partial(self._done, posting))
 
-    def _done(self, posting: _Posting, answer: Answer) -> None:
+    def _done(self, posting: Written, answer: Answer) -> None:
         if answer.cancelled() or (error := answer.exception()) is not None:
             if not answer.cancelled() and isinstance(error, hiredis.ReplyError):
                 _log.error("Valkey refused a posting", extra={"reply": str(error)})
             self._again.append(posting)
             return
-        if posting.written is not None:
-            self._recent.note(posting.written)
-        posting.then(answer.result())
-        self._under_way -= 1
-        if self._under_way == 0:
+        then = posting.then
+        if posting.hold_id:
+            # What follows holds the whole call, its body too. What is kept for a moment can do without.
+            posting.then = _nothing_more
+            self._recent.note(posting)
+        then(answer.result())
+        shard = posting.shard
+        if (left := self._under_way[shard] - 1) > 0:
+            self._under_way[shard] = left
+            return
+        del self._under_way[shard]
+        if (quiet := self._quiet_shards.pop(shard, None)) is not None:
+            quiet.set_result(None)
+        if not self._under_way:
             self._quiet.set()
 
     async def _repeat(self) -> None:
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(_RETRY_SECONDS)
             self._metrics.flush()
+            if turn % _COUNTED_EVERY == 0:
+                metrics.LOOP_TASKS.set(len(asyncio.all_tasks()))
             await _in_pieces(self._write_again, self._recent.take_doubtful())
             if not self._again or not self._valkey.is_connected:
                 continue
@@ -326,11 +322,7 @@ async def _in_pieces(act: Callable[[_Thing], None], things: Collection[_Thing]) 
 
 
 def _hold_keys(shard: int, hold_id: str) -> list[str]:
-    return [
-        keyspace.closed_key(shard, hold_id),
-        keyspace.hold_key(shard, hold_id),
-        keyspace.leases_key(shard),
-    ]
+    return [*keyspace.keys_of_hold(shard, hold_id), keyspace.leases_key(shard)]
 
 
 def _costs_by_counter(entry: Entry, cost: int) -> dict[str, tuple[Scope, int]]:

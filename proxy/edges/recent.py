@@ -11,7 +11,8 @@ and forget too soon.
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from costhub.lib import clock
 from costhub.lib.keyspace import epoch_key
@@ -22,14 +23,17 @@ KEPT_NS: Final = 2_000_000_000
 _MOST: Final = 20_000
 
 
-class Written(NamedTuple):
-    """The end of a call, as it was sent. ``event`` is its ledger event, ``epoch`` that of its hold."""
+@dataclass(slots=True, eq=False)
+class Written:
+    """Something that must come to be known to Valkey, of a shard: how it is sent, and what follows from the answer.
+    Where a call ends with it, the call's hold, the epoch of that, and its ledger event."""
 
     send: Callable[[], Answer]
     shard: int
-    hold_id: str
-    epoch: bytes
-    event: bytes
+    then: Callable[[Any], None]
+    hold_id: str = ""
+    epoch: bytes = b""
+    event: bytes = b""
 
 
 class Recent:

@@ -11,47 +11,41 @@ NO_GUESSING: Final[Mapping[str, str]] = {"x-content-type-options": "nosniff"}
 
 
 class Reply:
-    """One response. ``transcript`` keeps what was sent when somebody wants to replay it, unless that is too long."""
+    """One response. ``transcript`` keeps what was sent when somebody wants to replay it, unless that is too long.
 
-    __slots__ = (
-        "_room",
-        "_send",
-        "_shortcuts",
-        "content_type",
-        "has_begun",
-        "is_gone",
-        "more_headers",
-        "render_error_event",
-        "status",
-        "transcript",
-    )
+    What is so at first stands in the class: every call makes one."""
+
+    has_begun = False
+    # The caller has left, and the upstream is read to its end all the same: what comes is dropped.
+    is_gone = False
+    transcript: list[bytes] | None = None
+    _room = 0
+    content_type = ""
+    status = 200
+    # what goes with every answer
+    more_headers = NO_GUESSING
+    # How an error ends the stream that has begun, where that depends on what was sent.
+    render_error_event: Callable[[ApiError, str], bytes] | None = None
 
     def __init__(self, send: Send, shortcuts: Shortcuts | None = None) -> None:
         self._send = send
         self._shortcuts = shortcuts
-        self.has_begun = False
-        # The caller has left, and the upstream is read to its end all the same: what comes is dropped.
-        self.is_gone = False
-        self.transcript: list[bytes] | None = None
-        self._room = 0
-        self.content_type = ""
-        self.status = 200
-        # what goes with every answer
-        self.more_headers = NO_GUESSING
-        # How an error ends the stream that has begun, where that depends on what was sent.
-        self.render_error_event: Callable[[ApiError, str], bytes] | None = None
 
     def keep_transcript(self, most_bytes: int) -> None:
         """Keep what is sent from now on, as long as it has at most so many bytes."""
         self.transcript, self._room = [], most_bytes
 
+    def send_at_once(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """A whole response in one write to the socket; False, and nothing sent, where the server cannot."""
+        if self._shortcuts is None or self.transcript is not None or self.is_gone:
+            return False
+        self.has_begun = True
+        return self._shortcuts.send_whole(self._send, status, {**headers, **self.more_headers}, body)
+
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """A whole response; in one write to the socket where the server can."""
-        if self._shortcuts is not None and self.transcript is None and not self.is_gone:
-            self.has_begun = True
-            headers = {**headers, **self.more_headers}
-            if self._shortcuts.send_whole(self._send, status, headers, body):
-                return
+        """A whole response."""
+        if self.send_at_once(status, headers, body):
+            return
         await self.begin(status, {**headers, "content-length": str(len(body))})
         await self.end(body)
 
@@ -70,6 +64,16 @@ class Reply:
                     ],
                 }
             )
+
+    async def begin_stream(self, headers: Mapping[str, str]) -> None:
+        """Status 200 and the headers of a stream."""
+        shortcuts = self._shortcuts
+        if shortcuts is not None and not self.is_gone:
+            told = {**headers, **self.more_headers}
+            if shortcuts.send_head(self._send, 200, told):
+                self.has_begun, self.content_type = True, headers.get("content-type", "")
+                return
+        await self.begin(200, headers)
 
     async def chunk(self, data: bytes) -> None:
         """More bytes, sent as they are."""

@@ -8,6 +8,7 @@ what                   when       then
 reserve                not sent   closed: GovernanceUnavailable, nothing held
 reserve                unknown    closed: GovernanceUnavailable, given up as soon as Valkey is back
 settle, give up, row   any        kept in memory and sent again until it is known to have happened
+give back              any        closed: GovernanceUnavailable, and what is held is settled at the call's end
 counter unknown        cold       counted anew from the ledger; closed while that fails
 =====================  =========  ==================================================================
 """
@@ -27,6 +28,7 @@ from django.db import connections
 from costhub.lib import clock, failpoints, keyspace
 from proxy.core.bounds import exact_bound, loose_bound
 from proxy.core.budgets import list_rolling
+from proxy.core.layout import NEVER_MS
 from proxy.core.refusals import refuse_budget, refuse_rate, shadow_id
 from proxy.core.row import dump_row, held_row
 from proxy.edges.counting import Counting
@@ -42,6 +44,7 @@ from proxy.values.windows import Layout, Scope
 _log = logging.getLogger(__name__)
 
 TURN: Final = Script("turn", shares="rates")
+GIVE_BACK: Final = Script("give_back", shares="rates")
 RENEWAL_SECONDS: Final = 10
 _CLOSING_SECONDS: Final = 2.0
 _TRIES: Final = 4
@@ -236,13 +239,33 @@ class Reservations:
         self._open[hold.id] = entry.org.shard
         return hold
 
+    async def give_back(self, entry: Entry) -> None:
+        """Undo what was reserved for a call that nobody was asked with, as if it had never been: it is served in
+        another way, and reserves anew. Raises GovernanceUnavailable where it is not known to be undone: then the
+        entry's end settles it."""
+        hold, shard = entry.hold, entry.org.shard
+        assert hold is not None, "held"
+        try:
+            answer = await self._valkey.run(
+                GIVE_BACK, [keyspace.hold_key(shard, hold.id), keyspace.leases_key(shard)], [hold.id]
+            )
+        except (OutcomeUnknown, ValkeyUnavailable, hiredis.ReplyError):
+            answer = 0
+        if answer != 1:
+            raise GovernanceUnavailable(
+                "Budgets cannot be checked at the moment, so nothing was spent. Try again.",
+                headers={"retry-after": "1"},
+            )
+        self.forget(hold.id)
+        entry.hold, entry.counters = None, ()
+
     def forget(self, hold_id: str) -> None:
         """The hold is settled: its lease needs no renewal."""
         self._open.pop(hold_id, None)
 
     async def _ask(self, plan: Plan, candidate: Candidate, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
         layout = candidate.layout
-        if attempt == 1:
+        if attempt == 1 and layout.closes_ms != NEVER_MS:
             _check_admission(layout)
         row = dump_row(held_row(entry.row, candidate, entry.attempts))
         reserve = Reserve(entry.request_id, attempt, bound, plan.controls.max_cost, row)

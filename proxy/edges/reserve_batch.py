@@ -1,5 +1,6 @@
 """Reserves of one tick in one script: what calls of one path share is then read and written once for all of them."""
 
+import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -16,6 +17,8 @@ RESERVE: Final = Script("reserve", shares="rates")
 RESERVATION_LEASE_SECONDS: Final = 45
 #: an answer shorter than this is not worth starting when a budget is nearly spent
 FEWEST_OUTPUT_TOKENS: Final = 16
+#: a call's numbers, as ``pack_numbers`` writes so many
+_pack: Final = struct.Struct("<8d").pack
 
 
 class Reserve(NamedTuple):
@@ -29,14 +32,9 @@ class Reserve(NamedTuple):
     row: bytes
 
 
-class _Path(NamedTuple):
-    """What is the same for reserves that go together: the budgets, and the version by which they were found."""
-
-    shard: int
-    layout: Layout
-    bands: Bands
-    org_id: str
-    version: int
+#: what is the same for reserves that go together: the shard, the budgets, the organisation, and the version by which
+#: they were found
+_Path = tuple[int, Layout, Bands, str, int]
 
 
 class Reserves:
@@ -50,7 +48,7 @@ class Reserves:
     def send(self, org: OrgSnapshot, layout: Layout, bands: Bands, reserve: Reserve) -> Answer:
         """Reserve with this tick's others. The future has what reserve.lua says of it, and fails as a command's, or
         with ValkeyUnavailable."""
-        return self._tick.add(_Path(org.shard, layout, bands, org.id, org.version), reserve, layout.breadth)
+        return self._tick.add((org.shard, layout, bands, org.id, org.version), reserve, layout.breadth)
 
     def _send(self, path: _Path, reserves: Sequence[Reserve]) -> Answer:
         return self._valkey.run(RESERVE, *reserve_command(*path, reserves, clock.now_ms()))
@@ -73,22 +71,15 @@ def reserve_command(
         *layout.keys,
     ]
     ends = now_ms + RESERVATION_LEASE_SECONDS * 1000
-    head = pack_numbers(
+    numbers = pack_numbers(
         [now_ms, ends, len(layout.scopes), layout.rolling, FEWEST_OUTPUT_TOKENS, version, len(layout.counters)]
     )
-    ladders = pack_numbers([number for band in bands for number in band])
-    arguments: list[Argument] = [head + layout.numbers + ladders, layout.windows]
-    for hold_id, attempt, bound, max_cost, row in reserves:
-        keys += (keyspace.closed_key(shard, hold_id), keyspace.hold_key(shard, hold_id))
-        numbers = (
-            attempt,
-            bound.fixed_picos,
-            bound.output_picos,
-            bound.max_output,
-            bound.is_exact,
-            NO_LIMIT if max_cost is None else max_cost,
-            bound.input_tokens,
-            bound.choices,
-        )
-        arguments += (hold_id, row, pack_numbers(numbers))
+    numbers += layout.numbers
+    if bands:
+        numbers += pack_numbers([number for band in bands for number in band])
+    arguments: list[Argument] = [numbers, layout.windows]
+    for hold_id, attempt, (input_tokens, fixed, per_token, choices, most, is_exact, _), max_cost, row in reserves:
+        keys += keyspace.keys_of_hold(shard, hold_id)
+        limit = NO_LIMIT if max_cost is None else max_cost
+        arguments += (hold_id, row, _pack(attempt, fixed, per_token, most, is_exact, limit, input_tokens, choices))
     return keys, arguments

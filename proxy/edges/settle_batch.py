@@ -51,6 +51,6 @@ def settle_command(
     keys = [keyspace.leases_key(shard), keyspace.ledger_key(shard)]
     arguments: list[Argument] = [now_ms, only_before, MARK_KEPT_MS]
     for hold_id, cost, event, tokens, mark in settles:
-        keys += (keyspace.closed_key(shard, hold_id), keyspace.hold_key(shard, hold_id))
+        keys += keyspace.keys_of_hold(shard, hold_id)
         arguments += (hold_id, cost, event, tokens, mark)
     return keys, arguments

@@ -218,7 +218,7 @@ class ValkeyCluster(Valkey):
 
     async def _ask_view(self, address: Address, line: Line | None = None) -> View:
         """What a node tells, on its connection or on one of its own. Raises one of FAILURES."""
-        asked = line or await self._dial.node(address, self._note_refusal)
+        asked = line or await self._dial.teller(address)
         try:
             return _read_view(*await asyncio.gather(asked.send(_ASK_SLOTS), asked.send(_ASK_NODES)), address)
         finally:

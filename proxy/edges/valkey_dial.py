@@ -79,13 +79,11 @@ class Dial:
 
     async def node(self, address: Address, refused: Refused | None = None) -> Line:
         """A connection to one server. Raises one of FAILURES."""
-        url = self.url
-        line = await self._connect(address, refused)
+        line = await self._connect(address, refused, is_confirmed=True)
         try:
-            if url.password:
-                await line.send((b"AUTH", url.user or "default", url.password))
-            if url.database:
-                await line.send((b"SELECT", url.database))
+            await self._log_in(line)
+            if self.url.database:
+                await line.send((b"SELECT", self.url.database))
             line.run_id = await _ask_run_id(line)
             for script in self._scripts:
                 script.sha = await line.send((b"SCRIPT", b"LOAD", script.source))
@@ -94,11 +92,26 @@ class Dial:
             raise
         return line
 
-    async def _connect(self, address: Address, refused: Refused | None = None, *, is_sentinel: bool = False) -> Line:
+    async def teller(self, address: Address) -> Line:
+        """A connection to one server that is only asked who has what: a replica can tell, too, and could confirm
+        nothing. Raises one of FAILURES."""
+        line = await self._connect(address)
+        try:
+            await self._log_in(line)
+        except BaseException:
+            line.abort()
+            raise
+        return line
+
+    async def _log_in(self, line: Line) -> None:
+        if self.url.password:
+            await line.send((b"AUTH", self.url.user or "default", self.url.password))
+
+    async def _connect(self, address: Address, refused: Refused | None = None, *, is_confirmed: bool = False) -> Line:
         loop, timeout, replicas = asyncio.get_running_loop(), self._timeout, self.url.replicas
 
         def make() -> Line:
-            if replicas and not is_sentinel:
+            if replicas and is_confirmed:
                 return ConfirmedLine(loop, timeout, refused, replicas=replicas)
             return Line(loop, timeout, refused)
 
@@ -116,7 +129,7 @@ class Dial:
 
     async def _ask_sentinel(self, sentinel: Address) -> tuple[int, Address]:
         """(the epoch of the election, the master). Raises one of FAILURES."""
-        line = await self._connect(sentinel, is_sentinel=True)
+        line = await self._connect(sentinel)
         try:
             if self.url.sentinel_password:
                 await line.send((b"AUTH", self.url.sentinel_user or "default", self.url.sentinel_password))

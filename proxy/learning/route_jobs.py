@@ -1,7 +1,7 @@
 """The job that trains routes, and takes back what has drifted."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,14 +9,17 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from costhub.lib import clock
-from proxy.core.routes.packing import Unreadable, unpack_cascade, unpack_router
+from proxy.core.routes.packing import LearnedPairs, LearnedRouter, Unreadable, unpack_cascade, unpack_either
 from proxy.learning.route_training import (
     FEWEST_LABELS,
+    as_pair,
     find_labels,
+    find_pair_labels,
     find_versions,
     has_drifted,
     has_rung_drifted,
     list_newest,
+    list_pairs,
     train_route,
 )
 from proxy.learning.router_training import NothingToLearn
@@ -85,12 +88,12 @@ def take_back_if_drifted(actor: Actor, route: Route) -> bool:
 
 def _find_drift(route: Route, in_force: LearnedRoute) -> datetime | None:
     """From when on labels are far from what was expected of them; None where they are not."""
-    for labels, version in _pair_with_versions(route, in_force):
+    for labels, version, pair in _pair_with_versions(route, in_force):
         rows = list_newest(labels.filter(at__gt=version.made_at))
         packed = bytes(version.packed)
         try:
             if route.kind == RouteKind.ROUTER:
-                is_off = has_drifted(unpack_router(packed), rows)
+                is_off = _has_drifted(unpack_either(packed), rows, pair)
             else:
                 is_off = has_rung_drifted(unpack_cascade(packed), rows)
         except NothingToLearn:
@@ -104,9 +107,22 @@ def _find_drift(route: Route, in_force: LearnedRoute) -> datetime | None:
     return None
 
 
-def _pair_with_versions(route: Route, in_force: LearnedRoute) -> Iterator[tuple[QuerySet[RouteLabel], LearnedRoute]]:
-    """The route's labels, of a cascade each rung's own, with the version that they are held against: the last one after
-    which enough of them came.
+def _has_drifted(
+    learned: LearnedRouter | LearnedPairs, rows: Sequence[RouteLabel], pair: tuple[str, str] | None
+) -> bool:
+    """Whether labels, of a pair of a router of more than two where one is given, are far from what was learned."""
+    if pair is None:
+        # Learned of more targets than there are: it decides nothing.
+        return isinstance(learned, LearnedRouter) and has_drifted(learned, rows)
+    of_pair = learned.pairs.get(pair) if isinstance(learned, LearnedPairs) else None
+    return of_pair is not None and has_drifted(of_pair, as_pair(rows, *pair))
+
+
+def _pair_with_versions(
+    route: Route, in_force: LearnedRoute
+) -> Iterator[tuple[QuerySet[RouteLabel], LearnedRoute, tuple[str, str] | None]]:
+    """The route's labels, of a cascade each rung's own, of a router of more than two each pair's, with the version that
+    they are held against: the last one after which enough of them came. The pair is told, too.
 
     It is seldom the one in force. Fifty labels have a route trained anew, from the very ones that would tell that
     something has changed: held against that version alone, they would never be enough.
@@ -118,9 +134,13 @@ def _pair_with_versions(route: Route, in_force: LearnedRoute) -> Iterator[tuple[
     labels = find_labels(route)
     of_rungs = labels.filter(is_strong=False, features__has_key="answer")
     models = of_rungs.values_list("model", flat=True).distinct()
-    each = [labels] if route.kind == RouteKind.ROUTER else [of_rungs.filter(model=model) for model in models]
-    for own in each:
+    each: list[tuple[QuerySet[RouteLabel], tuple[str, str] | None]] = [(labels, None)]
+    if route.kind == RouteKind.CASCADE:
+        each = [(of_rungs.filter(model=model), None) for model in models]
+    elif pairs := list_pairs(route):
+        each = [(find_pair_labels(route, *pair), pair) for pair in pairs]
+    for own, pair in each:
         newest = list(own.order_by("-at").values_list("at", flat=True)[:FEWEST_LABELS])
         version = versions.filter(made_at__lt=newest[-1]).first() if len(newest) == FEWEST_LABELS else None
         if version is not None:
-            yield own, version
+            yield own, version, pair

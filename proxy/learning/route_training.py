@@ -6,25 +6,45 @@ Rotnitzky and Zhao 1994), with each model's mean as the outcome's model and the 
 the propensity, whose inverse is capped. That is why routes explore, and why the shares are kept.
 """
 
+import copy
+import functools
+import itertools
+import operator
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from proxy.core.routes.answer_features import LOGPROB_FEATURES
 from proxy.core.routes.cascade import Confidence
-from proxy.core.routes.packing import LearnedCascade, LearnedRouter, pack_cascade, pack_router
+from proxy.core.routes.packing import (
+    LearnedCascade,
+    LearnedPairs,
+    LearnedRouter,
+    pack_cascade,
+    pack_pairs,
+    pack_router,
+)
 from proxy.core.routes.router import Router, solve_threshold
 from proxy.core.routes.text_features import PLACES, places_of_task
 from proxy.learning.cascade_training import Answers, calibrate_all, calibrate_tasks, score_all, train_and_rate
 from proxy.learning.route_proof import Proof, prove
 from proxy.learning.router_training import NothingToLearn, Prompts, mean_by_task, predict_all, train_router
-from proxy.routing.model import DRIFTED_SINCE, REFUSED, Feedback, LearnedRoute, RouteLabel
+from proxy.routing.model import (
+    COMPARED_WITH,
+    DRIFTED_SINCE,
+    PAIRS,
+    REFUSED,
+    SHARES,
+    Feedback,
+    LearnedRoute,
+    RouteLabel,
+)
 from proxy.values.routing import Arm
 from tenants.access import Actor
 from tenants.actions.routes import use_learned
@@ -71,7 +91,7 @@ def train_route(actor: Actor, route: Route) -> Trained | None:
         return None
     before = tried.exclude(report__has_key=REFUSED).first()
     try:
-        trained = train_on(RouteKind(route.kind), rows)
+        trained = train_on(RouteKind(route.kind), rows, list_pairs(route))
     except NothingToLearn as error:
         # Kept, so that people see why nothing was learned, and it is not tried again before there are more labels.
         _keep(actor, route, Trained(route.kind, b"", len(rows), {"labels": len(rows), REFUSED: str(error)}))
@@ -105,7 +125,48 @@ def find_labels(route: Route) -> QuerySet[RouteLabel]:
     known = RouteLabel.objects.filter(org_id=route.org_id, route_id=route.pk).exclude(
         features__contains={"arm": Arm.HELD_OUT.value}
     )
-    return known.exclude(right=None) if route.kind == RouteKind.CASCADE else known.exclude(right=None, gain=None)
+    if route.kind == RouteKind.CASCADE:
+        return known.exclude(right=None)
+    known = known.exclude(right=None, gain=None)
+    pairs = list_pairs(route)
+    if pairs:
+        return known.filter(functools.reduce(operator.or_, (_of_pair(*pair) for pair in pairs)))
+    # Of the time when it had more: they say nothing of its two models alone.
+    return known.exclude(features__has_key=COMPARED_WITH).exclude(features__has_key=SHARES)
+
+
+def list_pairs(route: Route) -> list[tuple[str, str]]:
+    """The neighbours of a router of more than two targets, cheaper and dearer; none of any other route."""
+    names = [target["model"] for target in route.policy["targets"]]
+    return list(itertools.pairwise(names)) if route.kind == RouteKind.ROUTER and len(names) > 2 else []
+
+
+def find_pair_labels(route: Route, weak: str, strong: str) -> QuerySet[RouteLabel]:
+    """Those of one pair: both answers compared, or one of them judged of a call that might have gone to either."""
+    return find_labels(route).filter(_of_pair(weak, strong))
+
+
+def _of_pair(weak: str, strong: str) -> Q:
+    one = Q(model__in=(weak, strong), gain=None, **{f"features__{SHARES}__has_keys": [weak, strong]})
+    return one | Q(model=weak, gain__isnull=False, **{f"features__{COMPARED_WITH}": strong})
+
+
+def as_pair(rows: Sequence[RouteLabel], weak: str, strong: str) -> list[RouteLabel]:
+    """The labels of one pair among those of a router, as if it had these two targets: which is the strong one, and how
+    often a call that goes to one of the two goes to this one. They are not to be saved."""
+    found = []
+    for row in rows:
+        shares = row.features.get(SHARES, {})
+        # A copy: it may be of two pairs, as the strong model's in one and as the weak one's in the other.
+        copied = copy.copy(row)
+        copied.is_strong = row.model == strong
+        if row.gain is not None:
+            if row.model == weak and row.features.get(COMPARED_WITH) == strong:
+                found.append(copied)
+        elif row.model in (weak, strong) and shares.keys() >= {weak, strong}:
+            copied.share = shares[row.model] / (shares[weak] + shares[strong])
+            found.append(copied)
+    return found
 
 
 def list_newest(labels: QuerySet[RouteLabel]) -> list[RouteLabel]:
@@ -123,8 +184,11 @@ def _count_new(route: Route, since: datetime) -> int:
     return labels.filter(at__gt=since).count() + labels.filter(at__lte=since, request_id__in=told).count()
 
 
-def train_on(kind: RouteKind, rows: Sequence[RouteLabel]) -> Trained:
-    """Learn from labels. Raises NothingToLearn, saying why."""
+def train_on(kind: RouteKind, rows: Sequence[RouteLabel], pairs: Sequence[tuple[str, str]] = ()) -> Trained:
+    """Learn from labels; ``pairs`` are those of a router of more than two targets. Raises NothingToLearn, saying
+    why."""
+    if pairs:
+        return _train_pairs(rows, pairs)
     return _train_cascade(rows) if kind is RouteKind.CASCADE else _train_router(rows)
 
 
@@ -180,7 +244,34 @@ def _estimate(row: RouteLabel, means: dict[bool, float]) -> float:
     return means[True] - means[False] + (surprise if row.is_strong else -surprise)
 
 
+def _train_pairs(rows: Sequence[RouteLabel], pairs: Sequence[tuple[str, str]]) -> Trained:
+    """Each pair by itself: those that teach nothing stay with how hard a prompt looks."""
+    learned: dict[tuple[str, str], LearnedRouter] = {}
+    reports: list[dict[str, Any]] = []
+    for weak, strong in pairs:
+        own = as_pair(rows, weak, strong)
+        told: dict[str, Any] = {"weak": weak, "strong": strong, "labels": len(own)}
+        try:
+            if len(own) < FEWEST_LABELS:
+                raise NothingToLearn(f"It has {len(own)} labels of the {FEWEST_LABELS} that it needs.")
+            learned[weak, strong], found = _fit_router(own)
+        except NothingToLearn as error:
+            reports.append({**told, "learned": False, "why": str(error)})
+            continue
+        reports.append({**told, **found, "learned": True})
+    if not learned:
+        raise NothingToLearn(" ".join(f"{one['weak']} and {one['strong']}: {one['why']}" for one in reports))
+    report = {"labels": len(rows), PAIRS: reports}
+    return Trained("router", pack_pairs(LearnedPairs(learned)), len(rows), report)
+
+
 def _train_router(rows: Sequence[RouteLabel]) -> Trained:
+    learned, report = _fit_router(rows)
+    return Trained("router", pack_router(learned), len(rows), report)
+
+
+def _fit_router(rows: Sequence[RouteLabel]) -> tuple[LearnedRouter, dict[str, Any]]:
+    """What two models' labels teach, and the report of it. Raises NothingToLearn."""
     gains, prompts = estimate_gains(rows), read_prompts(rows)
     router = train_router(prompts, gains)
     # The threshold is solved on predictions of prompts that were not fitted.
@@ -210,7 +301,7 @@ def _train_router(rows: Sequence[RouteLabel]) -> Trained:
     }
     if proof is not None:
         report |= {"area": round(proof.area, 4), "area_at_least": round(proof.low, 4), "curves": proof.curves}
-    return Trained("router", pack_router(LearnedRouter(router, threshold)), len(rows), report)
+    return LearnedRouter(router, threshold), report
 
 
 def _train_cascade(rows: Sequence[RouteLabel]) -> Trained:

@@ -33,7 +33,7 @@ from proxy.edges.settle import CORRECT, correction_id
 from proxy.edges.settle_batch import MARK_KEPT_MS
 from proxy.models import LedgerEntry
 from proxy.upstreams.openai import normalise_usage
-from proxy.values.attempt import Certainty, Usage
+from proxy.values.attempt import Certainty, Usage, name_try
 from tenants.access import org_scope
 from tenants.choices import LEARNED_HABITS
 from tenants.price_histories import find_price_version
@@ -231,15 +231,19 @@ def _attempts_of(entry: LedgerEntry, org: OrgSnapshot) -> list[dict[str, Any]]:
         return attempts
     upstream = org.upstreams.get(upstream_id)
     known = [attempt for attempt in attempts if attempt["error"] != "worker_died"]
+    together = upstream.max_retries + 1 if upstream else 1
+    together += MOST_SERVERS if upstream and upstream.endpoints else 0
     # With what a try may have learned, each habit at the cost of a number, as is each endpoint that was not reached.
-    tries = upstream.max_retries + 1 + len(LEARNED_HABITS) if upstream else 1
-    tries += MOST_SERVERS if upstream and upstream.endpoints else 0
+    tries = together + len(LEARNED_HABITS) if upstream else 1
     model = entry.attempts[-1].get("model", "") if entry.attempts else ""
     unknown = of_row | {"certainty": Certainty.BOUND, "model": model}
-    return known + [
-        unknown | {"number": len(known) + number}
-        for number in range(1, max(len(entry.attempts) - len(known), tries) + 1)
-    ]
+    numbers = range(1, max(len(entry.attempts) - len(known), tries) + 1)
+    found = known + [unknown | {"number": len(known) + number} for number in numbers]
+    if not known:
+        # Perhaps it was the first of calls that were asked as one.
+        further = range(2, together + 1)
+        found += [unknown | {"number": 1, "asked_as": name_try(str(entry.id), number)} for number in further]
+    return found
 
 
 def _price_of(attempt: Mapping[str, Any], org: OrgSnapshot) -> PriceSnapshot:

@@ -1,6 +1,6 @@
 """From the ledger streams into PostgreSQL: every event once, however often the drain dies.
 
-A stream holds exactly the events that PostgreSQL has not confirmed: read from its start, insert, commit, then cut off
+A stream holds exactly the events that PostgreSQL has not confirmed: read from its start, insert, commit, then delete
 what was committed. Whoever drains a shard holds its advisory lock for the transaction, so there is one order and no
 consumer group to keep in step; a drain that dies between commit and cut is repeated by the next one, and the ledger's
 primary key makes the repetition nothing.
@@ -94,8 +94,9 @@ def append_unread(shard: int) -> str:
 
 
 def cut_off(shard: int, events: Events) -> None:
-    """Forget events that are committed, and everything older: there is nothing older that is not."""
-    client().xtrim(keyspace.ledger_key(shard), minid=after(events[-1][0]), approximate=False)
+    """Forget events that are committed, and no others: by their ids alone. After a failover to a server whose clock is
+    behind, what nobody has read yet may be older."""
+    client().xdel(keyspace.ledger_key(shard), *(entry_id for entry_id, _ in events))
 
 
 def after(entry_id: bytes) -> str:

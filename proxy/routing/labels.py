@@ -25,10 +25,10 @@ from proxy.core.routes.scoring import TASK_TAG
 from proxy.core.routes.text_features import describe, hash_words
 from proxy.core.routes.texts import prompt_of
 from proxy.edges.entry import Entry
-from proxy.routing.model import RouteLabel
+from proxy.routing.model import COMPARED_WITH, SHARES, RouteLabel
 from proxy.values.answer import Answer
 from proxy.values.plan import Plan
-from proxy.values.routing import Arm
+from proxy.values.routing import Arm, Routing
 from tenants.access import org_scope
 from tenants.choices import RouteKind
 
@@ -77,11 +77,11 @@ class Labels:
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 
-    async def note_pair(self, entry: Entry, plan: Plan, weak: Said, strong: Said) -> bool:
-        """Write down what both ends of a route said to the same call. Says whether they say the same: then the weak one
-        was right, as far as the strong one is. What cannot be written is not learned from."""
-        assert plan.routing is not None
-        names = [plan.routing.route.targets[place].model for place in (0, -1)]
+    async def note_pair(self, entry: Entry, plan: Plan, names: tuple[str, str], said: tuple[Said, Said]) -> bool:
+        """Write down what two of a route's models, the weak one and the strong one, said to the same call. Says whether
+        they say the same: then the weak one was right, as far as the strong one is. What cannot be written is not
+        learned from."""
+        weak, strong = said
         seen = [_Seen(names[0], False, weak), _Seen(names[1], True, strong)]
         try:
             rights = await self._compare(seen)
@@ -144,6 +144,7 @@ async def _list_seen(entry: Entry, plan: Plan, rungs: Sequence[Rung], last: Answ
 def _write(entry: Entry, plan: Plan, seen: Sequence[_Seen], rights: dict[str, bool]) -> None:
     assert plan.routing is not None
     route, prompt = plan.routing.route, prompt_of(plan.request)
+    is_of_several = route.kind == RouteKind.ROUTER and len(route.targets) > 2
     of_prompt = describe_prompt(prompt)
     rows = [
         RouteLabel(
@@ -157,6 +158,7 @@ def _write(entry: Entry, plan: Plan, seen: Sequence[_Seen], rights: dict[str, bo
             share=plan.routing.permille / 1000,
             # A router is learned from prompts alone.
             features={"prompt": of_prompt, "arm": plan.routing.arm.value}
+            | (_describe_pair(plan.routing, [each.model for each in seen], one.model) if is_of_several else {})
             | ({"answer": describe_said(prompt, one.said)} if one.said and route.kind == RouteKind.CASCADE else {}),
             right=rights.get(one.model),
             # The strong model's answer is taken for right: it is better where the weak one says something else.
@@ -169,6 +171,14 @@ def _write(entry: Entry, plan: Plan, seen: Sequence[_Seen], rights: dict[str, bo
             RouteLabel.objects.bulk_create(rows)
     finally:
         connection.close_if_unusable_or_obsolete()
+
+
+def _describe_pair(routing: Routing, models: list[str], model: str) -> dict[str, Any]:
+    """Of a router of more than two: which dearer model an answer was compared with, else how often a call like this
+    goes to each."""
+    if len(models) > 1:
+        return {COMPARED_WITH: models[1]} if model == models[0] else {SHARES: {}}
+    return {SHARES: dict(routing.shares) or {model: 1000}}
 
 
 def describe_prompt(prompt: str) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from django.db import connection, connections
 
 from costhub.lib import clock
 from proxy.core.routes.judge import Learned
-from proxy.core.routes.packing import LearnedCascade, LearnedRouter, Unreadable, unpack_cascade, unpack_router
+from proxy.core.routes.packing import (
+    LearnedCascade,
+    LearnedPairs,
+    LearnedRouter,
+    Unreadable,
+    unpack_cascade,
+    unpack_either,
+)
 from proxy.core.routes.scoring import score
 from proxy.routing.model import LearnedRoute
 from proxy.values.request import Controls, Request
@@ -31,12 +38,15 @@ _MOST_KNOWN: Final = 500
 _AGAIN_NS: Final = 60 * 1_000_000_000
 
 
+_Learned = LearnedRouter | LearnedPairs | LearnedCascade
+
+
 class LearnedRoutes:
     """What was learned, by id."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learned")
-        self._known: dict[str, LearnedRouter | LearnedCascade] = {}
+        self._known: dict[str, _Learned] = {}
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._not_before: dict[str, int] = {}
 
@@ -52,7 +62,7 @@ class LearnedRoutes:
         if route is None or not route.learned:
             return NO_SCORES
         learned = self._find(org, route)
-        return score(route, learned if isinstance(learned, LearnedRouter) else None, request, controls)
+        return score(route, None if isinstance(learned, LearnedCascade) else learned, request, controls)
 
     def confidences(self, route: RouteSnapshot, org: OrgSnapshot) -> dict[str, Learned]:
         """How sure the answers of a cascade's rungs are, by model, as far as that was learned."""
@@ -61,19 +71,19 @@ class LearnedRoutes:
             return {}
         return {model: Learned(one, learned.strong_right, learned.strong) for model, one in learned.confidences.items()}
 
-    def _find(self, org: OrgSnapshot, route: RouteSnapshot) -> LearnedRouter | LearnedCascade | None:
+    def _find(self, org: OrgSnapshot, route: RouteSnapshot) -> _Learned | None:
         known = self._known.get(route.learned)
         is_due = clock.monotonic_ns() >= self._not_before.get(route.learned, 0)
         if known is None and is_due and route.learned not in self._loading:
-            self._load(org.id, route.learned, unpack_router if route.kind == RouteKind.ROUTER else unpack_cascade)
+            self._load(org.id, route.learned, unpack_either if route.kind == RouteKind.ROUTER else unpack_cascade)
         return known
 
-    def _load(self, org_id: str, wanted: str, unpack: Callable[[bytes], LearnedRouter | LearnedCascade]) -> None:
+    def _load(self, org_id: str, wanted: str, unpack: Callable[[bytes], _Learned]) -> None:
         loading = asyncio.get_running_loop().run_in_executor(self._thread, self._read, org_id, wanted, unpack)
         self._loading[wanted] = loading
         loading.add_done_callback(lambda _: self._loading.pop(wanted, None))
 
-    def _read(self, org_id: str, wanted: str, unpack: Callable[[bytes], LearnedRouter | LearnedCascade]) -> None:
+    def _read(self, org_id: str, wanted: str, unpack: Callable[[bytes], _Learned]) -> None:
         try:
             with org_scope(org_id):
                 row = LearnedRoute.objects.filter(org_id=org_id, id=UUID(wanted)).first()

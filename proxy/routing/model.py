@@ -11,6 +11,13 @@ from tenants.models.base import TenantRow
 REFUSED: Final = "refused"
 #: in a report: from when on labels have said something else
 DRIFTED_SINCE: Final = "drifted_since"
+#: in a report: what was learned of each pair of neighbours of a router of more than two targets
+PAIRS: Final = "pairs"
+
+#: in a label's features, of routers of more than two targets: the dearer model that the answer was compared with, and
+#: how often calls like this go to each model, in thousandths
+COMPARED_WITH: Final = "compared_with"
+SHARES: Final = "shares"
 
 #: features, gains and shares of calls
 _Number = models.FloatField  # noqa: TID251 - none of them is money
@@ -19,9 +26,9 @@ _Number = models.FloatField  # noqa: TID251 - none of them is money
 class RouteLabel(models.Model):
     """One answer of a route's model, as far as it is known whether it was right.
 
-    ``features``: of the prompt and, in a cascade, of the answer. ``share``: how often a call like this was sent to this
-    model. ``gain``: by how much the strong model's answer was better, where both answered; ``right`` is null while
-    nobody knows.
+    ``features``: of the prompt and, in a cascade, of the answer, beside ``COMPARED_WITH`` and ``SHARES``. ``share``:
+    how often a call like this was sent to this model. ``gain``: by how much the strong model's answer was better,
+    where both answered; ``right`` is null while nobody knows.
     """
 
     id = models.UUIDField(primary_key=True)

@@ -3,6 +3,7 @@ reserve when every call moves six of them."""
 
 from collections import defaultdict
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from costhub.lib import metrics
@@ -11,6 +12,8 @@ from costhub.lib.money import NANOS_PER_USD
 #: of so many calls one is timed for the histogram; all are in the ledger
 TIMED_EVERY: Final = 16
 _MICROS_PER_SECOND: Final = 1_000_000
+_WHAT: Final = itemgetter("endpoint", "status")
+_SPENT: Final = itemgetter("effective_cost", "input_tokens", "output_tokens", "is_overrun")
 
 
 class MetricBuffer:
@@ -25,11 +28,10 @@ class MetricBuffer:
 
     def count(self, org: str, row: Mapping[str, Any]) -> None:
         """One call that ended."""
-        self._calls[row["endpoint"], row["status"]] += 1
-        if cost := row["effective_cost"]:
+        self._calls[_WHAT(row)] += 1
+        if row["effective_cost"]:
             # Added up when they are handed on, a few times a second.
-            spent = cost, row["input_tokens"], row["output_tokens"], row["is_overrun"]
-            self._spent[org, row["request_model"]].append(spent)
+            self._spent[org, row["request_model"]].append(_SPENT(row))
         if savings := row["savings"]:
             for mechanism, nanos in savings.items():
                 self._saved[mechanism] += nanos

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from proxy.core import exact_json
+from proxy.core.betas import list_dropped
 from proxy.upstreams.reading import list_dicts, parse
 from proxy.values.request import ALL_SAID, Operation, Request, Unsaid, Wire
 from proxy.values.vendor import Habits
@@ -77,7 +78,8 @@ def is_at_home(request: Request) -> bool:
 def find_unsaid(request: Request, wire: Wire) -> Unsaid:
     """What of a chat Messages cannot say, and of the caller's own format a chat cannot."""
     if wire is Wire.MESSAGES:
-        return ALL_SAID
+        dropped = list_dropped(request.original) if request.original is not None else ()
+        return Unsaid(hints=dropped) if dropped else ALL_SAID
     body = request.body
     fields, hints = [], []
     for name, value in body.items():
@@ -92,6 +94,8 @@ def find_unsaid(request: Request, wire: Wire) -> Unsaid:
         fields.append("response_format")
     if body.get("service_tier") not in {None, "auto", "default", "standard", "standard_only"}:
         fields.append("service_tier")
+    if body.get("tools") and body.get("tool_choice") is not None and _write_choice(body["tool_choice"]) is None:
+        fields.append("tool_choice")
     fields += _unsaid_parts(request)
     if body.get("reasoning_effort") and _calls_back(body["messages"]):
         hints.append("reasoning_effort")
@@ -274,18 +278,23 @@ def _write_tools(chat: Json, body: Json) -> None:
     if not tools:
         return
     body["tools"] = tools
-    choice: Json | None = None
-    match chat.get("tool_choice"):
-        case "auto" | "none" as kind:
-            choice = {"type": kind}
-        case "required":
-            choice = {"type": "any"}
-        case {"function": {"name": name}}:
-            choice = {"type": "tool", "name": name}
+    choice = _write_choice(chat.get("tool_choice"))
     if chat.get("parallel_tool_calls") is False:
         choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
     if choice is not None:
         body["tool_choice"] = choice
+
+
+def _write_choice(choice: Any) -> Json | None:
+    match choice:
+        case "auto" | "none":
+            return {"type": choice}
+        case "required":
+            return {"type": "any"}
+        case {"function": {"name": name}}:
+            return {"type": "tool", "name": name}
+        case _:
+            return None
 
 
 def _is_sent(tool: Json) -> bool:

@@ -11,7 +11,6 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Final, cast
 
 import httptools
@@ -19,7 +18,6 @@ import httptools
 #: of an answer so many bytes in a row may be no body: head, trailers, announcements before it
 MAX_HEAD_BYTES: Final = 64 * 1024
 #: a reader that is this far behind stops the socket
-_first: Final = itemgetter(0)
 _HIGH_WATER_BYTES: Final = 256 * 1024
 #: a connection that rested longer is not used again: its server may be closing it
 IDLE_SECONDS: Final = 30.0
@@ -29,7 +27,7 @@ class ConnectFailed(Exception):
     """No connection was made: not a byte of the request was sent."""
 
 
-#: of a connection on which nothing was asked yet, or that is over
+#: of a connection that is not open yet, or that is over
 _NO_PARSER: Final = httptools.HttpResponseParser(object())
 
 
@@ -132,21 +130,31 @@ class Line(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self.is_open = False
         self.idle_since = 0.0
+        # Of every answer on this connection: making one costs as much as reading an answer.
         self._parser: httptools.HttpResponseParser = _NO_PARSER
+        # Of headers with the same name the first one.
+        self._headers: dict[bytes, bytes] = {}
+        #: what the parser calls for each: no function of ours
+        self.on_header = self._headers.setdefault
+        self._parts: deque[bytes] = deque()
+        self._is_paused = False
+        self._is_in_use = False
+        self._error: Callable[[], Broken] | None = None
+        # Behind so many headers come trailers, which nobody asks for.
+        self._headers_count = 0
         self._begin()
 
     def _begin(self) -> None:
-        self._parts: deque[bytes] = deque()
+        """A call begins. A connection that was kept is not paused and has not failed."""
+        # What the call before left unread.
+        self._parts.clear()
         self._buffered = 0
-        self._dry_bytes = 0
-        self._is_paused = False
         self._is_complete = False
         self._has_head = False
-        self._is_in_use = False
         self._can_be_kept = False
-        self._error: Callable[[], Broken] | None = None
+        self._dry_bytes = 0
         self.status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers.clear()
 
     # the caller's side
 
@@ -154,7 +162,6 @@ class Line(asyncio.Protocol):
         """Send a whole request. The answer must be whole ``timeout_seconds`` later."""
         assert self._transport is not None
         self._begin()
-        self._parser = httptools.HttpResponseParser(self)
         self._is_in_use = True
         self._deadline = self._loop.time() + timeout_seconds
         if self._timer is not None and self._timer.when() > self._deadline:
@@ -169,7 +176,8 @@ class Line(asyncio.Protocol):
         while not self._has_head:
             if self._error:
                 raise self._error()
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
         return self.status
 
     async def read(self) -> bytes | None:
@@ -179,7 +187,16 @@ class Line(asyncio.Protocol):
                 return None
             if self._error:
                 raise self._error()
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        return self._take()
+
+    def read_rest(self, most_bytes: int) -> bytes | None:
+        """The rest of the body, where all of it is there already, and so many bytes at most; else None, and ``read``
+        brings it."""
+        return self._take() if self._is_complete and self._parts and self._buffered <= most_bytes else None
+
+    def _take(self) -> bytes:
         part = b"".join(self._parts) if len(self._parts) > 1 else self._parts[0]
         self._parts.clear()
         self._buffered = 0
@@ -190,8 +207,8 @@ class Line(asyncio.Protocol):
 
     def header(self, name: bytes) -> str | None:
         """The first header of a name in lower case: of an answer hardly one is ever asked for."""
-        names = [*map(bytes.lower, map(_first, self._headers))]
-        return self._headers[names.index(name)][1].decode("latin-1") if name in names else None
+        names = [*map(bytes.lower, self._headers)][: self._headers_count]
+        return [*self._headers.values()][names.index(name)].decode("latin-1") if name in names else None
 
     @property
     def is_read(self) -> bool:
@@ -229,6 +246,7 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's
         self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpResponseParser(self)
         self._waiting.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self.is_open = True
 
@@ -278,11 +296,6 @@ class Line(asyncio.Protocol):
             # A second answer in the breath of the first: it is nobody's, and the connection is out of step.
             self._can_be_kept = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_head:
-            return  # a trailer
-        self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         if self._has_head:
             return
@@ -290,6 +303,7 @@ class Line(asyncio.Protocol):
         if status >= 200:
             self.status = status
             self._has_head = True
+            self._headers_count = len(self._headers)
         else:
             # 100 Continue and the like announce the answer, and are none.
             self._headers.clear()
@@ -329,13 +343,7 @@ class Line(asyncio.Protocol):
         self.abort()
         self._wake()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

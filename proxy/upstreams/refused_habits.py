@@ -20,6 +20,8 @@ class RefusedHabits:
 
     def of(self, upstream_id: str, model: str) -> frozenset[Habit]:
         """What is known of an upstream with a model."""
+        if not self._known:
+            return _NOTHING
         found = self._known.get((upstream_id, model))
         if found is None:
             return _NOTHING

@@ -5,6 +5,7 @@ surely not; anything later may have been billed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -13,6 +14,7 @@ from costhub.lib import clock, failpoints, secrets
 from costhub.lib.clock import Stopwatch
 from costhub.lib.errors import AppError
 from costhub.lib.net import PINNED_FOR_SECONDS, Gate, Pinned, Target, parse_origin
+from proxy.core.betas import HEADER
 from proxy.core.redaction import RedactedStream, Redaction
 from proxy.core.weight import SMALL_BYTES
 from proxy.errors import Carrier, TooLate, UpstreamError
@@ -89,14 +91,18 @@ class Upstreams:
         waited: Stopwatch | None = None,
         content_type: str = JSON,
         until_ns: int = 0,
+        betas: Sequence[str] = (),
     ) -> "Exchange":
         """One call: enter it to send ``body`` and have the answer's head, read from it, leave it to be done. ``waited``
         runs while the upstream is waited for; past ``until_ns``, on the clock of durations, nobody wants its answer,
-        where that is given.
+        where that is given. ``betas`` are features of Anthropic's API that a header names.
 
         Entering and reading raise NotTaken or BrokenOff.
         """
-        return Exchange(self, upstream, org, path, body, request_id, waited or Stopwatch(), content_type, until_ns)
+        exchange = Exchange(self, upstream, org, path, body, request_id, waited or Stopwatch())
+        if betas or until_ns or content_type != JSON:
+            exchange.say_more(content_type, until_ns, betas)
+        return exchange
 
     def known_origin(self, upstream: UpstreamSnapshot) -> _Origin | None:
         """The upstream's vetted origin, if that was done lately."""
@@ -183,24 +189,17 @@ class Upstreams:
 
 
 class Exchange:
-    """One request and its answer."""
+    """One request and its answer. What is so at first stands in the class: every call makes one."""
 
-    __slots__ = (
-        "_body",
-        "_content_type",
-        "_line",
-        "_org",
-        "_path",
-        "_redacted",
-        "_redaction",
-        "_request_id",
-        "_until_ns",
-        "_upstream",
-        "_upstreams",
-        "_waited",
-        "status",
-        "was_sent",
-    )
+    status = 0
+    #: whether a byte of the request may have left
+    was_sent = False
+    _content_type = JSON
+    _until_ns = 0
+    _betas: Sequence[str] = ()
+    _line: Line | None = None
+    _redaction = _NOTHING_TO_HIDE
+    _redacted: RedactedStream | None = None
 
     def __init__(
         self,
@@ -211,26 +210,25 @@ class Exchange:
         body: bytes,
         request_id: str,
         waited: Stopwatch,
-        content_type: str,
-        until_ns: int,
     ) -> None:
-        self._content_type = content_type
-        self._until_ns = until_ns
-        self._waited = waited
         self._upstreams = upstreams
         self._upstream = upstream
         self._org = org
         self._path = path
         self._body = body
         self._request_id = request_id
-        self._line: Line | None = None
-        self.status = 0
-        # Whether a byte of the request may have left.
-        self.was_sent = False
-        self._redaction = _NOTHING_TO_HIDE
-        self._redacted: RedactedStream | None = None
+        self._waited = waited
+
+    def say_more(self, content_type: str, until_ns: int, betas: Sequence[str]) -> None:
+        """What ``Upstreams.post`` is told of a request that is not the usual one."""
+        self._content_type, self._until_ns, self._betas = content_type, until_ns, betas
 
     async def __aenter__(self) -> "Exchange":
+        await self.begin()
+        return self
+
+    async def begin(self) -> None:
+        """Send the request and have the answer's head. ``release`` must follow, whatever becomes of it."""
         with self._waited:
             origin = self._upstreams.known_origin(self._upstream)
             if origin is None:
@@ -239,7 +237,7 @@ class Exchange:
                 failpoints.reach("before_upstream")
             line = self._line = origin.pool.take() or await self._connect(origin)
             if self._until_ns and clock.monotonic_ns() >= self._until_ns:
-                line.release()
+                self.release()
                 raise NotTaken(TooLate(f"The upstream {self._upstream.name} did not answer within the latency cap."))
             try:
                 self.was_sent = True
@@ -249,11 +247,10 @@ class Exchange:
                     failpoints.reach("upstream_connected")
                 self.status = await line.head()
             except BaseException as error:
-                line.release()
+                self.release()
                 if isinstance(error, Broken):
                     raise self._explain(error) from error
                 raise
-        return self
 
     def _seconds_left(self) -> float:
         """How long the answer may take: as long as the upstream's time-out says, or less."""
@@ -280,8 +277,13 @@ class Exchange:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._line is not None:
-            self._line.release()
+        self.release()
+
+    def release(self) -> None:
+        """Nothing more is read of the answer. Only once: afterwards the connection may be another call's."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.release()
 
     def header(self, name: str) -> str | None:
         """A header of the answer, by its lower-case name."""
@@ -299,8 +301,23 @@ class Exchange:
                 return ready
         return redacted.finish() or None
 
+    def read_at_once(self) -> bytes | None:
+        """A whole answer of status 200 that is there already, and no longer than SMALL_BYTES: as small ones are, which
+        come with their head. Else None, and ``read_whole`` brings it."""
+        assert self._line is not None
+        whole = self._line.read_rest(SMALL_BYTES) if self.status == _OK else None
+        return None if whole is None else self._redaction.hide(whole)
+
     async def read_whole(self, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """The whole answer, at most ``limit`` bytes. Raises AnswerTooLong beyond, and BrokenOff."""
+        whole = await self._gather(limit)
+        if self.status != _OK:
+            return self._redaction.hide_error(whole)
+        if len(whole) > SMALL_BYTES:
+            return await asyncio.to_thread(self._redaction.hide_long, whole)
+        return self._redaction.hide(whole)
+
+    async def _gather(self, limit: int) -> bytes:
         assert self._line is not None
         parts, size = [], 0
         try:
@@ -312,12 +329,7 @@ class Exchange:
                         raise AnswerTooLong
         except Broken as error:
             raise self._explain(error) from error
-        whole = parts[0] if len(parts) == 1 else b"".join(parts)
-        if self.status != _OK:
-            return self._redaction.hide_error(whole)
-        if size > SMALL_BYTES:
-            return await asyncio.to_thread(self._redaction.hide_long, whole)
-        return self._redaction.hide(whole)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def hide_words(self, refusal: Refusal) -> Refusal:
         """A refusal that came with status 200, without large parts of the stored credential either: what came was not
@@ -348,6 +360,8 @@ class Exchange:
             ).encode("latin-1")
             if self._content_type == JSON:
                 origin.heads[self._path] = head
+        if self._betas:
+            head += f"{HEADER}: {','.join(self._betas)}\r\n".encode("latin-1")
         return b"%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             head,
             self._request_id.encode(),

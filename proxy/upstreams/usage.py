@@ -113,6 +113,19 @@ def read_usage(reported: Mapping[str, Any], *, thinks_in_total: bool = False) ->
     return _Reading(reported, thinks_in_total=thinks_in_total).report()
 
 
+def read_counts(reported: Mapping[str, Any]) -> Report | None:
+    """A report of OpenAI's three counts alone, which fit each other: as most are. None for any other, which
+    ``read_usage`` reads."""
+    if len(reported) != _PLAIN:
+        return None
+    inputs, outputs = reported.get("prompt_tokens"), reported.get("completion_tokens")
+    if type(inputs) is not int or type(outputs) is not int or reported.get("total_tokens") != inputs + outputs:
+        return None
+    if not 0 < inputs <= TOKENS_LIMIT or not 0 <= outputs <= TOKENS_LIMIT:
+        return None
+    return Report(Usage(inputs, 0, 0, outputs))
+
+
 def worse(before: Report, after: Report) -> bool:
     """Whether a later report of the same answer says less than an earlier one: running counts do not fall."""
     return (
@@ -124,11 +137,6 @@ def _read_usual(reported: Mapping[str, Any]) -> Usage | None:
     """A report in OpenAI's own shape whose parts fit its wholes: nearly all are, so that it is read in a tenth of the
     time. None for any other."""
     inputs, outputs = reported.get("prompt_tokens"), reported.get("completion_tokens")
-    if type(inputs) is int and type(outputs) is int and len(reported) == _PLAIN:
-        # The three counts and no details.
-        is_whole = reported.get("total_tokens") == inputs + outputs
-        is_possible = 0 < inputs <= TOKENS_LIMIT and 0 <= outputs <= TOKENS_LIMIT
-        return Usage(inputs, 0, 0, outputs) if is_whole and is_possible else None
     of_input = reported.get("prompt_tokens_details") or _NOTHING
     of_output = reported.get("completion_tokens_details") or _NOTHING
     if (

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import compress
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from tenants.price_snapshots import PriceSnapshot
+from tenants.price_snapshots import INPUT_CLASSES, OUTPUT_CLASSES, PriceSnapshot
 
 #: something that a call waited for: what, for which attempt, and its start and end on the clock for durations
 Timing = tuple[str, int, int, int]
@@ -56,21 +57,12 @@ class Usage(NamedTuple):
     @property
     def input_tokens(self) -> int:
         """Input tokens of every class."""
-        return (
-            self.input
-            + self.cached_input
-            + self.cache_write
-            + self.cache_write_1h
-            + self.audio_input
-            + self.cached_audio_input
-            + self.image_input
-            + self.cached_image_input
-        )
+        return sum(_INPUTS(self))
 
     @property
     def output_tokens(self) -> int:
         """Output tokens of every class."""
-        return self.output + self.audio_output + self.image_output
+        return sum(_OUTPUTS(self))
 
     def to_row(self) -> dict[str, int]:
         """The classes that were used, by name: ``Usage(**row)`` reads them back."""
@@ -81,6 +73,8 @@ class Usage(NamedTuple):
 
 
 _FIRST_FIELDS: Final = Usage._fields[:_TEXT_AND_SOUND]
+_INPUTS: Final = itemgetter(*map(Usage._fields.index, INPUT_CLASSES))
+_OUTPUTS: Final = itemgetter(*map(Usage._fields.index, OUTPUT_CLASSES))
 
 
 class Certainty(StrEnum):
@@ -227,3 +221,9 @@ class Attempt(NamedTuple):
         if self.is_sample:
             row["is_sample"] = True
         return row
+
+
+def name_try(call_id: str, number: int) -> str:
+    """The name of a try of calls that are asked as one, under the id of the first of them. Its own next attempt is its
+    second: none of the further tries may be called like that."""
+    return f"{call_id}:1" if number == 1 else f"{call_id}:1.{number}"

@@ -90,6 +90,10 @@ class Controls(NamedTuple):
     is_uncompressed: bool = False
 
 
+#: of a call whose headers say nothing
+NO_CONTROLS: Final = Controls()
+
+
 class Unsaid(NamedTuple):
     """What of a request an upstream's format cannot say: ``fields`` that change an answer, by which a call is refused
     unless the tenant has them left out, and ``hints`` that do not, such as where a cache may begin."""
@@ -111,6 +115,8 @@ class Original(NamedTuple):
     left_out: int = 0
     # Its answer is a summary, and given as a compaction.
     is_compacting: bool = False
+    # The features of Anthropic's API that a header of the call names, or its body did.
+    betas: tuple[str, ...] = ()
 
 
 #: what a caller of Responses writes into ``include`` who wants the probabilities of an answer's tokens

@@ -1,6 +1,8 @@
 """What a route decided about a call, and what it knew."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tenants.choices import RouteKind
@@ -23,25 +25,41 @@ _ROUTED: Final = Arm.ROUTED
 _EXPLORED: Final = Arm.EXPLORED
 
 
+class PairGain(NamedTuple):
+    """What was learned of two neighbouring targets of a router: by how much the dearer one's answer is expected to be
+    better, the gain from which on it is asked, and what the gain is made of."""
+
+    gain: float
+    threshold: float
+    why: str = ""
+
+
+_NO_PAIRS: Final[Mapping[tuple[str, str], PairGain]] = MappingProxyType({})
+
+
 class Scores(NamedTuple):
     """What a learned router says of a prompt.
 
     ``gain``: by how much the strong model's answer is expected to be better, None where it cannot tell, and ``why``
     that is so. From ``threshold`` on the strong model is asked, where the route says nothing of what answers are worth.
+    A router of more than two targets has its gains in ``pairs``, by both models' names, the cheaper one first.
     """
 
     learned: str = ""
     gain: float | None = None
     threshold: float = 0.0
     why: str = ""
+    pairs: Mapping[tuple[str, str], PairGain] = _NO_PAIRS
 
 
 NO_SCORES: Final = Scores()
+NO_SHARES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Routing(NamedTuple):
     """``names``: the models that serve the call, in the order in which they are asked. ``would``: the one that the
-    route would have asked first, where it did not decide. ``permille``: how often a call like this goes so."""
+    route would have asked first, where it did not decide. ``permille``: how often a call like this goes so; ``shares``:
+    how often to each model, where a router of more than two chooses, in thousandths."""
 
     route: RouteSnapshot
     names: tuple[str, ...]
@@ -49,6 +67,7 @@ class Routing(NamedTuple):
     arm: Arm = Arm.ROUTED
     would: str = ""
     permille: int = 1000
+    shares: Mapping[str, int] = NO_SHARES
 
     @property
     def is_cascade(self) -> bool:

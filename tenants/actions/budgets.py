@@ -1,5 +1,6 @@
 """Budgets: how much may be spent, by whom, in which window."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -17,7 +18,7 @@ from tenants.actions.ladders import check_ladder
 from tenants.actions.room import check_room, lock_limits
 from tenants.actions.subjects import check_subject, check_within
 from tenants.actions.values import check_name
-from tenants.choices import ROLLING, BudgetAction, BudgetPeriod, BudgetScope, Permission
+from tenants.choices import ROLLING, BudgetAction, BudgetPeriod, BudgetScope, Permission, RungKind
 from tenants.models import Budget
 from tenants.models.budgets import default_thresholds
 
@@ -40,14 +41,17 @@ def create_budget(
     ladder: Sequence[Mapping[str, Any]] = (),
     within: Mapping[str, str] | None = None,
     rollover: bool = False,
+    is_managed: bool = False,
 ) -> Budget:
     """Create a budget. An empty ``subject`` makes it the default of each subject of its scope. One that degrades has a
     ``ladder``. ``within`` one project or key, it counts their calls only: ``{"project": ...}`` or ``{"key": ...}``.
-    With ``rollover``, what was left of one period's limit is added to the next one's.
+    With ``rollover``, what was left of one period's limit is added to the next one's. One that ``is_managed`` follows
+    prepaid credits, and finds room however many limits there are.
 
     Projects, keys and models are named by id or name (a key by id only). Raises InvalidField for a limit, subject,
     place or threshold that cannot be, NotFound for a subject or place that does not exist, Conflict where there are
-    too many.
+    too many, StaleSession for somebody who signed in a while ago and would lift a default that holds the subject to
+    less.
     """
     actor.check(Permission.WRITE_MONEY)
     if scope is BudgetScope.SESSION and period is BudgetPeriod.TOTAL:
@@ -66,12 +70,16 @@ def create_budget(
         is_shadow=is_shadow,
         ladder=_check_ladder(actor, action, ladder, scope, subject),
         rollover=rollover,
+        is_managed=is_managed,
         thresholds=default_thresholds() if thresholds is None else _check_thresholds(thresholds),
     )
     _check_whole(budget)
     with transaction.atomic():
         lock_limits(actor)
-        check_room(actor)
+        if not is_managed:
+            check_room(actor)
+        if _lifts_more(budget):
+            actor.check_fresh()
         budget.save(force_insert=True)
         record(
             actor,
@@ -103,7 +111,7 @@ def update_budget(
     is_active: bool | None = None,
 ) -> Budget:
     """Change a budget. What it counts and in which window stays: another one is another budget. Raises InvalidField for
-    what cannot be."""
+    what cannot be, StaleSession for somebody who signed in a while ago and would loosen it."""
     actor.check(Permission.WRITE_MONEY)
     check_not_managed(budget)
     new: dict[str, Any] = {}
@@ -127,13 +135,14 @@ def update_budget(
         if is_active and not budget.is_active:
             # Nobody counted meanwhile: its counters are made anew from the ledger.
             new["created_at"] = clock.now()
-    if _loosens(budget, new):
-        actor.check_fresh()
     with transaction.atomic():
         lock_limits(actor)
-        changed = Budget.objects.get(pk=budget.pk)
+        before = Budget.objects.get(pk=budget.pk)
+        changed = copy.copy(before)
         for field, value in new.items():
             setattr(changed, field, value)
+        if _is_looser(changed, before) or (_lifts_more(changed) and not _is_own(before)):
+            actor.check_fresh()
         if is_active and not budget.is_active:
             check_room(actor)
         if {"limit_nanos", "rollover"} & new.keys():
@@ -143,8 +152,8 @@ def update_budget(
 
 
 def follow_credits(*, actor: Actor, budget: Budget | None, limit_nanos: Nanos) -> Budget:
-    """Hold all calls of the organisation to prepaid credits: the managed budget's limit is what was ever spent when it
-    began and all credits since. Made where there is none yet; 1 nano-USD stands for nothing left."""
+    """Hold all calls of the organisation to prepaid credits by the managed budget, which counts what was ever spent.
+    Made where there is none yet; 1 nano-USD stands for nothing left."""
     limit = Nanos(min(max(limit_nanos, 1), MAX_LIMIT_NANOS))
     if budget is None:
         budget = create_budget(
@@ -153,11 +162,14 @@ def follow_credits(*, actor: Actor, budget: Budget | None, limit_nanos: Nanos) -
             period=BudgetPeriod.TOTAL,
             limit_nanos=limit,
             name="Prepaid credits",
+            is_managed=True,
         )
-        budget.is_managed = True
-        budget.save(update_fields=["is_managed"])
     else:
-        apply_changes(actor, budget, {"limit_nanos": limit, "is_active": True})
+        new: dict[str, Any] = {"limit_nanos": limit}
+        if not budget.is_active:
+            # Nobody counted meanwhile: its counters are made anew from the ledger.
+            new |= {"is_active": True, "created_at": clock.now()}
+        apply_changes(actor, budget, new)
     return budget
 
 
@@ -167,15 +179,54 @@ def check_not_managed(budget: Budget) -> None:
         raise Conflict("This budget follows your prepaid credits: buy more of them to raise it.")
 
 
-def _loosens(budget: Budget, new: Mapping[str, Any]) -> bool:
-    """Whether calls may go through after a change that would not have gone through before it."""
+def _is_looser(budget: Budget, other: Budget) -> bool:
+    """Whether calls may go through under one budget that would not, or not as they are, go through under the other."""
+    rungs = _rungs_of(budget)
     return (
-        new.get("limit_nanos", 0) > budget.limit_nanos
-        or (budget.action == BudgetAction.BLOCK and new.get("action", budget.action) != BudgetAction.BLOCK)
-        or (new.get("is_shadow", False) and not budget.is_shadow)
-        or (new.get("rollover", False) and not budget.rollover)
-        or (not new.get("is_active", True) and budget.is_active)
+        budget.limit_nanos > other.limit_nanos
+        or not all(any(_covers(rung, each) for rung in rungs) for each in _rungs_of(other))
+        or (budget.is_shadow and not other.is_shadow)
+        or (budget.rollover and not other.rollover)
+        or (other.is_active and not budget.is_active)
     )
+
+
+def _rungs_of(budget: Budget) -> Sequence[Mapping[str, Any]]:
+    """What a budget does to calls, as a ladder."""
+    if budget.action == BudgetAction.BLOCK:
+        return ({"at": 100, "rung": RungKind.BLOCK},)
+    return tuple(budget.ladder) if budget.action == BudgetAction.DEGRADE else ()
+
+
+def _covers(rung: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a rung begins as early as another one, and is as strict."""
+    if rung["at"] > other["at"]:
+        return False
+    if rung["rung"] != other["rung"]:
+        return bool(rung["rung"] == RungKind.BLOCK)
+    return (
+        rung.get("max_tokens", 0) <= other.get("max_tokens", 0)
+        and rung.get("delay_ms", 0) >= other.get("delay_ms", 0)
+        and all(rung.get(name) == other.get(name) for name in ("model", "route"))
+    )
+
+
+def _is_own(budget: Budget) -> bool:
+    """Whether defaults give way to it: one subject's, and hard."""
+    is_hard = any(rung["rung"] == RungKind.BLOCK for rung in _rungs_of(budget))
+    return bool(budget.subject) and budget.is_active and not budget.is_shadow and is_hard
+
+
+def _lifts_more(budget: Budget) -> bool:
+    """Whether a default gives way to it that holds the subject to less. One that is narrowed lifts its like only."""
+    if not _is_own(budget):
+        return False
+    defaults = Budget.objects.filter(
+        org=budget.org_id, scope=budget.scope, period=budget.period, subject="", is_active=True, is_shadow=False
+    )
+    if budget.within:
+        defaults = defaults.filter(within=budget.within)
+    return any(_rungs_of(each) and _is_looser(budget, each) for each in defaults)
 
 
 def _check_ladder(

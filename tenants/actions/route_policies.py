@@ -14,6 +14,8 @@ from tenants.snapshots import OrgSnapshot
 
 MOST_TARGETS: Final = 8
 MOST_RUNGS: Final = 4
+#: as many as the classes of prompts that are told apart before anything is learned
+MOST_ROUTED: Final = 4
 MOST_LISTED: Final = 100
 MAX_WEIGHT: Final = 1_000_000
 MAX_TOKENS: Final = 100_000_000
@@ -65,7 +67,7 @@ _COUNTS: Final[Mapping[RouteKind, tuple[int, int]]] = {
     RouteKind.FALLBACKS: (2, MOST_TARGETS),
     RouteKind.WEIGHTED: (2, MOST_TARGETS),
     RouteKind.CANARY: (2, 2),
-    RouteKind.ROUTER: (2, 2),
+    RouteKind.ROUTER: (2, MOST_ROUTED),
     RouteKind.CASCADE: (2, MOST_RUNGS),
 }
 
@@ -105,7 +107,13 @@ def check_policy(org: OrgSnapshot | None, name: str, kind: RouteKind, given: Map
     if _STICKY in known:
         policy[_STICKY] = _check_among(_STICKY, given.get(_STICKY, Sticky.CONVERSATION), tuple(Sticky))
     if "hard_from" in known:
-        policy["hard_from"] = _check_among("hard_from", given.get("hard_from", "medium"), HARD_FROM)
+        if len(targets) == 2:
+            policy["hard_from"] = _check_among("hard_from", given.get("hard_from", "medium"), HARD_FROM)
+        elif "hard_from" in given:
+            raise InvalidField(
+                "A router of three or four targets has a class of prompts for each: only one of two has hard_from.",
+                field="hard_from",
+            )
         policy["stopped_tasks"] = _check_texts("stopped_tasks", given.get("stopped_tasks", ()))
     if "is_learning" in known:
         policy["is_learning"] = bool(given.get("is_learning", False))

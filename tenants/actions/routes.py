@@ -57,6 +57,9 @@ def update_route(
         if "targets" in changes and "baseline" not in changes:
             # It was perhaps only assumed, of other targets.
             before = {field: value for field, value in before.items() if field != "baseline"}
+        if len(changes.get("targets", ())) > 2:
+            # Which of two is asked from where on says nothing of three.
+            before = {field: value for field, value in before.items() if field != "hard_from"}
         policy = check_policy(load_org_snapshot(str(actor.org.pk)), route.name, kind, {**before, **changes})
         return _change(actor, route, kind.value, (mode or Mode(route.mode)).value, policy)
 

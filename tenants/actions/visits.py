@@ -86,5 +86,10 @@ def check_reason(reason: str, org: Organization) -> str:
     return why
 
 
+def name_operator(user: User) -> str:
+    """How audit logs name an operator."""
+    return f"operator {user.email}"[:254]
+
+
 def _as_visitor(org: Organization, user: User) -> Actor:
-    return Actor(org, Role.VIEWER, f"operator {user.email}"[:254], user.pk)
+    return Actor(org, Role.VIEWER, name_operator(user), user.pk)

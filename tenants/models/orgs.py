@@ -25,7 +25,8 @@ class Organization(models.Model):
     is_active = models.BooleanField(default=True)
     # The emergency stop: no call is taken until somebody resumes.
     is_stopped = models.BooleanField(default=False)
-    # What unpaid invoices have come to: nothing can be changed any more, or no call is taken either.
+    # What unpaid invoices have come to: nothing can be changed any more, or no call is taken either. Nor is one where
+    # a customer's plan has ended.
     is_read_only = models.BooleanField(default=False)
     is_suspended = models.BooleanField(default=False)
     # Whether owners, admins and finance are let in with a second factor only.

@@ -3,7 +3,8 @@ as done when it has been asked for twice.
 
 What a batch does wrong is ordered by ``POST /bank/batches``: ``{"refuse": true}`` fails it at validation,
 ``{"answer": n}`` answers so many lines and lets the batch expire, ``{"fail": n}`` refuses so many of them with a 400,
-``{"hang_up": true}`` makes it and breaks the connection off without an answer, once; ``{"stall": true}`` answers
+``{"hang_up": true}`` makes it and breaks the connection off without an answer, once, ``{"lose": true}`` breaks off and
+makes none; ``{"hidden": n}`` lists none, so many times, ``{"page": n}`` so many at a time; ``{"stall": true}`` answers
 nothing, and goes on for ever; ``{"silent": true}`` answers and bills, and says so to nobody until another order
 comes; ``{"too_late": status}`` refuses to cancel what is over; ``{"trouble": status}`` takes and deletes no
 file, ``{"deaf": true}`` takes one and breaks off, once, and ``{"echo": true}`` says in its refusal what credential it
@@ -121,6 +122,9 @@ class BankBatches:
         await reply.send(200, content, "application/octet-stream")
 
     async def _create(self, request: Request, reply: Reply) -> None:
+        if self.orders.pop("lose", False):
+            reply.keep_alive = False
+            raise PeerGone
         body = orjson.loads(request.body)
         batch_id = self._name(f"batch_bank_{len(self.batches) + 1}")
         batch: Json = {
@@ -146,7 +150,15 @@ class BankBatches:
         await reply.send_json(200, batch)
 
     async def _list(self, request: Request, reply: Reply) -> None:
-        await reply.send_json(200, {"object": "list", "data": list(reversed(self.batches.values()))})
+        listed = list(reversed(self.batches.values()))
+        if self.orders.get("hidden"):
+            self.orders["hidden"] -= 1
+            listed = []
+        after = request.target.partition("&after=")[2]
+        behind = [place for place, batch in enumerate(listed, 1) if batch["id"] == after]
+        rest = listed[behind[0] :] if behind else listed
+        page = rest[: self.orders.get("page", len(rest))]
+        await reply.send_json(200, {"object": "list", "data": page, "has_more": len(page) < len(rest)})
 
     async def _get(self, request: Request, reply: Reply, batch_id: str) -> None:
         self.asked[batch_id] = self.asked.get(batch_id, 0) + 1

@@ -17,7 +17,7 @@ tool_call                 answer with a call of the first tool (false)
 silent_keys               of an answer whose schema wants several texts (each of ``output_tokens``), those that stay
                           empty
 wide                      tokens of two to four bytes in UTF-8 in place of ASCII words (false)
-pace_ms, first_ms         wait after each token (0); wait before the first byte (0)
+pace_ms, first_ms         wait after each token (0); wait before the first byte (0), or until ``POST /bank/go``
 burst                     tokens of a stream that are billed and written together (1)
 on_disconnect             "stop" producing when the peer leaves, or "finish" and bill the whole answer ("stop")
 report_usage, as_model    the usage object and the model name of the answer, whatever the bill says

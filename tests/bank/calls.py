@@ -95,7 +95,7 @@ class _Service:
             self._reply.cut_at = self._behaviour.at_byte
         if self._behaviour.first_ms:
             await self._bill.commit()
-            await self._pause(self._behaviour.first_ms)
+            await self._connection.hold(self._behaviour.first_ms / 1000)
         if self._behaviour.one_of(NO_ANSWERS):
             await self._give_no_answer()
         elif self._ask.stream and not self._faults & {"gzip_bomb", "wrong_content_length"}:

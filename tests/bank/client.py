@@ -14,6 +14,7 @@ import orjson
 
 from tests.bank.bill import BilledCall, read_bill
 from tests.bank.nursery import Forked, nursery
+from tests.patience import PATIENCE_SECONDS
 
 ADMIN_TIMEOUT_SECONDS = 60
 
@@ -151,7 +152,7 @@ class Bank:
         """The POSTs among ``requests``."""
         return [request for request in self.requests() if request.method == "POST"]
 
-    def wait_quiet(self, timeout_seconds: float = 30) -> None:
+    def wait_quiet(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Return when no call is in progress. Raises TimeoutError naming those that are."""
         _, answer = self._ask("GET", f"/bank/quiet?timeout_ms={int(timeout_seconds * 1000)}", timeout_seconds)
         if not answer["quiet"]:
@@ -178,6 +179,11 @@ class Bank:
     def order_batches(self, **orders: Any) -> None:
         """What batches to come do wrong: see ``tests/bank/batches.py``. No arguments: nothing."""
         self._ask("POST", "/bank/batches", body=orders)
+
+    def let_go(self) -> None:
+        """Answers that were ordered to wait before their first byte (``first_ms``) begin now, and none waits until
+        ``clear``."""
+        self._ask("POST", "/bank/go")
 
     def clear(self) -> None:
         """Forget the orders and the requests that arrived. The bill stays."""

@@ -81,11 +81,14 @@ class WatchedReader(asyncio.StreamReader):
 class Connection:
     """One accepted connection."""
 
-    def __init__(self, serial: int, reader: WatchedReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, serial: int, reader: WatchedReader, writer: asyncio.StreamWriter, goes_on: asyncio.Event
+    ) -> None:
         self.serial = serial
         self.busy = False
         self._reader = reader
         self._writer = writer
+        self._goes_on = goes_on
         # What drain() has let pass is in the kernel, not in a buffer of ours that a reset would throw away.
         writer.transport.set_write_buffer_limits(high=0)
 
@@ -168,6 +171,17 @@ class Connection:
                     await self._reader.gone.wait()
             except TimeoutError:
                 return
+        if self.is_gone:
+            raise PeerGone
+
+    async def hold(self, seconds: float) -> None:
+        """Wait, or until the bank is told that nobody waits any more. Raises PeerGone as soon as the peer leaves."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._reader.gone, self._goes_on)]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
         if self.is_gone:
             raise PeerGone
 

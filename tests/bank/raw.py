@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import orjson
 
-TIMEOUT_SECONDS = 20
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RawConnection:
     """A connection on which a test writes and reads what it likes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
         self._left = b""
 
     def __enter__(self) -> Self:

@@ -59,6 +59,8 @@ class Server:
         self._in_progress: list[str] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        # Set, no answer waits before its first byte.
+        self._goes_on = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self.port = 0
         self._admin: dict[tuple[str, str], Admin] = {
@@ -70,6 +72,7 @@ class Server:
             ("POST", "/bank/batches"): self._order_batches,
             ("POST", "/bank/tuning"): self._order_tuning,
             ("POST", "/bank/clear"): self._clear,
+            ("POST", "/bank/go"): self._let_go,
             ("POST", "/bank/refuse"): self._refuse_connections,
             ("POST", "/bank/accept"): self._accept_connections,
         }
@@ -96,7 +99,7 @@ class Server:
     async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert isinstance(reader, WatchedReader)
         self._accepted += 1
-        connection = Connection(self._accepted, reader, writer)
+        connection = Connection(self._accepted, reader, writer, self._goes_on)
         self._connections.add(connection)
         try:
             while await self._serve_request(connection):
@@ -289,6 +292,12 @@ class Server:
         """Forget every order and every request that arrived. The bill stays: nothing removes from it."""
         self._orders = Orders()
         self._requests.clear()
+        self._goes_on.clear()
+        await reply.send_json(200, {})
+
+    async def _let_go(self, request: Request, reply: Reply) -> None:
+        """Answers that were ordered to wait before their first byte begin now, and none waits until ``/bank/clear``."""
+        self._goes_on.set()
         await reply.send_json(200, {})
 
     async def _refuse_connections(self, request: Request, reply: Reply) -> None:

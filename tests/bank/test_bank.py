@@ -19,6 +19,7 @@ from tests.bank import Bank, BilledCall, TokenTotals, answer_text, authorization
 from tests.bank.bill import Bill, read_bill
 from tests.bank.nursery import ROOT
 from tests.bank.raw import RawConnection, call, chat, post_bytes
+from tests.patience import PATIENCE_SECONDS
 
 ADA = authorization_hash("Bearer ada")
 
@@ -337,6 +338,25 @@ def test_a_peer_that_leaves_is_noticed_while_nothing_is_sent(bank: Bank, leave: 
     assert (billed.state, billed.outcome, billed.output_tokens) == ("final", "peer gone", 4)
 
 
+def test_an_answer_waits_before_its_first_byte_until_it_may_go(own_bank: Bank) -> None:
+    with RawConnection(own_bank.port) as connection:
+        connection.post(chat(bank={"first_ms": 600_000}), "held:1")
+        with pytest.raises(TimeoutError, match="held:1"):
+            own_bank.wait_quiet(0)
+        own_bank.let_go()
+        assert connection.read_reply().status == 200
+    assert own_bank.billed("held:1").outcome == "finished"
+
+
+def test_a_peer_that_leaves_while_its_answer_waits_is_noticed(bank: Bank) -> None:
+    with RawConnection(bank.port) as connection:
+        connection.post(chat(bank={"first_ms": 600_000}), "held:2")
+        with pytest.raises(TimeoutError, match="held:2"):
+            bank.wait_quiet(0)
+    bank.wait_quiet()
+    assert bank.billed("held:2").outcome == "peer gone"
+
+
 def test_a_peer_that_leaves_in_mid_stream_is_billed_what_was_produced(bank: Bank) -> None:
     with RawConnection(bank.port) as connection:
         connection.post(chat(stream=True, bank={"output_tokens": 1_000_000}), "midway:1")
@@ -496,7 +516,7 @@ def test_the_command_prints_its_port_and_ends_at_sigterm(tmp_path: Path) -> None
         assert (tmp_path / "port").read_text() == f"{port}\n"
         assert call(port, chat(), "command:1").status == 200
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
     assert [one.state for one in read_bill(tmp_path / "b")] == ["final"]
 
 

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.replay.provoke import HAPPEN, report_others
 from bench.replay.trace import EVERY, KEYS, PLANTED_KEY, PRICES, TraceCall, cost_of, find_peak, read_trace
+from billing.alerts.models import Alert, Delivery
+from billing.choices import AlertKind
+from tenants.access import org_scope
+from tests.world import World
 
 
 @pytest.fixture
@@ -62,3 +67,12 @@ def test_a_file_of_another_form_is_named(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"other\.csv has no columns TIMESTAMP, ContextTokens and GeneratedTokens"):
         read_trace(path)
+
+
+def test_what_does_not_happen_in_a_replay_is_reported_so_that_each_kind_is_mailed(world: World) -> None:
+    org = world.acme.org
+    report_others(org)
+    with org_scope(org.pk):
+        alerts = {row.pk: row.kind for row in Alert.objects.filter(org=org)}
+        mailed = {alerts[row.alert] for row in Delivery.objects.filter(org=org) if row.alert}
+    assert mailed == set(alerts.values()) == set(AlertKind) - HAPPEN

@@ -133,6 +133,14 @@ def test_a_section_of_our_own_has_a_row_a_figure() -> None:
     ]
 
 
+def test_what_an_earlier_run_measured_says_so() -> None:
+    figures = {"json": {"costhub": Figures([200.0])}, "stream": {"costhub": Figures([50.0])}}
+    report = make_report(figures, TITLES, {}, MACHINE, {"stream": "2026-11-25, another machine"})
+    now, _, earlier = report.partition("### Streams")
+    assert "earlier run" not in now
+    assert earlier.splitlines()[2] == "Of an earlier run: 2026-11-25, another machine."
+
+
 def test_the_report_warns_of_one_core_and_of_a_disturbed_machine() -> None:
     report = make_report({}, TITLES, {"costhub": "with accounting"}, MACHINE)
     disturbed = make_report({}, TITLES, {}, MACHINE | {"load_on_other_cores": False, "was_disturbed": True})

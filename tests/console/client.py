@@ -33,6 +33,10 @@ class Visit:
         filled = read_form(self.get(path).content.decode())
         return self.post(path, {name: value for name, value in {**filled, **values}.items() if value is not None})
 
+    def press(self, page: str, address: str, **values: str) -> HttpResponse:
+        """Press the button of ``page`` that leads to ``address``, with ``values`` typed beside it."""
+        return self.post(address, read_button(self.get(page).content.decode(), address) | values)
+
     def _send(self, method: str, *parts: Any, **options: Any) -> HttpResponse:
         close_scopes()
         try:
@@ -46,8 +50,24 @@ def read_form(html: str) -> dict[str, Any]:
     """What stands in the page's form of fields."""
     found = re.search(r'<form class="card form"(.*?)</form>', html, re.DOTALL)
     assert found is not None, "there is no form"
+    return _read_fields(found[1])
+
+
+def read_forms(html: str, path: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Of each of a page's forms the method, the address and what stands in it, its buttons among that. ``path``: the
+    page's own."""
+    forms = []
+    for head, body in re.findall(r"<form\b([^>]*)>(.*?)</form>", html, re.DOTALL):
+        attributes = {name: unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', head)}
+        action = attributes.get("action", "").partition("#")[0].partition("?")[0] or path
+        buttons = dict.fromkeys(re.findall(r'<button\b[^>]*\sname="(\w+)"', body, re.DOTALL), "")
+        forms.append((attributes.get("method", "get"), action, buttons | _read_fields(body)))
+    return forms
+
+
+def _read_fields(form: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for tag in re.findall(r"<input\b[^>]*>", found[1], re.DOTALL):
+    for tag in re.findall(r"<input\b[^>]*>", form, re.DOTALL):
         attributes = {name: unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', tag)}
         name = attributes.get("name", "")
         if attributes.get("type") == "checkbox":
@@ -55,14 +75,22 @@ def read_form(html: str) -> dict[str, Any]:
                 values[name] = [*values.get(name, []), attributes["value"]]
         elif name:
             values[name] = attributes.get("value", "")
-    for name, body in re.findall(r'<select\b[^>]*name="(\w+)"[^>]*>(.*?)</select>', found[1], re.DOTALL):
+    for name, body in re.findall(r'<select\b[^>]*name="(\w+)"[^>]*>(.*?)</select>', form, re.DOTALL):
         options = re.findall(r'<option value="([^"]*)"( selected)?', body)
         chosen = next((value for value, mark in options if mark), options[0][0] if options else "")
         values[name] = unescape(chosen)
-    for name, body in re.findall(r'<textarea\b[^>]*name="(\w+)"[^>]*>(.*?)</textarea>', found[1], re.DOTALL):
+    for name, body in re.findall(r'<textarea\b[^>]*name="(\w+)"[^>]*>(.*?)</textarea>', form, re.DOTALL):
         values[name] = unescape(body)
     values.pop("csrfmiddlewaretoken", None)
     return values
+
+
+def read_button(html: str, address: str) -> dict[str, str]:
+    """What the first button of a page that leads to ``address`` sends, hidden."""
+    found = re.search(rf'<form [^>]*action="{re.escape(address)}"(.*?)</form>', html, re.DOTALL)
+    assert found is not None, f"no button leads to {address}"
+    hidden = re.findall(r'type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', found[1])
+    return {name: unescape(value) for name, value in hidden if name != "csrfmiddlewaretoken"}
 
 
 def text_of(response: HttpResponse) -> str:

@@ -16,9 +16,17 @@ MOST_OF_A_KIND = 2
 
 def find_links(html: str, page: str) -> set[str]:
     """Where a page leads on this site, without places within pages."""
-    found = (unescape(link) for link in re.findall(r'\s(?:href|src|hx-get)="([^"]*)"', html))
+    found = (unescape(link) for link in re.findall(r'\s(?:href|src|hx-get)="([^#"][^"]*|)"', html))
     whole = (urldefrag(urljoin(f"http://testserver{page}", link))[0] for link in found)
     return {link.removeprefix("http://testserver") or "/" for link in whole if link.startswith("http://testserver")}
+
+
+def find_searches(html: str, page: str) -> set[str]:
+    """Where a page's forms lead that are sent as an address, as they stand without what is typed."""
+    forms = (tag for tag in re.findall(r"<form\b[^>]*>", html) if 'method="post"' not in tag)
+    actions = (re.search(r'\saction="([^"]*)"', tag) for tag in forms)
+    found = (urljoin(page, unescape(action[1])) if action else page for action in actions)
+    return {urldefrag(address)[0] for address in found}
 
 
 def crawl(visit: Visit, start: str) -> tuple[dict[str, str], int]:

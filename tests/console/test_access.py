@@ -112,9 +112,11 @@ class TestTokens:
         assert secret, text_of(made)
         assert Api(token=secret[1]).get("/keys").status_code == 200
         assert Api(token=secret[1]).get("/budgets").status_code == 403
-        ada.post(f"/o/acme/service-accounts/{account.pk}/switch")
+        page = f"/o/acme/service-accounts/{account.pk}"
+        ada.press(page, f"{page}/switch")
         assert Api(token=secret[1]).get("/keys").status_code == 401
         assert "account disabled" in rows_of(ada.get("/o/acme/tokens"))[0]
+        assert rows_of(ada.get("/o/acme/service-accounts"))[0].startswith("deployer developer 1 project")
         taken = ada.submit("/o/acme/service-accounts/new", name="deployer")
         assert (taken.status_code, "of this name" in error_of(taken)) == (409, True)
 

@@ -20,12 +20,12 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from costhub.lib import clock
 from costhub.lib.money import parse_usd
 from costhub.lib.secrets import API_KEY, MasterKeys, is_well_formed
-from tenants.access import access_org, org_scope
+from tenants.access import access_org, list_memberships, org_scope
 from tenants.actions.budget_requests import ask_for_more
 from tenants.actions.invitations import invite
-from tenants.actions.orgs import find_or_create_user, require_second_factor
-from tenants.choices import Role
-from tenants.models import Budget, BudgetIncrease, BudgetRequest, Invitation, Membership, Upstream, User
+from tenants.actions.orgs import add_member, find_or_create_user, require_second_factor, suspend_member
+from tenants.choices import BudgetScope, Role
+from tenants.models import Budget, BudgetIncrease, BudgetRequest, Invitation, Membership, Organization, Upstream, User
 from tests.billing.ledger import record_call
 from tests.console.client import read_form
 from tests.proxy.learning.rows import consent
@@ -94,6 +94,17 @@ class TestTheFirstTwoMinutes:
         assert f'new OpenAI({{ baseURL: "http://testserver/v1", apiKey: "{key[1]}" }})' in page
         assert "Your first API key" not in visit(client, "get", "/o/globex/welcome").content.decode()
         assert visit(client, "get", "/").headers["Location"] == "/o/globex/"
+
+    def test_a_form_that_is_sent_twice_makes_one_organisation(self, db: None, visit: Any) -> None:
+        client = make_client()
+        nia = find_or_create_user("nia@globex.example")
+        client.force_login(nia)
+        page = visit(client, "get", "/organizations/new").content.decode()
+        mark = re.search(r'name="once" value="([^"]+)"', page)
+        assert mark
+        sent = {"name": "Globex", "once": mark[1]}
+        assert [visit(client, "post", "/organizations/new", sent).status_code for _ in range(2)] == [302, 409]
+        assert [one.org.name for one in list_memberships(nia)] == ["Globex"]
 
     def test_an_address_with_an_account_looks_like_one_without(self, world: World, visit: Any) -> None:
         give_password(world.ada)
@@ -219,6 +230,7 @@ class TestSecondFactors:
         session["account_authentication_methods"] = records
         session.save()
         budget = make_budget(world.acme, "10.00")
+        make_budget(world.acme, "10.00", scope=BudgetScope.END_USER)
         kept = consent(world.acme, per_mille=100, kept_days=30)
         upstream = {"name": "u", "kind": "openai", "base_url": "https://llm.acme.example/v1", "credential": "sk-1"}
         for method, path, body in [
@@ -230,6 +242,7 @@ class TestSecondFactors:
             ("POST", "/upstreams", upstream),
             ("PATCH", f"/budgets/{budget.pk}", {"limit": "11.00"}),
             ("PATCH", f"/budgets/{budget.pk}", {"action": "warn"}),
+            ("POST", "/budgets", {"scope": "end_user", "subject": "mia", "period": "day", "limit": "1000000"}),
             ("POST", "/capture-policies", {"per_mille": 10}),
             ("PATCH", f"/capture-policies/{kept.pk}", {"per_mille": 101}),
             ("PATCH", f"/capture-policies/{kept.pk}", {"kept_days": 31}),
@@ -289,6 +302,29 @@ class TestInvitations:
         again = visit(client, "get", path)
         assert (again.status_code, "ask for a new one" in again.content.decode()) == (404, True)
 
+    def test_who_needs_a_second_factor_accepts_and_is_led_to_its_set_up(self, world: World, visit: Any) -> None:
+        path, client = self.link(world, role=Role.ADMIN), make_client()
+        with org_scope(world.acme.org.pk):
+            Organization.objects.filter(pk=world.acme.org.pk).update(requires_second_factor=True)
+        client.force_login(find_or_create_user("ivy@acme.example"))
+        accepted = visit(client, "post", path)
+        assert accepted.headers["Location"] == "/o/acme/welcome"
+        assert visit(client, "get", "/o/acme/welcome").headers["Location"] == "/account/2fa/"
+        with org_scope(world.acme.org.pk):
+            assert Membership.objects.get(user__email="ivy@acme.example").role == "admin"
+            assert Invitation.objects.get().accepted_at is not None
+
+    def test_who_was_suspended_meanwhile_is_told(self, world: World, visit: Any) -> None:
+        path, client = self.link(world), make_client()
+        with org_scope(world.acme.org.pk):
+            ivy = add_member(actor=world.acme.owner, email="ivy@acme.example", role=Role.VIEWER)
+            suspend_member(actor=world.acme.owner, membership=ivy, is_suspended=True)
+        client.force_login(find_or_create_user("ivy@acme.example"))
+        refused = visit(client, "post", path)
+        assert (refused.status_code, "but suspended: ask an owner" in refused.content.decode()) == (403, True)
+        with org_scope(world.acme.org.pk):
+            assert Invitation.objects.get().accepted_at is not None
+
     def test_opening_the_link_accepts_nothing_and_it_is_no_others(self, world: World, visit: Any) -> None:
         path = self.link(world)
         client = make_client()
@@ -330,6 +366,7 @@ class TestRequestsForMore:
             assert text in page
         assert visit(client, "post", path, {"decision": "less", "amount": "5.01"}).status_code == 400
         assert visit(client, "post", path, {"decision": "less", "amount": "x"}).status_code == 400
+        assert visit(client, "post", path, {"decision": "less", "amount": "2,50"}).status_code == 400
         assert visit(client, "post", path, {"decision": "maybe"}).status_code == 400
         decided = visit(client, "post", path, {"decision": "less", "amount": "2.50", "answer": "half"})
         assert decided.status_code == 302

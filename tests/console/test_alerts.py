@@ -9,10 +9,12 @@ import pytest
 from django.test import Client
 
 from billing.alerts.actions.alerts import report
+from billing.alerts.actions.deliveries import take_due
 from billing.alerts.actions.mutes import make_mute_token
+from billing.alerts.actions.rules import ensure_rules
 from billing.alerts.core.kinds import KINDS, Fact
-from billing.alerts.models import Alert, Mute
-from billing.alerts.selectors import list_alerts, list_gravest
+from billing.alerts.models import Alert, AlertRule, Channel, Delivery, Mute
+from billing.alerts.selectors import list_alerts, list_gravest, list_mailed_kinds
 from billing.choices import TOPICS, AlertKind, Topic
 from costhub.lib import clock
 from tenants.access import Actor, org_scope
@@ -259,3 +261,46 @@ class TestUnsubscribing:
         close_scopes()
         token = make_mute_token(world.acme.org_id, world.mallory.pk, AlertKind.BUDGET)
         assert make_client().post(f"/unsubscribe/{token}").status_code == 404
+
+
+def test_kinds_of_another_release_are_passed_over(world: World, alert: Alert) -> None:
+    """While a release is rolled out, or after it was taken back, rows of its kinds are there."""
+    org = world.acme.org
+    with org_scope(org.pk):
+        AlertRule.objects.create(org=org, name="Weather", kind="weather")
+        foreign = Alert.objects.create(
+            org=org,
+            rule=alert.rule,
+            kind="weather",
+            subject="s",
+            window_start=clock.now(),
+            threshold=1,
+            facts={},
+            severity="warning",
+            created_at=clock.now(),
+        )
+        Channel.objects.filter(org=org).update(kinds=["weather", "unpriced"])
+        (channel, *_) = Channel.objects.filter(org=org).order_by("created_at", "id")
+        told = Delivery.objects.create(
+            org=org,
+            alert=foreign.pk,
+            event="opened",
+            channel=channel.pk,
+            user=world.ada,
+            due_at=clock.now(),
+            created_at=clock.now(),
+        )
+        assert list(list_alerts(world.acme.owner)) == [alert]
+        assert list_mailed_kinds(world.acme.owner) == {AlertKind.UNPRICED}
+        assert {rule.kind for rule in ensure_rules(org)} == set(AlertKind)
+        assert told.pk not in [row.pk for row in take_due(org, clock.now() + timedelta(days=1))], "another's to send"
+    ada = sign_in(world.ada)
+    for path in ("/o/acme/", "/o/acme/alerts", f"/o/acme/channels/{channel.pk}"):
+        page = ada.get(path)
+        assert page.status_code == 200, path
+        assert "weather" not in page.content.decode().lower(), path
+    api = Api(token=world.acme.admin_token)
+    assert {row["kind"] for row in api.get("/alerts").json()["data"]} == {"unpriced"}
+    assert {row["kind"] for row in api.get("/alert-rules?limit=100").json()["data"]} == {
+        str(kind) for kind in AlertKind
+    }

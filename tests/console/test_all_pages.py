@@ -9,6 +9,7 @@ import time_machine
 from costhub.console.navigation import ENTRIES
 from costhub.console.urls import urlpatterns
 from tenants.access import org_scope
+from tenants.actions.end_users import create_end_user
 from tenants.actions.orgs import add_member
 from tenants.choices import PERMISSIONS, BudgetScope, Role
 from tenants.models import Membership, User
@@ -39,6 +40,9 @@ MADE = (
 LISTS = (
     "batches",
     "budgets",
+    "budgets/off",
+    "limits",
+    "service-accounts",
     "keys",
     "projects",
     "end-users",
@@ -120,6 +124,9 @@ def test_the_palette_finds_pages_and_rows_that_one_may_open(world: World) -> Non
     assert text_of(ada.get("/o/acme/find?q=small")) == "small Model for small Upstream"
     assert "Budgets & limits Page" in text_of(ada.get("/o/acme/find?q=bud"))
     assert "Budgets" not in text_of(viewer.get("/o/acme/find?q=bud"))
+    with org_scope(world.acme.org.pk):
+        create_end_user(actor=world.acme.owner, external_id="u-17", name="Mia Maier")
+    assert text_of(ada.get("/o/acme/find?q=maier")) == text_of(ada.get("/o/acme/find?q=u-17")) == "Mia Maier End user"
     assert text_of(ada.get("/o/acme/find?q=%00%F0%9F%92%A9")) == "Nothing of this name."
     assert Visit(world.mallory).get("/o/acme/find?q=small").status_code == 404
 

@@ -67,6 +67,19 @@ def test_a_change_is_signed(now: int, before: int, shown: str) -> None:
     assert amounts.change(Change(now, before)) == shown
 
 
+def test_lengths_are_whole_numbers_of_the_largest_unit() -> None:
+    spans = [1, 90, 3_600, 5_400, 86_400, 604_800]
+    assert [amounts.seconds(span) for span in spans] == [
+        "1 second",
+        "90 seconds",
+        "1 hour",
+        "90 minutes",
+        "1 day",
+        "7 days",
+    ]
+    assert [amounts.times(ratio) for ratio in (157, 200, 1_005)] == ["1.57 ×", "2.00 ×", "10.05 ×"]
+
+
 def test_durations_and_what_is_left_of_a_period() -> None:
     assert [amounts.duration(value) for value in (None, 840, 9_900, 840_000, 3_250_000)] == [
         "–",

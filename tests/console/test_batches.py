@@ -135,9 +135,12 @@ def test_whoever_may_make_keys_cancels_one_that_is_in_progress_once(world: World
     ben = Visit(world.ben)
     assert "Cancel it" in text_of(ben.get(f"{PAGE}/{batch_id}"))
     if way == "page":
-        ben.post(f"{PAGE}/{batch_id}/cancel")
+        name = {"confirm": show_id(BATCH, batch_id)}
+        ben.post(f"{PAGE}/{batch_id}/cancel", {"confirm": "x"})
+        assert f"Nothing was done. Type {name['confirm']} exactly" in text_of(ben.get(f"{PAGE}/{batch_id}"))
+        ben.post(f"{PAGE}/{batch_id}/cancel", name)
         assert "It ends: calls that run come to their end" in text_of(ben.get(f"{PAGE}/{batch_id}"))
-        ben.post(f"{PAGE}/{batch_id}/cancel")
+        ben.post(f"{PAGE}/{batch_id}/cancel", name)
         assert "A batch that is cancelling cannot be cancelled." in text_of(ben.get(f"{PAGE}/{batch_id}"))
     else:
         api = Api(user=world.ben)

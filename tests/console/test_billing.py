@@ -13,7 +13,9 @@ import time_machine
 from pytest_django import Settings
 
 from billing.invoices.actions import top_up
-from billing.invoices.models import BillingAccount, FinancePack, InvoiceLine, Subscription
+from billing.invoices.actions.accounts import end_subscription
+from billing.invoices.actions.dunning import settle_standing
+from billing.invoices.models import BillingAccount, FinancePack, Invoice, InvoiceLine, Subscription
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
 from tenants.choices import Role
@@ -132,9 +134,82 @@ def test_another_plan_is_chosen(world: World) -> None:
         assert Subscription.objects.get(ends_at=None).plan_id == plan.pk
     assert ada.post("/o/acme/billing/plan", {"plan": "x"}).status_code == 404
     assert ada.submit("/o/acme/billing/top-up", top_up_below="10", top_up_amount="50").status_code != 402
+    assert "The plan has ended" not in page
     euros = make_plan(currency="EUR")
     ada.post("/o/acme/billing/plan", {"plan": str(euros.pk)})
     assert "This month is invoiced in USD" in text_of(ada.get("/o/acme/billing"))
+
+
+def test_whose_plan_has_ended_is_told_so_and_chooses_another_one(world: World) -> None:
+    make_customer(world.acme, since=OCTOBER)
+    plan = make_plan(fee="5.00")
+    with org_scope(world.acme.org.pk):
+        end_subscription(actor=world.acme.owner)
+    ada = Visit(world.ada)
+    assert "The plan has ended, and calls are refused" in text_of(ada.get("/o/acme/billing"))
+    assert "suspended: its plan has ended" in text_of(ada.get("/o/acme/settings"))
+    ada.post("/o/acme/billing/plan", {"plan": str(plan.pk)})
+    assert "The plan has ended" not in text_of(ada.get("/o/acme/billing"))
+    assert "calls are taken" in text_of(ada.get("/o/acme/settings"))
+
+
+def test_a_plan_is_ended_with_the_month_once_its_name_was_typed(world: World) -> None:
+    acme = world.acme
+    plan = make_plan(fee="49.00", included="10.00", seat_fee="1.00", prepaid=True)
+    make_customer(acme, since=OCTOBER, plan=plan)
+    ada = Visit(world.ada)
+    words = (
+        f"End the plan {plan.name} It ends with the month, on 1 December 2026, 00:00 (UTC). Until then everything is"
+        " billed as agreed, the whole month's fee and seats too. Included usage is there until then; what of it is not"
+        " used is gone. From then on calls are refused, until a plan is chosen again. Prepaid credits that are left"
+        " stay yours, for the next prepaid plan."
+    )
+    page = text_of(ada.get("/o/acme/billing"))
+    assert words in page
+    assert f"Choose {plan.name}" not in page
+    assert ada.post("/o/acme/billing/plan/end", {"confirm": "yes"}).status_code == 302
+    assert f"Type {plan.name} exactly to confirm it." in text_of(ada.get("/o/acme/billing"))
+    with org_scope(acme.org.pk):
+        assert Subscription.objects.get().ends_at is None
+    ada.post("/o/acme/billing/plan/end", {"confirm": plan.name})
+    page = text_of(ada.get("/o/acme/billing"))
+    assert "The plan ends on 1 December 2026, 00:00 (UTC)." in page
+    assert "until 1 Dec 2026" in page
+    # It is ended already, and may be chosen again.
+    assert "End the plan" not in page
+    assert f"Choose {plan.name}" in page
+    with org_scope(acme.org.pk):
+        ends_at = Subscription.objects.get().ends_at
+        assert ends_at
+        assert ends_at.isoformat() == "2026-12-01T00:00:00+00:00"
+    assert Visit(world.mallory).post("/o/acme/billing/plan/end", {"confirm": plan.name}).status_code == 404
+
+
+def test_a_plan_that_the_operator_agreed_is_not_ended_here(world: World) -> None:
+    acme = world.acme
+    plan = make_plan(fee="49.00")
+    make_customer(acme, since=OCTOBER, plan=plan)
+    with org_scope(acme.org.pk):
+        Subscription.objects.update(overrides={"minimum": "100.00"})
+    ada = Visit(world.ada)
+    assert "End the plan" not in text_of(ada.get("/o/acme/billing"))
+    ada.post("/o/acme/billing/plan/end", {"confirm": plan.name})
+    assert "This plan was agreed with the operator" in text_of(ada.get("/o/acme/billing"))
+
+
+def test_every_page_says_that_calls_are_refused_and_until_when_they_are_taken(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER)
+    with org_scope(acme.org.pk):
+        end_subscription(actor=acme.owner)
+    ada = Visit(world.ada)
+    assert "Calls of Acme are refused: its plan has ended." in text_of(ada.get("/o/acme/keys"))
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(admitted_until=NOW + DAY * 7)
+        settle_standing(acme.owner, NOW)
+    assert "are refused" not in text_of(ada.get("/o/acme/keys"))
+    words = "The plan has ended. Calls are taken until 29 November 2026, 12:00 (UTC), and refused from then on"
+    assert words in text_of(ada.get("/o/acme/billing"))
 
 
 def test_without_stripe_nothing_is_offered_that_needs_it(world: World, settings: Settings) -> None:
@@ -250,3 +325,38 @@ def test_who_may_see_money_opens_it(world: World, role: Role, status: int) -> No
     visit = Visit(User.objects.get(email=email))
     assert visit.get("/o/acme/billing").status_code == status
     assert Visit(world.mallory).get("/o/acme/billing").status_code == 404
+
+
+def test_the_next_invoice_is_shown_line_by_line_while_its_month_runs(world: World) -> None:
+    make_customer(world.acme, since=OCTOBER, fee="49.00", markup="10")
+    record_call(world.acme, OCTOBER + DAY, cost=10 * USD)
+    record_call(world.acme, NOVEMBER + DAY, cost=20 * USD)
+    close(world.acme, NOVEMBER + DAY)
+    ada = Visit(world.ada)
+    with time_machine.travel(NOVEMBER + DAY * 2, tick=False):
+        listed, found = ada.get("/o/acme/invoices"), ada.get("/o/acme/invoices/next")
+        with org_scope(world.acme.org.pk):
+            draft = Invoice.objects.get()
+        in_grace = ada.get(f"/o/acme/invoices/{draft.pk}")
+    assert "Next invoice so far 71.00 USD" in text_of(listed)
+    assert 'href="/o/acme/invoices/next"' in listed.content.decode()
+    text = text_of(found)
+    assert "issued after 3 Dec 2026" in text
+    for words in ("Next invoice", "draft", "Total 71.00 USD", "$49.00", "markup on usage"):
+        assert words in text
+    # Its lines are none of the database's yet.
+    assert "/lines/" not in found.content.decode()
+    assert "Total 60.00 USD" in text_of(in_grace)
+    assert "/lines/" not in in_grace.content.decode()
+    assert Visit(world.mallory).get("/o/acme/invoices/next").status_code == 404
+
+
+def test_without_an_exchange_rate_no_sum_is_shown(world: World) -> None:
+    make_customer(world.acme, since=OCTOBER, fee="49.00", currency="EUR")
+    record_call(world.acme, NOW - timedelta(hours=1), cost=3 * USD)
+    ada = Visit(world.ada)
+    for path in ("/o/acme/invoices", "/o/acme/overview/money", "/o/acme/invoices/next"):
+        page = ada.get(path)
+        assert "There is no exchange rate of EUR yet." in page.content.decode(), path
+        assert " EUR" not in text_of(page).replace("rate of EUR yet", ""), path
+    assert "Next invoice so far not known yet" in text_of(ada.get("/o/acme/invoices"))

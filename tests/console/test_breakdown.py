@@ -33,7 +33,10 @@ def test_by_end_user_and_tag_against_the_equal_period_before(world: World) -> No
     ada = Visit(world.ada)
     page = ada.get("/o/acme/breakdown?by=end_user&range=7d")
     assert rows_of(page) == ["mia 1 0 $3.00 +50.0 % 75 %", "tom 1 0 $1.00 new 25 %"]
-    assert "$4.00 in 2 calls · +100.0 % against $2.00 in the same time before; mia moved most" in text_of(page)
+    assert "$4.00 in 2 calls · +100.0 % against $2.00 in the same time before; who moved most" in text_of(page)
+    assert 'href="/o/acme/breakdown?by=end_user&amp;range=7d&amp;sort=-change"' in page.content.decode()
+    moved = ada.get("/o/acme/breakdown?by=end_user&range=7d&sort=-change")
+    assert "in the same time before; mia moved most" in text_of(moved)
     assert 'href="/o/acme/requests?by' not in page.content.decode()
     assert 'href="/o/acme/requests?range=7d&amp;end_user=mia"' in page.content.decode()
     tags = ada.get("/o/acme/breakdown?by=tag:team&range=7d")

@@ -122,17 +122,19 @@ def test_from_nothing_to_calls_by_the_pages_own_snippets(
     welcome = page.url
     page.get_by_role("link", name="An upstream: make it").click()
     fill(page, {"Name": "our GPUs", "Base URL": bank.base_url}, "Create upstream")
-    page.get_by_role("link", name="New model").click()
+    # Each form leads back to the steps, where the next one waits.
+    page.get_by_role("link", name="A model: make it").click()
     page.get_by_label("Name", exact=True).fill("house-model")
     page.get_by_role("button", name="Create model").click()
-    expect(page.get_by_text("It has no price")).to_be_visible()
-    page.get_by_role("link", name="New price").click()
+    expect(page.get_by_text("Calls to house-model are refused until there is one.")).to_be_visible()
+    page.get_by_role("link", name="A price: make it").click()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("house-model")
     fill(page, {"Input, USD": "0.15", "Output, USD": "0.60"}, "Add this price")
-    expect(page.get_by_text("in force")).to_be_visible()
 
     asked: list[str | None] = []
     page.on("request", lambda one: asked.append(one.headers.get("x-costhub-refresh")))
-    page.goto(welcome)
+    assert page.url.startswith(welcome)
+    page.reload()
     expect(page.get_by_text("Waiting for the first call")).to_be_visible()
     assert "house-model" in snippet(page, "curl")
     environment = os.environ | {"no_proxy": "127.0.0.1"}
@@ -140,13 +142,16 @@ def test_from_nothing_to_calls_by_the_pages_own_snippets(
     said = subprocess.run(["bash", "-c", pasted], env=environment, capture_output=True, text=True, timeout=60)
     assert '"object":"chat.completion"' in said.stdout.replace(" ", ""), said
     page.locator("body").click(position={"x": 600, "y": 5})
-    expect(page.get_by_text("A call has arrived")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("A call has arrived")).to_be_visible()
     assert (asked[0], "1" in asked) == (None, True), "a page that asks for itself says so: nobody may sit before it"
     python = snippet(page, "python").replace("YOUR_API_KEY", key)
     said = subprocess.run([sys.executable, "-c", python], env=environment, capture_output=True, text=True, timeout=60)
     assert (said.returncode, bool(said.stdout.strip())) == (0, True), said.stderr
+    page.get_by_role("link", name="A budget: make it").click()
+    fill(page, {"Limit": "5.00"}, "Create budget")
+    expect(page.get_by_role("link", name=": make it")).to_have_count(0)
     page.get_by_role("link", name="Requests", exact=True).click()
-    expect(page.locator("table.requests tbody tr")).to_have_count(2, timeout=20_000)
+    expect(page.locator("table.requests tbody tr")).to_have_count(2)
     expect(page.locator("table.requests tbody tr").first).to_contain_text("house-model")
     context.close()
     visitor.check()

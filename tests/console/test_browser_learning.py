@@ -49,7 +49,7 @@ def test_a_training_is_watched_without_anybody_asking(chromium: Browser, console
             segment_from=now - timedelta(seconds=60),
             segment_until=now,
         )
-    expect(progress).to_contain_text("30 of 90", timeout=15_000)
+    expect(progress).to_contain_text("30 of 90")
     expect(progress.get_by_role("img", name="Loss by step")).to_be_visible()
     assert violations_of(page, "a training") == []
     assert page.evaluate("document.documentElement.scrollWidth") == NARROW["width"]

@@ -10,9 +10,11 @@ import pytest
 import time_machine
 
 from billing.alerts.models import AlertRule, Channel, Delivery
+from billing.bills.models import BillSource
 from billing.choices import AlertKind
 from billing.gpu.actions import create_endpoint
 from billing.gpu.choices import Basis
+from billing.gpu.models import GpuEndpoint
 from tenants.access import org_scope
 from tenants.actions.endpoints import register_endpoint, update_endpoint
 from tenants.actions.pricing import create_price
@@ -88,7 +90,7 @@ def test_developers_see_models_and_change_none(world: World) -> None:
     ben = Visit(world.ben)
     assert ben.get(f"/o/acme/models/{catalog.model.pk}").status_code == 200
     for path in (f"models/{catalog.model.pk}", f"models/{catalog.model.pk}/switch", "prices/new", "models/new"):
-        assert ben.post(f"/o/acme/{path}").status_code == 403, path
+        assert ben.post(f"/o/acme/{path}", {"is_active": "no"}).status_code == 403, path
 
 
 def test_a_model_is_changed_and_switched_off(world: World) -> None:
@@ -100,7 +102,7 @@ def test_a_model_is_changed_and_switched_off(world: World) -> None:
     bad = ada.submit(page, context_window="many")
     assert (bad.status_code, error_of(bad)) == (400, "Give a whole number, such as 60.")
     assert "own fallback" in error_of(ada.submit(page, fallbacks="small"))
-    ada.post(f"{page}/switch")
+    ada.press(page, f"{page}/switch")
     refresh(catalog.model)
     assert (catalog.model.fallbacks, catalog.model.max_output_tokens, catalog.model.is_active) == (
         ["spare"],
@@ -114,7 +116,7 @@ def test_upstreams_with_their_health(world: World) -> None:
     for status in (200, 200, 200, 502):
         record_call(world.acme, NOW - timedelta(hours=1), upstream_id=catalog.upstream.pk, status=status)
     record_call(world.acme, NOW - timedelta(hours=25), upstream_id=catalog.upstream.pk, status=502)
-    row = "for small https://llm.acme.example/v1 4 25 % on"
+    row = "for small https://llm.acme.example/v1 4 25 % – on"
     assert rows_of(Visit(world.ada).get("/o/acme/upstreams")) == [row]
 
 
@@ -142,6 +144,48 @@ def test_an_upstream_with_its_endpoints(world: World) -> None:
     text = text_of(Visit(world.ada).get(f"/o/acme/upstreams/{catalog.upstream.pk}"))
     assert "https://one.example/v1 weight 3" in text
     assert "https://two.example/v1 spot-2, weight 1, 2 × $0.90 an hour, draining" in text
+
+
+def test_gpus_are_charged_by_the_hour_and_given_back(world: World) -> None:
+    ada = Visit(world.ada)
+    catalog = make_catalog(world.acme, input_per_million=None)
+    page = f"/o/acme/upstreams/{catalog.upstream.pk}"
+    assert "It costs by the token alone." in text_of(ada.get(page))
+    new = f"{page}/gpus/new"
+    for typed, words in (
+        ({"gpus": "x"}, "decimal number"),
+        ({"gpus": ""}, "Fill this in"),
+        ({"per_hour": "0"}, "above"),
+    ):
+        wrong = ada.submit(new, **{"name": "h100", "gpus": "2", "per_hour": "2.50"} | typed)
+        assert (wrong.status_code, words in error_of(wrong)) == (400, True), typed
+    assert ada.submit(new, name="h100", gpus="1.5", per_hour="2.50", basis="usage").headers["Location"] == page
+    text = text_of(ada.get(page))
+    assert "h100 1.500 × $2.50 an hour, by usage, since 22 Nov 2026 12:00" in text
+    assert rows_of(ada.get("/o/acme/upstreams"))[0].endswith("0 0 $3.75 on")
+    with org_scope(world.acme.org.pk):
+        row = GpuEndpoint.objects.get(org=world.acme.org)
+    ada.post(f"{page}/gpus/{row.pk}/end", {"confirm": "h200"})
+    assert "Nothing was done. Type h100 exactly" in text_of(ada.get(page))
+    ada.post(f"{page}/gpus/{row.pk}/end", {"confirm": "h100"})
+    refresh(row)
+    assert row.ends_at == NOW
+    assert "It costs by the token alone." in text_of(ada.get(page))
+
+
+def test_a_provider_s_bill_is_fetched_by_a_key_that_no_page_shows(world: World) -> None:
+    ada = Visit(world.ada)
+    catalog = make_catalog(world.acme)
+    page = f"/o/acme/upstreams/{catalog.upstream.pk}"
+    assert "It is not fetched" in text_of(ada.get(page))
+    assert error_of(ada.submit(f"{page}/bill", credential="")) == "Fill this in."
+    sent = ada.submit(f"{page}/bill", credential="sk-admin-0123456789abcdef", provider_project="proj_1")
+    assert sent.headers["Location"] == page
+    assert "It is fetched within six hours." in text_of(ada.get(page))
+    assert "sk-admin" not in ada.get(f"{page}/bill").content.decode()
+    ada.post(f"{page}/bill/stop", {"confirm": "for small"})
+    with org_scope(world.acme.org.pk):
+        assert not BillSource.objects.filter(org=world.acme.org).exists()
 
 
 def test_an_upstream_is_made_and_its_credential_never_shown(world: World) -> None:
@@ -193,7 +237,7 @@ def test_channels_are_made_changed_and_tested(world: World) -> None:
     page = f"/o/acme/channels/{row.pk}"
     assert ada.submit(page, digest="daily", kinds=["budget"]).status_code == 302
     ada.post(f"{page}/test")
-    ada.post(f"{page}/switch")
+    ada.press(page, f"{page}/switch")
     refresh(row)
     assert (row.digest, row.kinds, row.is_active) == ("daily", ["budget"], False)
     with org_scope(world.acme.org.pk):
@@ -220,7 +264,7 @@ def test_rules_say_when_people_are_told(world: World) -> None:
     assert "Many calls of a day: 10, 100 on" in text_of(ada.get("/o/acme/alerts"))
     page = f"/o/acme/rules/{row.pk}"
     assert ada.submit(page, thresholds="5", tells_recovery=None).status_code == 302
-    ada.post(f"{page}/switch")
+    ada.press(page, f"{page}/switch")
     refresh(row)
     assert (row.thresholds, row.tells_recovery, row.is_active) == ([5], False, False)
     for typed, words in (({"thresholds": "9, 3"}, "rising"), ({"budget": "x"}, "kind budget or forecast")):

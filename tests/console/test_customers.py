@@ -1,15 +1,21 @@
 """The operator's page of customers."""
 
+import json
+import re
+from html import unescape
 from uuid import UUID, uuid4
 
+import pytest
 import time_machine
 
 from billing.invoices.actions.sellers import create_plan
-from billing.invoices.models import BillingAccount, Plan
+from billing.invoices.actions.wallet import add_credits
+from billing.invoices.models import BillingAccount, Invoice, Plan, StripeEvent, WalletTransfer
 from costhub.lib import clock
 from tenants.access import org_scope
-from tenants.models import Organization
+from tenants.models import AuditEntry, Organization
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer, make_plan
+from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.console.test_staff import make_operator
 from tests.world import World
@@ -27,7 +33,10 @@ def test_who_owes_what_since_when_and_what_waits(world: World) -> None:
     for tenant in (world.acme, world.mallcorp):
         close(tenant, CLOSED)
     with org_scope(world.acme.org.pk):
-        BillingAccount.objects.filter(org=world.acme.org).update(dunning="read_only")
+        BillingAccount.objects.filter(org=world.acme.org).update(
+            dunning="read_only", refusal="Stripe refused: no card."
+        )
+        Invoice.objects.filter(org=world.acme.org).update(refusal="Stripe refused: no such customer.")
     with time_machine.travel(CLOSED + DAY * 20, tick=False):
         olga = Visit(make_operator())
         # Each from its own place on: other tests may have left many customers.
@@ -39,15 +48,119 @@ def test_who_owes_what_since_when_and_what_waits(world: World) -> None:
     assert any("acme" in row for row in rows_of(named))
     assert not any("mallcorp" in row for row in rows_of(named))
     assert "No customer is called so" in text_of(nobody)
-    for words in ("49.00 USD", "18 Nov 2026", "read only"):
+    for words in ("49.00 USD", "18 Nov 2026", "read only", "refused: no card.", ": Stripe refused: no such customer."):
         assert words in text_of(of_acme)
     assert "There is no exchange rate of EUR yet." in text_of(of_mallcorp)
+
+
+def test_credits_that_were_given_back_are_booked(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, plan=make_plan(prepaid=True), since=OCTOBER)
+    with org_scope(acme.org.pk):
+        add_credits(actor=acme.owner, amount_nanos=10 * 10**9, reference="wire 1")
+    olga, page = Visit(make_operator()), f"/staff/customers?after={before(acme.org)}"
+    assert "$10.000000000" in text_of(olga.get(page))
+    path = f"/staff/customers/{acme.org.pk}/refund"
+    for typed, words in (
+        ({"amount": "11", "reference": "wire 2"}, "up to 10.000000000 USD"),
+        ({"amount": "x", "reference": "wire 2"}, "Give an amount in USD"),
+        ({"amount": "4"}, "Say in one line"),
+    ):
+        assert olga.post(path, typed).headers["Location"] == "/staff/customers"
+        assert words in text_of(olga.get("/staff/customers")), words
+    for _ in range(2):
+        olga.post(path, {"amount": "4", "reference": "wire 2"})
+    assert "$4.00 were given back to Acme." in text_of(olga.get("/staff/customers"))
+    with org_scope(acme.org.pk):
+        back = WalletTransfer.objects.get(credit="cash")
+        assert (back.amount_nanos, back.created_by) == (4 * 10**9, "operator olga@costhub.example")
+        entry = AuditEntry.objects.get(target_id=str(back.pk))
+        assert (entry.actor, entry.action) == ("operator olga@costhub.example", "wallet_transfer.created")
+    assert olga.post("/staff/customers/x/refund", {"amount": "4"}).status_code == 404
+    assert Visit(world.ada).post(path, {"amount": "4", "reference": "mine"}).status_code == 404
+
+
+def test_what_can_be_given_back_is_shown_and_the_list_stays_where_it_was(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, plan=make_plan(prepaid=True), since=OCTOBER)
+    with org_scope(acme.org.pk):
+        add_credits(actor=acme.owner, amount_nanos=10 * 10**9, reference="wire 1")
+    record_call(acme, clock.now(), cost=3 * 10**9)
+    olga, query = Visit(make_operator()), f"q=acme&sort=-name&after={before(acme.org)}"
+    page = olga.get(f"/staff/customers?{query}")
+    assert "$10.000000000 $7.000000000 not spent yet" in text_of(page)
+    action = f"/staff/customers/{acme.org.pk}/refund?{query}"
+    assert f'action="{action}"' in unescape(page.content.decode())
+    for amount, words in (("8", "up to 7.000000000 USD"), ("7", "$7.00 were given back to Acme.")):
+        answer = olga.post(action, {"amount": amount, "reference": "wire 2"})
+        assert answer.headers["Location"] == f"/staff/customers?{query}"
+        assert words in text_of(olga.get("/staff/customers"))
+    # Only what the list knows is kept.
+    assert olga.post(f"{action}&x=1", {"amount": "1"}).headers["Location"] == f"/staff/customers?{query}"
+    page = olga.get(f"/staff/customers?{query}")
+    assert "$3.000000000 $0.000000000 not spent yet" in text_of(page)
+    assert "/refund" not in page.content.decode()
+
+
+def test_customers_are_sorted_by_name_from_page_to_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("costhub.console.customers._ROWS_A_PAGE", 1)
+    plan, olga = make_plan(fee="5.00"), Visit(make_operator())
+    for tenant in (world.acme, world.mallcorp):
+        make_customer(tenant, plan=plan, since=OCTOBER)
+    for sort, order in (("name", ["acme", "mallcorp"]), ("-name", ["mallcorp", "acme"])):
+        seen, path = list[str](), f"/staff/customers?q=c&sort={sort}"
+        while path and len(seen) < 500:
+            page = olga.get(path)
+            seen += [name for row in rows_of(page) for name in order if name in row]
+            more = re.search(r'href="([^"]*after=[^"]*)"', page.content.decode())
+            path = unescape(more[1]) if more and len(set(seen)) < 2 else ""
+        assert seen == order, sort
+    assert olga.get("/staff/customers?sort=owed").status_code == 400
 
 
 def test_to_anybody_else_it_is_not_there(world: World) -> None:
     assert Visit(world.ada).get("/staff/customers").status_code == 404
     assert Visit(None).get("/staff/customers").headers["Location"] == "/login?next=/staff/customers"
     assert Visit(make_operator(has_factor=False)).get("/staff/customers").headers["Location"] == "/account/2fa/"
+
+
+def test_an_event_of_stripe_s_that_was_given_up_is_tried_again(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, plan=make_plan(), since=OCTOBER)
+    with org_scope(acme.org.pk):
+        BillingAccount.objects.update(stripe_customer="cus_acme")
+    event = f"evt_{uuid4().hex}"
+    body = {"id": event, "type": "invoice.paid", "data": {"object": {"customer": "cus_acme"}}}
+    row = StripeEvent.objects.create(
+        id=event,
+        kind="invoice.paid",
+        body=json.dumps(body).encode(),
+        tries=20,
+        given_up_at=clock.now(),
+        error="It cannot be <now>.",
+    )
+    olga, path = Visit(make_operator()), f"/staff/stripe-events/{row.pk}/retry"
+    page = olga.get("/staff/customers")
+    assert "Stripe: invoice.paid, of Acme" in text_of(page)
+    assert "It cannot be <now>." in unescape(page.content.decode())
+    assert f'action="{path}"' in page.content.decode()
+    assert Visit(world.ada).post(path).status_code == 404
+    assert olga.post(path).headers["Location"] == "/staff/customers"
+    page = olga.get("/staff/customers")
+    assert f"The event {row.pk} is tried again within seconds." in text_of(page)
+    assert "It is being tried again." in text_of(page)
+    assert f'action="{path}"' in page.content.decode()
+    row.refresh_from_db()
+    assert (row.tries, row.waits_until) == (0, None)
+    with org_scope(acme.org.pk):
+        entry = AuditEntry.objects.get(org=acme.org, target_id=row.pk)
+        assert (entry.actor, entry.action) == ("operator olga@costhub.example", "stripe_event.retried")
+    row.applied_at = clock.now()
+    row.save()
+    olga.post(path)
+    assert "Only an event that was given up" in text_of(olga.get("/staff/customers"))
+    for unknown in ("evt_x", "%00", "%C3%A9"):
+        assert olga.post(f"/staff/stripe-events/{unknown}/retry").status_code == 404
 
 
 def test_without_customers_it_says_what_to_do(world: World) -> None:

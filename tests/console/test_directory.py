@@ -12,7 +12,7 @@ from tenants.actions.orgs import set_role
 from tenants.choices import Role
 from tenants.models import EndUser, Membership, Organization, Project, User
 from tests.billing.ledger import NOW, record_call
-from tests.console.client import Visit, error_of, refresh, rows_of, text_of
+from tests.console.client import Visit, error_of, read_button, refresh, rows_of, text_of
 from tests.proxy.learning.rows import consent
 from tests.world import Api, World, make_budget
 
@@ -45,12 +45,12 @@ def test_a_project_is_renamed_stopped_and_put_away_when_its_keys_are_gone(world:
     ada, project = Visit(world.ada), world.acme.project
     page = f"/o/acme/projects/{project.pk}"
     assert ada.submit(page, name="Main").status_code == 302
-    ada.post(f"{page}/stop")
-    ada.post(f"{page}/archive")
+    ada.press(page, f"{page}/stop")
+    ada.press(page, f"{page}/archive")
     refresh(project)
     assert (project.name, project.is_stopped, project.is_archived) == ("Main", True, False)
     assert "revoke them first" in text_of(ada.get(page))
-    assert Visit(world.ben).post(f"{page}/archive").status_code == 403
+    assert Visit(world.ben).post(f"{page}/archive", {"is_archived": "yes"}).status_code == 403
     with org_scope(world.acme.org.pk):
         assert Project.objects.get(pk=project.pk).is_stopped
 
@@ -60,11 +60,11 @@ def test_end_users_that_calls_named_and_that_are_known(world: World) -> None:
     record_call(world.acme, NOW - timedelta(hours=1), cost=10**9, end_user="mia", input_tokens=900, output_tokens=100)
     assert ben.submit("/o/acme/end-users/new", external_id="tom", name="Tom T.").status_code == 302
     assert rows_of(ben.get("/o/acme/end-users")) == ["mia $1.00 1 1,000 Block", "tom Tom T. $0.00 0 0 Block"]
-    ben.post("/o/acme/end-users/block", {"external_id": "mia"})
+    ben.press("/o/acme/end-users?q=mia", "/o/acme/end-users/block")
     with org_scope(world.acme.org.pk):
         assert EndUser.objects.get(external_id="mia").is_blocked
     assert "blocked Admit" in rows_of(ben.get("/o/acme/end-users?q=mia"))[0]
-    ben.post("/o/acme/end-users/block", {"external_id": "mia"})
+    ben.press("/o/acme/end-users?q=mia", "/o/acme/end-users/block")
     with org_scope(world.acme.org.pk):
         assert not EndUser.objects.get(external_id="mia").is_blocked
     bad = ben.submit("/o/acme/end-users/new", external_id="two words")
@@ -131,6 +131,26 @@ def test_the_audit_log_tells_who_changed_what(world: World) -> None:
     )
 
 
+def test_the_audit_log_is_narrowed_to_days(world: World) -> None:
+    with time_machine.travel(NOW - timedelta(days=9), tick=False):
+        make_budget(world.acme, "10.00")
+    ada = Visit(world.ada)
+    day = f"{NOW - timedelta(days=9):%Y-%m-%d}"
+    for query, is_there in (
+        (f"from={day}&to={day}", True),
+        (f"to={day}", True),
+        (f"from={NOW:%Y-%m-%d}", False),
+        ("to=2020-01-01", False),
+    ):
+        page = ada.get(f"/o/acme/audit-log?q=budget.created&{query}")
+        assert ("budget.created" in " ".join(rows_of(page))) == is_there, query
+    html = ada.get(f"/o/acme/audit-log?from={day}").content.decode()
+    assert html.count(f'name="from" type="date" value="{day}"') == 1
+    assert html.count('name="from"') == 1
+    wrong = ada.get("/o/acme/audit-log?to=yesterday")
+    assert (wrong.status_code, "to: give a day as 2026-11-22" in error_of(wrong)) == (400, True)
+
+
 def test_settings_move_the_organisation(world: World) -> None:
     ada = Visit(world.ada)
     assert ada.submit("/o/acme/settings", name="Acme & Söhne", time_zone="Asia/Kolkata").status_code == 302
@@ -139,12 +159,18 @@ def test_settings_move_the_organisation(world: World) -> None:
     assert (org.name, org.time_zone) == ("Acme & Söhne", "Asia/Kolkata")
     bad = ada.submit("/o/acme/settings", time_zone="Moon/Base")
     assert (bad.status_code, "IANA name" in error_of(bad)) == (400, True)
-    ada.post("/o/acme/settings/stop", {"confirm": "Acme"})
+    stop = "/o/acme/settings/stop"
+    ada.press("/o/acme/settings", stop, confirm="Acme")
     assert not is_stopped(org)
-    ada.post("/o/acme/settings/stop", {"confirm": "Acme & Söhne"})
+    sent = read_button(ada.get("/o/acme/settings").content.decode(), stop) | {"confirm": "Acme & Söhne"}
+    ada.post(stop, sent)
     assert is_stopped(org)
+    # Somebody else, who pressed the same button a moment later, with the name or without.
+    for again in (sent, sent | {"confirm": ""}, {}):
+        ada.post(stop, again)
+        assert is_stopped(org)
     assert "stopped by somebody" in text_of(Visit(world.ben).get("/o/acme/settings"))
-    assert Visit(world.ben).post("/o/acme/settings/stop").status_code == 403
+    assert Visit(world.ben).post("/o/acme/settings/stop", {"is_stopped": "no"}).status_code == 403
 
 
 def test_settings_say_what_is_kept_and_who_needs_a_second_factor(world: World) -> None:
@@ -160,7 +186,8 @@ def test_settings_say_what_is_kept_and_who_needs_a_second_factor(world: World) -
     assert org.answers_kept_hours == 24
     page = text_of(ada.get("/o/acme/settings"))
     assert (
-        "answers of calls that ask for it ( store ), for 24 h, sealed; what 1 consent to learning names, sealed" in page
+        "answers of calls that ask for it ( store ), for 24 h, sealed; calls to learn from, as 1 consent says, sealed"
+        in page
     )
     # Whoever has no second factor would lock themselves out.
     refused = ada.submit("/o/acme/settings", requires_second_factor="1", name="Other")

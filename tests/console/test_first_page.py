@@ -126,6 +126,16 @@ class TestEveryNumber:
             assert api.get("/spend", status=status).json()["total"]["requests"] == len(found) > 0, status
         said = f"{len(unpriced)} calls this month were refused because their model has no price; {len(unowned)} were"
         assert said in tile(page, "unpriced")
+        before = [row for row in rows if MONTH - timedelta(days=31) <= row.started_at < NOW - timedelta(days=31)]
+        saved = sum(row.list_cost - row.effective_cost for row in before)
+        lacking = [row for row in before if row.error_code == "model_not_priced"]
+        lacking += [row for row in before if row.kind == "call" and row.status < 400 and row.price_id is None]
+        assert exact(tile(page, "savings").partition("time elapsed")[2])[0] == saved > 0
+        assert f"same time elapsed: {len(lacking)}" in tile(page, "unpriced")
+        spent_before = sum(row.effective_cost for row in before)
+        assert exact(tile(page, "budget").partition("time elapsed")[2])[0] == spent_before > 0
+        for name in ("savings", "unpriced", "budget"):
+            assert ('class="spark"' in tile(page, name), "vs " in tile(page, name)) == (True, True), name
 
     @pytest.mark.parametrize("stack", ["model", "key", "end_user", "project", "tag:team"])
     def test_the_chart(self, world: World, rows: list[LedgerEntry], stack: str) -> None:
@@ -202,7 +212,7 @@ class TestTables:
         page = ada.get("/o/acme/?tag=team%3Dblue&by=model").content.decode()
         assert 'title="default: exactly $3.000000000 in this range"' in page
         assert 'value="team=blue"' in page
-        assert "Within a tag there are sums by project only" in text_of(
+        assert "Within what you selected there are no such sums" in text_of(
             ada.get("/o/acme/overview/table?tag:team=blue&by=model")
         )
         assert rows_of(ada.get("/o/acme/breakdown?tag:team=blue&by=model")) == ["small 1 0 $3.00 new 100 %"]
@@ -234,6 +244,27 @@ class TestChart:
         assert ('class="expected"' in narrowed, 'class="allowed"' in narrowed) == (False, False)
         assert 'class="expected"' not in ada.get("/o/acme/?range=7d").content.decode()
 
+    def test_four_hundred_days_are_drawn_and_no_more(self, world: World) -> None:
+        record_call(world.acme, NOW - timedelta(days=399), cost=3 * USD)
+        record_call(world.acme, NOW - HOUR, cost=10 * USD)
+        first = NOW.date() - timedelta(days=399)
+        ada = Visit(world.ada)
+        page = ada.get(f"/o/acme/?from={first}&to={NOW.date()}").content.decode()
+        tips = re.findall(r'class="tip-head">(.*?)</p>', page, re.DOTALL)
+        assert (len(tips), exact(tips[0])[0], exact(tips[-1])[0]) == (400, 3 * USD, 10 * USD)
+        wrong = ada.get(f"/o/acme/?from={first - timedelta(days=1)}&to={NOW.date()}")
+        assert (wrong.status_code, "at most 400 days" in error_of(wrong)) == (400, True)
+
+    def test_the_forecast_stands_beside_all_of_the_last_month(self, world: World) -> None:
+        for day, dollars in ((1, 4), (31, 12)):
+            record_call(world.acme, datetime(2026, 10, day, 9, tzinfo=UTC), cost=dollars * USD)
+        record_call(world.acme, NOW - HOUR, cost=10 * USD)
+        store_forecast(world.acme)
+        found = tile(Visit(world.ada).get("/o/acme/"), "forecast")
+        assert "All of the month before: $16.000000000" in found
+        assert "<b>+15.6 %</b> vs all of last month" in found
+        assert 'class="spark"' in found
+
 
 class TestMoney:
     def test_what_another_model_would_have_cost_and_a_way_to_try_it(self, world: World) -> None:
@@ -259,7 +290,9 @@ class TestMoney:
         record_call(world.acme, NOW - HOUR, cost=3 * USD)
         (last,) = close(world.acme, datetime(2026, 11, 2, tzinfo=UTC))
         page = Visit(world.ada).get("/o/acme/overview/money")
-        assert "Accrued since 1 Nov $3.00 of usage, billed from 1 Dec on" in text_of(page)
+        # A fee of 49.00 and 3.00 of usage.
+        assert "Of November, so far 52.00 USD with $3.00 of usage; billed from 1 Dec on" in text_of(page)
+        assert 'href="/o/acme/invoices/next"' in page.content.decode()
         assert f'href="/o/acme/invoices/{last.pk}"' in page.content.decode()
 
     def test_without_a_cheaper_model_or_a_customer_it_says_so(self, world: World) -> None:

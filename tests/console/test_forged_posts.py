@@ -2,17 +2,22 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 
 from costhub.console.urls import urlpatterns
 from tenants.access import org_scope
+from tenants.actions.end_users import create_end_user
 from tenants.actions.orgs import add_member
-from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.actions.projects import create_project
+from tenants.choices import PERMISSIONS, Permission, Role, RouteKind
 from tenants.models import AuditEntry, Membership, User
 from tests.billing.alerts.examples import make_alerts
-from tests.console.client import Visit
+from tests.console.client import Visit, read_button
+from tests.console.crawler import find_links, find_searches
 from tests.tenants.accounts.rows import make_account_rows
+from tests.tenants.route_examples import make_route
 from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 _KEYS, _MONEY = Permission.WRITE_KEYS, Permission.WRITE_MONEY
@@ -21,6 +26,7 @@ _SETTINGS, _MEMBERS = Permission.WRITE_SETTINGS, Permission.WRITE_MEMBERS
 NEEDS: Final = {
     "acknowledge": Permission.READ_MONEY,
     "archive-project": _SETTINGS,
+    "bill-source": _SETTINGS,
     "block-end-user": _KEYS,
     "budget": _MONEY,
     "buy-credits": _MONEY,
@@ -38,6 +44,7 @@ NEEDS: Final = {
     "send-papers-again": _MONEY,
     "change-visits": _MEMBERS,
     "choose-plan": _MONEY,
+    "end-plan": _MONEY,
     "claim-domain": _MEMBERS,
     "cache-policy": _SETTINGS,
     "cancel-batch": _KEYS,
@@ -52,6 +59,7 @@ NEEDS: Final = {
     "decide-prompt": _SETTINGS,
     "edit-route": _SETTINGS,
     "end-user": _KEYS,
+    "end-gpu-hours": _MONEY,
     "erase-data": _MEMBERS,
     "export-data": _MEMBERS,
     "freeze-dataset": _SETTINGS,
@@ -70,6 +78,7 @@ NEEDS: Final = {
     "new-consent": _SETTINGS,
     "new-dataset": _SETTINGS,
     "new-end-user": _KEYS,
+    "new-gpu-hours": _MONEY,
     "new-invitation": _MEMBERS,
     "new-key": _KEYS,
     "new-limit": _MONEY,
@@ -107,6 +116,7 @@ NEEDS: Final = {
     "sign-on-provider": _MEMBERS,
     "start-replay": _SETTINGS,
     "stop-all": _MONEY,
+    "stop-bill": _SETTINGS,
     "stop-key": _MONEY,
     "stop-project": _MONEY,
     "switch-budget": _MONEY,
@@ -142,6 +152,28 @@ TYPED: Final = {
     "confirm": "Acme",
     "time_zone": "UTC",
     "mode": "on",
+    **dict.fromkeys(("is_active", "is_stopped", "is_archived", "is_blocked", "is_disabled", "allow"), "yes"),
+}
+#: pages with a button that sets something to what it says, or back
+SWITCHES: Final = {
+    "stop-all": "/o/acme/settings",
+    "change-visits": "/o/acme/settings",
+    "block-end-user": "/o/acme/end-users",
+    **dict.fromkeys(
+        (
+            "archive-project",
+            "stop-key",
+            "stop-project",
+            "switch-budget",
+            "switch-channel",
+            "switch-limit",
+            "switch-model",
+            "switch-rule",
+            "switch-service-account",
+            "switch-upstream",
+        ),
+        "",
+    ),
 }
 
 
@@ -219,6 +251,7 @@ def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
         "take-out-version",
         "test-upstream",
         "choose-plan",
+        "end-plan",
         "export-data",
         "export-tuned",
         "buy-credits",
@@ -229,6 +262,58 @@ def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
     assert {name for name, code in answers.items() if code == 402} == set(NEEDS) - working
     # That a model was taken out is told.
     assert count_entries(world) == before + 1
+
+
+def test_a_switch_sets_what_its_button_says_whoever_pressed_it_before(world: World) -> None:
+    """Of two who press Stop in one moment, the second must not resume."""
+    paths, ada = addresses(world), Visit(world.ada)
+    with org_scope(world.acme.org.pk):
+        create_end_user(actor=world.acme.owner, external_id="mia")
+        project = create_project(actor=world.acme.owner, name="empty")
+    paths["archive-project"] = f"/o/acme/projects/{project.pk}/archive"
+    for name, page in SWITCHES.items():
+        path = paths[name]
+        shown = page or path.rpartition("/")[0]
+
+        def button(shown: str = shown, path: str = path) -> dict[str, str]:
+            return read_button(ada.get(shown).content.decode(), path)
+
+        sent = button()
+        ada.post(path, sent | {"confirm": "Acme"})
+        back = button()
+        assert back != sent, name
+        before = count_entries(world)
+        for late in (sent | {"confirm": "Acme"}, {}):
+            ada.post(path, late)
+            assert button() == back, name
+        # What is set already is not written down again; only the day of visits begins anew.
+        assert count_entries(world) - before == (name == "change-visits"), name
+        ada.post(path, back)
+        assert button() == sent, name
+
+
+def test_a_page_that_answers_a_form_leads_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address cannot be opened: neither links nor searches of such a page may lead back to it."""
+    paths, ada, opened = addresses(world), Visit(world.ada), set[str]()
+    # More than a page has: so that the list leads to another one.
+    monkeypatch.setattr("costhub.console.routes.ROUTES", 1)
+    for name in ("one", "two"):
+        make_route(world.acme, RouteKind.FIXED, ("small",), name=name)
+    broken: dict[str, tuple[str, int]] = {}
+    for name, path in sorted(paths.items()):
+        for typed in ({}, TYPED):
+            answer = ada.post(path, typed)
+            if answer.status_code in {302, 404, 405} or not answer.headers["Content-Type"].startswith("text/html"):
+                continue
+            html = answer.content.decode()
+            for link in (find_links(html, path) | find_searches(html, path)) - opened:
+                if urlsplit(link).path.startswith(("/static/", "/v1")):
+                    continue
+                opened.add(link)
+                if (code := ada.get(link).status_code) not in {200, 302}:
+                    broken[link] = (name, code)
+    assert broken == {}
+    assert len(opened) >= 60
 
 
 def test_every_form_is_in_the_table(world: World) -> None:

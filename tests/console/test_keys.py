@@ -1,14 +1,17 @@
 """The page of keys: the secret once, rotation, the end of a key, and who may."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
 
-from tenants.access import org_scope
+from billing.spend.selectors import Totals
+from costhub.console.projects import sum_by_month
+from tenants.access import Actor, org_scope
 from tenants.actions.keys import create_key
 from tenants.models import ApiKey
 from tests.billing.ledger import NOW, record_call
@@ -90,16 +93,37 @@ def test_the_snippets_beside_a_secret_name_a_model_that_the_key_may_call(world: 
 
 
 def test_the_list_is_searched_and_says_when_a_key_was_used(world: World) -> None:
-    record_call(world.acme, NOW - timedelta(hours=2))
+    record_call(world.acme, NOW - timedelta(hours=2), cost=3 * 10**9)
+    record_call(world.acme, NOW - timedelta(days=25), cost=10**9)
     with org_scope(world.acme.org.pk):
         create_key(actor=world.acme.owner, name="batch", end_user="tom")
     ben = Visit(world.ben)
     prefix = world.acme.key.prefix
-    assert f"first key {prefix}… default – 22 Nov, 10:00 never 22 Nov 2026 live" in rows_of(ben.get(PAGE))
+    assert f"first key {prefix}… default – 22 Nov, 10:00 $3.00 never 22 Nov 2026 live" in rows_of(ben.get(PAGE))
+    assert f'href="/o/acme/requests?key={world.acme.key.pk}&amp;range=mtd"' in ben.get(PAGE).content.decode()
     assert len(rows_of(ben.get(f"{PAGE}?q=tom"))) == 1
     assert [row.split()[0] for row in rows_of(ben.get(f"{PAGE}?sort=-name"))] == ["first", "batch"]
     assert "No live key" not in text_of(ben.get(f"{PAGE}?state=stopped"))
     assert ben.get(f"{PAGE}?state=unheard").status_code == 400
+
+
+def test_a_page_sums_its_own_keys_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with org_scope(world.acme.org.pk):
+        other = create_key(actor=world.acme.owner, name="other").key
+    for key, dollars in ((world.acme.key, 1), (other, 2)):
+        record_call(world.acme, NOW - timedelta(hours=2), cost=dollars * 10**9, key_id=key.pk)
+    summed = list[set[str]]()
+
+    def sum_keys(actor: Actor, group: str, keys: Sequence[UUID] = ()) -> dict[str, Totals]:
+        found = sum_by_month(actor, group, keys)
+        summed.append(set(found))
+        return found
+
+    monkeypatch.setattr("costhub.console.keys.sum_by_month", sum_keys)
+    (row,) = rows_of(Visit(world.ben).get(f"{PAGE}?q=other"))
+    assert ("$2.00" in row, summed) == (True, [{str(other.pk)}])
+    assert rows_of(Visit(world.ben).get(f"{PAGE}?q=nothing")) == []
+    assert len(summed) == 1
 
 
 def test_fifty_keys_are_a_page(world: World) -> None:
@@ -111,6 +135,9 @@ def test_fifty_keys_are_a_page(world: World) -> None:
     assert [len(rows_of(page)) for page in (first, second)] == [50, 2]
     assert "51 to 52 of 52" in text_of(second)
     assert 'href="/o/acme/keys?sort=name&amp;page=2"' in first.content.decode()
+    project = ben.get(f"/o/acme/projects/{world.acme.project.pk}")
+    assert "All 52 keys" in text_of(project)
+    assert f'href="/o/acme/keys?project={world.acme.project.pk}"' in project.content.decode()
 
 
 def test_a_key_is_changed_rotated_stopped_and_revoked(world: World) -> None:
@@ -118,10 +145,10 @@ def test_a_key_is_changed_rotated_stopped_and_revoked(world: World) -> None:
     ada, key = Visit(world.ada), world.acme.key
     page = f"{PAGE}/{key.pk}"
     assert ada.submit(page, name="renamed", models=["small"]).status_code == 302
-    ada.post(f"{page}/stop")
+    ada.press(page, f"{page}/stop")
     refresh(key)
     assert (key.name, key.allowed_models, key.is_stopped) == ("renamed", ["small"], True)
-    ada.post(f"{page}/stop")
+    ada.press(page, f"{page}/stop")
     rotated = ada.post(f"{page}/rotate", {"grace_seconds": "86400"})
     assert "renamed is rotated" in text_of(rotated)
     refresh(key)
@@ -143,7 +170,7 @@ def test_who_may_not_is_refused(world: World) -> None:
     """A developer makes keys; stopping is money's business, as in the API."""
     page = f"{PAGE}/{world.acme.key.pk}"
     ben = Visit(world.ben)
-    assert ben.post(f"{page}/stop").status_code == 403
+    assert ben.post(f"{page}/stop", {"is_stopped": "yes"}).status_code == 403
     assert "Stop it" not in text_of(ben.get(page))
     refresh(world.acme.key)
     assert not world.acme.key.is_stopped

@@ -12,6 +12,7 @@ from billing.spend.api.roi_fields import SCENARIOS, TrafficBody
 from costhub.console.calculator import ASKED, TYPED
 from costhub.lib import clock
 from proxy.learning.choices import JobState
+from proxy.learning.datasets import create_dataset
 from proxy.learning.evaluation import evaluate
 from proxy.learning.models import Student, TrainingJob
 from tenants.access import org_scope
@@ -20,7 +21,7 @@ from tenants.choices import Role
 from tenants.models import User
 from tests.billing.ledger import record_call
 from tests.proxy.learning.rows import fill_learning
-from tests.world import World
+from tests.world import World, make_catalog
 
 pytestmark = pytest.mark.django_db
 
@@ -261,3 +262,25 @@ def test_what_is_searched_for_is_found_among_all_of_it(ada: Client, world: World
     for wrong in ("x" * 201, "a\x00b"):
         refused = ada.get("/o/acme/learning", {"q": wrong})
         assert (refused.status_code, "q: " in refused.content.decode()) == (400, True)
+
+
+def test_each_kind_has_its_pages_and_all_are_sorted(ada: Client, world: World) -> None:
+    acme = world.acme
+    make_catalog(acme, model="small")
+    with org_scope(acme.org.pk):
+        for number in range(41):
+            create_dataset(actor=acme.owner, name=f"set {number:02d}", teacher="small")
+
+    def show(query: str) -> list[str]:
+        return [each.name for each in ada.get(f"/o/acme/learning?{query}").context["datasets"]]
+
+    assert show("sort=name") == [f"set {number:02d}" for number in range(20)]
+    assert show("sort=-name&show=datasets&page=2") == [f"set {number:02d}" for number in range(20, 0, -1)]
+    assert show("sort=name&show=datasets&page=3") == ["set 40"]
+    page = ada.get("/o/acme/learning?sort=name").content.decode()
+    assert 'href="/o/acme/learning?sort=name&amp;show=datasets&amp;page=2"' in page
+    last = ada.get("/o/acme/learning?sort=name&show=datasets&page=3").content.decode()
+    assert ("Previous datasets" in last, "More datasets" in last, "There is no student" in last) == (True, False, False)
+    assert "41 datasets" in page
+    for wrong in ("sort=colour", "show=colours", "show=datasets&page=0"):
+        assert ada.get(f"/o/acme/learning?{wrong}").status_code == 400, wrong

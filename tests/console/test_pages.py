@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -13,6 +14,7 @@ from django.apps import apps
 from django.db import connection
 from django.http import HttpResponse
 
+from billing.spend.selectors import ranked
 from costhub.lib.csp import POLICY
 from tenants.access import org_scope
 from tenants.actions.keys import create_key
@@ -21,7 +23,7 @@ from tenants.choices import BudgetPeriod, BudgetScope, Role
 from tenants.models import User
 from tests.billing.ledger import NOW, make_id, record_call, record_correction
 from tests.billing.outlook import store_forecast
-from tests.world import World, close_scopes, make_budget, make_catalog, make_client
+from tests.world import Api, World, close_scopes, make_budget, make_catalog, make_client
 
 HOUR = timedelta(hours=1)
 SCRIPT = "<script>alert(1)</script>"
@@ -111,11 +113,14 @@ class TestOverview:
         assert tile(page, "today") == "Spend today $1.50 −25.0 % vs yesterday by now"
         assert tile(page, "budget") == "Budget used 35 % $3.50 of $10.00 this month · Acme " + (
             "$3.500000000 of $10.000000000 used; the mark is where 71 % of the period that is over would put an even "
-            "pace resets in 9 days"
+            "pace −50.0 % vs the period before so far resets in 9 days"
         )
         assert tile(page, "requests") == "Requests this month 3 +200.0 % vs last month so far 0 failed 1 refused"
         assert tile(page, "savings") == "Savings this month $0.00 List cost and effective cost are the same"
-        assert tile(page, "unpriced") == "Unpriced or unattributed this month 0 Every call has a price"
+        assert (
+            tile(page, "unpriced")
+            == "Unpriced or unattributed this month 0 Every call has a price none last month so far"
+        )
 
     def test_how_many_calls_the_cache_has_answered(self, world: World) -> None:
         for status, calls in (("hit-l2", 2), ("coalesced", 1), ("miss", 5), ("", 9)):
@@ -140,8 +145,12 @@ class TestOverview:
         )
         page = get(world.ada, "/o/acme/")
         assert 'class="tile tile-bad" data-tile="unpriced"' in page.content.decode()
-        assert tile(page, "unpriced") == "Unpriced or unattributed this month 1 1 call to models without a price"
-        assert tile(page, "savings") == "Savings this month $3.00 75 % of list cost cache $2.00 routing $1.00"
+        assert tile(page, "unpriced") == (
+            "Unpriced or unattributed this month 1 1 call to models without a price none last month so far"
+        )
+        assert tile(page, "savings") == (
+            "Savings this month $3.00 75 % of list cost nothing saved last month so far cache $2.00 routing $1.00"
+        )
 
     def test_the_range_and_the_project_narrow_tables_and_chart(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=10**9, request_model="new")
@@ -154,7 +163,7 @@ class TestOverview:
         other = get(world.ada, f"/o/acme/?project={make_id(NOW)}")
         assert "No call in this range." in text_of(other)
 
-    @pytest.mark.parametrize(("headers", "queries"), [({}, 24), ({"HX-Request": "true"}, 21)])
+    @pytest.mark.parametrize(("headers", "queries"), [({}, 25), ({"HX-Request": "true"}, 22)])
     def test_however_much_there_is_to_show_the_database_is_asked_as_often(
         self, world: World, headers: dict[str, str], queries: int
     ) -> None:
@@ -182,7 +191,7 @@ class TestOverview:
         # alone: when the sign-in began.
         asked = [sql for sql in found if "SAVEPOINT" not in sql]
         assert len(asked) == queries
-        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 5
+        assert len([sql for sql in asked if "billing_ledgerline" in sql]) == 6
 
     def test_tiles_say_that_neither_filter_nor_range_narrows_them(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=1_500_000_000)
@@ -232,6 +241,41 @@ class TestRequests:
         second = get(world.ada, unescape(older[1]))
         assert [len(re.findall(r">user-\d\d<", page.content.decode())) for page in (first, second)] == [50, 1]
         assert "user-50" in text_of(second)
+        dearest = text_of(get(world.ada, "/o/acme/requests?sort=-cost"))
+        assert "The first 50 of all calls that match. A shorter range or more filters reach others." in dearest
+
+    def test_calls_are_sorted_by_their_columns_and_it_is_said_of_how_many(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for place, (cost, took) in enumerate(((5, 30_000), (9, 10_000), (7, 20_000))):
+            record_call(
+                world.acme, NOW - timedelta(minutes=place), cost=cost, duration_us=took, end_user=f"user-{place:02d}"
+            )
+        orders = {"": "012", "-time": "012", "time": "210", "-cost": "120", "cost": "021"}
+        orders |= {"-duration": "021", "duration": "120"}
+        api = Api(user=world.ada)
+        for order, users in orders.items():
+            page = get(world.ada, f"/o/acme/requests?sort={order}").content.decode()
+            assert "".join(re.findall(r">user-0(\d)<", page)) == users, order
+            assert "calls that match" not in page, order
+            answer = api.get("/requests", **({"sort": order} if order else {})).json()
+            assert "".join(row["end_user"][-1] for row in answer["data"]) == users, order
+        for wrong in ("sort=colour", "sort=-cost&cursor=x"):
+            assert get(world.ada, f"/o/acme/requests?{wrong}").status_code == 400, wrong
+        monkeypatch.setattr(ranked, "MOST", 2)
+        text = text_of(get(world.ada, "/o/acme/requests?sort=-cost"))
+        assert "calls that match, back to 22 Nov 2026, 11:59." in text
+        assert text_of(get(world.ada, "/o/acme/requests")).count("calls that match") == 0
+        assert api.get("/requests", sort="-cost", format="csv").status_code == 400
+
+    def test_from_the_oldest_on_every_call_is_on_one_page(self, world: World) -> None:
+        for place in range(51):
+            record_call(world.acme, NOW - timedelta(minutes=place // 2), end_user=f"user-{place:02d}")
+        first = get(world.ada, "/o/acme/requests?sort=time").content.decode()
+        (newer,) = re.findall(r'href="([^"]*cursor=[^"]*)"', first)
+        second = get(world.ada, unescape(newer)).content.decode()
+        seen = [re.findall(r">(user-\d\d)<", page) for page in (first, second)]
+        assert (len(seen[0]), len(seen[1]), len({*seen[0], *seen[1]})) == (50, 1, 51)
 
     def test_filters_narrow_the_list(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, end_user="mia")
@@ -463,3 +507,17 @@ class TestHostileNames:
         assert [path.startswith("/static/") for path in scripts] == [True, True]
         bodies = [b"".join(get(None, path)) for path in scripts]
         assert 20_000 < sum(map(len, bodies)) < 200_000
+
+
+def test_a_month_that_has_just_begun_is_no_first_one(world: World) -> None:
+    """Ten minutes into it nobody has called yet, nor had ten minutes into the one before: what was called since is
+    in other ranges, and nobody is shown how to make a first call."""
+    narrow = "/o/acme/requests?range=mtd"
+    first_call, earlier = "Send the first call", "No call in this range There are earlier ones."
+    assert [first_call in text_of(get(world.ada, path)) for path in ("/o/acme/", narrow)] == [True, True]
+    record_call(world.acme, NOW, cost=50_000_000)
+    with time_machine.travel(datetime(2026, 12, 1, 0, 10, tzinfo=ZoneInfo(world.acme.org.time_zone)), tick=False):
+        overview, requests = text_of(get(world.ada, "/o/acme/")), text_of(get(world.ada, narrow))
+        assert [first_call in page for page in (overview, requests)] == [False, False]
+        assert earlier in requests
+        assert "?range=30d" in get(world.ada, narrow).content.decode()

@@ -1,15 +1,18 @@
 """The forms of cache and compression policies: what they make is what the API makes, and each error stands beside its
 field."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from costhub.lib import clock
 from tenants.access import org_scope
 from tenants.actions.cache import create_cache_policy, update_cache_policy
 from tenants.actions.compression import create_compression_policy
-from tenants.choices import CacheMode, Mode
+from tenants.choices import CacheMode, Compression, Mode
 from tenants.models import AuditEntry, CachePolicy, CompressionPolicy
+from tests.billing.ledger import record_call, record_correction
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.tenants.route_examples import make_models, make_route
 from tests.world import World
@@ -159,3 +162,22 @@ def test_nobody_without_the_right_makes_policies(world: World) -> None:
     foreign = f"/o/mallcorp/cache/policies/{policies['cache/policies/{}']}"
     assert mallory.post(foreign, {"mode": "off"}).status_code == 404
     assert mallory.post(f"{foreign}/remove").status_code == 404
+
+
+def test_a_policy_s_methods_are_words(ada: Visit, world: World) -> None:
+    with org_scope(world.acme.org.pk):
+        methods = [Compression.LOSSLESS, Compression.SYSTEM_PROMPT]
+        create_compression_policy(actor=world.acme.owner, mode=Mode.ON, methods=methods)
+    assert "lossless, system prompt; 2 % of the conversations held out" in text_of(ada.get("/o/acme/compression"))
+
+
+def test_shares_are_drawn_of_what_calls_cost_and_not_of_more_that_was_given_back(ada: Visit, world: World) -> None:
+    with org_scope(world.acme.org.pk):
+        policy = create_compression_policy(actor=world.acme.owner, mode=Mode.ON)
+    path = f"/o/acme/compression/{policy.pk}/edit"
+    call = record_call(world.acme, clock.now() - timedelta(hours=1), request_model="small", cost=1_000_000)
+    page = ada.get(path)
+    assert 'id="curve-keep_percent"' in page.content.decode()
+    assert text_of(page).count("Now: what the method keeps by itself") == 2
+    record_correction(world.acme, call, -1_000_001)
+    assert 'id="curve-keep_percent"' not in ada.get(path).content.decode()

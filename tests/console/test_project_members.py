@@ -129,7 +129,7 @@ def test_without_a_key_the_first_steps_lead_to_its_form(world: World) -> None:
     with org_scope(world.acme.org.pk):
         ApiKey.objects.filter(org=world.acme.org).delete()
     html = pia.get("/o/acme/welcome").content.decode()
-    assert (f'href="{KEYS}/new"' in html, 'href="/o/acme/upstreams/new"' in html) == (True, False)
+    assert (f'href="{KEYS}/new?step=yes"' in html, 'href="/o/acme/upstreams/new"' in html) == (True, False)
 
 
 def test_where_a_role_holds_is_set_when_a_member_is_added_and_later(world: World, search: Project) -> None:

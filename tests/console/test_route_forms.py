@@ -1,16 +1,20 @@
 """The forms of routes, kind by kind: what they make is what the API makes, and each error stands beside its field."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from billing.routes.selectors import Thresholds, read_thresholds
 from costhub.console.route_forms import read_condition, write_condition
+from costhub.lib import clock
 from costhub.lib.errors import InvalidField
-from tenants.access import org_scope
+from tenants.access import Actor, org_scope
 from tenants.actions.models import update_model
 from tenants.actions.routes import update_route
 from tenants.choices import Mode, RouteKind
 from tenants.models import AuditEntry, LanguageModel, Route, RouteVersion
+from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.tenants.route_examples import make_models, make_route
 from tests.world import World
@@ -105,6 +109,22 @@ KINDS: list[tuple[RouteKind, dict[str, str], dict[str, Any]]] = [
         },
     ),
     (
+        RouteKind.ROUTER,
+        {"model_1": "small", "model_2": "middle", "model_3": "large", "hard_from": "complex"},
+        {
+            "targets": [{"model": "small"}, {"model": "middle"}, {"model": "large"}],
+            "baseline": "large",
+            "holdout_percent": 2,
+            "explore_percent": 3,
+            "answer_worth": 0,
+            "compare_percent": 0,
+            "compare_monthly_limit": 0,
+            "sticky": "conversation",
+            "stopped_tasks": [],
+            "is_learning": False,
+        },
+    ),
+    (
         RouteKind.CASCADE,
         {"model_1": "small", "model_2": "middle", "model_3": "large", "confidence_percent": "70"},
         {
@@ -123,7 +143,9 @@ KINDS: list[tuple[RouteKind, dict[str, str], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "typed", "policy"), KINDS, ids=[kind.value for kind, _, _ in KINDS])
+@pytest.mark.parametrize(
+    ("kind", "typed", "policy"), KINDS, ids=[f"{kind} of {len(policy['targets'])}" for kind, _, policy in KINDS]
+)
 def test_a_route_of_each_kind_is_made_and_stands_in_its_form_as_it_is(
     ada: Visit, world: World, kind: RouteKind, typed: dict[str, str], policy: dict[str, Any]
 ) -> None:
@@ -135,6 +157,34 @@ def test_a_route_of_each_kind_is_made_and_stands_in_its_form_as_it_is(
     assert ada.submit(f"/o/acme/routes/{row.pk}/edit").status_code == 302
     refresh(row)
     assert (row.policy, row.version) == (policy, 1)
+
+
+def test_a_cascades_past_is_replayed_for_its_page_alone_and_marked_where_its_confidence_decides(
+    ada: Visit, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    def read(actor: Actor, route: Route, *span: datetime) -> Thresholds:
+        asked.append(route.name)
+        return read_thresholds(actor, route, *span)
+
+    monkeypatch.setattr("costhub.console.route_edits.read_thresholds", read)
+    row = make_route(world.acme, RouteKind.CASCADE, confidence_percent=70)
+    said = "route smart v1 cascade: small, rung 1 of 2; small sure"
+    answer = {"number": 1, "status": 200, "model": "small", "cost": 90, "confidence": "0.900"}
+    record_call(world.acme, clock.now(), request_model="smart", route_reason=said, attempts=[answer], cost=90)
+    path = f"/o/acme/routes/{row.pk}/edit"
+    page = ada.get(path)
+    assert ("70 % now" in text_of(page), page.content.decode().count('class="mark"'), asked) == (True, 1, ["smart"])
+    # What is only tried is not in force, and is taken back.
+    tried = ada.submit(path, confidence_percent="71", preview="1", sample="Hello")
+    assert ("70 % now" in text_of(tried), len(asked)) == (True, 3)
+    assert ada.submit(path, answer_worth="0.01").status_code == 302
+    # Each form was fetched before it was sent; what is saved asks for nothing.
+    assert len(asked) == 4
+    page = ada.get(path)
+    assert "Now no confidence decides: the route says what one more right answer is worth" in text_of(page)
+    assert (" % now" in text_of(page), 'class="mark"' in page.content.decode()) == (False, False)
 
 
 def test_a_route_is_changed_to_another_kind_and_removed_by_its_name(ada: Visit, world: World) -> None:
@@ -153,6 +203,22 @@ def test_a_route_is_changed_to_another_kind_and_removed_by_its_name(ada: Visit, 
         assert not Route.objects.filter(org=world.acme.org).exists()
         told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk)).order_by("created_at")
         assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
+
+
+def test_a_router_gets_a_third_target_and_gives_it_back(ada: Visit, world: World) -> None:
+    row = make_route(world.acme, RouteKind.ROUTER, hard_from="complex")
+    path = f"/o/acme/routes/{row.pk}/edit"
+    more = ada.submit(path, model_2="middle", model_3="large")
+    assert more.status_code == 302, error_of(more)
+    refresh(row)
+    assert ([each["model"] for each in row.policy["targets"]], "hard_from" in row.policy) == (
+        ["small", "middle", "large"],
+        False,
+    )
+    fewer = ada.submit(path, model_2="", hard_from="complex")
+    assert fewer.status_code == 302, error_of(fewer)
+    refresh(row)
+    assert (row.policy["targets"], row.policy["hard_from"]) == ([{"model": "small"}, {"model": "large"}], "complex")
 
 
 def test_where_a_call_would_go_is_shown_before_anything_is_saved(ada: Visit, world: World) -> None:
@@ -189,6 +255,8 @@ BAD = [
     ("weighted", {"model_2": "large", "weight_1": "1", "weight_2": "0"}, "model_2", "weight is a whole number"),
     ("canary", {"model_2": "large", "share_percent": "100"}, "share_percent", "from 1 to 99"),
     ("router", {"model_1": "large", "model_2": "small"}, "model_1", "Put the cheapest first"),
+    ("router", {"model_2": "large", "model_3": "middle"}, "model_2", "large is not cheaper than middle"),
+    ("router", {"model_2": "middle", "model_3": "middle"}, "model_1", "Name each model once"),
     ("router", {"model_2": "large", "compare_percent": "5"}, "compare_monthly_limit", "how many USD a month"),
     ("router", {"model_2": "large", "answer_worth": "dear"}, "answer_worth", "Give an amount in USD"),
     ("cascade", {"model_2": "large", "agreement_samples": "6"}, "agreement_samples", "from 0 to 5"),

@@ -1,5 +1,6 @@
 """The pages of routes and of compression: what they show is the ledger's, and their buttons do what the API does."""
 
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from tenants.actions.routes import update_route, use_learned
 from tenants.choices import Compression, Mode, RouteKind
 from tenants.models import CompressionPolicy, Route, SystemPrompt
 from tests.billing.ledger import record_call
+from tests.console.client import Visit, error_of
 from tests.proxy.learning.rows import capture
 from tests.tenants.route_examples import keep_learned, make_models, make_route
 from tests.world import World, make_client
@@ -55,7 +57,7 @@ def test_a_route_is_shown_with_its_split_and_what_it_saved(ada: Client, world: W
     text = page.content.decode()
     assert "exactly $0.0000018" in text
     assert "not yet: thirty calls of each arm are needed" in text
-    assert "Confidence percent" in text
+    assert "from 70 % confidence on" in text
 
 
 def test_routes_are_found_by_name(ada: Client, world: World) -> None:
@@ -96,7 +98,25 @@ def test_what_was_learned_is_drawn_beside_what_knows_nothing_and_comparisons_are
     assert {f">{name}</text>" in text for name in ("learned", "length", "chance")} == {True}
     assert "Nothing &lt;new&gt; in it." in text
     assert "1 the same answer, 1 another; at most" in text
-    assert " style=" not in shown["curve"]
+    ((about, curve),) = shown["curves"]
+    assert (about, " style=" in curve) == ("", False)
+
+
+def test_of_three_targets_each_pair_says_what_it_has_learned(ada: Client, world: World) -> None:
+    route = make_route(world.acme, names=("small", "middle", "large"), is_learning=True)
+    learned = uuid4()
+    lower = {"weak": "small", "strong": "middle", "labels": 180, "learned": True, "curves": {"learned": [0.0, 1.0]}}
+    upper = {"weak": "middle", "strong": "large", "labels": 20, "learned": False, "why": "It has 20 <labels>."}
+    with org_scope(world.acme.org_id):
+        of_route = {"org_id": world.acme.org.pk, "route_id": route.pk, "kind": "router", "labels": 200}
+        LearnedRoute.objects.create(
+            id=learned, packed=b"{}", report={"labels": 200, "pairs": [lower, upper]}, **of_route
+        )
+        Route.objects.filter(pk=route.pk).update(learned=str(learned))
+    text = ada.get("/o/acme/routes").content.decode()
+    assert text.count("<figure>") == 1
+    assert "small or middle: of calls that it had not seen when it learned." in text
+    assert "by how hard a prompt looks. It has 20 &lt;labels&gt;." in text
 
 
 def test_modes_and_versions_change_by_buttons(ada: Client, world: World) -> None:
@@ -216,7 +236,7 @@ def test_a_paid_replay_is_started_shown_and_cancelled(ada: Client, world: World)
     capture(acme, "What is the capital of France?", "Paris.", model="large")
     form = {"model": "large", "to": "small", "cap": "0.50", "calls": "10", "api_key": acme.api_key}
     for wrong, says in (
-        ({"cap": "much"}, "Give the most that it may cost"),
+        ({"cap": "much"}, "Give an amount in USD"),
         ({"calls": "many"}, "Give a number of calls."),
         ({"to": "nobody"}, "or routes."),
     ):
@@ -286,3 +306,43 @@ def test_calls_are_reckoned_under_another_policy(ada: Client, world: World) -> N
     typed = ada.get(f"/o/acme/routes?range=custom&from={day}&to={day}").content.decode()
     assert f'name="from" value="{day}"' in typed
     assert f'name="to" value="{day}"' in typed
+
+
+def test_a_cascade_s_confidence_is_a_slider_beside_what_each_would_have_cost(ada: Client, world: World) -> None:
+    route = make_route(world.acme, RouteKind.CASCADE, confidence_percent=70)
+    path = f"/o/acme/routes/{route.pk}/edit"
+    page = ada.get(path).content.decode()
+    assert 'type="range"' in page
+    assert 'id="curve-confidence_percent"' not in page, "there is no call to draw"
+    answer = {"number": 1, "status": 200, "model": "small", "input_tokens": 1_000, "output_tokens": 100}
+    for confidence in ("0.950", "0.850"):
+        record_call(
+            world.acme,
+            clock.now() - timedelta(minutes=1),
+            request_model="smart",
+            route_reason="route smart v1 cascade: small, rung 1 of 2; small sure",
+            attempts=[answer | {"cost": 210_000, "confidence": confidence}],
+            effective_cost=210_000,
+        )
+    page = " ".join(re.sub(r"<[^>]+>", " ", ada.get(path).content.decode()).split())
+    # One of two would go up: to the large model's 1,000 tokens in at 3 and 100 out at 12 µ$.
+    assert "From 86 % on Would have cost $0.004620000 Saved -$0.004200000 Went up 1 of 2" in page
+    assert "From 70 % on now Would have cost $0.000420000 Saved $0.000000000 Went up 0 of 2" in page
+    assert "How often answers are right is drawn once the route has learned from labels" in page
+    sent = Visit(world.ada).submit(path, confidence_percent="x")
+    assert (sent.status_code, error_of(sent)) == (400, "Give a whole number, such as 60.")
+
+
+def test_routes_are_sorted_and_ten_stand_on_a_page(ada: Client, world: World) -> None:
+    for number in range(11):
+        make_route(world.acme, RouteKind.FIXED, ["small"], name=f"route-{number:02d}")
+
+    def show(query: str) -> list[str]:
+        return [each["row"].name for each in ada.get(f"/o/acme/routes?{query}").context["routes"]]
+
+    assert show("") == [f"route-{number:02d}" for number in range(10)]
+    assert show("page=2") == ["route-10"]
+    assert show("sort=-name")[0] == "route-10"
+    assert show("q=route-1&range=7d") == ["route-10"]
+    for wrong in ("sort=colour", "colour=red", "page=0"):
+        assert ada.get(f"/o/acme/routes?{wrong}").status_code == 400, wrong

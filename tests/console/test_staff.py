@@ -63,7 +63,7 @@ def test_nobody_looks_in_uninvited(world: World) -> None:
 
 def test_a_visit_sees_changes_nothing_and_ends(world: World) -> None:
     ada, olga = Visit(world.ada), Visit(make_operator())
-    ada.post("/o/acme/settings/visits")
+    ada.press("/o/acme/settings", "/o/acme/settings/visits")
     assert "Operators may look in for a day." in text_of(ada.get("/o/acme/settings"))
     path = f"/staff/{world.acme.org.pk}/visit"
     olga.post(path, {"reason": " "})
@@ -110,9 +110,9 @@ def test_it_ends_by_itself_and_with_the_permission(world: World) -> None:
     assert api.patch(f"/members/{visit['id']}", {"role": "owner"}).status_code == 409
     with time_machine.travel(clock.now() + timedelta(minutes=61)):
         assert olga.get("/o/acme/").status_code == 404
-    ada.post("/o/acme/settings/visits")
+    ada.press("/o/acme/settings", "/o/acme/settings/visits")
     assert olga.get("/o/acme/").status_code == 404
-    assert Visit(world.ben).post("/o/acme/settings/visits").status_code == 403
+    assert Visit(world.ben).post("/o/acme/settings/visits", {"allow": "yes"}).status_code == 403
     ada.submit("/o/acme/members/new", email="olga@costhub.example", role="developer")
     with org_scope(world.acme.org.pk):
         member = Membership.objects.get(user__email="olga@costhub.example")

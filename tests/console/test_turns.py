@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -25,6 +27,23 @@ def count_waiting(name: str) -> int:
         )
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+@contextmanager
+def taken_elsewhere(name: str) -> Iterator[None]:
+    """Somebody else has the turn, and nobody waits for long."""
+    values = settings.DATABASES["default"]
+    with psycopg.connect(
+        host=str(values["HOST"]),
+        port=str(values["PORT"]),
+        user=str(values["USER"]),
+        password=str(values["PASSWORD"]),
+        dbname=str(values["NAME"]),
+    ) as other:
+        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"turn {name}"])
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+        yield
 
 
 def test_of_two_who_save_at_once_one_is_told(committed_world: World) -> None:
@@ -68,19 +87,18 @@ def test_who_waits_too_long_for_a_turn_is_told(world: World) -> None:
     budget = make_budget(world.acme, "10.00")
     page, ada = f"/o/acme/budgets/{budget.pk}", Visit(world.ada)
     form = read_form(ada.get(page).content.decode())
-    values = settings.DATABASES["default"]
-    with psycopg.connect(
-        host=str(values["HOST"]),
-        port=str(values["PORT"]),
-        user=str(values["USER"]),
-        password=str(values["PASSWORD"]),
-        dbname=str(values["NAME"]),
-    ) as other:
-        other.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"turn {page}"])
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '50ms'")
+    with taken_elsewhere(page):
         assert ada.post(page, form | {"limit": "20"}).headers["Location"] == "/"
     assert "Somebody else is doing this at the moment" in text_of(ada.get(page))
     assert read_form(ada.get(page).content.decode())["limit"] == form["limit"]
     assert ada.post(page, form | {"limit": "20"}).status_code == 302
     assert read_form(ada.get(page).content.decode())["limit"] != form["limit"]
+
+
+def test_one_person_makes_one_organisation_after_the_other(world: World) -> None:
+    """Else two forms of one moment would both find room for one more."""
+    ada, page = Visit(world.ada), "/organizations/new"
+    with taken_elsewhere(f"organizations of {world.ada.pk}"):
+        refused = ada.post(page, {"name": "Globex"})
+    assert (refused.status_code, "Somebody else is doing this" in text_of(refused)) == (409, True)
+    assert ada.post(page, {"name": "Globex"}).headers["Location"] == "/o/globex/welcome"

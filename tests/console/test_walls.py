@@ -56,6 +56,7 @@ RESOURCES = {
     "end_user_id": "end-users",
     "model_id": "models",
     "upstream_id": "upstreams",
+    "gpu_id": "gpu-endpoints",
     "policy_id": "compression-policies",
     "dataset_id": "datasets",
     "version_id": "dataset-versions",
@@ -197,6 +198,7 @@ def test_what_is_another_organisations_is_not_there(world: World, rows: dict[str
 def test_what_operators_have_is_not_there_for_an_owner(world: World, method: str) -> None:
     ada = Visit(world.ada)
     assert len(OF_OPERATORS) >= 4
+    ids = {"org_id": world.mallcorp.org_id, "event_id": "evt_1"}
     for address in OF_OPERATORS:
-        answer = getattr(ada, method)(address.fill("acme", {"org_id": world.mallcorp.org_id}))
+        answer = getattr(ada, method)(address.fill("acme", ids))
         assert answer.status_code in {404, 405}, (method, address, answer.status_code)

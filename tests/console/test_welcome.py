@@ -23,23 +23,45 @@ def test_each_step_leads_to_its_form_until_it_is_done(world: World) -> None:
     ada = Visit(world.ada)
     html = ada.get(PAGE).content.decode()
     for room in ("upstreams", "models", "prices", "budgets"):
-        assert f'href="/o/acme/{room}/new"' in html
-    assert 'href="/o/acme/keys/new"' not in html  # Acme has a key
+        assert f'href="/o/acme/{room}/new?step=yes"' in html
+    assert 'href="/o/acme/keys/new' not in html  # Acme has a key
     assert "No model is set up yet" in text_of(ada.get(PAGE))
     make_catalog(world.acme, model="large", input_per_million=None)
-    page = text_of(ada.get(PAGE))
-    assert "Calls to large are refused until there is one. A price: make it" in page
+    page = ada.get(PAGE)
+    assert "Calls to large are refused until there is one. A price: make it" in text_of(page)
+    assert 'href="/o/acme/prices/new?step=yes&amp;model=large"' in page.content.decode()
     make_catalog(world.acme, model="small")
     html = ada.get(PAGE).content.decode()
     for room in ("upstreams", "models", "prices"):
-        assert f'href="/o/acme/{room}/new"' not in html
+        assert f'href="/o/acme/{room}/new' not in html
     assert ("No model is set up yet" in html, '"model": "small"' in html.replace("&quot;", '"')) == (False, True)
 
 
 def test_who_may_not_do_a_step_is_told_whom_to_ask(world: World) -> None:
     page = Visit(world.ben).get(PAGE)
     assert "Ask an owner or admin of Acme." in text_of(page)
-    assert 'href="/o/acme/upstreams/new"' not in page.content.decode()
+    assert 'href="/o/acme/upstreams/new' not in page.content.decode()
+
+
+def test_a_form_that_was_opened_from_a_step_leads_back_to_the_steps(world: World) -> None:
+    ada, steps = Visit(world.ada), f"{PAGE}#steps-title"
+    made = {
+        "upstreams/new": {"name": "ours", "base_url": "https://llm.example/v1"},
+        "models/new": {"name": "house"},
+        "prices/new": {"model": "house", "input_per_million": "1", "output_per_million": "2"},
+        "budgets/new": {"limit": "10.00"},
+    }
+    for path, typed in made.items():
+        address = f"/o/acme/{path}?step=yes"
+        assert f'action="{address}"' in ada.get(address).content.decode(), path
+        assert ada.submit(address, **typed).headers["Location"] == steps, path
+    elsewhere = ada.submit("/o/acme/budgets/new", limit="20.00", scope="project", subject=world.acme.project.name)
+    assert elsewhere.headers["Location"] == "/o/acme/budgets"
+    assert 'shown once, when it is made: <a href="/o/acme/keys/new?step=yes">make another</a>' in " ".join(
+        ada.get(PAGE).content.decode().split()
+    )
+    secret = ada.submit("/o/acme/keys/new?step=yes", name="mine").content.decode()
+    assert f'<a class="button" href="{PAGE}">I have copied it</a>' in secret
 
 
 def test_the_call_arrives_on_the_page_that_waits_for_it(world: World) -> None:

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import crossplane
 import psycopg
@@ -18,13 +18,18 @@ import pytest
 import yaml
 from django.conf import settings
 
+from costhub.celery import app
 from costhub.cli import main
 from costhub.lib import draining
+from costhub.ops.schedule import JOBS
 from costhub.stack.part import PartFailed
 from costhub.stack.postgres import Postgres
 from costhub.stack.run import PARTS, REQUIRED, find_part
+from costhub.stack.services import BatchWorker, SlowWorker, Worker
 from proxy.batches.upload import MAX_FIELD_BYTES, MAX_FIELDS
+from tests.patience import PATIENCE_SECONDS
 from tests.stack_fixtures import make_data_dir
+from tests.valkeys import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
@@ -136,6 +141,51 @@ def probes_of_compose() -> list[tuple[str, str]]:
     return [(path, host) for host, path in asked]
 
 
+def pages_of_pods() -> dict[str, Any]:
+    (pages,) = [
+        one
+        for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
+        if manifest["kind"] == "Deployment"
+        for one in manifest["spec"]["template"]["spec"]["containers"]
+        if one["name"] == "pages"
+    ]
+    return cast("dict[str, Any]", pages)
+
+
+@pytest.mark.processes
+def test_pages_of_a_pod_take_no_calls_away(tmp_path: Path) -> None:
+    """A pod is ready while each container runs and answers its probes: theirs has none, and goes on when pages end."""
+    pages, told = pages_of_pods(), tmp_path / "told"
+    assert not {"startupProbe", "readinessProbe", "livenessProbe"} & pages.keys()
+    stubs = {
+        "costhub": f"""
+            trap 'echo ended >> {told}; kill "$!"; exit 0' TERM
+            echo "$@" >> {told}
+            [ "$(wc -l < {told})" = 1 ] && exit 1
+            {shutil.which("sleep")} 60 &
+            wait
+        """,
+        "sleep": "",
+    }
+    for name, script in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([*pages["command"], *pages["args"]], env=environment) as container:
+        until(lambda: told.exists() and told.read_text().count("\n") == 2, "pages are started again")
+        container.terminate()
+        assert container.wait(timeout=PATIENCE_SECONDS) == 0
+    assert told.read_text().splitlines() == [shlex.join(pages["args"])] * 2 + ["ended"]
+
+
+def pages_probe() -> list[str]:
+    """The command that says whether compose's pages are served."""
+    service = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]["pages"]
+    command: list[str] = service["healthcheck"]["test"][1:]
+    assert f'"{environment_of_compose()["COSTHUB_PAGES_SOCKET"]}"' in command[-1]
+    return command
+
+
 #: asked of the settings that the files make, in a process of its own
 ASKS = """
 import django, json, sys
@@ -156,7 +206,8 @@ def test_probes_are_answered_with_what_the_files_set(
 ) -> None:
     """A pod that refuses its probe's Host header never takes a call. Figures are told inside, and to nobody who comes
     by way of whatever ends TLS."""
-    assert {path for path, _ in probes} >= {"/readyz"}
+    # Asked of proxies without a PostgreSQL in tests/proxy/test_operations.py: they answer.
+    assert {path for path, _ in probes} >= {"/readyz?for=calls"}
     here = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
     keys = dict.fromkeys(("COSTHUB_SECRET_KEY", "COSTHUB_KEY_PEPPER", "COSTHUB_MASTER_KEY"), "QQ" * 21 + "Q=")
     # What the files have beside, in a secret.
@@ -197,16 +248,54 @@ def test_what_is_stopped_may_end_its_calls() -> None:
                 one["lifecycle"]["preStop"]["exec"]["command"] for one in pod["containers"] if "ports" in one
             ]
             assert left_alone == ["sleep", "5"]
+            # Who pages are relayed to stays for as long as the proxy takes them.
+            (pages,) = [
+                one["lifecycle"]["preStop"]["exec"]["command"] for one in pod["containers"] if "ports" not in one
+            ]
+            assert pages == ["sleep", "10"]
             drain = environment_of_pods()[draining.DRAIN]
-            found["pod"] = pod["terminationGracePeriodSeconds"] - 5, int(drain)
+            found["pod"] = pod["terminationGracePeriodSeconds"] - 10, int(drain)
     services = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]
     for name in ("proxy", "pages"):
         assert draining.DRAIN not in services[name]["environment"]
         found[f"compose {name}"] = int(services[name]["stop_grace_period"].removesuffix("s")), draining.DRAIN_SECONDS
-    assert len(found) == 5
+    # Nobody behind it is sent what it takes on while it ends.
+    found["compose nginx"] = int(services["nginx"]["stop_grace_period"].removesuffix("s")), draining.DRAIN_SECONDS
+    assert services["nginx"]["depends_on"] == {"proxy": {"condition": "service_started", "restart": True}}
+    assert len(found) == 6
     assert {name: grace >= drain + draining.GRACE_SECONDS for name, (grace, drain) in found.items()} == dict.fromkeys(
         found, True
     )
+
+
+#: erase_departed: an organisation of many millions of calls; who is killed there begins again
+LONGER: Final = frozenset({"costhub.ops.tasks.erase_departed", "proxy.tasks.run_batches"})
+
+
+@pytest.mark.parametrize("part", [Worker, SlowWorker, BatchWorker])
+def test_a_worker_that_is_stopped_may_end_its_tasks(part: type[Worker]) -> None:
+    """As long as a task may take; a batch worker, which begins no line any more, as long as calls have in the pods."""
+    app.loader.import_default_modules()
+    tasks = [app.tasks[job.task] for job in JOBS if job.queue == part.queue]
+    limits = {task.name: task.time_limit or app.conf.task_time_limit for task in tasks}
+    needs = max([limit for name, limit in limits.items() if name not in LONGER], default=0)
+    if part is BatchWorker:
+        needs = int(environment_of_pods()[draining.DRAIN]) + draining.GRACE_SECONDS
+    unit = read_unit(DEPLOY / "systemd" / f"costhub-{part.name}.service")["Service"]
+    assert unit["KillMode"] == "mixed", "a signal to the others ends them amid their tasks"
+    (pod,) = [
+        manifest["spec"]["template"]["spec"]
+        for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
+        if manifest["metadata"]["name"] == f"costhub-{part.name}"
+    ]
+    service = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"][part.name]
+    graces = {
+        "unit": int(unit["TimeoutStopSec"]),
+        "pod": pod["terminationGracePeriodSeconds"],
+        "compose": int(service["stop_grace_period"].removesuffix("s")),
+    }
+    assert needs >= 240
+    assert {where: seconds for where, seconds in graces.items() if seconds < needs + 10} == {}
 
 
 def test_nginx() -> None:

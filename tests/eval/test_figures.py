@@ -91,6 +91,10 @@ def test_a_picture_is_xml_with_its_names_escaped() -> None:
     picture = draw_curves({"a < b": [(0, 0), (1, 2)], "flat": [(0, 1)]}, x="share", y="kept & shown")
     texts = [element.text for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
     assert {"a < b", "flat", "share", "kept & shown"} <= set(texts)
+    assert ('fill="#fff"' in picture, "currentColor" in picture) == (True, False)
+    # On a page that may be dark it has the colour of the page's text.
+    inline = draw_curves({"flat": [(0, 1), (1, 1)]}, x="share", y="kept", is_inline=True)
+    assert ('fill="#fff"' in inline, "#ddd" in inline, "currentColor" in inline) == (False, False, True)
     with pytest.raises(ValueError, match="no point"):
         draw_curves({}, x="", y="")
 

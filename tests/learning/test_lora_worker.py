@@ -29,6 +29,7 @@ from proxy.learning.unlearning import unlearn
 from tenants.access import org_scope
 from tenants.actions.capture import delete_capture_policy
 from tests.learning.bases import TINY
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.learning.examples import make_example, make_support
 from tests.proxy.learning.rows import capture, consent, embed_words, fill, make_dataset, make_version
 from tests.proxy.learning.test_gpu_worker import read, rows_of
@@ -138,7 +139,7 @@ def test_a_base_that_takes_long_to_load_keeps_its_lease_and_hears_a_notice(world
 
     def load_slowly(*given: Any, **more: Any) -> Any:
         # As long as it takes until the lease was renewed.
-        assert kept.wait(60)
+        assert kept.wait(PATIENCE_SECONDS)
         return prepare(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -151,7 +152,7 @@ def test_a_base_that_takes_long_to_load_keeps_its_lease_and_hears_a_notice(world
 
     def never(*_: Any, **__: Any) -> Any:
         interruption.notice("test")
-        goes_on.wait(60)
+        goes_on.wait(PATIENCE_SECONDS)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "prepare", never)

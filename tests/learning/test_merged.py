@@ -26,6 +26,7 @@ from proxy.learning.lora.gguf_file import read_layout, read_tensor
 from proxy.learning.lora.language_models import prepare
 from proxy.learning.lora.merging import merge
 from tests.learning.bases import TINY
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import ROOT, free_port
 from tests.proxy.learning.gguf import Packed, write_gguf
 
@@ -137,7 +138,7 @@ def serve(file: Path, *more: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def ask(file: Path, *more: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from costhub.lib.net import AllowedNetwork, Fetched, Gate, Unreachable
 from tests.lib.certificates import Authority
 from tests.lib.net_canary import Seen, open_canary, serve
 from tests.lib.resolving import Answers
+from tests.patience import PATIENCE_SECONDS
 
 LOOPBACK: Final[AllowedNetwork] = (ipaddress.ip_network("127.0.0.1/32"), None)
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -107,7 +108,7 @@ async def test_a_long_answer_is_cut_and_never_read_on() -> None:
 
     async with serve(pour) as hook:
         [answer] = await talk(hook, "/", most=100_000)
-        await asyncio.wait_for(hook.hung_up.wait(), 10)
+        await asyncio.wait_for(hook.hung_up.wait(), PATIENCE_SECONDS)
     assert isinstance(answer, Fetched)
     assert (answer.body, answer.truncated) == (b"x" * 100_000, True)
     async with serve(OK) as hook:
@@ -180,7 +181,7 @@ async def test_what_stands_around_an_answer_has_a_bound(size: bytes) -> None:
 
     async with serve(pour) as hook:
         [error] = await talk(hook, "/", most=1_000_000)
-        await asyncio.wait_for(hook.hung_up.wait(), 10)
+        await asyncio.wait_for(hook.hung_up.wait(), PATIENCE_SECONDS)
     assert isinstance(error, Unreachable)
 
 

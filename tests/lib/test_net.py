@@ -27,6 +27,7 @@ from tests.lib.certificates import Authority
 from tests.lib.net_canary import Canary, open_canary, serve
 from tests.lib.net_hostile import HOSTILE, resolve_hostile
 from tests.lib.resolving import Answers
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.upstreams.hot_path import call_once
 
 LOOPBACK: AllowedNetwork = (ipaddress.ip_network("127.0.0.1/32"), None)
@@ -312,7 +313,7 @@ class TestFetch:
 
         async with serve(pour) as hook:
             answer = await Gate([LOOPBACK]).fetch("GET", f"http://127.0.0.1:{hook.port}/", max_bytes=100_000)
-            await asyncio.wait_for(hook.hung_up.wait(), 10)
+            await asyncio.wait_for(hook.hung_up.wait(), PATIENCE_SECONDS)
         assert answer.body == b"x" * 100_000
         assert answer.truncated
 

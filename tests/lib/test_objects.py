@@ -1,6 +1,7 @@
 """Files in a folder: written as a stream, whole or not at all."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_a_writer_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
 def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
     asyncio.run(Objects((tmp_path / "deep" / "files").as_uri()).delete("nothing"))
     assert (tmp_path / "deep" / "files").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_caller_failed_by_is_told_though_the_store_cannot_forget(tmp_path: Path) -> None:
+    async def run() -> None:
+        objects = Objects((tmp_path / "files").as_uri())
+        with pytest.raises(KeyError):
+            async with objects.writer("org/a") as writer:
+                await writer.write(b"x" * 10_000_000)
+                shutil.rmtree(tmp_path / "files")
+                raise KeyError
+
+    asyncio.run(run())

@@ -128,15 +128,3 @@ def test_its_process_gives_way_as_ours_does_where_it_is_near(
         assert os.getpriority(os.PRIO_PROCESS, backend_of(wrapper)) == (19 if gives_way else usual)
     finally:
         wrapper.close()
-
-
-def test_somebody_elses_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(which: int, pid: int, niceness: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(base, "_niceness", lambda: 19)
-    monkeypatch.setattr(os, "setpriority", refuse)
-    wrapper = cast("DatabaseWrapper", connections.create_connection("default"))
-    wrapper.settings_dict = wrapper.settings_dict | {"IS_NEAR": True}
-    wrapper.ensure_connection()
-    wrapper.close()

@@ -9,6 +9,7 @@ import redis
 
 from costhub.lib import keyspace
 from costhub.lib.redis import connect, connect_async, each_server, publish, run_script, subscription
+from tests.patience import PATIENCE_SECONDS
 from tests.valkeys import ClusterOfNodes, cluster
 
 pytestmark = pytest.mark.processes
@@ -60,11 +61,11 @@ def test_scripts_moves_and_searches(store: redis.Redis) -> None:
 def test_announcements_are_heard(store: redis.Redis) -> None:
     with subscription(store, keyspace.VERSIONS) as heard:
         heard.subscribe(keyspace.CHANGES)
-        assert heard.get_message(timeout=5)["type"] == "subscribe"
+        assert heard.get_message(timeout=PATIENCE_SECONDS)["type"] == "subscribe"
         publish(store, keyspace.CHANGES, "acme 7", beside=keyspace.VERSIONS)
-        assert heard.get_message(timeout=5)["data"] == b"acme 7"
+        assert heard.get_message(timeout=PATIENCE_SECONDS)["data"] == b"acme 7"
         heard.ping()
-        assert heard.get_message(timeout=5)["type"] == "pong"
+        assert heard.get_message(timeout=PATIENCE_SECONDS)["type"] == "pong"
 
 
 async def test_snapshots_are_read_by_the_hot_path(nodes: ClusterOfNodes) -> None:

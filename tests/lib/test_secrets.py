@@ -1,5 +1,7 @@
 """Keys: their form and checksum. Credentials: sealed for one organisation and one origin."""
 
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,11 @@ class TestKeys:
     @pytest.mark.parametrize("text", ["", "chk_", "chk", "sk-" + "a" * 39, "chk_" + "a" * 37, "chk_" + "a" * 10_000])
     def test_other_things_are_not_keys(self, text: str) -> None:
         assert not is_well_formed(text, API_KEY)
+
+    @pytest.mark.parametrize("size", [0, 1, 32, 63, 64, 65, 200])
+    def test_a_digest_is_the_hmac_of_the_secret(self, size: int) -> None:
+        for text in ("", "chk_x", "chk_" + "a" * 38, "\u00e9" * 100):
+            assert digest_of(text, b"p" * size) == hmac.digest(b"p" * size, text.encode(), "sha256")
 
     def test_a_digest_depends_on_the_pepper(self) -> None:
         assert digest_of("chk_x", PEPPER) != digest_of("chk_x", b"q" * 32)

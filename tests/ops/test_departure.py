@@ -60,6 +60,10 @@ PLAIN_BYTES = {
 }
 
 
+#: sealed words in columns of text
+SEALED_TEXTS = {"proxy_cacheentry.question", "proxy_cachelookup.asked", "proxy_cachelookup.kept_question"}
+
+
 @pytest.fixture
 def acme(committed_world: World) -> Tenant:
     """With a row of every resource, a captured call, a file, and a call in the ledger."""
@@ -99,7 +103,7 @@ def test_every_table_with_an_organisation_is_one_of_the_database(tables: list[Te
 def test_every_column_of_bytes_is_a_secret_or_opened_or_plain(tables: list[TenantTable]) -> None:
     """A new one belongs into one of the three."""
     found = {f"{table.name}.{column}" for table in tables for column in table.binary}
-    assert found == (SECRETS | OPENED.keys() | PLAIN_BYTES) - {"tenants_organization.data_key"}
+    assert found == (SECRETS | OPENED.keys() | PLAIN_BYTES) - {"tenants_organization.data_key"} - SEALED_TEXTS
 
 
 def test_an_export_has_every_row_and_no_secret(acme: Tenant, committed_world: World, tmp_path: Path) -> None:

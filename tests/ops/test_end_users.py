@@ -29,6 +29,7 @@ from proxy.batches.ids import object_path, upstream_path
 from proxy.batches.model import Batch, BatchLine, StoredFile
 from proxy.batches.sealed_files import SealedFiles, sealed_path
 from proxy.batches.store import COMPLETED
+from proxy.cache import semantic_store
 from proxy.cache.model import CacheLookup
 from proxy.cache.valkey_cache import seal_kept
 from proxy.routing.model import Feedback, RouteLabel
@@ -76,11 +77,9 @@ def live(acme: Tenant, name: str) -> Person:
     told = Stored(f"resp_{name}", {"id": f"resp_{name}", "said": f"dear {name}"}, [{"content": f"I am {name}"}], {})
     assert store.keep(key, Kind.RESPONSE, told, model="small", end_user=name, hours=24)
     capture(acme, f"Who is {name}?", "Nobody.", end_user=name)
-    entry = keep_question(acme, f"Where does {name} live?")
+    keep_question(acme, f"Where does {name} live?", str(call))
     batch = fill_batches(acme)
     file = uuid4()
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("UPDATE proxy_cacheentry SET id = %s WHERE id = %s", [call, entry])
     with org_scope(acme.org.pk):
         Batch.objects.filter(pk=batch).update(end_user=name, status=COMPLETED)
         BatchLine.objects.filter(batch_id=batch).update(body=f"{name} asks".encode())
@@ -93,7 +92,7 @@ def live(acme: Tenant, name: str) -> Person:
             purpose="batch",
             bytes=4,
         )
-        CacheLookup.objects.create(request_id=call, org_id=acme.org.pk, asked=f"Where is {name}?")
+        semantic_store.note_lookup(acme.org_id, str(call), {"asked": f"Where is {name}?"})
         Feedback.objects.create(org=acme.org, request_id=call, is_right=True)
         RouteLabel.objects.create(id=uuid4(), org_id=acme.org.pk, route_id=uuid4(), request_id=call)
         create_end_user(actor=acme.owner, external_id=name, name=name.title())

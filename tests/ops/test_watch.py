@@ -1,23 +1,28 @@
 """Jobs whose success stays away, a ledger that lags and a queue that grows: who is told, and how often."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from math import inf
-from typing import cast
+from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 import time_machine
 from django.core.mail import EmailMessage
+from django.test import Client
+from pytest_django.fixtures import Settings
 from redis.exceptions import RedisError
 
 from costhub.celery import RememberedTask, app
 from costhub.lib import clock, keyspace
-from costhub.lib.redis import client
+from costhub.lib.redis import ShardsAway, ask_shards, client
 from costhub.ops import backlog, jobs, schedule
-from costhub.ops.doctor import Check, Subject, check_jobs
+from costhub.ops.doctor import Check, Subject, check_backups, check_jobs
 from costhub.ops.jobs import read_ages, remember_success
 from costhub.ops.tasks import watch_jobs
 from costhub.ops.watch import QUEUED, find_troubles
+from costhub.stack.backup.state import BASE, LOG, begin, note_kept
 from tenants.actions import operators
 from tenants.models import User
 from tests.ops.test_doctor import SUBJECT
@@ -114,12 +119,58 @@ class TestTroubles:
         finally:
             client().delete("test:3:ledger")
 
+    def test_a_log_and_a_base_that_are_not_kept(self, settings: Settings, tmp_path: Path) -> None:
+        begin(tmp_path)
+        settings.ARCHIVE_STATE = str(tmp_path)
+        assert names() == []
+        found = check_backups(SUBJECT)
+        assert (found.ok, found.is_warning, found.sentence[:39]) == (
+            True,
+            True,
+            "of log and base nothing is kept yet, si",
+        )
+        for name in (LOG, BASE):
+            note_kept(tmp_path, name)
+        assert check_backups(SUBJECT) == Check("Backups", ok=True, sentence="log kept 0 s ago, base kept 0 s ago")
+        now = clock.now_ms() / 1000
+        for name, seconds in ((LOG, 310), (BASE, 36 * 3_600 + 10)):
+            os.utime(tmp_path / name, times=(now - seconds,) * 2)
+        log, base = find_troubles()
+        assert (log.name, base.name) == ("backup log", "backup base")
+        assert log.sentence == (
+            "PostgreSQL's write-ahead log has not been kept for 310 s: 300 s at most are usual. logs/archive.log says why."
+        )
+        assert base.sentence.startswith("A base backup has not been kept for 129610 s: 129600 s at most are usual. Run")
+        found = check_backups(SUBJECT)
+        assert (found.ok, found.sentence.partition(" Run ")[0]) == (
+            False,
+            "PostgreSQL's write-ahead log has not been kept for 310 s. logs/archive.log says why. A base backup has not been "
+            "kept for 129610 s.",
+        )
+        note_kept(tmp_path, LOG)
+        assert names() == ["backup base"]
+        told = Client().get("/metrics").content.decode()
+        assert 'costhub_archive_age_seconds{kept="base"} 1296' in told
+
     def test_a_queue_that_nobody_empties(self) -> None:
         client().rpush(keyspace.QUEUES[0], *range(QUEUED))
         assert names() == []
         client().rpush(keyspace.QUEUES[0], 1)
         assert names() == ["queue"]
         assert backlog.read_backlog().queued == QUEUED + 1
+
+    def test_shards_that_are_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Some, or all of them where the queue has a Valkey of its own."""
+        usual = ask_shards
+        monkeypatch.setattr(backlog, "ask_shards", lambda shards, add: usual(shards - {3, 5}, add))
+        assert names() == ["valkey shards"]
+        assert "costhub_shards_away 2.0" in Client().get("/metrics").content.decode()
+
+        def find_none(shards: Collection[int], _: object) -> NoReturn:
+            raise ShardsAway(shards)
+
+        monkeypatch.setattr(backlog, "ask_shards", find_none)
+        assert find_troubles()[0].sentence.startswith("No Valkey answers for 16 of 16 shards")
 
 
 class TestTelling:
@@ -154,6 +205,24 @@ class TestTelling:
         client().delete(keyspace.QUEUES[0])
         assert watch_jobs() == 1
         assert mailoutbox[-1].subject == "CostHub: queue is over"
+
+    def test_a_lag_that_cannot_be_seen_is_not_over(
+        self, operator: User, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The events that wait are in the very shards that went away."""
+        usual = ask_shards
+        try:
+            client().xadd("test:3:ledger", {"e": "{}"}, id=f"{clock.now_ms() - 61_000}-0")
+            assert watch_jobs() == 1
+            with monkeypatch.context() as patched:
+                patched.setattr(backlog, "ask_shards", lambda shards, add: usual(shards - {3}, add))
+                assert watch_jobs() == 1
+            assert watch_jobs() == 1
+        finally:
+            client().delete("test:3:ledger")
+        assert watch_jobs() == 1
+        subjects = ["ledger lag", "valkey shards", "valkey shards is over", "ledger lag is over"]
+        assert [mail.subject for mail in mailoutbox] == [f"CostHub: {subject}" for subject in subjects]
 
     @pytest.mark.parametrize("has_been_told", [False, True])
     def test_what_could_not_be_sent_is_told_the_next_time(

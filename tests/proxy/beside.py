@@ -1,5 +1,6 @@
 """What runs beside proxies under long load, as `costhub up` has it: pages, the Celery workers and a beat; and who keeps
-these busy: somebody who reads the console's pages, and somebody who hands in batches and waits for them."""
+these busy: somebody who reads the console's pages, somebody who hands in batches and waits for them, and somebody who
+has calls answered later and is told of it by a webhook."""
 
 import os
 import threading
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.test import Client
 
 from costhub.stack.services import BatchWorker, Beat, Pages, Service, SlowWorker, Worker
+from tests.hooks import Receiver
 from tests.proxy.batches.desk import BOUNDARY, form, line
 from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment
 from tests.stack.queue import clean_queue
@@ -33,6 +35,8 @@ ASKED: Final = ("spend", "requests", "budgets", "batches")
 #: between two of them: nobody reads faster, and pages give way to calls
 PAUSE_SECONDS: Final = 0.5
 BATCH_SECONDS: Final = 120.0
+#: a call with a deadline comes as often
+DEFER_SECONDS: Final = 1.0
 _OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
@@ -105,9 +109,11 @@ class Busy:
     proxy: Deployment
     acme: Tenant
     cookie: str
+    receiver: Receiver
     pages: int = 0
     answers: int = 0
     batches: int = 0
+    deferred: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     is_over: threading.Event = field(default_factory=threading.Event)
 
@@ -152,17 +158,48 @@ class Busy:
                 for gone in (file["id"], batch["output_file_id"]):
                     http.delete(f"/files/{gone}").raise_for_status()
 
+    def defer_calls(self) -> None:
+        """A call with a deadline, again and again; in the end the webhook has been told of each."""
+        headers = {"authorization": f"Bearer {self.acme.api_key}", "x-costhub-deadline": "900"}
+        with self._client(base_url=self.proxy.base_url, headers=headers) as http:
+            while not self.is_over.wait(DEFER_SECONDS):
+                text = f"Later, please: {len(self.deferred)}"
+                body = {"model": "small", "messages": [{"role": "user", "content": text}], "max_tokens": 20}
+                taken = http.post("/chat/completions", json=body)
+                if taken.status_code != 202:
+                    self.wrong.append(f"a call with a deadline: {taken.status_code} {taken.text[:200]}")
+                    continue
+                self.deferred.append(taken.json()["id"])
+        pause, ends = threading.Event(), time.monotonic() + BATCH_SECONDS
+        while (missing := self._untold()) and time.monotonic() < ends:
+            pause.wait(0.1)
+        self.wrong += [f"nobody was told of {name}" for name in missing]
+
+    def _untold(self) -> list[str]:
+        missing = sorted(set(self.deferred) - set(self.told("deferred.")))
+        return missing if self.told("alert.") else ["an alert", *missing]
+
+    def told(self, kind: str) -> list[str]:
+        """What webhooks were told of, by its id: one message of each, however often it was sent."""
+        found: dict[str, str] = {}
+        for call in list(self.receiver.calls):
+            message = orjson.loads(call.body)
+            if message["type"].startswith(kind):
+                found[call.headers["webhook-id"]] = message["data"]["id"]
+        return list(found.values())
+
     @staticmethod
     def _client(**options: Any) -> httpx2.Client:
         return httpx2.Client(timeout=60, trust_env=False, verify=NO_TLS, **options)
 
 
 @contextmanager
-def keep_busy(proxy: Deployment, world: World) -> Iterator[Busy]:
-    """Have pages read and batches made, until the block ends and the last batch has come to its end."""
+def keep_busy(proxy: Deployment, world: World, receiver: Receiver) -> Iterator[Busy]:
+    """Have pages read, batches made and calls deferred, until the block ends, the last batch has come to its end, and
+    the last webhook has been told."""
     browser = Client()
     browser.force_login(world.ada)
-    busy = Busy(proxy, world.acme, browser.cookies[settings.SESSION_COOKIE_NAME].value)
+    busy = Busy(proxy, world.acme, browser.cookies[settings.SESSION_COOKIE_NAME].value, receiver)
 
     def run(act: Callable[[], None]) -> None:
         try:
@@ -170,7 +207,8 @@ def keep_busy(proxy: Deployment, world: World) -> Iterator[Busy]:
         except Exception as error:
             busy.wrong.append(f"{act.__name__}: {error!r}")
 
-    threads = [threading.Thread(target=run, args=(act,)) for act in (busy.read_pages, busy.make_batches)]
+    acts = (busy.read_pages, busy.make_batches, busy.defer_calls)
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
     for thread in threads:
         thread.start()
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from threading import Event
-from typing import Final, cast
+from typing import cast
 
 import orjson
 import time_machine
@@ -21,11 +21,11 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.models import Organization
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.world import Tenant
 
 #: longer than any lease
 LATER = timedelta(minutes=10)
-PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)

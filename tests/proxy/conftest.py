@@ -9,10 +9,12 @@ import pytest
 from django.conf import settings as configured
 from pytest_django.fixtures import Settings
 
+from proxy.edges import catalog, counting
 from proxy.edges.reserve_batch import RESERVE
 from proxy.edges.settle_batch import SETTLE
 from proxy.edges.valkey import Valkey
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges.entries import move_to
 from tests.proxy.edges.till import Till, next_shard
 from tests.world import Tenant, World
@@ -21,6 +23,14 @@ from tests.world import Tenant, World
 @pytest.fixture(autouse=True)
 def _reach_loopback(settings: Settings) -> None:
     settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
+
+
+@pytest.fixture(autouse=True)
+def _be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL answers and texts are counted, however slow the machine is; who has them hang sets a time of their
+    own."""
+    monkeypatch.setattr(catalog, "DATABASE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(counting, "DEADLINE_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

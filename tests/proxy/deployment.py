@@ -14,6 +14,9 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from tests.patience import PATIENCE_SECONDS
+from tests.proxy.nursery import Forked, nursery_for
+
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 3
 #: a twentieth of a second each, and more: on a busy machine imports take their time
@@ -23,7 +26,6 @@ START_TRIES = 4_000
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 PATIENT = {
     "COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8",
-    "COSTHUB_GOVERNANCE_TIMEOUT_MS": "10000",
     "PYTHONWARNINGS": "",
     # Reading one takes a process half a second: those tests that count have it read.
     "COSTHUB_VOCABULARIES": "",
@@ -33,7 +35,7 @@ PATIENT = {
 class Deployment:
     """Proxy processes behind one port."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(self, process: "Forked | subprocess.Popen[bytes]", port: int, log: Path) -> None:
         self._process = process
         self.port = port
         self.log = log
@@ -52,7 +54,7 @@ class Deployment:
         found = []
         for child in psutil.Process(self._process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "--multiprocessing-fork" in child.cmdline():
+                if "resource_tracker" not in " ".join(child.cmdline()):
                     found.append(child.pid)
         return found
 
@@ -71,9 +73,16 @@ class Deployment:
                     pause.wait(0.05)
         raise AssertionError(f"the proxy did not start:\n{self.log.read_text()}")
 
-    def kill_worker(self) -> int:
-        """kill -9 of the busiest worker; another is started."""
-        pid = max(self.worker_pids, key=lambda pid: len(psutil.Process(pid).net_connections("tcp")))
+    def find_asking(self, port: int) -> int:
+        """The worker that has most connections to an upstream's port, or 0 where none has any."""
+        asking = {pid: count_connections(pid, port) for pid in self.worker_pids}
+        pid = max(asking, key=lambda pid: asking[pid])
+        return pid if asking[pid] else 0
+
+    def kill_worker(self, port: int) -> int:
+        """kill -9 of the worker that asks an upstream most, by its port; another is started."""
+        pid = self.find_asking(port)
+        assert pid, "nobody asks it"
         os.kill(pid, signal.SIGKILL)
         return pid
 
@@ -86,7 +95,7 @@ class Deployment:
     def terminate(self) -> int:
         """SIGTERM, and its exit code when it has ended by itself."""
         self._process.terminate()
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=PATIENCE_SECONDS)
 
     def stop(self) -> None:
         """Make sure that nothing is left: politely, and when that takes long, not."""
@@ -105,6 +114,15 @@ class Deployment:
                 child.kill()
 
 
+def count_connections(pid: int, port: int) -> int:
+    """How many connections a process has from or to a port."""
+    return sum(
+        connection.status == psutil.CONN_ESTABLISHED
+        and port in {end.port for end in (connection.laddr, connection.raddr) if end}
+        for connection in psutil.Process(pid).net_connections("tcp")
+    )
+
+
 def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.socket() as probe:
@@ -121,24 +139,24 @@ def deploy(
     app: str = "costhub.asgi:application",
     **environment: str,
 ) -> Iterator[Deployment]:
-    """Start proxy processes and wait until one answers. ``environment`` goes over the test run's own.
+    """Start proxy processes and wait until one answers. ``environment`` goes over the test run's own. They are forked
+    where that can be (tests/proxy/nursery.py); a setting of their own has them spawned.
 
     Loopback is on the operator's list of networks, because the bank lives there. Valkey may take its time: how fast a
     busy machine is says nothing about the product.
     """
     port = port or free_port()
     log = directory / f"proxy-{port}.log"
+    arguments = ["--port", str(port), "--workers", str(workers), "--app", app]
+    whole = os.environ | PATIENT | environment
+    nursery = nursery_for(whole)
+    process: Forked | subprocess.Popen[bytes]
     with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "costhub.serve", "--port", str(port), "--workers", str(workers)),
-                *("--app", app),
-            ],
-            cwd=ROOT,
-            env=os.environ | PATIENT | environment,
-            stdout=sink,
-            stderr=sink,
-        )
+        if nursery is not None:
+            process = nursery.fork(arguments, environment, sink.fileno())
+        else:
+            command = [sys.executable, "-m", "costhub.serve", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=whole, stdout=sink, stderr=sink)
     deployment = Deployment(process, port, log)
     try:
         deployment.wait_until_it_answers()

@@ -42,7 +42,10 @@ IN_THE_JOBS = {
     "correct_asked": "correct_estimates",
     "correct_posted": "correct_estimates",
 }
-#: tests/proxy/batches/test_dying_workers.py
+#: tests/proxy/batches/test_dying_workers.py: where batches and calls with deadlines come, where they are handed on, and
+#: where lines are asked
+WHERE_BATCHES_COME = ("batch_held", "batch_taken", "call_pooled")
+WHERE_BATCHES_GO = ("batch_handed_on",)
 IN_BATCHES = ("line_answered", "line_saved", "batch_written", "batch_settled")
 #: off the money path: tests/billing/alerts/test_sender.py, tests/billing/spend/test_rollups.py
 IN_BILLING = ("delivery_taken", "delivery_sent", "rollup_computed")

@@ -17,12 +17,14 @@ CHAT = "/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one call ended for its caller. ``status`` 0: the connection broke before an answer began."""
+    """How one call ended for its caller. ``status`` 0: the connection broke before an answer began. ``cache`` is what
+    its head says of the cache."""
 
     status: int
     request_id: str
     error_code: str = ""
     is_whole: bool = True
+    cache: str = ""
 
 
 def make_bodies(count: int, model: str, *, seed: int = 1, **fields: Any) -> Iterator[Body]:
@@ -71,20 +73,27 @@ async def call_all(
     return outcomes
 
 
-async def call_once(http: httpx2.AsyncClient, body: Body, leave_after: int | None = None, path: str = CHAT) -> Outcome:
+async def call_once(
+    http: httpx2.AsyncClient,
+    body: Body,
+    leave_after: int | None = None,
+    path: str = CHAT,
+    headers: dict[str, str] | None = None,
+) -> Outcome:
     """One call, read to its end or to the byte at which its caller loses interest."""
     try:
-        async with http.stream("POST", path, json=body) as answer:
+        async with http.stream("POST", path, json=body, headers=headers) as answer:
             request_id = answer.headers.get("x-request-id", "")
+            cache = answer.headers.get("x-costhub-cache", "")
             received = b""
             try:
                 async for part in answer.aiter_raw():
                     received += part
                     if leave_after is not None and len(received) >= leave_after:
-                        return Outcome(answer.status_code, request_id, "left", is_whole=False)
+                        return Outcome(answer.status_code, request_id, "left", is_whole=False, cache=cache)
             except httpx2.TransportError:
-                return Outcome(answer.status_code, request_id, "broken", is_whole=False)
-            return Outcome(answer.status_code, request_id, _error_code(answer, received))
+                return Outcome(answer.status_code, request_id, "broken", is_whole=False, cache=cache)
+            return Outcome(answer.status_code, request_id, _error_code(answer, received), cache=cache)
     except httpx2.TransportError:
         return Outcome(0, "", "broken", is_whole=False)
 

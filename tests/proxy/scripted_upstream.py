@@ -16,10 +16,11 @@ USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
 
 
 class ScriptedUpstream:
-    """Answers each request by ``script`` and closes. ``bodies`` are those that came."""
+    """Answers each request by ``script`` and closes. ``heads`` and ``bodies`` are those that came."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.heads: list[bytes] = []
         self.bodies: list[Json] = []
         self.raw_bodies: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -53,6 +54,7 @@ class ScriptedUpstream:
                 return
             while len(body) < int(lengths[0][16:]):
                 body += peer.recv(1 << 20)
+            self.heads.append(head + b"\r\n")
             self.raw_bodies.append(body)
             self.bodies.append(self.read_json(body))
             try:

@@ -60,6 +60,8 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
         ("openai-agents", 1, [answer_text(), answer_text(), answer_text(), "1 calls of the tool"]),
         ("pydantic-ai", 1, [answer_text(), answer_text(), "1 calls of the tool"]),
         ("instructor", 1, [answer_text(8)]),
+        ("litellm", 0, [*[answer_text()] * 5, "1 vectors"]),
+        ("langchain", 1, [*[answer_text()] * 3, answer_text(8), "found True"]),
     ],
 )
 def test_a_program_works_and_every_call_of_it_is_in_the_books(

@@ -22,6 +22,7 @@ from tenants.periods import period_bounds, previous_bounds
 from tests.bank import Bank
 from tests.billing.invoices.examples import close, make_customer
 from tests.billing.invoices.stripe_customer import make_stripe_customer
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
 from tests.stripe_double import StripeDouble
@@ -48,7 +49,7 @@ async def app() -> AsyncIterator[App]:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Return when it holds. How fast a change is known is measured in test_limits.py."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await condition():
             await asyncio.sleep(0.02)
 
@@ -97,12 +98,11 @@ async def test_suspended_by_dunning_and_back_with_the_payment_while_calls_run(ap
             await asyncio.sleep(0.01)
 
     running = asyncio.create_task(traffic())
-    paid_at = clock.monotonic_ns()
     assert await in_thread(lambda: pay(invoice))
-    await asyncio.wait_for(running, 5)
-    assert clock.monotonic_ns() - paid_at < 5_000_000_000
-    # A machine that is too busy for Valkey's 200 ms fails closed.
-    assert set(statuses) <= {402, 200, 503}
+    before = len(statuses)
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
+    assert set(statuses) == {402, 200}
+    assert len(statuses) - before <= 500, "so many calls come in five seconds where the machine has time for all"
 
 
 async def test_prepaid_credits_stop_calls_at_zero_and_more_of_them_let_calls_in(app: App, acme: Tenant) -> None:
@@ -123,7 +123,7 @@ async def test_prepaid_credits_stop_calls_at_zero_and_more_of_them_let_calls_in(
     error = json.loads(last.body)["error"]
     assert (last.status, error["code"]) == (402, "budget_exceeded")
     assert app._edges is not None
-    await asyncio.wait_for(app._edges.ledger._quiet.wait(), 5)
+    await asyncio.wait_for(app._edges.ledger._quiet.wait(), PATIENCE_SECONDS)
     assert sum(row["effective_cost"] for row in events_of(acme)) <= 30_000
     await in_thread(lambda: buy(USD, "second"))
     await until(lambda: answers(200))

@@ -26,6 +26,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetPeriod, BudgetScope, Tokenizer
 from tenants.models import Budget
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import assert_balanced, open_holds
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.world import Tenant, make_budget, make_catalog, make_world
@@ -116,12 +117,12 @@ class Crowd:
                 await self._wait_until_it_moves(seen)
 
     async def _wait_until_told(self, http: httpx2.AsyncClient) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.limit not in (await http.get("/costhub/budget")).text:
                 await asyncio.sleep(0.01)
 
     async def _wait_until_it_moves(self, seen: int) -> None:
-        async with asyncio.timeout(30), self.turn:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.turn:
             while not self._has_moved(seen):
                 # A settle is not awaited: the last one may land when nobody is left to tell of it.
                 with suppress(TimeoutError):
@@ -252,7 +253,7 @@ def test_an_unknown_end_costs_no_more_than_was_held(place: tuple[Deployment, Pat
         "max_tokens": 40,
         "bank": {"fault": "hang_up"},
     }
-    with httpx2.Client(base_url=proxy.base_url, trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(base_url=proxy.base_url, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         answer = http.post("/chat/completions", json=body, headers={"authorization": f"Bearer {acme.api_key}"})
     assert answer.status_code == 502
     (row,) = (row for row in assert_balanced(acme, bank, living_calls=1).rows if row.kind == "call")

@@ -16,6 +16,7 @@ from tenants.actions.routes import update_route
 from tenants.choices import Mode, RouteKind
 from tenants.models import Route
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.cache.calls import call, told, written
 from tests.proxy.edges.threads import in_thread
@@ -70,7 +71,7 @@ async def ask(app: App, acme: Tenant, calls: int, **fields: Any) -> list[dict[st
         answer = await call(app, acme, body)
         assert answer.status == 200
     assert app._edges is not None
-    await asyncio.wait_for(app._edges.background_tasks.wait(), 20)
+    await asyncio.wait_for(app._edges.background_tasks.wait(), PATIENCE_SECONDS)
     await written(app)
     return events_of(acme)
 
@@ -177,3 +178,29 @@ async def test_callers_cannot_send_the_tag(app: App, acme: Tenant, bank: Bank) -
     answer = await call(app, acme, chat(model="smart"), x_costhub_tags="costhub:comparison=smart")
     assert answer.status == 400
     assert b"Tags that begin with costhub: are CostHub's own." in answer.body
+
+
+async def test_of_three_targets_the_one_that_answered_is_compared_with_a_neighbour(
+    app: App, acme: Tenant, bank: Bank
+) -> None:
+    await in_thread(lambda: compared(acme, bank, names=("small", "middle", "large"), sticky="request"))
+    # As far as the heuristic goes: a poem is for the large model, what is explained for the middle one.
+    asked = {"small": "Hi", "middle": "Explain rain", "large": "Write a poem"}
+    for text in asked.values():
+        for number in range(16):
+            body = chat(model="smart", max_tokens=20, messages=[{"role": "user", "content": f"{text} {number}"}])
+            assert (await call(app, acme, body)).status == 200
+    rows = await ask(app, acme, 0)
+    served = {row["id"]: row["attempts"][-1]["model"] for row in rows if row["kind"] == "call"}
+    pairs = {
+        (served[row["route_reason"].removeprefix("comparison for ").partition(":")[0]], row["request_model"])
+        for row in rows
+        if row["kind"] == "comparison"
+    }
+    assert pairs == {("small", "middle"), ("middle", "small"), ("middle", "large"), ("large", "middle")}
+    labels = await in_thread(lambda: labels_of(acme))
+    assert {(label.model, label.features["compared_with"], label.gain) for label in labels} == {
+        ("small", "middle", 0.0),
+        ("middle", "large", 0.0),
+    }
+    await in_thread(lambda: close_books(acme))

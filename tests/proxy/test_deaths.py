@@ -1,5 +1,6 @@
 """Whatever dies or hangs of CostHub, the ledger is the bank's bill: to the nano, call by call, one row each."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from costhub.stack.part import Part
 from tests.bank import Bank
 from tests.plugin import STACK
 from tests.proxy.deployment import deploy
-from tests.proxy.scene import CALLS, Scene, acme
+from tests.proxy.load import Outcome, call_all, make_bodies
+from tests.proxy.scene import CALLS, CLIENTS, Scene, acme
 from tests.stack_fixtures import TestStack
 from tests.world import Tenant
 
@@ -60,7 +62,19 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_one_worker_is_killed(scene: Scene) -> None:
-    outcomes = scene.run(on_end=at_call(100, scene.proxy.kill_worker))
+    """One that has a call under way which is never answered, besides whichever it has then."""
+
+    async def run() -> list[Outcome]:
+        url, key, bodies = scene.proxy.base_url, scene.acme.api_key, make_bodies(1, "small", bank={"fault": "stall"})
+        held = asyncio.create_task(call_all(url, key, bodies, clients=1))
+        while not await asyncio.to_thread(scene.bank.calls_received):
+            assert not held.done()
+        victim = scene.proxy.find_asking(scene.bank.port)
+        kill = at_call(100, lambda: os.kill(victim, signal.SIGKILL))
+        outcomes = await call_all(url, key, make_bodies(CALLS, "small"), clients=CLIENTS, on_end=kill)
+        return [*await held, *outcomes]
+
+    outcomes = asyncio.run(run())
     assert any(not outcome.is_whole for outcome in outcomes)
     books = scene.balance()
     assert any(row.error_code == "worker_died" for row in books.rows)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
 from tests.bank import Bank
 from tests.proxy.books import assert_balanced
-from tests.proxy.deployment import deploy
+from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.load import CHAT, call_all, make_bodies
 from tests.world import World, make_budget, make_catalog
 
@@ -61,6 +60,12 @@ def make_faulty(path: str) -> Iterator[Json]:
         yield body
 
 
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Deployment]:
+    with deploy(tmp_path_factory.mktemp("dialects")) as proxy:
+        yield proxy
+
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
@@ -73,15 +78,16 @@ def make_faulty(path: str) -> Iterator[Json]:
     ],
     ids=lambda value: str(value).strip("/").replace("/", "-"),
 )
-def test_the_books_balance(committed_world: World, bank: Bank, tmp_path: Path, path: str, kind: UpstreamKind) -> None:
+def test_the_books_balance(
+    committed_world: World, bank: Bank, proxy: Deployment, path: str, kind: UpstreamKind
+) -> None:
     acme = committed_world.acme
     catalog = make_catalog(acme, base_url=bank.base_url, kind=kind)
     with org_scope(acme.org_id):
         update_upstream(actor=acme.owner, upstream=catalog.upstream, bill_path="/costhub/bill", timeout_ms=20_000)
     make_budget(acme, "100.00")
-    with deploy(tmp_path) as proxy:
-        outcomes = asyncio.run(call_all(proxy.base_url, acme.api_key, make_faulty(path), clients=8, path=path))
-        books = assert_balanced(acme, bank)
+    outcomes = asyncio.run(call_all(proxy.base_url, acme.api_key, make_faulty(path), clients=8, path=path))
+    books = assert_balanced(acme, bank)
     assert len(books.rows) - books.corrections == 4 * len(FAULTS)
     assert sum(outcome.status == 200 and not outcome.error_code for outcome in outcomes) >= 2 * len(FAULTS)
     assert bank.complaints() == ""

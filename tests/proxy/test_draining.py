@@ -12,6 +12,7 @@ import pytest
 from proxy.models import LedgerEntry
 from proxy.tasks import drain_ledger
 from tenants.access import org_scope
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.scripted_upstream import DONE, USAGE, Json, chunk, scripted, stream
 from tests.world import Tenant, World, make_catalog
@@ -81,7 +82,7 @@ def test_a_stream_that_takes_longer_ends_whole(acme: Tenant, held: HeldUpstream,
         assert proxy._process.poll() is None
         held.release.set()
         assert [line for line in lines if line.startswith("data: ")][-1] == "data: [DONE]"
-        assert proxy._process.wait(timeout=60) == 0
+        assert proxy._process.wait(timeout=PATIENCE_SECONDS) == 0
     row = read_row(acme)
     assert (row.status, row.error_code, row.is_estimated) == (200, "", False)
 

@@ -8,6 +8,7 @@ import pytest
 
 from costhub.lib import failpoints
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import assert_balanced
 from tests.proxy.deployment import Deployment
 from tests.proxy.failpoints import (
@@ -18,6 +19,8 @@ from tests.proxy.failpoints import (
     IN_RETENTION,
     IN_THE_JOBS,
     IN_THE_PROXY,
+    WHERE_BATCHES_COME,
+    WHERE_BATCHES_GO,
     Mortal,
     acme,
     deploy_mortal,
@@ -35,7 +38,8 @@ VISIT = 3
 
 
 def test_every_place_has_its_turn() -> None:
-    assert {*IN_THE_PROXY, *IN_THE_JOBS, *IN_BATCHES, *IN_BILLING, *IN_RETENTION} == set(failpoints.NAMES)
+    in_batches = {*WHERE_BATCHES_COME, *WHERE_BATCHES_GO, *IN_BATCHES}
+    assert {*IN_THE_PROXY, *IN_THE_JOBS, *in_batches, *IN_BILLING, *IN_RETENTION} == set(failpoints.NAMES)
     assert CALLS > (VISIT - 1) * CLIENTS
 
 
@@ -58,7 +62,7 @@ async def call_with_some_held(proxy: Deployment, acme: Tenant, bank: Bank) -> li
     """All the calls, and before them those that are held. Gives how these ended."""
     bodies = make_bodies(HELD, "small", seed=2, bank={"fault": "slow_headers"})
     held = asyncio.create_task(call_all(proxy.base_url, acme.api_key, bodies, clients=HELD))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(await asyncio.to_thread(bank.calls_received)) < HELD:
             await asyncio.sleep(0.01)
     await call_all(proxy.base_url, acme.api_key, make_bodies(CALLS, "small"), clients=CLIENTS)

@@ -19,6 +19,7 @@ from tenants.actions.models import update_model
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.edges.entries import find_scope
 from tests.proxy.failpoints import Mortal, deploy_mortal
@@ -48,6 +49,11 @@ class Scene:
     catalogs: dict[str, Catalog]
     proxy: Deployment
 
+    def change_first(self, **settings: Any) -> None:
+        """Another setting of the first upstream."""
+        with org_scope(self.acme.org_id):
+            update_upstream(actor=self.acme.owner, upstream=self.catalogs["first"].upstream, **settings)
+
     def call(self, calls: int = CALLS, **fields: Any) -> list[Outcome]:
         """Calls of the first model, every other one a stream."""
         bodies = (
@@ -67,7 +73,7 @@ class Scene:
         body = {"model": "first", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
         headers = {"authorization": f"Bearer {self.acme.api_key}"} | (more or {})
         with httpx2.Client(
-            base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=30
+            base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
         ) as http:
             return http.post("/chat/completions", json=body)
 
@@ -81,7 +87,6 @@ def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator
     acme = committed_world.acme
     banks, catalogs = start_banks(acme, PRICES, tmp_path)
     with org_scope(acme.org_id):
-        update_upstream(actor=acme.owner, upstream=catalogs["first"].upstream, timeout_ms=1_000)
         update_model(actor=acme.owner, model=catalogs["first"].model, fallbacks=["second"])
     make_budget(acme, "100.00")
     make_budget(acme, "100.00", scope=BudgetScope.KEY, subject=str(acme.key.pk))
@@ -107,6 +112,8 @@ def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator
     ids=lambda value: str(value["fault"]) if isinstance(value, dict) else "",
 )
 def test_the_second_serves_what_the_first_does_not(scene: Scene, fault: dict[str, Any], reason: str) -> None:
+    if fault["fault"] == "slow_headers":
+        scene.change_first(timeout_ms=1_000)
     scene.banks["first"].set_default(**fault)
     outcomes = scene.call()
     assert {(outcome.status, outcome.error_code, outcome.is_whole) for outcome in outcomes} == {(200, "", True)}
@@ -145,8 +152,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> I
 )
 def test_a_worker_dies_in_mid_fail_over(scene: Scene, mortal: Mortal, place: str, visit: int) -> None:
     """Whatever had happened by then: what it cost is both banks' bill, and each model's budget has its own part."""
-    with org_scope(scene.acme.org_id):
-        update_upstream(actor=scene.acme.owner, upstream=scene.catalogs["first"].upstream, max_retries=0)
+    scene.change_first(max_retries=0)
     scene.banks["first"].set_default(fault="error_after_tokens", at=4)
     mortal.dies_at(place, visit)
     dying = replace(scene, proxy=mortal.proxy)
@@ -233,8 +239,9 @@ def test_a_key_that_may_not_use_the_fallback_is_not_served_by_it(scene: Scene) -
 
 
 def test_a_budget_that_begins_meanwhile_holds_the_fallback_and_does_not_end_it(scene: Scene) -> None:
-    """The first upstream is silent for a second; the call was planned before there was this budget."""
-    scene.banks["first"].set_default(fault="slow_headers")
+    """The first upstream is silent, then it fails; the call was planned before there was this budget."""
+    scene.change_first(max_retries=0)
+    scene.banks["first"].set_default(first_ms=250_000, fault="error_after_tokens")
     with ThreadPoolExecutor(1) as aside:
         answer = aside.submit(scene.ask)
         while not scene.banks["first"].calls_received():
@@ -245,6 +252,7 @@ def test_a_budget_that_begins_meanwhile_holds_the_fallback_and_does_not_end_it(s
             # It begins with the first call that knows of it.
             scene.ask(model="second")
         assert not answer.done()
+        scene.banks["first"].let_go()
         served = answer.result()
     assert (served.status_code, served.headers["x-costhub-model"]) == (200, "second")
     row, *others = scene.balance()

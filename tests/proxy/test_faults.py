@@ -12,15 +12,18 @@ import pytest
 
 from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
-from tenants.models import Upstream
 from tests.bank import Bank
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.faults import EVERY_FAULT
 from tests.proxy.load import call_all, make_bodies
-from tests.proxy.scene import CALLS, Scene, acme
-from tests.world import Tenant
+from tests.proxy.scene import BILL_PATH, CALLS, Scene, acme
+from tests.sampling import IS_WHOLE
+from tests.world import Tenant, make_catalog
 
 __all__ = ["acme"]
+
+#: calls of each fault, whole ones and streams
+EACH = 60 if IS_WHOLE else 24
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +46,25 @@ def test_nothing_breaks(scene: Scene) -> None:
     assert not any(row.is_estimated for row in books.rows)
 
 
+@pytest.mark.sampled
 @EVERY_FAULT
 def test_the_upstream_misbehaves_every_third_time(scene: Scene, fault: dict[str, object]) -> None:
-    bodies = list(make_bodies(60, "small"))
+    bodies = list(make_bodies(EACH, "small"))
     for body in bodies[::3]:
         body["bank"] |= fault
     asyncio.run(call_all(scene.proxy.base_url, scene.acme.api_key, iter(bodies), clients=16))
-    books = scene.balance(60)
-    assert len(books.rows) - books.corrections == 60
+    books = scene.balance(EACH)
+    assert len(books.rows) - books.corrections == EACH
 
 
 def test_the_upstream_stalls(scene: Scene) -> None:
+    impatient = make_catalog(scene.acme, base_url=scene.bank.base_url, model="impatient").upstream
+    with org_scope(scene.acme.org_id):
+        update_upstream(actor=scene.acme.owner, upstream=impatient, bill_path=BILL_PATH, timeout_ms=6_000)
     bodies = list(make_bodies(30, "small"))
     for body in bodies[::3]:
         body["bank"] |= {"fault": "stall", "at": 2}
-        body["stream"] = True
-    with org_scope(scene.acme.org_id):
-        upstream = Upstream.objects.get(org=scene.acme.org)
-        update_upstream(actor=scene.acme.owner, upstream=upstream, timeout_ms=6_000)
+        body |= {"model": "impatient", "stream": True}
     outcomes = asyncio.run(call_all(scene.proxy.base_url, scene.acme.api_key, iter(bodies), clients=30))
     assert sum(outcome.error_code == "upstream_timeout" for outcome in outcomes) == 10
     scene.balance(30)

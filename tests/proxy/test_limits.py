@@ -27,12 +27,16 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope, LimitUnit
 from tenants.models import Budget, BudgetIncrease, Upstream
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import open_holds
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.edges.entries import make_event
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
+
+#: an answer waits so long before its first byte, unless it may go sooner
+HELD_MS = 250_000
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ async def call(app: App, acme: Tenant, body: dict[str, Any] | None = None, **hea
 async def written(app: App) -> None:
     """Return when every call that has ended is settled."""
     assert app._edges is not None
-    await asyncio.wait_for(app._edges.ledger._quiet.wait(), 5)
+    await asyncio.wait_for(app._edges.ledger._quiet.wait(), PATIENCE_SECONDS)
 
 
 def ratelimits(answer: Conversation) -> dict[str, str]:
@@ -124,13 +128,13 @@ async def test_a_refused_call_has_its_row_and_holds_nothing(app: App, acme: Tena
 
 
 @pytest.mark.parametrize("how", ["made", "switched on"])
-async def test_a_budget_that_begins_counts_the_calls_in_flight(app: App, acme: Tenant, how: str) -> None:
+async def test_a_budget_that_begins_counts_the_calls_in_flight(app: App, acme: Tenant, bank: Bank, how: str) -> None:
     """Five calls of 8,400 nanos each are under way when there comes to be a budget of 30,000."""
     budget: Budget | None = None
     if how == "switched on":
         budget = await in_thread(lambda: make_budget(acme, "0.00003", scope=BudgetScope.KEY))
         await in_thread(lambda: switch(acme, budget, False))
-    slow = chat(max_tokens=12, bank={"first_ms": 700})
+    slow = chat(max_tokens=12, bank={"first_ms": HELD_MS})
     calls = [asyncio.create_task(call(app, acme, slow)) for _ in range(5)]
 
     async def all_hold() -> bool:
@@ -149,6 +153,7 @@ async def test_a_budget_that_begins_counts_the_calls_in_flight(app: App, acme: T
     await within_a_second(is_known)
     first = await call(app, acme, chat(max_tokens=12))
     assert (first.status, json.loads(first.body)["error"]["code"]) == (402, "budget_exceeded")
+    await in_thread(bank.let_go)
     assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 5
     await written(app)
     after = await call(app, acme, chat(max_tokens=12))

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
+from billing.spend.selectors.upstream_bill import find_used
+from costhub.lib import clock
 from costhub.lib.money import format_usd
+from proxy.tasks import drain_ledger
 from tenants.access import org_scope
 from tenants.actions.pricing import create_price
 from tenants.choices import UpstreamKind
@@ -129,6 +133,29 @@ def test_speech_is_billed_by_its_characters_and_comes_as_sound(committed_world: 
     )
     assert (got.body, got.headers["content-type"]) == (b"ID3sound", "audio/mpeg")
     assert (row["effective_cost"], row["usage"], row["is_estimated"]) == (75_000, {"characters": 5}, False)
+    # As the upstream's bill has it: sound names no model.
+    assert row["response_model"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "answer", "cost"),
+    [
+        ("speech", {"input": "Grüße", "voice": "alloy"}, whole(b"ID3sound", 200, "audio/mpeg"), 75_000),
+        ("images", {"prompt": "A cat", "n": 2}, whole(IMAGES), 80_000_000),
+    ],
+)
+def test_what_answers_without_a_model_is_billed_under_the_one_that_was_asked(
+    committed_world: World, path: str, asked: Json, answer: list[bytes], cost: int
+) -> None:
+    """Through the proxy and the ledger, as the bill has it."""
+    acme = price(committed_world, fees={"million_characters": "15", "image": "0.04"})
+    where = {"speech": "/v1/audio/speech", "images": "/v1/images/generations"}[path]
+    asyncio.run(ask(acme, answer, converse(acme.api_key, {"model": "small", **asked}, path=where)))
+    drain_ledger()
+    with org_scope(acme.org.pk):
+        today = clock.now().date()
+        used = find_used(acme.owner, [today - timedelta(days=1), today])
+    assert [(model, each.cost) for (_, model), each in used.items()] == [("theirs", cost)]
 
 
 @pytest.mark.parametrize(

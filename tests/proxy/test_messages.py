@@ -9,12 +9,13 @@ import pytest
 
 from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
-from tenants.choices import Tokenizer, UpstreamKind
+from tenants.choices import RouteKind, Tokenizer, UpstreamKind
 from tenants.upstream_headers import credential_headers
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.in_process import converse, events_of, make_known, running, send_to, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, chunk, scripted, stream, whole
 from tests.proxy.scripted_upstream import answer as chat_answer
+from tests.tenants.route_examples import make_route
 from tests.world import Catalog, Tenant, World, make_budget, make_catalog
 
 Json = dict[str, Any]
@@ -330,6 +331,49 @@ async def test_a_chat_that_is_streamed_becomes_typed_events(chatting: Tenant) ->
     assert row["effective_cost"] == HELLO_COSTS
 
 
+@pytest.mark.parametrize(("said", "meant"), [("stop", "tool_use"), ("length", "max_tokens"), (None, "tool_use")])
+async def test_a_message_that_calls_a_tool_says_so_whatever_its_server_says(
+    chatting: Tenant, said: str | None, meant: str
+) -> None:
+    """vLLM and others say that they stopped as usual where they were told which one to call."""
+    call = {"id": "t0", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+    answer = chat_answer("", USAGE, tool_calls=[call])
+    answer["choices"][0]["finish_reason"] = said
+
+    def script(body: Json) -> list[bytes]:
+        if not body.get("stream"):
+            return whole(answer)
+        return stream(
+            chunk(calling(0, name="find", arguments="{}")), chunk({}, said or "eos"), chunk(usage=USAGE), DONE
+        )
+
+    (first, second), _, _ = await ask(chatting, script, ask_message(), ask_message(stream=True))
+    assert json.loads(first.body)["stop_reason"] == meant
+    assert read(second.body)[-2]["delta"]["stop_reason"] == meant
+
+
+@pytest.mark.parametrize("number", [{"index": 0}, {}], ids=["all alike", "none"])
+async def test_calls_that_are_numbered_badly_are_told_apart_by_their_ids(chatting: Tenant, number: Json) -> None:
+    """The last piece has an id of its own and no name, as older servers write it: it goes on."""
+    calls = [
+        {**number, "id": "t0", "function": {"name": "find", "arguments": '{"a":1}'}},
+        {**number, "id": "t1", "function": {"name": "find", "arguments": '{"a"'}},
+        {**number, "id": "t1", "function": {"arguments": ":"}},
+        {**number, "id": "made-up", "function": {"arguments": "2}"}},
+    ]
+    pieces = [chunk({"tool_calls": [call]}) for call in calls]
+    (got,), _, _ = await ask(
+        chatting, lambda _: stream(*pieces, chunk({}, "tool_calls"), chunk(usage=USAGE), DONE), ask_message(stream=True)
+    )
+    given: dict[str, str] = {}
+    for event in read(got.body):
+        if event["type"] == "content_block_start":
+            name = event["content_block"]["id"]
+        elif event["type"] == "content_block_delta":
+            given[name] = given.get(name, "") + event["delta"]["partial_json"]
+    assert given == {"t0": '{"a":1}', "t1": '{"a":2}'}
+
+
 @pytest.mark.parametrize("cut", range(1, 8))
 async def test_a_chat_that_is_cut_becomes_a_message_that_fails(chatting: Tenant, cut: int) -> None:
     (got,), (row,), _ = await ask(chatting, lambda _: stream(*CHAT_TALE[:cut]), ask_message(stream=True))
@@ -340,11 +384,41 @@ async def test_a_chat_that_is_cut_becomes_a_message_that_fails(chatting: Tenant,
     assert (row["error_code"], row["is_estimated"]) == ("upstream_broke_off", True)
 
 
+def document(**fields: Any) -> Json:
+    """A message that is a document."""
+    block = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear"}, **fields}
+    return {"messages": [{"role": "user", "content": [block]}]}
+
+
+async def test_a_tool_that_has_failed_says_so_and_hints_are_named(chatting: Tenant) -> None:
+    used: list[Json] = [{"type": "tool_use", "id": name, "name": "find", "input": {}} for name in ("t1", "t2", "t3")]
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "is_error": True, "content": "no such file"},
+        {"type": "tool_result", "tool_use_id": "t2", "is_error": True},
+        {"type": "tool_result", "tool_use_id": "t3", "is_error": False, "content": "found"},
+    ]
+    asked = ask_message(
+        messages=[
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": used},
+            {"role": "user", "content": results},
+        ],
+        tools=[{"name": "find", "input_schema": {}, "input_examples": [{"a": 1}]}],
+        thinking={"type": "adaptive"},
+    )
+    (got,), _, (sent,) = await ask(chatting, lambda _: whole(chat_answer("Hello", USAGE)), asked)
+    assert [one["content"] for one in sent["messages"][2:]] == ["Error: no such file", "Error: ", "found"]
+    assert got.headers["x-costhub-dropped"] == "input_examples, thinking"
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0]"),
         ({"context_management": {"edits": []}}, "context_management"),
+        (document(citations={"enabled": True}), "messages[0].content[0].citations"),
+        (document(context="A letter."), "messages[0].content[0].context"),
+        ({"tools": [{"name": "find", "input_schema": {}, "defer_loading": True}]}, "tools[0].defer_loading"),
         (
             {
                 "messages": [
@@ -466,6 +540,13 @@ async def test_a_stream_of_messages_becomes_chunks_of_a_chat(claude: Tenant) -> 
         ({"seed": 7}, "seed"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"system": "Be brief"}, "system"),
+        (
+            {
+                "tools": [{"type": "function", "function": {"name": "find"}}],
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": []}},
+            },
+            "tool_choice",
+        ),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, "messages[0].content[0]"),
     ],
 )  # fmt: skip
@@ -568,6 +649,104 @@ async def test_tokens_are_counted_here_where_it_does_not(chatting: Tenant) -> No
     asked = {name: value for name, value in ask_message().items() if name != "max_tokens"}
     (got,), rows, sent = await ask(chatting, lambda _: whole({}), asked, path="/v1/messages/count_tokens")
     assert (json.loads(got.body), sent, rows) == ({"input_tokens": 2 + 1 + 8 + 3}, [], [])
+
+
+@pytest.mark.parametrize("kind", [UpstreamKind.ANTHROPIC, UpstreamKind.OPENAI_COMPATIBLE])
+def test_tokens_are_counted_for_the_model_of_a_route(committed_world: World, kind: UpstreamKind) -> None:
+    acme, _ = make_acme(committed_world, kind)
+    make_route(acme, RouteKind.FIXED, ("small",))
+    make_known(acme)
+    asked = {name: value for name, value in ask_message(model="smart").items() if name != "max_tokens"}
+    (got,), _, sent = asyncio.run(
+        ask(acme, lambda _: whole({"input_tokens": 14}), asked, path="/v1/messages/count_tokens")
+    )
+    assert (got.status, json.loads(got.body)) == (200, {"input_tokens": 14})
+    assert [body["model"] for body in sent] == ["small"] * (kind is UpstreamKind.ANTHROPIC)
+    asked = {"model": "smart", "input": "Hi there"}
+    (got,), _, _ = asyncio.run(ask(acme, lambda _: whole({}), asked, path="/v1/responses/input_tokens"))
+    assert (got.status, json.loads(got.body)["input_tokens"]) == (200, 14)
+
+
+# Features that a header names
+
+
+BETAS: Final = "interleaved-thinking-2025-05-14, strange-2031-01-01,context-management-2025-06-27"
+
+
+async def test_features_that_are_known_are_passed_on_and_others_are_named(claude: Tenant) -> None:
+    with scripted(lambda _: whole({**MESSAGE, "input_tokens": 7})) as upstream:
+        send_to(claude, upstream.base_url)
+        async with running() as app:
+            for path in (MESSAGES, "/v1/messages/count_tokens"):
+                body = ask_message() if path == MESSAGES else {**ask_message(), "max_tokens": None}
+                got = await serve(app, converse(claude.api_key, body, path=path, anthropic_beta=BETAS))
+                assert got.status == 200, got.body
+                assert got.headers.get("x-costhub-dropped") == ("strange-2031-01-01" if path == MESSAGES else None)
+            await serve(app, converse(claude.api_key, ask_message(), path=MESSAGES))
+    told = b"anthropic-beta: interleaved-thinking-2025-05-14,context-management-2025-06-27\r\n"
+    assert [told in head for head in upstream.heads] == [True, True, False]
+    assert b"anthropic-beta" not in upstream.heads[2]
+
+
+async def test_an_upstream_of_chats_is_told_of_none_and_all_are_named(chatting: Tenant) -> None:
+    with scripted(lambda _: whole(chat_answer("Hello", USAGE))) as upstream:
+        send_to(chatting, upstream.base_url)
+        async with running() as app:
+            betas = "claude-code-20250219,compact-2026-01-12"
+            got = await serve(app, converse(chatting.api_key, ask_message(), path=MESSAGES, anthropic_beta=betas))
+    assert (got.status, got.headers["x-costhub-dropped"]) == (200, "claude-code-20250219, compact-2026-01-12")
+    assert b"anthropic-beta" not in upstream.heads[0]
+
+
+async def test_features_that_a_body_names_are_those_of_the_header(claude: Tenant) -> None:
+    with scripted(lambda _: whole({**MESSAGE, "input_tokens": 7})) as upstream:
+        send_to(claude, upstream.base_url)
+        async with running() as app:
+            for path in (MESSAGES, "/v1/messages/count_tokens"):
+                body = {**ask_message(), "betas": ["strange-2031-01-01", "effort-2025-11-24"]}
+                got = await serve(app, converse(claude.api_key, body, path=path, anthropic_beta=BETAS))
+                assert got.status == 200, got.body
+            unpriced = {**ask_message(), "betas": ["compact-2026-01-12"]}
+            refused = await serve(app, converse(claude.api_key, unpriced, path=MESSAGES))
+    told = b"anthropic-beta: effort-2025-11-24,interleaved-thinking-2025-05-14,context-management-2025-06-27\r\n"
+    assert [told in head for head in upstream.heads] == [True, True]
+    assert [body.get("betas") for body in upstream.bodies] == [None, None]
+    assert (refused.status, json.loads(refused.body)["error"]["code"]) == (402, "feature_not_priced")
+
+
+@pytest.mark.parametrize(
+    ("betas", "status", "code"),
+    [
+        ("compact-2026-01-12", 402, "feature_not_priced"),
+        ("fine-grained-tool-streaming-2025-05-14,context-1m-2025-08-07", 402, "feature_not_priced"),
+        ("a b", 400, "invalid_request"),
+        (",".join(f"feature-{number}" for number in range(65)), 400, "invalid_request"),
+    ],
+)
+async def test_features_without_a_price_are_refused(claude: Tenant, betas: str, status: int, code: str) -> None:
+    with scripted(lambda _: whole(MESSAGE)) as upstream:
+        send_to(claude, upstream.base_url)
+        async with running() as app:
+            got = await serve(app, converse(claude.api_key, ask_message(), path=MESSAGES, anthropic_beta=betas))
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["code"], error["param"], upstream.bodies) == (status, code, "anthropic-beta", [])
+
+
+@pytest.mark.parametrize("path", [MESSAGES, "/v1/messages/count_tokens"])
+async def test_an_idempotency_key_stands_for_the_features_too(claude: Tenant, path: str) -> None:
+    with scripted(lambda _: whole({**MESSAGE, "input_tokens": 7})) as upstream:
+        send_to(claude, upstream.base_url)
+        async with running() as app:
+            named = [BETAS, BETAS, "effort-2025-11-24"]
+            got = [
+                await serve(
+                    app,
+                    converse(claude.api_key, ask_message(), path=path, idempotency_key="k", anthropic_beta=betas),
+                )
+                for betas in named
+            ]
+    assert [one.status for one in got] == [200, 200, 409]
+    assert len(upstream.bodies) == 1
 
 
 @pytest.mark.parametrize("is_stream", [False, True])

@@ -22,7 +22,8 @@ from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tenants.choices import BudgetScope, RouteKind, UpstreamKind
 from tests.bank import Bank
-from tests.proxy.cache.calls import make_policy, until, written
+from tests.patience import PATIENCE_SECONDS, until
+from tests.proxy.cache.calls import make_policy, written
 from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import CHAT, chat, make_known, running
@@ -135,7 +136,7 @@ class Caller:
         async with self.connection() as (_, writer):
             writer.write(self._request(body, path, {}))
             await writer.drain()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len(await in_thread(self._bank.calls_received)) == len(before):
                     await asyncio.sleep(0.005)
 

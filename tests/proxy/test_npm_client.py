@@ -16,6 +16,7 @@ from tenants.choices import UpstreamKind
 from tenants.models import Upstream
 from tests.bank import Bank, answer_text
 from tests.proxy.batches.desk import line, run_worker
+from tests.proxy.books import assert_balanced
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_catalog
@@ -227,6 +228,27 @@ def test_what_is_refused_is_an_error_of_its_own_kind(client: Path, proxy: Deploy
     ]
 
 
+@pytest.mark.parametrize("model", KINDS)
+@pytest.mark.parametrize("loop", ["runTools", "runMessageTools"])
+def test_their_loops_run_a_tool_and_come_to_an_answer(
+    client: Path, proxy: Deployment, acme: Tenant, bank: Bank, loop: str, model: str
+) -> None:
+    bank.queue(tool_call=True)
+    (told,) = act(client, proxy, acme, {"act": loop, "model": model, "question": "Hi there"})
+    assert told["error"] is None, told
+    assert (told["came"]["text"], [set(given) for given in told["came"]["called"]]) == (answer_text(), [{"text"}])
+    assert len(assert_balanced(acme, bank).rows) == 2
+
+
+def test_features_that_are_named_in_code_are_told_in_the_header(
+    client: Path, proxy: Deployment, acme: Tenant, bank: Bank
+) -> None:
+    body = {"model": "claude", **CALLS["messages"], "betas": ["effort-2025-11-24", "strange-2031-01-01"]}
+    (told,) = act(client, proxy, acme, {"act": "betaMessages", "body": body})
+    assert told == {"came": answer_text(), "error": None}
+    assert [call.header("anthropic-beta") for call in bank.calls_received()] == ["effort-2025-11-24"]
+
+
 def test_clients_wait_no_longer_than_they_are_told_and_try_again(
     client: Path, proxy: Deployment, acme: Tenant, bank: Bank
 ) -> None:
@@ -263,3 +285,34 @@ def test_files_and_batches_from_hand_to_hand(client: Path, proxy: Deployment, ac
     assert [one["custom_id"] for one in over["came"]["answers"]] == ["line-0", "line-1", "line-2"]
     assert (over["came"]["listed"], over["came"]["deleted"]) == ([made["id"]], True)
     assert (late["error"]["kind"], late["error"]["code"]) == ("ConflictError", "batch_not_cancellable")
+
+
+def test_message_batches_from_hand_to_hand(client: Path, proxy: Deployment, acme: Tenant, bank: Bank) -> None:
+    params = {"model": "claude", **CALLS["messages"]}
+    requests = [{"custom_id": f"ask-{number}", "params": params} for number in range(3)]
+    first, second = act(client, proxy, acme, *[{"act": "messageBatch", "requests": requests}] * 2)
+    assert (first["error"], first["came"]["status"]) == (None, "in_progress")
+    assert (first["came"]["counts"]["processing"], second["error"]) == (3, None)
+    gone, early = second["came"]["id"], {"act": "messageResults", "id": first["came"]["id"]}
+    (ending, none_yet) = act(client, proxy, acme, {"act": "cancelMessages", "id": gone}, early)
+    assert (ending["came"], none_yet["error"] is None) == ("canceling", False)
+    run_worker(acme)
+    over, cancelled, late, files = act(
+        client,
+        proxy,
+        acme,
+        early,
+        {"act": "messageResults", "id": gone},
+        {"act": "cancelMessages", "id": gone},
+        {"act": "betaFiles"},
+    )
+    assert (over["error"], over["came"]["status"], over["came"]["counts"]["succeeded"]) == (None, "ended", 3)
+    results = over["came"]["results"]
+    assert [one["custom_id"] for one in results] == ["ask-0", "ask-1", "ask-2"]
+    assert {one["result"]["message"]["content"][0]["text"] for one in results} == {answer_text()}
+    assert set(over["came"]["listed"]) == {first["came"]["id"], gone}
+    assert over["came"]["type"] == "message_batch_deleted"
+    assert [one["result"]["type"] for one in cancelled["came"]["results"]] == ["canceled"] * 3
+    assert (late["error"]["kind"], late["error"]["status"]) == ("NotFoundError", 404)
+    assert (files["error"]["kind"], files["error"]["code"]) == ("NotFoundError", "not_served")
+    assert_balanced(acme, bank)

@@ -26,18 +26,23 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tests.bank import Bank
+from tests.deploy.test_files import probes_of_compose, probes_of_pods
+from tests.patience import PATIENCE_SECONDS
 from tests.plugin import STACK
+from tests.proxy.books import wait_for_calls
 from tests.proxy.deployment import NO_TLS, Deployment, deploy, free_port
 from tests.proxy.load import call_all, make_bodies
 from tests.stack_fixtures import make_data_dir
 from tests.world import Tenant, World, make_budget, make_catalog
 
 WORKERS = 2
+#: what is asked of a proxy's pod, and of its container in compose
+PROBED = [path for path, _ in (*probes_of_pods(), *probes_of_compose())]
 
 
 def get(proxy: Deployment, path: str, **headers: str) -> httpx2.Response:
     """On a connection of its own, so that any worker may answer."""
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         return http.get(f"{proxy.root_url}{path}", headers=headers)
 
 
@@ -57,10 +62,20 @@ class TestReadiness:
             {"checks": {"postgresql": True, "valkey": True, "migrations": True}},
         )
 
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    def test_what_balancers_ask_takes_no_body(self, metered: "Metered", path: str) -> None:
+        """It would be held in the processes that serve calls, for anybody."""
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+            answers = [http.post(f"{metered.proxy.root_url}{path}", content=body) for body in (b"x", iter([b"x"]))]
+        assert [answer.status_code for answer in answers] == [413, 413]
+
     def test_valkey_is_named_while_it_is_down(self, django_db_setup: None, tmp_path: Path) -> None:
         with own_valkey() as valkey, deploy(tmp_path, REDIS_URL=valkey.url) as proxy:
             assert get(proxy, "/readyz").status_code == 200
+            assert [get(proxy, path).status_code for path in PROBED] == [200] * len(PROBED)
             valkey.stop()
+            answer = get(proxy, "/readyz?for=calls")
+            assert (answer.status_code, answer.json()) == (503, {"checks": {"valkey": False}})
             answer = get(proxy, "/readyz")
             assert (answer.status_code, answer.json()) == (
                 503,
@@ -80,7 +95,9 @@ class TestReadiness:
                 503,
                 {"checks": {"postgresql": False, "valkey": True, "migrations": False}},
             )
-            assert get(proxy, "/healthz").status_code == 200
+            # Calls go on: whoever balances them takes no proxy away, by any of the files in deploy/.
+            assert [get(proxy, path).status_code for path in PROBED] == [200] * len(PROBED)
+            assert get(proxy, "/readyz?for=calls").json() == {"checks": {"valkey": True}}
             assert "costhub_holds_open" in get(proxy, "/metrics").text
 
     def test_a_database_that_is_not_migrated_is_not_ready(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -201,8 +218,8 @@ class TestMetrics:
         made = call_every_worker(metered, acme)
         assert metered.find("costhub_calls_total", endpoint="chat/completions", status="200") == before + made
         spent = metered.find("llm_cost_dollars_total", org=acme.org.slug, model="small")
+        wait_for_calls(acme, made)
         with org_scope(acme.org_id):
-            tasks.drain_ledger()
             rows = LedgerEntry.objects.filter(org_id=acme.org_id)
             assert len(rows) == made
             assert spent == pytest.approx(sum(row.effective_cost for row in rows) / 1e9, rel=1e-9)
@@ -218,6 +235,7 @@ class TestMetrics:
                 headers={"authorization": f"Bearer {acme.api_key}"},
             )
         assert answer.status_code == 402
+        wait_until(lambda: metered.find("costhub_errors_total", code="budget_exceeded") > before)
         assert metered.find("costhub_errors_total", code="budget_exceeded") == before + 1
         wait_until(lambda: metered.find("costhub_calls_total", status="402") > 0)
 

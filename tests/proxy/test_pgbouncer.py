@@ -20,6 +20,7 @@ from costhub.stack.ports import HOST, find_free_port
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, ROOT, deploy
 from tests.proxy.scene import Scene, acme
 from tests.world import Tenant, World
@@ -77,7 +78,7 @@ def pgbouncer(folder: Path) -> Iterator[str]:
         yield f"postgresql://{url.username}:{url.password}@{HOST}:{port}/{name}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def _wait_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -118,7 +119,7 @@ def test_calls_pages_and_jobs(
         subprocess.run([sys.executable, "-c", JOBS], cwd=ROOT, env=environment, check=True, timeout=120)
         with org_scope(acme.org_id):
             assert LedgerEntry.objects.filter(org_id=acme.org_id).count() == 100, "the pooled jobs brought all of them"
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             # Each organisation sees its own, whoever had the connection before.
             for _ in range(10):
                 for tenant, has_calls in ((acme, True), (committed_world.mallcorp, False)):

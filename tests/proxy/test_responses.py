@@ -334,6 +334,18 @@ async def test_a_chat_that_is_cut_becomes_a_response_that_fails(chatting: Tenant
     assert (row["error_code"], row["is_estimated"]) == ("upstream_broke_off", True)
 
 
+async def test_calls_that_are_numbered_badly_are_told_apart_by_their_ids(chatting: Tenant) -> None:
+    pieces = [
+        chunk({"tool_calls": [{"index": 0, "id": name, "function": {"name": "find", "arguments": given}}]})
+        for name, given in (("c1", '{"a":1}'), ("c2", '{"a":2}'))
+    ]
+    events = (*pieces, chunk({}, "stop"), chunk(usage=USAGE), DONE)
+    (got,), _, _ = await ask(chatting, lambda _: stream(*events), ask_response(stream=True))
+    response = read(got.body)[-1]["response"]
+    assert [(one["call_id"], one["arguments"]) for one in response["output"]] == [("c1", '{"a":1}'), ("c2", '{"a":2}')]
+    assert response["status"] == "completed"
+
+
 async def test_an_answer_that_was_cut_short_is_incomplete(chatting: Tenant) -> None:
     said = chat_answer("Hello", USAGE)
     said["choices"][0]["finish_reason"] = "length"

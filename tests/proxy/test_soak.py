@@ -57,7 +57,7 @@ def test_anything_dies_at_any_moment(scene: Scene, stack: TestStack, seed: int) 
         stack.postgres.start()
         stack.postgres.wait_ready()
 
-    acts: list[Callable[[], object]] = [scene.proxy.kill_worker, kill_valkey, kill_postgresql]
+    acts: list[Callable[[], object]] = [lambda: scene.proxy.kill_worker(scene.bank.port), kill_valkey, kill_postgresql]
     moments = {chance.randint(20, 280): chance.choice(acts) for _ in range(3)}
 
     def on_end(ended: int) -> None:

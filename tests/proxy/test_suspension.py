@@ -23,6 +23,7 @@ from tenants.periods import period_bounds, previous_bounds
 from tests.bank import Bank
 from tests.billing.invoices.examples import close
 from tests.billing.invoices.stripe_customer import make_stripe_customer
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment, deploy
 from tests.proxy.in_process import chat
 from tests.proxy.load import call_once
@@ -39,7 +40,6 @@ FIVE_SECONDS = 5.0
 #: the job that does what Stripe's events tell of: a payment that comes while a run looks is found by the next one
 JOB = "billing.invoices.tasks.apply_stripe_events"
 RUNS = 2
-PATIENCE = 60.0
 Seen = list[tuple[int, int]]
 
 
@@ -85,7 +85,7 @@ def send_webhook(proxy: Deployment, double: StripeDouble, kind: str, stripe_invo
     """What Stripe does when something happens to an invoice."""
     body = double.make_event(kind, double.invoices[stripe_invoice])
     headers = {"stripe-signature": sign(body, double.now()), "content-type": "application/json"}
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         return http.post(f"{proxy.root_url}/api/v1/stripe/webhook", content=body, headers=headers).status_code
 
 
@@ -111,7 +111,7 @@ async def live(proxy: Deployment, acme: Tenant, double: StripeDouble, stripe_inv
             seen.append((began, (await call_once(http, chat())).status))
 
     async def until(status: int, since: int) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not any(found == status and began > since for began, found in seen):
                 await asyncio.sleep(0.02)
 
@@ -130,7 +130,7 @@ async def live(proxy: Deployment, acme: Tenant, double: StripeDouble, stripe_inv
         await until(200, paid_at)
         runs = count_runs(log) - before
         # Until every process of the proxy knows.
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while {status for _, status in seen[-50:]} != {200}:
                 await asyncio.sleep(0.02)
         is_over.set()

@@ -5,19 +5,27 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from costhub.lib import keyspace
-from costhub.lib.redis import client
+from costhub.lib.redis import ShardsAway, broker, client
 from costhub.lib.valkey_slots import slot_of
+from costhub.ops.backlog import read_backlog
+from costhub.ops.doctor import Subject, check_valkey
+from costhub.ops.watch import find_troubles, tell_troubles
 from proxy import tasks
+from proxy.models import LedgerEntry
+from tenants.access import org_scope
 from tests.bank import Bank
 from tests.proxy.deployment import deploy
+from tests.proxy.edges.entries import make_event
 from tests.proxy.scene import Scene, acme
 from tests.proxy.test_deaths import at_call
-from tests.valkeys import Certificates, Node, cluster, find_tls_server, watched
+from tests.proxy.test_operations import get
+from tests.valkeys import Certificates, Node, cluster, find_tls_server, read_cluster_info, until, watched
 from tests.world import Tenant
 
 __all__ = ["acme"]
@@ -96,6 +104,65 @@ def test_masters_of_a_cluster_are_killed(
         tasks.rebuild_counters()
         books = scene.balance()
     assert sum(row.status == 200 for row in books.rows) >= rounds * 100 + 20
+
+
+@pytest.mark.parametrize("covers_all", ["no", "yes"])
+def test_a_master_that_stays_dead_stops_its_own_shards_alone(
+    acme: Tenant, bank: Bank, tmp_path: Path, settings: Settings, covers_all: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the cluster does not want all slots to be covered, which the doctor asks for; else it stops all of them
+    once it has noticed."""
+    shards = set(range(keyspace.SHARDS))
+    with (
+        cluster(
+            tmp_path / "nodes", replicas=0, more=f"cluster-require-full-coverage {covers_all}\nappendonly yes"
+        ) as nodes,
+        using(settings, nodes.url),
+        deploy(
+            tmp_path,
+            COSTHUB_GOVERNANCE_TIMEOUT_MS=TIMEOUT_MS,
+            REDIS_URL=nodes.url,
+            COSTHUB_BROKER_URL=os.environ["REDIS_URL"],
+        ) as proxy,
+    ):
+        scene = Scene(acme, bank, proxy)
+        found = check_valkey(Subject(tmp_path, {}))
+        assert found.ok is (covers_all == "no")
+        assert found.ok or found.sentence == (
+            "cluster-require-full-coverage is 'yes', not 'no': while one master is away all others would refuse every call"
+        )
+        assert {outcome.status for outcome in scene.run(calls=3)} == {200}
+        masters = {shard: nodes.master_of(slot_of(keyspace.tag(shard))) for shard in shards}
+        dying = next(master for master in masters.values() if master is not masters[acme.org.shard])
+        away = shards if covers_all == "yes" else {shard for shard in shards if masters[shard] is dying}
+        for shard in shards:
+            client().xadd(keyspace.ledger_key(shard), {"e": make_event(acme, 1_000)})
+        kill(dying)
+        until(
+            lambda: all(int(read_cluster_info(node)["cluster_slots_fail"]) > 0 for node in nodes.living),
+            "the others take it for dead",
+        )
+        with pytest.raises(ShardsAway) as told:
+            tasks.drain_ledger()
+        assert str(told.value) == str(ShardsAway(away))
+        with pytest.raises(ShardsAway):
+            tasks.reap_reservations()
+        if covers_all == "no":
+            backlog = read_backlog()
+            assert set(backlog.away) == away
+            assert backlog.events == 0
+            # Told wherever the cluster would have kept that it was.
+            monkeypatch.setattr(keyspace, "ALARMS", f"{keyspace.tag(min(away))}:alarms")
+            assert tell_troubles(find_troubles()) >= 1
+            told_of = broker().hkeys(keyspace.ALARMS)
+            broker().delete(keyspace.ALARMS)
+            assert b"valkey shards" in cast("list[bytes]", told_of)
+            assert get(proxy, "/readyz?for=calls").status_code == 200
+        status = 200 if covers_all == "no" else 503
+        assert {outcome.status for outcome in scene.run(calls=3)} == {status}
+        with org_scope(acme.org_id):
+            drained = LedgerEntry.objects.filter(org_id=acme.org_id, effective_cost=1_000).count()
+        assert drained == len(shards - away)
 
 
 @pytest.mark.parametrize(("rounds", "is_tls"), [ONCE, pytest.param(4, False, id="often", marks=pytest.mark.soak), TLS])

@@ -11,6 +11,7 @@ import anthropic
 import openai
 import pytest
 from anthropic.types import MessageParam, ToolParam
+from django.db import connections
 from django.test import override_settings
 from openai.types.responses import FunctionToolParam
 from pydantic import BaseModel
@@ -23,6 +24,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
 from tests.bank import Bank
 from tests.bank.answers import answer_text
+from tests.proxy.batches.desk import run_worker
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_catalog, make_world
@@ -149,6 +151,8 @@ def test_clients_that_lose_patience_leave_nothing_running(stage: Stage, model: s
         stage.anthropic.with_options(timeout=0.3).messages.create(model=model, max_tokens=5, messages=QUESTION)
     # The proxy has left the upstream, too, and takes the next call.
     stage.bank.wait_quiet()
+    # Who lost patience before its call came there has left its order behind.
+    stage.bank.clear()
     assert stage.anthropic.messages.create(model=model, max_tokens=5, messages=QUESTION).stop_reason == "max_tokens"
 
 
@@ -308,6 +312,104 @@ def test_both_are_asynchronous_too(stage: Stage) -> None:
             return said, response.output_text
 
     assert asyncio.run(ask()) == (answer_text(), answer_text())
+
+
+def test_openais_asynchronous_client_hands_in_files_and_batches(stage: Stage) -> None:
+    def write(number: int) -> bytes:
+        said = {"model": "local", "max_tokens": 20, "messages": [{"role": "user", "content": "one two three"}]}
+        one = {"custom_id": f"line-{number}", "method": "POST", "url": "/v1/chat/completions", "body": said}
+        return json.dumps(one).encode() + b"\n"
+
+    content = b"".join(map(write, range(3)))
+
+    def work() -> None:
+        run_worker(stage.acme)
+        connections.close_all()
+
+    async def ask() -> None:
+        async with openai.AsyncOpenAI(base_url=stage.proxy.base_url, api_key=stage.acme.api_key, max_retries=0) as gpt:
+            file = await gpt.files.create(file=("calls.jsonl", content), purpose="batch")
+            assert (await gpt.files.retrieve(file.id)).bytes == len(content)
+            assert (await gpt.files.content(file.id)).content == content
+            batch = await gpt.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+            )
+            with pytest.raises(openai.BadRequestError, match="cancel it first"):
+                await gpt.files.delete(file.id)
+            cancelled = await gpt.batches.create(
+                input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+            )
+            assert (await gpt.batches.cancel(cancelled.id)).status == "cancelling"
+            await asyncio.to_thread(work)
+            over = await gpt.batches.retrieve(batch.id)
+            assert over.output_file_id is not None
+            answers = (await gpt.files.content(over.output_file_id)).text.splitlines()
+            said = [json.loads(one)["response"]["body"]["choices"][0]["message"]["content"] for one in answers]
+            assert said == [answer_text()] * 3
+            assert [one.id async for one in gpt.batches.list(limit=1)] == [cancelled.id, batch.id]
+            with pytest.raises(openai.ConflictError):
+                await gpt.batches.cancel(batch.id)
+            names = [one.id async for one in gpt.files.list()]
+            assert {file.id, over.output_file_id} <= {*names}
+            assert [(await gpt.files.delete(name)).deleted for name in names] == [True] * len(names)
+            with pytest.raises(openai.NotFoundError):
+                await gpt.files.retrieve(file.id)
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_asynchronous_clients_use_tools(stage: Stage, model: str) -> None:
+    async def ask() -> tuple[str, str, str]:
+        async with (
+            anthropic.AsyncAnthropic(base_url=stage.proxy.root_url, api_key=stage.acme.api_key) as claude,
+            openai.AsyncOpenAI(base_url=stage.proxy.base_url, api_key=stage.acme.api_key) as gpt,
+        ):
+            stage.bank.queue(count=3, tool_call=True)
+            message = await claude.messages.create(model=model, max_tokens=50, messages=QUESTION, tools=[TOOL])
+            response = await gpt.responses.create(model=model, input="one", tools=[FUNCTION])
+            chat = await gpt.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": "one"}],
+                tools=[{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}],
+            )
+            (used,), (call,) = message.content, response.output
+            assert used.type == "tool_use"
+            assert call.type == "function_call"
+            assert chat.choices[0].message.tool_calls is not None
+            (asked,) = chat.choices[0].message.tool_calls
+            assert asked.type == "function"
+            return used.name, call.name, asked.function.name
+
+    assert asyncio.run(ask()) == ("find", "find", "find")
+
+
+def test_asynchronous_clients_understand_errors(stage: Stage) -> None:
+    async def ask() -> None:
+        async with (
+            anthropic.AsyncAnthropic(
+                base_url=stage.proxy.root_url, api_key=stage.acme.api_key, max_retries=0
+            ) as claude,
+            openai.AsyncOpenAI(base_url=stage.proxy.base_url, api_key=stage.acme.api_key, max_retries=0) as gpt,
+        ):
+            with pytest.raises(anthropic.NotFoundError, match="does not exist"):
+                await claude.messages.create(model="none", max_tokens=5, messages=QUESTION)
+            with pytest.raises(anthropic.AuthenticationError):
+                await claude.with_options(api_key="sk-wrong").models.list()
+            with pytest.raises(openai.BadRequestError, match="max_output_tokens"):
+                await gpt.responses.create(model="gpt", input="one", max_output_tokens=-5)
+            with pytest.raises(openai.AuthenticationError):
+                await gpt.with_options(api_key="sk-wrong").files.list()
+            stage.bank.queue(fault="rate_limited", retry_after="30")
+            with pytest.raises(openai.RateLimitError) as refused:
+                await gpt.chat.completions.create(model=STRICT, messages=[{"role": "user", "content": "one"}])
+            assert refused.value.response.headers["retry-after"] == "30"
+            stage.bank.queue(fault="error_event", at=2)
+            with pytest.raises(anthropic.APIStatusError, match="told to fail"):
+                async with claude.messages.stream(model="claude", max_tokens=50, messages=QUESTION) as told:
+                    await told.get_final_message()
+
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("model", MODELS)

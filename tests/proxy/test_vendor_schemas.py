@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import pytest
 import schemathesis
 from anthropic.types.message_count_tokens_params import MessageCountTokensParams
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+from anthropic.types.messages.batch_create_params import BatchCreateParams as MessageBatchCreateParams
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from openai.types.audio.speech_create_params import SpeechCreateParams
@@ -20,6 +22,7 @@ from openai.types.completion_create_params import CompletionCreateParamsNonStrea
 from openai.types.embedding_create_params import EmbeddingCreateParams
 from openai.types.image_generate_params import ImageGenerateParamsNonStreaming
 from openai.types.moderation_create_params import ModerationCreateParams
+from openai.types.responses.input_token_count_params import InputTokenCountParams
 from openai.types.responses.response_compact_params import ResponseCompactParams
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import TypeAdapter
@@ -40,6 +43,8 @@ TYPES: Final[dict[str, Any]] = {
     "/v1/batches": BatchCreateParams,
     "/v1/responses": ResponseCreateParamsNonStreaming,
     "/v1/responses/compact": ResponseCompactParams,
+    "/v1/responses/input_tokens": InputTokenCountParams,
+    "/v1/messages/batches": MessageBatchCreateParams,
     "/v1/messages": MessageCreateParamsNonStreaming,
     "/v1/messages/count_tokens": MessageCountTokensParams,
     "/v1/moderations": ModerationCreateParams,
@@ -54,9 +59,18 @@ FORMS: Final = {
     "/v1/audio/translations": "file",
 }
 #: whose types are small: of the others' bodies each takes long to be made
-QUICK: Final = frozenset(TYPES) - {"/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/responses"}
+QUICK: Final = frozenset(TYPES) - {
+    *("/v1/chat/completions", "/v1/messages", "/v1/messages/batches", "/v1/messages/count_tokens"),
+    *("/v1/responses", "/v1/responses/input_tokens"),
+}
 FEW: Final = 12
 MANY: Final = 200
+#: what is listed, and by what
+LISTS: Final = (
+    *("/v1/chat/completions", "/v1/files", "/v1/batches", "/v1/messages/batches", "/v1/models"),
+    *("/v1/chat/completions/{}/messages", "/v1/responses/{}/input_items"),
+)
+QUERIES: Final = ("limit", "after", "after_id", "before_id", "order", "purpose", "model", "metadata[a]", "include")
 #: where something stands, and what may be asked of it
 PLACES: Final = (
     ("GET", "/v1/files/{}"),
@@ -69,6 +83,15 @@ PLACES: Final = (
     ("POST", "/v1/responses/{}/cancel"),
     ("DELETE", "/v1/responses/{}"),
     ("GET", "/v1/chat/completions/{}"),
+    ("POST", "/v1/chat/completions/{}"),
+    ("DELETE", "/v1/chat/completions/{}"),
+    ("GET", "/v1/chat/completions/{}/messages"),
+    ("GET", "/v1/messages/batches/{}"),
+    ("GET", "/v1/messages/batches/{}/results"),
+    ("POST", "/v1/messages/batches/{}/cancel"),
+    ("DELETE", "/v1/messages/batches/{}"),
+    ("GET", "/v1/realtime"),
+    ("POST", "/v1/realtime/{}"),
     ("GET", "/v1/models/{}"),
     ("GET", "/v1/costhub/deferred/{}"),
 )
@@ -219,6 +242,42 @@ def test_every_name_of_nothing_is_refused_in_shape(window: Window) -> None:
         assert answer.status in {400, 404, 405}
 
     run(FEW * 2, look, place=st.sampled_from(PLACES), name=st.text(min_size=1, max_size=40))
+
+
+def test_every_query_of_a_list_is_answered_or_refused_in_shape(window: Window) -> None:
+    def look(path: str, query: dict[str, str]) -> None:
+        answer = window.send("GET", f"{path.format('chatcmpl-1')}?{urlencode(query)}")
+        check_shape(path, answer)
+        assert answer.status in {200, 400, 404}
+
+    values = st.sampled_from(["1", "0", "-1", "asc", "desc", "batch_1", "file-" + "0" * 32]) | st.text(max_size=20)
+    queries = st.dictionaries(st.sampled_from(QUERIES), values.filter(_is_writable), max_size=4)
+    run(FEW * 2, look, path=st.sampled_from(LISTS), query=queries)
+
+
+def _is_writable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def test_what_is_changed_of_a_kept_chat_is_taken_or_refused_in_shape(window: Window) -> None:
+    body = {"model": "small", "store": True, "messages": [{"role": "user", "content": "Hi"}]}
+    made = window.send("POST", "/v1/chat/completions", json.dumps(body).encode())
+    path = f"/v1/chat/completions/{json.loads(made.body)['id']}"
+
+    def change(body: Any, is_whole: bool) -> None:
+        raw = json.dumps(body).encode("utf-8", "surrogatepass")
+        answer = window.send("POST", path, raw if is_whole else raw[: len(raw) // 2])
+        check_shape(path, answer)
+        assert answer.status in {200, 400}
+
+    values = st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+    bodies = values | st.dictionaries(
+        st.sampled_from(["metadata", "model", "store"]), values | st.dictionaries(st.text(max_size=70), values)
+    )
+    run(FEW * 2, change, body=bodies, is_whole=st.booleans())
+    assert window.send("GET", f"{path}/messages").status == 200
+    assert window.send("DELETE", path).status == 200
+    assert window.send("GET", path).status == 404
 
 
 def test_every_file_is_kept_or_refused_in_shape(window: Window) -> None:

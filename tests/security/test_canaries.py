@@ -32,7 +32,9 @@ from tenants.actions.platform import create_platform_token
 from tenants.choices import CacheMode
 from tests.bank import Bank
 from tests.hooks import run_receiver
+from tests.patience import PATIENCE_SECONDS
 from tests.plugin import STACK
+from tests.proxy.cache.rows import read_entries
 from tests.proxy.collector import collect
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.learning.rows import capture, consent
@@ -106,7 +108,7 @@ def test_no_sink_holds_a_secret(
         run_jobs(committed_world, evidence)
         bank.wait_quiet()
         spans = collector.wait_for(1)
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=10) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             metrics = http.get(f"{proxy.root_url}/metrics").content
             evidence.note("pages", http.get(f"{proxy.root_url}/login"))
         stored = s3.read_everything()
@@ -126,6 +128,7 @@ def test_no_sink_holds_a_secret(
         mails=mails,
     )
     assert b".sealed\n" in stored, "what was uploaded lies there"
+    assert any(each.question for each in read_entries(committed_world.acme)), "and what was asked of the semantic cache"
     # The invited read their invitation, and nobody else does.
     assert leaks.pop("mails") == {"invitation"}
     assert leaks == {}
@@ -155,9 +158,10 @@ def manage(world: World, evidence: Evidence, bank: Bank, hook: str) -> None:
     catalog = make_catalog(world.acme, base_url=bank.base_url, credential=f"sk-{put('credential')}")
     capture(world.acme, put("question of a captured call"), put("answer to it"))
     with org_scope(world.acme.org.pk):
-        # What is kept to be asked for again is sealed; of a call that the cache answers it knows a digest.
+        # What is kept to be asked for again is sealed; of a call that the cache answers it knows a digest, and of its
+        # question a vector.
         update_organization(actor=world.acme.owner, answers_kept_hours=24)
-        create_cache_policy(actor=world.acme.owner, mode=CacheMode.ON)
+        create_cache_policy(actor=world.acme.owner, mode=CacheMode.ON, semantic=CacheMode.SHADOW)
         # What trains calls by a key of the organisation's, which is kept for as long.
         start_paid_replay(
             actor=world.acme.owner, model="small", to="small", cap_nanos=Nanos(10**9), api_key=world.acme.api_key
@@ -260,7 +264,7 @@ def make_calls(world: World, evidence: Evidence, bank: Bank, root: str) -> int:
         evidence.note(what, http.post(f"{root}/v1/chat/completions", json=body, headers=headers))
         made += 1
 
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         ask("whole", put("prompt"))
         ask("streamed", put("streamed prompt"), stream=True)
         ask("again", put("prompt of an idempotent call"), key | {"Idempotency-Key": "once"})
@@ -289,7 +293,7 @@ def upload(world: World, evidence: Evidence, root: str) -> None:
     put, key = evidence.canaries.put, {"Authorization": f"Bearer {world.acme.api_key}"}
     call = {"model": "small", "messages": [{"role": "user", "content": put("prompt of a file")}]}
     line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": call}
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         file = {"file": ("calls.jsonl", json.dumps(line).encode(), "application/jsonl")}
         taken = http.post(f"{root}/v1/files", data={"purpose": "batch"}, files=file, headers=key)
         assert taken.status_code == 200, taken.content

@@ -55,6 +55,7 @@ STATEMENTS: Final = {
     "costhub.ops.erasure": 1,
     "costhub.ops.export": 3,
     "costhub.ops.tenant_tables": 1,
+    "proxy.batches.pace": 1,
     "proxy.cache.semantic_store": 3,
     "proxy.learning.orgs_with": 1,
     "proxy.ledger.counts": 2,

@@ -26,6 +26,8 @@ from pytest_django.fixtures import Settings
 from billing.alerts.actions.channels import create_channel
 from billing.bills.provider import Provider
 from billing.choices import ChannelKind
+from billing.invoices.actions.packs import _put
+from billing.invoices.core.s3 import Bucket
 from costhub.lib.errors import AppError
 from costhub.lib.net import BlockedAddress, gate_from_settings
 from tenants.access import org_scope
@@ -61,6 +63,7 @@ NAMES: Final = "its exceptions and constants"
 MAY: Final = {
     "billing.alerts.channels.mail": NAMES,
     "billing.invoices.actions.mails": NAMES,
+    "billing.invoices.actions.webhooks": NAMES,
     "billing.invoices.stripe_client": GATE,
     "costhub.client.admin": OPERATOR,
     "costhub.client.serving_worker": OPERATOR,
@@ -218,6 +221,9 @@ WAYS: Final[dict[str, Way]] = {
     "an identity provider": _sign_on,
     "what a provider's document names": lambda acme, _, url: _discover(url),
     "a provider's bills": lambda acme, _, url: Provider(gate_from_settings(), url, "sk-admin").read_bill(DAY, NEXT_DAY),
+    "a bucket for a month's papers": lambda acme, _, url: _put(
+        Bucket(url, "eu-central-1", "AKIA", "secret"), "x.zip", b"x"
+    ),
     "Stripe": lambda acme, _, url: gate_from_settings().fetch_now("POST", url, content=b"a=b", timeout_seconds=5),
 }
 

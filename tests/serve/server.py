@@ -11,6 +11,7 @@ from costhub.serve.connection import Connection
 from costhub.serve.exchange import App, Scope
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
 from tests.listening import close
+from tests.patience import PATIENCE_SECONDS
 
 HOST = b"host: x\r\n"
 
@@ -77,7 +78,7 @@ async def answer(send: Send, body: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def ask(port: int, *parts: bytes, seconds: float = 5) -> bytes:
+async def ask(port: int, *parts: bytes, seconds: float = PATIENCE_SECONDS) -> bytes:
     """What the server says until it closes. Each part is sent when the server has had the one before."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:

@@ -7,6 +7,7 @@ import pytest
 
 from costhub.serve.exchange import Scope
 from proxy.edges.shortcuts import Receive, Send
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.raw_http import connect
 from tests.serve.server import answer, ask, read_body, serve, shortcuts_of
 
@@ -16,7 +17,7 @@ async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(_nothing_is_served) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nhost:")
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
         writer.close()
 
 
@@ -25,7 +26,7 @@ async def test_a_connection_at_rest_is_closed() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
         writer.close()
 
 
@@ -72,7 +73,7 @@ async def test_a_caller_who_takes_nothing_is_cut_off(monkeypatch: pytest.MonkeyP
     async with serve(app) as server:
         with connect(server.port) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-            await asyncio.wait_for(has_left.wait(), 20)
+            await asyncio.wait_for(has_left.wait(), PATIENCE_SECONDS)
 
 
 class TestShortcuts:
@@ -107,7 +108,7 @@ class TestShortcuts:
             writer.write(head + (b"\r\n{" if has_begun else b"expect: 100-continue\r\n\r\n"))
             await has_looked.wait()
             writer.write(b"}" if has_begun else b"{}")
-            await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
             writer.close()
         assert seen == [None, b"{}"]
 
@@ -125,9 +126,9 @@ class TestShortcuts:
             await is_watched.wait()
             assert not has_left.is_set()
             writer.close()
-            await asyncio.wait_for(has_left.wait(), 5)
+            await asyncio.wait_for(has_left.wait(), PATIENCE_SECONDS)
 
-    @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "no longer watched"])
+    @pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "given up"])
     async def test_who_leaves_afterwards_has_not_left(self, is_answered: bool) -> None:
         left: list[str] = []
         is_over = asyncio.Event()
@@ -135,12 +136,10 @@ class TestShortcuts:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             shortcuts = shortcuts_of(scope)
             shortcuts.watch(receive, lambda: left.append("left"))
+            is_over.set()
             if is_answered:
                 await answer(send)
-            else:
-                shortcuts.watch(receive, None)
-            is_over.set()
-            await server.has_lost_one.wait()
+                await server.has_lost_one.wait()
 
         async with serve(app) as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -161,6 +160,30 @@ class TestShortcuts:
             head = await reader.readuntil(b"\r\n\r\n")
             writer.close()
         assert b"\r\nx-model: a  x-evil: 1 \r\n" in head
+
+    async def test_the_head_of_a_stream_goes_out_as_asgi_s_would(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = {"content-type": "text/event-stream", "x-model": "a\r\nx-evil: 1"}
+            assert shortcuts_of(scope).send_head(send, 200, headers) == (scope["http_version"] == "1.1")
+            if scope["http_version"] == "1.0":
+                assert not shortcuts_of(scope).send_head(send, 200, headers)
+                await answer(send)
+                return
+            assert not shortcuts_of(scope).send_head(send, 200, headers)
+            await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async with serve(app) as server:
+            for version in (b"1.1", b"1.0"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                writer.write(b"GET / HTTP/%b\r\nhost: x\r\n\r\n" % version)
+                told = await reader.readuntil(b"0\r\n\r\n" if version == b"1.1" else b"\r\n\r\n")
+                writer.close()
+                if version == b"1.1":
+                    assert told == (
+                        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-model: a  x-evil: 1\r\n"
+                        b"transfer-encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"
+                    )
 
 
 async def _answer_all(scope: Scope, receive: Receive, send: Send) -> None:
@@ -239,9 +262,70 @@ class TestStopping:
             await has_begun.wait()
             server.connections[0].shutdown()
             writer.write(b"cd" + b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n")
-            said = await asyncio.wait_for(reader.read(), 5)
+            said = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
             writer.close()
         assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nabcd"
+
+    @pytest.mark.parametrize("comes_early", [False, True])
+    async def test_behind_an_answer_that_said_the_connection_stays_one_more_is_answered(
+        self, comes_early: bool
+    ) -> None:
+        """Who keeps connections may have sent it before he hears that this one closes."""
+        may_end = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": scope["path"].encode(), "more_body": True})
+            if scope["path"] == "/a":
+                await may_end.wait()
+            await send({"type": "http.response.body", "body": b"."})
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n")
+            first = await asyncio.wait_for(reader.readuntil(b"/a\r\n"), PATIENCE_SECONDS)
+            server.connections[0].shutdown()
+            request = b"GET /b HTTP/1.1\r\nhost: x\r\n\r\n"
+            if comes_early:
+                writer.write(request)
+            may_end.set()
+            rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), PATIENCE_SECONDS)
+            if not comes_early:
+                writer.write(request)
+            second = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+            writer.close()
+        assert b"connection: close" not in first + rest
+        assert second == (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n2\r\n/b\r\n1\r\n.\r\n0\r\n\r\n"
+        )
+
+    async def test_behind_such_an_answer_those_who_wait_are_answered_in_their_order(self) -> None:
+        """One that was left out would get the answer of the next."""
+        may_end = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            body = scope["path"].encode() + await read_body(receive)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            if scope["path"] == "/a":
+                await may_end.wait()
+            await send({"type": "http.response.body", "body": b"."})
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"/a\r\n"), PATIENCE_SECONDS)
+            connection = server.connections[0]
+            writer.write(b"POST /b HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
+            while not connection._queue:
+                await asyncio.sleep(0)
+            connection.shutdown()
+            writer.write(b"2" + b"GET /c HTTP/1.1\r\nhost: x\r\n\r\n")
+            may_end.set()
+            said = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
+            writer.close()
+        bodies = [part for part in said.split(b"\r\n") if part.startswith(b"/")]
+        assert bodies == [b"/b12", b"/c"]
 
     @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nhost:"])
     async def test_who_waits_for_nothing_is_closed(self, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +336,7 @@ class TestStopping:
             while not server.connections:
                 await asyncio.sleep(0)
             server.connections[0].shutdown()
-            await asyncio.wait_for(server.has_lost_one.wait(), 5)
+            await asyncio.wait_for(server.has_lost_one.wait(), PATIENCE_SECONDS)
             writer.close()
 
     async def test_a_request_that_was_on_its_way_is_answered_and_is_the_last(self) -> None:
@@ -265,6 +349,6 @@ class TestStopping:
             await reader.readuntil(b"/a")
             server.connections[0].shutdown()
             writer.write(b"GET /b HTTP/1.1\r\nhost: x\r\n\r\nGET /c HTTP/1.1\r\nhost: x\r\n\r\n")
-            said = await asyncio.wait_for(reader.read(), 5)
+            said = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
             writer.close()
         assert said == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n/b"

@@ -1,6 +1,7 @@
 """The web server as it is deployed: real processes, real sockets, the whole application behind it."""
 
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
 
@@ -19,7 +20,7 @@ from tests.proxy.raw_http import connect, exchange, make_request, read_answer
 def proxy(
     tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Deployment]:
-    with django_db_blocker.unblock(), deploy(tmp_path_factory.mktemp("serve")) as proxy:
+    with django_db_blocker.unblock(), deploy(tmp_path_factory.mktemp("serve"), COSTHUB_DRAIN_SECONDS="20") as proxy:
         yield proxy
 
 
@@ -79,6 +80,23 @@ def test_what_is_sent_with_an_offer_is_a_body_and_no_request(proxy: Deployment, 
         statuses = [_next_status(connection) for _ in range(2)]
         assert connection.recv(1) == b""
     assert statuses == [{"/login": 403}.get(path, 401), 404]
+
+
+@pytest.mark.parametrize("query", ["", "?model=gpt-realtime"])
+def test_the_handshake_of_a_websocket_is_told_that_there_is_no_realtime(proxy: Deployment, query: str) -> None:
+    """As any WebSocket client begins, and OpenAI's: an answer that ends the connection, and no 101."""
+    headers = [
+        *(("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")),
+        *(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), ("authorization", "Bearer sk-any")),
+        ("openai-beta", "realtime=v1"),
+    ]
+    with connect(proxy.port) as connection:
+        connection.sendall(make_request("GET", f"/v1/realtime{query}", headers))
+        answer = read_answer(connection)
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
+    error = json.loads(answer.body)["error"]
+    assert error["code"] == "realtime_not_served"
+    assert "calls over WebSockets cannot be held to a budget" in error["message"]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/keys", "/login", "/healthz"])

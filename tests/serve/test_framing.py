@@ -11,6 +11,7 @@ import pytest
 from costhub.serve.exchange import Scope
 from costhub.serve.heads import MAX_HEADERS, MAX_TRAILER_BYTES
 from proxy.edges.shortcuts import Receive, Send
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.raw_http import make_chunk
 from tests.serve.server import Recorder, answer, ask, read_body, serve, statuses
 
@@ -200,7 +201,7 @@ class TestOrder:
                 await asyncio.sleep(0)
             gates["/2"].set()
             gates["/1"].set()
-            answers = await asyncio.wait_for(reader.read(), 5)
+            answers = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
             writer.close()
         assert begun == ["/1", "/2"]
         assert statuses(answers) == [200, 200, 400]
@@ -238,7 +239,7 @@ class TestOrder:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(LAST.replace(b"connection: close\r\n", b"") + ahead)
             writer.close()
-            await asyncio.wait_for(left.wait(), 5)
+            await asyncio.wait_for(left.wait(), PATIENCE_SECONDS)
 
 
 class TestHttp10:
@@ -271,9 +272,12 @@ class TestAsking:
         async with serve(recorder) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(POST + b"expect: " + expect + b"\r\ncontent-length: 2\r\n\r\n")
-            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert (
+                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
+                == b"HTTP/1.1 100 Continue\r\n\r\n"
+            )
             writer.write(b"{}")
-            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == (
+            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS) == (
                 b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"
             )
             writer.close()
@@ -313,7 +317,7 @@ class TestAnsweredEarly:
                 while True:
                     writer.write(b"y" * 100_000)
                     await writer.drain()
-            await asyncio.wait_for(server.has_lost_one.wait(), 5)
+            await asyncio.wait_for(server.has_lost_one.wait(), PATIENCE_SECONDS)
 
     async def test_nor_for_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("costhub.serve.connection.LINGER_SECONDS", 0.05)
@@ -324,7 +328,7 @@ class TestAnsweredEarly:
         async with serve(app) as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(POST + b"content-length: 99999999\r\n\r\n")
-            await asyncio.wait_for(server.has_lost_one.wait(), 5)
+            await asyncio.wait_for(server.has_lost_one.wait(), PATIENCE_SECONDS)
             writer.close()
 
 

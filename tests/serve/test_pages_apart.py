@@ -1,6 +1,8 @@
 """Pages in processes of their own, as `costhub up` starts them: one address, and calls that do not need them."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.stack.ports import find_free_port
 from costhub.stack.services import Pages, Proxy
+from tests.deploy.test_files import environment_of_compose, pages_probe
 from tests.proxy.raw_http import exchange, make_request
 
 
@@ -35,12 +38,22 @@ def status(proxy: Proxy, path: str) -> int:
     return exchange(proxy.port, make_request("GET", path, []), "GET").status
 
 
+def probe(socket: Path) -> int:
+    """How the command ends by which compose asks for pages."""
+    here, (_, *words) = environment_of_compose()["COSTHUB_PAGES_SOCKET"], pages_probe()
+    return subprocess.run(
+        [sys.executable, *(word.replace(here, str(socket)) for word in words)], check=False
+    ).returncode
+
+
 def test_one_address_and_calls_that_do_not_need_pages(apart: tuple[Proxy, Pages]) -> None:
     proxy, pages = apart
     assert [status(proxy, path) for path in ("/login", "/api/schema", "/v1/models", "/readyz")] == [200, 200, 401, 200]
     socket = Path(pages.environment()["COSTHUB_PAGES_SOCKET"])
     assert socket.stat().st_mode & 0o777 == 0o600
+    assert probe(socket) == 0
     pages.stop()
+    assert probe(socket) == 1
     assert [status(proxy, path) for path in ("/login", "/api/schema", "/v1/models", "/readyz")] == [503, 503, 401, 200]
     pages.start()
     pages.wait_ready(90)

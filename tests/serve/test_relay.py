@@ -14,6 +14,7 @@ from costhub.serve.connection import Connection
 from costhub.serve.exchange import App, Scope
 from costhub.serve.relay import CALLER, Relay, RelayedCaller
 from proxy.edges.shortcuts import Receive, Send
+from tests.patience import PATIENCE_SECONDS
 from tests.serve.server import ask, read_body, serve
 
 pytestmark = pytest.mark.asyncio
@@ -128,12 +129,12 @@ async def test_an_answer_comes_piece_by_piece(tmp_path: Path) -> None:
     async with relayed(tick, tmp_path / "s") as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.wait_for(reader.readuntil(b"first"), 5)
+        await asyncio.wait_for(reader.readuntil(b"first"), PATIENCE_SECONDS)
         go_on.set()
-        await asyncio.wait_for(reader.readuntil(b"second\r\n0\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"second\r\n0\r\n\r\n"), PATIENCE_SECONDS)
         # The caller's connection is kept, whatever the page server does with its own.
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.wait_for(reader.readuntil(b"second\r\n0\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"second\r\n0\r\n\r\n"), PATIENCE_SECONDS)
         writer.close()
 
 
@@ -149,9 +150,9 @@ async def test_a_caller_that_leaves_is_told_of(tmp_path: Path) -> None:
     async with relayed(wait, tmp_path / "s") as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.wait_for(is_asked.wait(), 5)
+        await asyncio.wait_for(is_asked.wait(), PATIENCE_SECONDS)
         writer.close()
-        await asyncio.wait_for(has_left.wait(), 5)
+        await asyncio.wait_for(has_left.wait(), PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("status", [204, 304])

@@ -16,6 +16,7 @@ import pytest
 
 from costhub.stack.account import Account, is_root
 from costhub.stack.processes import has_ended
+from tests.patience import PATIENCE_SECONDS
 from tests.stack_fixtures import make_data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,12 +118,12 @@ class Watch:
             with suppress(ProcessLookupError):
                 self._descriptors[pid] = os.pidfd_open(pid)
 
-    def survivors(self, timeout_seconds: float = 15.0) -> list[int]:
+    def survivors(self, timeout_seconds: float = PATIENCE_SECONDS) -> list[int]:
         """The processes that did not end in time."""
         return [pid for pid, descriptor in self._descriptors.items() if not has_ended(descriptor, timeout_seconds)]
 
     def kill(self) -> None:
-        for pid in self.survivors(10):
+        for pid in self.survivors():
             os.kill(pid, signal.SIGKILL)
         for descriptor in self._descriptors.values():
             os.close(descriptor)
@@ -136,7 +137,7 @@ def run_unprivileged(body: Callable[[], None], data_dir: Path) -> None:
     os.chown(data_dir, NOBODY.uid, NOBODY.gid)
     child = multiprocessing.get_context("fork").Process(target=become_nobody_and, args=(body,))
     child.start()
-    child.join(60)
+    child.join(PATIENCE_SECONDS)
     assert child.exitcode == 0
 
 

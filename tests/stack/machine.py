@@ -17,6 +17,7 @@ import redis
 from costhub.stack.postgres import Postgres
 from costhub.stack.valkey import Valkey
 from tests.proxy.deployment import ROOT
+from tests.template import copy_template
 
 CHECKSUM: Final = """
     SELECT count(*), sum(effective_cost)::bigint, md5(string_agg(md5(l::text), '' ORDER BY started_at, id))
@@ -91,3 +92,13 @@ def start_machine(folder: Path) -> Iterator[Machine]:
     finally:
         valkey.stop()
         postgres.stop()
+
+
+@contextmanager
+def start_migrated(folder: Path) -> Iterator[Machine]:
+    """The same on an empty folder, with a migrated database: a copy of the run's, where there is one."""
+    is_copy = copy_template(folder)
+    with start_machine(folder) as machine:
+        if not is_copy:
+            machine.run("manage.py", "migrate", "--database", "owner", "--verbosity", "0")
+        yield machine

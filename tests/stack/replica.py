@@ -14,6 +14,7 @@ import psycopg
 
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.postgres import Postgres
+from tests.patience import PATIENCE_SECONDS
 
 
 class Replica:
@@ -80,5 +81,5 @@ def replica_of(postgres: Postgres, folder: Path) -> Iterator[Replica]:
         yield replica
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE_SECONDS)
         shutil.rmtree(data)

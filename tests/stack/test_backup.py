@@ -1,24 +1,32 @@
 """A backup is what comes back: the drill, on a real server, to a folder and to a bucket."""
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from costhub.lib import clock
 from costhub.stack.backup import UNFINISHED
-from costhub.stack.backup.archive import Archive
+from costhub.stack.backup import restore as restoring
+from costhub.stack.backup.archive import SLOT, Archive
 from costhub.stack.backup.restore import choose_backup, restore
-from costhub.stack.backup.store import Backup, BackupFailed, BackupStore
-from costhub.stack.backup.take import open_running, take_backup
+from costhub.stack.backup.state import BASE, LOG, find_state, note_kept, read_ages
+from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, next_segment
+from costhub.stack.backup.take import _wait_for, open_running, take_backup
 from costhub.stack.part import PartFailed
+from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.postgres import Postgres
 from tests.stack_fixtures import make_data_dir
+from tests.valkeys import until
 
 
 class Till:
@@ -38,6 +46,22 @@ class Till:
     def stop(self) -> None:
         self.archive.stop()
         self.postgres.stop()
+
+    def restart_postgres(self) -> None:
+        self.postgres.stop()
+        self.postgres.start()
+        self.postgres.wait_ready()
+
+    def as_superuser(self) -> dict[str, Any]:
+        found = self.postgres.superuser_environment
+        return {
+            "host": found["PGHOST"],
+            "port": found["PGPORT"],
+            "user": found["PGUSER"],
+            "password": found["PGPASSWORD"],
+            "dbname": "postgres",
+            "autocommit": True,
+        }
 
     def spend(self, *amounts: int) -> datetime:
         """Write rows of money; gives a moment after them and before whatever follows."""
@@ -120,6 +144,163 @@ def test_the_drill(till: Till, kept: str) -> None:
         restored(store, datetime.now(UTC) + timedelta(days=1)),
     ):
         pass
+
+
+def test_only_the_log_that_is_needed_is_fetched(till: Till, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, fetched = BackupStore(kept), list[str]()
+    take_backup(till.postgres, store)
+    moment = till.spend(1)
+    needed = till.postgres.switch_segment()
+    for amount in (10, 100, 1_000):
+        till.spend(amount)
+        last = till.postgres.switch_segment()
+    _wait_for(last, store)
+
+    def fetch(store: BackupStore, name: str, folder: Path) -> Path:
+        fetched.append(name)
+        return usual(store, name, folder)
+
+    usual = BackupStore.fetch_segment
+    monkeypatch.setattr(BackupStore, "fetch_segment", fetch)
+    with restored(store, moment) as postgres:
+        assert total(postgres) == (1, 1)
+    # The first transaction after the moment is in the one behind.
+    assert fetched[-1] == next_segment(needed) < last
+    # Without a moment and a gap nobody asks how far the log reaches.
+    monkeypatch.setattr(restoring, "_list_ends", lambda segment: pytest.fail(f"{segment} is read for nothing"))
+    with restored(store) as postgres:
+        assert total(postgres) == (4, 1_111)
+
+
+def test_a_segment_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "000000010000000000000007").write_bytes(b"short")
+    with pytest.raises(
+        BackupFailed, match=r"^Segment 000000010000000000000007 of the log cannot be read. pg_waldump: "
+    ):
+        restoring._list_ends(tmp_path / "000000010000000000000007")
+
+
+def test_what_a_restored_one_writes_is_none_of_the_originals(till: Till, kept: str, tmp_path: Path) -> None:
+    """It may not keep its log in that place. Where it had, before that was refused, a restore goes by it."""
+    store, beside = BackupStore(kept), f"file://{tmp_path}/beside"
+    take_backup(till.postgres, store)
+    till.spend(1)
+    _wait_for(till.postgres.switch_segment(), store)
+    with restored(store) as postgres:
+        refused = Archive(postgres.data_dir, postgres, kept)
+        refused.start()
+        assert refused.wait_exit(60)
+        assert refused.log_tail().startswith("archive: Another database keeps its backups in this place")
+        assert refused.reap() == 1
+        with pytest.raises(BackupFailed, match="Another database keeps its backups in this place"):
+            store.claim(postgres.archive_owner)
+        archive = Archive(postgres.data_dir, postgres, beside)
+        try:
+            archive.start()
+            archive.wait_ready()
+            with psycopg.connect(postgres.url_owner) as connection:
+                connection.execute("INSERT INTO spent VALUES (5000)")
+            _wait_for(postgres.switch_segment(), BackupStore(beside))
+        finally:
+            archive.stop()
+    till.spend(20)
+    shutil.copytree(tmp_path / "beside" / "wal", tmp_path / "kept" / "wal", dirs_exist_ok=True)
+    assert {path.name[:8] for path in (tmp_path / "kept" / "wal").iterdir()} == {"00000001", "00000002"}
+    _wait_for(till.postgres.switch_segment(), store)
+    with restored(store) as postgres:
+        assert total(postgres) == (2, 21)
+
+
+def test_a_log_that_broke_off_goes_on_behind_a_gap_that_is_told(
+    till: Till, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server gave up what it kept for an archive that was away: the archive begins anew, and nobody takes what came
+    before and after for one."""
+    store = BackupStore(kept)
+    first = take_backup(till.postgres, store)
+    moment = till.spend(1, 2)
+    till.spend(10)
+    # else what has that moment in it might be on no disk but the server's
+    _wait_for(till.postgres.switch_segment(), store)
+    till.archive.stop()
+    usual = Postgres.command
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            Postgres, "command", lambda self: [word.replace("keep_size=8GB", "keep_size=1MB") for word in usual(self)]
+        )
+        till.restart_postgres()
+        for amount in (100, 1_000, 10_000, 100_000):
+            till.spend(amount)
+            till.postgres.switch_segment()
+            with psycopg.connect(**till.as_superuser()) as connection:
+                connection.execute("CHECKPOINT")
+    assert not till.postgres.is_slot_kept(SLOT)
+    till.restart_postgres()
+    till.archive.start()
+    till.archive.wait_ready()
+    till.spend(1_000_000)
+    _wait_for(till.postgres.switch_segment(), store)
+    with pytest.raises(
+        BackupFailed, match=rf"The log of backup {first.name} has a gap: .* Give --to with a moment before"
+    ):
+        restore(store, tmp_path / "new", None)
+    assert not (tmp_path / "new").exists()
+    with restored(store, moment) as postgres:
+        assert total(postgres) == (2, 3)
+    take_backup(till.postgres, store)
+    with restored(store) as postgres:
+        assert total(postgres) == (8, 1_111_113)
+
+
+def test_a_store_that_is_away_stops_no_stack(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{HOST}:{find_free_port()}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    till.archive.stop()
+    archive = Archive(till.data_dir, till.postgres, "s3://costhub/kept")
+    try:
+        archive.start()
+        assert archive.wait_exit(60)
+        assert archive.log_tail().startswith("archive: The store of backups is in trouble: ")
+        assert archive.reap() == 1
+    finally:
+        archive.stop()
+
+
+def test_nothing_waits_for_a_bucket_that_never_answers(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and says nothing: a request would wait for its time to be over."""
+    till.archive.stop()
+    with socket.create_server((HOST, 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{HOST}:{silent.getsockname()[1]}")
+        for name, value in {"ALLOW_HTTP": "true", "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        archive = Archive(till.data_dir, till.postgres, "s3://costhub/kept")
+        try:
+            began = clock.monotonic_ns()
+            archive.start()
+            assert clock.monotonic_ns() - began < 10_000_000_000
+            silent.settimeout(60)
+            asked, _ = silent.accept()
+            with asked:
+                asked.settimeout(60)
+                assert asked.recv(64).startswith(b"PUT /costhub/kept/owner.json")
+                assert archive.is_alive()
+        finally:
+            archive.kill()
+            archive.stop()
+
+
+def test_how_old_what_is_kept_is(till: Till, kept: str) -> None:
+    state = find_state(till.data_dir)
+    assert read_ages("") == {}
+    assert sorted(read_ages(str(state))) == ["base", "log"]
+    note_kept(state, BASE)
+    until((state / LOG).exists, "the log is kept")
+    for name, seconds in ((LOG, 301), (BASE, 200_000)):
+        os.utime(state / name, times=(clock.now_ms() / 1000 - seconds,) * 2)
+    assert {name: round(age) for name, age in read_ages(str(state)).items()} == {"log": 301, "base": 200_000}
+    take_backup(till.postgres, BackupStore(kept))
+    assert read_ages(str(state))["base"] < 100
+    until(lambda: read_ages(str(state))["log"] < 100, "the log is kept")
 
 
 def test_old_backups_and_their_log_are_forgotten(till: Till, kept: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import ship, ship_partial
 from costhub.stack.backup.restore import restore
-from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, name_of
+from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, Log, StoreInTrouble, name_of
+from costhub.stack.ports import HOST, find_free_port
+from tests.proxy.learning.s3 import run_s3
 
 SEGMENT = "0000000100000000000000"
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -43,20 +46,105 @@ def test_a_log_is_not_written_over_by_another_databases(store: BackupStore, tmp_
     with pytest.raises(BackupFailed, match="another database keeps its log in this place"):
         ship(write(tmp_path / "two", name, b"theirs"), store)
     assert (tmp_path / "two" / name).exists()
-    back = tmp_path / "back"
-    back.mkdir()
-    assert store.fetch_segments(name, back) == 1
-    assert (back / name).read_bytes() == b"mine"
+    assert store.list_log(name) == Log((name,))
+    assert store.fetch_segment(name, tmp_path).read_bytes() == b"mine"
 
 
 def test_what_is_being_filled_is_written_over(store: BackupStore, tmp_path: Path) -> None:
     seen: dict[str, int] = {}
     for content in (b"m", b"mine"):
         seen = ship_partial(write(tmp_path / "one", f"{SEGMENT}07.partial", content), store, seen)
-    back = tmp_path / "back"
-    back.mkdir()
-    store.fetch_segments(f"{SEGMENT}07", back)
-    assert (back / f"{SEGMENT}07").read_bytes() == b"mine"
+    assert store.list_log(f"{SEGMENT}07") == Log((f"{SEGMENT}07.partial",))
+    assert store.fetch_segment(f"{SEGMENT}07.partial", tmp_path) == tmp_path / f"{SEGMENT}07"
+    assert (tmp_path / f"{SEGMENT}07").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("kept", "log"),
+    [
+        (["FE", "FF"], Log(("FE", "FF"))),
+        (["FE", "FE.partial", "FF.partial"], Log(("FE", "FF.partial"))),
+        ([], Log((), "FE")),
+        (["FF"], Log((), "FE", "FF")),
+        (["FD", "FE", "1:01"], Log(("FE",), "FF", "1:01")),
+        # What was being filled when the log broke off never became whole.
+        (["FE", "FF.partial", "1:00"], Log(("FE", "FF.partial"), "FF", "1:00")),
+        # Another database's, which went on from here.
+        (["FE", "2:FF"], Log(("FE",))),
+    ],
+)
+def test_a_log_reaches_as_far_as_it_has_no_gap(store: BackupStore, kept: list[str], log: Log) -> None:
+    """Of a timeline, over the end of a file of 256 segments."""
+    full = {"1": "00000001" + "00000001" + "000000", "2": "00000002" + "00000000" + "000000"}
+
+    def name(short: str) -> str:
+        file, _, segment = short.rpartition(":")
+        return full.get(file, SEGMENT) + segment
+
+    for short in kept:
+        store.put_segment(name(short), b"x")
+    found = store.list_log(name("FE"))
+    assert found == Log(tuple(map(name, log.names)), log.missing and name(log.missing), log.later and name(log.later))
+
+
+def test_a_place_is_one_databases(store: BackupStore) -> None:
+    store.claim("one")
+    store.claim("one")
+    with pytest.raises(BackupFailed, match=r"Another database keeps its backups in this place.*_URL of its own"):
+        store.claim("two")
+
+
+def test_a_bucket_in_trouble_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{HOST}:{find_free_port()}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    store = BackupStore("s3://costhub/kept")
+    write(tmp_path / "spool", f"{SEGMENT}07", b"mine")
+    asked: list[Callable[[], object]] = [
+        store.list_backups,
+        lambda: store.list_log(f"{SEGMENT}07"),
+        lambda: store.has_segment(f"{SEGMENT}07"),
+        lambda: store.claim("one"),
+        lambda: ship(tmp_path / "spool", store),
+        lambda: copy(store, 0),
+    ]
+    for ask in asked:
+        with pytest.raises(StoreInTrouble, match=r"^The store of backups is in trouble: [^\n]+$"):
+            ask()
+    ran = subprocess.run(
+        [sys.executable, "-m", "costhub", "restore", "--url", "s3://costhub/kept", "--data-dir", tmp_path / "data"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stderr[:55], "Traceback" in ran.stderr) == (
+        1,
+        "costhub restore: Who was erased cannot be read beside t",
+        False,
+    )
+
+
+def test_a_bucket_that_is_not_there_keeps_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its library calls that a file that is not found, which a segment is that has just got its other name."""
+    with run_s3() as s3:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        store = BackupStore("s3://nobody-made-it/kept")
+        for suffix in ("", ".partial"):
+            write(tmp_path / "spool", f"{SEGMENT}07{suffix}", b"mine")
+        for ask in (
+            lambda: store.claim("one"),
+            lambda: ship(tmp_path / "spool", store),
+            lambda: ship_partial(tmp_path / "spool", store, {}),
+        ):
+            with pytest.raises(StoreInTrouble, match=r"^The store of backups is in trouble: [^\n]+$"):
+                ask()
+    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == [f"{SEGMENT}07", f"{SEGMENT}07.partial"]
 
 
 def test_a_backup_that_is_being_taken_beside_stays(store: BackupStore, tmp_path: Path) -> None:

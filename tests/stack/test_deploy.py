@@ -19,7 +19,7 @@ from tests.bank import Bank
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.load import call_once, make_bodies
 from tests.stack.drains import draining
-from tests.stack.machine import Machine, start_machine
+from tests.stack.machine import Machine, start_migrated
 from tests.stack.standby import Address
 from tests.stack_fixtures import make_data_dir
 
@@ -49,9 +49,8 @@ def expand(machine: Machine) -> None:
 
 def test_no_call_notices(folder: Path, tmp_path: Path) -> None:
     bank = Bank.start(tmp_path)
-    with start_machine(folder) as machine:
+    with start_migrated(folder) as machine:
         try:
-            machine.run("manage.py", "migrate", "--database", "owner", "--verbosity", "0")
             acme: Any = machine.do("furnish", bank.base_url)
             with (
                 deploy(tmp_path, workers=2, **machine.environment) as old,

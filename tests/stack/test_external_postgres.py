@@ -17,6 +17,7 @@ import pytest
 from costhub.stack.postgres import SUPERUSER, Postgres
 from costhub.stack.valkey import Valkey
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, ROOT, deploy
 from tests.stack.machine import Machine
 from tests.stack_fixtures import make_data_dir
@@ -87,7 +88,7 @@ def test_the_recipe_leads_to_a_call_in_the_ledger(machine: Machine, bank: Bank, 
     body = {"model": "small", "messages": [{"role": "user", "content": "Hi there"}]}
     with (
         deploy(tmp_path, **machine.environment) as proxy,
-        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http,
+        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
     ):
         headers = {"authorization": f"Bearer {acme['api_key']}"}
         answer = http.post(f"{proxy.base_url}/chat/completions", json=body, headers=headers)

@@ -22,7 +22,7 @@ from tests.bank import Bank
 from tests.proxy.deployment import deploy
 from tests.proxy.load import call_all, make_bodies
 from tests.stack.drains import draining
-from tests.stack.machine import Machine, start_machine
+from tests.stack.machine import Machine, start_migrated
 from tests.stack.standby import Address, Standby, wait_for_every_commit
 from tests.stack_fixtures import make_data_dir
 
@@ -61,12 +61,11 @@ def count_rows(standby: Standby) -> int:
 
 def test_the_primary_is_lost_in_mid_load(folders: list[Path], tmp_path: Path) -> None:
     bank = Bank.start(tmp_path)
-    with start_machine(folders[0]) as before:
+    with start_migrated(folders[0]) as before:
         standby = Standby(folders[1], before.postgres)
         address = Address(before.postgres.port)
         machine = Moved(before.folder, before.postgres, before.valkey, address)
         try:
-            machine.run("manage.py", "migrate", "--database", "owner", "--verbosity", "0")
             acme: Any = machine.do("furnish", bank.base_url)
             standby.follow()
             standby.start()

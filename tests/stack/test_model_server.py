@@ -1,6 +1,9 @@
 """The demo's model, really loaded: what an OpenAI client gets from it."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import openai
@@ -13,6 +16,7 @@ from openai.types.chat import (
 
 from costhub.stack.model_server import MODEL, ModelServer, get_status
 from costhub.stack.ports import find_free_port
+from tests.stack.conftest import ROOT
 from tests.stack_fixtures import make_data_dir
 
 pytestmark = pytest.mark.model
@@ -32,6 +36,21 @@ def client() -> Iterator[openai.OpenAI]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("own", ["", "active"])
+def test_its_threads_wait_for_each_other_asleep_unless_the_machine_s_owner_says_otherwise(own: str) -> None:
+    """A loop would take the processor from the thread that is waited for, where others want it too."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import costhub.stack.serve_model, os; print(os.environ['OMP_WAIT_POLICY'])"],
+        env={name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        | ({"OMP_WAIT_POLICY": own} if own else {}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == (own or "passive")
 
 
 def test_it_knows_the_capital_of_france(client: openai.OpenAI) -> None:

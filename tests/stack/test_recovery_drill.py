@@ -26,7 +26,7 @@ from tests.bank import Bank
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.learning.s3 import S3, run_s3
 from tests.sampling import IS_WHOLE
-from tests.stack.machine import Machine, start_machine
+from tests.stack.machine import Machine, start_machine, start_migrated
 from tests.stack_fixtures import make_data_dir
 
 ROWS: Final = int(os.environ.get("COSTHUB_DRILL_ROWS", "150000" if IS_WHOLE else "20000"))
@@ -91,11 +91,10 @@ def call(machine: Machine, folder: Path, api_key: str, calls: int) -> list[httpx
 @pytest.mark.sampled
 def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> None:
     url = s3.url("drill")
-    with start_machine(folders[0]) as lost:
+    with start_migrated(folders[0]) as lost:
         archive = Archive(lost.folder, lost.postgres, url)
         archive.start()
         archive.wait_ready()
-        lost.run("manage.py", "migrate", "--database", "owner", "--verbosity", "0")
         acme, gone = lost.do("furnish", bank.base_url), lost.do("furnish_another")
         with psycopg.connect(lost.postgres.url_owner) as connection:
             connection.execute(EARLIER, {"rows": ROWS, **{name: acme[name] for name in ("org", "project", "key")}})

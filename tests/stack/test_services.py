@@ -61,7 +61,7 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         assert proxy.environment()["PROMETHEUS_MULTIPROC_DIR"] == str(left.parent)
         # As the supervisor does before it starts a dead part again: no orphan may keep the port.
         assert proxy.reap() == -signal.SIGKILL
-        assert everything.survivors(5) == []
+        assert everything.survivors() == []
         proxy.start()
         proxy.wait_ready()
         assert proxy.pid is not None

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import redis
 
+from tests.patience import PATIENCE_SECONDS
 from tests.stack.conftest import Start, Watch
 
 
@@ -19,7 +20,7 @@ def test_a_signal_stops_everything(start_supervised: Start, number: signal.Signa
     stack = start_supervised(*parts)
     everything = Watch(stack.descendants())
     stack.process.send_signal(number)
-    _, said = stack.process.communicate(timeout=30)
+    _, said = stack.process.communicate(timeout=PATIENCE_SECONDS)
     assert everything.survivors(0) == []
     assert (stack.process.returncode, said) == (
         0,
@@ -32,8 +33,8 @@ def test_a_part_that_ignores_requests_is_killed_with_its_children(start_supervis
     everything = Watch(stack.descendants())
     assert len(stack.descendants()) >= 2
     stack.process.terminate()
-    stack.process.communicate(timeout=30)
-    assert everything.survivors(5) == []
+    stack.process.communicate(timeout=PATIENCE_SECONDS)
+    assert everything.survivors() == []
 
 
 def test_nothing_outlives_a_killed_supervisor(start_supervised: Start) -> None:
@@ -41,7 +42,7 @@ def test_nothing_outlives_a_killed_supervisor(start_supervised: Start) -> None:
     everything = Watch(stack.descendants())
     assert len(stack.descendants()) >= 7
     stack.process.kill()
-    assert everything.survivors(15) == []
+    assert everything.survivors() == []
 
 
 def test_a_killed_part_is_started_again_with_its_data(start_supervised: Start) -> None:
@@ -97,5 +98,5 @@ def test_a_second_signal_has_no_patience(start_supervised: Start) -> None:
     stack.process.terminate()
     assert stack.read_said() == "Stopping after SIGTERM. Ask once more to kill what is slow."
     stack.process.terminate()
-    stack.process.communicate(timeout=10)
-    assert everything.survivors(5) == []
+    stack.process.communicate(timeout=PATIENCE_SECONDS)
+    assert everything.survivors() == []

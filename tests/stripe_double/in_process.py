@@ -7,7 +7,7 @@ from typing import Any
 import stripe
 
 from billing.invoices.stripe_client import Stripe
-from tests.stripe_double.state import ACCOUNT_KEY, Lost, StripeDouble
+from tests.stripe_double.state import ACCOUNT_KEY, Lost, StripeDouble, headers_of
 
 
 class InProcess(stripe.HTTPClient):
@@ -33,7 +33,7 @@ class InProcess(stripe.HTTPClient):
             status, answer = self._double.call(method, url, dict(headers or {}), post_data or "")
         except Lost as error:
             raise stripe.APIConnectionError("lost", should_retry=False) from error  # type: ignore[no-untyped-call]
-        return json.dumps(answer), status, {}
+        return json.dumps(answer), status, headers_of(answer)
 
     def close(self) -> None:
         """Nothing is open."""

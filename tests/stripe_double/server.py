@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Protocol
 
-from tests.stripe_double.state import Answer, Lost
+from tests.stripe_double.state import Answer, Lost, headers_of
 
 
 class Double(Protocol):
@@ -44,7 +44,8 @@ def serve(double: Double, *, answers_after: float = 0.0) -> Iterator[str]:
             content = json.dumps(answer).encode()
             time.sleep(answers_after)
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            for name, value in {"Content-Type": "application/json", **headers_of(answer)}.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

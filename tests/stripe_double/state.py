@@ -24,6 +24,20 @@ Json = dict[str, Any]
 Answer = tuple[int, Json]
 
 
+class Replayed(Json):
+    """An answer that was given before, under the same key."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By which Stripe says so."""
+        return {"Idempotent-Replayed": "true"}
+
+
+def headers_of(answer: Json) -> dict[str, str]:
+    """The headers that tell of an answer."""
+    return answer.headers if isinstance(answer, Replayed) else {}
+
+
 class Lost(Exception):
     """The answer never came; whether anything happened is for the double to know."""
 
@@ -38,25 +52,35 @@ def sign(body: bytes, at: float, secret: str = WEBHOOK_SECRET) -> str:
 class StripeDouble:
     """One account in test mode. ``now`` gives seconds since the epoch.
 
-    ``troubles`` are what the next calls have, one each: ``"500"``, ``"lost"`` (it happened, and no answer came),
-    ``"never"`` (it did not even arrive), ``"429"``, ``"402"``; an empty one is none. ``is_down`` loses everything
-    before it arrives.
+    ``troubles`` are what the next calls have, one each: ``"500"`` (it failed), ``"500 after"`` (it happened, and the
+    answer says that it failed), ``"lost"`` (it happened, and no answer came), ``"never"`` (it did not even arrive),
+    ``"429"``, ``"402"``; an empty one is none. What had begun to be done is a key's result for a day, 402 and 500 too.
+    ``is_down`` loses everything before it arrives. ``slow_payments`` are the states in which the next payments that are
+    confirmed stay: ``"processing"``, ``"requires_action"``.
     """
 
     now: Callable[[], float]
     customers: dict[str, Json] = field(default_factory=dict)
+    #: cards by customer, the newest first: each customer has entered one, and has it charged for invoices
+    cards: dict[str, list[Json]] = field(default_factory=dict)
     meters: dict[str, Json] = field(default_factory=dict)
     invoices: dict[str, Json] = field(default_factory=dict)
     sessions: dict[str, Json] = field(default_factory=dict)
     #: entries of customers' credit, below zero what is theirs
     balances: dict[str, Json] = field(default_factory=dict)
     intents: dict[str, Json] = field(default_factory=dict)
+    charges: dict[str, Json] = field(default_factory=dict)
+    refunds: dict[str, Json] = field(default_factory=dict)
+    disputes: dict[str, Json] = field(default_factory=dict)
+    #: which payment paid which invoice
+    invoice_payments: dict[str, Json] = field(default_factory=dict)
     events: list[Json] = field(default_factory=list)
     #: (meter's event name, customer, hour) -> sum
     usage: dict[tuple[str, str, int], int] = field(default_factory=lambda: defaultdict(int))
     identifiers: dict[str, float] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     is_down: bool = False
+    slow_payments: list[str] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     _answers: dict[str, tuple[str, float, Answer]] = field(default_factory=dict)
     _ids: Any = field(default_factory=lambda: count(1))
@@ -79,14 +103,12 @@ class StripeDouble:
         self.calls.append((method.upper(), path))
         if self.is_down or trouble == "never":
             raise Lost
-        if trouble in {"500", "429"}:
-            return self._error(int(trouble), "api_error", "An error happened on our side.")
-        if trouble == "402":
-            return self._error(402, "card_error", "Your card was declined.")
+        if trouble == "429":
+            return self._error(429, "api_error", "Too many requests.")
         given = {name.lower(): value for name, value in headers.items()}
         if given.get("authorization") != f"Bearer {ACCOUNT_KEY}":
             return self._error(401, "invalid_request_error", "Invalid API Key provided.")
-        answer = self._idempotent(method.upper(), path, url, given.get("idempotency-key"), body)
+        answer = self._idempotent(method.upper(), path, url, given.get("idempotency-key"), body, trouble)
         if trouble == "lost":
             raise Lost
         return answer
@@ -108,21 +130,137 @@ class StripeDouble:
     def pay(self, invoice_id: str) -> Json:
         """A customer pays an invoice."""
         invoice = self.invoices[invoice_id]
+        intent = self._take(invoice["customer"], invoice["amount_remaining"], "usd", {})
+        paid = {
+            "invoice": invoice_id,
+            "status": "paid",
+            "customer": invoice["customer"],
+            "payment_intent": intent["id"],
+        }
+        self._keep(self.invoice_payments, "inpay", "invoice_payment", paid)
+        return self._close(invoice_id)
+
+    def pay_session(self, session_id: str) -> Json:
+        """A customer pays at a page."""
+        session = self.sessions[session_id]
+        intent = self._take(session["customer"], session["amount_total"], session["currency"], {})
+        if session.get("payment_intent_data", {}).get("setup_future_usage") == "off_session":
+            self.cards[session["customer"]].insert(0, {"id": self._id("pm"), "object": "payment_method"})
+        session |= {"payment_status": "paid", "status": "complete", "payment_intent": intent["id"]}
+        return session
+
+    def add_card(self, customer: str) -> str:
+        """A customer enters another card, and chooses it; its id."""
+        card = {"id": self._id("pm"), "object": "payment_method"}
+        self.cards[customer].insert(0, card)
+        self.customers[customer]["invoice_settings"] = {"default_payment_method": card["id"]}
+        return str(card["id"])
+
+    def forget_cards(self, customer: str) -> None:
+        """A customer takes its cards back."""
+        self.cards[customer] = []
+        self.customers[customer]["invoice_settings"] = {"default_payment_method": None}
+
+    def refund(self, charge_id: str, cents: int) -> Json:
+        """Somebody gives back so much of a charge."""
+        self.charges[charge_id]["amount_refunded"] += cents
+        self._keep(self.refunds, "re", "refund", {"charge": charge_id, "amount": cents, "status": "succeeded"})
+        return self.charges[charge_id]
+
+    def dispute(self, charge_id: str) -> Json:
+        """A customer has its bank take a charge back."""
+        amount = self.charges[charge_id]["amount_captured"]
+        made = self._keep(
+            self.disputes, "dp", "dispute", {"charge": charge_id, "amount": amount, "status": "needs_response"}
+        )
+        return self.disputes[made["id"]]
+
+    def _take(self, customer: str, cents: int, currency: str, more: Json) -> Json:
+        """A payment that came through."""
+        values = {"customer": customer, "amount": cents, "currency": currency}
+        made = self._keep(self.intents, "pi", "payment_intent", {**more, **values})
+        return self._charge(self.intents[made["id"]])
+
+    def _confirm(self, intent: Json, params: Json) -> Answer:
+        """A payment that was made is taken, once."""
+        if intent["status"] != "requires_payment_method":
+            return self._error(400, "invalid_request_error", f"This PaymentIntent is {intent['status']} already.")
+        if params.get("payment_method") not in {card["id"] for card in self.cards[intent["customer"]]}:
+            return self._error(400, "invalid_request_error", "This PaymentIntent is missing a payment method.")
+        if params.get("off_session") != "true" and "return_url" not in params:
+            return self._error(400, "invalid_request_error", "A return_url must be given where somebody is present.")
+        intent |= params
+        if self.slow_payments:
+            intent["status"] = self.slow_payments.pop(0)
+            return 200, dict(intent)
+        return 200, self._charge(intent)
+
+    def _cancel(self, intent: Json) -> Answer:
+        if intent["status"] in {"succeeded", "processing", "canceled"}:
+            return self._error(400, "invalid_request_error", f"This PaymentIntent is {intent['status']} already.")
+        intent["status"] = "canceled"
+        return 200, dict(intent)
+
+    def settle_payment(self, intent_id: str, error: str = "") -> Json:
+        """A payment that took its time is done; or with an error it was not."""
+        intent = self.intents[intent_id]
+        if not error:
+            return self._charge(intent)
+        tried = {"customer": intent["customer"], "payment_intent": intent_id, "amount_captured": 0}
+        charge = self._keep(self.charges, "ch", "charge", tried | {"amount_refunded": 0, "status": "failed"})
+        intent |= {"status": "requires_payment_method", "latest_charge": charge["id"]}
+        intent["last_payment_error"] = {"type": "card_error", "message": error}
+        return intent
+
+    def _change(self, intent: Json, params: Json) -> Answer:
+        """Another amount of a payment that nobody was charged for."""
+        if intent["status"] != "requires_payment_method":
+            return self._error(400, "invalid_request_error", f"This PaymentIntent is {intent['status']} already.")
+        intent["amount"] = int(params["amount"])
+        return 200, dict(intent)
+
+    def _charge(self, intent: Json) -> Json:
+        intent |= {"amount_received": intent["amount"], "status": "succeeded", "last_payment_error": None}
+        charge = {"customer": intent["customer"], "payment_intent": intent["id"], "amount_refunded": 0}
+        made = self._keep(self.charges, "ch", "charge", charge | {"amount_captured": intent["amount"]})
+        intent["latest_charge"] = made["id"]
+        return dict(intent)
+
+    def _close(self, invoice_id: str) -> Json:
+        invoice = self.invoices[invoice_id]
         invoice |= {"status": "paid", "amount_paid": invoice["amount_due"], "amount_remaining": 0}
         return invoice
 
-    def _idempotent(self, method: str, path: str, url: str, key: str | None, body: str) -> Answer:
+    def _idempotent(self, method: str, path: str, url: str, key: str | None, body: str, trouble: str) -> Answer:
         if method != "POST" or key is None:
-            return self._route(method, path, url, body)
+            return self._try(method, path, url, body, trouble)
         known = self._answers.get(key)
         if known and self.now() - known[1] < _DAY:
             if known[0] != f"{path}?{body}":
                 return self._error(400, "idempotency_error", "Keys for idempotent requests can only be used once.")
-            return known[2]
-        answer = self._route(method, path, url, body)
-        if answer[0] < 500:
-            self._answers[key] = f"{path}?{body}", self.now(), answer
+            return known[2][0], Replayed(known[2][1])
+        answer = self._try(method, path, url, body, trouble)
+        self._answers[key] = f"{path}?{body}", self.now(), answer
         return answer
+
+    def _try(self, method: str, path: str, url: str, body: str, trouble: str) -> Answer:
+        """It is done, or fails on the way."""
+        if trouble == "402":
+            return self._decline(path, _read(body))
+        failed = self._error(500, "api_error", "An error happened on our side.")
+        if trouble == "500":
+            return failed
+        answer = self._route(method, path, url, body)
+        return failed if trouble == "500 after" else answer
+
+    def _decline(self, path: str, params: Json) -> Answer:
+        status, answer = self._error(402, "card_error", "Your card was declined.")
+        parts = path.removeprefix("/v1/").split("/")
+        if parts[0] == "payment_intents" and parts[-1] == "confirm":
+            intent = self.settle_payment(parts[1], answer["error"]["message"])
+            intent |= params
+            answer["error"]["payment_intent"] = dict(intent)
+        return status, answer
 
     def _route(self, method: str, path: str, url: str, body: str) -> Answer:
         params = _read(body if method == "POST" else urlsplit(url).query)
@@ -134,7 +272,7 @@ class StripeDouble:
             return (status, dict(row)) if status < 400 else self._error(status, "invalid_request_error", row["message"])
         match (method, *parts):
             case ("POST", "customers"):
-                return 200, self._keep(self.customers, "cus", "customer", params)
+                return 200, self._add_customer(params)
             case ("GET", "customers", "search"):
                 # Its index is a minute behind: a new one is not found at once.
                 wanted = params["query"].removeprefix("metadata['org']:'").removesuffix("'")
@@ -163,6 +301,18 @@ class StripeDouble:
                 )
             case ("GET", "invoices"):
                 return self._list_of(path, self.invoices, params)
+            case ("GET", "charges", charge_id):
+                return self._show(self.charges, charge_id)
+            case ("GET", "refunds", refund_id):
+                return self._show(self.refunds, refund_id)
+            case ("GET", "disputes", dispute_id):
+                return self._show(self.disputes, dispute_id)
+            case ("GET", "disputes"):
+                return self._list_of(path, self.disputes, params)
+            case ("GET", "checkout", "sessions"):
+                return self._list_of(path, self.sessions, params)
+            case ("GET", "invoice_payments"):
+                return self._list_of(path, self.invoice_payments, params["payment"])
             case ("GET", "payment_intents"):
                 return self._list_of(path, self.intents, params)
             case ("POST", "invoiceitems"):
@@ -171,6 +321,10 @@ class StripeDouble:
                 return self._finalize(invoice_id)
             case ("POST", "invoices", invoice_id, "pay" | "mark_uncollectible" as what):
                 return self._settle(invoice_id, what, params)
+            case ("GET", "customers", customer, "payment_methods"):
+                return 200, _list(path, self.cards[customer])
+            case ("GET", "customers", customer):
+                return self._show(self.customers, customer)
             case ("GET", "customers", customer, "balance_transactions"):
                 return 200, _list(path, [dict(row) for row in self.balances.values() if row["customer"] == customer])
             case ("POST", "customers", customer, "balance_transactions"):
@@ -186,9 +340,14 @@ class StripeDouble:
                 found = {"id": self._id("bps"), "object": "billing_portal.session", **params}
                 return 200, found | {"url": f"https://billing.stripe.example/{found['id']}"}
             case ("POST", "payment_intents"):
-                amount = int(params["amount"])
-                more = {"amount": amount, "amount_received": amount, "status": "succeeded"}
+                more = {"amount": int(params["amount"]), "amount_received": 0, "status": "requires_payment_method"}
                 return 200, self._keep(self.intents, "pi", "payment_intent", params | more)
+            case ("POST", "payment_intents", intent_id):
+                return self._change(self.intents[intent_id], params)
+            case ("POST", "payment_intents", intent_id, "cancel"):
+                return self._cancel(self.intents[intent_id])
+            case ("POST", "payment_intents", intent_id, "confirm"):
+                return self._confirm(self.intents[intent_id], params)
             case ("GET", "payment_intents", intent_id):
                 return self._show(self.intents, intent_id)
         return self._error(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
@@ -270,10 +429,18 @@ class StripeDouble:
             invoice["status"] = "uncollectible"
         elif params.get("paid_out_of_band") == "true":
             invoice["amount_paid_off_stripe"] = invoice["amount_remaining"]
-            self.pay(invoice_id)
+            self._close(invoice_id)
         else:
             return self._error(402, "card_error", "This customer has no means of payment.")
         return self._show_invoice(invoice_id, params)
+
+    def _add_customer(self, params: Json) -> Json:
+        customer = self._keep(self.customers, "cus", "customer", params)
+        self.cards[customer["id"]] = [{"id": self._id("pm"), "object": "payment_method"}]
+        self.customers[customer["id"]]["invoice_settings"] = {
+            "default_payment_method": self.cards[customer["id"]][0]["id"]
+        }
+        return customer
 
     def _open_session(self, params: Json) -> Json:
         item = params["line_items"]["0"]
@@ -297,7 +464,7 @@ class StripeDouble:
         )
 
     def _list_of(self, path: str, rows: dict[str, Json], params: Json) -> Answer:
-        """A customer's, or a subscription's, the newest first."""
+        """Those of a customer, a subscription, a charge or a payment, the newest first."""
         found = [dict(row) for row in reversed(rows.values()) if _is_of(row, params)]
         after = params.get("starting_after")
         place = next((n for n, row in enumerate(found, 1) if row["id"] == after), 0)
@@ -321,7 +488,8 @@ def _is_of(row: Json, params: Json) -> bool:
     if "subscription" in params:
         details = (row.get("parent") or {}).get("subscription_details") or {}
         return bool(details.get("subscription") == params["subscription"])
-    return bool(row["customer"] == params["customer"])
+    (name,) = params.keys() & {"customer", "charge", "payment_intent"}
+    return bool(row.get(name) == params[name])
 
 
 def _list(path: str, rows: list[Json], *, has_more: bool = False) -> Json:

@@ -10,6 +10,8 @@ import pytest
 from django.db import connections, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.tenants.spread import Key, lead, list_keys
+
 #: unique over all organisations on purpose: these become reference tables, or are looked up at one place
 ACROSS: Final = {
     "tenants_apikey (digest)": "whose key it is is what is asked",
@@ -104,11 +106,7 @@ def test_primary_keys_can_have_it(constraints: Constraints, django_db_blocker: D
     with django_db_blocker.unblock():
         with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '10s'")
-            for table, name, columns in without:
-                cursor.execute(
-                    f"ALTER TABLE {table} DROP CONSTRAINT {name}, ADD PRIMARY KEY (org_id, {', '.join(columns)})"
-                )
-            cursor.execute(_CONSTRAINTS)
-            assert [row for row in cursor.fetchall() if row[2] == "p" and row[3][0] != "org_id"] == []
+            lead(cursor, [Key(*each) for each in without])
+            assert [key for key in list_keys(cursor) if key.columns[0] != "org_id"] == []
             transaction.set_rollback(True, using="owner")
         connections["owner"].close()

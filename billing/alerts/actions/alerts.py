@@ -102,7 +102,10 @@ def _end(org: Organization, alert: Alert, rule: RuleTerms | None, fact: Fact | N
     """It is over. People are told where it went well, not where its window has passed or its subject is gone."""
     _finish(alert, now)
     traits = KINDS[AlertKind(alert.kind)]
-    went_well = fact is None if traits.is_episode else fact is not None and fact.window_start == alert.window_start
+    if traits.is_episode:
+        went_well = fact is None or not fact.is_gone
+    else:
+        went_well = fact is not None and fact.window_start == alert.window_start
     if rule is None or not (traits.tells_end and rule.tells_recovery and went_well):
         return
     if Delivery.objects.filter(org=org, alert=alert.pk, event=AlertEvent.OPENED.value).exists():

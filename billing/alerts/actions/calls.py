@@ -66,7 +66,9 @@ def describe_call(told: Delivery) -> CallTold:
     """The call of a message as its caller knows it. Inside an open organisation."""
     status = "completed" if told.event == AlertEvent.ANSWERED else "failed"
     lines = BatchLine.objects.filter(org_id=told.org_id, custom_id=str(told.call), deadline_at__isnull=False)
-    if (line := lines.filter(is_background=True).defer("body", "answer").first()) is None:
-        return CallTold(str(told.call), "deferred", status, f"/v1/costhub/deferred/{told.call}")
+    line = lines.defer("body", "answer").first()
+    if line is None or not line.is_background:
+        is_late = line is not None and line.is_late
+        return CallTold(str(told.call), "deferred", status, f"/v1/costhub/deferred/{told.call}", is_late)
     name = name_response(line.custom_id)
     return CallTold(name, "response", "cancelled" if line.cancelled_at else status, f"/v1/responses/{name}")

@@ -12,7 +12,7 @@ from billing.alerts.actions.channels import ensure_channels
 from billing.alerts.core.delivery_times import first_due, next_try
 from billing.alerts.core.kinds import RuleTerms
 from billing.alerts.models import Alert, Channel, Delivery, Mute
-from billing.choices import AlertEvent, AlertKind, ChannelKind, DeliveryState, Digest, Severity
+from billing.choices import KNOWN_KINDS, AlertEvent, AlertKind, ChannelKind, DeliveryState, Digest, Severity
 from costhub.lib.errors import Conflict
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -59,11 +59,14 @@ def take_due(org: Organization, now: datetime) -> list[Delivery]:
     """Some messages whose time has come, marked as being sent by the caller until the lease is over: nobody else has
     them.
 
-    In a transaction of its own: the mark is committed before anything is sent.
+    In a transaction of its own: the mark is committed before anything is sent. What tells of an alert of an unknown
+    kind is left to the release that knows it.
     """
     due = Delivery.objects.filter(
         org=org, state__in=[DeliveryState.QUEUED.value, DeliveryState.SENDING.value], due_at__lte=now
     )
+    foreign = Alert.objects.filter(org=org).exclude(kind__in=KNOWN_KINDS)
+    due = due.exclude(alert__in=foreign.values("pk"))
     taken = list(due.order_by("due_at", "id").select_for_update(skip_locked=True)[:_BATCH])
     Delivery.objects.filter(org=org, pk__in=[row.pk for row in taken]).update(
         state=DeliveryState.SENDING.value, due_at=now + LEASE, tries=F("tries") + 1

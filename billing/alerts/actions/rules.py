@@ -6,10 +6,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from billing.alerts.core.kinds import KINDS, RuleTerms
 from billing.alerts.models import AlertRule, Channel
-from billing.choices import AlertKind
+from billing.choices import KNOWN_KINDS, AlertKind
 from costhub.lib.errors import Conflict, InvalidField, NotFound
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -93,8 +94,13 @@ def update_rule(*, actor: Actor, rule: AlertRule, **changes: Any) -> AlertRule:
     return rule
 
 
+def list_known_rules(org: Organization) -> QuerySet[AlertRule]:
+    """Its rules of kinds that this release knows, inactive ones included."""
+    return AlertRule.objects.filter(org=org, kind__in=KNOWN_KINDS)
+
+
 def _read_rules(org: Organization) -> tuple[list[AlertRule], list[AlertKind]]:
-    rows = list(AlertRule.objects.filter(org=org).order_by("created_at", "id"))
+    rows = list(list_known_rules(org).order_by("created_at", "id"))
     known = {row.kind for row in rows}
     return rows, [kind for kind in AlertKind if kind.value not in known]
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.alerts.actions.rules import create_rule, ensure_rules, update_rule
+from billing.alerts.actions.rules import create_rule, ensure_rules, list_known_rules, update_rule
 from billing.alerts.core.kinds import KINDS
 from billing.alerts.models import AlertRule
 from billing.choices import AlertKind
@@ -81,7 +81,7 @@ class AlertRuleViewSet(TenantViewSet):
     def rows(self) -> QuerySet[AlertRule]:
         """Those of the open organisation."""
         ensure_rules(self.actor.org)
-        return AlertRule.objects.filter(org=self.actor.org)
+        return list_known_rules(self.actor.org)
 
     @extend_schema(request=NewRule, responses={201: RuleAnswer})
     def create(self, request: Request) -> Response:

@@ -11,12 +11,13 @@ from billing.choices import AlertEvent
 @dataclass(frozen=True, slots=True)
 class CallTold:
     """A call that is out, as its caller knows it: ``kind`` is ``deferred`` or ``response``, ``url`` where its answer
-    is."""
+    is. ``is_late``: it was out behind its deadline."""
 
     id: str
     kind: str
     status: str
     url: str
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,9 @@ def make_body(message: Message) -> bytes:
 
 def _make_call_body(message: Message, call: CallTold, at: datetime) -> bytes:
     """That a call is out, and where its answer is: for who has its key, and in no message that lies about elsewhere."""
-    shown = {"id": call.id, "object": _OBJECTS[call.kind], "status": call.status, "url": call.url}
+    shown: dict[str, Any] = {"id": call.id, "object": _OBJECTS[call.kind], "status": call.status, "url": call.url}
+    if call.kind == "deferred":
+        shown["deadline_missed"] = call.is_late
     return orjson.dumps(
         {
             "type": f"{call.kind}.{call.status}",

@@ -115,8 +115,10 @@ def _judge_upstreams(org: Organization, rows: QuerySet[LedgerEntry], now: dateti
 
 def _judge(rows: QuerySet[LedgerEntry], row: dict[str, Any], names: Mapping[UUID, str], now: datetime) -> Fact:
     calls, failed = row["calls"], row["failed"]
-    # Too few calls are no verdict: whoever was failing goes on failing, and nobody begins to.
-    percent = failed * 100 // calls if calls else 100
+    # Too few calls are no verdict: nobody begins to fail by them, and whoever was failing goes on until none of them
+    # fails.
+    verdict = calls >= FEWEST_CALLS
+    percent = failed * 100 // calls if verdict else 100 if failed or not calls else 0
     details = {
         "name": names.get(row["upstream_id"], str(row["upstream_id"])),
         "calls": calls,
@@ -124,7 +126,7 @@ def _judge(rows: QuerySet[LedgerEntry], row: dict[str, Any], names: Mapping[UUID
         "minutes": RECENT.seconds // 60,
         "error": _most_frequent(rows, row["upstream_id"], now) if failed else "",
     }
-    return Fact(AlertKind.UPSTREAM, str(row["upstream_id"]), percent, details, opens=calls >= FEWEST_CALLS)
+    return Fact(AlertKind.UPSTREAM, str(row["upstream_id"]), percent, details, opens=verdict)
 
 
 def _most_frequent(rows: QuerySet[LedgerEntry], upstream_id: UUID, now: datetime) -> str:

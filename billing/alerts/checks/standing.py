@@ -1,30 +1,44 @@
-"""What stands until somebody does something: keys that will expire, channels that were switched off, routes that decide
-by nothing learned any more, students that were served and do not agree with their teacher any more."""
+"""What stands until somebody does something: keys that will expire, channels that fail or were switched off, routes
+that decide by nothing learned any more, students that were served and do not agree with their teacher any more. And
+prices that are news."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from django.db.models import Q
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import KINDS, Fact
 from billing.alerts.models import Channel
 from billing.choices import AlertKind
+from billing.spend.selectors.usage import TOKEN_CLASSES, UsageSums, add_up_usage, find_rates
+from costhub.lib.moments import from_ms, to_ms
+from costhub.lib.money import PICOS_PER_NANO
 from proxy.learning.choices import Stage
 from proxy.learning.models import ProviderTuning, Student, TunedModel
 from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
-from tenants.access import job_scope
-from tenants.models import ApiKey, Organization, Route
+from tenants.access import Actor, job_scope
+from tenants.models import ApiKey, LanguageModel, ListPrice, Organization, Price, PriceAdjustment, Route
+from tenants.periods import period_bounds, previous_bounds
+from tenants.price_snapshots import UNIT_CLASSES, PriceSnapshot
+from tenants.selectors import load_org_snapshot
+from tenants.snapshots import ModelSnapshot
 
 _DAY: Final = timedelta(days=1)
+#: another price is news for so long
+_NEWS: Final = timedelta(days=7)
 
 
 def watch_standing(org_id: UUID, now: datetime) -> None:
-    """Report an organisation's expiring keys, dead channels, and routes whose learning has drifted or whose student
-    was rolled back."""
+    """Report an organisation's expiring keys, failing and dead channels, routes whose learning has drifted or whose
+    student was rolled back, and prices that changed."""
     with job_scope(org_id) as actor:
         org = actor.org
         report(org, AlertKind.KEY_EXPIRING, _find_expiring(org, now), now=now, is_complete=True)
+        report(org, AlertKind.CHANNEL_FAILING, _find_failing_channels(org), now=now, is_complete=True)
+        report(org, AlertKind.PRICE, _find_new_prices(actor, now), now=now, is_complete=True)
         report(org, AlertKind.CHANNEL_OFF, _find_dead_channels(org), now=now, is_complete=True)
         report(org, AlertKind.LEARNED, [*_find_drifted(org), *_find_rolled_back(org)], now=now, is_complete=True)
 
@@ -55,6 +69,93 @@ def _find_expiring(org: Organization, now: datetime) -> list[Fact]:
 def _find_dead_channels(org: Organization) -> list[Fact]:
     channels = Channel.objects.filter(org=org, is_active=False).exclude(disabled_reason="").order_by("created_at", "id")
     return [make_channel_fact(channel.pk, channel.name, channel.disabled_reason) for channel in channels]
+
+
+def _find_failing_channels(org: Organization) -> list[Fact]:
+    """Those that fail; and with 0, as gone, those that are switched off."""
+    failing = Q(failures__gt=0, failing_since__isnull=False)
+    channels = Channel.objects.filter(failing | Q(is_active=False), org=org)
+    return [
+        Fact(
+            AlertKind.CHANNEL_FAILING,
+            str(channel.pk),
+            channel.failures if channel.is_active else 0,
+            {
+                "name": channel.name,
+                "failures": channel.failures,
+                "since": channel.failing_since.isoformat() if channel.failing_since else "",
+            },
+            is_gone=not channel.is_active,
+        )
+        for channel in channels.order_by("created_at", "id")
+    ]
+
+
+def _find_new_prices(actor: Actor, now: datetime) -> list[Fact]:
+    """Prices that took the place of others in the last days, typed or from a table, with what they do to a month of as
+    many tokens as the last one had. The oldest first: of a model the newest stands."""
+    since, org = now - _NEWS, actor.org
+    fresh = Q(effective_from__gt=since, effective_from__lte=now)
+    own = any(rows.filter(fresh, org=org).exists() for rows in (Price.objects, PriceAdjustment.objects))
+    if not own and not ListPrice.objects.filter(fresh).exists():
+        return []
+    snapshot = load_org_snapshot(str(org.pk))
+    changes = [
+        (model, before, after)
+        for model in (snapshot.models.values() if snapshot else ())
+        for start in {price.effective_from_ms for price in model.prices}
+        if to_ms(since) < start <= to_ms(now)
+        and (before := model.find_price(start - 1)) is not None
+        and (after := model.find_price(start)) is not None
+        and _terms_of(before) != _terms_of(after)
+    ]
+    if not changes:
+        return []
+    month, _ = period_bounds("month", now, org.time_zone)
+    last = previous_bounds("month", month, org.time_zone)
+    used = add_up_usage(actor, *last, ("upstream_id", "price_id", "service_tier"))
+    ids = dict(LanguageModel.objects.filter(org=org).values_list("name", "pk"))
+    changes.sort(key=lambda change: (change[2].effective_from_ms, change[0].name))
+    return [
+        _make_price_fact(str(ids.get(model.name, "")), model, before, after, used) for model, before, after in changes
+    ]
+
+
+def _terms_of(price: PriceSnapshot) -> tuple[object, ...]:
+    return price.rates, price.per_request, price.long_context, price.service_tiers
+
+
+def _make_price_fact(
+    model_id: str, model: ModelSnapshot, before: PriceSnapshot, after: PriceSnapshot, used: Sequence[UsageSums]
+) -> Fact:
+    versions = {price.id for price in model.prices}
+    own = [one for one in used if str(one.keys[0]) == model.upstream_id and str(one.keys[1]) in versions]
+    was, now = (sum(_reprice(one, price) for one in own) // PICOS_PER_NANO for price in (before, after))
+    return Fact(
+        AlertKind.PRICE,
+        model_id,
+        abs(now - was) * 100 // was if was else 0,
+        {
+            "model": model.name,
+            "starts": from_ms(after.effective_from_ms).isoformat(),
+            "input_before": before.rates.input,
+            "input_now": after.rates.input,
+            "output_before": before.rates.output,
+            "output_now": after.rates.output,
+            "month_before": was,
+            "month_now": now,
+            "is_drop": now < was,
+        },
+        window_start=from_ms(after.effective_from_ms),
+    )
+
+
+def _reprice(sums: UsageSums, price: PriceSnapshot) -> int:
+    """Pico-USD of as many tokens and pieces at a price, without long contexts; in a tier that it has no price for, at
+    its own."""
+    rates = find_rates(price, sums.keys[2]) or price.rates._asdict()
+    amounts = sum(sums[name] * rates[name] for name in (*TOKEN_CLASSES, *UNIT_CLASSES))
+    return amounts + sums["billed"] * price.per_request
 
 
 def _find_drifted(org: Organization) -> list[Fact]:

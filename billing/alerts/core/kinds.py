@@ -45,11 +45,18 @@ KINDS: Final[dict[AlertKind, Traits]] = {
         "Routes whose learning has drifted", "routes that decide by nothing learned", (1,), 1, is_episode=True
     ),
     AlertKind.PAID_TWICE: Traits("Invoices paid twice", "payments", (1,), 1),
+    AlertKind.TOP_UP: Traits("Credits bought by themselves", "troubles", (1,), 1),
+    AlertKind.TAKEN_BACK: Traits("Payments given back or disputed", "payments", (1,), 1),
+    AlertKind.STRIPE_EVENT: Traits("Events of Stripe's that were given up", "events", (1,), 1, tells_end=True),
     AlertKind.BILL: Traits(
         "Upstreams' bills against the ledger", "per cent of the bill", (2,), 1_000, is_episode=True, tells_end=True
     ),
     AlertKind.KEY_EXPIRING: Traits("Expiring keys", "days until the key expires", (14, 3), 365, falls=True),
     AlertKind.CHANNEL_OFF: Traits("Channels switched off", "channels switched off", (1,), 1, is_episode=True),
+    AlertKind.CHANNEL_FAILING: Traits(
+        "Failing channels", "tries in a row that failed", (3,), 1_000, is_episode=True, tells_end=True
+    ),
+    AlertKind.PRICE: Traits("Prices that changed", "per cent that a month changes by", (0,), 100_000),
 }
 
 
@@ -58,7 +65,8 @@ class Fact:
     """How a subject stands: ``value`` in the kind's unit, within the window that began at ``window_start``; an episode
     names none. ``details`` is what texts are made of. ``thresholds`` stand in for a rule that has none; ``budget`` is
     the id of the budget it is about. Of a group it tells of one among many: that this one is well does not mean that
-    all are. One that does not open is too weak to begin an alert, and strong enough to let one stand.
+    all are. One that does not open is too weak to begin an alert, and strong enough to let one stand. One that is gone
+    is watched no more: its alert ends, and nobody is told that it went well.
     """
 
     kind: AlertKind
@@ -70,6 +78,7 @@ class Fact:
     budget: str = ""
     is_group: bool = False
     opens: bool = True
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ def severity_of(fact: Fact, threshold: int) -> Severity:
         # A budget that is spent and refuses has stopped somebody.
         stops = fact.details.get("refuses") and threshold >= 100
         return Severity.CRITICAL if stops else Severity.WARNING if threshold >= 80 else Severity.INFO
-    if fact.kind is AlertKind.ANOMALY and fact.details.get("is_drop"):
+    if fact.kind in {AlertKind.ANOMALY, AlertKind.PRICE} and fact.details.get("is_drop"):
         return Severity.INFO
     if fact.kind is AlertKind.KEY_EXPIRING and threshold > 3:
         return Severity.INFO

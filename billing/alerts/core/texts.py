@@ -182,6 +182,49 @@ def _paid_twice(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
     )
 
 
+def _top_up(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    figures = [("Credits", _exact(facts["amount"]))]
+    if facts["trouble"] == "declined":
+        return AlertText(
+            "Credits could not be bought by themselves",
+            (*figures, ("Why", facts["reason"])),
+            "Look at the means of payment, under Billing. It is charged again after an hour; calls stop when the credits"
+            " are gone.",
+        )
+    if facts["trouble"] == "limit":
+        return AlertText(
+            f"Credits were bought by themselves {facts['times']} times within a day: no more are for now",
+            tuple(figures),
+            "Buy more by hand, under Billing, or more at a time. Calls stop when the credits are gone.",
+        )
+    return AlertText(
+        "Credits are not bought by themselves any more: a payment let no further call in",
+        tuple(figures),
+        "The operator should look at the credits, under Billing, before anybody has it charged again.",
+    )
+
+
+def _taken_back(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    cents = facts["cents"]
+    what = f"of the invoice {facts['number']}" if facts.get("number") else "of credits"
+    return AlertText(
+        f"A payment {what} was {'disputed' if facts['is_disputed'] else 'given back'} at Stripe",
+        (("Taken back", f"{cents // 100:,}.{cents % 100:02d} {facts['currency']}"), ("Payment", facts["payment"])),
+        "The invoice stands as Stripe says: give a credit note for what nobody owes, or have the rest paid."
+        if facts.get("number")
+        else "The credits are taken out of the wallet. Where they are spent already they are owed, and calls stop.",
+    )
+
+
+def _stripe_event(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"What Stripe told of {facts['object']} could not be done",
+        (("Event", f"{facts['kind']} ({facts['event']})"), ("Why", facts["reason"])),
+        "An invoice's payment is asked for again each hour. Credits that were bought are not: the operator should look at"
+        " the payment at Stripe, and can have it tried again under Customers.",
+    )
+
+
 def _bill(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
     return AlertText(
         f"The bill of the upstream {facts['name']} is not what the ledger has",
@@ -212,6 +255,35 @@ def _channel_off(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
     )
 
 
+def _channel_failing(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    return AlertText(
+        f"The channel {facts['name']} fails",
+        (
+            ("Failed", f"{facts['failures']} {'tries' if facts['failures'] != 1 else 'try'} in a row"),
+            ("Since", _moment(facts["since"], zone)),
+        ),
+        "Look at its log and repair its receiver: it is switched off when it fails for long.",
+    )
+
+
+def _price(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
+    before, now = facts["month_before"], facts["month_now"]
+    return AlertText(
+        f"The price of {facts['model']} changed on {_day(facts['starts'], zone)}",
+        (
+            ("Input", f"{_per_million(facts['input_before'])} to {_per_million(facts['input_now'])} a million tokens"),
+            (
+                "Output",
+                f"{_per_million(facts['output_before'])} to {_per_million(facts['output_now'])} a million tokens",
+            ),
+            ("A month at last month's volume", f"{_money(before)} before, {_money(now)} now"),
+            ("Difference", _exact(now - before)),
+        ),
+        "The page of the model has each version of its price and what it changed; budgets and forecasts follow it by"
+        " themselves.",
+    )
+
+
 _WRITERS: Final[dict[AlertKind, Callable[[Mapping[str, Any], ZoneInfo], AlertText]]] = {
     AlertKind.BUDGET: _budget,
     AlertKind.FORECAST: _forecast,
@@ -223,14 +295,25 @@ _WRITERS: Final[dict[AlertKind, Callable[[Mapping[str, Any], ZoneInfo], AlertTex
     AlertKind.METER: _meter,
     AlertKind.LEARNED: _learned,
     AlertKind.PAID_TWICE: _paid_twice,
+    AlertKind.TOP_UP: _top_up,
+    AlertKind.TAKEN_BACK: _taken_back,
+    AlertKind.STRIPE_EVENT: _stripe_event,
     AlertKind.BILL: _bill,
     AlertKind.KEY_EXPIRING: _key_expiring,
     AlertKind.CHANNEL_OFF: _channel_off,
+    AlertKind.CHANNEL_FAILING: _channel_failing,
+    AlertKind.PRICE: _price,
 }
 
 
 def _money(nanos: int) -> str:
     return format_for_people(nanos)
+
+
+def _per_million(picos: int) -> str:
+    """USD for a million tokens of pico-USD for one."""
+    whole, rest = divmod(picos, 1_000_000)
+    return f"${whole:,}.{f'{rest:06d}'.rstrip('0').ljust(2, '0')}"
 
 
 def _exact(nanos: int) -> str:

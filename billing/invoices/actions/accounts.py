@@ -10,7 +10,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
+from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.sellers import check_country, check_tax_id, check_text
+from billing.invoices.actions.wallet import follow_wallet
 from billing.invoices.choices import Collection, PackTo
 from billing.invoices.core.terms import parse_coupon, parse_terms, show_coupon
 from billing.invoices.models import BillingAccount, FinancePack, LegalEntity, Plan, Subscription
@@ -19,9 +21,11 @@ from billing.invoices.selectors.accounts import (
     find_billed_until,
     find_last_subscription,
     list_contracts,
+    terms_of,
 )
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.money import format_usd
 from costhub.lib.net import gate_from_settings, parse_origin
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -157,7 +161,7 @@ def subscribe(
     coupon: Mapping[str, Any] | None = None,
 ) -> Subscription:
     """Put the organisation under a plan from now on, or from ``at``; the plan that it has ends there, and what of the
-    month is left is prorated. A trial comes with the first plan only.
+    month is left is prorated. A trial comes with the first plan only. Prepaid, calls are held to the credits at once.
 
     Raises InvalidField for terms that cannot be, a moment before the present plan began, or another currency in
     mid-month.
@@ -188,11 +192,72 @@ def subscribe(
             created_by=actor.name,
         )
         record(actor, "created", subscription, plan=plan.name, version=plan.version, overrides=dict(overrides or {}))
+        follow_plan(actor, clock.now())
     return subscription
 
 
+def choose_plan(*, actor: Actor, plan: Plan) -> Subscription:
+    """The customer itself takes a public plan, from now on. A minimum that was agreed with it stays, where the plan has
+    no higher one. Raises as ``subscribe``."""
+    with transaction.atomic():
+        agreed = _agreed_minimum(find_last_subscription(actor, clock.now()))
+        keeps = agreed > parse_terms(plan.terms).minimum
+        made = subscribe(actor=actor, plan=plan, overrides={"minimum": format_usd(agreed)} if keeps else None)
+        if agreed:
+            made.agreed_minimum = agreed
+            made.save(update_fields=["agreed_minimum"])
+    return made
+
+
+def leave(*, actor: Actor) -> Subscription:
+    """The customer itself ends its plan: with the month, in its time zone, and until then it is billed. Again it
+    changes nothing.
+
+    Raises Conflict without a plan, and for what the operator alone ends: a minimum that was agreed, or a plan that is
+    to begin later.
+    """
+    actor.check(Permission.WRITE_MONEY)
+    now = clock.now()
+    present = find_last_subscription(actor, now)
+    if present is None:
+        raise Conflict("This organisation has no plan.")
+    _, end = period_bounds("month", now, actor.org.time_zone)
+    if present.ends_at is not None and present.ends_at <= end:
+        return present
+    if _agreed_minimum(present) or present.starts_at >= end:
+        raise Conflict("This plan was agreed with the operator of this installation: ask there to end it.")
+    return end_subscription(actor=actor, at=end)
+
+
+def find_leaving(actor: Actor, now: datetime) -> datetime | None:
+    """When the plan would end if its customer ended it now; None where that changes nothing, or is the operator's."""
+    present = find_last_subscription(actor, now)
+    _, end = period_bounds("month", now, actor.org.time_zone)
+    if present is None or (present.ends_at is not None and present.ends_at <= end):
+        return None
+    return None if _agreed_minimum(present) or present.starts_at >= end else end
+
+
+def _agreed_minimum(present: Subscription | None) -> int:
+    """Nano-USD a month that the operator agreed with the customer, beside this plan or one before it, or by a plan that
+    is not for everybody."""
+    if present is None:
+        return 0
+    is_agreed = "minimum" in present.overrides or not present.plan.is_public
+    beside = terms_of(present).minimum if is_agreed else 0
+    return beside if present.agreed_minimum is None else present.agreed_minimum
+
+
+def follow_plan(actor: Actor, now: datetime) -> None:
+    """Bring the stop at zero credits, and whether calls are taken, to the plan that holds now. To be called whenever
+    one begins or ends; may be repeated."""
+    follow_wallet(actor)
+    settle_standing(actor, now)
+
+
 def end_subscription(*, actor: Actor, at: datetime | None = None) -> Subscription:
-    """The tenant leaves: the present plan ends, and the month's fee with it. Raises Conflict without one."""
+    """The present plan ends, now or at ``at``, and the month's fee with it: from then on calls are refused. Raises
+    Conflict without one."""
     actor.check(Permission.WRITE_MONEY)
     now = at or clock.now()
     with transaction.atomic():
@@ -205,6 +270,7 @@ def end_subscription(*, actor: Actor, at: datetime | None = None) -> Subscriptio
             raise InvalidField("Give a moment after the present plan began.", field="at")
         present.save(update_fields=["ends_at"])
         record(actor, "ended", present, ends_at=present.ends_at)
+        follow_plan(actor, clock.now())
     return present
 
 

@@ -1,26 +1,29 @@
-"""From a period that is over to an issued invoice: draft, grace, issued.
+"""From a period to an issued invoice: draft, grace, issued.
 
-Until it is issued an invoice is made anew from the ledger as often as anybody likes; then it takes its number and
-never changes. What comes to its period later (late rows, corrections) is found by the next one: the ledger's sum of
-the earlier period less all that was billed of it, under the earlier period's dates. So the lines of all invoices of a
-period sum to its ledger, whenever rows come. Every step is one transaction of one organisation and may be repeated.
+A draft is the invoice of the month that runs: made whenever somebody looks, and never stored. When the month is over
+there is a row, and until it is issued that, too, is made anew from the ledger as often as anybody likes; then it takes
+its number and never changes. What comes to its period later (late rows, corrections) is found by the next one: the
+ledger's sum of the earlier period less all that was billed of it, under the earlier period's dates. So the lines of all
+invoices of a period sum to its ledger, whenever rows come. Every step is one transaction of one organisation and may be
+repeated.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from billing.invoices.actions.wallet import use_credits
 from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.calendar import ZONES_APART, billed_spans, find_stretches
 from billing.invoices.core.lines import (
+    PREPAID,
     Line,
     Span,
     Stretch,
@@ -40,27 +43,46 @@ from billing.invoices.models import BillingAccount, Invoice, InvoiceLine, LegalE
 from billing.invoices.selectors.accounts import (
     count_seats,
     find_account,
-    find_carried,
     find_coupon,
+    find_credit,
     find_last_terms,
     find_rate,
     list_contracts,
 )
 from billing.invoices.selectors.due import find_open_periods
+from billing.invoices.selectors.late import is_billed, list_invoiced
+from billing.invoices.selectors.periods import load_periods
 from billing.invoices.selectors.rerating import is_being_rerated
-from billing.invoices.selectors.usage import find_billed, find_cost, find_spans, find_usage, list_billed, sum_billed
+from billing.invoices.selectors.usage import find_billed, find_cost, find_spans, find_usage, list_billed
 from billing.invoices.selectors.wallet import find_balance
-from costhub.lib import clock
 from costhub.lib.database import take_turn
-from costhub.lib.errors import AppError, Conflict
+from costhub.lib.errors import AppError, Conflict, InvalidField, NotFound
 from tenants.access import Actor
 from tenants.actions.audit import record
-from tenants.periods import add_months
 
 #: so many invoiced months are looked at one by one for late usage, those before them in one sum first
 LATE_PERIODS: Final = 3
+#: no rate is taken for a month that ends later than this after the day it was published for
+OLDEST_RATE: Final = timedelta(days=31)
 #: why an invoice waits whose tax Stripe is to work out
 UNQUOTED: Final = "Stripe Tax has not said yet what tax is due."
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an invoice that is not issued would be if nothing came any more: its amounts, and its lines in order.
+    Nothing of it is stored."""
+
+    invoice: Invoice
+    lines: Sequence[InvoiceLine]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Of prepaid credits (nano-USD) and of carried ones (cents by currency) what earlier invoices are to have."""
+
+    prepaid: int = 0
+    carried: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +105,9 @@ def close_period(actor: Actor, now: datetime) -> list[Invoice]:
     for start, end in periods:
         open_invoice(actor, account, start, end)
     # Of whatever month: one that waited long for an exchange rate, or whose customer has left, is owed all the same.
-    drafts = Invoice.objects.filter(
-        org=actor.org, kind=InvoiceKind.INVOICE.value, state=InvoiceState.GRACE.value, number="", grace_until__lte=now
-    ).order_by("period_start")
     return [
         found
-        for draft in drafts
+        for draft in _list_in_grace(actor).filter(grace_until__lte=now)
         if not _is_billed(actor, draft) and (found := _try_to_issue(actor, draft, now)) is not None
     ]
 
@@ -127,6 +146,66 @@ def _is_billed(actor: Actor, draft: Invoice) -> bool:
     ).exists()
 
 
+def preview_next(actor: Actor, now: datetime) -> Preview:
+    """The invoice of the month that runs, by the code that closes months: fee, included usage, minimum and seats of the
+    whole month, usage up to now, less what months in their days of grace will take of credits. Raises NotFound where
+    there will be none."""
+    account = find_account(actor)
+    if account is None:
+        raise NotFound("This organisation is nobody's customer: it has no invoices.")
+    start, end = load_periods(actor).find(now)
+    terms = _find_terms(actor, start, end)
+    if not terms.stretches:
+        raise NotFound("No plan holds in this month: it has no invoice.")
+    prepaid, carried = 0, Counter[str]()
+    for draft in _list_in_grace(actor).filter(period_start__lt=start):
+        if not _is_billed(actor, draft):
+            before = preview_invoice(actor, draft, now)
+            prepaid -= sum(line.nanos for line in before.lines if line.group == PREPAID)
+            carried[before.invoice.currency] += before.invoice.carried_cents
+    invoice = Invoice(
+        org=actor.org,
+        state=InvoiceState.DRAFT.value,
+        legal_entity=account.legal_entity_id,
+        period_start=start,
+        period_end=end,
+        time_zone=actor.org.time_zone,
+        grace_until=end + timedelta(days=terms.last.grace_days),
+        seats=count_seats(actor),
+    )
+    return _preview(actor, invoice, account, terms, _Taken(prepaid, carried), now)
+
+
+def preview_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Preview:
+    """The same of a month that is over, in its days of grace. Raises Conflict for one that is issued."""
+    if invoice.number:
+        raise Conflict("This invoice is issued and never changes.")
+    account = BillingAccount.objects.select_related("legal_entity").get(org=actor.org)
+    terms = _find_terms(actor, invoice.period_start, invoice.period_end)
+    why = invoice.problem
+    found = _preview(actor, invoice, account, terms, _Taken(), now)
+    # Why it could not be issued the last time, where these sums do not tell.
+    invoice.problem = invoice.problem or why
+    return found
+
+
+def _preview(
+    actor: Actor, invoice: Invoice, account: BillingAccount, terms: _Terms, taken: _Taken, now: datetime
+) -> Preview:
+    lines = _make_lines(actor, terms, invoice, taken.prepaid)
+    try:
+        _sum_up(actor, invoice, account, terms, lines, taken, now)
+    except InvalidField as error:
+        # A tax rate is missing: whoever looks sees why it will wait, and what there is without it.
+        invoice.problem, invoice.total_cents = error.message, invoice.net_cents
+    return Preview(invoice, _rows_of(actor, invoice, lines))
+
+
+def _list_in_grace(actor: Actor) -> QuerySet[Invoice]:
+    drafts = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value, state=InvoiceState.GRACE.value)
+    return drafts.filter(number="").order_by("period_start")
+
+
 def refresh_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:
     """Make the lines of an invoice that is not issued anew from the ledger of now. Raises Conflict for one that is,
     InvalidField where a tax rate is missing."""
@@ -153,7 +232,9 @@ def issue_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:
             return locked
         if locked.state == InvoiceState.VOID:
             raise Conflict("This invoice is void.")
-        account = BillingAccount.objects.select_related("legal_entity").get(org=actor.org)
+        # Locked before its lines are made: the credits that they take are given back to nobody meanwhile.
+        accounts = BillingAccount.objects.select_for_update(of=("self",))
+        account = accounts.select_related("legal_entity").get(org=actor.org)
         terms = _find_terms(actor, locked.period_start, locked.period_end)
         _compute(actor, locked, account, terms, now)
         # Looked at when its lines are made: a note would be over what they have already, as usage or late usage.
@@ -215,24 +296,44 @@ def _find_terms(actor: Actor, start: datetime, end: datetime) -> _Terms:
 
 def _compute(actor: Actor, invoice: Invoice, account: BillingAccount, terms: _Terms, now: datetime) -> Invoice:
     """Make lines, sums, tax and addresses anew. The invoice's row is locked."""
-    end = invoice.period_end
-    lines = _make_lines(actor, terms, invoice)
-    currency = terms.last.currency
-    rate = find_rate(currency, end.astimezone(ZoneInfo(invoice.time_zone)).date())
-    invoice.problem = "" if rate else f"There is no exchange rate of {currency} yet."
-    if rate:
-        invoice.rate, invoice.rate_day, invoice.rate_source = rate
+    lines = _make_lines(actor, terms, invoice, 0)
     store_lines(actor, invoice, lines)
-    invoice.currency = currency
-    apply_amounts(invoice, lines, account)
-    invoice.carried_cents = min(max(invoice.total_cents, 0), find_carried(actor, invoice.currency))
-    invoice.usage_nanos = sum(line.nanos for line in lines if line.kind in (LineKind.USAGE, LineKind.LATE_USAGE))
-    invoice.computed_at = now
+    _sum_up(actor, invoice, account, terms, lines, _Taken(), now)
     invoice.save()
     return invoice
 
 
-def _make_lines(actor: Actor, terms: _Terms, invoice: Invoice) -> list[Line]:
+def _sum_up(
+    actor: Actor,
+    invoice: Invoice,
+    account: BillingAccount,
+    terms: _Terms,
+    lines: Sequence[Line],
+    taken: _Taken,
+    now: datetime,
+) -> None:
+    """An invoice's sums, tax and addresses, as they follow from its lines. Nothing is stored. Raises InvalidField where
+    a tax rate is missing."""
+    currency = terms.last.currency
+    last_day = min(invoice.period_end, now).astimezone(ZoneInfo(invoice.time_zone)).date()
+    rate = find_rate(currency, last_day)
+    invoice.problem = "" if rate else f"There is no exchange rate of {currency} yet."
+    if rate:
+        invoice.rate, invoice.rate_day, invoice.rate_source = rate
+        if last_day - rate[1] > OLDEST_RATE:
+            invoice.problem = (
+                f"The newest exchange rate of {currency} is that of {rate[1]}, and the month ends more than"
+                f" {OLDEST_RATE.days} days later: set a newer one."
+            )
+    invoice.currency = currency
+    invoice.usage_nanos = sum(line.nanos for line in lines if line.kind in (LineKind.USAGE, LineKind.LATE_USAGE))
+    apply_amounts(invoice, lines, account)
+    credit = find_credit(actor).get(currency, 0) - taken.carried.get(currency, 0)
+    invoice.carried_cents = min(max(invoice.total_cents, 0), max(credit, 0))
+    invoice.computed_at = now
+
+
+def _make_lines(actor: Actor, terms: _Terms, invoice: Invoice, prepaid_taken: int) -> list[Line]:
     start, end = invoice.period_start, invoice.period_end
     used: list[Line] = []
     saved: list[Line] = []
@@ -247,7 +348,7 @@ def _make_lines(actor: Actor, terms: _Terms, invoice: Invoice) -> list[Line]:
     late, late_spans = _late_lines(actor, start)
     lines = [*own, *late, *closing]
     if any(span.terms.prepaid for span in (*spans, *late_spans)):
-        lines += prepaid_lines(lines, (*spans, *late_spans), find_balance(actor), start, end)
+        lines += prepaid_lines(lines, (*spans, *late_spans), find_balance(actor) - prepaid_taken, start, end)
     return lines + saved
 
 
@@ -276,34 +377,25 @@ def _late_lines(actor: Actor, start: datetime) -> tuple[list[Line], list[Span]]:
 def _list_earlier(actor: Actor, start: datetime) -> list[Invoice]:
     """The invoiced periods before ``start`` that may have late usage, oldest first: the last few, and the older ones
     where their sum says that something came to them. Months that the ledger may have lost are not looked at."""
-    rows = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value, period_start__lt=start)
-    if settings.LEDGER_MONTHS:
-        kept = add_months(clock.now().date(), -settings.LEDGER_MONTHS)
-        rows = rows.filter(period_start__gte=datetime(kept.year, kept.month, 1, tzinfo=UTC))
-    earlier = list(rows.exclude(number="").order_by("period_start"))
-    older = earlier[:-LATE_PERIODS]
-    if older:
-        first, last = older[0].period_start, older[-1].period_end
-        spans = billed_spans(find_stretches(list_contracts(actor, first, last), first, last), by_rule=False)
-        if sum(find_cost(actor, span.start, span.end) for span in spans) == sum_billed(actor, first, last):
-            return earlier[-LATE_PERIODS:]
-    return earlier
+    earlier = list_invoiced(actor, start)
+    return earlier[-LATE_PERIODS:] if is_billed(actor, earlier[:-LATE_PERIODS]) else earlier
 
 
 def store_lines(actor: Actor, invoice: Invoice, lines: Sequence[Line]) -> None:
     """Put these lines in place of those that the invoice has."""
     invoice.lines.all().delete()
+    InvoiceLine.objects.bulk_create(_rows_of(actor, invoice, lines), batch_size=500)
+
+
+def _rows_of(actor: Actor, invoice: Invoice, lines: Sequence[Line]) -> list[InvoiceLine]:
     fields: list[dict[str, Any]] = [
         {name: getattr(line, name) for name in Line.__dataclass_fields__ if name != "kind"} | {"kind": line.kind.value}
         for line in lines
     ]
-    InvoiceLine.objects.bulk_create(
-        (
-            InvoiceLine(org=actor.org, invoice=invoice, position=place, **each)
-            for place, each in enumerate(fields, start=1)
-        ),
-        batch_size=500,
-    )
+    return [
+        InvoiceLine(org=actor.org, invoice=invoice, position=place, **each)
+        for place, each in enumerate(fields, start=1)
+    ]
 
 
 def apply_amounts(invoice: Invoice, lines: Sequence[Line], account: BillingAccount) -> None:

@@ -18,7 +18,7 @@ from billing.invoices.actions.documents import get_documents
 from billing.invoices.choices import DunningStage, InvoiceKind
 from billing.invoices.documents.content import TITLES, show_cents
 from billing.invoices.documents.pdf import NoLetters
-from billing.invoices.models import BillingAccount, Invoice
+from billing.invoices.models import BillingAccount, Invoice, Subscription
 from billing.invoices.selectors.periods import load_periods
 from billing.spend.core.bridge_texts import describe_change, describe_parts
 from billing.spend.core.waterfall import LyingBar, lay_down
@@ -91,6 +91,19 @@ def mail_reminder(actor: Actor, invoice: Invoice, stage: DunningStage, cents: in
         lines += [f"Of it {invoice.currency} {show_cents(cents)} are owed."]
     lines += [_REMINDERS[stage].format(due=due)]
     return _send(account, f"Unpaid: invoice {invoice.number}", lines, [], mail_id=f"{invoice.pk}.{stage.value}")
+
+
+def mail_end(actor: Actor, account: BillingAccount, ended: Subscription, now: datetime) -> bool:
+    """Say that the plan has ended, and from when on calls are refused; says whether the mail was taken."""
+    zone = ZoneInfo(actor.org.time_zone)
+    name, until = ended.plan.name, account.admitted_until
+    lines = [f"The plan {name} of {actor.org.name} ended on {(ended.ends_at or now).astimezone(zone):%d %B %Y, %H:%M}."]
+    if until is not None and until > now:
+        lines += [f"Calls are still taken until {until.astimezone(zone):%d %B %Y, %H:%M}, and refused from then on."]
+    else:
+        lines += ["Calls are refused since then."]
+    lines += ["Choose a plan under Invoices & billing: calls are taken again within seconds."]
+    return _send(account, f"The plan {name} has ended", lines, [], mail_id=f"{ended.pk}.end")
 
 
 def mail_pack(account: BillingAccount, month: date, name: str, archive: bytes, pack_id: str) -> bool:

@@ -6,17 +6,17 @@ too, so that nobody is asked for it any more; who had paid at Stripe by then has
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
-from billing.invoices.choices import Collection, InvoiceKind, InvoiceState
+from billing.invoices.choices import NOTHING, Collection, InvoiceKind, InvoiceState
 from billing.invoices.models import BillingAccount, Invoice
 from billing.invoices.stripe_billing import (
-    NOTHING,
     bill_subscription,
     credit_customer,
     push_credit,
@@ -44,31 +44,46 @@ def push_issued(actor: Actor, gateway: Stripe) -> int:
             state=InvoiceState.ISSUED.value, kind__in=[InvoiceKind.INVOICE.value, InvoiceKind.DEBIT_NOTE.value]
         )
         # Where nothing is owed Stripe's draft of the subscription must come to nothing as well.
-        free = rows.filter(state=InvoiceState.PAID.value, kind=InvoiceKind.INVOICE.value, total_cents__lte=0)
+        free = rows.filter(
+            state=InvoiceState.PAID.value, kind=InvoiceKind.INVOICE.value, total_cents__lte=F("carried_cents")
+        )
         waiting = [*owed, *free] if account and account.stripe_subscription else list(owed)
     return _tell(actor, waiting, lambda invoice: {"stripe_invoice": _push(gateway, account, invoice)}) if account else 0
 
 
 def push_credits(actor: Actor, gateway: Stripe) -> int:
     """Give credit notes to the invoices that Stripe collects; one over all of an invoice means that nothing is owed.
-    As above. Gives how many."""
+    Of what Stripe did not collect, because it was carried over, it is told nothing: that is credit with us. As above.
+    Gives how many."""
     with org_scope(actor.org.pk):
         account = _find_account(actor)
-        notes = Invoice.objects.filter(
-            org=actor.org, kind=InvoiceKind.CREDIT_NOTE.value, stripe_invoice="", total_cents__gt=0
-        ).exclude(number="")
-        collected = Invoice.objects.filter(org=actor.org).exclude(stripe_invoice="")
-        invoices = dict(collected.values_list("pk", "stripe_invoice"))
-        waiting = [note for note in notes.order_by("issued_at", "number") if note.corrects in invoices]
+        notes = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.CREDIT_NOTE.value).exclude(number="")
+        untold = notes.filter(stripe_invoice="", total_cents__gt=0).order_by("issued_at", "number")
+        corrected = Invoice.objects.filter(org=actor.org, pk__in=untold.values("corrects"))
+        invoices: dict[UUID | None, Invoice] = {row.pk: row for row in corrected.exclude(stripe_invoice="")}
+        waiting = [note for note in untold if note.corrects in invoices]
+        shares = {
+            note: cents
+            for pk, invoice in invoices.items()
+            for note, cents in _share_out(invoice.due_cents, notes.filter(corrects=pk).order_by("issued_at", "number"))
+        }
 
     def give(note: Invoice) -> dict[str, str]:
-        there = invoices[note.corrects] if note.corrects else ""
-        if there == NOTHING:
-            return {"stripe_invoice": NOTHING}  # Stripe has no invoice of it: there is nothing to give back
-        taken = push_credit(gateway, invoice=there, ours=str(note.pk), number=note.number, cents=note.total_cents)
+        there, cents = invoices[note.corrects].stripe_invoice, shares[note]
+        if there == NOTHING or not cents:
+            return {"stripe_invoice": NOTHING}  # Stripe has collected nothing of it: there is nothing to give back
+        taken = push_credit(gateway, invoice=there, ours=str(note.pk), number=note.number, cents=cents)
         return {"stripe_invoice": taken}
 
     return _tell(actor, waiting, give) if account else 0
+
+
+def _share_out(due: int, notes: Iterable[Invoice]) -> Iterator[tuple[Invoice, int]]:
+    """How much of what Stripe collects of an invoice each of its notes takes back, in their order."""
+    given = 0
+    for note in notes:
+        before, given = given, given + note.total_cents
+        yield note, max(min(given, due) - min(before, due), 0)
 
 
 def push_outcomes(actor: Actor, gateway: Stripe) -> int:
@@ -150,10 +165,12 @@ def _tell(actor: Actor, waiting: list[Invoice], tell: Callable[[Invoice], Mappin
                 "Stripe refused a document",
                 extra={"org": str(actor.org.pk), "invoice": document.number, "reason": error.message},
             )
+            with org_scope(actor.org.pk):
+                Invoice.objects.filter(pk=document.pk).update(refusal=error.message[:300])
             continue
         told += 1
         with org_scope(actor.org.pk):
-            Invoice.objects.filter(pk=document.pk).update(**taken)
+            Invoice.objects.filter(pk=document.pk).update(**taken, refusal="")
     return told
 
 

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Sum
 
-from billing.invoices.actions.notes import issue_note
-from billing.invoices.choices import InvoiceKind, InvoiceState, ReratingState
+from billing.invoices.actions.notes import find_credit_left, issue_note
+from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind, ReratingState
 from billing.invoices.core.calendar import find_stretches
 from billing.invoices.core.lines import Line, usage_lines
 from billing.invoices.core.rerated import flip, rerated_lines
@@ -187,8 +188,21 @@ def _make_note(
         actor,
         invoice,
         account,
-        lines if is_debit else flip(lines),
+        lines if is_debit else _within(invoice, flip(lines)),
         kind=kind,
         reason=f"Re-rated: {rerating.reason}",
         now=now,
     )
+
+
+def _within(invoice: Invoice, lines: list[Line]) -> list[Line]:
+    """A credit note's lines, and where notes before gave back so much that this one would pass what was asked for, one
+    line below zero of that."""
+    asked = Invoice.objects.filter(org=invoice.org_id, corrects=invoice.pk, kind=InvoiceKind.DEBIT_NOTE.value)
+    more = asked.exclude(number="").aggregate(nanos=Sum("net_nanos", default=0))
+    left = max(find_credit_left(invoice) + int(more["nanos"]), 0)
+    beyond = sum(line.nanos for line in lines) - left
+    if beyond <= 0:
+        return lines
+    start, end = invoice.period_start, invoice.period_end
+    return [*lines, Line(LineKind.CREDIT, "given", "Given back by notes before", -beyond, start, end)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 
 from billing.invoices.core.tax import EU
-from billing.invoices.core.terms import CURRENCIES, parse_share, parse_terms, show_terms
+from billing.invoices.core.terms import CURRENCIES, WHOLE, parse_share, parse_terms, show_terms
 from billing.invoices.models import ExchangeRate, LegalEntity, Plan
 from costhub.lib.errors import Conflict, InvalidField
 from tenants.actions.values import check_name
@@ -51,10 +51,7 @@ def create_legal_entity(
         bank_account=check_text(bank_account, "bank_account", 60),
         prefix=prefix,
         uses_stripe_tax=uses_stripe_tax,
-        tax_rates={
-            check_country(each, "tax_rates"): parse_share("tax_rates", share)
-            for each, share in (tax_rates or {}).items()
-        },
+        tax_rates={check_country(each, "tax_rates"): _tax_rate(share) for each, share in (tax_rates or {}).items()},
     )
     try:
         with transaction.atomic():
@@ -62,6 +59,13 @@ def create_legal_entity(
     except IntegrityError as error:
         raise Conflict("There is a legal entity of this name or prefix already.") from error
     return entity
+
+
+def _tax_rate(value: Any) -> int:
+    rate = parse_share("tax_rates", value)
+    if not 0 <= rate <= WHOLE:
+        raise InvalidField("Give tax rates from 0 to 100 per cent.", field="tax_rates")
+    return rate
 
 
 def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False) -> Plan:

@@ -6,22 +6,26 @@ and credit notes are taken out of it. A debit note has its invoice's rate: it is
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from django.db.models import Q, QuerySet
 
 from billing.invoices.actions.closing import UNQUOTED, close_period, describe_buyer, refresh_invoice
-from billing.invoices.choices import InvoiceKind, InvoiceState
+from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState
 from billing.invoices.core.tax import Tax, make_quote
 from billing.invoices.models import BillingAccount, Invoice
-from billing.invoices.stripe_billing import CALCULATION, NOTHING, quote_tax, record_tax, reverse_tax
+from billing.invoices.stripe_billing import CALCULATION, RECORDED, quote_tax, record_tax, reverse_tax
 from billing.invoices.stripe_client import Stripe, StripeRefused
 from tenants.access import Actor, job_scope, org_scope
 
 _log = logging.getLogger(__name__)
 #: cents by which the same rate may come out differently, taken of a sum or found in one
 _ROUNDING: Final = 1
+#: in place of an id: Stripe was asked, and no answer with the id came yet
+_ASKED: Final = "asked"
 
 
 def settle_taxes(actor: Actor, gateway: Stripe, now: datetime) -> int:
@@ -87,24 +91,52 @@ def _quote_and_issue(actor: Actor, gateway: Stripe, account: BillingAccount, row
 
 def _record(actor: Actor, gateway: Stripe, turns: _Turns) -> None:
     with org_scope(actor.org.pk):
-        rows = Invoice.objects.filter(org=actor.org, stripe_tax="").exclude(number="").order_by("issued_at", "number")
-        invoices = [row for row in rows.filter(kind=InvoiceKind.INVOICE.value) if row.tax_quote]
+        rows = _unrecorded(actor, InvoiceKind.INVOICE)
+        invoices = [row for row in rows if row.tax_quote]
     for invoice in invoices:
         with turns:
-            _keep(actor, invoice, record_tax(gateway, quote=invoice.tax_quote["id"], number=invoice.number))
+            quote = invoice.tax_quote["id"]
+            _ask(actor, invoice, partial(record_tax, gateway, quote=quote, number=invoice.number))
     with org_scope(actor.org.pk):
-        notes = list(_unrecorded_credits(actor))
+        notes = list(_unrecorded(actor, InvoiceKind.CREDIT_NOTE).filter(total_cents__gt=0))
         recorded = dict(
-            Invoice.objects.filter(org=actor.org, pk__in=[note.corrects for note in notes]).values_list(
-                "pk", "stripe_tax"
-            )
+            Invoice.objects.filter(org=actor.org, pk__in=[note.corrects for note in notes])
+            .exclude(stripe_tax__in=["", _ASKED, NOTHING])
+            .values_list("pk", "stripe_tax")
         )
     for note in notes:
         transaction = recorded.get(note.corrects, "") if note.corrects else ""
-        if transaction and transaction != NOTHING:
+        if transaction == RECORDED:
+            _log.warning(
+                "Stripe has an invoice's tax and never said under which id: enter its credit note there by hand",
+                extra={"org": str(actor.org.pk), "note": note.number},
+            )
+            _keep(actor, note, NOTHING)
+        elif transaction:
             with turns:
-                taken = reverse_tax(gateway, transaction=transaction, number=note.number, cents=note.total_cents)
-                _keep(actor, note, taken)
+                reverse = partial(reverse_tax, gateway, transaction=transaction, number=note.number)
+                _ask(actor, note, partial(reverse, cents=note.total_cents))
+
+
+def _unrecorded(actor: Actor, kind: InvoiceKind) -> QuerySet[Invoice]:
+    rows = Invoice.objects.filter(org=actor.org, stripe_tax__in=["", _ASKED], kind=kind.value)
+    return rows.exclude(number="").order_by("issued_at", "number")
+
+
+def _ask(actor: Actor, document: Invoice, record: Callable[..., str]) -> None:
+    """Have Stripe keep a document. That it was asked is written down before: whoever asks again, after an answer that
+    never came or was a failure, knows by it whose it is that Stripe has under the number already. Raises
+    StripeUnavailable, StripeRefused."""
+    is_again = document.stripe_tax == _ASKED
+    if not is_again:
+        _keep(actor, document, _ASKED)
+    try:
+        kept = record(is_again=is_again)
+    except StripeRefused:
+        if not is_again:
+            _keep(actor, document, "")
+        raise
+    _keep(actor, document, kept)
 
 
 def _record_debits(actor: Actor, gateway: Stripe, turns: _Turns) -> None:
@@ -113,8 +145,8 @@ def _record_debits(actor: Actor, gateway: Stripe, turns: _Turns) -> None:
     with org_scope(actor.org.pk):
         rows = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.DEBIT_NOTE.value).exclude(number="")
         untold = rows.filter(Q(stripe_tax="") | Q(stripe_tax__startswith=CALCULATION)).order_by("issued_at", "number")
-        told = Invoice.objects.filter(org=actor.org, pk__in=untold.values("corrects")).exclude(stripe_tax="")
-        corrected = set(told.exclude(stripe_tax=NOTHING).values_list("pk", flat=True))
+        told = Invoice.objects.filter(org=actor.org, pk__in=untold.values("corrects"))
+        corrected = set(told.exclude(stripe_tax__in=["", _ASKED, NOTHING]).values_list("pk", flat=True))
         notes = [note for note in untold if note.corrects in corrected]
     for note in notes:
         with turns:
@@ -122,7 +154,7 @@ def _record_debits(actor: Actor, gateway: Stripe, turns: _Turns) -> None:
 
 
 def _record_debit(actor: Actor, gateway: Stripe, note: Invoice) -> None:
-    quote = note.stripe_tax
+    quote, is_again = note.stripe_tax, bool(note.stripe_tax)
     if not quote:
         found = quote_tax(
             gateway,
@@ -141,12 +173,7 @@ def _record_debit(actor: Actor, gateway: Stripe, note: Invoice) -> None:
             return
         quote = found.id
         _keep(actor, note, quote)
-    _keep(actor, note, record_tax(gateway, quote=quote, number=note.number))
-
-
-def _unrecorded_credits(actor: Actor) -> QuerySet[Invoice]:
-    rows = Invoice.objects.filter(org=actor.org, stripe_tax="", kind=InvoiceKind.CREDIT_NOTE.value)
-    return rows.filter(total_cents__gt=0).exclude(number="").order_by("issued_at", "number")
+    _keep(actor, note, record_tax(gateway, quote=quote, number=note.number, is_again=is_again))
 
 
 def _keep(actor: Actor, document: Invoice, transaction: str) -> None:

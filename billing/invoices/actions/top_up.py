@@ -1,14 +1,29 @@
 """Credits that are bought by card: on a page of Stripe's, or by themselves when what is left falls below a bound."""
 
-from typing import Final
+import hashlib
+from datetime import timedelta
+from typing import Any, Final
 
 from django.conf import settings
+from django.db import transaction
 
-from billing.invoices.actions.wallet import add_credits, find_available
+from billing.alerts.actions.alerts import report
+from billing.alerts.core.kinds import Fact
+from billing.alerts.models import Alert
+from billing.choices import AlertKind
+from billing.invoices.actions.wallet import (
+    add_credits,
+    find_available,
+    find_credit_budget,
+    follow_wallet,
+    stop_top_up,
+)
 from billing.invoices.choices import Collection, WalletAccount
 from billing.invoices.models import BillingAccount, WalletTransfer
-from billing.invoices.selectors.accounts import find_account
-from billing.invoices.stripe_client import Stripe, stripe_from_settings
+from billing.invoices.selectors.accounts import find_account, find_contract
+from billing.invoices.stripe_client import Stripe, StripeRefused, stripe_from_settings
+from costhub.lib import clock
+from costhub.lib.database import try_to_be_only
 from costhub.lib.errors import Conflict, InvalidField
 from tenants.access import Actor, org_scope
 from tenants.actions.changes import store_changes
@@ -18,6 +33,9 @@ NANOS_A_CENT: Final = 10_000_000
 #: what a payment by card is worth its fee from on
 LEAST_CENTS: Final = 500
 MOST_CENTS: Final = 10_000_000
+#: so often within a day credits are bought by themselves
+MOST_A_DAY: Final = 10
+_DAY: Final = timedelta(days=1)
 _CURRENCY: Final = "USD"
 
 
@@ -31,37 +49,99 @@ def set_top_up(*, actor: Actor, account: BillingAccount, below: int | None, amou
         raise InvalidField("Give a bound of at least zero.", field="top_up_below")
     if amount is not None:
         to_cents(amount, "top_up_amount")
-    store_changes(actor, account, {"top_up_below_nanos": below, "top_up_nanos": amount})
+    with transaction.atomic():
+        store_changes(actor, account, {"top_up_below_nanos": below, "top_up_nanos": amount})
+        if amount is None:
+            end_trouble(actor, "declined")
     return account
 
 
 def top_up(actor: Actor, gateway: Stripe) -> int:
-    """Charge the customer if the credits are below the bound. Gives 1 if it did.
+    """Charge the customer if its plan is prepaid and its credits are below the bound. Gives 1 if it did.
 
-    Not within a transaction. The payment's key counts the top-ups so far: whoever dies between payment and credits
-    asks for the same payment again, and its webhook brings the same credits. Raises StripeUnavailable, StripeRefused.
+    Not within a transaction; one at a time for a customer. The payment's key counts those that were made by themselves
+    so far: whoever dies between payment and credits asks for the same payment again, and its webhook brings the same
+    credits. Finance is told of a card that is declined, which is charged again after an hour; of a day in which the
+    most were bought; and of a payment that lifts the stop at zero by nothing: then no more are made. Raises
+    StripeUnavailable, StripeRefused.
     """
+    with try_to_be_only(_lock_of(actor)) as is_ours:
+        return _top_up(actor, gateway) if is_ours else 0
+
+
+def _top_up(actor: Actor, gateway: Stripe) -> int:
+    now = clock.now()
     with org_scope(actor.org.pk):
         account = BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value).first()
+        contract = find_contract(actor, now)
         if account is None or account.top_up_nanos is None or account.top_up_below_nanos is None:
             return 0
-        if find_available(actor) >= account.top_up_below_nanos:
+        if contract is None or not contract.terms.prepaid:
             return 0
-        bought = WalletTransfer.objects.filter(org=actor.org, debit=WalletAccount.CASH.value).count()
-    payment = gateway.charge(
-        customer=account.stripe_customer,
-        org_id=str(actor.org.pk),
-        cents=account.top_up_nanos // NANOS_A_CENT,
-        currency=_CURRENCY,
-        key=f"top-up:{actor.org.pk}:{bought}",
-    )
+        # In this order: a webhook that brings credits meanwhile makes no other key, and is seen in what is available.
+        follow_wallet(actor)
+        before = _find_stop(account)
+        bought = WalletTransfer.objects.filter(
+            org=actor.org, debit=WalletAccount.CASH.value, reference__regex=r"^pi_[^:]*$"
+        )
+        key = f"top-up:{actor.org.pk}:auto:{bought.count()}"
+        if find_available(actor) >= account.top_up_below_nanos:
+            end_trouble(actor, "declined")
+            return 0
+        if bought.filter(created_at__gt=now - _DAY).count() >= MOST_A_DAY:
+            _tell(actor, "limit", amount=account.top_up_nanos, times=MOST_A_DAY)
+            return 0
+    try:
+        payment = gateway.charge(
+            customer=account.stripe_customer,
+            org_id=str(actor.org.pk),
+            cents=account.top_up_nanos // NANOS_A_CENT,
+            currency=_CURRENCY,
+            key=key,
+        )
+    except StripeRefused as error:
+        with org_scope(actor.org.pk):
+            _tell(actor, "declined", amount=account.top_up_nanos, reason=error.message)
+        raise
     if not payment.is_paid:
         return 0
     with org_scope(actor.org.pk):
         add_credits(
             actor=actor, amount_nanos=payment.cents * NANOS_A_CENT, reference=payment.id, reason="Paid by Stripe"
         )
+        end_trouble(actor, "declined")
+        # What is left may be less all the same: calls go on meanwhile.
+        if _find_stop(account) <= before:
+            _tell(actor, "useless", amount=account.top_up_nanos)
+            stop_top_up(actor)
     return 1
+
+
+def _find_stop(account: BillingAccount) -> int:
+    """Where the stop at zero credits is, in nano-USD that were ever spent."""
+    account.refresh_from_db(fields=["credit_budget"])
+    budget = find_credit_budget(account)
+    return budget.limit_nanos if budget is not None else 0
+
+
+def end_trouble(actor: Actor, trouble: str) -> None:
+    """A trouble with buying credits by themselves is over: credits were bought, enough are left, or none are to be. To
+    be called as often as anybody likes."""
+    standing = Alert.objects.filter(org=actor.org, kind=AlertKind.TOP_UP.value, subject=trouble, ended_at=None)
+    if standing.exists():
+        _tell(actor, trouble, 0)
+
+
+def _tell(actor: Actor, trouble: str, value: int = 1, **details: Any) -> None:
+    """Once a day for each kind of trouble; with a ``value`` of 0, that it is over."""
+    now = clock.now()
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    fact = Fact(AlertKind.TOP_UP, trouble, value, {"trouble": trouble, **details}, window_start=day)
+    report(actor.org, AlertKind.TOP_UP, [fact], now=now, is_complete=False)
+
+
+def _lock_of(actor: Actor) -> int:
+    return int.from_bytes(hashlib.sha256(f"top-up:{actor.org.pk}".encode()).digest()[:8], signed=True)
 
 
 def open_checkout(*, actor: Actor, amount: int, key: str) -> str:

@@ -1,25 +1,33 @@
 """Prepaid credits: bought, given, used and refunded, each by one transfer that balances by itself.
 
-The hard stop at zero is a budget of the organisation's, over all of time: its limit is what had been spent when credits
-began, and all that can be spent of them since. So a call is held to the credits by the same script, and to the nano, as
-to any budget, and nothing on a call's way knows of wallets. With a markup, a credit of a dollar pays for less than a
-dollar of usage.
+The hard stop at zero is a budget of the organisation's, over all of time, while a prepaid plan holds: its limit is what
+was spent until the last invoice, or until the plan began, and what the credits that are left then pay for. So a call is
+held to the credits by the same script, and to the nano, as to any budget, and nothing on a call's way knows of wallets.
+With a markup, a credit of a dollar pays for less than a dollar of usage.
 """
 
-from django.db import transaction
+from datetime import datetime
 
-from billing.invoices.choices import LineKind, WalletAccount
-from billing.invoices.core.terms import WHOLE
+from django.db import transaction
+from django.db.models import Q
+
+from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind, WalletAccount
+from billing.invoices.core.calendar import Bounds, cut_out, find_stretches
+from billing.invoices.core.lines import PREPAID
+from billing.invoices.core.terms import WHOLE, Terms
 from billing.invoices.models import BillingAccount, Invoice, WalletTransfer
-from billing.invoices.selectors.accounts import find_prepaid_since, find_subscription, terms_of
-from billing.invoices.selectors.usage import find_cost
+from billing.invoices.selectors.accounts import find_contract, list_contracts
+from billing.invoices.selectors.late import is_billed, list_invoiced
+from billing.invoices.selectors.usage import find_billed, find_cost, find_spans
 from billing.invoices.selectors.wallet import find_balance
 from costhub.lib import clock
+from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_usd
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.budgets import follow_credits
+from tenants.actions.changes import apply_changes, store_changes
 from tenants.choices import Permission
 from tenants.models import Budget
 from tenants.periods import EPOCH
@@ -45,21 +53,59 @@ def add_credits(
 
 
 def refund_credits(*, actor: Actor, amount_nanos: int, reference: str, reason: str = "") -> WalletTransfer:
-    """Give money back of credits that nothing was spent of. Raises InvalidField for more than are left."""
+    """Book money that was given back of credits that nothing was spent of, once a ``reference``; nothing is bought by
+    itself in their place. Raises InvalidField for more than are left, Conflict for a reference that stands for another
+    transfer."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         _lock(actor)
         left = find_available(actor)
-        if not 0 < amount_nanos <= left:
+        is_new = not WalletTransfer.objects.filter(org=actor.org, reference=reference).exists()
+        if is_new and not 0 < amount_nanos <= left:
             raise InvalidField(f"Give an amount above zero and up to {format_usd(max(left, 0))} USD.", field="amount")
         transfer = _transfer(actor, WalletAccount.CREDITS, WalletAccount.CASH, amount_nanos, reference, reason)
+        if is_new:
+            stop_top_up(actor)
         follow_wallet(actor)
     return transfer
 
 
+def take_back_credits(actor: Actor, *, payment: str, nanos: int) -> WalletTransfer | None:
+    """Bring the credits of a payment to what Stripe gave back of it, or holds in dispute: ``nanos`` in all. What is in
+    the books of it already is not booked again, and what comes back with a dispute that was won, or a refund that
+    failed, is; None where nothing has changed. Credits that are spent already are owed: the balance falls below zero,
+    and calls stop. Nothing is bought by itself in their place. ``nanos`` must not be older than the transfers that
+    there are: whoever reads them at Stripe has the payment's turn."""
+    with transaction.atomic():
+        _lock(actor)
+        rows = WalletTransfer.objects.filter(org=actor.org, reference__startswith=f"{payment}:")
+        known = [
+            amount if credit == WalletAccount.CASH else -amount
+            for credit, amount in rows.values_list("credit", "amount_nanos")
+        ]
+        change = nanos - sum(known)
+        if not change:
+            return None
+        source, to, reason = WalletAccount.CREDITS, WalletAccount.CASH, "Given back or disputed at Stripe"
+        if change < 0:
+            source, to, reason = to, source, "A dispute was won, or a refund failed, at Stripe"
+        else:
+            stop_top_up(actor)
+        transfer = _transfer(actor, source, to, abs(change), f"{payment}:{len(known) + 1}", reason)
+        follow_wallet(actor)
+    return transfer
+
+
+def stop_top_up(actor: Actor) -> None:
+    """Buy no credits by itself any more, until somebody says so again."""
+    account = BillingAccount.objects.filter(org=actor.org).first()
+    if account is not None:
+        store_changes(actor, account, {"top_up_below_nanos": None, "top_up_nanos": None})
+
+
 def use_credits(actor: Actor, invoice: Invoice) -> WalletTransfer | None:
     """Book what of an invoice is paid from credits; once."""
-    lines = invoice.lines.filter(kind=LineKind.CREDIT.value, group="prepaid")
+    lines = invoice.lines.filter(kind=LineKind.CREDIT.value, group=PREPAID)
     paid = -sum(line.nanos for line in lines)
     if not paid:
         return None
@@ -71,8 +117,7 @@ def use_credits(actor: Actor, invoice: Invoice) -> WalletTransfer | None:
 
 
 def give_back_credits(actor: Actor, invoice: Invoice) -> WalletTransfer | None:
-    """Give back what of an invoice was paid from credits, because it is void; once. They can be spent again: what they
-    had paid for is still spent, and so the budget's limit rises by as much."""
+    """Give back what of an invoice was paid from credits, because it is void; once. They can be spent again."""
     used = WalletTransfer.objects.filter(org=actor.org, reference=f"invoice:{invoice.pk}").first()
     if used is None:
         return None
@@ -85,38 +130,39 @@ def give_back_credits(actor: Actor, invoice: Invoice) -> WalletTransfer | None:
 
 
 def find_available(actor: Actor) -> int:
-    """Nano-USD of credits that are neither booked as used nor spent since the last invoice."""
-    account = BillingAccount.objects.get(org=actor.org)
-    budget = _find_budget(account)
-    if budget is None:
-        return find_balance(actor)
-    left = budget.limit_nanos - find_cost(actor, EPOCH, clock.now())
-    return min(find_balance(actor), with_markup(left, _markup(actor)))
+    """Nano-USD of credits that are neither booked as used nor spent since the last invoice; below zero where more was
+    spent than there are."""
+    balance = find_balance(actor)
+    return min(balance, balance - _unbooked(actor, clock.now()))
 
 
 def follow_wallet(actor: Actor) -> Budget | None:
-    """Set the managed budget to what the credits allow, where the organisation's plan is prepaid; made at the first
-    credits. May be repeated."""
-    account = BillingAccount.objects.filter(org=actor.org).first()
-    subscription = find_subscription(actor)
-    if account is None or subscription is None or not terms_of(subscription).prepaid:
-        return None
+    """Set the managed budget to what the credits allow, where a prepaid plan holds, made where there is none yet; else
+    switch it off. To be called whenever credits or plan change; may be repeated."""
     with transaction.atomic():
         # One at a time: of two that follow at once, the later one sees the transfers of both.
-        account = BillingAccount.objects.select_for_update().get(pk=account.pk)
-        budget = _find_budget(account)
-        base = _spent_before(actor)
-        bought = find_balance(actor) + _used(actor)
-        budget = follow_credits(
-            actor=actor, budget=budget, limit_nanos=Nanos(base + without_markup(bought, _markup(actor)))
-        )
+        account = BillingAccount.objects.select_for_update().filter(org=actor.org).first()
+        contract = find_contract(actor, clock.now())
+        if account is None:
+            return None
+        budget = find_credit_budget(account)
+        if contract is None or not contract.terms.prepaid:
+            if budget is not None:
+                apply_changes(actor, budget, {"is_active": False})
+            return None
+        # What is invoiced is in the books already.
+        since = max([contract.start, *(end for _, end in _list_booked(actor))])
+        left = without_markup(find_balance(actor) - _unbooked(actor, since), _dearest(contract.terms))
+        limit = Nanos(find_cost(actor, EPOCH, since) + left)
+        budget = follow_credits(actor=actor, budget=budget, limit_nanos=limit)
         if account.credit_budget != budget.pk:
             account.credit_budget = budget.pk
             account.save(update_fields=["credit_budget"])
     return budget
 
 
-def _find_budget(account: BillingAccount) -> Budget | None:
+def find_credit_budget(account: BillingAccount) -> Budget | None:
+    """The budget that stops calls when prepaid credits are gone, if it was ever made."""
     if account.credit_budget is None:
         return None
     return Budget.objects.filter(org=account.org_id, pk=account.credit_budget).first()
@@ -132,25 +178,52 @@ def with_markup(nanos: int, share: int) -> int:
     return nanos * (WHOLE + share) // WHOLE
 
 
-def _markup(actor: Actor) -> int:
+def _dearest(terms: Terms) -> int:
     """The dearest markup that any usage may have: credits are never overspent by it."""
-    subscription = find_subscription(actor)
-    if subscription is None:
-        return 0
-    terms = terms_of(subscription)
     return max(terms.markup, *terms.models.values(), *(tier.markup for tier in terms.tiers), 0)
 
 
-def _spent_before(actor: Actor) -> int:
-    """What the organisation had spent when its first prepaid plan began. A later one frees nothing that was spent of
-    credits since."""
-    began = find_prepaid_since(actor)
-    return find_cost(actor, EPOCH, began) if began else 0
+def _unbooked(actor: Actor, until: datetime) -> int:
+    """Nano-USD of credits that usage under prepaid plans takes and no invoice has taken yet: that of months without
+    one, and what came to the others since."""
+    booked = _list_booked(actor)
+    contracts = [
+        contract
+        for contract in list_contracts(actor, EPOCH, until)
+        if contract.terms.prepaid and not contract.terms.pass_through
+    ]
+    if not contracts:
+        return 0
+    running = sum(
+        with_markup(find_cost(actor, start, end), _dearest(contract.terms))
+        for contract in contracts
+        for start, end in cut_out((contract.start, min(contract.end or until, until)), booked)
+    )
+    return running + _late(actor, until)
 
 
-def _used(actor: Actor) -> int:
-    rows = WalletTransfer.objects.filter(org=actor.org, credit=WalletAccount.USAGE.value)
-    return sum(rows.values_list("amount_nanos", flat=True))
+def _late(actor: Actor, until: datetime) -> int:
+    """The same of what came late to months that are invoiced: spent is spent, whenever it is invoiced. What was
+    corrected down comes back with the next invoice, and not before: nobody spends it that it might not be left to."""
+    months = list_invoiced(actor, until)
+    if is_billed(actor, months):
+        return 0
+    late = 0
+    for month in months:
+        start, end = month.period_start, month.period_end
+        stretches = find_stretches(list_contracts(actor, start, end), start, end)
+        for span in find_spans(actor, start, end, stretches):
+            if span.terms.prepaid:
+                billed = sum(cost for _, cost in find_billed(actor, span.start, span.end).values())
+                more = find_cost(actor, span.start, span.end) - billed
+                late += with_markup(max(more, 0), _dearest(span.terms))
+    return late
+
+
+def _list_booked(actor: Actor) -> list[Bounds]:
+    """The months whose invoice is issued; a draft that is void bills nothing for ever."""
+    rows = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value)
+    return list(rows.filter(~Q(number="") | Q(state=InvoiceState.VOID.value)).values_list("period_start", "period_end"))
 
 
 def _transfer(
@@ -175,4 +248,6 @@ def _transfer(
 
 
 def _lock(actor: Actor) -> None:
-    BillingAccount.objects.select_for_update().filter(org=actor.org).first()
+    """What is read of the credits from here on stays so until the transaction ends, but for what adds to them."""
+    if BillingAccount.objects.select_for_update().filter(org=actor.org).first() is None:
+        take_turn(f"credits of {actor.org.pk}")

@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing.invoices.actions.accounts import (
+    choose_plan,
     connect_bucket,
     disconnect_bucket,
-    end_subscription,
-    subscribe,
+    leave,
     update_account,
 )
 from billing.invoices.actions.top_up import open_checkout, open_portal, set_top_up
@@ -198,7 +198,7 @@ class SubscriptionView(ManagementView):
 
     @extend_schema(request=NewSubscription, responses={201: SubscriptionAnswer})
     def post(self, request: Request) -> Response:
-        """Choose a plan, from now on; what is left of the month is prorated."""
+        """Choose a plan, from now on; what is left of the month is prorated. A minimum that was agreed stays."""
         name = self.read(NewSubscription)["plan"]
         self.actor.check(Permission.WRITE_MONEY)
         plans = list_public_plans()
@@ -206,12 +206,13 @@ class SubscriptionView(ManagementView):
         plan = plans.filter(name=name).first() or (plans.filter(pk=wanted).first() if wanted else None)
         if plan is None:
             raise NotFound("There is no such plan.", field="plan")
-        return Response(SubscriptionAnswer(subscribe(actor=self.actor, plan=plan)).data, status=201)
+        return Response(SubscriptionAnswer(choose_plan(actor=self.actor, plan=plan)).data, status=201)
 
     @extend_schema(responses={200: SubscriptionAnswer})
     def delete(self, request: Request) -> Response:
-        """End the plan now."""
-        return Response(SubscriptionAnswer(end_subscription(actor=self.actor)).data)
+        """End the plan with the month. From then on calls are refused, until a plan is chosen. 409 where a minimum was
+        agreed: the operator of the installation ends such a plan."""
+        return Response(SubscriptionAnswer(leave(actor=self.actor)).data)
 
 
 class TransferAnswer(Answer):

@@ -24,8 +24,9 @@ _MOST_DOCUMENTS = 500
 
 
 class CustomerAnswer(serializers.Serializer[Any]):
-    """How a customer stands. ``owed`` is by currency; ``problems`` say why invoices wait; ``refused`` counts hours of
-    usage that Stripe does not take."""
+    """How a customer stands. ``owed`` is by currency; ``problems`` say why invoices wait. ``refused`` counts
+    hours of usage that Stripe does not take; ``refusals`` say what else it refused the last time, of the customer or of
+    a document. ``credit``, by currency, is left for invoices to come in that currency."""
 
     organization = serializers.UUIDField(source="org")
     slug = serializers.CharField()
@@ -40,10 +41,20 @@ class CustomerAnswer(serializers.Serializer[Any]):
     last_number = serializers.CharField()
     problems = serializers.ListField(child=serializers.CharField())
     refused = serializers.IntegerField()
+    refusals = serializers.ListField(child=serializers.CharField())
+    credit = serializers.SerializerMethodField()
 
     def get_owed(self, row: Any) -> dict[str, str]:
         """Amounts by currency."""
-        return {currency: show_cents(cents).replace(",", "") for currency, cents in sorted(row.owed.items())}
+        return _by_currency(row.owed)
+
+    def get_credit(self, row: Any) -> dict[str, str]:
+        """Amounts by currency."""
+        return _by_currency(row.credit)
+
+
+def _by_currency(amounts: dict[str, int]) -> dict[str, str]:
+    return {currency: show_cents(cents).replace(",", "") for currency, cents in sorted(amounts.items())}
 
 
 class CustomersView(OperatorView):

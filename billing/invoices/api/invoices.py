@@ -1,6 +1,6 @@
 """/invoices and /credit-notes: what was billed, its documents, and the calls behind each line."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -18,16 +18,23 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from billing.invoices.actions.closing import preview_invoice, preview_next
 from billing.invoices.actions.documents import FORMS, get_document
-from billing.invoices.choices import InvoiceKind, LineKind
+from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.terms import show_share
 from billing.invoices.documents.content import show_cents, show_unit_price
 from billing.invoices.models import Invoice, InvoiceLine
 from billing.invoices.selectors.invoices import get_line, list_invoices, list_line_calls, list_lines
+from costhub.lib import clock
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Usd
 from tenants.api.paging import parse_limit
 from tenants.choices import Permission
+
+#: what an invoice has once it is there
+_STORED: Final = frozenset(
+    {"id", "kind", "state", "number", "corrects", "reason", "issued_at", "due_at", "paid_at", "created_at"}
+)
 
 
 @extend_schema_field({"type": "string", "format": "decimal", "example": "57.00"})
@@ -145,6 +152,23 @@ class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
         return show_share(row.share) if row.kind == LineKind.MARKUP else ""
 
 
+class NextInvoiceAnswer(InvoiceAnswer):
+    """An invoice that is not stored: what it would be if nothing came any more, with its lines."""
+
+    lines = serializers.SerializerMethodField()
+
+    class Meta(InvoiceAnswer.Meta):
+        fields: ClassVar = [
+            *(name for name in InvoiceAnswer.Meta.fields if name not in _STORED),
+            "lines",
+        ]
+
+    @extend_schema_field(LineAnswer(many=True))
+    def get_lines(self, row: Invoice) -> Any:
+        """In order."""
+        return LineAnswer(self.context["lines"], many=True).data
+
+
 class LineCallAnswer(serializers.Serializer[Any]):
     """A row of the ledger behind a line: a call, or a correction."""
 
@@ -187,9 +211,11 @@ class _DocumentViewSet(TenantViewSet):
     @extend_schema(responses=inline_serializer("LinesAnswer", {"data": LineAnswer(many=True)}))
     @action(detail=True, methods=["get"], filter_backends=[], pagination_class=None)
     def lines(self, request: Request, pk: str) -> Response:
-        """All lines, in order."""
+        """All lines, in order; of a month in its days of grace as the ledger has them now."""
         self.actor.check(self.read_permission)
-        rows = list_lines(self.actor, self.access(pk))
+        row = self.access(pk)
+        is_made = row.state != InvoiceState.GRACE
+        rows = list_lines(self.actor, row) if is_made else preview_invoice(self.actor, row, clock.now()).lines
         return Response({"data": LineAnswer(rows, many=True).data})
 
     @extend_schema(parameters=[_FORM], responses={(200, kind): OpenApiTypes.BINARY for kind in KINDS})
@@ -231,7 +257,9 @@ class _DocumentViewSet(TenantViewSet):
     def requests(self, request: Request, pk: str, position: str) -> Response:
         """The very calls that a line of usage bills, or a note's line re-rates, newest first."""
         invoice = self.access(pk)
-        line = get_line(self.actor, invoice, position)
+        is_made = invoice.state != InvoiceState.GRACE
+        preview = None if is_made else preview_invoice(self.actor, invoice, clock.now()).lines
+        line = get_line(self.actor, invoice, position, preview)
         limit = parse_limit(request.query_params.get("limit"))
         page = list_line_calls(self.actor, invoice, line, cursor=request.query_params.get("cursor", ""), limit=limit)
         return Response({"data": LineCallAnswer(page.calls, many=True).data, "next": page.next})
@@ -239,9 +267,26 @@ class _DocumentViewSet(TenantViewSet):
 
 @extend_schema_view(document=extend_schema(operation_id="invoices_document"))
 class InvoiceViewSet(_DocumentViewSet):
-    """Invoices, those that are not issued yet included."""
+    """Invoices, those that are not issued yet included: these have amounts where they are asked for one by one."""
 
     kinds = (InvoiceKind.INVOICE,)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One invoice; of a month in its days of grace as the ledger has it now."""
+        self.check_may_read()
+        row = self.access(pk)
+        return self.show(
+            preview_invoice(self.actor, row, clock.now()).invoice if row.state == InvoiceState.GRACE else row
+        )
+
+    @extend_schema(responses=NextInvoiceAnswer)
+    @action(detail=False, methods=["get"], url_path="next", filter_backends=[], pagination_class=None)
+    def upcoming(self, request: Request) -> Response:
+        """The invoice of the month that runs, as closing it now would make it: fee, seats, included usage and minimum
+        of the whole month, usage so far, credits and tax."""
+        self.check_may_read()
+        found = preview_next(self.actor, clock.now())
+        return Response(NextInvoiceAnswer(found.invoice, context={"lines": found.lines}).data)
 
 
 @extend_schema_view(document=extend_schema(operation_id="credit_notes_document"))

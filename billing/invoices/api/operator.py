@@ -10,11 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.invoices.actions.accounts import open_account, subscribe
+from billing.invoices.actions.accounts import end_subscription, open_account, subscribe
 from billing.invoices.actions.notes import make_note as add_note
 from billing.invoices.actions.notes import mark_paid, mark_uncollectible, void_invoice
 from billing.invoices.actions.subscriptions import want_subscription
-from billing.invoices.actions.wallet import add_credits
+from billing.invoices.actions.wallet import add_credits, refund_credits
 from billing.invoices.api.accounts import AccountAnswer, SubscriptionAnswer, TransferAnswer
 from billing.invoices.api.invoices import InvoiceAnswer
 from billing.invoices.choices import Collection, InvoiceKind, WalletAccount
@@ -123,6 +123,12 @@ class SubscriptionOfView(OperatorView):
         with self.customer(pk) as actor:
             return Response(SubscriptionAnswer(subscribe(actor=actor, plan=plan, **body)).data, status=201)
 
+    @extend_schema(responses={200: SubscriptionAnswer})
+    def delete(self, request: Request, pk: str) -> Response:
+        """End the plan now, whatever was agreed. From then on calls are refused, until there is another one."""
+        with self.customer(pk) as actor:
+            return Response(SubscriptionAnswer(end_subscription(actor=actor)).data)
+
 
 class StripeSubscriptionAnswer(serializers.Serializer[Any]):
     """Stripe's id of it, or ``wanted`` until it is made."""
@@ -162,6 +168,27 @@ class CreditsOfView(OperatorView):
         body["source"] = WalletAccount.PROMOTIONS if body.pop("is_gift", False) else WalletAccount.CASH
         with self.customer(pk) as actor:
             return Response(TransferAnswer(add_credits(actor=actor, **body)).data, status=201)
+
+
+class CreditRefund(Body):
+    """Credits whose money was given back, by a transfer say; what is given back at Stripe is booked by itself.
+    ``reference`` makes it happen once."""
+
+    amount = Usd()
+    reference = Text(max_length=200)
+    reason = Text(required=False, allow_blank=True, max_length=300)
+
+
+class CreditRefundsOfView(OperatorView):
+    """What is given back of a customer's wallet."""
+
+    @extend_schema(request=CreditRefund, responses={201: TransferAnswer})
+    def post(self, request: Request, pk: str) -> Response:
+        """Take credits out of the wallet whose money was given back: never more than are left."""
+        body = self.read(CreditRefund)
+        body["amount_nanos"] = body.pop("amount")
+        with self.customer(pk) as actor:
+            return Response(TransferAnswer(refund_credits(actor=actor, **body)).data, status=201)
 
 
 class NewNote(Body):

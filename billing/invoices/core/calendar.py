@@ -56,6 +56,15 @@ def find_period(moment: datetime, months: Iterable[Bounds], documents: Iterable[
     return over or next(iter(find_unbilled(months, [(moment, moment + _MICROSECOND)], known)), None)
 
 
+def cut_out(bounds: Bounds, documents: Iterable[Bounds]) -> list[Bounds]:
+    """The parts of a stretch of time that no document is over, in order."""
+    parts = [bounds]
+    for first, last in sorted(documents):
+        cut = [both for start, end in parts for both in ((start, min(end, first)), (max(start, last), end))]
+        parts = [(start, end) for start, end in cut if start < end]
+    return parts
+
+
 def find_stretches(contracts: Sequence[Contract], start: datetime, end: datetime) -> list[Stretch]:
     """The parts of ``[start, end)`` under each contract, in order of time. Parts without a contract are left out."""
     whole = (end - start) // _MICROSECOND

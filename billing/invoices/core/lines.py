@@ -40,6 +40,8 @@ CLASS_TITLES: Final[dict[str, str]] = {
     "web_searches_preview": "web searches by the preview tool",
     OTHER: "request fees, roundings and estimates",
 }
+#: the group of what is paid from prepaid credits
+PREPAID: Final = "prepaid"
 #: how a price is named whose usage is hours of GPUs
 GPU_HOURS: Final = "//gpu"
 _PICOS: Final = 1_000
@@ -307,7 +309,7 @@ def prepaid_lines(
     # Of what the plans include nothing is paid for.
     owed = sum(line.nanos for line in used) + sum(line.nanos for line in lines if line.kind is LineKind.INCLUDED)
     paid = max(min(theirs, owed, balance), 0)
-    return [Line(LineKind.CREDIT, "prepaid", "Paid from prepaid credits", -paid, start, end)] if paid else []
+    return [Line(LineKind.CREDIT, PREPAID, "Paid from prepaid credits", -paid, start, end)] if paid else []
 
 
 def group_lines(lines: Sequence[Line], rate: Decimal, zone: tzinfo = UTC) -> list[Group]:

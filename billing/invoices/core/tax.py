@@ -47,14 +47,14 @@ def choose_tax(seller: Party, buyer: Party, rates: Mapping[str, int]) -> Tax:
     """The tax of an invoice; ``rates`` are basis points by country. Raises InvalidField where a rate is missing."""
     if seller.country in EU and seller.tax_id:
         if buyer.country == seller.country:
-            return Tax(TaxCategory.STANDARD, _rate(rates, seller.country))
+            return _rated(rates, seller)
         if buyer.country not in EU:
             return Tax(TaxCategory.EXPORT, 0, "Supply outside the EU")
         if buyer.tax_id:
             return Tax(TaxCategory.REVERSE_CHARGE, 0, "Reverse charge")
-        return Tax(TaxCategory.STANDARD, _rate(rates, buyer.country))
-    if buyer.country in rates:
-        return Tax(TaxCategory.STANDARD, rates[buyer.country])
+        return _rated(rates, buyer)
+    if rates.get(buyer.country) or (seller.tax_id and buyer.country in rates):
+        return _rated(rates, buyer)
     return Tax(TaxCategory.OUTSIDE, 0, "Not subject to VAT")
 
 
@@ -86,7 +86,9 @@ def read_quote(quote: Mapping[str, Any], cents: int, currency: str, buyer: Mappi
     return Tax(TaxCategory(quote["category"]), quote["rate"], quote["reason"], quote["cents"])
 
 
-def _rate(rates: Mapping[str, int], country: str) -> int:
-    if country not in rates:
-        raise InvalidField(f"There is no tax rate for {country}: add it to the legal entity.", field="tax_rates")
-    return rates[country]
+def _rated(rates: Mapping[str, int], party: Party) -> Tax:
+    """At the rate of a party's country; a rate of nothing is a category of its own, zero-rated."""
+    if party.country not in rates:
+        raise InvalidField(f"There is no tax rate for {party.country}: add it to the legal entity.", field="tax_rates")
+    rate = rates[party.country]
+    return Tax(TaxCategory.STANDARD if rate else TaxCategory.ZERO, rate)

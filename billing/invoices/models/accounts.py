@@ -36,6 +36,8 @@ class BillingAccount(TenantRow):
     bucket_region = models.CharField(max_length=40, blank=True, default="", db_default="")
     bucket_key_id = models.CharField(max_length=128, blank=True, default="", db_default="")
     bucket_secret = models.BinaryField(editable=False, null=True)
+    #: what Stripe refused of the customer or its subscription the last time; nothing once it did not
+    refusal = models.CharField(max_length=300, blank=True, default="", db_default="")
     #: usage of hours before this one is not for Stripe's meter
     metered_from = models.DateTimeField(null=True, blank=True)
     dunning = models.CharField(
@@ -45,6 +47,8 @@ class BillingAccount(TenantRow):
     top_up_nanos = models.BigIntegerField(null=True, blank=True)
     #: the budget that stops calls when prepaid credits are gone
     credit_budget = models.UUIDField(null=True, blank=True)
+    #: until then calls are taken although the plan has ended: of who called without one before such calls were refused
+    admitted_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = "billing account"
@@ -69,6 +73,10 @@ class Subscription(TenantRow):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     trial_until = models.DateTimeField(null=True, blank=True)
+    #: when finance was mailed that it has ended, and that no other followed
+    end_told_at = models.DateTimeField(null=True, blank=True)
+    #: nano-USD a month that were agreed beside a plan: no plan that the customer has chosen since comes to less
+    agreed_minimum = models.BigIntegerField(null=True, blank=True)
     created_by = models.CharField(max_length=254, blank=True)
 
     class Meta:

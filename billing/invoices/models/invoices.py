@@ -65,6 +65,8 @@ class Invoice(TenantRow):
     stripe_invoice = models.CharField(max_length=64, blank=True)
     #: paid by hand or given up, and Stripe, where it collects it, was not told yet
     is_untold = models.BooleanField(default=False, db_default=False)
+    #: why Stripe did not take it the last time; nothing once it did
+    refusal = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [

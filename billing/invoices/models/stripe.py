@@ -51,11 +51,17 @@ class StripeEvent(models.Model):
     body = models.BinaryField()
     received_at = models.DateTimeField(default=clock.now, editable=False)
     applied_at = models.DateTimeField(null=True, blank=True)
+    #: tries that failed for a reason of the event's own
     tries = models.PositiveIntegerField(default=0)
+    #: not tried again before; null was never tried
+    waits_until = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=300, blank=True)
+    #: when it was given up the last time, and Stripe's customer whom it is about, as far as that was found out then
+    given_up_at = models.DateTimeField(null=True, blank=True)
+    customer = models.CharField(max_length=64, blank=True, db_default="", default="")
 
     class Meta:
-        verbose_name = "Stripe event"
+        verbose_name = "stripe event"
         indexes = [
             models.Index(fields=["received_at"], condition=models.Q(applied_at__isnull=True), name="events_waiting")
         ]

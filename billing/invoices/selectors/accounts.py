@@ -1,6 +1,8 @@
 """Billing accounts and what was agreed with them. The organisation is open."""
 
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -8,7 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from billing.invoices.choices import Collection, InvoiceKind, InvoiceState, LineKind
+from billing.invoices.choices import NOTHING, Collection, InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.calendar import Contract
 from billing.invoices.core.terms import Coupon, Terms, parse_coupon, parse_terms
 from billing.invoices.models import BillingAccount, ExchangeRate, Invoice, Plan, Subscription
@@ -44,10 +46,26 @@ def find_last_subscription(actor: Actor, at: datetime) -> Subscription | None:
     return rows.select_related("plan").order_by("-starts_at").first()
 
 
-def find_prepaid_since(actor: Actor) -> datetime | None:
-    """When the organisation's first prepaid plan began, if it ever had one."""
-    rows = Subscription.objects.filter(org=actor.org).select_related("plan").order_by("starts_at")
-    return next((row.starts_at for row in rows if terms_of(row).prepaid), None)
+def find_contract(actor: Actor, at: datetime) -> Contract | None:
+    """The contract that holds at a moment."""
+    return next(iter(list_contracts(actor, at, at + timedelta(microseconds=1))), None)
+
+
+def has_left(actor: Actor, at: datetime) -> bool:
+    """Whether a customer had a plan and has none at a moment: nobody would be billed for what it calls."""
+    begun = Subscription.objects.filter(org=actor.org, starts_at__lte=at)
+    return begun.exists() and find_contract(actor, at) is None
+
+
+def is_admitted(account: BillingAccount, at: datetime) -> bool:
+    """Whether calls are taken at a moment although the plan has ended."""
+    return account.admitted_until is not None and account.admitted_until > at
+
+
+def find_ended_subscription(actor: Actor, at: datetime) -> Subscription | None:
+    """The plan that ended last before a moment."""
+    rows = Subscription.objects.filter(org=actor.org, ends_at__lte=at).select_related("plan")
+    return rows.order_by("-ends_at").first()
 
 
 def list_public_plans() -> QuerySet[Plan]:
@@ -117,12 +135,32 @@ def find_billed_until(actor: Actor) -> datetime | None:
     return issued.aggregate(last=Max("period_end"))["last"]  # type: ignore[no-any-return]
 
 
-def find_carried(actor: Actor, currency: str) -> int:
-    """Cents that invoices below zero left over, less what later ones took of them."""
-    issued = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.INVOICE.value, currency=currency).exclude(number="")
-    below = issued.filter(total_cents__lt=0).exclude(state=InvoiceState.VOID.value)
-    left = -sum(below.values_list("total_cents", flat=True))
-    return max(left - sum(issued.values_list("carried_cents", flat=True)), 0)
+def find_credit(actor: Actor) -> dict[str, int]:
+    """Cents above zero, by currency, that are the organisation's with us, for invoices to come in that currency.
+
+    A balance over all documents: invoices below zero add to it, what later ones took of it is off it. So does what
+    credit notes gave back and nobody else has: of an invoice the part that was carried to it, and what was paid by hand
+    before the note. What is owed is only owed no more, and what Stripe collected is credit with Stripe.
+    """
+    issued = Invoice.objects.filter(org=actor.org).exclude(number="")
+    notes: dict[UUID | None, list[Invoice]] = {}
+    for note in issued.filter(kind=InvoiceKind.CREDIT_NOTE.value).only("corrects", "issued_at", "total_cents"):
+        notes.setdefault(note.corrects, []).append(note)
+    left = Counter[str]()
+    columns = ("currency", "total_cents", "carried_cents", "paid_at", "stripe_invoice")
+    for invoice in issued.filter(kind=InvoiceKind.INVOICE.value).only(*columns):
+        left[invoice.currency] += _left_of(invoice, notes.get(invoice.pk, []))
+    return {currency: cents for currency, cents in left.items() if cents > 0}
+
+
+def _left_of(invoice: Invoice, notes: Sequence[Invoice]) -> int:
+    """What an issued invoice and its credit notes add to the balance, or take from it."""
+    if invoice.total_cents < 0:
+        return sum(note.total_cents for note in notes) - invoice.total_cents
+    paid_at = invoice.paid_at if invoice.stripe_invoice in {"", NOTHING} else None
+    paid_back = sum(note.total_cents for note in notes if paid_at and note.issued_at and note.issued_at >= paid_at)
+    before = sum(note.total_cents for note in notes) - paid_back
+    return max(before - invoice.due_cents, 0) + paid_back - invoice.carried_cents
 
 
 def list_unpaid(actor: Actor) -> list[tuple[Invoice, int]]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
 from billing.invoices.core.calendar import Bounds, find_unbilled
@@ -27,6 +27,8 @@ _HALF_A_MONTH: Final = timedelta(days=15)
 _ON_ITS_WAY: Final = timedelta(hours=1)
 #: an invoice was issued since the last run, however long jobs stood still
 NEWLY_ISSUED: Final = timedelta(days=3)
+#: for so long after a plan begins or ends each run looks at it
+_FOLLOWED: Final = timedelta(minutes=10)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -51,6 +53,12 @@ def list_to_pack(org_ids: Sequence[UUID], now: datetime) -> list[UUID]:
     """Those who want finance packs and are owed one whose turn it is: of a month that was invoiced since the last run,
     or one that could not be delivered then."""
     return _in_batches(org_ids, lambda batch: _to_pack(batch, now))
+
+
+def list_to_follow(org_ids: Sequence[UUID], now: datetime) -> list[UUID]:
+    """Those whose plan has begun or ended a while ago: of dated changes nobody else tells. The hourly round looks at
+    all."""
+    return _in_batches(org_ids, lambda batch: _to_follow(batch, now))
 
 
 def _in_batches(org_ids: Sequence[UUID], find: Callable[[Sequence[UUID]], set[UUID]]) -> list[UUID]:
@@ -150,6 +158,12 @@ def _list_months(since: datetime, now: datetime, zone: str) -> list[Bounds]:
 def _last_month(now: datetime, zone: str) -> Bounds:
     start, _ = period_bounds("month", now, zone)
     return previous_bounds("month", start, zone)
+
+
+def _to_follow(batch: Sequence[UUID], now: datetime) -> set[UUID]:
+    recent = (now - _FOLLOWED, now)
+    rows = Subscription.objects.filter(Q(starts_at__range=recent) | Q(ends_at__range=recent), org__in=batch)
+    return set(rows.values_list("org", flat=True))
 
 
 def _to_tax(batch: Sequence[UUID]) -> set[UUID]:

@@ -56,10 +56,13 @@ def list_lines(actor: Actor, invoice: Invoice) -> QuerySet[InvoiceLine]:
     return InvoiceLine.objects.filter(org=actor.org, invoice=invoice).order_by("position")
 
 
-def get_line(actor: Actor, invoice: Invoice, position: str) -> InvoiceLine:
-    """One line. Raises NotFound."""
+def get_line(
+    actor: Actor, invoice: Invoice, position: str, preview: Sequence[InvoiceLine] | None = None
+) -> InvoiceLine:
+    """One line, of a ``preview``'s where the invoice is not issued. Raises NotFound."""
     wanted = int(position) if position.isascii() and position.isdigit() and len(position) < 8 else 0
-    line = list_lines(actor, invoice).filter(position=wanted).first()
+    rows = list_lines(actor, invoice).filter(position=wanted) if preview is None else preview
+    line = next((row for row in rows if row.position == wanted), None)
     if line is None:
         raise NotFound("There is no such line.")
     return line

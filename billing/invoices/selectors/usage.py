@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 
@@ -14,7 +13,7 @@ from billing.invoices.core.lines import Line, Span, Stretch, Usage, group_of
 from billing.invoices.models import InvoiceLine
 from billing.spend.selectors import find_spend
 from billing.spend.selectors.names import find_names
-from billing.spend.selectors.usage import UsageSums, add_up_marked, add_up_usage, find_rates
+from billing.spend.selectors.usage import UsageSums, add_up_marked, add_up_usage, find_rates, name_price
 from tenants.access import Actor
 from tenants.price_histories import load_price_versions
 
@@ -47,7 +46,7 @@ def _with_prices(actor: Actor, sums: Sequence[UsageSums]) -> list[Usage]:
                 project=str(project),
                 project_name=names.get(str(project), ""),
                 model=model,
-                price=_price_name(price_id, adjustment_id, service_tier),
+                price=name_price(price_id, adjustment_id, service_tier),
                 calls=row["calls"],
                 tokens=tokens,
                 unit_prices={name: rates.get(name, 0) for name in tokens},
@@ -120,12 +119,6 @@ def list_billed(actor: Actor, spans: Iterable[Span]) -> list[Line]:
         for span in spans
         for (project, model, price), (_, cost) in find_billed(actor, span.start, span.end).items()
     ]
-
-
-def _price_name(price_id: UUID | None, adjustment_id: UUID | None, service_tier: str) -> str:
-    """A price version with all that decides what it asks: ``version``, ``version/adjustment`` or ``version//tier``."""
-    parts = [str(part) if part else "" for part in (price_id, adjustment_id, service_tier)]
-    return "/".join(parts).rstrip("/")
 
 
 def _amounts(amounts: dict[str, int]) -> list[int]:

@@ -16,7 +16,8 @@ from tenants.api.fields import Usd
 
 class StandingAnswer(serializers.Serializer[Any]):
     """One subject of one budget in its current period, decimal USD. ``left`` is limit less spent and held; ``held`` is
-    null while the counters cannot be read. An empty ``subject`` is a default that nobody has spent from yet."""
+    null while the counters cannot be read. An empty ``subject`` is a default that nobody has spent from yet, or one of
+    runs, which are not listed."""
 
     budget = serializers.UUIDField()
     name = serializers.CharField()
@@ -34,6 +35,9 @@ class StandingAnswer(serializers.Serializer[Any]):
     left = Usd()
     used_percent = serializers.DecimalField(max_digits=20, decimal_places=1)
     resets_at = serializers.DateTimeField(allow_null=True)
+    more = serializers.IntegerField(
+        help_text="of a default, how many subjects have spent under it and are not listed, because they spent less"
+    )
     burn_per_day = Usd(help_text="at the pace of the period so far")
     empty_at = serializers.DateTimeField(allow_null=True, help_text="when nothing is left at that pace")
 
@@ -81,6 +85,7 @@ def _show(each: Standing) -> dict[str, Any]:
         "left": each.left,
         "used_percent": f"{each.per_mille // 10}.{each.per_mille % 10}",
         "resets_at": each.end,
+        "more": each.more,
         "burn_per_day": each.burn.per_day,
         "empty_at": each.burn.empty_at,
     }

@@ -20,7 +20,9 @@ from tenants.models import ApiKey, Project, Upstream
 from tenants.periods import period_bounds
 
 #: beside these, ``tag:<name>`` is known everywhere
-FILTERS: Final = frozenset({"from", "to", "model", "project", "key", "end_user", "upstream", "status", "tag", "id"})
+FILTERS: Final = frozenset(
+    {"from", "to", "model", "project", "key", "end_user", "upstream", "status", "tag", "id", "without"}
+)
 FILTER_PARAMETERS: Final = [
     OpenApiParameter("from", description="a moment, or a local day; inside"),
     OpenApiParameter("to", description="a moment, outside; or a local day, the whole of it inside"),
@@ -32,6 +34,7 @@ FILTER_PARAMETERS: Final = [
     OpenApiParameter("status", description=f"{', '.join(STATUSES)}, or a number such as 429"),
     OpenApiParameter("tag", description="key=value; may be repeated for several tags"),
     OpenApiParameter("id", description="a request id, or its first digits"),
+    OpenApiParameter("without", description="model, end_user, upstream or tag:<name>: only calls that have none"),
 ]
 
 _DAY: Final = timedelta(days=1)

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 
 from billing.spend.api.query import FILTER_PARAMETERS, FILTERS, LedgerView, read_filters
 from billing.spend.filters import LedgerFilters
-from billing.spend.selectors import Call, get_request_detail, list_requests
+from billing.spend.selectors import MOST_RANKED, ORDERS, Call, get_request_detail, list_requests
+from costhub.lib.errors import InvalidField
 from costhub.lib.money import format_usd
 from tenants.access import Actor
 from tenants.api.fields import Usd
@@ -116,7 +117,7 @@ class RequestsView(LedgerView):
     """The list."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
-    known_parameters = FILTERS | {"cursor", "limit", "format"}
+    known_parameters = FILTERS | {"cursor", "limit", "format", "sort"}
 
     @extend_schema(
         operation_id="v1_requests_list",
@@ -126,18 +127,28 @@ class RequestsView(LedgerView):
             OpenApiParameter(
                 "limit", int, description=f"calls on a page: 1 to {MAX_LIMIT}, {DEFAULT_LIMIT} unless given"
             ),
+            OpenApiParameter(
+                "sort",
+                enum=ORDERS,
+                description="a minus: the newest, dearest or longest first; by cost or duration one page, of all calls"
+                f" that match, or the newest {MOST_RANKED:,} of them",
+            ),
             OpenApiParameter("format", enum=["json", "csv"], description="csv: all calls in one table"),
         ],
         responses=CallPage,
     )
     def get(self, request: Request) -> Response:
-        """Calls, newest first; with ``Accept: text/csv`` or ``format=csv`` all of them as a table."""
+        """Calls, newest first unless another order is asked for; with ``Accept: text/csv`` or ``format=csv`` all of
+        them as a table."""
         filters = read_filters(self.actor, request)
         cursor = request.query_params.get("cursor", "")
         limit = parse_limit(request.query_params.get("limit"))
+        order = request.query_params.get("sort", "") or ORDERS[0]
         if isinstance(request.accepted_renderer, CsvRenderer):
+            if order != ORDERS[0]:
+                raise InvalidField("A table has the newest calls first: leave this out.", field="sort")
             return self._answer_csv(filters, cursor)
-        page = list_requests(self.actor, filters, cursor=cursor, limit=limit)
+        page = list_requests(self.actor, filters, cursor=cursor, limit=limit, order=order)
         body = {"data": list(map(show_call, page.calls)), "next": page.next_cursor or None, "as_of": page.as_of}
         return Response(CallPage(body).data)
 

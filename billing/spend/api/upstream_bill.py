@@ -18,21 +18,26 @@ from tenants.models import Upstream
 
 
 class UpstreamBill(Body):
-    """A bill: the answer of OpenAI's costs or usage API, or a table. ``upstream`` by name or id, all unless given."""
+    """A bill: the answer of OpenAI's costs or usage API, or a table. ``upstream`` by name or id, all unless given.
+    ``columns``: what the table calls ``day``, ``model``, ``cost``, ``input_tokens`` and ``output_tokens``, where it
+    calls them otherwise."""
 
     upstream = Text(required=False)
     openai = serializers.DictField(required=False)
     csv = Text(required=False, max_length=900_000)
+    columns = serializers.DictField(child=Text(max_length=200), required=False)
 
 
 class MatchAnswer(serializers.Serializer[Any]):
-    """A day (UTC) and model. ``drift`` is the ledger less the bill, in USD."""
+    """A day (UTC) and model. ``drift`` is the ledger less the bill, in USD; ``coverage`` is per mille of the bill that
+    the ledger has as well."""
 
     day = serializers.DateField()
     model = serializers.CharField()
     billed = Usd(allow_null=True)
     ledger = Usd(allow_null=True)
     drift = Usd()
+    coverage = serializers.IntegerField(allow_null=True)
     finding = serializers.ChoiceField(choices=[finding.value for finding in Finding])
     text = serializers.CharField()
 
@@ -58,7 +63,9 @@ class UpstreamBillView(ManagementView):
         self.actor.check(Permission.READ_MONEY)
         if ("openai" in body) == ("csv" in body):
             raise InvalidField("Give the bill as openai or as csv.", field="openai")
-        theirs = read_openai(body["openai"]) if "openai" in body else read_table(body["csv"])
+        if "columns" in body and "csv" not in body:
+            raise InvalidField("Columns are of a table: give it as csv.", field="columns")
+        theirs = read_openai(body["openai"]) if "openai" in body else read_table(body["csv"], body.get("columns"))
         upstream = None
         if "upstream" in body:
             upstream = access_named(Upstream.objects.all(), self.actor, body["upstream"], field="upstream").pk
@@ -75,6 +82,7 @@ def show_reconciled(found: Reconciled) -> Any:
             "billed": match.theirs.cost,
             "ledger": match.ours.cost,
             "drift": match.drift,
+            "coverage": match.coverage,
             "finding": match.finding.value,
             "text": match.text,
         }

@@ -147,6 +147,27 @@ class GainChart:
     is_late: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A strip of a chart that can be read."""
+
+    left: str
+    width: str
+    middle: str
+
+
+@dataclass(frozen=True, slots=True)
+class BandChart:
+    """Between what amounts lie, place by place, with a line of shares over it: a polygon, its upper ``edge`` and a
+    polyline in a box of 1000 by 1000."""
+
+    ticks: tuple[Tick, ...]
+    band: str
+    edge: str
+    line: str
+    places: tuple[Place, ...]
+
+
 def make_chart(
     buckets: Sequence[tuple[str, str]],
     amounts: Mapping[tuple[str, str], int],
@@ -249,6 +270,30 @@ def make_gain_chart(points: Sequence[Point], break_even_days: Fraction | None) -
         steps=tuple(steps),
         mark=mark,
         is_late=break_even_days is not None and break_even_days * 2 > last,
+    )
+
+
+def make_band_chart(bands: Sequence[tuple[int, int] | None], shares: Sequence[int | None]) -> BandChart:
+    """Draw at each of some places between what nano-USD an amount lies, and over it shares in per mille of the whole
+    height, straight from one that is known to the next. Places without an amount may come first or last."""
+    known = [(index, band) for index, band in enumerate(bands) if band is not None]
+    ceiling, ticks = _scale(max(high for _, (_, high) in known))
+    step = 1_000_000 // len(bands)
+
+    def place(index: int, part: int, whole: int) -> str:
+        return f"{_hundredths((2 * index + 1) * 50_000 // len(bands))},{_hundredths((whole - part) * 100_000 // whole)}"
+
+    upper = [place(index, high, ceiling) for index, (_, high) in known]
+    lower = [place(index, low, ceiling) for index, (low, _) in known]
+    return BandChart(
+        ticks=ticks,
+        band=" ".join([*upper, *reversed(lower)]),
+        edge=" ".join(upper),
+        line=" ".join(place(index, share, 1_000) for index, share in enumerate(shares) if share is not None),
+        places=tuple(
+            Place(_places(index * step), _places(step), _places(index * step + step // 2))
+            for index in range(len(bands))
+        ),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Final
 from billing.choices import Cube
 
 TAG: Final = "tag:"
+#: the group of each tag that a call has, as ``name=value``: a call is in as many groups as it has tags, or in none
+EACH_TAG: Final = "tags"
 #: groups that are stretches of time: any cube has them, but only quarters know hours
 TIMES: Final = frozenset({"day", "hour"})
 
@@ -74,6 +76,8 @@ def choose_cubes(groups: Collection[str], filters: Collection[str]) -> Choice | 
     """The cubes for these groups and filters (names as in ``GROUPS``, and ``tag:<name>``), or None: rows must be
     read."""
     wanted = {*groups, *filters} - TIMES
+    if EACH_TAG in wanted:
+        return Choice((Part(Cube.TAGS),), Quarters.RECENT) if wanted <= {EACH_TAG, "project"} else None
     tags = {name for name in wanted if name.startswith(TAG)}
     cube = next((cube for cube, split in _SPLITS.items() if wanted - tags <= split), None)
     if cube is None or len(tags) > 1:

@@ -9,14 +9,18 @@ from billing.spend.selectors.budgets import BudgetUse, list_budget_uses, read_bu
 from billing.spend.selectors.first_page import FirstPage, read_first_page
 from billing.spend.selectors.groups import GROUPS, MAX_GROUPS
 from billing.spend.selectors.lines import Line, Lines, Wanted, find_lines
+from billing.spend.selectors.ranked import MOST as MOST_RANKED
 from billing.spend.selectors.requests import (
     MAX_PAGE,
+    ORDERS,
     Call,
     Page,
     RequestDetail,
     find_request_detail,
     get_request_detail,
+    has_calls,
     list_requests,
+    sum_asides,
 )
 from billing.spend.selectors.spend import Spend, SpendRow, find_spend
 from billing.spend.selectors.tiles import Change, DayPoint, MonthTiles, month_tiles
@@ -27,6 +31,8 @@ __all__ = [
     "MAX_GROUPS",
     "MAX_PAGE",
     "MECHANISMS",
+    "MOST_RANKED",
+    "ORDERS",
     "BudgetUse",
     "Call",
     "Change",
@@ -45,9 +51,11 @@ __all__ = [
     "find_request_detail",
     "find_spend",
     "get_request_detail",
+    "has_calls",
     "list_budget_uses",
     "list_requests",
     "month_tiles",
     "read_budget_book",
     "read_first_page",
+    "sum_asides",
 ]

@@ -10,7 +10,7 @@ from django.db import connection
 
 from billing.spend.core.focus import Account, Bill, DayUsage, make_charges, make_rows
 from billing.spend.selectors.names import find_names
-from billing.spend.selectors.usage import add_up_usage, find_rates
+from billing.spend.selectors.usage import add_up_usage, find_rates, name_price
 from costhub.lib.errors import InvalidField
 from tenants.access import Actor
 from tenants.choices import Permission
@@ -132,7 +132,7 @@ def _read_day(
                 project_name=names.get(str(project), ""),
                 model=model or "unknown",
                 provider=provider,
-                price=f"{price_id}/{service_tier}".rstrip("/") if price_id else "",
+                price=name_price(price_id, adjustment_id, service_tier) if price_id else "",
                 calls=row["calls"],
                 tokens=row.tokens,
                 prices=find_rates(prices.get((price_id, adjustment_id)), service_tier),

@@ -5,9 +5,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db.models import DateField, DateTimeField, Expression, F, Func, Model, TextField, Value
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast, Coalesce, Concat
 
-from billing.spend.core.cubes import TAG
+from billing.spend.core.cubes import EACH_TAG, TAG
 from billing.spend.models import DayRollup, LedgerLine
 from costhub.lib.errors import InvalidField
 
@@ -24,6 +24,13 @@ _COLUMNS: Final = {
     "cache": "cache_state",
     "price": "price_id",
 }
+
+
+class _EachTag(Func):
+    """A row for each tag."""
+
+    template = "(jsonb_each_text(%(expressions)s)).key || '=' || (jsonb_each_text(%(expressions)s)).value"
+    set_returning = True
 
 
 def check_groups(group_by: Sequence[str]) -> list[str]:
@@ -50,6 +57,10 @@ def expression_for(name: str, model: type[Model], zone: ZoneInfo, *, is_rest: bo
         # The form with a zone keeps the two hours apart that autumn gives one name.
         parts: list[Any] = [Value("hour"), F(_moment(model)), Value(zone.key)]
         return Func(*parts, function="date_trunc", output_field=DateTimeField())
+    if name == EACH_TAG:
+        if model is LedgerLine:
+            return _EachTag("tags", output_field=TextField())
+        return Concat(F("name"), Value("="), F("subject"), output_field=TextField())
     if model is not LedgerLine:
         return Value("", output_field=TextField()) if is_rest else F("subject")
     if name == "end_user":

@@ -37,8 +37,10 @@ def plain_name(org: Organization, scope: str, subject: str, names: Mapping[str, 
     return org.name if scope == BudgetScope.ORGANIZATION else names.get(subject, subject)
 
 
-def name_subject(org: Organization, scope: str, subject: str) -> str:
-    """``Project Research``, ``Key web``, ``End user ada``: an id without a row is shown as it is."""
-    names = find_names(org, [subject]) if scope in NAMED else {}
+def name_subject(org: Organization, scope: str, subject: str, names: Mapping[str, str] | None = None) -> str:
+    """``Project Research``, ``Key web``, ``End user ada``: an id without a row is shown as it is. ``names``: of many
+    subjects, those of all of them."""
+    if names is None:
+        names = find_names(org, [subject]) if scope in NAMED else {}
     name = plain_name(org, scope, subject, names)
     return name if scope == BudgetScope.ORGANIZATION else f"{_WORDS[BudgetScope(scope)]} {name}"

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors.names import find_names
+from billing.spend.selectors.ranked import rank_calls
 from costhub.lib import moments
 from costhub.lib.errors import InvalidField, NotFound
 from proxy.core.row import add_usage, read_usage
@@ -21,6 +22,8 @@ from tenants.price_histories import find_price_version
 from tenants.price_snapshots import PriceSnapshot
 
 MAX_PAGE: Final = 200
+#: in which order calls may be listed; with a minus the newest, dearest or longest first
+ORDERS: Final = ("-time", "time", "-cost", "cost", "-duration", "duration")
 
 _CALL: Final = Q(kind="call")
 
@@ -78,11 +81,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Calls, newest first. ``next_cursor`` is empty on the last page."""
+    """Calls in their order. ``next_cursor`` is empty on the last page. ``since``: by cost or duration, how far back
+    calls were looked at, if there may be older ones that match."""
 
     calls: tuple[Call, ...]
     next_cursor: str
     as_of: datetime | None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +101,38 @@ class RequestDetail:
     price: PriceSnapshot | None
 
 
-def list_requests(actor: Actor, filters: LedgerFilters | None = None, *, cursor: str = "", limit: int = 50) -> Page:
-    """Calls with their net amounts, newest first; ``cursor`` is a page's ``next_cursor``.
+def has_calls(actor: Actor) -> bool:
+    """Whether there is any call that the actor may see, however old. Raises Forbidden if they may not see money."""
+    actor.check(Permission.READ_MONEY)
+    return _rows(actor, LedgerFilters()).filter(_CALL).exists()
 
-    Raises Forbidden if the actor may not see money, InvalidField for a bad filter or cursor.
+
+def list_requests(
+    actor: Actor, filters: LedgerFilters | None = None, *, cursor: str = "", limit: int = 50, order: str = ORDERS[0]
+) -> Page:
+    """Calls with their net amounts, newest first; ``cursor`` is a page's ``next_cursor``. By cost or duration there is
+    one page, of all that match, or the newest ``ranked.MOST`` of them.
+
+    Raises Forbidden if the actor may not see money, InvalidField for a bad filter, order or cursor.
     """
     actor.check(Permission.READ_MONEY)
-    rows = _rows(actor, filters or LedgerFilters()).filter(_CALL)
+    if order not in ORDERS:
+        raise InvalidField(f"sort: give one of {', '.join(ORDERS)}.", field="sort")
+    filters = filters or LedgerFilters()
+    rows, size = _rows(actor, filters).filter(_CALL), max(1, min(limit, MAX_PAGE))
+    if order.removeprefix("-") != "time":
+        if cursor:
+            raise InvalidField("Calls by cost or duration have one page: leave the cursor out.", field="cursor")
+        return _rank(actor, rows, filters, order, size)
+    is_rising = order == "time"
     if cursor:
         started_at, request_id = _read_cursor(cursor)
         # The first condition alone can be searched in the index; the second settles calls of the same moment.
-        rows = rows.filter(started_at__lte=started_at).filter(Q(started_at__lt=started_at) | Q(id__lt=request_id))
-    size = max(1, min(limit, MAX_PAGE))
-    entries = list(rows.order_by("-started_at", "-id")[: size + 1])
+        if is_rising:
+            rows = rows.filter(started_at__gte=started_at).filter(Q(started_at__gt=started_at) | Q(id__gt=request_id))
+        else:
+            rows = rows.filter(started_at__lte=started_at).filter(Q(started_at__lt=started_at) | Q(id__lt=request_id))
+    entries = list(rows.order_by(*(("started_at", "id") if is_rising else ("-started_at", "-id")))[: size + 1])
     shown = entries[:size]
     corrections = _corrections_of(actor, shown)
     return Page(
@@ -116,6 +140,27 @@ def list_requests(actor: Actor, filters: LedgerFilters | None = None, *, cursor:
         next_cursor=_write_cursor(shown[-1]) if len(entries) > size else "",
         as_of=max((entry.recorded_at for entry in shown), default=None),
     )
+
+
+def sum_asides(actor: Actor, filters: LedgerFilters) -> int:
+    """Nano-USD of what the filters choose that no call has cost, and is in all sums: hours of GPUs, training, and what
+    was asked beside calls. Raises Forbidden if the actor may not see money."""
+    actor.check(Permission.READ_MONEY)
+    # In these words an index has just them.
+    rows = _rows(actor, filters).exclude(kind="call").exclude(kind="correction")
+    return int(rows.aggregate(total=Sum("effective_cost"))["total"] or 0)
+
+
+def _rank(actor: Actor, rows: QuerySet[LedgerEntry], filters: LedgerFilters, order: str, size: int) -> Page:
+    ranked = rank_calls(actor.org.pk, rows, filters, order, size)
+    # Their moments say in which partitions they are.
+    moments_of = {started_at for started_at, _ in ranked.calls}
+    wanted = LedgerEntry.objects.filter(org_id=actor.org.pk, started_at__in=moments_of)
+    entries = {entry.id: entry for entry in wanted.filter(id__in=[call_id for _, call_id in ranked.calls])}
+    corrections = _corrections_of(actor, list(entries.values()))
+    calls = tuple(Call(entries[call_id], corrections.get(call_id, ())) for _, call_id in ranked.calls)
+    as_of = max((call.entry.recorded_at for call in calls), default=None)
+    return Page(calls=calls, next_cursor="", as_of=as_of, since=ranked.since)
 
 
 def find_request_detail(actor: Actor, request_id: str | UUID) -> RequestDetail | None:

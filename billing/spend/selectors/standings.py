@@ -16,6 +16,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 
 from billing.spend.core.burn import Burn, burn_of
+from billing.spend.core.cubes import EACH_TAG
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors.names import find_names, plain_name
 from billing.spend.selectors.sums import Question, add_up
@@ -40,6 +41,7 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     BudgetScope.KEY: ("key",),
     BudgetScope.END_USER: ("end_user",),
     BudgetScope.MODEL: ("model",),
+    BudgetScope.TAG: (EACH_TAG,),
 }
 
 
@@ -165,21 +167,19 @@ def _sum_spent(actor: Actor, budgets: Sequence[BudgetSnapshot], now: datetime) -
     """What the ledger says was spent in the period, by budget and subject. Runs are not summed there."""
     asked: dict[tuple[str, ...], Question] = {}
     wanted: dict[str, tuple[str, ...]] = {}
-    zone = actor.org.time_zone
     for budget in budgets:
-        if budget.scope == BudgetScope.SESSION or (budget.scope == BudgetScope.TAG and not budget.subject):
+        if budget.scope == BudgetScope.SESSION:
             continue
         tag = budget.subject if budget.scope == BudgetScope.TAG else ""
-        key: tuple[str, ...] = (budget.scope, budget.period, budget.within_scope, budget.within, tag)
-        wanted[budget.id] = key
+        key = wanted[budget.id] = (budget.scope, budget.period, budget.within_scope, budget.within, tag)
         if key not in asked:
-            asked[key] = Question(_filters(budget, tag, now, zone), _GROUPS.get(budget.scope, ()))
+            asked[key] = Question(_filters(budget, tag, now, actor.org.time_zone), () if tag else _GROUPS[budget.scope])
     sums = add_up(actor, asked.values())
     lineages = read_lineages(str(actor.org.pk)) if any(key[0] == BudgetScope.KEY for key in asked) else {}
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    for budget_id, key in wanted.items():
-        for each in sums[asked[key]]:
-            subject = key[-1] or str(each.keys[0] if each.keys else actor.org.pk)
+    for budget_id, asking in wanted.items():
+        for each in sums[asked[asking]]:
+            subject = str(each.keys[0]) if each.keys else asking[-1] or str(actor.org.pk)
             found[budget_id][lineages.get(subject, subject)] += each.amounts["effective_cost"]
     return found
 

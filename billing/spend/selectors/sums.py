@@ -160,8 +160,9 @@ class _Batch:
     @property
     def is_small(self) -> bool:
         """Whether few rows answer it, by the same indexes whatever is asked: then it is planned once a connection, and
-        asked together with others."""
-        return self.choice is not None and self.choice.quarters is Quarters.ALL
+        asked together with others. The days of some keys have an index of their own, which such a plan passes by."""
+        has_keys = bool(self.filters.key or self.filters.keys)
+        return self.choice is not None and self.choice.quarters is Quarters.ALL and not has_keys
 
     @property
     def filters(self) -> LedgerFilters:

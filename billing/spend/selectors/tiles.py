@@ -14,7 +14,8 @@ from tenants.access import Actor
 from tenants.choices import Permission
 from tenants.periods import period_bounds, previous_bounds
 
-_TROUBLES = ("failed", "refused", "unpriced", "unattributed", "estimated")
+_PRICELESS = ("unpriced", "unattributed")
+_TROUBLES = ("failed", "refused", *_PRICELESS, "estimated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,29 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DayPoint:
-    """One local day of this month."""
+    """One local day of this month. ``priceless``: calls refused or answered without a price."""
 
     day: date
     spend: int
     list_cost: int
     requests: int
+    priceless: int
 
 
 @dataclass(frozen=True, slots=True)
 class MonthTiles:
-    """The first page's figures for the organisation's current month. ``hours`` is the spend of today's local hours."""
+    """The first page's figures for the organisation's current month. ``hours`` is the spend of today's local hours,
+    ``last_month`` that of all of the month before; ``saved`` and ``priceless`` are list cost less effective cost, and
+    calls refused or answered without a price."""
 
     start: datetime
     end: datetime
     spend: Change
     today: Change
     requests: Change
+    saved: Change
+    priceless: Change
+    last_month: int
     list_cost: int
     savings: Mapping[str, int]
     failed: int
@@ -60,16 +67,13 @@ class MonthTiles:
     hours: tuple[int, ...]
     as_of: datetime | None
 
-    @property
-    def saved(self) -> int:
-        """List cost minus effective cost; negative when CostHub made the month dearer."""
-        return self.list_cost - self.spend.now
-
 
 class TileQuestions(NamedTuple):
-    """What the figures are made of: over the time elapsed, but for the last month and day by day and hour."""
+    """What the figures are made of: over the time elapsed, but for the whole last month; and day by day and hour."""
 
     last_month: Question
+    last_priceless: Question
+    whole_last_month: Question
     last_day: Question
     days: Question
     hours: Question
@@ -93,8 +97,11 @@ def ask_tiles(actor: Actor, now: datetime) -> TileQuestions:
     today, _ = period_bounds("day", now, zone)
     yesterday, _ = previous_bounds("day", today, zone)
     few = ("requests", "effective_cost")
+    so_far = LedgerFilters(start=before, end=min(before + (now - start), start))
     return TileQuestions(
-        last_month=Question(LedgerFilters(start=before, end=min(before + (now - start), start)), (), few),
+        last_month=Question(so_far, (), (*few, "list_cost")),
+        last_priceless=Question(so_far, (), _PRICELESS),
+        whole_last_month=Question(LedgerFilters(start=before, end=start), (), few),
         last_day=Question(LedgerFilters(start=yesterday, end=min(yesterday + (now - today), today)), (), few),
         days=Question(LedgerFilters(start=start, end=now), ("day",), (*MEASURES, *_TROUBLES)),
         hours=Question(LedgerFilters(start=today, end=now), ("hour",)),
@@ -111,6 +118,7 @@ def read_tiles(
     last_month, last_day = _total(sums[asked.last_month]), _total(sums[asked.last_day])
     by_day = {one.keys[0]: read_totals(one.amounts) for one in sums[asked.days]}
     by_hour = {one.keys[0]: one.amounts["effective_cost"] for one in sums[asked.hours]}
+    priceless = {one.keys[0]: _count_priceless([one]) for one in sums[asked.days]}
     days = [(day, by_day.get(day, Totals())) for day in list_days(start, now, zone)]
     month = sum(by_day.values(), Totals())
     this_day = by_day.get(now.astimezone(zone).date(), Totals())
@@ -121,10 +129,16 @@ def read_tiles(
         spend=Change(month.effective_cost, last_month.effective_cost),
         today=Change(this_day.effective_cost, last_day.effective_cost),
         requests=Change(month.requests, last_month.requests),
+        saved=Change(month.list_cost - month.effective_cost, last_month.list_cost - last_month.effective_cost),
+        priceless=Change(sum(priceless.values()), _count_priceless(sums[asked.last_priceless])),
+        last_month=_total(sums[asked.whole_last_month]).effective_cost,
         list_cost=month.list_cost,
         savings=month.savings,
         **troubles,
-        days=tuple(DayPoint(day, totals.effective_cost, totals.list_cost, totals.requests) for day, totals in days),
+        days=tuple(
+            DayPoint(day, totals.effective_cost, totals.list_cost, totals.requests, priceless.get(day, 0))
+            for day, totals in days
+        ),
         hours=tuple(by_hour.get(hour, 0) for hour in list_hours(today, now, zone)),
         as_of=newest(sums[asked.days]),
     )
@@ -132,3 +146,7 @@ def read_tiles(
 
 def _total(sums: Sequence[Sums]) -> Totals:
     return read_totals(sums[0].amounts) if sums else Totals()
+
+
+def _count_priceless(sums: Sequence[Sums]) -> int:
+    return sum(one.amounts[name] for one in sums for name in _PRICELESS)

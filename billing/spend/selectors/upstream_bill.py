@@ -34,8 +34,10 @@ def find_used(actor: Actor, days: Iterable[date], upstream: UUID | None = None) 
             total_out = sum(tokens.get(name, 0) for name in ("output", "audio_output", "image_output"))
             total = sum(tokens.values())
             cost = row["effective_cost"] - findings.get((day, row.keys[0]), 0)
-            if total or cost:
-                found[day, row.keys[0]] = Used(cost, total - total_out, total_out)
+            units = row.units
+            if total or units or cost:
+                pieces = (units.get(name) for name in ("images", "seconds", "characters"))
+                found[day, row.keys[0]] = Used(cost, total - total_out, total_out, *pieces)
     return found
 
 

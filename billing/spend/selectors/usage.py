@@ -219,3 +219,9 @@ def _statement(
                 WHERE org_id = %s AND started_at >= starts AND started_at < ends{narrowed} OFFSET 0) AS found
         ) AS every {groups}"""  # noqa: S608
     return sql, arguments
+
+
+def name_price(price_id: UUID | None, adjustment_id: UUID | None, service_tier: str) -> str:
+    """A price version with all that decides what it asks: ``version``, ``version/adjustment`` or ``version//tier``."""
+    parts = [str(part) if part else "" for part in (price_id, adjustment_id, service_tier)]
+    return "/".join(parts).rstrip("/")

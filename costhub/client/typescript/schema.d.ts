@@ -851,6 +851,26 @@ export interface paths {
   patch: operations["compression_policies_partial_update"];
   trace?: never;
  };
+ "/api/v1/compression-policies/{id}/kept": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /**
+  * @description What its calls would have cost with each share of words and of passages kept, and what public texts kept at
+  *     those that were measured.
+  */
+  get: operations["compression_kept"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/compression/savings": {
   parameters: {
    query?: never;
@@ -943,7 +963,7 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description All lines, in order. */
+  /** @description All lines, in order; of a month in its days of grace as the ledger has them now. */
   get: operations["credit_notes_lines_retrieve"];
   put?: never;
   post?: never;
@@ -1504,7 +1524,7 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description One row. */
+  /** @description One invoice; of a month in its days of grace as the ledger has it now. */
   get: operations["invoices_retrieve"];
   put?: never;
   post?: never;
@@ -1538,7 +1558,7 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description All lines, in order. */
+  /** @description All lines, in order; of a month in its days of grace as the ledger has them now. */
   get: operations["invoices_lines_retrieve"];
   put?: never;
   post?: never;
@@ -1557,6 +1577,26 @@ export interface paths {
   };
   /** @description The very calls that a line of usage bills, or a note's line re-rates, newest first. */
   get: operations["invoices_lines_requests_retrieve"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/invoices/next": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /**
+  * @description The invoice of the month that runs, as closing it now would make it: fee, seats, included usage and minimum
+  *     of the whole month, usage so far, credits and tax.
+  */
+  get: operations["invoices_next_retrieve"];
   put?: never;
   post?: never;
   delete?: never;
@@ -1849,6 +1889,23 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/organizations/{id}/credit-refunds": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Take credits out of the wallet whose money was given back: never more than are left. */
+  post: operations["organizations_credit_refunds_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/organizations/{id}/credits": {
   parameters: {
    query?: never;
@@ -1979,7 +2036,8 @@ export interface paths {
   put?: never;
   /** @description Put the organisation under any plan, with terms of its own. */
   post: operations["organizations_subscription_create"];
-  delete?: never;
+  /** @description End the plan now, whatever was agreed. From then on calls are refused, until there is another one. */
+  delete: operations["organizations_subscription_destroy"];
   options?: never;
   head?: never;
   patch?: never;
@@ -2277,7 +2335,10 @@ export interface paths {
    path?: never;
    cookie?: never;
   };
-  /** @description Calls, newest first; with ``Accept: text/csv`` or ``format=csv`` all of them as a table. */
+  /**
+  * @description Calls, newest first unless another order is asked for; with ``Accept: text/csv`` or ``format=csv`` all of
+  *     them as a table.
+  */
   get: operations["v1_requests_list"];
   put?: never;
   post?: never;
@@ -2495,6 +2556,26 @@ export interface paths {
   };
   /** @description By arm and model, attributed and proven. */
   get: operations["route_savings"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/routes/{id}/thresholds": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /**
+  * @description What its calls would have cost with each confidence from 1 to 100 per cent, and how often they would have
+  *     been answered right where it has learned from labels.
+  */
+  get: operations["route_thresholds"];
   put?: never;
   post?: never;
   delete?: never;
@@ -2741,6 +2822,40 @@ export interface paths {
   patch?: never;
   trace?: never;
  };
+ "/api/v1/stripe-events": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  /** @description Those that were given up and that nothing was done about since, the longest first. */
+  get: operations["stripe_events_list"];
+  put?: never;
+  post?: never;
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
+ "/api/v1/stripe-events/{id}/retry": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /** @description Have it tried again: at once, and then as often as a new one. Its alert ends when it is applied. */
+  post: operations["stripe_events_retry_create"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/students": {
   parameters: {
    query?: never;
@@ -2804,9 +2919,12 @@ export interface paths {
   /** @description The plan that holds until further notice. 404 where there is none. */
   get: operations["subscription_retrieve"];
   put?: never;
-  /** @description Choose a plan, from now on; what is left of the month is prorated. */
+  /** @description Choose a plan, from now on; what is left of the month is prorated. A minimum that was agreed stays. */
   post: operations["subscription_create"];
-  /** @description End the plan now. */
+  /**
+  * @description End the plan with the month. From then on calls are refused, until a plan is chosen. 409 where a minimum was
+  *     agreed: the operator of the installation ends such a plan.
+  */
   delete: operations["subscription_destroy"];
   options?: never;
   head?: never;
@@ -3428,7 +3546,7 @@ export interface components {
    acknowledged_by?: string;
   };
   /** @enum {string} */
-  AlertKind: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "bill" | "key_expiring" | "channel_off";
+  AlertKind: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "top_up" | "taken_back" | "stripe_event" | "bill" | "key_expiring" | "channel_off" | "channel_failing" | "price";
   /** @description An unusual day or hour. Money is decimal USD; ``low`` to ``high`` would have been usual. */
   AnomalyAnswer: {
    /**
@@ -4288,8 +4406,24 @@ export interface components {
    is_degraded?: boolean;
   };
   /**
-  * @description How a customer stands. ``owed`` is by currency; ``problems`` say why invoices wait; ``refused`` counts hours of
-  *     usage that Stripe does not take.
+  * @description Credits whose money was given back, by a transfer say; what is given back at Stripe is booked by itself.
+  *     ``reference`` makes it happen once.
+  */
+  CreditRefund: {
+   /**
+   * Format: decimal
+   * @description decimal USD
+   */
+   amount: string;
+   /** @description a text of your own, by which the same is not done twice */
+   reference: string;
+   /** @description why, in words */
+   reason?: string;
+  };
+  /**
+  * @description How a customer stands. ``owed`` is by currency; ``problems`` say why invoices wait. ``refused`` counts
+  *     hours of usage that Stripe does not take; ``refusals`` say what else it refused the last time, of the customer or of
+  *     a document. ``credit``, by currency, is left for invoices to come in that currency.
   */
   CustomerAnswer: {
    /**
@@ -4326,6 +4460,12 @@ export interface components {
    problems: string[];
    /** @description deliveries to Stripe that it refused */
    refused: number;
+   /** @description what else Stripe refused the last time, in words */
+   refusals: string[];
+   /** @description Amounts by currency. */
+   readonly credit: {
+    [key: string]: string;
+   };
   };
   /** @description Examples of what one model answers, and how versions are made of them. */
   DatasetAnswer: {
@@ -4812,7 +4952,7 @@ export interface components {
    price: string;
   };
   /** @enum {string} */
-  FindingEnum: "agrees" | "missing_calls" | "missing_tokens" | "not_on_the_bill" | "unpriced" | "wrong_price" | "unexplained";
+  FindingEnum: "agrees" | "missing_calls" | "missing_tokens" | "extra_tokens" | "not_on_the_bill" | "unpriced" | "wrong_price" | "unexplained";
   /**
   * @description Training once, then calls at the trained model's prices. ``escalated_percent`` of them are asked of the present
   *     model again; ``input_tokens`` is a call's prompt where the trained model needs a shorter one.
@@ -5193,6 +5333,31 @@ export interface components {
   InvoiceKind: "invoice" | "credit_note" | "debit_note";
   /** @enum {string} */
   JobState: "waiting" | "running" | "done" | "failed" | "cancelled";
+  /** @description The cost of a compression policy's past calls by the share that is kept, beside what public texts kept. */
+  KeptAnswer: {
+   /** @description how many calls */
+   calls: number;
+   /**
+   * Format: decimal
+   * @description what the calls cost as they came, decimal USD
+   */
+   as_they_came: string;
+   /** @description with each share of the words kept; 0: words of grammar alone are left out */
+   words: components["schemas"]["KeptPointAnswer"][];
+   /** @description with each share of passages or turns kept; 0: as much as a question needs */
+   passages: components["schemas"]["KeptPointAnswer"][];
+   /** @description what the figures rest on, in sentences */
+   assumptions: string[];
+  };
+  /** @description What the calls would have come to with a share kept. */
+  KeptPointAnswer: {
+   /** @description per cent that are kept */
+   percent: number;
+   /** @description what the calls would have cost, between what it lies, decimal USD; null: not known */
+   then: components["schemas"]["BandAnswer"] | null;
+   /** @description what public texts kept there; null: not measured */
+   measured: components["schemas"]["MeasuredAnswer"] | null;
+  };
   /** @description A key without its secret. An empty ``models``, ``addresses`` or ``endpoints`` means all of them. */
   KeyAnswer: {
    /**
@@ -5618,7 +5783,10 @@ export interface components {
    /** @description whether it would have been right; null: not known */
    right: boolean | null;
   };
-  /** @description A day (UTC) and model. ``drift`` is the ledger less the bill, in USD. */
+  /**
+  * @description A day (UTC) and model. ``drift`` is the ledger less the bill, in USD; ``coverage`` is per mille of the bill that
+  *     the ledger has as well.
+  */
   MatchAnswer: {
    /**
    * Format: date
@@ -5642,10 +5810,26 @@ export interface components {
    * @description the ledger less the bill, decimal USD
    */
    drift: string;
+   /** @description per mille of the bill that the ledger has as well */
+   coverage: number | null;
    /** @description what that means */
    finding: components["schemas"]["FindingEnum"];
    /** @description the same in a sentence */
    text: string;
+  };
+  /** @description What public texts kept at a setting. */
+  MeasuredAnswer: {
+   /**
+   * Format: decimal
+   * @description how many times shorter whole prompts became
+   */
+   times_shorter: string;
+   /** @description of a thousand of what questions need how many were kept */
+   kept_per_mille: number;
+   /** @description where the 95 % interval of that begins */
+   low_per_mille: number;
+   /** @description where it ends */
+   high_per_mille: number;
   };
   /** @description One mechanism; below zero where it has cost more than it saved. */
   MechanismAnswer: {
@@ -6677,7 +6861,7 @@ export interface components {
    * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description of two targets: from which estimated difficulty on the more expensive one is asked */
    hard_from?: string;
    /**
    * Format: decimal
@@ -6967,6 +7151,100 @@ export interface components {
   NewVersion: {
    /** @description a dataset, by id or name */
    dataset: string;
+  };
+  /** @description An invoice that is not stored: what it would be if nothing came any more, with its lines. */
+  NextInvoiceAnswer: {
+   /**
+   * Format: date-time
+   * @description where its period begins
+   */
+   period_start: string;
+   /**
+   * Format: date-time
+   * @description where its period ends; this moment is not in it
+   */
+   period_end: string;
+   /** @description the zone, of the IANA's names, in which its days and months begin */
+   time_zone: string;
+   /** @description ISO 4217's three letters */
+   currency?: string;
+   /**
+   * Format: decimal
+   * @description units of the currency for one USD
+   */
+   rate?: string;
+   /**
+   * Format: date
+   * @description the day of that rate
+   */
+   rate_day?: string | null;
+   /** @description who published it */
+   rate_source?: string;
+   /**
+   * Format: decimal
+   * @description what calls cost, decimal USD
+   */
+   usage: string;
+   /**
+   * Format: decimal
+   * @description net before it was rounded to the currency's smallest unit
+   */
+   net_exact: string;
+   /**
+   * Format: decimal
+   * @description the sum without tax, in the invoice's currency
+   */
+   net: string;
+   /** @description which rule of taxes holds */
+   tax_category?: string;
+   /** @description Per cents. */
+   readonly tax_rate: string;
+   /** @description why there is no tax, as it is printed */
+   tax_reason?: string;
+   /**
+   * Format: decimal
+   * @description tax, in the invoice's currency
+   */
+   tax: string;
+   /**
+   * Format: decimal
+   * @description net and tax, in the invoice's currency
+   */
+   total: string;
+   /**
+   * Format: decimal
+   * @description of the total, what earlier credit pays for
+   */
+   carried: string;
+   /**
+   * Format: decimal
+   * @description what is to be paid
+   */
+   due: string;
+   /** @description Amounts as they stand on the document, each the rounded sum of its lines. */
+   readonly groups: {
+    [key: string]: string;
+   }[];
+   /** @description who issued it, as it was then */
+   seller?: unknown;
+   /** @description whom it is made out to, as it was when it was issued */
+   buyer?: unknown;
+   /** @description the buyer's order number, printed on invoices */
+   po_number?: string;
+   /** @description why it is not issued; empty: nothing is in the way */
+   problem?: string;
+   /**
+   * Format: date-time
+   * @description until when late calls are waited for
+   */
+   grace_until?: string | null;
+   /**
+   * Format: date-time
+   * @description when its amounts were made
+   */
+   computed_at?: string | null;
+   /** @description its lines, in order */
+   readonly lines: components["schemas"]["LineAnswer"][];
   };
   NullEnum: null;
   /** @description An organisation. */
@@ -7720,7 +7998,7 @@ export interface components {
    * @description how many of the calls go to the new target
    */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description of two targets: from which estimated difficulty on the more expensive one is asked */
    hard_from?: string;
    /**
    * Format: decimal
@@ -8009,7 +8287,7 @@ export interface components {
    holdout_percent?: number;
    /** @description how many of the calls go to the new target */
    share_percent?: number;
-   /** @description from which estimated difficulty on the more expensive model is asked */
+   /** @description of two targets: from which estimated difficulty on the more expensive one is asked */
    hard_from?: string;
    /**
    * Format: decimal
@@ -9046,7 +9324,8 @@ export interface components {
   StageEnum: "shadow" | "canary" | "promoted" | "rolled_back" | "withdrawn";
   /**
   * @description One subject of one budget in its current period, decimal USD. ``left`` is limit less spent and held; ``held`` is
-  *     null while the counters cannot be read. An empty ``subject`` is a default that nobody has spent from yet.
+  *     null while the counters cannot be read. An empty ``subject`` is a default that nobody has spent from yet, or one of
+  *     runs, which are not listed.
   */
   StandingAnswer: {
    /**
@@ -9104,6 +9383,8 @@ export interface components {
    * @description when the next period begins; null: never
    */
    resets_at: string | null;
+   /** @description of a default, how many subjects have spent under it and are not listed, because they spent less */
+   more: number;
    /**
    * Format: decimal
    * @description at the pace of the period so far
@@ -9251,6 +9532,37 @@ export interface components {
    attempts: {
     [key: string]: unknown;
    }[];
+  };
+  /** @description An event of Stripe's that was given up, and how its being tried again goes. */
+  StripeEventAnswer: {
+   /** @description Stripe's id of it */
+   id: string;
+   /** @description what Stripe calls what happened */
+   kind: string;
+   /**
+   * Format: uuid
+   * @description The organisation that it is about; null where that is not known.
+   */
+   readonly organization: string | null;
+   /**
+   * Format: date-time
+   * @description when it came
+   */
+   received_at: string;
+   /**
+   * Format: date-time
+   * @description when it was given up the last time
+   */
+   given_up_at: string;
+   /** @description why the last try failed */
+   error: string;
+   /** @description Whether somebody has it tried again, until it is applied or given up once more. */
+   readonly is_retried: boolean;
+   /**
+   * Format: date-time
+   * @description When it is tried next; null for at once, and where it is not tried again.
+   */
+   readonly next_try_at: string | null;
   };
   /** @description Stripe's id of it, or ``wanted`` until it is made. */
   StripeSubscriptionAnswer: {
@@ -9429,6 +9741,38 @@ export interface components {
    * @description when it was made
    */
    readonly created_at: string;
+  };
+  /** @description What the calls would have come to with a confidence that is enough. */
+  ThresholdAnswer: {
+   /** @description how sure an answer must be to stand */
+   confidence_percent: number;
+   /** @description what they would have cost, between what it lies, decimal USD */
+   then: components["schemas"]["BandAnswer"];
+   /** @description what that confidence would have saved, between what it lies, decimal USD */
+   saved: components["schemas"]["BandAnswer"];
+   /** @description how many calls would have been asked further up than the first rung */
+   went_up: number;
+   /** @description of a thousand answers how many would have been right, as what was learned says; null: not known */
+   right_per_mille: number | null;
+  };
+  /**
+  * @description A cascade's cost and quality by its confidence, from its past calls. ``confidence_percent`` is the one in
+  *     force.
+  */
+  ThresholdsAnswer: {
+   /** @description how many calls */
+   calls: number;
+   /**
+   * Format: decimal
+   * @description what they cost, decimal USD
+   */
+   cost: string;
+   /** @description how sure an answer must be to stand */
+   confidence_percent: number;
+   /** @description what the calls would have come to with each confidence */
+   points: components["schemas"]["ThresholdAnswer"][];
+   /** @description what the figures rest on, in sentences */
+   assumptions: string[];
   };
   /** @description What calls cost that a service tier answered. */
   TierRow: {
@@ -9772,7 +10116,11 @@ export interface components {
    */
    readonly created_at: string;
   };
-  /** @description A bill: the answer of OpenAI's costs or usage API, or a table. ``upstream`` by name or id, all unless given. */
+  /**
+  * @description A bill: the answer of OpenAI's costs or usage API, or a table. ``upstream`` by name or id, all unless given.
+  *     ``columns``: what the table calls ``day``, ``model``, ``cost``, ``input_tokens`` and ``output_tokens``, where it
+  *     calls them otherwise.
+  */
   UpstreamBill: {
    /** @description an upstream, by id; where it is written also by name */
    upstream?: string;
@@ -9782,6 +10130,10 @@ export interface components {
    };
    /** @description the provider's export, as text */
    csv?: string;
+   /** @description what the table calls day, model, cost, input_tokens and output_tokens; left out: so */
+   columns?: {
+    [key: string]: string;
+   };
   };
   /** @description One server of an upstream. ``lease_until`` null: it stays until it is removed. */
   UpstreamEndpointAnswer: {
@@ -10263,7 +10615,7 @@ export interface operations {
     /** @description what the page before has as its next */
     cursor?: string;
     /** @description only those of this kind */
-    kind?: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "bill" | "key_expiring" | "channel_off";
+    kind?: "budget" | "forecast" | "anomaly" | "unpriced" | "overrun" | "upstream" | "drift" | "meter" | "learned" | "paid_twice" | "top_up" | "taken_back" | "stripe_event" | "bill" | "key_expiring" | "channel_off" | "channel_failing" | "price";
     /** @description how many rows a page has */
     limit?: number;
     /** @description only those of this severity */
@@ -12506,6 +12858,44 @@ export interface operations {
    };
   };
  };
+ compression_kept: {
+  parameters: {
+   query?: {
+    /** @description the first local day */
+    from?: string;
+    /** @description one of 24h, 7d, mtd, 30d, custom */
+    range?: string;
+    /** @description the last local day, inside */
+    to?: string;
+   };
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["KeptAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  compression_savings: {
   parameters: {
    query?: {
@@ -14225,6 +14615,34 @@ export interface operations {
    };
   };
  };
+ invoices_next_retrieve: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["NextInvoiceAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  keys_list: {
   parameters: {
    query?: {
@@ -15087,6 +15505,44 @@ export interface operations {
    };
   };
  };
+ organizations_credit_refunds_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["CreditRefund"];
+   };
+  };
+  responses: {
+   201: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["TransferAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  organizations_credits_create: {
   parameters: {
    query?: never;
@@ -15354,6 +15810,37 @@ export interface operations {
   };
   responses: {
    201: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["SubscriptionAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ organizations_subscription_destroy: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
     headers: {
      [name: string]: unknown;
     };
@@ -16371,7 +16858,9 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
+    /** @description a minus: the newest, dearest or longest first; by cost or duration one page, of all calls that match, or the newest 100,000 of them */
+    sort?: "-cost" | "-duration" | "-time" | "cost" | "duration" | "time";
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, without_price, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
@@ -16379,6 +16868,8 @@ export interface operations {
     to?: string;
     /** @description an upstream's name or id */
     upstream?: string;
+    /** @description model, end_user, upstream or tag:<name>: only calls that have none */
+    without?: string;
    };
    header?: never;
    path?: never;
@@ -16959,6 +17450,44 @@ export interface operations {
    };
   };
  };
+ route_thresholds: {
+  parameters: {
+   query?: {
+    /** @description the first local day */
+    from?: string;
+    /** @description one of 24h, 7d, mtd, 30d, custom */
+    range?: string;
+    /** @description the last local day, inside */
+    to?: string;
+   };
+   header?: never;
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["ThresholdsAnswer"];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
  route_unlearn: {
   parameters: {
    query?: never;
@@ -17171,7 +17700,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, without_price, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
@@ -17179,6 +17708,8 @@ export interface operations {
     to?: string;
     /** @description an upstream's name or id */
     upstream?: string;
+    /** @description model, end_user, upstream or tag:<name>: only calls that have none */
+    without?: string;
    };
    header?: never;
    path?: never;
@@ -17529,7 +18060,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, or a number such as 429 */
+    /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, without_price, or a number such as 429 */
     status?: string;
     /** @description key=value; may be repeated for several tags */
     tag?: string;
@@ -17537,6 +18068,8 @@ export interface operations {
     to?: string;
     /** @description an upstream's name or id */
     upstream?: string;
+    /** @description model, end_user, upstream or tag:<name>: only calls that have none */
+    without?: string;
    };
    header?: never;
    path?: never;
@@ -17723,6 +18256,68 @@ export interface operations {
      [name: string]: unknown;
     };
     content?: never;
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ stripe_events_list: {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["StripeEventAnswer"][];
+    };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ stripe_events_retry_create: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path: {
+    /** @description the row's id, or where it has one its name */
+    id: string;
+   };
+   cookie?: never;
+  };
+  requestBody?: never;
+  responses: {
+   200: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/json": components["schemas"]["StripeEventAnswer"];
+    };
    };
    /** @description What was wrong, and what to do. */
    default: {

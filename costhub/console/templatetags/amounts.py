@@ -1,6 +1,7 @@
 """Amounts, counts and durations as pages show them. Every amount carries its exact value."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from django import template
 from django.utils.html import format_html
@@ -12,6 +13,8 @@ from billing.spend.selectors import Change
 from costhub.lib.money import format_for_people, format_usd
 
 register = template.Library()
+
+_SPANS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 @register.filter
@@ -119,6 +122,12 @@ def tenths(per_mille: int) -> str:
 
 
 @register.filter
+def times(hundredths: int) -> str:
+    """``1.57 ×`` of so many hundredths."""
+    return f"{hundredths // 100}.{hundredths % 100:02d} ×"
+
+
+@register.filter
 def words(name: str) -> str:
     """``end user`` for ``end_user``."""
     return name.replace("_", " ")
@@ -148,6 +157,14 @@ def duration(microseconds: int | None) -> str:
         return f"{tenths // 10}.{tenths % 10} ms" if tenths < 100 else f"{tenths // 10} ms"
     tenths = microseconds // 100_000
     return f"{tenths // 10}.{tenths % 10} s"
+
+
+@register.filter
+def seconds(number: int) -> str:
+    """``1 day`` or ``90 seconds``: in the largest unit of which it is a whole number."""
+    size, name = next(((size, name) for size, name in _SPANS if number % size == 0), (1, "second"))
+    many = number // size
+    return f"{many:,} {name}" if many == 1 else f"{many:,} {name}s"
 
 
 @register.filter

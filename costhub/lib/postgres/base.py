@@ -8,7 +8,6 @@ that is cancelled keeps its connection for ever. Here nothing waits: who finds n
 """
 
 import os
-from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 
 from costhub.lib import clock
+from costhub.lib.giving_way import give_way
 
 #: so many lie idle at most: what a burst needed more is closed with it
 MOST_IDLE: Final = 4
@@ -38,8 +38,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return left
             left.close()
         opened: Connection = super().get_new_connection(conn_params)
-        if self.settings_dict.get("IS_NEAR"):
-            _give_way(opened.info.backend_pid)
+        if self.settings_dict.get("IS_NEAR") and (niceness := _niceness()):
+            # Much of a page's time is spent there, and calls would wait for it.
+            give_way(niceness, opened.info.backend_pid)
         return opened
 
     def _close(self) -> None:
@@ -75,15 +76,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         while idle and idle[0][0] < oldest:
             idle.pop(0)[1].close()
         return idle
-
-
-def _give_way(pid: int) -> None:
-    """Let PostgreSQL's process give way to others on the same cores as this one does: much of a page's time is spent
-    there, and calls would wait for it."""
-    if niceness := _niceness():
-        # Somebody else's process is not ours to change.
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, pid, niceness)
 
 
 def _niceness() -> int:

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import ClassVar, Final
 
-from costhub.stack.backup.store import HISTORY, PARTIAL, SEGMENT_DIGITS, BackupStore
-from costhub.stack.part import Part
+from costhub.stack.backup.state import LOG, begin, find_state, note_kept
+from costhub.stack.backup.store import HISTORY, PARTIAL, SEGMENT_DIGITS, BackupFailed, BackupStore, StoreInTrouble
+from costhub.stack.part import Part, PartFailed
 from costhub.stack.postgres import Postgres
 from costhub.stack.private_files import make_passable
 from costhub.stack.processes import die_with_parent
@@ -40,16 +40,24 @@ class Archive(Part):
         self._url = url
 
     def prepare(self) -> None:
+        """Raises PartFailed where the address is none. No bucket is asked: the supervisor, who calls this, has every
+        other part to look after meanwhile."""
         make_passable(self._spool)
         self._spool.chmod(0o700)
+        begin(find_state(self.data_dir))
+        try:
+            BackupStore(self._url)
+        except StoreInTrouble:
+            return
+        except BackupFailed as error:
+            raise PartFailed(str(error)) from error
 
     def command(self) -> list[str]:
-        program = str(self._postgres.program("pg_receivewal"))
-        return [sys.executable, "-m", "costhub.stack.backup.archive", program, str(self._spool)]
+        return [sys.executable, "-m", "costhub.stack.backup.archive", str(self.data_dir)]
 
     def environment(self) -> dict[str, str]:
         cloud = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        return super().environment() | cloud | self._postgres.superuser_environment | {"COSTHUB_BACKUP_URL": self._url}
+        return super().environment() | cloud | {"COSTHUB_BACKUP_URL": self._url}
 
     def is_ready(self) -> bool:
         return self.is_alive() and self._postgres.has_slot(SLOT)
@@ -67,7 +75,7 @@ def ship(spool: Path, store: BackupStore) -> int:
         if (len(file.name) == SEGMENT_DIGITS or file.name.endswith(HISTORY)) and not file.name.endswith(PARTIAL)
     ]
     for file in whole:
-        store.put_segment(file)
+        store.put_segment(file.name, file.read_bytes())
         file.unlink()
     return len(whole)
 
@@ -76,22 +84,45 @@ def ship_partial(spool: Path, store: BackupStore, seen: Mapping[str, int]) -> di
     """Ship what is being filled, if it was written to since ``seen``; gives what was seen now."""
     now: dict[str, int] = {}
     for file in spool.glob(f"*{PARTIAL}"):
-        # It may become whole, and with that get its other name, at any moment.
-        with suppress(FileNotFoundError):
+        try:
             now[file.name] = file.stat().st_mtime_ns
-            if seen.get(file.name) != now[file.name]:
-                store.put_segment(file)
+            content = file.read_bytes() if seen.get(file.name) != now[file.name] else None
+        except FileNotFoundError:
+            continue  # it has become whole, and has got its other name
+        if content is not None:
+            store.put_segment(file.name, content)
     return now
 
 
-def main(program: str, folder: str) -> int:
-    """Receive and ship until SIGTERM. Gives the exit code."""
-    spool, store, stop = Path(folder), BackupStore(os.environ["COSTHUB_BACKUP_URL"]), Event()
+def renew_slot(postgres: Postgres, spool: Path, store: BackupStore) -> None:
+    """Make ready to begin anew where the server has given up what it kept for us, because nobody came for it for too
+    long: the log goes on behind a gap, which ends what earlier base backups are good for, and which a restore finds.
+    What was received before is kept. Nothing where there is no gap."""
+    if postgres.is_slot_kept(SLOT):
+        return
+    ship(spool, store)
+    ship_partial(spool, store, {})
+    # The receiver would go on behind the newest of these, which the server no longer has.
+    for file in spool.iterdir():
+        file.unlink()
+    postgres.drop_slot(SLOT)
+
+
+def main(data_dir: Path) -> int:
+    """Receive and ship until SIGTERM. Gives the exit code. Raises BackupFailed, PartFailed."""
+    postgres, store, stop = Postgres(data_dir), BackupStore(os.environ["COSTHUB_BACKUP_URL"]), Event()
+    spool, state = data_dir / "wal", find_state(data_dir)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    slot = [program, "--directory", str(spool), "--slot", SLOT, "--no-password"]
-    subprocess.run([*slot, "--create-slot", "--if-not-exists"], check=True)
+    if not postgres.attach():
+        raise PartFailed("postgres does not answer.")
+    store.claim(postgres.archive_owner)
+    renew_slot(postgres, spool, store)
+    command = [str(postgres.program("pg_receivewal")), "--directory", str(spool), "--slot", SLOT, "--no-password"]
+    environment = postgres.superuser_environment
+    subprocess.run([*command, "--create-slot", "--if-not-exists"], check=True, env=environment)
     receiver = subprocess.Popen(
-        [*slot, "--synchronous", "--no-loop"],
+        [*command, "--synchronous", "--no-loop"],
+        env=environment,
         preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509 - one prctl call, no lock, no import
     )
     looks, seen = 0, dict[str, int]()
@@ -100,6 +131,7 @@ def main(program: str, folder: str) -> int:
         looks += 1
         if looks % PARTIAL_LOOKS == 0:
             seen = ship_partial(spool, store, seen)
+            note_kept(state, LOG)
     receiver.send_signal(signal.SIGINT)
     receiver.wait()
     ship(spool, store)
@@ -108,4 +140,7 @@ def main(program: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except (BackupFailed, PartFailed) as error:
+        sys.exit(f"archive: {error}")

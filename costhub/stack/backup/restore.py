@@ -1,7 +1,9 @@
 """`costhub restore`: a new data directory with the database as it was at a moment."""
 
+import re
 import shutil
 import signal
+import subprocess
 import tarfile
 import tempfile
 from datetime import datetime
@@ -10,12 +12,16 @@ from typing import ClassVar, Final
 
 from costhub.stack.account import Account, find_unprivileged_account
 from costhub.stack.backup import UNFINISHED
-from costhub.stack.backup.store import Backup, BackupFailed, BackupStore
-from costhub.stack.postgres import SUPERUSER, Postgres
+from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, Log
+from costhub.stack.postgres import SUPERUSER, Postgres, packaged_programs
 from costhub.stack.private_files import make_passable
 
 #: replaying a day of a busy database takes its time
 RECOVERY_SECONDS: Final = 3_600.0
+#: as pg_waldump tells of a commit or rollback
+_AN_END: Final = re.compile(r"desc: (?:COMMIT|ABORT) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
+#: of what pg_waldump complains where what was written ends, and in a segment in the middle of one long record
+_AN_END_OF_LOG: Final = re.compile("error in WAL record at|could not find a valid record after")
 _HBA: Final = "# For the time of a recovery: nobody but the owner of this folder's socket.\nlocal all all trust\n"
 
 
@@ -41,6 +47,8 @@ class Recovering(Postgres):
             "unix_socket_directories": self._sockets,
             "restore_command": f'cp "{self._log}/%f" "%p"',
             "recovery_target_action": "promote",
+            # Whatever else lies there: what another database has gone on to write is none of this one's.
+            "recovery_target_timeline": "current",
             "archive_mode": "off",
         }
         if self._moment:
@@ -92,8 +100,13 @@ def restore(store: BackupStore, data_dir: Path, secrets: Path | None, moment: da
         temporary.chmod(0o711)
         log = temporary / "wal"
         log.mkdir()
+        kept = store.list_log(backup.first_segment)
+        if not kept.names:
+            raise BackupFailed(f"The log of backup {backup.name} is not kept: segment {kept.missing} is missing.")
         store.fetch_base(backup, temporary / "base.tar.gz")
-        store.fetch_segments(backup.first_segment, log)
+        reaches = _fetch_log(store, kept, log, moment)
+        if kept.missing and (moment is None or reaches is None or reaches <= moment):
+            raise BackupFailed(_tell_gap(backup, kept, reaches))
         recovering = Recovering(data_dir, backup, log, moment)
         make_passable(data_dir)
         (data_dir / UNFINISHED).touch()
@@ -108,10 +121,41 @@ def restore(store: BackupStore, data_dir: Path, secrets: Path | None, moment: da
             recovering.stop()
             shutil.rmtree(recovering.home / "sockets", ignore_errors=True)
     if secrets is not None:
-        kept = data_dir / "secrets.json"
-        kept.touch(mode=0o600)
-        kept.write_bytes(secrets.read_bytes())
+        ours = data_dir / "secrets.json"
+        ours.touch(mode=0o600)
+        ours.write_bytes(secrets.read_bytes())
     return backup
+
+
+def _fetch_log(store: BackupStore, kept: Log, folder: Path, moment: datetime | None) -> datetime | None:
+    """Bring the log that follows without a gap, up to the first transaction after ``moment``. Gives when the last one
+    that was brought ended; None where there is none, or where neither moment nor gap asks for it."""
+    for history in store.list_histories():
+        store.fetch_segment(history, folder)
+    reaches: datetime | None = None
+    for name in kept.names:
+        segment = store.fetch_segment(name, folder)
+        if moment or kept.missing:
+            reaches = max(_list_ends(segment), default=reaches)
+        if moment and reaches and reaches > moment:
+            break
+    return reaches
+
+
+def _list_ends(segment: Path) -> list[datetime]:
+    """When the transactions ended whose end is in a segment. Raises BackupFailed where it cannot be read."""
+    command = [str(packaged_programs() / "pg_waldump"), "--rmgr", "Transaction", str(segment)]
+    read = subprocess.run(command, check=False, capture_output=True, text=True, env={"TZ": "UTC", "LC_ALL": "C"})
+    if read.returncode and not _AN_END_OF_LOG.search(read.stderr):
+        raise BackupFailed(f"Segment {segment.name} of the log cannot be read. {read.stderr.strip()}")
+    return [datetime.fromisoformat(f"{each}+00:00") for each in _AN_END.findall(read.stdout)]
+
+
+def _tell_gap(backup: Backup, kept: Log, reaches: datetime | None) -> str:
+    told = f"The log of backup {backup.name} has a gap: segment {kept.missing} is missing before {kept.later}."
+    if reaches is None:
+        return f"{told} Nothing of it can be brought back to a moment."
+    return f"{told} Give --to with a moment before {reaches.isoformat()}, up to which it is whole."
 
 
 def _unpack(archive: Path, cluster: Path) -> None:

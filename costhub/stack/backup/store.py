@@ -1,5 +1,6 @@
 """Where backups lie: a folder, or a bucket of S3's kind.
 
+owner.json                          which database's log this is: whoever comes second is refused
 base/20261128T233800Z/backup.json   what the backup is; written last, so that a backup without it is none
 base/20261128T233800Z/base.tar.gz   the database's files
 wal/000000010000000000000007.gz     a segment of the write-ahead log
@@ -23,18 +24,35 @@ from uuid import UUID
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from costhub.lib.objects import NoSuchStore, StoreUnavailable, open_store
+from costhub.lib.objects import NoSuchStore, StoreUnavailable, claim, open_store
 
 _READ_BYTES: Final = 1024 * 1024
 _SHORT: Final = "%Y%m%dT%H%M%SZ"
 #: what the write-ahead log's segments are called: timeline and place, 24 hexadecimal digits
 SEGMENT_DIGITS: Final = 24
+TIMELINE_DIGITS: Final = 8
 PARTIAL: Final = ".partial"
 HISTORY: Final = ".history"
 
 
 class BackupFailed(Exception):
     """A backup could not be taken, or not be brought back. The message is a sentence for a person."""
+
+
+class StoreInTrouble(BackupFailed):
+    """The folder or bucket does not take or give what it should, at the moment."""
+
+
+@contextmanager
+def _in_reach() -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        said = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        raise StoreInTrouble(
+            "The store of backups is in trouble: look at its address, its rights and the network, and try again. It "
+            f"says: {said}"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,16 @@ class Backup:
 
 
 @dataclass(frozen=True)
+class Log:
+    """What is kept of the write-ahead log from a segment on: the names of those that follow one another without a gap,
+    the first that is ``missing`` where others come ``later``, and the first of these."""
+
+    names: tuple[str, ...]
+    missing: str | None = None
+    later: str | None = None
+
+
+@dataclass(frozen=True)
 class ErasedEndUser:
     """That an end user of an organisation was erased, last at ``at``; ``digest`` as ``digest_of_end_user`` makes it."""
 
@@ -62,20 +90,32 @@ class BackupStore:
     """``file:///folder`` or ``s3://bucket/prefix``; a bucket's region, endpoint and credentials are in AWS's own
     variables. Raises BackupFailed for any other address."""
 
+    @_in_reach()
     def __init__(self, url: str) -> None:
         try:
             self._store = open_store(url)
         except NoSuchStore as error:
             raise BackupFailed(f"COSTHUB_BACKUP_URL: {error}") from error
 
+    @_in_reach()
+    def claim(self, owner: str) -> None:
+        """Let nobody but ``owner`` keep a log here, from the first time on. Raises BackupFailed where it is another
+        one's, such as that of the database from which this one was restored: the names of their segments differ, and a
+        restore could tell whose is whose no more."""
+        if not claim(self._store, "owner.json", owner):
+            raise BackupFailed(
+                "Another database keeps its backups in this place, such as the one from which this one was restored."
+                " Give each a COSTHUB_BACKUP_URL of its own."
+            )
+
     # --- the write-ahead log
 
-    def put_segment(self, file: Path) -> None:
-        """Keep a segment, or a timeline's history, under its own name. Raises BackupFailed where another database keeps
-        its log in the same place, such as a restored one beside the one that it comes from."""
-        path, content = f"wal/{file.name}.gz", file.read_bytes()
-        packed = gzip.compress(content, 1, mtime=0)
-        if file.name.endswith(PARTIAL):
+    @_in_reach()
+    def put_segment(self, name: str, content: bytes) -> None:
+        """Keep a segment, or a timeline's history. Raises BackupFailed where another database keeps its log in the same
+        place, such as a restored one beside the one that it comes from."""
+        path, packed = f"wal/{name}.gz", gzip.compress(content, 1, mtime=0)
+        if name.endswith(PARTIAL):
             obstore.put(self._store, path, packed)
             return
         try:
@@ -84,29 +124,48 @@ class BackupStore:
             # Shipped before, by an archive that died before it could delete its copy.
             if gzip.decompress(obstore.get(self._store, path).bytes()) != content:
                 raise BackupFailed(
-                    f"There is another segment {file.name} already: another database keeps its log in this place. Give"
+                    f"There is another segment {name} already: another database keeps its log in this place. Give"
                     " each a COSTHUB_BACKUP_URL of its own."
                 ) from error
 
+    @_in_reach()
     def has_segment(self, name: str) -> bool:
         """Whether a whole segment of this name is kept."""
         return f"{name}.gz" in self._names("wal")
 
-    def fetch_segments(self, first: str, folder: Path) -> int:
-        """Bring every segment from ``first`` on, of whichever timeline, into ``folder``; gives how many."""
+    @_in_reach()
+    def list_log(self, first: str) -> Log:
+        """What is kept of the log from ``first`` on, of its timeline."""
         names = [name.removesuffix(".gz") for name in self._names("wal")]
-        whole = {name for name in names if not name.endswith(PARTIAL)}
-        count = 0
-        for name in names:
-            plain = name.removesuffix(PARTIAL)
-            if not name.endswith(HISTORY) and (plain[8:] < first[8:] or (name != plain and plain in whole)):
-                continue
-            (folder / plain).write_bytes(gzip.decompress(obstore.get(self._store, f"wal/{name}.gz").bytes()))
-            count += 1
-        return count
+        timeline = [name for name in names if name[:TIMELINE_DIGITS] == first[:TIMELINE_DIGITS]]
+        # Backwards: a whole one comes after what it was while it was being filled.
+        kept = {name[:SEGMENT_DIGITS]: name for name in reversed(timeline) if HISTORY not in name and name >= first}
+        run, due = list[str](), first
+        while due in kept and not (run and run[-1].endswith(PARTIAL)):
+            run.append(kept[due])
+            due = next_segment(due)
+        later = sorted(kept.keys() - {name[:SEGMENT_DIGITS] for name in run})
+        if not later and run:
+            return Log(tuple(run))
+        # What was being filled when the log broke off never became whole.
+        missing = run[-1][:SEGMENT_DIGITS] if run and run[-1].endswith(PARTIAL) else due
+        return Log(tuple(run), missing, later[0] if later else None)
+
+    @_in_reach()
+    def fetch_segment(self, name: str, folder: Path) -> Path:
+        """Bring a segment, or a timeline's history, into ``folder``; one that was being filled by its whole name."""
+        file = folder / name.removesuffix(PARTIAL)
+        file.write_bytes(gzip.decompress(obstore.get(self._store, f"wal/{name}.gz").bytes()))
+        return file
+
+    @_in_reach()
+    def list_histories(self) -> list[str]:
+        """The histories of timelines that are kept."""
+        return [name.removesuffix(".gz") for name in self._names("wal") if HISTORY in name]
 
     # --- bases
 
+    @_in_reach()
     def write_base(self, source: IO[bytes], name: str, first_segment: str, server_version: int) -> tuple[int, str]:
         """Keep what ``source`` says as the files of the backup ``name``. Gives its size and SHA-256, compressed."""
         size, digest = 0, hashlib.sha256()
@@ -127,6 +186,7 @@ class BackupStore:
                 shutil.copyfileobj(source, packed, _READ_BYTES)
         return size, digest.hexdigest()
 
+    @_in_reach()
     def seal(self, backup: Backup) -> None:
         """Say that a backup is whole."""
         obstore.put(
@@ -135,12 +195,14 @@ class BackupStore:
             json.dumps(asdict(backup) | {"ended_at": backup.ended_at.isoformat()}).encode(),
         )
 
+    @_in_reach()
     def list_backups(self) -> list[Backup]:
         """The whole ones, oldest first."""
         names = [path for path in self._names("base") if path.endswith("/backup.json")]
         found = [_parse(obstore.get(self._store, f"base/{path}").bytes()) for path in names]
         return sorted(found, key=lambda backup: backup.ended_at)
 
+    @_in_reach()
     def fetch_base(self, backup: Backup, file: Path) -> None:
         """Bring a backup's files. Raises BackupFailed when they are not what was kept."""
         digest = hashlib.sha256()
@@ -151,6 +213,7 @@ class BackupStore:
         if digest.hexdigest() != backup.sha256:
             raise BackupFailed(f"The files of backup {backup.name} are damaged: their SHA-256 is another one.")
 
+    @_in_reach()
     def forget_before(self, oldest: Backup) -> int:
         """Delete the backups before this one and the log that only they need. Gives how many objects went. One that is
         being taken beside is not whole yet, and stays."""
@@ -221,6 +284,13 @@ def _journal_read() -> Iterator[None]:
 def digest_of_end_user(org_id: UUID, end_user: str) -> str:
     """Who an end user is, to whoever knows their id. Two organisations' of the same id have not the same."""
     return hashlib.sha256(f"{org_id}\n{end_user}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def next_segment(name: str) -> str:
+    """The name of the segment behind one, of the same timeline."""
+    # A log's file has 4 GiB: 256 segments of 16 MiB.
+    number = int(name[8:16], 16) * 256 + int(name[16:], 16) + 1
+    return f"{name[:TIMELINE_DIGITS]}{number // 256:08X}{number % 256:08X}"
 
 
 def name_of(moment: datetime) -> str:

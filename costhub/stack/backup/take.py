@@ -7,6 +7,7 @@ from typing import Final
 
 from costhub.lib import clock
 from costhub.stack.backup.archive import SLOT
+from costhub.stack.backup.state import BASE, find_state, note_kept
 from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, name_of
 from costhub.stack.postgres import Postgres
 
@@ -21,6 +22,7 @@ def take_backup(postgres: Postgres, store: BackupStore, *, keep: int | None = No
         raise BackupFailed(
             "Nobody keeps the write-ahead log: start the stack with COSTHUB_BACKUP_URL set, then take a backup."
         )
+    store.claim(postgres.archive_owner)
     first_segment, name = postgres.current_segment(), name_of(clock.now())
     with subprocess.Popen(
         [
@@ -43,6 +45,7 @@ def take_backup(postgres: Postgres, store: BackupStore, *, keep: int | None = No
     _wait_for(last_segment, store)
     backup = Backup(name, ended_at, first_segment, postgres.server_version, size, sha256)
     store.seal(backup)
+    note_kept(find_state(postgres.data_dir), BASE)
     if keep is not None:
         store.forget_before(store.list_backups()[-keep:][0])
     return backup

@@ -84,7 +84,7 @@ def decide(
         baseline = (_baseline(route, usable, key, org, at_ms),)
         return Routing(route, baseline, choice.why, Arm.SHADOW, would=choice.names[0])
     arm = _EXPLORED if choice.is_explored else _ROUTED
-    return Routing(route, choice.names, choice.why, arm, permille=choice.permille)
+    return Routing(route, choice.names, choice.why, arm, permille=choice.permille, shares=choice.shares)
 
 
 def find_usable(name: str, key: KeySnapshot, org: OrgSnapshot, at_ms: int) -> PriceSnapshot | None:

@@ -27,6 +27,13 @@ class LearnedRouter(NamedTuple):
     threshold: float
 
 
+class LearnedPairs(NamedTuple):
+    """What a router of more than two targets has learned: of each pair of neighbours of which something was, by both
+    models' names, the cheaper one first."""
+
+    pairs: dict[tuple[str, str], LearnedRouter]
+
+
 class LearnedCascade(NamedTuple):
     """How sure the answers of each rung's model are, and how often the strong one is right; ``strong`` expects that of
     a prompt."""
@@ -39,20 +46,53 @@ class LearnedCascade(NamedTuple):
 def pack_router(learned: LearnedRouter) -> bytes:
     """A learned router as bytes."""
     router = learned.router
-    threshold = learned.threshold if np.isfinite(learned.threshold) else None
-    head = {"kind": "router", **_head_of(router), "threshold": threshold}
+    head = {"kind": "router", **_head_of(router), "threshold": _write_threshold(learned)}
     return _pack(head, **{name: getattr(router, name) for name in _ARRAYS_OF_ROUTERS})
+
+
+def pack_pairs(learned: LearnedPairs) -> bytes:
+    """What was learned of several pairs as bytes."""
+    head: dict[str, Any] = {"kind": "pairs", "pairs": []}
+    arrays: dict[str, Any] = {}
+    for place, (names, pair) in enumerate(learned.pairs.items()):
+        head["pairs"].append({"names": names, "threshold": _write_threshold(pair), **_head_of(pair.router)})
+        arrays |= {f"{place} {name}": getattr(pair.router, name) for name in _ARRAYS_OF_ROUTERS}
+    return _pack(head, **arrays)
 
 
 def unpack_router(raw: bytes) -> LearnedRouter:
     """Read back what ``pack_router`` wrote. Raises Unreadable."""
-    head, arrays = _unpack(raw, "router")
+    learned = unpack_either(raw)
+    if isinstance(learned, LearnedPairs):
+        raise Unreadable
+    return learned
+
+
+def unpack_either(raw: bytes) -> LearnedRouter | LearnedPairs:
+    """Read back what ``pack_router`` or ``pack_pairs`` wrote. Raises Unreadable."""
+    head, arrays = _unpack(raw, "router", "pairs")
     try:
-        threshold = head["threshold"]
-        router = _read_router(head, arrays)
-    except (KeyError, TypeError) as error:
+        if head["kind"] == "router":
+            return _read_learned(head, arrays)
+        return LearnedPairs(
+            {
+                (str(one["names"][0]), str(one["names"][1])): _read_learned(
+                    one, {name: arrays[f"{place} {name}"] for name in _ARRAYS_OF_ROUTERS}
+                )
+                for place, one in enumerate(head["pairs"])
+            }
+        )
+    except (KeyError, TypeError, IndexError) as error:
         raise Unreadable from error
-    return LearnedRouter(router, -np.inf if threshold is None else float(threshold))
+
+
+def _read_learned(head: dict[str, Any], arrays: dict[str, Any]) -> LearnedRouter:
+    threshold = head["threshold"]
+    return LearnedRouter(_read_router(head, arrays), -np.inf if threshold is None else float(threshold))
+
+
+def _write_threshold(learned: LearnedRouter) -> float | None:
+    return learned.threshold if np.isfinite(learned.threshold) else None
 
 
 def _head_of(router: Router) -> dict[str, Any]:
@@ -125,7 +165,7 @@ def _pack(head: dict[str, Any], **arrays: Any) -> bytes:
     return file.getvalue()
 
 
-def _unpack(raw: bytes, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _unpack(raw: bytes, *kinds: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as file:
             head = json.loads(file["head"].tobytes())
@@ -133,6 +173,6 @@ def _unpack(raw: bytes, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     except Exception as error:
         # numpy and zipfile raise whatever they like for bytes that are not theirs.
         raise Unreadable from error
-    if not isinstance(head, dict) or head.get("form") != FORM or head.get("kind") != kind:
+    if not isinstance(head, dict) or head.get("form") != FORM or head.get("kind") not in kinds:
         raise Unreadable
     return head, arrays

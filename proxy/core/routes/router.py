@@ -5,7 +5,7 @@ router was not trained on gets no learned score: scores do not carry over to oth
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,15 +47,36 @@ def predict(router: Router, prompt: str, task: str, vector: NDArray[np.float32] 
 
     Without a vector its part counts as average.
     """
-    of_task = router.task_gains.get(task)
-    if of_task is None:
+    if task not in router.task_gains:
         return None
     words = read_words(prompt)
-    form = (np.array(describe(prompt, words)) - router.means) / router.scales
+    return _predict(router, _Read(prompt, words, np.array(describe(prompt, words))), task, vector)
+
+
+def predict_each(routers: Sequence[Router], prompt: str, task: str) -> list[Gain | None]:
+    """The same of several routers in their order: the prompt is described once."""
+    if not any(task in router.task_gains for router in routers):
+        return [None] * len(routers)
+    words = read_words(prompt)
+    read = _Read(prompt, words, np.array(describe(prompt, words)))
+    return [_predict(router, read, task, None) if task in router.task_gains else None for router in routers]
+
+
+class _Read(NamedTuple):
+    """A prompt, its words, and its form."""
+
+    prompt: str
+    words: Sequence[str]
+    form: NDArray[np.float64]
+
+
+def _predict(router: Router, read: _Read, task: str, vector: NDArray[np.float32] | None) -> Gain:
+    of_task = router.task_gains[task]
+    form = (read.form - router.means) / router.scales
     of_form = float(form @ router.feature_weights) + router.intercept
     of_words = 0.0
     if len(router.word_weights):
-        places, weights = hash_words(prompt, task if len(router.task_gains) > 1 else None, words)
+        places, weights = hash_words(read.prompt, task if len(router.task_gains) > 1 else None, read.words)
         of_words = float(router.word_weights[places] @ np.array(weights)) if places else 0.0
     of_meaning = 0.0
     if vector is not None and len(router.vector_weights):

@@ -136,7 +136,7 @@ def _rewrite_event(event: bytes) -> bytes:
 
 def _rewrite(raw: bytes) -> bytes:
     try:
-        answer = exact_json.loads(alternatives.thin(raw))
+        answer = exact_json.loads_rounded(alternatives.thin(raw))
         for choice in _dicts(answer.get("choices")):
             if choice.get("logprobs") is not None:
                 choice["logprobs"] = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from proxy.values.request import Request
+from proxy.values.routing import NO_SHARES
 from tenants.price_snapshots import PriceSnapshot
 from tenants.route_snapshots import TargetSnapshot
 
@@ -32,12 +33,14 @@ class Usable(NamedTuple):
 
 class Choice(NamedTuple):
     """Which models serve a call, in the order in which they are asked, and why. ``permille``: how often a call like
-    this is sent so; ``is_explored``: against what the route thinks best."""
+    this is sent so; ``is_explored``: against what the route thinks best; ``shares``: how often such a call goes to each
+    model, in thousandths, of a router of more than two."""
 
     names: tuple[str, ...]
     why: str
     permille: int = 1000
     is_explored: bool = False
+    shares: Mapping[str, int] = NO_SHARES
 
 
 def first_and_rest(usable: tuple[Usable, ...], place: int) -> tuple[str, ...]:

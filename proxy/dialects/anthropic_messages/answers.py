@@ -8,6 +8,7 @@ import orjson
 
 from proxy.core import exact_json
 from proxy.core.chat_stream import (
+    begins_another,
     list_dicts,
     read_chunks,
     read_first_choice,
@@ -88,7 +89,8 @@ class MessageTranslation:
         #: the kind of the block that is open, and its place
         self._open = ""
         self._place = -1
-        self._call = -1
+        #: the number and the id of the call that came last, if there is one
+        self._call: tuple[int, Any] | None = None
         self._runs = TextRuns()
         self._reason = "end_turn"
 
@@ -107,9 +109,10 @@ class MessageTranslation:
             given = _read_arguments(function.get("arguments"))
             blocks.append({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": given})
         told = self._message(answer.get("model"))
+        reason = "refusal" if message.get("refusal") else _reason_of(choice.get("finish_reason"))
         told |= {
             "content": blocks,
-            "stop_reason": "refusal" if message.get("refusal") else _reason_of(choice.get("finish_reason")),
+            "stop_reason": _mend_reason(reason, calls=any(block["type"] == "tool_use" for block in blocks)),
             "usage": write_usage(usage),
         }
         return exact_json.dumps(told)
@@ -153,7 +156,8 @@ class MessageTranslation:
         if not self._has_begun:
             self._begin({}, told)
         self._close(told)
-        ended = {"stop_reason": self._reason, "stop_sequence": None}
+        reason = _mend_reason(self._reason, calls=self._call is not None)
+        ended = {"stop_reason": reason, "stop_sequence": None}
         told.append(write_comment(fields))
         told.append(
             _event(
@@ -205,8 +209,9 @@ class MessageTranslation:
 
     def _read_call(self, call: Json, told: list[bytes]) -> None:
         function, number = read_object(call.get("function")), call.get("index") or 0
-        if self._open != "tool_use" or number != self._call:
-            self._call = number
+        known = self._call if self._open == "tool_use" else None
+        if known is None or number != known[0] or begins_another(call, known[1]):
+            self._call = number, call.get("id")
             self._close(told)
             block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
             self._enter("tool_use", block, told)
@@ -235,6 +240,12 @@ def _event(told: Json) -> bytes:
 
 def _reason_of(reason: Any) -> str:
     return _REASONS.get(reason, "end_turn") if isinstance(reason, str) else "end_turn"
+
+
+def _mend_reason(reason: str, *, calls: bool) -> str:
+    """Why an answer ended, seen beside whether it ``calls`` a tool: some servers say that they stopped as usual where
+    they were told which one to call, and a client would not call it."""
+    return "tool_use" if calls and reason == "end_turn" else reason
 
 
 def _read_arguments(given: Any) -> Json:

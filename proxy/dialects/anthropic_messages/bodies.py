@@ -8,6 +8,7 @@ where caches begin, and earlier thoughts, which no chat carries.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from proxy.core.betas import add_betas, take_betas
 from proxy.core.body_fields import (
     MAX_TOKENS_LIMIT,
     check_objects,
@@ -23,6 +24,7 @@ from proxy.core.body_fields import (
     write_object,
 )
 from proxy.core.field_names import check_names, list_known
+from proxy.core.kept_files import check_named
 from proxy.errors import InvalidRequest, ModelNotPriced
 from proxy.values.request import Endpoint, Operation, Original, Request, Unsaid, Wire
 
@@ -48,6 +50,11 @@ _BEYOND_CHAT: Final = ("context_management", "inference_geo", "output_format")
 _TIERS: Final = {"auto": "auto", "standard_only": "default"}
 #: how much a chat's model is asked to think, by the most tokens that it may
 _EFFORTS: Final = ((1_024, "low"), (4_096, "medium"), (MAX_TOKENS_LIMIT, "high"))
+#: before the words of a tool that has failed
+_FAILED: Final = "Error: "
+#: what a tool has that a chat's function has, too, and what only helps a model to call it
+_OF_TOOLS: Final = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
+_HINTS_OF_TOOLS: Final = frozenset({"input_examples", "eager_input_streaming"})
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -78,10 +85,15 @@ def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
 
 
 def read_prompt(body: Json, raw: bytes, *, model: str, most: int) -> Request:
-    """The request of a body whose answer may have ``most`` tokens. Raises InvalidRequest."""
+    """The request of a body whose answer may have ``most`` tokens; the features that it names are taken out of it.
+    Raises InvalidRequest."""
+    betas = take_betas(body)
     writing = _Writing()
     chat = writing.write_chat(body, model)
     budget = _read_thinking(body)
+    if budget is None and read_dict(body, "thinking").get("type") == "adaptive":
+        # Whether and how much is thought is the model's own to say there.
+        writing.hints.append("thinking")
     if budget is not None:
         chat["thinking"] = body["thinking"]
         chat["reasoning_effort"] = next(word for limit, word in _EFFORTS if budget <= limit)
@@ -89,7 +101,7 @@ def read_prompt(body: Json, raw: bytes, *, model: str, most: int) -> Request:
     is_stream = read_flag(body, "stream")
     if is_stream:
         chat["stream"] = True
-    return Request(
+    request = Request(
         operation=Operation.CHAT,
         model=model,
         body=chat,
@@ -103,6 +115,7 @@ def read_prompt(body: Json, raw: bytes, *, model: str, most: int) -> Request:
         is_plain=all(isinstance(message.get("content"), str) for message in chat["messages"]),
         original=Original(Wire.MESSAGES, body, writing.unsaid, writing.left_out),
     )
+    return add_betas(request, betas)
 
 
 def _read_thinking(body: Json) -> int | None:
@@ -225,6 +238,10 @@ class _Writing:
             self.fields += [here for here, part in places if part.get("type") in {"image", "document"}]
         else:
             raise InvalidRequest(f"{place}.content must be a text or a list of blocks.", param=f"{place}.content")
+        if block.get("is_error"):
+            # A chat has only words to say so.
+            failed: Any = [{"type": "text", "text": _FAILED}, *written] if isinstance(written, list) else None
+            written = failed or _FAILED + written
         return {"role": "tool", "tool_call_id": read_text(block, "tool_use_id", f"{place}."), "content": written}
 
     def _write_parts(self, blocks: list[Json], place: str) -> Any:
@@ -247,17 +264,28 @@ class _Writing:
                 if url := _find_url(block):
                     return {"type": "image_url", "image_url": {"url": url}, **kept}
             case "document":
-                source = block.get("source")
-                if isinstance(source, dict) and source.get("type") == "text":
-                    return {"type": "text", "text": read_text(source, "data", f"{place}.source."), **kept}
+                self._note_document(block, place)
+                if isinstance(held := block.get("source"), dict) and held.get("type") == "text":
+                    return {"type": "text", "text": read_text(held, "data", f"{place}.source."), **kept}
                 if (url := _find_url(block)) and url.startswith("data:"):
                     name = block.get("title") or "document.pdf"
                     return {"type": "file", "file": {"filename": name, "file_data": url}, **kept}
             case kind if not isinstance(kind, str):
                 raise InvalidRequest(f"{place}.type must say what the block is.", param=f"{place}.type")
+        if isinstance(source := block.get("source"), dict):
+            check_named(source, f"{place}.source")
         # What a chat has no part for is bounded as what it is.
         self.fields.append(place)
         return dict(block)
+
+    def _note_document(self, block: Json, place: str) -> None:
+        """What a document has beside what it holds."""
+        citations = block.get("citations")
+        if isinstance(citations, dict) and citations.get("enabled"):
+            self.fields.append(f"{place}.citations")
+        if block.get("context"):
+            self.fields.append(f"{place}.context")
+        self.left_out += sum(len(write_object({name: block[name]})) for name in ("title", "context") if block.get(name))
 
     def _note_cache(self, block: Json) -> None:
         if block.get("cache_control"):
@@ -298,6 +326,10 @@ class _Writing:
         for name in ("description", "strict"):
             if tool.get(name) is not None:
                 function[name] = tool[name]
+        more = {name: value for name, value in tool.items() if name not in _OF_TOOLS and value}
+        self.fields += [f"{place}.{name}" for name in more if name not in _HINTS_OF_TOOLS]
+        self.hints += [name for name in more if name in _HINTS_OF_TOOLS]
+        self.left_out += len(write_object(more)) if more else 0
         kept = {"cache_control": tool["cache_control"]} if tool.get("cache_control") else {}
         return {"type": "function", "function": function, **kept}
 

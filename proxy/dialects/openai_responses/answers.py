@@ -8,6 +8,7 @@ import orjson
 
 from proxy.core import exact_json
 from proxy.core.chat_stream import (
+    begins_another,
     list_dicts,
     read_chunks,
     read_first_choice,
@@ -267,7 +268,8 @@ class ResponseTranslation:
 
     def _read_call(self, call: Json, told: list[bytes]) -> None:
         function, number = read_object(call.get("function")), call.get("index") or 0
-        if self._kind != "call" or number != self._call:
+        is_open = self._kind == "call" and number == self._call
+        if not is_open or begins_another(call, self._item["call_id"]):
             self._call = number
             self._finish(told)
             self._enter("call", told, call_id=call.get("id"), name=function.get("name"))

@@ -23,6 +23,7 @@ from proxy.core.body_fields import (
     write_object,
 )
 from proxy.core.field_names import check_names, list_known
+from proxy.core.kept_files import check_named
 from proxy.core.weight import SMALL_BYTES, weigh
 from proxy.dialects.openai_responses.compaction import FIELDS, ask_for_summary, open_compactions
 from proxy.errors import InvalidRequest, ModelNotPriced
@@ -325,6 +326,7 @@ class _Writing:
                 return {"type": "input_audio", "input_audio": read_dict(part, "input_audio", f"{place}.")}
             case kind if not isinstance(kind, str):
                 raise InvalidRequest(f"{place}.type must say what the part is.", param=f"{place}.type")
+        check_named(part, place)
         # What stands at the provider, by its id: bounded as all that a model can read.
         self.fields.append(place)
         return dict(part)

@@ -85,9 +85,9 @@ class CompactionTranslation:
 
     def whole(self, body: bytes, usage: Usage) -> bytes:
         """A compaction: what users said, and the summary of all."""
-        answer = exact_json.loads(body)
+        answer = exact_json.loads_rounded(body)
         if not isinstance(answer, dict) or answer.get("object") != "response":
-            answer = exact_json.loads(self._inner.whole(body, usage))
+            answer = exact_json.loads_rounded(self._inner.whole(body, usage))
         said = [item for item in self._items if item.get("role") == "user" and item.get("type") == "message"]
         compaction = {
             "id": f"resp_{self._mark}",

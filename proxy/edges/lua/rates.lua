@@ -1,4 +1,4 @@
--- What reserve, settle and give_up share of rate limits; it stands before each of them.
+-- What scripts that reserve, settle or undo share of rate limits; it stands before each of them.
 --
 -- A window is two keys. The log, a sorted set, has a member for everything that happened, under its moment in ms:
 -- "<id> <requests> <tokens> <nanos>". What is settled at less than it was reserved for is a second member under the first

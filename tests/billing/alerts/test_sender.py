@@ -45,6 +45,7 @@ from tenants.actions.orgs import add_member
 from tenants.choices import Role
 from tests.hooks import Receiver, run_receiver
 from tests.mail import MailSink, run_mail_sink
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import ROOT
 from tests.world import Tenant, World
 
@@ -428,7 +429,7 @@ def test_two_senders_take_different_messages(committed_world: World, sink: MailS
         "COSTHUB_MAIL_FROM": django_settings.MAIL_FROM,
     }
     senders = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) for _ in range(3)]
-    assert [sender.wait(60) for sender in senders] == [0, 0, 0]
+    assert [sender.wait(timeout=PATIENCE_SECONDS) for sender in senders] == [0, 0, 0]
     ids = [UUID(str(mail["Message-ID"]).strip("<>").partition("@")[0]) for mail in sink.mails]
     assert sorted(ids) == sorted(row.pk for row in deliveries(acme))
     assert len(ids) == 30

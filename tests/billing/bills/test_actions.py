@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from billing.alerts.models import Alert
+from billing.alerts.models import Alert, Delivery
 from billing.bills import actions, provider
 from billing.bills.actions import connect_bill, fetch_bills
 from billing.bills.models import BilledDay, BillSource
@@ -78,8 +78,8 @@ def test_it_is_fetched_page_by_page_and_kept_by_the_day(acme: Tenant, biller: Bi
     assert fetch_bills(acme.org.pk, gate, NOW) == 1
     assert kept(acme) == [(TUESDAY.date(), "gpt-4o", 2_000_000, 900, 100)]
     assert alerts(acme) == []
-    # 31 days by two a page, of both APIs; the day that is not over is none of them.
-    assert len(biller.asked) == 32
+    # 31 days by two a page, of six APIs; the day that is not over is none of them.
+    assert len(biller.asked) == 96
     costs = biller.asked[0]
     assert costs["path"] == ["/v1/organization/costs"]
     assert (costs["bucket_width"], costs["group_by[]"]) == (["1d"], ["line_item"])
@@ -92,6 +92,52 @@ def test_it_is_fetched_page_by_page_and_kept_by_the_day(acme: Tenant, biller: Bi
         ("2026-11-17", "gpt-4o", "0.002000000", "0.002000000", "agrees")
     ]
     assert (shown["coverage"], shown["drift"]) == (1_000, "0.000000000")
+
+
+def test_embeddings_pictures_and_sound_are_fetched_too(acme: Tenant, biller: Biller, gate: Gate) -> None:
+    day = TUESDAY.date()
+    biller.costs[day] = {"text-embedding-3-small, input": 0.002, "dall-e-3": 0.08, "tts-1": 0.015, "whisper-1": 0.006}
+    biller.usage = {}
+    biller.pieces = {
+        "embeddings": {day: {"text-embedding-3-small": {"input_tokens": 900}}},
+        "images": {day: {"dall-e-3": {"images": 2}}},
+        "audio_speeches": {day: {"tts-1": {"characters": 1_000}}},
+        "audio_transcriptions": {day: {"whisper-1": {"seconds": 60}}},
+    }
+    use(acme, response_model="text-embedding-3-small", output_tokens=0)
+    for model, cost, units in (
+        ("dall-e-3", 40_000_000, {"images": 1}),
+        ("tts-1", 15_000_000, {"characters": 1_000}),
+        ("whisper-1", 3_000_000, {"seconds": 60}),
+    ):
+        use(acme, cost, response_model=model, input_tokens=0, output_tokens=0, usage=units)
+    fetch_bills(acme.org.pk, gate, NOW)
+    with org_scope(acme.org.pk):
+        (source,) = BillSource.objects.all()
+    shown = Api(token=acme.admin_token).get(f"/bill-sources/{source.pk}/days").json()["data"]
+    assert {row["model"]: (row["finding"], row["coverage"], row["text"]) for row in shown} == {
+        "text-embedding-3-small": ("agrees", 1_000, ""),
+        "dall-e-3": ("missing_tokens", 500, "1 of 2 images on the bill are not in the ledger."),
+        "tts-1": ("agrees", 1_000, ""),
+        "whisper-1": (
+            "wrong_price",
+            500,
+            "As much was used, and the bill is 100.0 % higher: correct the price from that day on, and re-rate its"
+            " calls.",
+        ),
+    }
+
+
+def test_what_is_too_much_makes_good_for_nothing_that_is_too_little(acme: Tenant, biller: Biller, gate: Gate) -> None:
+    day = TUESDAY.date()
+    biller.costs[day] = {"gpt-4o, input": 0.002, "o3, input": 0.002}
+    biller.usage[day]["o3"] = (900, 100)
+    use(acme, cost=2_200_000)
+    use(acme, cost=1_800_000, response_model="o3")
+    fetch_bills(acme.org.pk, gate, NOW)
+    (alert,) = alerts(acme)
+    # Ten per cent each, of a bill whose sum is the ledger's.
+    assert (alert.facts["billed"], alert.facts["ledger"]) == (4_000_000, 4_000_000)
 
 
 def test_what_the_ledger_lacks_is_an_alert_until_it_has_it(acme: Tenant, biller: Biller, gate: Gate) -> None:
@@ -110,6 +156,9 @@ def test_what_the_ledger_lacks_is_an_alert_until_it_has_it(acme: Tenant, biller:
     fetch_bills(acme.org.pk, gate, NOW + timedelta(hours=6))
     (alert,) = alerts(acme)
     assert alert.ended_at == NOW + timedelta(hours=6)
+    with org_scope(acme.org.pk):
+        told = Delivery.objects.filter(alert=alert.pk).order_by("created_at", "event")
+        assert list(told.values_list("event", flat=True)) == ["opened", "recovered"]
 
 
 def test_a_difference_that_is_small_or_of_yesterday_is_none(acme: Tenant, biller: Biller, gate: Gate) -> None:
@@ -129,8 +178,19 @@ def test_every_six_hours_the_last_days_are_fetched_anew(acme: Tenant, biller: Bi
     assert fetch_bills(acme.org.pk, gate, NOW + timedelta(hours=5)) == 0
     assert fetch_bills(acme.org.pk, gate, NOW + timedelta(hours=6)) == 1
     assert kept(acme) == [(TUESDAY.date(), "gpt-4o", 4_000_000, None, None)]
-    # Seven days by two a page, of both APIs.
-    assert len(biller.asked) == 8
+    # Seven days by two a page, of six APIs.
+    assert len(biller.asked) == 24
+
+
+def test_a_provider_without_an_api_of_usage_has_a_bill_all_the_same(acme: Tenant, biller: Biller, gate: Gate) -> None:
+    use(acme)
+    biller.missing = {"embeddings", "images", "audio_speeches", "audio_transcriptions"}
+    assert fetch_bills(acme.org.pk, gate, NOW) == 1
+    assert kept(acme) == [(TUESDAY.date(), "gpt-4o", 2_000_000, 900, 100)]
+    biller.missing = {"costs"}
+    assert fetch_bills(acme.org.pk, gate, NOW + timedelta(hours=6)) == 0
+    with org_scope(acme.org.pk):
+        assert BillSource.objects.get().problem == "The provider answered 404."
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Customers for tests: a seller in Berlin, Acme in Amsterdam, and a plan since September 2026."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from billing.invoices.models import (
     MeterDelta,
     Plan,
     Rerating,
+    StripeEvent,
 )
 from tenants.access import org_scope
 from tests.world import Tenant
@@ -130,8 +132,13 @@ def furnish_billing(tenant: Tenant) -> dict[str, list[str]]:
         )
         bill = BillSource.objects.create(org=tenant.org, upstream=uuid4(), credential=b"sealed")
         BilledDay.objects.create(org=tenant.org, source=bill, day=OCTOBER.date(), model="small", cost_nanos=1)
+        # No tenant's row: whose it is says what it tells of.
+        name = f"evt_{tenant.org_id}"
+        told = json.dumps({"id": name, "type": "invoice.paid", "data": {"object": {}}}).encode()
+        event = StripeEvent.objects.create(id=name, kind="invoice.paid", body=told, tries=20, given_up_at=NOVEMBER)
     return {
         "bill-sources": [str(bill.pk)],
+        "stripe-events": [event.pk],
         "invoices": [str(invoice.pk)],
         "credit-notes": [str(note.pk)],
         "finance-packs": [str(pack.pk)],

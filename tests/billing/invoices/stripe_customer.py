@@ -17,6 +17,7 @@ def make_stripe_customer(
     account = make_customer(tenant, **terms)
     customer = gateway.ensure_customer(org_id=tenant.org_id, name=account.name, email="finance@acme.example")
     with org_scope(tenant.org.pk):
+        account.refresh_from_db()
         account.collection, account.stripe_customer = "stripe", customer
         account.stripe_meter, account.metered_from = "usage", metered_from
         account.save()

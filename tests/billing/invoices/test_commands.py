@@ -33,6 +33,7 @@ def test_a_seller_a_plan_and_a_rate(db: None) -> None:
     [
         ("create_legal_entity", ENTITY | {"country": "de"}, "ISO 3166"),
         ("create_legal_entity", ENTITY | {"tax_id": "FR123"}, "begins with DE"),
+        ("create_legal_entity", ENTITY | {"tax_rate": ["DE=-19"]}, "from 0 to 100"),
         ("create_plan", {"name": "x", "terms": "{"}, "not JSON"),
         ("create_plan", {"name": "x", "terms": "[]"}, "JSON object"),
         ("create_plan", {"name": "x", "terms": '{"fee": 1}'}, r"terms\.fee"),

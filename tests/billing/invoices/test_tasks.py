@@ -1,26 +1,32 @@
 """The jobs of invoices as the worker runs them: usage of customers goes out side by side, and a run has one end."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from threading import Barrier
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connections
 from django.test import override_settings
 
 from billing.invoices import tasks
 from billing.invoices.actions.mails import mail_invoice
 from billing.invoices.actions.outbox import fill_outbox
-from billing.invoices.models import Invoice
-from billing.invoices.stripe_client import Stripe, stripe_from_settings
+from billing.invoices.actions.webhooks import MOST_TRIES, list_given_up, list_waiting, store_event
+from billing.invoices.models import Invoice, StripeEvent
+from billing.invoices.stripe_client import TIMEOUT_SECONDS, Stripe, read_stored, stripe_from_settings
 from costhub.lib import clock
+from costhub.lib.errors import Conflict
 from tenants.access import org_scope
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer, make_seller
 from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.ledger import NOW, record_call
+from tests.patience import PATIENCE_SECONDS
 from tests.stripe_double import ACCOUNT_KEY, StripeDouble
+from tests.stripe_double.in_process import make_stripe
 from tests.stripe_double.server import serve
 from tests.world import Tenant, World
 
@@ -38,7 +44,7 @@ class Together(StripeDouble):
         """One request."""
         if url.endswith("meter_events") and (mine := next((name for name in self.expected if name in body), None)):
             self.expected.discard(mine)
-            self.barrier.wait(timeout=20)
+            self.barrier.wait(PATIENCE_SECONDS)
         return super().call(method, url, headers, body)
 
 
@@ -183,3 +189,129 @@ def test_a_document_in_trouble_undoes_no_mail_of_another(
     with time_machine.travel(NOVEMBER + DAY * 3, tick=False):
         tasks.close_months()
         assert show() == {first.pk, second.pk}
+
+
+def test_neither_trouble_with_credits_nor_mails_that_take_long_keep_who_owes_from_being_suspended(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = committed_world.acme
+    make_customer(acme, since=OCTOBER, fee="1.00")
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    assert invoice.due_at
+    monkeypatch.setattr(tasks, "list_accounts", lambda: [(acme.org.pk, "manual", "none")])
+    done: list[str] = []
+
+    def fail(_: Any) -> None:
+        done.append("credits")
+        raise Conflict("There is no room.")
+
+    def mail(_: Any, __: Any) -> int:
+        acme.org.refresh_from_db()
+        done.append("suspended" if acme.org.is_suspended else "mailed first")
+        return 0
+
+    monkeypatch.setattr(tasks, "follow_wallet", fail)
+    monkeypatch.setattr(tasks, "remind", mail)
+    with time_machine.travel(invoice.due_at + DAY * 22, tick=False):
+        tasks.dun()
+    assert done == ["credits", "suspended"]
+
+
+class Asked(StripeDouble):
+    """While it is asked about an invoice the job runs once more, beside the run that asks."""
+
+    second: Any = None
+
+    def call(self, method: str, url: str, headers: dict[str, str], body: str) -> tuple[int, dict[str, Any]]:
+        """One request."""
+        answer = super().call(method, url, headers, body)
+        if self.second is None and "/invoices/" in url:
+            with ThreadPoolExecutor(1) as pool:
+                self.second = pool.submit(_run_apart)
+                self.second.result(timeout=30)
+        return answer
+
+
+def _run_apart() -> int:
+    try:
+        return tasks.apply_stripe_events()
+    finally:
+        connections.close_all()
+
+
+def _keep(double: StripeDouble, *kinds: str) -> list[StripeEvent]:
+    """Events of an invoice that is nobody's, stored."""
+    invoice = {"id": "in_1", "object": "invoice", "customer": next(iter(double.customers))}
+    bodies = [double.make_event(kind, invoice) for kind in kinds]
+    for body in bodies:
+        store_event(read_stored(body), body)
+    return [StripeEvent.objects.get(pk=read_stored(body).id) for body in bodies]
+
+
+def _only(rows: list[StripeEvent], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are the installation's: a test with connections of its own may have left some."""
+    ours = {row.pk for row in rows}
+
+    def find(now: datetime, most: int = 200, **more: Any) -> list[StripeEvent]:
+        return [row for row in list_waiting(now, **more) if row.pk in ours][:most]
+
+    monkeypatch.setattr(tasks, "list_waiting", find)
+
+
+def test_while_one_run_asks_stripe_the_next_one_leaves(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = Asked(now=lambda: clock.now().timestamp())
+    double.add_meter("usage")
+    make_stripe_customer(committed_world.acme, make_stripe(double), since=OCTOBER)
+    rows = _keep(double, "invoice.paid", "invoice.updated")
+    _only(rows, monkeypatch)
+    monkeypatch.setattr(tasks, "stripe_from_settings", lambda **_: make_stripe(double))
+    double.invoices["in_1"] = {"id": "in_1", "status": "open", "customer": "", "amount_paid": 0, "metadata": {}}
+    double.invoices["in_1"]["object"] = "invoice"
+    asked = len(double.calls)
+    assert tasks.apply_stripe_events() == 2
+    assert double.second.result() == 0
+    assert double.calls[asked:] == [("GET", "/v1/invoices/in_1")] * 2
+
+
+@pytest.mark.parametrize("waits_until", [None, NOW - HOUR])
+@pytest.mark.django_db
+def test_what_a_process_of_the_version_before_has_given_up_is_listed(
+    monkeypatch: pytest.MonkeyPatch, waits_until: datetime | None
+) -> None:
+    """It runs beside this one during an upgrade, and says of none that it is."""
+    double = StripeDouble(now=lambda: clock.now().timestamp())
+    double.customers["cus_1"] = {}
+    (row,) = _keep(double, "invoice.paid")
+    StripeEvent.objects.update(tries=MOST_TRIES, waits_until=waits_until, received_at=NOW - DAY)
+    monkeypatch.setattr(tasks, "stripe_from_settings", lambda **_: make_stripe(double))
+    assert row not in list_given_up()
+    assert tasks.apply_stripe_events() == 0
+    assert [each.given_up_at for each in list_given_up() if each.pk == row.pk] == [waits_until or NOW - DAY]
+
+
+def test_while_stripe_is_silent_one_event_is_asked_for_and_the_others_wait(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = StripeDouble(now=lambda: clock.now().timestamp())
+    make_stripe_customer(committed_world.acme, make_stripe(double), since=OCTOBER)
+    waited: list[float] = []
+
+    def connect(timeout_seconds: float) -> Stripe:
+        waited.append(timeout_seconds)
+        return make_stripe(double)
+
+    monkeypatch.setattr(tasks, "stripe_from_settings", connect)
+    with time_machine.travel(NOW, tick=False) as travel:
+        rows = _keep(double, "invoice.paid", "invoice.updated", "invoice.sent")
+        _only(rows, monkeypatch)
+        travel.shift(timedelta(seconds=8))
+        double.is_down = True
+        asked = len(double.calls)
+        for seconds in (0, 4, 3, 1):
+            travel.shift(timedelta(seconds=seconds))
+            assert tasks.apply_stripe_events() == 0
+        # At once, and when they have waited as long again.
+        assert len(double.calls) - asked == 2
+        assert [StripeEvent.objects.get(pk=row.pk).tries for row in rows] == [0, 0, 0]
+    # Others wait behind this job: it waits for no answer as long as a job that buys something.
+    assert waited[0] < TIMEOUT_SECONDS

@@ -317,10 +317,84 @@ def test_a_cascade_is_replayed_with_another_confidence(api: Api, acme: Tenant) -
         assert answer.status_code in {400, 422}
 
 
+def test_a_cascade_s_cost_and_quality_by_its_confidence(api: Api, acme: Tenant) -> None:
+    route = make_route(acme, RouteKind.CASCADE)
+    with org_scope(acme.org_id):
+        learned = LearnedRoute.objects.create(
+            id=uuid.uuid4(),
+            org_id=acme.org.pk,
+            route_id=route.pk,
+            kind="cascade",
+            labels=120,
+            packed=b"",
+            report={"strong_right": 0.96},
+        )
+        use_learned(actor=acme.owner, route=route, learned=str(learned.pk))
+    answer = {"number": 1, "status": 200, "model": "small", "input_tokens": 1_000, "output_tokens": 100}
+    for confidence in ["0.950"] * 20 + ["0.850"] * 10:
+        judged = {"cost": 210_000, "confidence": confidence, "judged": f"{confidence} sure, 0.80 is enough"}
+        record(
+            acme,
+            "route smart v1 cascade: small, rung 1 of 2; small sure",
+            "small",
+            210_000,
+            request_model="smart",
+            attempts=[answer | judged],
+        )
+    found = api.get(f"/routes/{route.pk}/thresholds?range=24h").json()
+    assert (found["calls"], found["cost"], found["confidence_percent"]) == (30, "0.006300000", 80)
+    assert len(found["points"]) == 100
+    assert found["points"][84] == {
+        "confidence_percent": 85,
+        "then": {"low": "0.006300000", "high": "0.006300000"},
+        "saved": {"low": "0.000000000", "high": "0.000000000"},
+        "went_up": 0,
+        "right_per_mille": 917,
+    }
+    # Ten would have gone up, each to the large model's 1,000 tokens in at 3 and 100 out at 12 µ$.
+    assert found["points"][85] == {
+        "confidence_percent": 86,
+        "then": {"low": "0.048300000", "high": "0.048300000"},
+        "saved": {"low": "-0.042000000", "high": "-0.042000000"},
+        "went_up": 10,
+        "right_per_mille": 953,
+    }
+    fixed = make_route(acme, RouteKind.FIXED, ["small"], name="plain")
+    refused = api.get(f"/routes/{fixed.pk}/thresholds")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "id")
+
+
+def test_what_a_policy_keeps_is_said_with_what_its_calls_would_have_cost(api: Api, acme: Tenant) -> None:
+    with org_scope(acme.org.pk):
+        policy = create_compression_policy(actor=acme.owner, mode=Mode.SHADOW, model="small")
+        create_compression_policy(actor=acme.owner, mode=Mode.OFF, model="large")
+    # A million tokens in at 0.15 µ$, and 0.05 $ of something else.
+    record_call(
+        acme, clock.now() - timedelta(seconds=1), request_model="small", input_tokens=1_000_000, cost=200_000_000
+    )
+    record_call(acme, clock.now() - timedelta(seconds=1), request_model="large", input_tokens=1_000_000, cost=3 * 10**9)
+    found = api.get(f"/compression-policies/{policy.pk}/kept?range=24h").json()
+    assert (found["calls"], found["as_they_came"]) == (1, "0.200000000")
+    assert [len(found[name]) for name in ("words", "passages")] == [96, 96]
+    assert found["words"][0] == {"percent": 0, "then": None, "measured": None}
+    assert found["passages"][50] == {
+        "percent": 50,
+        "then": {"low": "0.125000000", "high": "0.200000000"},
+        "measured": {"times_shorter": "1.98", "kept_per_mille": 890, "low_per_mille": 858, "high_per_mille": 919},
+    }
+    with org_scope(acme.org.pk):
+        rest = create_compression_policy(actor=acme.owner, mode=Mode.SHADOW)
+    others = api.get(f"/compression-policies/{rest.pk}/kept?range=24h").json()
+    assert (others["calls"], others["as_they_came"]) == (0, "0.000000000")
+
+
 def test_strangers_see_nothing(world: World, acme: Tenant) -> None:
     route = make_route(acme)
+    with org_scope(acme.org.pk):
+        policy = create_compression_policy(actor=acme.owner, mode=Mode.SHADOW)
     theirs = Api(token=world.mallcorp.admin_token)
-    for path in ("savings", "learned"):
+    assert theirs.get(f"/compression-policies/{policy.pk}/kept").status_code == 404
+    for path in ("savings", "learned", "thresholds"):
         assert theirs.get(f"/routes/{route.pk}/{path}").status_code == 404
     for path in ("learn", "unlearn"):
         assert theirs.post(f"/routes/{route.pk}/{path}").status_code == 404

@@ -56,6 +56,36 @@ class TestLines:
         assert lines.mover is not None
         assert lines.mover.key == "ben"
 
+    @pytest.mark.parametrize("order", ["spend", "name", "requests"])
+    def test_against_the_stretch_before_of_those_that_are_shown_alone(self, acme: Tenant, order: str) -> None:
+        for most, first, text in ((50, 0, ""), (1, 1, ""), (50, 0, "zo"), (50, 0, "gone")):
+            wanted = Wanted(order=order, text=text, most=most, first=first)
+            whole, shown = find(acme, wanted=wanted), find(acme, wanted=wanted, with_mover=False)
+            assert shown == replace(whole, mover=None)
+        for filters in (LedgerFilters(project=acme.project.pk), LedgerFilters(model="small")):
+            whole, shown = (find(acme, filters=filters, with_mover=mover) for mover in (True, False))
+            assert shown == replace(whole, mover=None)
+        moved = find(acme, wanted=Wanted(order="change"), with_mover=False)
+        assert moved.mover is not None
+
+    def test_sums_that_are_larger_than_any_are_as_large_as_they_may_be(self, acme: Tenant) -> None:
+        for _ in range(2):
+            record_call(acme, NOW - DAY, cost=6 * 10**18, end_user="rich")
+        (line, *_) = find(acme).rows
+        assert (line.key, line.totals.effective_cost, line.totals.requests) == ("rich", 9 * 10**18, 2)
+        assert find(acme, with_mover=False).total.effective_cost == 9 * 10**18
+
+    def test_sums_that_a_whole_number_holds_are_no_larger_than_any_other(self, acme: Tenant) -> None:
+        """The same as a tile, a chart and an invoice say of them, added up in either way."""
+        for cost in (5 * 10**18, 41 * 10**17):
+            for day in (DAY, DAY * 4):
+                record_call(acme, NOW - day, cost=cost, end_user="rich")
+        for with_mover in (True, False):
+            found = find(acme, with_mover=with_mover)
+            (line, *_) = found.rows
+            assert (line.change.now, line.change.before) == (9 * 10**18, 9 * 10**18)
+            assert (found.change.now, found.change.before) == (9 * 10**18, 9 * 10**18)
+
     @pytest.mark.parametrize("group", ["model", "project", "key", "upstream", "status", "end_user", "tag:a"])
     def test_by_whatever_the_sums_are_those_of_all_groups(self, acme: Tenant, group: str) -> None:
         lines, spend = find(acme, group), read_spend(acme, *NOW_SPAN, group)

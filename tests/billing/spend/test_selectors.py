@@ -20,15 +20,17 @@ from billing.spend.selectors import (
     list_budget_uses,
     list_requests,
     month_tiles,
+    ranked,
 )
 from costhub.lib.errors import Forbidden, InvalidField, NotFound
+from proxy.models import LedgerEntry
 from tenants.access import Actor, org_scope
 from tenants.actions.keys import create_key
 from tenants.actions.orgs import update_organization
 from tenants.actions.projects import create_project
 from tenants.choices import BudgetPeriod, BudgetScope, Role
 from tenants.price_histories import compile_version
-from tests.billing.ledger import NOW, make_id, record_call, record_correction
+from tests.billing.ledger import NOW, make_call, make_id, record_call, record_correction
 from tests.world import Tenant, World, make_budget, make_catalog
 
 HOUR = timedelta(hours=1)
@@ -234,6 +236,34 @@ class TestListRequests:
             page = list_requests(world.acme.owner, LedgerFilters(request_id=str(call.id)[:11]))
         assert [found.entry.id for found in page.calls] == [call.id]
 
+    def test_the_dearest_and_longest_of_the_whole_range_come_first_however_old_they_are(self, world: World) -> None:
+        old = record_call(world.acme, NOW - DAY, cost=500, duration_us=9_000)
+        late = record_call(world.acme, NOW - DAY * 2, cost=100)
+        record_correction(world.acme, late, 450)
+        with org_scope(world.acme.org.pk):
+            newer = [make_call(world.acme, NOW - HOUR, cost=5, duration_us=7) for _ in range(1_001)]
+            LedgerEntry.objects.bulk_create(newer)
+            pages = {
+                order: list_requests(
+                    world.acme.owner, LedgerFilters(start=NOW - DAY * 3, end=NOW), order=order, limit=2
+                )
+                for order in ("-cost", "cost", "-duration", "duration")
+            }
+        costs = {order: [call.effective_cost for call in page.calls] for order, page in pages.items()}
+        assert costs == {"-cost": [550, 500], "cost": [5, 5], "-duration": [500, 5], "duration": [550, 5]}
+        assert pages["-duration"].calls[0].entry.id == old.id
+        assert {(page.since, page.next_cursor) for page in pages.values()} == {(None, "")}
+
+    def test_of_more_calls_than_are_put_in_order_it_says_how_far_back_they_go(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ranked, "MOST", 3)
+        for place, cost in enumerate((1, 3, 2, 9)):
+            record_call(world.acme, NOW - HOUR * (place + 1), cost=cost)
+        with org_scope(world.acme.org.pk):
+            page = list_requests(world.acme.owner, order="-cost")
+        assert ([call.effective_cost for call in page.calls], page.since) == ([3, 2, 1], NOW - HOUR * 3)
+
     @pytest.mark.parametrize("cursor", ["x", "2026-11-22T12:00:00Z_x", "2026-11-22T12:00:00_" + "0" * 32, "_"])
     def test_a_cursor_that_was_not_given_out_is_refused(self, world: World, cursor: str) -> None:
         with org_scope(world.acme.org.pk), pytest.raises(InvalidField) as caught:
@@ -337,7 +367,7 @@ class TestMonthTiles:
         record_call(world.acme, NOW - HOUR, list_cost=100, effective_cost=30, savings={"cache": 80, "cascade": -10})
         with org_scope(world.acme.org.pk):
             tiles = month_tiles(world.acme.owner, NOW)
-        assert (tiles.saved, tiles.savings) == (70, {"cache": 80, "cascade": -10})
+        assert (tiles.saved.now, tiles.savings) == (70, {"cache": 80, "cascade": -10})
 
     def test_a_month_that_is_longer_than_the_one_before_is_not_compared_with_itself(self, world: World) -> None:
         record_call(world.acme, datetime(2026, 3, 1, 1, tzinfo=UTC), cost=8)

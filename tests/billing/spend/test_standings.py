@@ -5,7 +5,10 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from billing.spend.actions.rollups import roll_up
 from billing.spend.selectors.standings import MOST_SUBJECTS, Standing, list_standings
 from costhub.lib.moments import to_ms
 from costhub.lib.redis import client
@@ -88,7 +91,6 @@ def test_every_scope_stands_and_a_place_narrows_it(world: World) -> None:
     make_budget(acme, "1.00", scope=BudgetScope.KEY, subject=str(acme.key.pk), period=BudgetPeriod.TOTAL)
     make_budget(acme, "1.00", scope=BudgetScope.MODEL)
     make_budget(acme, "1.00", scope=BudgetScope.TAG, subject="team=blue", period=BudgetPeriod.MONTH)
-    make_budget(acme, "1.00", scope=BudgetScope.TAG)
     make_budget(acme, "1.00", scope=BudgetScope.SESSION, action=BudgetAction.WARN)
     make_budget(acme, "1.00", scope=BudgetScope.END_USER, within={"key": str(acme.key.pk)})
     record_call(acme, NOW - HOUR, cost=DOLLAR // 4, end_user="mia", tags={"team": "blue"})
@@ -98,10 +100,44 @@ def test_every_scope_stands_and_a_place_narrows_it(world: World) -> None:
         ("key", "first key"): (DOLLAR // 4, ""),
         ("model", "small"): (DOLLAR // 4, ""),
         ("tag", "team=blue"): (DOLLAR // 4, ""),
-        ("tag", ""): (0, ""),
         ("session", ""): (0, ""),
         ("end_user", "mia"): (DOLLAR // 4, "first key"),
     }
+
+
+def test_the_default_of_tags_stands_for_each_value(world: World) -> None:
+    """So are calls held to it: a value that is used up refuses, whatever the others have left."""
+    make_budget(world.acme, "3.00", scope=BudgetScope.TAG)
+    make_budget(world.acme, "9.00", scope=BudgetScope.TAG, subject="team=red")
+    for tags, dollars in (({"team": "blue", "app": "x"}, 2), ({"team": "red"}, 4), ({"app": "x"}, 1), ({}, 8)):
+        record_call(world.acme, NOW - HOUR, cost=dollars * DOLLAR, tags=tags)
+    record_call(world.acme, NOW - timedelta(days=1), cost=DOLLAR, tags={"team": "blue"})
+    assert stand(world.acme) == [
+        ("app=x", 3 * DOLLAR, 0, 0),
+        ("team=blue", 2 * DOLLAR, 0, DOLLAR),
+        ("team=red", 4 * DOLLAR, 0, 5 * DOLLAR),
+    ]
+
+
+@pytest.mark.parametrize("within", [None, "project", "key"])
+@pytest.mark.parametrize("is_rolled_up", [False, True])
+def test_tags_are_summed_in_one_statement_however_many_names_they_have(
+    world: World, within: str | None, is_rolled_up: bool
+) -> None:
+    place = {"project": world.acme.project, "key": world.acme.key}
+    narrowed = {within: str(place[within].pk)} if within else None
+    make_budget(world.acme, "3.00", scope=BudgetScope.TAG, period=BudgetPeriod.MONTH, within=narrowed)
+    for number in range(MOST_SUBJECTS + 2):
+        tags = {f"name-{number:02d}": "x=y", "team": "blue"}
+        record_call(world.acme, NOW - timedelta(days=2), cost=number + 1, tags=tags)
+    if is_rolled_up:
+        roll_up()
+    with CaptureQueriesContext(connection) as asked:
+        found = standings(world.acme)
+    assert sum("jsonb_each_text" in each["sql"] for each in asked) == 1
+    spent = {each.subject: each.spent for each in found}
+    assert (len(found), {each.more for each in found}) == (MOST_SUBJECTS, {3})
+    assert (spent["team=blue"], spent["name-51=x=y"], "name-02=x=y" in spent) == (sum(range(53)), 52, False)
 
 
 def test_what_was_left_of_yesterday_is_in_the_limit(world: World) -> None:
@@ -142,6 +178,7 @@ def test_the_api_says_the_same(world: World) -> None:
                 "left": "6.000000000",
                 "used_percent": "40.0",
                 "resets_at": "2026-11-23T00:00:00Z",
+                "more": 0,
                 "burn_per_day": "8.000000000",
                 "empty_at": None,
             }

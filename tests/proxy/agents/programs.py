@@ -105,11 +105,61 @@ def extract_with_instructor(base_url: str, key: str) -> list[str]:
     return [said.text]
 
 
+def call_with_litellm(base_url: str, key: str) -> list[str]:
+    """LiteLLM's library, which many agents are built on, on each of the three."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    import litellm
+
+    asked = [{"role": "user", "content": QUESTION}]
+    ours = {"api_base": base_url, "api_key": key}
+    claude = {"api_base": base_url.removesuffix("/v1"), "api_key": key}
+    whole = litellm.completion(model="openai/local", messages=asked, **ours)
+    pieces = litellm.completion(model="openai/local", messages=asked, stream=True, **ours)
+    streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+    message = litellm.completion(model="anthropic/claude", messages=asked, max_tokens=50, **claude)
+    told = litellm.completion(model="anthropic/claude", messages=asked, max_tokens=50, stream=True, **claude)
+    words = "".join(piece.choices[0].delta.content or "" for piece in told)
+    response = litellm.responses(model="openai/gpt", input=QUESTION, **ours)
+    vectors = litellm.embedding(model="openai/local", input=[QUESTION], **ours)
+    said = [whole.choices[0].message.content, streamed, message.choices[0].message.content, words]
+    return [*said, response.output_text, f"{len(vectors.data)} vectors"]
+
+
+def run_langchain(base_url: str, key: str) -> list[str]:
+    """LangChain's models of both vendors: a tool on Messages, a stream on Responses, a class filled in on chat."""
+    from langchain_anthropic import ChatAnthropic
+    from langchain_core.tools import tool
+    from langchain_openai import ChatOpenAI
+    from pydantic import BaseModel
+
+    @tool
+    def find(text: str) -> str:
+        """Finds what a text speaks of."""
+        return f"found {bool(text)}"
+
+    class Said(BaseModel):
+        text: str
+
+    claude = ChatAnthropic(model="claude", base_url=base_url.removesuffix("/v1"), api_key=key, max_tokens=50)
+    with_tool = claude.bind_tools([find])
+    first = with_tool.invoke(QUESTION)
+    given = [find.invoke(call) for call in first.tool_calls]
+    second = with_tool.invoke([("user", QUESTION), first, *given])
+    told = "".join(piece.text for piece in claude.stream(QUESTION))
+    gpt = ChatOpenAI(model="gpt", base_url=base_url, api_key=key, use_responses_api=True)
+    streamed = "".join(piece.text for piece in gpt.stream(QUESTION))
+    local = ChatOpenAI(model="local", base_url=base_url, api_key=key)
+    shaped = local.with_structured_output(Said).invoke(QUESTION)
+    return [second.text, told, streamed, shaped.text, *(one.content for one in given)]
+
+
 PROGRAMS = {
     "llm": chat_with_llm,
     "openai-agents": run_openais_agents,
     "pydantic-ai": run_pydantic_ai,
     "instructor": extract_with_instructor,
+    "litellm": call_with_litellm,
+    "langchain": run_langchain,
 }
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from costhub.lib.secrets import make_data_key
 from proxy.answers import store
 from proxy.answers.model import StoredAnswer
 from proxy.answers.store import Kind, Stored, Wanted
+from proxy.core.exact_json import MOST_BYTES
 from tenants.access import org_scope
 from tenants.actions.projects import create_project
 from tenants.models import Organization
@@ -136,3 +137,14 @@ def test_nobody_reads_one_whose_organisation_has_lost_its_key(world: World, mine
     with org_scope(mine.org_id):
         Organization.objects.filter(pk=mine.org_id).update(data_key=make_data_key(settings.MASTER_KEYS, mine.org_id))
     assert read(mine) is None
+
+
+def test_one_with_a_number_that_no_long_body_may_have_is_read(mine: KeySnapshot) -> None:
+    """What was asked is short, and with its answer it is long."""
+    asked = [{"role": "user", "content": "?", "cents": 2**64 + 1}]
+    answer = Stored("resp_1", {"id": "resp_1", "said": "x" * MOST_BYTES}, asked, {})
+    assert store.keep(mine, Kind.RESPONSE, answer, model="small", end_user="", hours=24)
+    found = store.find(mine, Kind.RESPONSE, "resp_1")
+    assert found is not None
+    assert (len(found.answer["said"]), found.asked[0]["cents"]) == (MOST_BYTES, float(2**64))
+    assert [one.id for one in store.list_answers(mine, Kind.RESPONSE, Wanted(limit=9))[0]] == ["resp_1"]

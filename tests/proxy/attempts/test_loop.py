@@ -15,7 +15,8 @@ from tenants.actions.models import update_model
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetAction, Tokenizer
 from tests.bank import Bank
-from tests.proxy.cache.calls import call, until, written
+from tests.patience import PATIENCE_SECONDS, until
+from tests.proxy.cache.calls import call, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
 from tests.proxy.routing.test_compressor import TIDY, WIDE
@@ -34,7 +35,7 @@ class Slow(ScriptedUpstream):
         super().__init__(self._fail)
 
     def _fail(self, body: dict[str, Any]) -> list[bytes]:
-        assert self.released.wait(30)
+        assert self.released.wait(PATIENCE_SECONDS)
         return whole({"error": {"message": "no"}}, 503)
 
 
@@ -90,7 +91,7 @@ def limit(acme: Tenant) -> Limit:
 
 async def cross(app: App, acme: Tenant) -> None:
     """Spend until that process knows that the step was crossed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while spent_of(app) < STEP:
             assert (await call(app, acme, chat(model="dear", max_tokens=20))).status == 200
 
@@ -101,7 +102,7 @@ async def ask_meanwhile(
     """A call whose step is crossed before its first upstream has failed; the budget is there before, or made then."""
     conversation = converse(acme.api_key, body)
     serving = asyncio.create_task(serve(app, conversation))
-    await until(lambda: bool(slow.bodies), 10)
+    await until(lambda: bool(slow.bodies))
     if limit is not None:
         await limit()
     await cross(app, acme)

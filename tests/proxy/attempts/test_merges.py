@@ -12,10 +12,11 @@ from proxy.attempts.merges import _split_now
 from proxy.core.merging import share_out
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
+from tenants.actions.endpoints import register_endpoint
 from tenants.actions.models import create_model, update_model
 from tenants.actions.pricing import create_price
 from tenants.actions.upstreams import update_upstream
-from tenants.models import Price, Upstream
+from tenants.models import LanguageModel, Price, Upstream
 from tests.bank import Bank
 from tests.proxy.books import close_the_day, read_books
 from tests.proxy.in_process import Conversation, converse, running, serve
@@ -23,6 +24,7 @@ from tests.proxy.scene import BILL_PATH
 from tests.world import Tenant, World, make_budget, make_catalog
 
 EMBEDDINGS = "/v1/embeddings"
+INPUT, OUTPUT = Decimal("0.15"), Decimal("0.60")
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_each_has_the_vector_that_it_has_alone(acme: Tenant, bank: Bank) -> None
 
 
 def test_a_caller_who_leaves_pays_its_part_even_if_the_server_stops_next(acme: Tenant, bank: Bank) -> None:
-    bank.queue(count=1, first_ms=500)
+    bank.queue(count=1, first_ms=250_000)
 
     async def call() -> None:
         async with running() as app:
@@ -98,6 +100,7 @@ def test_a_caller_who_leaves_pays_its_part_even_if_the_server_stops_next(acme: T
                 leaves.cancel()
                 await asyncio.sleep(0)
             assert not stays.done()
+            await asyncio.to_thread(bank.let_go)
             await asyncio.wait([leaves, stays])
             assert calls[1].status == 200
 
@@ -113,6 +116,103 @@ def test_where_the_one_call_fails_each_is_asked_alone(acme: Tenant, bank: Bank) 
     assert [answer.status for answer in answers] == [200, 200]
     assert len(bank.calls_received()) == 3
     assert len(balance(acme, bank)) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_where_the_upstream_takes_nothing_at_the_moment_they_are_asked_again_as_one(
+    acme: Tenant, bank: Bank, status: int
+) -> None:
+    with org_scope(acme.org_id):
+        # Where failures are billed the call would be charged, and each goes on by itself.
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), bill_path="")
+    bank.queue(count=2, fault="http_error", status=status)
+    answers = ask(acme, [{"input": f"text {number}"} for number in range(20)])
+    assert [answer.status for answer in answers] == [200] * 20
+    asked = bank.calls_received()
+    assert [len(one.json["input"]) for one in asked] == [20] * 3
+    names = {one.header("x-client-request-id") for one in asked}
+    assert len(names) == 3, "each try has a name of its own"
+    assert len(balance(acme, bank)) == 20
+
+
+@pytest.mark.parametrize(("status", "tries"), [(429, 3), (401, 1)])
+def test_where_it_goes_on_taking_nothing_each_is_told_and_none_is_asked_alone(
+    acme: Tenant, bank: Bank, status: int, tries: int
+) -> None:
+    bank.queue(count=50, fault="http_error", status=status)
+    answers = ask(acme, [{"input": f"text {number}"} for number in range(20)])
+    assert [answer.status for answer in answers] == [status] * 20
+    assert len(bank.calls_received()) == tries
+    assert balance(acme, bank) == [0] * 20
+
+
+def test_what_one_of_the_texts_may_have_caused_is_told_to_no_other(acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), bill_path="")
+    bank.queue(count=1, fault="http_error", status=500)
+    answers = ask(acme, [{"input": f"text {number}"} for number in range(20)])
+    assert [answer.status for answer in answers] == [200] * 20
+    assert len(bank.calls_received()) == 21
+    assert len(balance(acme, bank)) == 20
+
+
+def test_an_upstream_that_cannot_be_reached_is_tried_for_all_at_once(acme: Tenant, bank: Bank) -> None:
+    with bank.refusing():
+        answers = ask(acme, [{"input": f"text {number}"} for number in range(20)])
+    assert [answer.status for answer in answers] == [502] * 20
+    assert balance(acme, bank) == [0] * 20
+    with org_scope(acme.org_id):
+        tried = [[one["error"] for one in row.attempts] for row in LedgerEntry.objects.filter(org_id=acme.org_id)]
+    assert tried == [["upstream_unreachable"]] * 20
+
+
+def test_they_go_together_to_another_server_of_their_upstream(acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        upstream = Upstream.objects.get(org=acme.org)
+        update_upstream(actor=acme.owner, upstream=upstream, max_retries=0)
+        register_endpoint(actor=acme.owner, upstream=upstream, base_url="http://127.0.0.1:1/v1")
+    answers = ask(acme, [{"input": f"text {number}"} for number in range(20)])
+    assert [answer.status for answer in answers] == [200] * 20
+    assert [len(one.json["input"]) for one in bank.calls_received()] == [20]
+    assert len(balance(acme, bank)) == 20
+
+
+def test_who_goes_alone_behind_several_tries_together_is_billed_under_a_name_of_its_own(
+    acme: Tenant, bank: Bank
+) -> None:
+    """The second try is billed and breaks off; the first caller's own next attempt is its second, too."""
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), bill_path=BILL_PATH)
+    bank.queue(count=1, fault="http_error", status=429)
+    bank.queue(count=1, fault="reset")
+    answers = ask(acme, [{"input": "one"}, {"input": "two words"}])
+    assert [answer.status for answer in answers] == [200] * 2
+    names = [(one.header("x-client-request-id") or "").partition(":") for one in bank.calls_received()]
+    assert sorted(name for _, _, name in names) == ["1", "1.2", "2", "2"]
+    close_the_day(acme)
+    books = read_books(acme, bank, "0.15", "0.60")
+    whole = sum(call.cost_nanos(INPUT, OUTPUT) for call in bank.bill() if call.request_id.endswith(":1.2"))
+    alone = {
+        call.request_id.partition(":")[0]: call.cost_nanos(INPUT, OUTPUT)
+        for call in bank.bill()
+        if call.request_id.endswith(":2")
+    }
+    assert whole > 0
+    first, second = (answer.headers["x-request-id"] for answer in answers)
+    shares = share_out(whole, [len("one"), len("two words")])
+    assert books.ledger == {first: alone[first] + shares[0], second: alone[second] + shares[1]}
+
+
+def test_another_model_is_asked_where_a_group_meets_an_upstream_that_takes_nothing(acme: Tenant, bank: Bank) -> None:
+    make_catalog(acme, base_url=bank.base_url, model="second")
+    with org_scope(acme.org_id):
+        model = LanguageModel.objects.get(org=acme.org, name="small")
+        update_model(actor=acme.owner, model=model, fallbacks=["second"])
+        update_upstream(actor=acme.owner, upstream=model.upstream, max_retries=0)
+    bank.queue(count=1, fault="http_error", status=429)
+    answers = ask(acme, [{"input": "a"}, {"input": "b"}])
+    assert [(answer.status, answer.headers["x-costhub-model"]) for answer in answers] == [(200, "second")] * 2
+    assert len(bank.calls_received()) == 3
 
 
 @pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"1e999"])

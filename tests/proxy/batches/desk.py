@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, cast
+from unittest.mock import patch
 from uuid import UUID
 
 import orjson
@@ -12,13 +14,19 @@ import orjson
 from costhub.lib import keyspace
 from costhub.lib.redis import client
 from proxy.app import App
+from proxy.batches import work as worker
+from proxy.batches.runner import Run
+from proxy.batches.shift import Shift
 from proxy.batches.work import work
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.in_process import Conversation, running, serve
 from tests.world import Tenant
 
 CHAT: Final = "/v1/chat/completions"
 BOUNDARY: Final = "the-boundary"
+#: between two looks, in the place of half a second
+_LOOK_SECONDS: Final = 0.05
 Json = dict[str, Any]
 
 
@@ -111,8 +119,31 @@ async def open_desk(tenant: Tenant) -> AsyncIterator[Desk]:
         yield Desk(app, tenant.api_key)
 
 
-def run_worker(tenant: Tenant, seconds: float = 30) -> int:
-    """Let a worker bring on what a tenant has, on a loop of its own."""
+class _Looks(Shift):
+    """One that is over when what there is was brought on so many times, however long that takes."""
+
+    def __init__(self, left: float) -> None:
+        super().__init__(PATIENCE_SECONDS)
+        self.left = left
+
+    def is_over(self, *, for_soon: bool = False) -> bool:
+        return self.left <= 0 or super().is_over(for_soon=for_soon)
+
+
+def run_worker(tenant: Tenant, looks: int | None = None) -> int:
+    """Let a worker, on a loop of its own, bring on what a tenant has: so many times, or until nothing is left."""
+    shift, bring_on = _Looks(inf if looks is None else looks), worker._bring_on
+
+    async def bring_on_once(run: Run, org_id: str) -> None:
+        await bring_on(run, org_id)
+        shift.left -= 1
+
+    with patch.multiple(worker, Shift=lambda _: shift, _bring_on=bring_on_once, _LOOK_EVERY_SECONDS=_LOOK_SECONDS):
+        return asyncio.run(work(PATIENCE_SECONDS, {tenant.org_id}))
+
+
+def run_worker_for(tenant: Tenant, seconds: float) -> int:
+    """As a worker does it: lines begin for so long."""
     return asyncio.run(work(seconds, {tenant.org_id}))
 
 

@@ -21,7 +21,8 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
 from tests.bank import Bank
 from tests.bank.answers import answer_text
-from tests.proxy.batches.desk import open_desk, read, run_worker
+from tests.patience import PATIENCE_SECONDS
+from tests.proxy.batches.desk import open_desk, read, run_worker, run_worker_for
 from tests.proxy.batches.test_dying_workers import run_until_it_dies
 from tests.proxy.books import assert_balanced
 from tests.proxy.in_process import converse, serve
@@ -118,7 +119,7 @@ def test_one_that_runs_is_left_and_what_it_cost_is_paid(keeping: Tenant, bank: B
             pass
         ((_, shown),) = ask(keeping, ("POST", f"/{taken['id']}/cancel", {}))
         assert shown["status"] == "cancelled"
-        working.result(timeout=30)
+        working.result(timeout=PATIENCE_SECONDS)
     assert look(keeping, taken)["status"] == "cancelled"
     books = assert_balanced(keeping, bank)
     assert {row.error_code for row in books.rows if row.kind == "call"} == {"cancelled"}
@@ -290,7 +291,7 @@ def test_who_listens_hears_of_it_while_it_is_made(keeping: Tenant, bank: Bank, m
             conversation.send = send  # type: ignore[method-assign]
             worker = asyncio.get_running_loop().run_in_executor(None, _work_until_out, keeping)
             listening = asyncio.create_task(serve(desk.app, conversation))
-            await asyncio.wait_for(heard.wait(), 30)
+            await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
             (name,) = {event["response"]["id"] for event in _read_events(conversation.body) if "response" in event}
             cancelled = await desk.ask("POST", f"{RESPONSES}/{name}/cancel")
             await asyncio.wait_for(listening, 30)
@@ -374,7 +375,7 @@ async def _take_up(tenant: Tenant, taken: Json, after: int) -> list[Json]:
 def _work_until_out(tenant: Tenant) -> None:
     """Work for the tenant as soon as there is something."""
     try:
-        while not run_worker(tenant, 5):
+        while not run_worker_for(tenant, 5):
             pass
     finally:
         connections.close_all()
@@ -384,7 +385,7 @@ def _work_through_trouble(tenant: Tenant) -> None:
     """Work long enough for a second try, which comes five seconds behind the first."""
     try:
         while not _is_out(tenant):
-            run_worker(tenant, 8)
+            run_worker_for(tenant, 8)
     finally:
         connections.close_all()
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from django.conf import settings
 
+from proxy.core.exact_json import MOST_BYTES
 from proxy.models import BatchLine, LedgerEntry
 from proxy.tasks import drain_ledger
 from tenants.access import org_scope
@@ -70,6 +71,10 @@ CASES: dict[str, tuple[Callable[[], bytes | list[Json]], list[tuple[int | None, 
         lambda: orjson.dumps(line(0, model="?", seed=1)).replace(b'"?"', rb'"\ud800"').replace(b":1", b":" + b"1" * 30),
         [(1, "invalid_json_line")],
     ),
+    "a number that would be rounded": (
+        lambda: orjson.dumps(line(0, seed=1, pad="x" * MOST_BYTES)).replace(b'"seed":1', b'"seed":%d' % (2**64 + 1)),
+        [(1, "number_too_large")],
+    ),
     "more lines than any batch has, all empty": (lambda: b"\n" * 200_000, [(100_001, "too_many_tasks")]),
     "nested too deeply": (
         lambda: orjson.dumps(line(0, tools=0)).replace(b'"tools":0', b'"tools":' + b"[" * 300 + b"]" * 300),
@@ -98,6 +103,7 @@ def test_users_are_not_mixed_where_budgets_hold_each(acme: Tenant) -> None:
     assert [(error["line"], error["code"]) for error in errors] == [(1, "user_not_held")]
 
 
+BATCH: Json = {"input_file_id": "file-x", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
 BODIES: dict[str, tuple[Json, str]] = {
     "no file": ({"endpoint": "/v1/chat/completions", "completion_window": "24h"}, "input_file_id"),
     "no endpoint": ({"input_file_id": "file-x", "completion_window": "24h"}, "endpoint"),
@@ -106,6 +112,15 @@ BODIES: dict[str, tuple[Json, str]] = {
         "endpoint",
     ),
     "no window": ({"input_file_id": "file-x", "endpoint": "/v1/chat/completions"}, "completion_window"),
+    "an expiry that is none": (BATCH | {"output_expires_after": 3_600}, "output_expires_after"),
+    "an expiry from another moment": (
+        BATCH | {"output_expires_after": {"anchor": "now", "seconds": 3_600}},
+        "output_expires_after.anchor",
+    ),
+    "an expiry that is too near": (
+        BATCH | {"output_expires_after": {"anchor": "created_at", "seconds": 3_599}},
+        "output_expires_after.seconds",
+    ),
     "metadata": (
         {
             "input_file_id": "file-x",

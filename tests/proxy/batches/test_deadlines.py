@@ -19,19 +19,22 @@ from proxy.batches.work import work
 from proxy.models import Batch, BatchLine
 from proxy.tasks import reap_reservations
 from tenants.access import org_scope
+from tenants.actions.compression import create_compression_policy
 from tenants.actions.routes import update_route
 from tenants.actions.stops import set_stopped
 from tenants.actions.upstreams import update_upstream
-from tenants.choices import Mode, RouteKind, UpstreamKind
+from tenants.choices import Compression, Mode, RouteKind, UpstreamKind
 from tenants.models import Upstream
 from tests.bank import Bank
 from tests.bank.answers import answer_text
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
 from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
-from tests.proxy.books import assert_balanced, close_the_day, read_books
+from tests.proxy.books import assert_balanced, close_the_day, open_holds, read_books
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.in_process import Conversation, events_of
+from tests.proxy.routing.test_compressor import TIDY, WIDE
 from tests.tenants.route_examples import make_route, targets_of
 from tests.world import Tenant, make_catalog
 
@@ -162,7 +165,7 @@ def test_a_near_deadline_is_kept_beside_a_batch_whose_lines_take_long(acme: Tena
                 await working
             return answer, shown
 
-    answer, shown = asyncio.run(asyncio.wait_for(come(), 30))
+    answer, shown = asyncio.run(asyncio.wait_for(come(), PATIENCE_SECONDS))
     assert (answer["status"], answer["response"]["status_code"]) == ("completed", 200)
     # None of its lines was given up, and none has begun.
     assert shown["request_counts"] == {"total": 6, "completed": 0, "failed": 0}
@@ -183,7 +186,7 @@ def test_near_calls_that_are_not_alike_do_not_wait_for_one_another(acme: Tenant,
                 await working
             return len(bank.calls_received())
 
-    assert asyncio.run(asyncio.wait_for(come(), 30)) == 4, "and no more than may run at a time"
+    assert asyncio.run(asyncio.wait_for(come(), PATIENCE_SECONDS)) == 4, "and no more than may run at a time"
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -194,11 +197,11 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 def test_far_ones_go_together_and_cost_half(account: Tenant, bank: Bank) -> None:
     ids = defer(account, 6 * 3600)
-    run_worker(account, 1)
+    run_worker(account, looks=2)
     assert bank.bill() == [], "they gather"
     for minutes in (6, 8, 10):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 1)
+            run_worker(account, looks=2)
     assert [status for status, _ in collect(account, ids)] == [200] * CALLS
     assert {call.request_id for call in bank.bill()} == set(ids)
     books = assert_balanced(account, bank, input_price="0.075", output_price="0.30")
@@ -210,7 +213,7 @@ def test_a_batch_that_is_late_is_ended_and_its_calls_are_asked_online(account: T
     ids = defer(account, 6 * 3600)
     for minutes in (6, 8, 5 * 60 + 35, 5 * 60 + 36):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
     books = assert_balanced(account, bank)
     assert {row.effective_cost for row in books.rows} == {USUAL}
@@ -221,7 +224,7 @@ def test_a_near_deadline_ends_the_batch_of_none_that_has_hours_yet(account: Tena
     near, far = defer(account, 4 * 3600, 2), defer(account, 20 * 3600, 2)
     for minutes in (6, 8, 3 * 60 + 35, 3 * 60 + 36):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     assert [status for status, _ in collect(account, near)] == [200, 200]
     assert [status for status, _ in collect(account, far)] == [202, 202]
     close_the_day(account)
@@ -257,12 +260,12 @@ def test_what_nobody_was_asked_for_costs_nothing_however_long_it_waits(acme: Ten
     ids = defer(acme, 600, 2)
     with org_scope(acme.org_id):
         set_stopped(actor=acme.owner, target=acme.org, is_stopped=True)
-    run_worker(acme, 0.5)
+    run_worker(acme, looks=1)
     with time_machine.travel(clock.now() + timedelta(hours=2), tick=True):
         reap_reservations()
         with org_scope(acme.org_id):
             set_stopped(actor=acme.owner, target=acme.org, is_stopped=False)
-        run_worker(acme, 5)
+        run_worker(acme, looks=2)
     for status, answer in collect(acme, ids):
         assert (status, answer["status"], answer["response"]["status_code"]) == (200, "failed", 504)
         assert answer["response"]["body"]["error"]["code"] == "deadline_missed"
@@ -275,7 +278,7 @@ def test_a_deferred_call_that_lost_its_hold_before_it_was_asked_is_charged_once(
     ids = defer(acme, 600, 1)
     with time_machine.travel(clock.now() + timedelta(hours=30), tick=True):
         reap_reservations()
-    run_worker(acme, 1)
+    run_worker(acme, looks=2)
     with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
         run_worker(acme)
     assert [(status, answer["status"]) for status, answer in collect(acme, ids)] == [(200, "completed")]
@@ -290,7 +293,7 @@ def test_a_deferred_call_keeps_to_its_most_however_often_it_is_asked(acme: Tenan
     [capped] = defer(acme, 900, 1, max_cost="0.00003", max_tokens=100, bank={"output_tokens": 100})
     [free] = defer(acme, 900, 1, max_tokens=100, bank={"output_tokens": 100})
     bank.queue(count=6, fault="http_error", status=503)
-    run_worker(acme, 1)
+    run_worker(acme, looks=2)
     with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
         run_worker(acme)
     (_, held), (_, whole) = collect(acme, [capped, free])
@@ -484,3 +487,67 @@ def test_what_cannot_be_promised_is_refused_and_holds_nothing(acme: Tenant, bank
     ]
     assert_balanced(acme, bank)
     assert bank.bill() == []
+
+
+@pytest.mark.parametrize("by", ["header", "route"])
+def test_calls_that_come_together_are_promised_no_more_than_there_is_time_for(
+    acme: Tenant, bank: Bank, by: str
+) -> None:
+    """One at a time, of ten seconds each, within 65: each is counted before any of the others is there, and again when
+    it is put down."""
+    make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=65)
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), batch_concurrency=1)
+    model, headers = ("small", {"x_costhub_deadline": "65"}) if by == "header" else ("later", {})
+
+    async def come() -> list[tuple[int, str]]:
+        async with open_desk(acme) as desk:
+            bodies = [orjson.dumps(line(number, model=model)["body"]) for number in range(24)]
+            answers = await asyncio.gather(*(desk.ask("POST", CHAT, body, **headers) for body in bodies))
+            return [(one.status, read(one).get("error", {}).get("code", "")) for one in answers]
+
+    found = asyncio.run(come())
+    assert found.count((202, "")) == 6
+    # Those whose route wanted them to wait are answered at once: their callers had no choice.
+    assert set(found) - {(202, "")} == {(409, "deadline_cannot_be_kept") if by == "header" else (200, "")}
+    # What the others held has gone back.
+    assert len(open_holds(acme.org)) == 6
+    run_worker(acme)
+    books = assert_balanced(acme, bank)
+    assert sum(row.status == 200 for row in books.rows) == (6 if by == "header" else 24)
+    assert len(books.rows) == 24
+
+
+def test_a_prompt_is_sent_as_it_came_where_its_caller_says_so(acme: Tenant, bank: Bank) -> None:
+    with org_scope(acme.org_id):
+        create_compression_policy(actor=acme.owner, mode=Mode.ON, methods=(Compression.LOSSLESS,))
+    body = line(0)["body"] | {"messages": [{"role": "user", "content": WIDE}]}
+    raw, lines = orjson.dumps(body), [line(0) | {"body": body}]
+
+    async def come() -> None:
+        async with open_desk(acme) as desk:
+            for headers in ({"x_costhub_compression": "off"}, {}):
+                assert (await desk.ask("POST", CHAT, raw, x_costhub_deadline="600", **headers)).status == 202
+                assert read(await desk.hand_in(lines, **headers))["status"] == "in_progress"
+
+    asyncio.run(come())
+    run_worker(acme)
+    sent = [call.json["messages"][0]["content"] for call in bank.calls_received()]
+    assert sorted(sent) == sorted([WIDE, WIDE, TIDY, TIDY])
+    assert_balanced(acme, bank)
+
+
+def test_features_of_a_header_wait_with_a_call(acme: Tenant, bank: Bank) -> None:
+    make_catalog(acme, base_url=bank.base_url, kind=UpstreamKind.ANTHROPIC, model="claude")
+    body = orjson.dumps({"model": "claude", "messages": SAID, "max_tokens": 50})
+
+    async def come() -> None:
+        async with open_desk(acme) as desk:
+            for headers in ({"anthropic_beta": "effort-2025-11-24, unknown-2031-01-01"}, {}):
+                answer = await desk.ask("POST", "/v1/messages", body, x_costhub_deadline="600", **headers)
+                assert answer.status == 202
+
+    asyncio.run(come())
+    run_worker(acme)
+    assert {call.header("anthropic-beta") for call in bank.calls_received()} == {"effort-2025-11-24", None}
+    assert_balanced(acme, bank)

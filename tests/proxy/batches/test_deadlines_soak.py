@@ -18,7 +18,7 @@ from tenants.access import org_scope
 from tenants.actions.upstreams import MAX_BATCH_CONCURRENCY, update_upstream
 from tenants.models import Upstream
 from tests.bank import Bank
-from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
+from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker_for
 from tests.proxy.batches.test_remote import acme
 from tests.proxy.books import assert_balanced, close_the_day, read_books
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -47,7 +47,7 @@ def test_every_deadline_is_kept(acme: Tenant, bank: Bank) -> None:
     moment = began
     while len(answered) < CALLS and moment < began + timedelta(hours=25):
         with time_machine.travel(moment, tick=True):
-            run_worker(acme, 8 if moment == began else 2)
+            run_worker_for(acme, 8 if moment == began else 2)
             now = clock.now()
         for name in list_answered(acme) - answered.keys():
             answered[name] = now
@@ -86,7 +86,7 @@ def test_every_deadline_is_kept_where_nights_are_for_batches(local: Tenant, bank
     moment = began
     while len(answered) < len(seconds) and moment < began + timedelta(hours=25):
         with time_machine.travel(moment, tick=True):
-            run_worker(local, 8 if moment == began else 2)
+            run_worker_for(local, 8 if moment == began else 2)
             now = clock.now()
         for name in list_answered(local) - answered.keys():
             answered[name] = now

@@ -6,21 +6,32 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
+import httpx2
+import orjson
 import pytest
+import time_machine
 
-from proxy.batches.model import BatchLine
+from costhub.lib import clock
+from proxy.batches.model import Batch, BatchLine
 from proxy.ledger import recount
 from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
 from tenants.models import Upstream
 from tests.bank import Bank
-from tests.proxy.batches.desk import line, open_desk, read, run_worker
+from tests.patience import PATIENCE_SECONDS
+from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
+from tests.proxy.batches.test_remote import IN_BATCH, balance
+from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced, open_holds, read_books, settle_the_dead
 from tests.proxy.deployment import ROOT
-from tests.proxy.failpoints import IN_BATCHES
+from tests.proxy.failpoints import IN_BATCHES, WHERE_BATCHES_COME, WHERE_BATCHES_GO, Mortal, deploy_mortal
 from tests.world import Tenant
+
+__all__ = ["account"]
 
 LINES = 24
 #: lines of a batch that are asked at once; as many may wait to be noted
@@ -97,6 +108,63 @@ def test_what_was_answered_is_settled_at_what_it_cost_by_the_next_worker_or_the_
     # What had no answer may have cost anything, up to what was held.
     assert sum(row.is_estimated for row in books.rows) <= 2 * SLOTS
     assert recount.find_drift(acme.org.shard) == []
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Mortal]:
+    with deploy_mortal(tmp_path_factory.mktemp("dying")) as mortal:
+        yield mortal
+
+
+@pytest.mark.parametrize("place", WHERE_BATCHES_COME)
+def test_a_proxy_dies_while_it_takes_them(place: str, acme: Tenant, bank: Bank, mortal: Mortal) -> None:
+    """Its caller hears nothing. What was not taken costs nothing, what was taken is answered, and once."""
+    content = b"".join(orjson.dumps(line(number)) + b"\n" for number in range(LINES))
+    with httpx2.Client(
+        base_url=mortal.proxy.root_url,
+        headers={"authorization": f"Bearer {acme.api_key}"},
+        trust_env=False,
+        timeout=PATIENCE_SECONDS,
+    ) as http:
+        files = {"file": ("calls.jsonl", content)}
+        uploaded = http.post("/v1/files", data={"purpose": "batch"}, files=files).raise_for_status().json()
+        mortal.dies_at(place, 1)
+        with pytest.raises(httpx2.TransportError):
+            if place == "call_pooled":
+                http.post(CHAT, json=line(0)["body"], headers={"x-costhub-deadline": "600"})
+            else:
+                asked = {"input_file_id": uploaded["id"], "endpoint": CHAT, "completion_window": "24h"}
+                http.post("/v1/batches", json=asked)
+    calls = {"batch_held": 0, "batch_taken": LINES, "call_pooled": 1}[place]
+    with org_scope(acme.org_id):
+        (batch,) = Batch.objects.filter(org_id=acme.org.pk)
+    assert batch.status == ("validating" if place == "batch_held" else "in_progress")
+    run_worker(acme)
+    assert len(bank.calls_received()) == calls
+    books = assert_balanced(acme, bank)
+    assert sum(row.effective_cost > 0 for row in books.rows) == calls
+    with org_scope(acme.org_id):
+        batch.refresh_from_db()
+    assert (batch.status, batch.completed) == ("completed" if calls else "validating", calls)
+
+
+@pytest.mark.parametrize("place", WHERE_BATCHES_GO)
+def test_a_worker_dies_when_its_upstream_has_the_batch(place: str, account: Tenant, bank: Bank) -> None:
+    """It has not noted by which name: the batch that is there is found, and none is made beside it."""
+
+    async def hand_in() -> dict[str, Any]:
+        async with open_desk(account) as desk:
+            return read(await desk.hand_in([line(number) for number in range(LINES)]))
+
+    batch = asyncio.run(hand_in())
+    assert run_until_it_dies(account, f"{place}:1") == -9, "the worker passed the place alive"
+    for minutes in (1, 5, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, looks=2)
+    over = asyncio.run(look(account, batch))
+    assert (over["status"], over["request_counts"]["completed"]) == ("completed", LINES)
+    assert len(bank.bill()) == LINES
+    assert {row.effective_cost for row in balance(account, bank)} == {IN_BATCH}
 
 
 async def look(acme: Tenant, batch: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from proxy.models import BatchLine
 from tenants.access import org_scope
 from tenants.actions.keys import update_key
 from tenants.actions.models import update_model
-from tenants.choices import RouteKind
+from tenants.choices import BudgetPeriod, RouteKind
 from tests.bank import Bank
 from tests.proxy.batches.desk import line, open_desk, read, run_worker
 from tests.proxy.books import assert_balanced
@@ -46,7 +46,7 @@ def look(acme: Tenant, batch: Json) -> Json:
 def test_lines_of_a_model_that_costs_nothing_are_answered(acme: Tenant, bank: Bank) -> None:
     make_catalog(acme, base_url=bank.base_url, model="free", input_per_million="0", output_per_million="0")
     _, batch = hand_in(acme, [line(number, model="free") for number in range(3)])
-    run_worker(acme, 3)
+    run_worker(acme, looks=2)
     assert look(acme, batch)["request_counts"] == {"total": 3, "completed": 3, "failed": 0}
 
 
@@ -108,7 +108,7 @@ def test_what_a_line_is_asked_again_with_comes_out_of_what_its_batch_may_cost(ac
     assert status == 200, batch
     with time_machine.travel(clock.now(), tick=True) as traveller:
         for _ in range(12):
-            run_worker(acme, 1)
+            run_worker(acme, looks=2)
             traveller.shift(600)
     over = look(acme, batch)
     assert over["request_counts"] == {"total": 4, "completed": 3, "failed": 1}
@@ -123,13 +123,13 @@ def test_what_a_line_is_asked_again_with_comes_out_of_what_its_batch_may_cost(ac
 def test_every_try_of_a_line_is_in_the_ledger_and_within_the_budgets(acme: Tenant, bank: Bank) -> None:
     """Without a limit of the caller's. What a line is asked again with is set aside beside what its batch holds, where
     budgets have it: here they have less than five tries of it cost."""
-    make_budget(acme, "0.0002")
+    make_budget(acme, "0.0002", period=BudgetPeriod.TOTAL)  # no midnight gives more
     broken = {"fault": "error_after_tokens", "at": 20, "output_tokens": 20}
     status, batch = hand_in(acme, [line(0, bank=broken), line(1, bank={"output_tokens": 1})])
     assert status == 200, batch
     with time_machine.travel(clock.now(), tick=True) as traveller:
         for _ in range(8):
-            run_worker(acme, 1)
+            run_worker(acme, looks=2)
             traveller.shift(600)
     over = look(acme, batch)
     assert over["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
@@ -172,7 +172,7 @@ def test_what_a_line_held_whose_worker_died_is_taken_as_spent(acme: Tenant, bank
     store.take_back(batch, [first.number])
     with time_machine.travel(clock.now(), tick=True) as traveller:
         for _ in range(3):
-            run_worker(acme, 1)
+            run_worker(acme, looks=2)
             traveller.shift(600)
     over = look(acme, shown)
     # The other line's answer of twelve tokens leaves less than the line may cost, and enough for a shorter answer.

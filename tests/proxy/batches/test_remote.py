@@ -14,9 +14,10 @@ from django.conf import settings
 
 from costhub.lib import clock
 from costhub.lib.net import Unreachable
-from proxy.batches.remote_answers import read_response
+from proxy.batches.remote_answers import read_answer, read_response
 from proxy.batches.remote_api import id_of
 from proxy.batches.sealed_files import SealedFiles
+from proxy.core.exact_json import MOST_BYTES
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.models import update_model
@@ -61,7 +62,7 @@ def run(
     endpoint: str = CHAT,
     cancel: bool = False,
     meanwhile: Callable[[], None] = lambda: None,
-    minutes: Iterable[int] = (5, 10),
+    minutes: Iterable[float] = (5, 10),
 ) -> tuple[Json, list[Json], list[Json]]:
     """Hand in, have it worked on until it is over; gives the batch, its answers and its errors. ``meanwhile`` happens
     while its upstream has it."""
@@ -83,13 +84,13 @@ def run(
             await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel")
 
     batch = asyncio.run(hand_in())
-    run_worker(acme, 1)
+    run_worker(acme, looks=2)
     if cancel:
         asyncio.run(ask_for_its_end())
     meanwhile()
     for each in minutes:
         with time_machine.travel(clock.now() + timedelta(minutes=each), tick=True):
-            run_worker(acme, 1)
+            run_worker(acme, looks=2)
     over = asyncio.run(collect())
     assert held_of(acme, batch) is None
     return over
@@ -112,6 +113,7 @@ def test_a_batch_is_handed_on_and_costs_half(acme: Tenant, bank: Bank) -> None:
     assert {(row.effective_cost, row.list_cost) for row in rows} == {(IN_BATCH, USUAL)}
     assert {row.savings["batch"] for row in rows} == {USUAL - IN_BATCH}
     assert {(row.service_tier, row.is_estimated) for row in rows} == {("batch", False)}
+    assert {row.attempts[-1]["service_tier"] for row in rows} == {"batch"}, "by which find_call_ms leaves them out"
 
 
 def test_half_of_it_expires_and_some_is_refused(acme: Tenant, bank: Bank) -> None:
@@ -141,10 +143,57 @@ def test_one_that_was_made_without_an_answer_is_found_again(acme: Tenant, bank: 
     balance(acme, bank)
 
 
+def test_one_that_is_not_listed_yet_is_looked_for_again_before_another_is_made(acme: Tenant, bank: Bank) -> None:
+    """A list may be seconds behind, and a second batch would be billed, too."""
+    bank.order_batches(hang_up=True, hidden=2)
+    over, answers, _ = run(acme, [line(0), line(1)], minutes=(0.1, 0.3, 0.6, 5, 10))
+    assert (over["status"], len(answers), len(bank.bill())) == ("completed", 2, 2)
+    assert [request.target for request in bank.calls_received()] == ["/v1/files", "/v1/batches"]
+    balance(acme, bank)
+
+
+def test_one_that_was_never_made_is_made_after_a_minute(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(lose=True)
+    over, answers, _ = run(acme, [line(0), line(1)], minutes=(0.1, 0.3, 2, 5, 10))
+    assert (over["status"], len(answers), len(bank.bill())) == ("completed", 2, 2)
+    assert [request.target for request in bank.calls_received()] == ["/v1/files", "/v1/batches", "/v1/batches"]
+    balance(acme, bank)
+
+
+def test_one_is_found_behind_pages_of_others(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(hang_up=True, page=1)
+
+    def hand_in_others() -> None:
+        async def send() -> None:
+            async with open_desk(acme) as desk:
+                for number in (2, 3):
+                    assert read(await desk.hand_in([line(number)]))["status"] == "in_progress"
+
+        asyncio.run(send())
+        run_worker(acme, looks=2)
+
+    over, answers, _ = run(acme, [line(0), line(1)], meanwhile=hand_in_others)
+    assert (over["status"], len(answers), len(bank.bill())) == ("completed", 2, 4)
+    assert sum(request.target == "/v1/batches" for request in bank.calls_received()) == 3
+    balance(acme, bank)
+
+
 def test_one_that_is_cancelled_keeps_what_was_answered(acme: Tenant, bank: Bank) -> None:
     over, answers, _ = run(acme, [line(0), line(1)], cancel=True)
     assert (over["status"], len(answers)) == ("cancelled", 2)
     balance(acme, bank)
+
+
+def test_one_that_was_perhaps_never_made_is_not_made_once_it_is_cancelled(acme: Tenant, bank: Bank) -> None:
+    bank.order_batches(lose=True)
+    over, answers, errors = run(acme, [line(0), line(1)], cancel=True, minutes=(0.1, 0.3, 2))
+    assert (over["status"], answers, [error["error"]["code"] for error in errors]) == (
+        "cancelled",
+        [],
+        ["cancelled"] * 2,
+    )
+    assert [request.target for request in bank.calls_received()] == ["/v1/files", "/v1/batches"]
+    assert bank.bill() == []
 
 
 @pytest.mark.parametrize("status", [400, 409])
@@ -275,7 +324,7 @@ def test_a_file_that_its_upstream_will_not_give_is_asked_for_again_in_a_while(ac
 
     def look_for_it() -> None:
         with time_machine.travel(clock.now() + timedelta(minutes=2), tick=True):
-            run_worker(acme, 3)
+            run_worker(acme, looks=2)
         asked = [request for request in bank.requests() if request.target.endswith("/content")]
         assert len(asked) == 1
         bank.order_batches()
@@ -331,11 +380,18 @@ def test_an_upstream_in_trouble_is_left_alone_for_longer_and_longer(acme: Tenant
             await desk.hand_in([line(0)])
 
     asyncio.run(hand_in())
-    run_worker(acme, 3)
+    run_worker(acme, looks=2)
     asked = [request for request in bank.requests() if request.target.startswith("/v1/files")]
     assert len(asked) <= 2, "it is asked again after two seconds, and then after four"
     bank.order_batches()
     for minutes in (5, 10):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(acme, 1)
+            run_worker(acme, looks=2)
     assert len(balance(acme, bank)) == 1
+
+
+def test_a_long_answer_with_a_number_that_is_rounded_is_no_broken_line() -> None:
+    raw = b'{"custom_id":"0197e9d4-0000-7000-8000-000000000001","response":{"n":%d,"text":"%b"}}'
+    read = read_answer(raw % (2**64 + 1, b"x" * MOST_BYTES))
+    assert read is not None
+    assert read[1]["response"]["n"] == float(2**64)

@@ -10,6 +10,7 @@ from proxy.batches import saver as module
 from proxy.batches.model import Batch
 from proxy.batches.results import Result
 from proxy.batches.saver import Saver
+from tests.patience import PATIENCE_SECONDS
 
 
 def note(sizes: list[int], at_once: int = 64) -> list[list[int]]:
@@ -49,7 +50,7 @@ def test_what_cannot_be_noted_is_told_to_who_waits_and_the_next_is_noted(error: 
 
     async def run() -> list[Any]:
         saver = Saver(Batch(), in_thread, 4)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             came = await asyncio.gather(
                 *(saver.save(Result(number, None, "done")) for number in range(2)), return_exceptions=True
             )

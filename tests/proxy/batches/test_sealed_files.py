@@ -17,7 +17,7 @@ from proxy.batches.sealed_files import SealedFiles, delete_file, sealed_path
 from tenants.access import org_scope
 from tenants.sealed_rows import Sealer
 from tests.bank import Bank
-from tests.proxy.batches.desk import line, open_desk, read, run_worker
+from tests.proxy.batches.desk import line, open_desk, read, run_worker, run_worker_for
 from tests.world import Tenant
 
 FRAME = 64 * 1024
@@ -133,7 +133,7 @@ def test_neither_the_store_nor_the_database_has_a_batchs_words(acme: Tenant, ban
             return batch["id"], batch["input_file_id"]
 
     batch_id, file_id = asyncio.run(hand_in())
-    run_worker(acme, 0.01)
+    run_worker_for(acme, 0.01)
     with org_scope(acme.org_id):
         noted = [bytes(answer or b"") for answer in BatchLine.objects.values_list("answer", flat=True)]
     run_worker(acme)

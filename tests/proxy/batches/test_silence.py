@@ -31,7 +31,7 @@ def test_an_upstream_that_does_not_say_what_it_answered_is_charged_until_it_does
     ids = defer(account, 6 * 3600)
     for minutes in (6, 8, 5 * 60 + 31, 5 * 60 + 47):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
     assert len(bank.bill()) == 2 * CALLS
     settle_the_dead()
@@ -42,7 +42,7 @@ def test_an_upstream_that_does_not_say_what_it_answered_is_charged_until_it_does
     bank.order_batches(**({} if is_told else {"silent": True}))
     for hours in (7, 8, 32):
         with time_machine.travel(clock.now() + timedelta(hours=hours), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     drain.drain(account.org.shard)
     ledger = read_books(account, bank, "0.15", "0.60").ledger
     # Those that were asked online are calls of their own.
@@ -53,13 +53,28 @@ def test_an_upstream_that_does_not_say_what_it_answered_is_charged_until_it_does
     assert list_open(account.org_id) == []
 
 
+def test_a_batch_of_whose_making_nobody_has_heard_is_not_made_near_a_deadline(account: Tenant, bank: Bank) -> None:
+    """Nobody knows whether there is one: its calls are charged, and asked online."""
+    bank.order_batches(lose=True)
+    ids = defer(account, 6 * 3600)
+    for minutes in (6, 5 * 60 + 31, 5 * 60 + 47):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, looks=2)
+    assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
+    assert [request.target for request in bank.calls_received()].count("/v1/batches") == 1
+    assert len(bank.bill()) == CALLS
+    settle_the_dead()
+    unheard = [row for row in read_books(account, bank, "0.15", "0.60").rows if row.error_code == "upstream_silent"]
+    assert {str(row.id) for row in unheard} == set(ids)
+
+
 def test_what_an_upstream_counts_and_does_not_give_is_no_unanswered_call(account: Tenant, bank: Bank) -> None:
     """Its file has all answers but one, whole lines all of them, and it says that it has answered all."""
     bank.order_batches(short=1)
     ids = defer(account, 6 * 3600)
     for minutes in (6, 8, 10, 12, 14, 16, 18, 20, 5 * 60 + 47):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     assert [(status, answer["status"]) for status, answer in collect(account, ids)] == [(200, "completed")] * CALLS
     drain.drain(account.org.shard)
     rows = [row for row in read_books(account, bank, "0.15", "0.60").rows if str(row.id) in ids]
@@ -74,7 +89,7 @@ def test_what_an_upstream_counts_and_does_not_give_is_no_unanswered_call(account
 
     bank.order_batches()
     with time_machine.travel(clock.now() + timedelta(hours=8), tick=True):
-        run_worker(account, 2)
+        run_worker(account, looks=2)
     drain.drain(account.org.shard)
     ledger = read_books(account, bank, "0.15", "0.60").ledger
     assert ledger[str(unheard.id)] == IN_BATCH
@@ -107,7 +122,7 @@ def test_a_files_lines_are_charged_when_its_time_is_long_over(account: Tenant, b
     held = held_of(account, batch)
     for minutes in (1, 24 * 60 + 61, 24 * 60 + 77):
         with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
-            run_worker(account, 2)
+            run_worker(account, looks=2)
     over, errors = asyncio.run(collect_errors())
     assert (over["status"], over["request_counts"]["failed"]) == ("expired", CALLS)
     assert {error["error"]["code"] for error in errors} == {"batch_expired"}

@@ -79,7 +79,8 @@ def test_each_call_is_told_once_and_its_answer_is_asked_for(acme: Tenant, bank: 
     for call in receiver.calls:
         body = Webhook(secret).verify(call.body, call.headers)
         told[body["data"]["id"]] = body
-        assert set(body["data"]) == {"organization", "id", "object", "status", "url"}, "no answer in it"
+        assert set(body["data"]) == {"organization", "id", "object", "status", "url", "deadline_missed"}, "no answer"
+        assert body["data"]["deadline_missed"] is False
     assert told.keys() == set(ids)
     assert sorted(body["type"] for body in told.values()) == ["deferred.completed"] * 2 + ["deferred.failed"]
     for call_id, (status, answer) in zip(ids, collect(acme, ids), strict=True):

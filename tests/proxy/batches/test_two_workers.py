@@ -15,6 +15,7 @@ from proxy.batches.sealed_lines import open_answer
 from proxy.batches.take_back import take_back_all
 from tenants.access import org_scope
 from tenants.sealed_rows import find_sealer
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import line, open_desk, read, run_worker
 from tests.world import Tenant
 
@@ -52,7 +53,7 @@ def test_what_one_has_claimed_the_other_passes_over(acme: Tenant) -> None:
 
     with ThreadPoolExecutor(1) as other, transaction.atomic():
         mine = [taken.number for taken in store.claim_lines(batch, 4, 10**6)]
-        theirs = other.submit(claim).result(timeout=20)
+        theirs = other.submit(claim).result(timeout=PATIENCE_SECONDS)
     assert (mine, theirs) == ([1, 2, 3, 4], [5, 6])
     run_worker(acme)
 

@@ -1,7 +1,7 @@
 """One upstream call for equal calls, in one process and between processes that share a Valkey."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from secrets import token_bytes
 from typing import Any
 
@@ -17,6 +17,7 @@ from proxy.cache.valkey_cache import LAND, LOOK_UP, LookedUp, Standing, ValkeyCa
 from proxy.edges.valkey import Valkey
 from proxy.errors import AnsweredLater, RateLimited, UpstreamError
 from tenants.sealed_rows import Sealer
+from tests.patience import until
 from tests.proxy.cache.examples import make_kept
 
 ORG = "0197e9d4-0000-7000-8000-000000000001"
@@ -49,13 +50,6 @@ class Worker:
         joined = await self.join(digest, asker)
         assert isinstance(joined, Flight)
         return joined
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    """Return as soon as the condition holds. Raises TimeoutError after two seconds."""
-    async with asyncio.timeout(2):
-        while not is_true():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from tenants.choices import CacheMode
 from tenants.models import Organization
 from tenants.sealed_rows import Sealer
 from tests.bank import Bank
-from tests.proxy.cache.calls import call, make_policy, until, written
+from tests.patience import PATIENCE_SECONDS, until
+from tests.proxy.cache.calls import call, make_policy, written
 from tests.proxy.cache.examples import make_kept
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
@@ -137,7 +138,7 @@ async def test_while_postgresql_hangs_equal_calls_are_answered_and_others_made(
         # Three in a row: who asks next does not wait for the deadline.
         level._deadline = 60
         level._again_ns += 20 * 10**9
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await status_of(app, acme, ask("Where is the Eiffel tower?")) == "miss"
     assert failures("deadline") == before + 4
     await written(app)
@@ -187,7 +188,7 @@ async def test_a_slow_model_holds_up_no_call_for_longer_than_the_deadline(app: A
     level_of(app)._deadline = 0.05
     let_go, before = occupy_model(app), failures("deadline")
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await call(app, acme, ask(LIKE_FRANCE))
         assert (answer.status, answer.headers["x-costhub-cache"]) == (200, "miss")
     finally:

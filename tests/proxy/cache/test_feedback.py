@@ -19,7 +19,8 @@ from tenants.choices import BudgetAction, CacheMode
 from tenants.models import CachePolicy, CachePurge
 from tenants.periods import period_bounds
 from tests.bank import Bank
-from tests.proxy.cache.calls import call, make_policy, told, until
+from tests.patience import until
+from tests.proxy.cache.calls import call, make_policy, told
 from tests.proxy.cache.test_semantic import answer_to, app, ask, status_of
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve

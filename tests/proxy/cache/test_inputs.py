@@ -18,7 +18,8 @@ from tenants.actions.cache import update_cache_policy
 from tenants.actions.models import update_model
 from tenants.models import CachePolicy
 from tests.bank import Bank
-from tests.proxy.cache.calls import make_policy, told, until, written
+from tests.patience import until
+from tests.proxy.cache.calls import HELD, call_together, make_policy, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.proxy.scripted_upstream import scripted, whole
@@ -168,10 +169,8 @@ async def test_what_a_long_batch_is_kept_under_is_found_beside_the_loop(
 
 
 async def test_of_equal_calls_at_once_one_is_made(app: App, other_app: App, acme: Tenant, bank: Bank) -> None:
-    texts, slow = ["one", "two", "three"], {"first_ms": 300}
-    answers = await asyncio.gather(
-        *(embed(each, acme, texts, bank=slow) for each in (app, other_app) for _ in range(10))
-    )
+    texts = ["one", "two", "three"]
+    answers = await call_together((app, other_app), 10, lambda each: embed(each, acme, texts, bank=HELD), bank)
     assert Counter(map(status_of, answers)) == {"miss": 1, "coalesced": 19}
     assert len({json.dumps(data_of(answer)) for answer in answers}) == 1
     assert len(await in_thread(bank.calls_received)) == 1

@@ -10,14 +10,15 @@ import pytest
 from billing.cache.selectors import CacheStats, read_stats
 from costhub.lib import clock
 from proxy.app import App
-from proxy.cache.model import CacheEntry, CacheLookup
 from proxy.cache.semantic import Semantic
 from proxy.ledger import recount
 from tenants.access import org_scope
 from tenants.choices import BudgetScope, CacheMode
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS, until
 from tests.proxy.books import open_holds, settle_the_dead
-from tests.proxy.cache.calls import call, make_policy, told, until, written
+from tests.proxy.cache.calls import call, make_policy, told, written
+from tests.proxy.cache.rows import read_entries, read_lookups
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
@@ -74,15 +75,9 @@ async def answer_to(app: App, tenant: Tenant, body: dict[str, object], **headers
     return answer
 
 
-def lookups(tenant: Tenant) -> list[CacheLookup]:
-    with org_scope(tenant.org.pk):
-        return list(CacheLookup.objects.filter(org_id=tenant.org.pk).order_by("at"))
-
-
 def entries_of(tenant: Tenant) -> list[tuple[str, int]]:
     """Questions, each with the number of its answer."""
-    with org_scope(tenant.org.pk):
-        return list(CacheEntry.objects.filter(org_id=tenant.org.pk).values_list("question", "answer_id"))
+    return [(entry.question, entry.answer_id) for entry in read_entries(tenant)]
 
 
 async def test_equal_calls_at_once_get_the_answer_to_a_like_question_but_for_who_wants_none_such(
@@ -103,7 +98,7 @@ async def test_equal_calls_at_once_get_the_answer_to_a_like_question_but_for_who
     assert {each.body for each in (leader, *others)} == {first.body}
 
     def why() -> list[tuple[str, str]]:
-        served = {str(one.request_id): one for one in lookups(acme) if one.was_served}
+        served = {str(one.request_id): one for one in read_lookups(acme) if one.was_served}
         assert served.keys() == {each.headers["x-request-id"] for each in (leader, *others)}
         return [(one.asked, one.kept_question) for one in served.values()]
 
@@ -131,7 +126,7 @@ async def test_a_paraphrase_gets_the_answer_and_others_do_not(app: App, acme: Te
         (ask("Which city is France's capital?"), {"x_costhub_cache_control": "exact-only"}),
     ]
     assert [await status_of(app, acme, body, **headers) for body, headers in others] == ["miss"] * len(others)
-    with_why = await in_thread(lambda: lookups(acme))
+    with_why = await in_thread(lambda: read_lookups(acme))
     assert [(one.asked, one.kept_question, one.was_served) for one in with_why[:2]] == [
         ("What is the capital city of France?", "", False),
         ("Which city is the capital of France?", "What is the capital city of France?", True),
@@ -147,7 +142,7 @@ async def test_shadow_serves_nothing_and_learns_whether_it_would_have_been_right
     await in_thread(lambda: make_policy(mallcorp, semantic=CacheMode.SHADOW))
     assert await status_of(app, mallcorp, ask("What is the capital city of France?")) == "miss"
     assert await status_of(app, mallcorp, ask("Which city is the capital of France?")) == "shadow-hit-semantic"
-    _, shadow = await in_thread(lambda: lookups(mallcorp))
+    _, shadow = await in_thread(lambda: read_lookups(mallcorp))
     assert (shadow.was_served, shadow.is_shadow, shadow.right, shadow.share) == (True, True, True, 1.0)
     assert [row["effective_cost"] > 0 for row in events_of(mallcorp)] == [True, True]
 
@@ -156,7 +151,7 @@ async def test_some_hits_are_checked_against_the_upstream(app: App, acme: Tenant
     await answer_to(app, acme, ask("What is the capital city of France?"))
     level_of(app)._draw = lambda: 0.0
     assert await status_of(app, acme, ask("Which city is the capital of France?")) == "recheck"
-    checked = (await in_thread(lambda: lookups(acme)))[-1]
+    checked = (await in_thread(lambda: read_lookups(acme)))[-1]
     assert (checked.was_served, checked.is_recheck, checked.right, checked.share) == (True, True, True, 0.02)
     # Both questions have one answer, as the upstream says the same to both.
     (first, one), (second, other) = await in_thread(lambda: entries_of(acme))
@@ -209,7 +204,7 @@ async def test_too_late_is_a_miss_whose_answer_is_kept_and_compared(app: App, ac
     await answer_to(app, acme, ask("What is the capital city of France?"))
     level_of(app)._deadline = 0
     assert await status_of(app, acme, ask("Which city is the capital of France?")) == "miss"
-    late = (await in_thread(lambda: lookups(acme)))[-1]
+    late = (await in_thread(lambda: read_lookups(acme)))[-1]
     assert (late.kept_question, late.was_served, late.right) == ("What is the capital city of France?", False, True)
     (first, one), (second, other) = await in_thread(lambda: entries_of(acme))
     assert {first, second} == {"What is the capital city of France?", "Which city is the capital of France?"}
@@ -222,7 +217,7 @@ async def test_a_model_that_fails_is_a_miss(app: App, acme: Tenant) -> None:
 
     level_of(app)._embedder._load = fail  # type: ignore[assignment]
     assert await status_of(app, acme, ask("What is the capital city of France?")) == "miss"
-    assert await in_thread(lambda: lookups(acme)) == []
+    assert await in_thread(lambda: read_lookups(acme)) == []
 
 
 async def test_who_leaves_while_like_questions_are_looked_up_holds_up_nobody(app: App, acme: Tenant) -> None:
@@ -238,5 +233,5 @@ async def test_who_leaves_while_like_questions_are_looked_up_holds_up_nobody(app
     await leading
     may_go.set()
     assert flights._open == {}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await status_of(app, acme, ask("Where is the Eiffel tower?")) == "miss"

@@ -11,11 +11,13 @@ import pytest
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
+from proxy import app as app_module
 from proxy.app import App
 from proxy.cache.key import make_key
 from tenants.choices import BudgetAction, CacheMode, CacheSharing, PurgeKind
 from tests.bank import Bank
-from tests.proxy.cache.calls import call, make_policy, purge, told, until, written
+from tests.patience import until
+from tests.proxy.cache.calls import HELD, call, call_together, make_policy, purge, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
@@ -320,7 +322,8 @@ class TestCoalescing:
         self, app: App, other_app: App, cached: Tenant, bank: Bank
     ) -> None:
         before = await in_thread(lambda: len(list(bank.bill())))
-        answers = await asyncio.gather(*(call(each, cached, self.SLOW) for each in (app, other_app) for _ in range(25)))
+        body = chat(bank=HELD)
+        answers = await call_together((app, other_app), 25, lambda each: call(each, cached, body), bank)
         assert sorted(map(status_of, answers)) == ["coalesced"] * 49 + ["miss"]
         assert len({answer.body for answer in answers}) == 1
         assert await in_thread(lambda: len(list(bank.bill()))) == before + 1
@@ -333,16 +336,19 @@ class TestCoalescing:
         assert all(row["list_cost"] == COST for row in rows)
 
     async def test_a_leader_who_leaves_is_read_to_the_end_for_others(
-        self, app: App, cached: Tenant, bank: Bank
+        self, app: App, cached: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(app_module, "LEAVE_AFTER_SECONDS", 0)
         before = await in_thread(lambda: len(list(bank.bill())))
-        leader = converse(cached.api_key, self.SLOW)
+        body = chat(bank=HELD)
+        leader = converse(cached.api_key, body)
         leading = asyncio.create_task(serve(app, leader))
         await until(lambda: flights(app) == 1)
         is_followed = watch_for_a_follower(app)
-        following = asyncio.create_task(call(app, cached, self.SLOW))
+        following = asyncio.create_task(call(app, cached, body))
         await until(is_followed)
         leader.incoming.put_nowait({"type": "http.disconnect"})
+        await in_thread(bank.let_go)
         assert status_of(await following) == "coalesced"
         await leading
         assert await in_thread(lambda: len(list(bank.bill()))) == before + 1

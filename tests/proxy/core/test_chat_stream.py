@@ -50,3 +50,16 @@ def test_a_stream_becomes_the_whole_that_it_would_have_been() -> None:
         "usage": {"total_tokens": 3},
     }
     assert assemble([]) is None
+
+
+def test_calls_of_one_number_are_told_apart_by_their_ids() -> None:
+    def chunk(name: str, given: str) -> dict[str, object]:
+        call = {"index": 0, "id": name, "function": {"name": "find", "arguments": given}}
+        return {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
+
+    more = {"index": 0, "function": {"arguments": "}"}}
+    last = {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": [more]}}]}
+    whole = assemble([chunk("t1", "{}"), chunk("t2", "{"), last])
+    assert whole is not None
+    calls = whole["choices"][0]["message"]["tool_calls"]
+    assert [(call["id"], call["function"]["arguments"]) for call in calls] == [("t1", "{}"), ("t2", "{}")]

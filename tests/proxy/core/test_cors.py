@@ -2,6 +2,8 @@
 
 import pytest
 
+from proxy import paths
+from proxy.batches import api
 from proxy.core.cors import allow_origin, allow_preflight
 
 APP = "https://app.example.org"
@@ -39,7 +41,14 @@ def test_all_may_where_the_operator_says_so() -> None:
 )
 def test_the_headers_that_a_page_sends_are_allowed(asked: str, allowed: str) -> None:
     assert allow_preflight({"access-control-request-headers": asked}) == {
-        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-methods": "GET, POST, DELETE",
         "access-control-allow-headers": allowed,
         "access-control-max-age": "600",
     }
+
+
+def test_a_page_may_ask_by_every_method_that_is_served() -> None:
+    served = {path.method for path in paths._PATHS} | {
+        method for methods in api._METHODS.values() for method in methods.split(" or ")
+    }
+    assert set(allow_preflight({})["access-control-allow-methods"].split(", ")) == served

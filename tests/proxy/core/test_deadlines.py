@@ -8,6 +8,7 @@ import pytest
 
 from proxy.core.deadlines import (
     Due,
+    Pace,
     check_capacity,
     find_online_from,
     has_time_for_a_batch,
@@ -66,7 +67,7 @@ MINUTE_MS = 60_000
     ],
 )
 def test_a_deadline_is_promised_that_can_be_kept(waiting: dict[int, int], concurrency: int, minutes: int) -> None:
-    check_capacity(_by_moment(waiting), concurrency, NOON_MS, NOON_MS + minutes * MINUTE_MS)
+    check_capacity(_by_moment(waiting), Pace(concurrency), NOON_MS, NOON_MS + minutes * MINUTE_MS)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,11 @@ def test_more_calls_than_can_be_answered_in_time_are_refused(
     waiting: dict[int, int], concurrency: int, minutes: int, told: int
 ) -> None:
     with pytest.raises(ApiError) as raised:
-        check_capacity(_by_moment(waiting), concurrency, NOON_MS, NOON_MS + minutes * MINUTE_MS)
+        check_capacity(_by_moment(waiting), Pace(concurrency), NOON_MS, NOON_MS + minutes * MINUTE_MS)
     assert (raised.value.status, raised.value.error_code) == (409, "deadline_cannot_be_kept")
-    assert raised.value.message.startswith(f"{told} calls wait for this upstream, 8 of which run at a time:")
+    assert raised.value.message.startswith(
+        f"{told} calls wait for this upstream, 8 of which run at a time, for up to 10 s each:"
+    )
 
 
 def _by_moment(waiting: dict[int, int]) -> dict[int, int]:
@@ -99,17 +102,25 @@ def test_calls_go_online_as_early_as_all_of_them_need() -> None:
         few: _due(6, 600, 600),
         many: _due(1_440, 600, 650),
     }
-    found = find_online_from(pools, 8)
+    found = find_online_from(pools, Pace(8))
     # 1,446 calls of ten seconds, eight at a time, behind a quarter of an hour: not within half an hour.
-    early_ms = 15 * MINUTE_MS + 1_807_500
+    early_ms = 15 * MINUTE_MS + 1_810_000
     assert found == {
         few: NOON_MS + 600 * MINUTE_MS - early_ms,
         many: NOON_MS + 600 * MINUTE_MS - early_ms,
-        behind: NOON_MS + 700 * MINUTE_MS - 15 * MINUTE_MS - 1_815_000,
+        behind: NOON_MS + 700 * MINUTE_MS - 15 * MINUTE_MS - 1_820_000,
     }
-    assert find_online_from({few: pools[few]}, 8) == {few: NOON_MS + 570 * MINUTE_MS}
+    assert find_online_from({few: pools[few]}, Pace(8)) == {few: NOON_MS + 570 * MINUTE_MS}
     # What is due behind its last call keeps it not waiting.
-    assert find_online_from({few: pools[few], behind: _due(9_000, 601, 900)}, 8)[few] == NOON_MS + 570 * MINUTE_MS
+    assert find_online_from({few: pools[few], behind: _due(9_000, 601, 900)}, Pace(8))[few] == NOON_MS + 570 * MINUTE_MS
+
+
+def test_calls_go_online_the_earlier_the_longer_they_take() -> None:
+    name = uuid4()
+    found = find_online_from({name: _due(160, 600, 600)}, Pace(8, 2 * MINUTE_MS))
+    assert found == {name: NOON_MS + (600 - 15 - 40) * MINUTE_MS}
+    # A call takes as long as it takes, however many run at a time.
+    assert Pace(8, 2 * MINUTE_MS).needed_ms(1) == 2 * MINUTE_MS
 
 
 def _due(calls: int, first: int, last: int) -> Due:
@@ -121,7 +132,7 @@ def _due(calls: int, first: int, last: int) -> Due:
     [(1, 3, True), (1, 2.99, False), (720, 3, True), (721, 3, False), (10_000, 6, False), (10_000, 6.25, True)],
 )
 def test_a_batch_is_tried_where_all_can_be_asked_online_behind_it(calls: int, hours: float, expected: bool) -> None:
-    assert has_time_for_a_batch(calls, 8, int(hours * 60) * MINUTE_MS) is expected
+    assert has_time_for_a_batch(calls, Pace(8), int(hours * 60) * MINUTE_MS) is expected
 
 
 USER = {"role": "user", "content": "Hi"}

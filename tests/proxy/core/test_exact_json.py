@@ -48,3 +48,9 @@ def test_a_caller_is_told_what_to_do() -> None:
     with pytest.raises(InvalidRequest, match="send it as a text") as caught:
         parse_request(Endpoint.CHAT, raw)
     assert caught.value.error_code == "number_too_large"
+
+
+def test_what_no_caller_can_write_anew_is_rounded_where_it_is_long() -> None:
+    number = LARGE + 1
+    assert exact_json.loads_rounded(b"[%d]" % number) == [number]
+    assert exact_json.loads_rounded(padded(b"%d" % number))["deep"] == [1, {"number": float(LARGE)}]

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from proxy.core.exact_json import MOST_BYTES
 from proxy.dialects import openai_responses
 from proxy.dialects.openai_responses.compaction import write_item
 from proxy.errors import InvalidRequest
@@ -92,3 +93,12 @@ def test_what_is_no_compaction_is_refused_by_name(body: Json, param: str) -> Non
     with pytest.raises(InvalidRequest) as error:
         summarise(**body)
     assert error.value.param == param
+
+
+def test_a_long_answer_may_hold_a_number_that_is_rounded() -> None:
+    item = {"type": "message", "content": [{"type": "output_text", "text": "x" * MOST_BYTES}]}
+    told = compact(summarise(input=ITEMS), {"object": "response", "output": [item], "odd": 2**63 * 4.0})
+    raw = orjson.dumps({"object": "response", "output": [item], "odd": 1}).replace(b'"odd":1', b'"odd":%d' % 2**65)
+    translation = openai_responses.make_translation(summarise(input=ITEMS), "0-1", 5_000)
+    assert translation is not None
+    assert orjson.loads(translation.whole(raw, USED)) == told

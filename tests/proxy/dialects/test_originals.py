@@ -37,6 +37,7 @@ def say(role: str, *blocks: Json) -> Json:
 
 
 TEXT = {"type": "text", "text": "Hi"}
+LETTER = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Dear"}}
 QUESTION = {"role": "user", "content": "Hi"}
 
 
@@ -47,6 +48,8 @@ QUESTION = {"role": "user", "content": "Hi"}
             say("user", TEXT), say("assistant", {"type": "thinking", "thinking": THOUGHTS, "signature": "s"}, TEXT)
         ),
         read_message(say("user", TEXT), say("assistant", {"type": "redacted_thinking", "data": THOUGHTS}, TEXT)),
+        read_message(QUESTION, tools=[{"name": "find", "input_schema": {}, "input_examples": [{"a": THOUGHTS}]}]),
+        read_message(say("user", LETTER | {"context": THOUGHTS})),
         read_response(
             [{"role": "user", "content": "Hi"}, {"type": "reasoning", "id": "r", "encrypted_content": THOUGHTS}]
         ),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import django
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -26,7 +28,7 @@ def start(job: str, about: object, *, failpoint: str = "") -> subprocess.Popen[b
 def run(job: str, about: object, *, failpoint: str = "") -> int:
     """Run a job to its end. Its exit code: -9 where it was killed."""
     with start(job, about, failpoint=failpoint) as process:
-        return process.wait(timeout=60)
+        return process.wait(timeout=PATIENCE_SECONDS)
 
 
 def main(job: str, about: str) -> None:

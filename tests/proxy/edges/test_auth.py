@@ -12,6 +12,7 @@ from proxy.errors import Unauthorized
 from tenants.access import org_scope
 from tenants.actions.keys import revoke_key
 from tenants.models import Organization
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges.threads import in_thread
 from tests.world import World
 
@@ -70,13 +71,13 @@ async def test_a_key_that_was_met_is_known_until_it_changes(committed_world: Wor
     digest = secrets.digest_of(acme.api_key, settings.KEY_PEPPER)
     assert catalog.recall(digest) is None
     key, org = await Auth(catalog, settings.KEY_PEPPER).authenticate(acme.api_key)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (known := catalog.recall(digest)) is None:
             await asyncio.sleep(0.01)  # nothing was heard of changes for a second: the machine is busy
     assert known == (key, org)
 
     await in_thread(end_key)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while catalog.recall(digest) is not None:
             await asyncio.sleep(0.01)
     with pytest.raises(Unauthorized):

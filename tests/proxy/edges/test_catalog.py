@@ -33,6 +33,7 @@ from tenants.actions.keys import create_key, revoke_key, rotate_key, update_key
 from tenants.actions.pricing import create_price
 from tenants.actions.stops import set_stopped
 from tenants.models import ApiKey, Budget, LanguageModel, Organization
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -358,7 +359,7 @@ class TestUnknown:
         monkeypatch.setattr(new_keys, "MOST_A_BATCH", 3)
         monkeypatch.setattr(new_keys, "MOST_WAITING", 5)
         held = Event()
-        monkeypatch.setattr(new_keys, "find_known_keys", lambda digests: held.wait(1.5) and set())
+        monkeypatch.setattr(new_keys, "find_known_keys", lambda digests: held.wait(PATIENCE_SECONDS) and set())
         calls = [
             asyncio.create_task(
                 auth(catalog).authenticate(secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER).text)
@@ -452,6 +453,8 @@ class TestPostgresqlAway:
         listening = [await start() for _ in range(2)]
         for catalog in listening:
             await catalog.get_org(tenant.org_id)
+        org = listening[0]._orgs.get(tenant.org_id)
+        assert org is not None
 
         def stop() -> None:
             with org_scope(tenant.org_id):
@@ -460,8 +463,6 @@ class TestPostgresqlAway:
         await in_thread(stop)
         # Whoever subscribes only later learns of the stop when it catches up.
         listening.append(await start())
-        org = listening[0]._orgs.get(tenant.org_id)
-        assert org is not None
         listening[-1]._orgs.put(tenant.org_id, org, 1)
         for catalog in listening:
             await catalog._in_thread(connections.close_all)
@@ -469,6 +470,8 @@ class TestPostgresqlAway:
         client().delete(keyspace.org_snapshot_key(tenant.org_id))
         for catalog in listening:
             await within_a_second(lambda catalog=catalog: is_closed(catalog, tenant))  # type: ignore[misc]
+        # Whoever hears of it has nothing left in memory of before it: it may have been an erasure.
+        assert [catalog._orgs.get(tenant.org_id) for catalog in listening[:2]] == [None, None]
 
     @pytest.mark.parametrize("what", ["limit", "end_user", "lost"])
     async def test_only_what_may_stop_calls_closes(
@@ -523,13 +526,18 @@ class TestPostgresqlAway:
             find_model("new", key, outdated)
         assert (caught.value.status, caught.value.headers) == (503, {"retry-after": "1"})
 
-    async def test_one_that_hangs_is_away_in_time_and_back_when_it_is(self, start: Open, tenant: Tenant) -> None:
+    async def test_one_that_hangs_is_away_in_time_and_back_when_it_is(
+        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "DATABASE_SECONDS", 0.2)
         catalog = await start()
         with owner_connection() as other:
             other.execute("LOCK TABLE tenants_apikey IN ACCESS EXCLUSIVE MODE")
             # The lock is held until after the answer: without a deadline this would wait for ever.
             with pytest.raises(GovernanceUnavailable):
                 await auth(catalog).authenticate(tenant.api_key)
+        monkeypatch.setattr(module, "DATABASE_SECONDS", PATIENCE_SECONDS)
+        catalog._new_keys._database_seconds = PATIENCE_SECONDS
         key, _ = await auth(catalog).authenticate(tenant.api_key)
         assert key.id == str(tenant.key.pk)
 

@@ -21,6 +21,7 @@ from proxy.edges.valkey import Valkey
 from proxy.errors import GovernanceUnavailable, IdempotencyConflict, UpstreamError
 from proxy.values.request import Endpoint
 from tenants.snapshots import KeySnapshot, OrgSnapshot
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges.till import Till
 
 BODY = orjson.dumps({"model": "small", "messages": [{"role": "user", "content": "Where?"}]})
@@ -80,7 +81,7 @@ class Caller:
 
 @pytest.fixture
 async def caller(till: Till) -> AsyncIterator[Caller]:
-    valkey = Valkey(settings.REDIS_URL, [REPLACE_CLAIM], 150)
+    valkey = Valkey(settings.REDIS_URL, [REPLACE_CLAIM], PATIENCE_SECONDS * 1000)
     await valkey.open()
     org = OrgSnapshot("org", "acme", 1, till.shard, "UTC", True, DATA_KEY, {}, {}, ())
     yield Caller(Idempotency(valkey), org, KeySnapshot("key", "org", "project", 1, None, None, None, False))
@@ -258,7 +259,7 @@ class TestFailed:
         assert await caller.call("k") == b"answer 2, whole"
 
     async def test_who_leaves_while_the_key_is_claimed_leaves_no_claim(self, caller: Caller) -> None:
-        client().client_pause(10_000, all=False)
+        client().client_pause(30_000, all=False)
         task = asyncio.create_task(caller.call("k"))
         await asyncio.sleep(0)
         task.cancel()
@@ -289,7 +290,11 @@ class TestFailed:
         assert caller.served == 0
 
     async def test_nor_while_it_hangs(self, caller: Caller) -> None:
-        client().client_pause(400)
+        line = caller.idempotency._valkey._line
+        assert line is not None
+        line._timeout = 0.15
+        client().client_pause(30_000, all=False)
         with pytest.raises(GovernanceUnavailable):
             await caller.call("k")
+        client().client_unpause()
         assert caller.served == 0

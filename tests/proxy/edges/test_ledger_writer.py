@@ -2,6 +2,8 @@
 fail."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,10 +16,10 @@ from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.core.plan import make_plan
 from proxy.dialects.openai_chat import parse_request
-from proxy.edges import reserve_batch, settle, settle_batch
+from proxy.edges import ledger_writer, reserve_batch, settle, settle_batch
 from proxy.edges.entry import Entry
 from proxy.edges.ledger_writer import LedgerWriter
-from proxy.edges.reserve import Replan, Reservations
+from proxy.edges.reserve import GIVE_BACK, Replan, Reservations
 from proxy.edges.valkey import Valkey
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
 from proxy.ledger import drain, reaper, recount
@@ -28,12 +30,21 @@ from proxy.values.request import Controls, Endpoint
 from tenants.choices import BudgetScope
 from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
+from tests.patience import PATIENCE_SECONDS, until
 from tests.proxy.edges.entries import line_of, read_ledger
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.edges.till import Till
+from tests.proxy.test_deaths import pid_of, stack, stopped
+from tests.stack_fixtures import TestStack
 from tests.world import Tenant, make_budget, make_catalog
 
-TIMEOUT_MS = 150
+__all__ = ["stack"]
+
+TIMEOUT_MS = PATIENCE_SECONDS * 1000
+#: a server that is made to hang does so for longer than anybody waits, unless it is told to go on
+HANGS_MS = 30_000
+#: of a connection to one
+HANGS_SECONDS = 0.15
 BODY = orjson.dumps({"model": "small", "max_tokens": 100, "messages": [{"role": "user", "content": "Where?"}]})
 
 
@@ -72,7 +83,7 @@ class Desk:
 
     async def written(self) -> list[LedgerEntry]:
         """Wait until this worker has written everything. Gives the ledger, drained."""
-        await asyncio.wait_for(self.ledger._quiet.wait(), 10)
+        await asyncio.wait_for(self.ledger._quiet.wait(), PATIENCE_SECONDS)
         await in_thread(lambda: drain.drain(self.till.shard))
         return await in_thread(lambda: read_ledger(self.tenant))
 
@@ -95,7 +106,7 @@ def snapshots(acme: Tenant) -> tuple[OrgSnapshot, KeySnapshot]:
 
 @pytest.fixture
 async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapshot]) -> AsyncIterator[Desk]:
-    scripts = (reserve_batch.RESERVE, settle_batch.SETTLE, settle.GIVE_UP, settle.LATE, settle.CORRECT)
+    scripts = (reserve_batch.RESERVE, GIVE_BACK, settle_batch.SETTLE, settle.GIVE_UP, settle.LATE, settle.CORRECT)
     valkey = Valkey(settings.REDIS_URL, scripts, TIMEOUT_MS)
     await valkey.open()
     reserver = Reservations(valkey)
@@ -123,7 +134,7 @@ async def expire(desk: Desk, entry: Entry) -> None:
 class TestSettled:
     async def test_a_call_is_held_then_charged_then_in_the_ledger(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             assert desk.counters(plan) == {(0, hold.amount)}
@@ -149,7 +160,7 @@ class TestSettled:
         desk.org = await in_thread(add)
         plan = desk.make_plan()
         assert len(plan.first.scopes) == 8
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
         assert hold.amount > 0
@@ -159,7 +170,7 @@ class TestSettled:
         plan = desk.make_plan()
 
         async def call() -> int:
-            async with desk.entry() as entry:
+            with desk.entry() as entry:
                 entry.note_plan(plan)
                 await desk.reserve(plan, entry)
                 served(entry, 10)
@@ -174,10 +185,9 @@ class TestSettled:
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
         for scope in plan.first.scopes[1:]:
             desk.till.put(line_of(scope), 9_999_000, 999)
-        with pytest.raises(BudgetExceeded) as caught:
-            async with desk.entry() as entry:
-                entry.note_plan(plan)
-                await desk.reserve(plan, entry)
+        with pytest.raises(BudgetExceeded) as caught, desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
         told = caught.value.more["budget"]
         assert (told["scope"], told["subject"]) == ("key", str(acme.key.pk))
         assert (told["limit"], told["spent"], told["held"]) == ("0.010000000", "0.009999000", "0.000000999")
@@ -191,7 +201,7 @@ class TestSettled:
         is_served = asyncio.Event()
 
         async def call() -> None:
-            async with desk.entry() as entry:
+            with desk.entry() as entry:
                 entry.note_plan(plan)
                 await desk.reserve(plan, entry)
                 served(entry, 77, Certainty.COUNTED)
@@ -213,27 +223,33 @@ class TestSettled:
         last = line_of(plan.first.scopes[-1])
         desk.till.put(last, 0)
         client().hset(last.key, "h", "no number of nanos")
-        with pytest.raises(GovernanceUnavailable):
-            async with desk.entry() as entry:
-                entry.note_plan(plan)
-                await desk.reserve(plan, entry)
+        with pytest.raises(GovernanceUnavailable), desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
         (row,) = await desk.written()
         assert (row.effective_cost, row.status) == (0, 503)
         assert (desk.till.hold(str(row.id)), client().zcard(desk.till.leases)) == ({}, 0)
         assert client().get(keyspace.closed_key(desk.till.shard, str(row.id))) == b"given up"
 
 
+def lose_patience(desk: Desk) -> None:
+    """The connection that there is is given up soon where nobody answers; the next one is not."""
+    assert desk.valkey._line is not None
+    desk.valkey._line._timeout = HANGS_SECONDS
+
+
 class TestValkeyHangs:
-    """CLIENT PAUSE: everything that was sent waits, and runs or not when it is over."""
+    """CLIENT PAUSE: every script that was sent waits, and runs or not when it is over."""
 
     async def test_a_reserve_without_an_answer_holds_nothing(self, desk: Desk) -> None:
         plan = desk.make_plan()
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
-        client().client_pause(500)
-        with pytest.raises(GovernanceUnavailable):
-            async with desk.entry() as entry:
-                entry.note_plan(plan)
-                await desk.reserve(plan, entry)
+        lose_patience(desk)
+        client().client_pause(HANGS_MS, all=False)
+        with pytest.raises(GovernanceUnavailable), desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+        client().client_unpause()
         (row,) = await desk.written()
         assert (row.effective_cost, row.status, row.error_code) == (0, 503, "governance_unavailable")
         assert desk.counters(plan) <= {(0, 0), None}
@@ -244,11 +260,11 @@ class TestValkeyHangs:
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
 
         async def call() -> None:
-            async with desk.entry() as entry:
+            with desk.entry() as entry:
                 entry.note_plan(plan)
                 await desk.reserve(plan, entry)
 
-        client().client_pause(10_000, all=False)
+        client().client_pause(HANGS_MS, all=False)
         task = asyncio.create_task(call())
         await asyncio.sleep(0)  # the reserve is on its way, and Valkey does not look yet
         task.cancel()
@@ -261,34 +277,90 @@ class TestValkeyHangs:
 
     async def test_a_settle_without_an_answer_happens_once(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             served(entry, 420)
-            client().client_pause(500)
+            lose_patience(desk)
+            before = desk.valkey._line
+            client().client_pause(HANGS_MS, all=False)
+        await until(lambda: desk.valkey._line is not before)
+        client().client_unpause()
         (row,) = await desk.written()
         assert row.effective_cost == 420
         assert desk.counters(plan) == {(420, 0)}
 
     async def test_a_settle_that_ran_and_was_not_answered_is_not_counted_twice(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             served(entry, 420)
         await desk.written()
         desk.ledger._write(entry)
-        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
         assert [sorted(fields) for fields in desk.till.entries()] == [[b"again", b"e"]]
         await in_thread(lambda: recount.recount(desk.till.shard, "", ()))
         assert [row.effective_cost for row in await desk.written()] == [420]
         assert desk.counters(plan) == {(420, 0)}
 
+    async def test_who_waits_for_what_a_shard_is_to_write_waits_for_no_other_and_not_for_ever(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan, shard = desk.make_plan(), desk.org.shard
+        with desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            served(entry, 420)
+            client().client_pause(HANGS_MS, all=False)
+        await asyncio.wait_for(desk.ledger.wait_written(shard + 1), PATIENCE_SECONDS)
+        with monkeypatch.context() as patch, pytest.raises(GovernanceUnavailable, match="cannot be written down"):
+            patch.setattr(ledger_writer, "_WRITTEN_WITHIN_SECONDS", 0.01)
+            await desk.ledger.wait_written(shard)
+        client().client_unpause()
+        await desk.ledger.wait_written(shard)
+        assert desk.ledger._quiet.is_set()
+        assert [row.effective_cost for row in await desk.written()] == [420]
+
+
+class TestGivenBack:
+    async def test_the_call_reserves_anew_and_has_one_row(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        with desk.entry() as first:
+            first.note_plan(plan)
+            await desk.reserve(plan, first)
+            await desk.reservations.give_back(first)
+            first.goes_on = True
+        assert desk.counters(plan) == {(0, 0)}
+        same = (first.request_id, first.started_at_ms, first.started_ns, desk.key, desk.org, Endpoint.CHAT)
+        with desk.ledger.entry(*same) as entry:
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
+            assert desk.counters(plan) == {(0, hold.amount)}
+            served(entry, 420)
+        (row,) = await desk.written()
+        assert (str(row.id), row.effective_cost, row.held) == (first.request_id, 420, hold.amount)
+        assert desk.counters(plan) == {(420, 0)}
+
+    async def test_where_nobody_says_that_it_was_the_call_ends_at_nothing(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        lose_patience(desk)
+        with pytest.raises(GovernanceUnavailable), desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            client().client_pause(HANGS_MS, all=False)
+            await desk.reservations.give_back(entry)
+        client().client_unpause()
+        (row,) = await desk.written()
+        assert (row.effective_cost, row.status, row.error_code) == (0, 503, "governance_unavailable")
+        assert desk.counters(plan) == {(0, 0)}
+        assert client().zcard(desk.till.leases) == 0
+
 
 class TestTakenForDead:
     async def test_a_worker_that_only_slept_tells_the_truth(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
@@ -302,7 +374,7 @@ class TestTakenForDead:
 
     async def test_what_it_counted_itself_is_better_than_the_bound_and_stays_an_estimate(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             await expire(desk, entry)
@@ -313,7 +385,7 @@ class TestTakenForDead:
 
     async def test_what_it_does_not_know_either_is_left_to_the_upstreams_bill(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
@@ -324,7 +396,7 @@ class TestTakenForDead:
     async def test_a_reserve_that_was_given_up_too_late_costs_nothing(self, desk: Desk) -> None:
         """The reserve ran, its answer was lost, and Valkey was out of this worker's reach until the reaper had come."""
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             await expire(desk, entry)
@@ -337,7 +409,7 @@ class TestTakenForDead:
 class TestDataLost:
     async def test_a_call_under_way_is_counted_when_it_ends(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             desk.till.lose_everything()
@@ -350,14 +422,14 @@ class TestDataLost:
 
     async def test_also_when_nobody_has_counted_anew_yet(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             desk.till.lose_everything()
             served(entry, 420)
         (row,) = await desk.written()
         assert (row.effective_cost, desk.counters(plan)) == (420, {None})
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             assert desk.counters(plan) == {(420, hold.amount)}
@@ -378,7 +450,7 @@ class TestForgotten:
     async def come_back(self, desk: Desk) -> None:
         """Another server stands where this one stood: it is told by its run id, which a server keeps while it runs."""
         desk.valkey.generation += 1
-        await asyncio.wait_for(self.seen(desk), 5)
+        await asyncio.wait_for(self.seen(desk), PATIENCE_SECONDS)
 
     async def seen(self, desk: Desk) -> None:
         while desk.ledger._recent._generation != desk.valkey.generation:
@@ -386,13 +458,13 @@ class TestForgotten:
 
     async def test_a_settle_that_was_forgotten_is_made_again(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             hold = await desk.reserve(plan, entry)
             name = keyspace.hold_key(desk.till.shard, hold.id)
             kept, lease = cast("bytes", client().dump(name)), cast("float", client().zscore(desk.till.leases, hold.id))
             served(entry, 420)
-        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
         # as it was before the settle
         forget_event(desk, entry)
         client().restore(name, 0, kept)
@@ -408,37 +480,50 @@ class TestForgotten:
 
     async def test_a_call_that_was_forgotten_altogether_has_its_row(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             served(entry, 420)
-        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
         forget_event(desk, entry)
         await self.come_back(desk)
         (row,) = await desk.written()
         assert (str(row.id), row.effective_cost) == (entry.request_id, 420)
 
-    async def test_a_server_that_goes_is_missed_while_it_may_forget(self, desk: Desk) -> None:
+    async def test_a_server_that_goes_is_missed_while_it_may_forget(self, desk: Desk, stack: TestStack) -> None:
         """Though nothing else is said to it: what was written last is kept until there is a server again."""
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             served(entry, 420)
-        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
-        client().client_pause(1_500, all=True)
-        async with asyncio.timeout(5):
-            while desk.valkey.is_whole:
-                await asyncio.sleep(0.01)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
+        lose_patience(desk)
+        with stopped(pid_of(stack.valkey)):
+            await until(lambda: not desk.valkey.is_whole)
         assert [written.hold_id for _, written in desk.ledger._recent._written] == [entry.request_id]
+
+    async def test_what_is_kept_for_a_moment_is_the_event_and_not_the_call(self, desk: Desk) -> None:
+        """A call's body may have megabytes, and two seconds of calls are kept."""
+        plan = desk.make_plan()
+        with desk.entry() as entry:
+            entry.note_plan(plan)
+            await desk.reserve(plan, entry)
+            served(entry, 420)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
+        hold_id, call = entry.request_id, weakref.ref(entry)
+        del entry
+        gc.collect()
+        assert [written.hold_id for _, written in desk.ledger._recent._written] == [hold_id]
+        assert call() is None
 
     async def test_what_was_not_forgotten_counts_once(self, desk: Desk) -> None:
         plan = desk.make_plan()
-        async with desk.entry() as entry:
+        with desk.entry() as entry:
             entry.note_plan(plan)
             await desk.reserve(plan, entry)
             served(entry, 420)
-        await asyncio.wait_for(desk.ledger._quiet.wait(), 10)
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
         for _ in range(2):
             await self.come_back(desk)
         assert [row.effective_cost for row in await desk.written()] == [420]

@@ -300,6 +300,15 @@ class MoneyMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.find("open"))
     @rule(pick=PICK)
+    def give_back(self, pick: int) -> None:
+        """A call that was to wait is answered now, and has yet to reserve for that."""
+        call = self.pick(pick, "open")
+        if call.attempts == 1 and not call.turned and not call.is_turned:
+            assert self.till.give_back(call.id) == 1
+            call.state, call.attempts, call.held = "new", 0, 0
+
+    @precondition(lambda self: self.find("open"))
+    @rule(pick=PICK)
     def die(self, pick: int) -> None:
         """The worker dies, or sleeps too long: the lease ends, and the reaper finds the hold."""
         call = self.pick(pick, "open")

@@ -23,9 +23,10 @@ from costhub.stack.ports import HOST
 from costhub.stack.valkey import Valkey as Server
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.valkey import OutcomeUnknown, Script, Valkey, ValkeyUnavailable
+from tests.patience import PATIENCE_SECONDS
 from tests.valkeys import Certificates
 
-TIMEOUT_MS = 150
+TIMEOUT_MS = PATIENCE_SECONDS * 1000
 #: a script's keys and arguments, of a hold that nobody has
 OF_NOBODY = settle_command(99, [Settle("nobody", 0, b"{}", b"")], 1)
 
@@ -106,6 +107,8 @@ class TestUnreachable:
     ) -> None:
         valkey = await connect(server.url)
         assert server.pid is not None
+        assert valkey._line is not None
+        valkey._line._timeout = 0.15
         os.kill(server.pid, signal.SIGSTOP)
         try:
             # Stopped, the server would never answer: without a deadline this would wait for ever.
@@ -114,7 +117,7 @@ class TestUnreachable:
             assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown] * 3
         finally:
             os.kill(server.pid, signal.SIGCONT)
-        await asyncio.wait_for(valkey.wait_connected(), 5)
+        await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
         assert await valkey.send("GET", "n") in {b"3", None}, "it may have run, all of it, or never will"
 
     async def test_a_server_that_is_killed_and_comes_back_knows_the_scripts(
@@ -127,7 +130,7 @@ class TestUnreachable:
         await disconnected(valkey)
         server.start()
         await asyncio.to_thread(server.wait_ready)
-        await asyncio.wait_for(valkey.wait_connected(), 5)
+        await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
         assert await valkey.send("GET", "kept") == b"1"
         assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
 
@@ -137,7 +140,7 @@ class TestUnreachable:
         with pytest.raises(hiredis.ReplyError, match="NOSCRIPT"):
             await valkey.run(SETTLE, *OF_NOBODY)
         await disconnected(valkey)
-        await asyncio.wait_for(valkey.wait_connected(), 5)
+        await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
         assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
 
     async def test_a_connection_that_is_killed_is_made_again(self, connect: Connect, server: Server) -> None:
@@ -146,12 +149,12 @@ class TestUnreachable:
         with redis.Redis.from_url(server.url) as other:
             other.execute_command("CLIENT", "KILL", "ID", number)
         await disconnected(valkey)
-        await asyncio.wait_for(valkey.wait_connected(), 5)
+        await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
         assert await valkey.send("CLIENT", "ID") > number
 
     async def test_what_is_on_its_way_when_it_is_closed_is_unknown(self, connect: Connect) -> None:
         valkey = await connect()
-        answer = valkey.send("BLPOP", f"nothing:{clock.monotonic_ns()}", "10")
+        answer = valkey.send("BLPOP", f"nothing:{clock.monotonic_ns()}", "60")
         await valkey.close()
         with pytest.raises(OutcomeUnknown):
             await answer
@@ -182,14 +185,14 @@ class TestPassword:
 
 async def disconnected(valkey: Valkey) -> None:
     """Return when the client has noticed that its connection is gone."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while valkey.is_connected and valkey._restored.is_set():
             await asyncio.sleep(0)
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> None:
     """Return when a message was logged."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while text not in caplog.text:
             await asyncio.sleep(0.01)
 

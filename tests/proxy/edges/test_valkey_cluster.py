@@ -25,6 +25,7 @@ from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.valkey import OutcomeUnknown, Valkey, ValkeyUnavailable
 from proxy.edges.valkey_cluster import ValkeyCluster, _merge, make_valkey
 from proxy.edges.valkey_dial import Dial
+from tests.patience import PATIENCE_SECONDS
 from tests.valkeys import (
     MASTER,
     Certificates,
@@ -39,7 +40,6 @@ from tests.valkeys import (
 
 pytestmark = pytest.mark.processes
 TIMEOUT_MS = 1_000
-PATIENCE_SECONDS = 40
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,15 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 async def valkey(nodes: ClusterOfNodes) -> AsyncIterator[Valkey]:
     nodes.wait_whole()
     found = make_valkey(nodes.url, [SETTLE], TIMEOUT_MS)
-    await found.open()
+    await open_whole(found)
     yield found
     await found.close()
+
+
+async def open_whole(valkey: Valkey) -> None:
+    """Open it, and return when every slot is served, however long that takes."""
+    await valkey.open()
+    await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
 
 
 async def write(valkey: Valkey, key: str, value: str) -> None:
@@ -216,7 +222,7 @@ async def test_a_planned_failover_loses_and_repeats_nothing(nodes: ClusterOfNode
 
 async def test_a_hung_master_holds_up_nobody_else(nodes: ClusterOfNodes) -> None:
     valkey = make_valkey(nodes.url, (), 200)
-    await valkey.open()
+    await open_whole(valkey)
     hung = nodes.master_of(slot_of(tag(1)))
     others = [n for n in range(SHARDS) if nodes.master_of(slot_of(tag(n))) is not hung]
     pid = hung.pid
@@ -266,7 +272,7 @@ def test_the_highest_epoch_is_believed_slot_by_slot() -> None:
 
 async def test_writes_that_no_replica_has_are_not_known_to_have_happened(nodes: ClusterOfNodes) -> None:
     valkey = make_valkey(f"{nodes.url}?replicas=1", [SETTLE], TIMEOUT_MS)
-    await valkey.open()
+    await open_whole(valkey)
     try:
         key = f"{tag(4)}:confirmed"
         sent = [valkey.send(b"RPUSH", key, number) for number in range(50)]
@@ -289,6 +295,22 @@ async def test_writes_that_no_replica_has_are_not_known_to_have_happened(nodes: 
     nodes.wait_whole()
 
 
+async def test_replicas_tell_who_the_masters_are(nodes: ClusterOfNodes) -> None:
+    """Whoever was a master when the URL was written may be a replica by now: it confirms nothing, and can tell."""
+    replicas = [node for node in nodes.living if not _is_master(node)]
+    masters = {node.address for node in nodes.living if _is_master(node)}
+    named = ",".join(f"{HOST}:{node.port}" for node in replicas)
+    before, at, _ = nodes.url.rpartition("@")
+    valkey = make_valkey(f"{before}{at}{named}/?replicas=1", [SETTLE], TIMEOUT_MS)
+    await open_whole(valkey)
+    try:
+        assert isinstance(valkey, ValkeyCluster)
+        assert set(valkey._lines) == masters
+        assert await valkey.send(b"SET", f"{tag(5)}:told", "1") == b"OK"
+    finally:
+        await valkey.close()
+
+
 async def test_a_cluster_that_is_away_refuses_and_is_found_when_it_comes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -304,7 +326,7 @@ async def test_a_cluster_that_is_away_refuses_and_is_found_when_it_comes(
 class TestSentinel:
     async def test_the_master_is_found_and_its_successor_too(self, group: Watched) -> None:
         valkey = make_valkey(group.url, [SETTLE], TIMEOUT_MS)
-        await valkey.open()
+        await open_whole(valkey)
         try:
             await write(valkey, "before", "1")
             master = group.master
@@ -325,7 +347,7 @@ class TestSentinel:
     async def test_a_server_that_is_no_master_any_more_is_left(self, group: Watched) -> None:
         group.wait_watched()
         valkey = make_valkey(group.url, (), TIMEOUT_MS)
-        await valkey.open()
+        await open_whole(valkey)
         try:
             master = group.master
 
@@ -389,7 +411,7 @@ class TestTls:
         with cluster(tmp_path / "nodes", certificates=Certificates(tmp_path)) as nodes:
             assert nodes.url.startswith("valkeys+cluster://")
             valkey = make_valkey(nodes.url, [SETTLE], TIMEOUT_MS)
-            await valkey.open()
+            await open_whole(valkey)
             try:
                 key = f"{tag(0)}:tls"
                 await write(valkey, key, "before")
@@ -414,7 +436,7 @@ class TestTls:
         with watched(tmp_path / "nodes", certificates=Certificates(tmp_path)) as group:
             assert group.url.startswith("valkeys+sentinel://")
             valkey = make_valkey(group.url, [SETTLE], TIMEOUT_MS)
-            await valkey.open()
+            await open_whole(valkey)
             try:
                 await write(valkey, "before", "1")
                 dying = group.master
@@ -444,7 +466,7 @@ def queued(url: str) -> Any:
     app = Celery(set_as_current=False, **broker_options(url))
     with app.connection_for_write() as connection, connection.SimpleQueue("tls") as queue:
         queue.put("said")
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=PATIENCE_SECONDS)
         message.ack()
         return message.payload
 

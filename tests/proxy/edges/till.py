@@ -13,7 +13,7 @@ import orjson
 from costhub.lib import keyspace
 from costhub.lib.redis import client
 from proxy.core.layout import pack_numbers
-from proxy.edges.reserve import TURN
+from proxy.edges.reserve import GIVE_BACK, TURN
 from proxy.edges.reserve_batch import RESERVE
 from proxy.edges.settle import CORRECT, GIVE_UP, LATE
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
@@ -194,6 +194,10 @@ class Till:
         """Turn.lua."""
         arguments = [hold_id, cost, tokens, now, model]
         return cast("int", self._run(TURN, [keyspace.hold_key(self.shard, hold_id)], arguments))
+
+    def give_back(self, hold_id: str) -> int:
+        """Give_back.lua."""
+        return cast("int", self._run(GIVE_BACK, [keyspace.hold_key(self.shard, hold_id), self.leases], [hold_id]))
 
     def give_up(self, hold_id: str, *, event: bytes = b"{}", now: int = NOW) -> int:
         """Give_up.lua."""

@@ -13,6 +13,7 @@ from obstore.store import LocalStore, S3Store
 
 from proxy.learning.checkpoint_writer import CheckpointWriter
 from proxy.learning.checkpoints import Checkpoints, Fenced, Store, StoreFailed, list_jobs, open_store
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import ROOT
 from tests.proxy.learning.s3 import S3
 
@@ -225,7 +226,7 @@ class Hanging(Checkpoints):
 
     def save(self, step: int, parts: Mapping[str, bytes]) -> None:
         self.is_asked.set()
-        self.goes_on.wait(60)
+        self.goes_on.wait(PATIENCE_SECONDS)
 
 
 def test_a_store_that_hangs_keeps_nobody(tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_store_that_hangs_keeps_nobody(tmp_path: Path) -> None:
     writer = CheckpointWriter(checkpoints)
     (thread,) = (one for one in threading.enumerate() if one not in others)
     writer.submit(1, parts(1))
-    assert checkpoints.is_asked.wait(10)
+    assert checkpoints.is_asked.wait(PATIENCE_SECONDS)
     assert not writer.flush(0.05)
     writer.close(0.05)
     assert (writer.written, thread.is_alive()) == (-1, True)

@@ -544,7 +544,6 @@ class Command:
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(300)
 def test_the_command_that_is_told_to_end_and_is_killed_ends_with_the_same_weights(
     committed_world: World, s3: S3
 ) -> None:

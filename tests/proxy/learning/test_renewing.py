@@ -7,6 +7,7 @@ import pytest
 from proxy.learning.interruptions import Interruption
 from proxy.learning.leases import Cancelled
 from proxy.learning.renewing import run_while_renewing
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_it_gives_what_was_made_and_rests_all_the_while() -> None:
@@ -14,7 +15,7 @@ def test_it_gives_what_was_made_and_rests_all_the_while() -> None:
 
     def work() -> int:
         # As long as it takes until somebody has looked after the job.
-        assert rested.wait(30)
+        assert rested.wait(PATIENCE_SECONDS)
         return 7
 
     def rest() -> bool:
@@ -44,7 +45,7 @@ def test_a_job_that_is_cancelled_ends_when_nothing_is_loaded_any_more() -> None:
     cancelled, ended = threading.Event(), threading.Event()
 
     def work() -> None:
-        assert cancelled.wait(30)
+        assert cancelled.wait(PATIENCE_SECONDS)
         ended.set()
 
     def rest() -> bool:

@@ -38,6 +38,7 @@ from tenants.actions.upstreams import create_upstream
 from tenants.choices import Mode, RouteKind, UpstreamKind
 from tenants.models import LanguageModel, Route, Upstream
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import close_the_day
 from tests.proxy.deployment import Deployment, deploy, free_port
 from tests.proxy.learning.examples import make_support
@@ -80,7 +81,9 @@ class Scene:
     def ask(self, content: str = QUESTION, model: str = "large-distilled", **fields: Any) -> httpx2.Response:
         body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 20} | fields
         headers = {"authorization": f"Bearer {self.acme.api_key}"}
-        with httpx2.Client(base_url=self.proxy.base_url, headers=headers, trust_env=False, timeout=30) as http:
+        with httpx2.Client(
+            base_url=self.proxy.base_url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS
+        ) as http:
             return http.post("/chat/completions", json=body)
 
     def rows(self) -> list[LedgerEntry]:
@@ -354,7 +357,7 @@ def test_a_credential_is_one_organisations(world: World) -> None:
 
 def test_strangers_and_nonsense_are_refused(server: str, world: World) -> None:
     mine = {"authorization": f"Bearer {make_credential(world.acme.org.pk, configured.KEY_PEPPER)}"}
-    with httpx2.Client(trust_env=False, timeout=30) as http:
+    with httpx2.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         assert http.post(f"{server}/chat/completions", json={}).status_code == 401
         assert http.get(f"{server}/nothing", headers=mine).status_code == 404
         assert http.post(f"{server}/chat/completions", headers=mine, content=b"{").status_code == 400

@@ -57,6 +57,7 @@ class _Words:
 def test_versions_are_made_and_what_has_no_consent_goes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "load_model", lambda name: _Words())
     acme = world.acme
+    tasks.settle_training()  # what other tests left
     fill_learning(acme)
     with org_scope(acme.org.pk):
         version = DatasetVersion.objects.get(org=acme.org)

@@ -36,6 +36,7 @@ from tenants.choices import RouteKind
 from tenants.models import AuditEntry, CapturePolicy, Route
 from tests.bank import Bank, answer_text
 from tests.billing.ledger import record_call
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import close_the_day
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.rows import capture, consent, fill, make_dataset, make_tuned, make_version
@@ -382,7 +383,7 @@ def test_its_server_is_asked_and_judged_as_a_cascade_would(
     bank.queue(1, fault="http_error", status=400)
     assert ask() == Said("", 0.0)
     with monkeypatch.context() as patched:
-        patched.setattr(trials, "_ANSWER_SECONDS", 0.3)
+        patched.setattr(trials, "_ANSWER_SECONDS", 2)
         bank.queue(1, fault="slow_headers")
         assert ask() == Said("", 0.0)
     # Nothing tells how sure it is of an answer without probabilities: the teacher is asked.
@@ -408,7 +409,7 @@ def test_what_its_route_saves_is_distillations(
         """A new conversation; gives how it was routed."""
         body = {"model": ROUTE, "messages": [{"role": "user", "content": f"Number {len(said)}?"}], "max_tokens": 20}
         headers = {"authorization": f"Bearer {acme.api_key}"}
-        with httpx2.Client(base_url=proxy.base_url, headers=headers, trust_env=False, timeout=30) as http:
+        with httpx2.Client(base_url=proxy.base_url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS) as http:
             answer = http.post("/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
         said.append(answer.headers["x-costhub-model"])

@@ -50,7 +50,7 @@ class Scene:
     gate: Gate
 
     def begin(
-        self, http: httpx2.Client, row: dict[str, Any], number: int = 1, **behaviour: Any
+        self, http: httpx2.Client, row: dict[str, Any], number: int | str = 1, **behaviour: Any
     ) -> AbstractContextManager[httpx2.Response]:
         """Begin one attempt of a call, as the proxy would make it."""
         return http.stream(
@@ -65,7 +65,7 @@ class Scene:
             headers={"x-client-request-id": f"{row['id']}:{number}"},
         )
 
-    def call_bank(self, row: dict[str, Any], number: int = 1, **behaviour: Any) -> int:
+    def call_bank(self, row: dict[str, Any], number: int | str = 1, **behaviour: Any) -> int:
         """One attempt of a call, to its end. Gives what the bank billed, in nanos."""
         with (
             httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http,
@@ -323,6 +323,14 @@ class TestAttempts:
         assert correction.effective_cost == unknown - 900
         assert correction.output_tokens == 7
         assert sum_ledger(scene.acme) == unknown + 21
+
+    def test_further_tries_of_calls_that_were_asked_as_one_are_asked_for_too(self, scene: Scene) -> None:
+        """Its worker died with the first of them: the upstream knows the second try by a name of its own."""
+        row = scene.make_row()
+        billed = scene.call_bank(row, "1.2")
+        scene.write(dead(row, 50_000))
+        assert scene.correct() == 1
+        assert sum_ledger(scene.acme) == billed > 0
 
 
 class TestPrice:

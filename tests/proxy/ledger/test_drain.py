@@ -1,7 +1,7 @@
 """The drain: every event lands once, wherever it dies and however many drain at once."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import psycopg
@@ -71,6 +71,8 @@ class TestOnce:
         while taken := drain.drain(till.shard):
             moved.append(taken)
         assert moved == [drain.BATCH_EVENTS] * 5
+        left = cast("int", client().memory_usage(keyspace.ledger_key(till.shard), samples=0))
+        assert left < 1_000, "what they took is given back"
         assert (len(read_ledger(acme)), sum_ledger(acme)) == (10_000, sum(range(10_000)))
 
     def test_the_same_event_again_changes_nothing(self, acme: Tenant, till: Till) -> None:
@@ -146,6 +148,18 @@ class TestKilled:
         add(till, acme, 2)
         drain.cut_off(till.shard, seen_by_a_slow_drain)
         assert len(till.events()) == 2
+
+    def test_what_came_later_with_a_lower_id_stays(self, acme: Tenant, till: Till) -> None:
+        """The server that took over lacked what the drain had read, and its clock is behind."""
+        add(till, acme, 3)
+        events = drain.read_events(till.shard)
+        client().delete(keyspace.ledger_key(till.shard))
+        late = make_event(acme, 9)
+        client().xadd(
+            keyspace.ledger_key(till.shard), {"e": late}, id=f"{int(events[0][0].partition(b'-')[0]) - 1_000}-0"
+        )
+        drain.cut_off(till.shard, events)
+        assert till.events() == [late]
 
 
 class TestTogether:

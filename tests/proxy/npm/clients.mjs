@@ -79,7 +79,59 @@ const collect = async ({ id, file }) => {
 
 const cancel = async ({ id }) => (await openai.batches.cancel(id)).status;
 
-const acts = { chat, responses, messages, embeddings, models, batch, collect, cancel };
+const find = (called) => (input) => {
+  called.push(input);
+  return "found";
+};
+const SHAPE = { type: "object", properties: { text: { type: "string" } } };
+
+// The loops that each client has, which call a tool and ask again until there is an answer.
+const runTools = async ({ model, question }) => {
+  const called = [];
+  const tool = { name: "find", description: "Finds a text.", parameters: SHAPE, parse: JSON.parse, function: find(called) };
+  const runner = openai.chat.completions.runTools({
+    model,
+    messages: [{ role: "user", content: question }],
+    tools: [{ type: "function", function: tool }],
+  });
+  return { text: await runner.finalContent(), called };
+};
+
+const runMessageTools = async ({ model, question }) => {
+  const called = [];
+  const tool = { name: "find", description: "Finds a text.", input_schema: SHAPE, run: find(called), parse: (input) => input };
+  const message = await anthropic.beta.messages.toolRunner({
+    model,
+    max_tokens: 50,
+    messages: [{ role: "user", content: question }],
+    tools: [tool],
+  });
+  return { text: message.content.map((block) => block.text).join(""), called };
+};
+
+const messageBatch = async ({ requests }) => {
+  const made = await anthropic.messages.batches.create({ requests });
+  return { id: made.id, status: made.processing_status, counts: made.request_counts };
+};
+
+const messageResults = async ({ id }) => {
+  const over = await anthropic.messages.batches.retrieve(id);
+  const results = await listAll(await anthropic.messages.batches.results(id));
+  const listed = (await listAll(anthropic.messages.batches.list())).map((one) => one.id);
+  const { type } = await anthropic.messages.batches.delete(id);
+  return { status: over.processing_status, counts: over.request_counts, results, listed, type };
+};
+
+const cancelMessages = async ({ id }) => (await anthropic.messages.batches.cancel(id)).processing_status;
+
+const betaMessages = async ({ body }) => (await anthropic.beta.messages.create(body)).content[0].text;
+
+const betaFiles = async () => listAll(anthropic.beta.files.list());
+
+const acts = {
+  ...{ chat, responses, messages, embeddings, models, batch, collect, cancel, runTools, runMessageTools },
+  ...{ messageBatch, messageResults, cancelMessages, betaMessages, betaFiles },
+};
 const told = [];
 for (const { act, ...given } of steps) {
   try {

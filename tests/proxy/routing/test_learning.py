@@ -36,7 +36,8 @@ from tenants.actions.routes import use_learned
 from tenants.choices import RouteKind
 from tenants.models import Route
 from tests.bank import Bank
-from tests.proxy.cache.calls import call, told, until, written
+from tests.patience import until
+from tests.proxy.cache.calls import call, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat
 from tests.tenants.route_examples import make_models, make_route

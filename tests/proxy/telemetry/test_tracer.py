@@ -26,6 +26,7 @@ from tenants.access import org_scope
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.collector import Collector, collect
 from tests.proxy.core.test_spans import make_row
 from tests.proxy.deployment import NO_TLS, ROOT, Deployment, deploy
@@ -82,7 +83,7 @@ def call(proxy: Deployment, acme: Tenant, traceparent: str = "", **fields: Any) 
         "messages": [{"role": "user", "content": "my-own-words"}],
         "user": "una-the-user",
     } | fields
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         return http.post(f"{proxy.base_url}/chat/completions", json=body, headers=headers)
 
 

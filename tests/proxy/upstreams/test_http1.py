@@ -10,6 +10,7 @@ import pytest
 
 from proxy.upstreams import http1
 from proxy.upstreams.http1 import MAX_HEAD_BYTES, Broken, ConnectFailed, Line, Pool, TimedOut
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.upstreams.raw_server import (
     OK,
     Caller,
@@ -23,7 +24,6 @@ from tests.proxy.upstreams.raw_server import (
 )
 
 REQUEST = b"POST /v1/x HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\nbody"
-PATIENCE_SECONDS = 20.0
 
 
 def make_pool(port: int, *, address: str = "127.0.0.1", connect_timeout_seconds: float = 5.0) -> Pool:
@@ -223,6 +223,26 @@ class TestAnswers:
                 b"x-late": None,
             }
             assert {name: line.header(name) for name in told_of} == told_of
+
+    async def test_what_a_call_left_unread_is_no_part_of_the_next_one(self) -> None:
+        """On a connection that is kept the next answer is read by the same parser."""
+        told = b"HTTP/1.1 200 OK\r\nx-turn: %d\r\ntransfer-encoding: chunked\r\n\r\n%b0\r\nx-late: %d\r\n\r\n"
+
+        async def talk(caller: Caller) -> None:
+            for turn in range(4):
+                await caller.ask()
+                await caller.say(told % (turn, chunk(b"body %d" % turn), turn))
+
+        async with talk_to(talk) as (server, pool):
+            for turn in range(4):
+                line = await begin(pool)
+                assert (await line.head(), line.header(b"x-turn"), line.header(b"x-late")) == (200, str(turn), None)
+                if turn % 2:
+                    assert line.read_rest(3) is None
+                    assert line.read_rest(100) == b"body %d" % turn
+                    assert line.read_rest(100) is None
+                line.release()
+            assert len(server.callers) == 1
 
     async def test_a_body_without_a_length_ends_with_its_connection(self) -> None:
         async with talk_to(answer_and_close(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000)) as (server, pool):

@@ -1,5 +1,6 @@
 """What an answer says of itself: usage in disjoint classes, texts, ends, errors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -192,6 +193,61 @@ def test_the_short_way_reads_what_the_long_one_does(choice: Json) -> None:
     assert short.read_answer(raw) == long.read_answer(raw)
     for name in ("texts", "hides", "is_countable", "begun", "ended", "finish_reason", "report", "doubt"):
         assert getattr(short, name) == getattr(long, name), name
+
+
+class OneByOne(AnswerReader):
+    """Takes every event apart."""
+
+    def read_events(self, datas: Sequence[bytes]) -> set[int]:
+        return self._read_each(datas)
+
+
+def as_event(data: bytes) -> bytes:
+    return b"data: %b\n\n" % data
+
+
+#: of a stream: texts that are alike, and what may stand among them
+OF_A_STREAM = [
+    *(as_event(event(delta(content=text))) for text in ("a", "b", " tok\u00e9n", "", '"', "\\\n", "\U0001f600")),
+    as_event(event(delta(content="a"), usage=USAGE)),
+    as_event(event(delta(content="a"), error={"message": "no"})),
+    as_event(event(delta(1, content="a"))),
+    as_event(event(delta(0, "stop", content="a"))),
+    as_event(event(delta(role="assistant", content="a"))),
+    as_event(event(delta(content="a"), delta(1, content="b"))),
+    as_event(event(delta(0, "stop"))),
+    as_event(event(usage=USAGE)),
+    as_event(b'{"error":{"message":"no"}}'),
+    as_event(b'{"model":"m","choices":[{"index":0,"delta":{"content":"x\\ud83d"},"finish_reason":null}]}'),
+    as_event(b"{not json"),
+    as_event(b"[DONE]"),
+    b": still there\n\n",
+    b"id: 1\n" + as_event(event(delta(content="a"))),
+    as_event(event(delta(content="a"))).replace(b"\n", b"\r\n"),
+    as_event(event(delta(content="a")).replace(b"{", b"{\r\r")),
+]
+TEXTS = 7
+STATE = ("hides", "is_countable", "begun", "ended", "finish_reason", "report", "doubt", "refusal", "closing", "model")
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(0, TEXTS - 1) | st.integers(0, len(OF_A_STREAM) - 1), min_size=1, max_size=12),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_texts_that_are_found_together_are_read_as_one_by_one(parts: list[list[int]], wants_usage: bool) -> None:
+    together, alone = AnswerReader(), OneByOne()
+    for part in parts:
+        events = [OF_A_STREAM[place] for place in part]
+        assert together.read_part(events, wants_usage=wants_usage) == alone.read_part(events, wants_usage=wants_usage)
+        assert "".join(together.texts) == "".join(alone.texts)
+        for name in STATE:
+            assert getattr(together, name) == getattr(alone, name), name
+        if together.refusal is not None:
+            return
 
 
 @given(st.dictionaries(st.sampled_from(["index", "delta", "message", "text", "finish_reason"]), json_values))

@@ -21,6 +21,7 @@ from tests.bank import Bank
 from tests.lib.certificates import Authority
 from tests.lib.net_canary import open_canary
 from tests.lib.resolving import Answers
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.upstreams.hot_path import MASTER_KEY, ORG, make_upstream, post, seal_for
 from tests.proxy.upstreams.raw_server import OK, Caller, answer, answer_and_close, answer_and_stay, dead_port, serve
 
@@ -454,7 +455,7 @@ class SlowNames:
     def __call__(self, host: str, port: int) -> tuple[str, ...]:
         self.asked += 1
         self.is_asked.set()
-        self.may_answer.wait(20)
+        self.may_answer.wait(PATIENCE_SECONDS)
         return ("127.0.0.1",)
 
 

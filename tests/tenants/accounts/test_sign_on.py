@@ -27,6 +27,7 @@ from tenants.actions.sign_on import admit_person, claim_domain, create_sign_on, 
 from tenants.choices import Role, SignOnKind
 from tenants.models import ClaimedDomain, Membership, SignOn, User
 from tests.lib.name_server import serve_text_records
+from tests.patience import PATIENCE_SECONDS
 from tests.tenants.accounts.rows import make_certificate
 from tests.world import Api, Tenant, World, close_scopes, make_client
 
@@ -74,7 +75,7 @@ def provider() -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(timeout=PATIENCE_SECONDS)
 
 
 def _pause() -> None:

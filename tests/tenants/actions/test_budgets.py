@@ -1,16 +1,22 @@
 """Budgets: limits that Lua can count, subjects that exist, thresholds that rise."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from costhub.lib.errors import Forbidden, InvalidField, NotFound
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos
-from tenants.access import enter_org
+from tenants.access import StaleSession, enter_org
 from tenants.actions.budgets import create_budget, update_budget
 from tenants.choices import BudgetAction, BudgetPeriod, BudgetScope
 from tenants.models import AuditEntry, Budget
 from tests.world import World, make_catalog
+
+BLOCK, DEGRADE, WARN = BudgetAction.BLOCK, BudgetAction.DEGRADE, BudgetAction.WARN
+SHORTER = {"at": 80, "rung": "shorter_output", "max_tokens": 500}
+LADDER = [SHORTER, {"at": 100, "rung": "block"}]
+LATE = [{"at": 101, "rung": "block"}]
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +174,87 @@ def test_one_that_is_used_again_counts_anew(world: World) -> None:
 def test_a_developer_may_not(world: World) -> None:
     with pytest.raises(Forbidden):
         create_budget(actor=world.ben_actor, scope=BudgetScope.KEY, period=BudgetPeriod.DAY, limit_nanos=Nanos(1))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"limit_nanos": Nanos(11)}),
+        ({}, {"action": WARN}),
+        ({}, {"action": DEGRADE, "ladder": [SHORTER]}),
+        ({}, {"is_shadow": True}),
+        ({}, {"is_active": False}),
+        ({"period": BudgetPeriod.MONTH}, {"rollover": True}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"action": WARN}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": [SHORTER]}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": LADDER[1:]}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": [SHORTER, {"at": 101, "rung": "block"}]}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": [SHORTER | {"max_tokens": 501}, LADDER[1]]}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"action": BLOCK}),
+        ({"action": DEGRADE, "ladder": [SHORTER]}, {"action": WARN}),
+    ],
+)
+def test_who_loosens_one_shows_first_that_it_is_them(
+    world: World, before: dict[str, object], after: dict[str, object]
+) -> None:
+    budget = create(world, BudgetScope.ORGANIZATION, **{"limit_nanos": Nanos(10), **before})
+    stale = replace(world.acme.owner, is_fresh=False)
+    with pytest.raises(StaleSession):
+        update_budget(actor=stale, budget=budget, **after)  # type: ignore[arg-type]
+    update_budget(actor=world.acme.owner, budget=budget, **after)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"limit_nanos": Nanos(9)}),
+        ({}, {"action": DEGRADE, "ladder": LADDER}),
+        ({"action": WARN}, {"action": BLOCK}),
+        ({"is_shadow": True}, {"is_shadow": False}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": [SHORTER | {"at": 70, "max_tokens": 400}, LADDER[1]]}),
+        ({"action": DEGRADE, "ladder": LADDER}, {"ladder": [{"at": 80, "rung": "block"}]}),
+    ],
+)
+def test_who_tightens_one_is_not_asked(world: World, before: dict[str, object], after: dict[str, object]) -> None:
+    budget = create(world, BudgetScope.ORGANIZATION, **{"limit_nanos": Nanos(10), **before})
+    update_budget(actor=replace(world.acme.owner, is_fresh=False), budget=budget, **after)  # type: ignore[arg-type]
+
+
+def test_a_budget_of_ones_own_above_the_default_lifts_it(world: World) -> None:
+    """The default no longer holds who has a hard budget of their own: making one is raising the limit."""
+    create(world, BudgetScope.END_USER, limit_nanos=Nanos(10))
+    create(world, BudgetScope.KEY, limit_nanos=Nanos(10), action=WARN)
+    mia: dict[str, object] = {"subject": "mia", "period": BudgetPeriod.DAY}
+    key: dict[str, object] = {"subject": str(world.acme.key.pk), "period": BudgetPeriod.DAY}
+    stale = replace(world.acme.owner, is_fresh=False)
+
+    def make(scope: BudgetScope, **given: object) -> Budget:
+        return create_budget(actor=stale, scope=scope, **given)  # type: ignore[arg-type]
+
+    for lifting in ({"limit_nanos": Nanos(11)}, {"limit_nanos": Nanos(5), "action": DEGRADE, "ladder": LATE}):
+        with pytest.raises(StaleSession):
+            make(BudgetScope.END_USER, **mia, **lifting)
+    # Less than the default, in another period, only warning, only reporting: the default holds as before.
+    make(BudgetScope.END_USER, **mia, limit_nanos=Nanos(10))
+    make(BudgetScope.END_USER, **mia | {"period": BudgetPeriod.WEEK}, limit_nanos=Nanos(11))
+    make(BudgetScope.KEY, **key, limit_nanos=Nanos(11))
+    warns = make(BudgetScope.END_USER, **mia, limit_nanos=Nanos(11), action=WARN)
+    reports = make(BudgetScope.END_USER, **mia, limit_nanos=Nanos(11), is_shadow=True)
+    for budget, change in ((warns, {"action": BLOCK}), (reports, {"is_shadow": False})):
+        with pytest.raises(StaleSession):
+            update_budget(actor=stale, budget=budget, **change)
+
+
+def test_one_for_everywhere_lifts_the_default_of_a_project_and_not_the_other_way_round(world: World) -> None:
+    project = {"project": "default"}
+    create(world, BudgetScope.END_USER, limit_nanos=Nanos(10), within=project)
+    stale = replace(world.acme.owner, is_fresh=False)
+    given: dict[str, object] = {"scope": BudgetScope.END_USER, "period": BudgetPeriod.DAY, "limit_nanos": Nanos(11)}
+    places: list[dict[str, object]] = [{}, {"within": project}]
+    for where in places:
+        with pytest.raises(StaleSession):
+            create_budget(actor=stale, subject="mia", **given, **where)  # type: ignore[arg-type]
+    create(world, BudgetScope.MODEL, limit_nanos=Nanos(10))
+    make_catalog(world.acme, model="small")
+    model = given | {"scope": BudgetScope.MODEL, "subject": "small", "within": project}
+    create_budget(actor=stale, **model)  # type: ignore[arg-type]

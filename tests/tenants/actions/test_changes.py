@@ -20,6 +20,7 @@ from tenants.actions.orgs import update_organization
 from tenants.actions.projects import update_project
 from tenants.models import Organization
 from tenants.selectors import load_key_snapshot
+from tests.patience import PATIENCE_SECONDS
 from tests.world import World
 
 
@@ -37,7 +38,7 @@ def stored(org_id: str) -> int:
 def listening() -> Iterator[Any]:
     with client().pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
         channel.subscribe(CHANGES)
-        channel.get_message(timeout=1)
+        channel.get_message(timeout=PATIENCE_SECONDS)
         yield channel
 
 
@@ -45,7 +46,7 @@ def heard(channel: Any, *org_ids: str) -> set[bytes]:
     """The next message about each of these organisations, in any order: tests beside this one announce their own."""
     found: dict[str, bytes] = {}
     while len(found) < len(org_ids):
-        message = channel.get_message(timeout=1)
+        message = channel.get_message(timeout=PATIENCE_SECONDS)
         assert message is not None, "nothing was announced within a second"
         org_id = message["data"].partition(b" ")[0].decode()
         if org_id in org_ids:

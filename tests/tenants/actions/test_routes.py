@@ -224,6 +224,24 @@ def test_questions_go_together_where_a_route_says_so_and_until_it_does_not(acme:
             "A fixed route has no such setting.",
         ),
         (RouteKind.CANARY, {"share_percent": 100}, "share_percent", "Give a whole number from 1 to 99."),
+        (
+            RouteKind.ROUTER,
+            {"targets": targets_of("small", "twin", "middle", "large", "unpriced")},
+            "targets",
+            "Give 2 to 4 targets for a router route.",
+        ),
+        (
+            RouteKind.ROUTER,
+            {"targets": targets_of("small", "large", "middle")},
+            "targets",
+            "Target 2: large is not cheaper than middle. Put the cheapest first.",
+        ),
+        (
+            RouteKind.ROUTER,
+            {"targets": targets_of("small", "middle", "large"), "hard_from": "complex"},
+            "hard_from",
+            "A router of three or four targets has a class of prompts for each: only one of two has hard_from.",
+        ),
         (RouteKind.ROUTER, {"hard_from": "easy"}, "hard_from", "Give one of medium, complex."),
         (RouteKind.ROUTER, {"holdout_percent": 100}, "holdout_percent", "Give a whole number from 0 to 99."),
         (RouteKind.ROUTER, {"pack_window_ms": 1_001}, "pack_window_ms", "Give a whole number from 0 to 1000."),
@@ -284,6 +302,23 @@ def test_every_change_is_a_version_and_any_of_them_can_come_back(acme: Tenant) -
         assert list(numbers) == [(1, "on"), (2, "shadow"), (3, "shadow"), (4, "on")]
         with pytest.raises(NotFound):
             roll_back(actor=acme.owner, route=back, number=9)
+
+
+def test_a_router_of_three_has_a_class_for_each_and_one_of_two_says_where_hard_begins(acme: Tenant) -> None:
+    route = make_route(acme, hard_from="complex")
+    with org_scope(acme.org_id):
+        three = update_route(actor=acme.owner, route=route, targets=targets_of("small", "middle", "large"))
+        assert three.policy == {
+            **{field: value for field, value in route.policy.items() if field != "hard_from"},
+            "targets": targets_of("small", "middle", "large"),
+        }
+        assert known(acme).routes["smart"].targets == tuple(map(TargetSnapshot, ("small", "middle", "large")))
+        # What is not said stays, and what was said of two alone has gone.
+        assert update_route(actor=acme.owner, route=three, explore_percent=5).policy["explore_percent"] == 5
+        two = update_route(actor=acme.owner, route=three, targets=targets_of("small", "middle"))
+        assert (two.policy["hard_from"], two.policy["baseline"]) == ("medium", "middle")
+        assert roll_back(actor=acme.owner, route=two, number=1).policy == route.policy
+        assert roll_back(actor=acme.owner, route=two, number=2).policy == three.policy
 
 
 def test_a_version_that_cannot_be_any_more_does_not_come_back(acme: Tenant) -> None:

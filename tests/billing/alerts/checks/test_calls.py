@@ -10,7 +10,7 @@ import time_machine
 
 from billing.alerts.checks.calls import list_active_orgs, watch_calls
 from billing.alerts.checks.standing import watch_standing
-from billing.alerts.models import Alert
+from billing.alerts.models import Alert, Delivery
 from tenants.access import org_scope
 from tenants.actions.keys import create_key, rotate_key
 from tenants.actions.pricing import create_price
@@ -55,6 +55,9 @@ def test_an_upstream_that_fails_is_told_and_so_is_its_recovery(world: World, ups
     call(world, upstream, 200)
     watch_calls(world.acme.org.pk, NOW)
     assert alerts(world.acme)[0].ended_at == NOW
+    with org_scope(world.acme.org.pk):
+        told = Delivery.objects.filter(alert=alert.pk).order_by("created_at", "event")
+        assert list(told.values_list("event", flat=True)) == ["opened", "recovered"]
 
 
 def test_nine_calls_are_no_verdict(world: World, upstream: UUID) -> None:
@@ -62,6 +65,20 @@ def test_nine_calls_are_no_verdict(world: World, upstream: UUID) -> None:
         call(world, upstream, 503)
     watch_calls(world.acme.org.pk, NOW)
     assert alerts(world.acme) == []
+
+
+@pytest.mark.parametrize(("statuses", "is_over"), [((200, 200, 503), False), ((200, 200, 200), True)])
+def test_of_a_few_calls_none_may_fail_for_it_to_be_over(
+    world: World, upstream: UUID, statuses: tuple[int, ...], is_over: bool
+) -> None:
+    """A third of three is no verdict either: it would be told as over, and with the next ten as begun."""
+    for _ in range(10):
+        call(world, upstream, 503, minutes_ago=6)
+    watch_calls(world.acme.org.pk, NOW - timedelta(minutes=5))
+    for status in statuses:
+        call(world, upstream, status)
+    watch_calls(world.acme.org.pk, NOW)
+    assert [alert.ended_at is not None for alert in alerts(world.acme)] == [is_over]
 
 
 def test_while_nobody_calls_it_stands_and_after_a_while_it_is_forgotten(world: World, upstream: UUID) -> None:

@@ -8,92 +8,9 @@ import pytest
 from billing.alerts.core.kinds import KINDS, Fact, RuleTerms, crossed, severity_of
 from billing.alerts.core.texts import describe
 from billing.choices import AlertEvent, AlertKind, Severity
+from tests.billing.alerts.examples import FACTS
 
 BERLIN = ZoneInfo("Europe/Berlin")
-FACTS: dict[AlertKind, tuple[dict[str, Any], str]] = {
-    AlertKind.BUDGET: (
-        {
-            "who": "Project Research",
-            "name": "Big",
-            "period": "month",
-            "spent": 1_234_567_890,
-            "limit": 1_000_000_000,
-            "percent": 123,
-            "ends": "2026-11-30T23:00:00+00:00",
-            "action": "block",
-            "refuses": True,
-        },
-        "Project Research used 123 % of the monthly budget “Big”: calls are refused",
-    ),
-    AlertKind.FORECAST: (
-        {
-            "who": "Acme",
-            "exceeds_on": "2026-11-28",
-            "spent": 5,
-            "limit": 10,
-            "low": 9,
-            "high": 14,
-            "expected": 12,
-            "error_per_mille": 83,
-        },
-        "Acme is forecast to exceed the monthly budget on 28 November 2026",
-    ),
-    AlertKind.ANOMALY: (
-        {
-            "who": "Key web",
-            "unit": "day",
-            "starts": "2026-11-21T23:00:00+00:00",
-            "actual": 9_000_000_000,
-            "expected": 1_000_000_000,
-            "low": 500_000_000,
-            "high": 1_500_000_000,
-            "driver": "Model large: more tokens a call",
-        },
-        "Key web spent more than usual in the day of 22 November 2026",
-    ),
-    AlertKind.UNPRICED: ({"model": "new", "refused": 2, "answered": 0}, "The model new has no price"),
-    AlertKind.OVERRUN: (
-        {"model": "small", "calls": 1, "excess": 7},
-        "Calls to small cost more than was held for them",
-    ),
-    AlertKind.UPSTREAM: (
-        {"name": "gpu", "failed": 6, "calls": 10, "minutes": 5, "error": "503"},
-        "The upstream gpu is failing",
-    ),
-    AlertKind.DRIFT: (
-        {"who": "Acme", "counted": 10, "ledger": 7},
-        "The counter of a budget of Acme did not agree with the ledger",
-    ),
-    AlertKind.METER: (
-        {"meter": "usage", "hours": 1, "ledger": 10, "stripe": 7},
-        "The meter usage does not agree with the ledger",
-    ),
-    AlertKind.LEARNED: (
-        {"route": "smart", "learned": "2026-11-28T09:00:00+00:00", "labels": 240},
-        "What the route smart has learned was taken back",
-    ),
-    AlertKind.PAID_TWICE: (
-        {"number": "INV-000001", "cents": 123_456, "currency": "EUR", "entry": "cbtxn_1"},
-        "The invoice INV-000001 was paid twice",
-    ),
-    AlertKind.BILL: (
-        {
-            "name": "openai",
-            "first": "2026-11-14",
-            "last": "2026-11-20",
-            "billed": 10**9,
-            "ledger": 5 * 10**8,
-            "model": "gpt-4o",
-            "why": "It has no price here.",
-        },
-        "The bill of the upstream openai is not what the ledger has",
-    ),
-    AlertKind.KEY_EXPIRING: (
-        {"name": "web", "prefix": "chk_abc", "expires": "2026-11-30T23:30:00+00:00"},
-        "The key web expires on 1 December 2026",
-    ),
-    AlertKind.CHANNEL_OFF: ({"name": "Hook", "reason": "410"}, "The channel Hook was switched off"),
-}
 
 
 @pytest.mark.parametrize("kind", AlertKind)

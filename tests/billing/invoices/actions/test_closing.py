@@ -8,14 +8,22 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from billing.invoices.actions.accounts import end_subscription, subscribe
-from billing.invoices.actions.closing import issue_invoice, open_invoice, refresh_invoice
+from billing.invoices.actions.closing import (
+    issue_invoice,
+    open_invoice,
+    preview_invoice,
+    preview_next,
+    refresh_invoice,
+)
 from billing.invoices.actions.notes import void_invoice
 from billing.invoices.actions.sellers import set_exchange_rate
+from billing.invoices.actions.wallet import add_credits
 from billing.invoices.choices import USAGE_KINDS, InvoiceState
+from billing.invoices.core.lines import PREPAID
 from billing.invoices.models import BillingAccount, Invoice, InvoiceLine, LegalEntity, Subscription
 from billing.invoices.selectors.due import list_to_close
 from billing.spend.actions.rollups import roll_up
-from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.errors import Conflict, InvalidField, NotFound
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member, update_organization
 from tenants.actions.pricing import create_price
@@ -108,6 +116,58 @@ def test_in_its_days_of_grace_an_invoice_follows_the_ledger(world: World) -> Non
     record_call(acme, NOVEMBER - HOUR, cost=4)
     (issued,) = close(acme, NOVEMBER + DAY * 2)
     assert (issued.pk, issued.usage_nanos) == (invoice.pk, 7)
+
+
+def test_the_next_invoice_is_what_closing_will_make_of_it(world: World) -> None:
+    """Whatever a plan has: while the month runs it shows what it comes to in the end, if nobody calls any more."""
+    acme = world.acme
+    make_customer(
+        acme,
+        since=OCTOBER,
+        account={"country": "DE", "tax_id": ""},
+        coupon={"percent_off": "10", "months": 12},
+        fee="49.00",
+        included="2.00",
+        markup="10",
+        minimum="60.00",
+        prepaid=True,
+    )
+    with org_scope(acme.org.pk):
+        add_credits(actor=acme.owner, amount_nanos=15 * USD, reference="bought")
+    record_call(acme, OCTOBER + DAY, cost=12 * USD)
+    record_call(acme, NOVEMBER + DAY, cost=9 * USD, list_cost=11 * USD, savings={"cache": 2 * USD})
+    moment = NOVEMBER + DAY * 2
+    # October is in its days of grace, and takes its part of the credits first: 12.00, 1.20 of markup, less 2.00.
+    assert close(acme, NOVEMBER + HOUR) == []
+    with org_scope(acme.org.pk):
+        draft = Invoice.objects.get()
+        before, running = preview_invoice(acme.owner, draft, moment), preview_next(acme.owner, moment)
+        assert [line.nanos for line in before.lines if line.group == PREPAID] == [-11_200_000_000]
+        assert (Invoice.objects.count(), InvoiceLine.objects.count()) == (1, 0)
+    assert (running.invoice.state, running.invoice.number) == ("draft", "")
+    (october,) = close(acme, NOVEMBER + DAY * 3)
+    (november,) = close(acme, DECEMBER + DAY * 3)
+    for preview, issued in ((before, october), (running, november)):
+        assert [(line.kind, line.text, line.nanos, line.saved) for line in preview.lines] == [
+            (line.kind, line.text, line.nanos, line.saved) for line in lines_of(acme, issued)
+        ]
+        for name in ("usage_nanos", "net_cents", "tax_cents", "total_cents", "carried_cents", "groups", "period_end"):
+            assert getattr(preview.invoice, name) == getattr(issued, name), name
+    assert november.tax_cents > 0
+    kinds = {line.kind for line in running.lines}
+    assert kinds == {"fee", "usage", "markup", "included", "minimum", "coupon", "credit", "savings"}
+
+
+def test_the_next_invoice_says_what_it_will_wait_for(world: World) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk), pytest.raises(NotFound, match="nobody's customer"):
+        preview_next(acme.owner, NOVEMBER)
+    make_customer(acme, since=OCTOBER, fee="49.00", account={"country": "IT", "tax_id": ""})
+    with org_scope(acme.org.pk):
+        found = preview_next(acme.owner, OCTOBER + DAY).invoice
+        assert (found.total_cents, found.problem.partition(":")[0]) == (4_900, "There is no tax rate for IT")
+        with pytest.raises(NotFound, match="No plan holds"):
+            preview_next(acme.owner, SEPTEMBER)
 
 
 def test_seats_are_the_members_that_there_were_when_the_draft_was_made(world: World) -> None:
@@ -488,11 +548,11 @@ def test_a_month_that_was_left_out_is_cut_where_its_neighbours_begin(world: Worl
 def test_what_comes_late_to_who_has_left_has_an_invoice_of_its_own(world: World) -> None:
     acme = world.acme
     make_customer(acme, since=OCTOBER, fee="31", markup="10", currency="EUR", grace_days=2)
-    set_exchange_rate(currency="EUR", day=OCTOBER.date(), rate=Decimal("0.5"), source="ECB")
+    set_exchange_rate(currency="EUR", day=(NOVEMBER - DAY).date(), rate=Decimal("0.5"), source="ECB")
     with org_scope(acme.org.pk):
         end_subscription(actor=acme.owner, at=OCTOBER + DAY * 10)
     record_call(acme, OCTOBER + DAY, cost=100 * USD)
-    # What is not under a contract is nobody's.
+    # What is not under a contract is nobody's: such calls are refused.
     record_call(acme, OCTOBER + DAY * 20, cost=1_000 * USD)
     close(acme, NOVEMBER + DAY * 3)
     record_call(acme, OCTOBER + DAY * 2, cost=20 * USD, recorded_at=NOVEMBER + DAY * 9)
@@ -526,6 +586,21 @@ def test_another_currency_takes_the_rate_of_the_months_end_and_keeps_it(world: W
     (invoice,) = close(acme, NOVEMBER + DAY * 4)
     assert (invoice.currency, invoice.rate, invoice.total_cents) == ("EUR", Decimal("0.9"), 9_000)
     assert invoice.rate_source == "ECB"
+
+
+def test_a_rate_of_long_ago_is_none(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="100", currency="EUR")
+    set_exchange_rate(currency="EUR", day=(OCTOBER - DAY).date(), rate=Decimal("0.8"), source="ECB")
+    assert close(acme, NOVEMBER + DAY * 3) == []
+    with org_scope(acme.org.pk):
+        assert Invoice.objects.get().problem == (
+            "The newest exchange rate of EUR is that of 2026-09-30, and the month ends more than 31 days later: set a"
+            " newer one."
+        )
+    set_exchange_rate(currency="EUR", day=OCTOBER.date(), rate=Decimal("0.9"), source="ECB")
+    (invoice,) = close(acme, NOVEMBER + DAY * 4)
+    assert (invoice.rate, invoice.problem) == (Decimal("0.9"), "")
 
 
 def test_a_tax_rate_that_is_missing_waits_and_says_so(world: World) -> None:

@@ -17,6 +17,7 @@ from pytest_django import Settings
 
 from billing.invoices.actions.documents import get_document, make_document, read_content
 from billing.invoices.actions.notes import make_note
+from billing.invoices.choices import InvoiceKind
 from billing.invoices.documents.content import show_document
 from billing.invoices.documents.pdf import NoLetters, typeset
 from billing.invoices.models import Invoice, InvoiceDocument
@@ -87,6 +88,10 @@ CASES: dict[str, dict[str, Any]] = {
     "reverse charge": {},
     "at home": {"account": {"country": "DE", "tax_id": "", "city": "Hamburg"}},
     "a consumer abroad": {"account": {"country": "FR", "tax_id": ""}},
+    "zero-rated": {
+        "seller": {"tax_rates": {"DE": "0"}},
+        "account": {"country": "DE", "tax_id": "", "city": "Hamburg"},
+    },
     "outside the EU": {"account": {"country": "US", "tax_id": ""}},
     "a seller without VAT": {"seller": {"country": "US", "tax_id": "", "tax_rates": {}}},
     "a bank account and a coupon": {
@@ -148,6 +153,46 @@ def test_a_credit_note_is_valid_and_names_what_it_corrects(world: World) -> None
     assert "Credit note" in text
     assert f"Corrects {invoice.number}" in text
     assert "A promise" in text
+
+
+def test_a_debit_note_names_what_it_adds_to(world: World) -> None:
+    acme = world.acme
+    invoice = make_invoice(acme, account={"country": "DE", "tax_id": "", "city": "Hamburg"})
+    with org_scope(acme.org.pk):
+        note = make_note(
+            actor=acme.owner,
+            invoice=invoice,
+            amounts={1: 9 * USD},
+            reason="Forgotten",
+            now=NOVEMBER + DAY * 4,
+            kind=InvoiceKind.DEBIT_NOTE,
+        )
+    xml = document(acme, note, "xml")
+    assert find_errors(xml) == []
+    assert b"<ram:TypeCode>383</ram:TypeCode>" in xml
+    assert (note.net_cents, note.tax_cents, note.total_cents) == (900, 171, 1_071)
+    assert invoice.number.encode() in xml
+
+
+def test_the_last_of_several_credit_notes_is_valid_too(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, account={"country": "DE", "tax_id": "", "city": "Hamburg"})
+    for model in ("a", "b", "c"):
+        record_call(acme, OCTOBER, cost=16_000_000, request_model=model)
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    # Three of 1.6 cents are two cents each.
+    assert (invoice.net_cents, invoice.tax_cents) == (6, 1)
+    with org_scope(acme.org.pk):
+        places = [line.position for line in invoice.lines.filter(nanos__gt=0)]
+        notes = [
+            make_note(actor=acme.owner, invoice=invoice, amounts=amounts, reason="A gift", now=NOVEMBER + DAY * 4)
+            for amounts in (dict.fromkeys(places, 4_000_000), None)
+        ]
+    # Three of 0.4 cents are nothing; of what is left, 1.2 cents each, the rounding to six is told apart.
+    assert [(each.net_cents, each.tax_cents) for each in notes] == [(0, 0), (6, 1)]
+    assert notes[1].groups[-1]["title"] == f"Rounding, to the cents of {invoice.number}"
+    for note in notes:
+        assert find_errors(document(acme, note, "xml")) == []
 
 
 def test_the_pdf_says_what_the_invoice_says_and_holds_the_e_invoice(world: World) -> None:

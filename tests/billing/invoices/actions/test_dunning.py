@@ -1,21 +1,26 @@
 """Unpaid invoices: what comes when, and back at once."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
+import time_machine
+from django.db import connection
 
-from billing.invoices.actions.dunning import remind, settle_standing
+from billing.invoices.actions.accounts import end_subscription, subscribe
+from billing.invoices.actions.dunning import remind, settle_standing, tell_end
 from billing.invoices.actions.mails import mail_invoice
 from billing.invoices.actions.notes import make_note, mark_paid, mark_uncollectible, void_invoice
 from billing.invoices.choices import DunningStage
 from billing.invoices.core.dunning import gravest, stage_of
-from billing.invoices.models import BillingAccount, Invoice
+from billing.invoices.models import BillingAccount, Invoice, Subscription
 from proxy.core.plan import check_running
 from proxy.errors import OrganizationSuspended
 from tenants.access import org_scope
+from tenants.models import Organization
 from tenants.selectors import load_key_snapshot, load_org_snapshot
-from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer
+from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer, make_plan
 from tests.billing.ledger import NOW, record_call
 from tests.mail import MailSink
 from tests.world import Tenant, World
@@ -65,6 +70,18 @@ def test_from_due_to_suspended_and_back_with_the_payment(world: World) -> None:
         ]
         mark_paid(actor=acme.owner, invoice=invoice, now=NOW)
         assert standing(22) == ("none", False, False)
+
+
+def test_what_another_job_has_done_since_the_organisation_was_read_is_seen(world: World) -> None:
+    acme = world.acme
+    invoice = issue(acme)
+    assert invoice.due_at
+    with org_scope(acme.org.pk):
+        # Suspended meanwhile, and paid.
+        Organization.objects.filter(pk=acme.org.pk).update(is_read_only=True, is_suspended=True)
+        settle_standing(acme.owner, invoice.due_at)
+        stored = Organization.objects.get(pk=acme.org.pk)
+    assert (stored.is_read_only, stored.is_suspended) == (False, False)
 
 
 @pytest.mark.parametrize("how", ["paid", "credit note", "void", "uncollectible"])
@@ -202,3 +219,92 @@ def test_an_invoice_is_mailed_with_pdf_csv_and_the_reason_for_every_change(world
     assert [name in shown for name in ("September", "October", "+$1.00")] == [True] * 3
     names = [(part.get_filename(), part.get_content_type()) for part in mail.iter_attachments()]
     assert names == [(f"{invoice.number}.pdf", "application/pdf"), (f"{invoice.number}.csv", "text/csv")]
+
+
+def end_plan(acme: Tenant, at: datetime) -> None:
+    """Whose plan has ended."""
+    make_customer(acme, since=OCTOBER, fee="49.00")
+    Subscription.objects.filter(org=acme.org).update(ends_at=at)
+
+
+def test_the_end_of_a_plan_is_mailed_once(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW)
+        sink.refusals = ["451 later"]
+        assert [tell_end(acme.owner, NOW + timedelta(hours=hours)) for hours in (-1, 1, 2, 3)] == [0, 0, 1, 0]
+        plan = Subscription.objects.get().plan.name
+    (mail,) = sink.mails
+    body = mail.get_body()
+    assert body
+    assert body.get_content().replace("\r\n", "\n").strip().split("\n") == [
+        f"The plan {plan} of Acme ended on 22 November 2026, 12:00.",
+        "Calls are refused since then.",
+        "Choose a plan under Invoices & billing: calls are taken again within seconds.",
+    ]
+
+
+def test_who_chose_another_plan_or_left_long_ago_is_told_of_no_end(world: World, sink: MailSink) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW)
+        assert tell_end(acme.owner, NOW + DAY * 7) == 0
+        subscribe(actor=acme.owner, plan=make_plan(), at=NOW + DAY)
+        assert tell_end(acme.owner, NOW + DAY * 2) == 0
+    assert sink.mails == []
+
+
+def test_whose_plan_had_ended_before_calls_were_refused_for_it_is_let_in_for_a_week(
+    world: World, sink: MailSink
+) -> None:
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW - DAY * 10)
+        BillingAccount.objects.update(admitted_until=NOW + DAY * 7)
+        refused = []
+        for days in (0, 6, 7):
+            settle_standing(acme.owner, NOW + DAY * days)
+            refused.append(Organization.objects.get(pk=acme.org.pk).is_suspended)
+        assert refused == [False, False, True]
+        assert [tell_end(acme.owner, NOW + DAY * days) for days in (0, 1)] == [1, 0]
+    body = sink.mails[0].get_body()
+    assert body
+    assert "Calls are still taken until 29 November 2026, 12:00, and refused from then on." in body.get_content()
+
+
+def test_who_chooses_a_plan_in_that_week_has_no_days_after_it_for_nothing(world: World) -> None:
+    """The week is for calls without a plan before; the next plan's end is as any other's."""
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW - DAY * 10)
+        BillingAccount.objects.update(admitted_until=NOW + DAY * 7)
+        with time_machine.travel(NOW, tick=False) as travel:
+            # One that begins later leaves the days until then as they are.
+            subscribe(actor=acme.owner, plan=make_plan(), at=NOW + DAY)
+            settle_standing(acme.owner, NOW)
+            assert not Organization.objects.get(pk=acme.org.pk).is_suspended
+            travel.shift(DAY)
+            settle_standing(acme.owner, NOW + DAY)
+            travel.shift(DAY)
+            end_subscription(actor=acme.owner)
+            assert Organization.objects.get(pk=acme.org.pk).is_suspended
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_suspended", "is_let_in"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_an_upgrade_lets_those_in_whose_plan_had_ended_and_who_called(
+    world: World, ends: bool, is_suspended: bool, is_let_in: bool
+) -> None:
+    acme = world.acme
+    week = import_module("billing.migrations.0019_told_ends_of_plans")._WEEK
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW)
+        long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+        Subscription.objects.update(starts_at=long_ago, ends_at=long_ago + DAY if ends else None)
+        Organization.objects.filter(pk=acme.org.pk).update(is_suspended=is_suspended)
+        with connection.cursor() as cursor:
+            cursor.execute(week)
+            cursor.execute("SELECT now() + interval '7 days'")
+            (wanted,) = cursor.fetchone()
+        assert BillingAccount.objects.get().admitted_until == (wanted if is_let_in else None)

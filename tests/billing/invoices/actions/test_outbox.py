@@ -10,7 +10,7 @@ import time_machine
 from django.conf import settings
 from django.db import connection
 
-from billing.alerts.models import Alert
+from billing.alerts.models import Alert, Delivery
 from billing.choices import AlertKind
 from billing.invoices.actions import outbox
 from billing.invoices.actions.outbox import fill_outbox, send_outbox
@@ -206,7 +206,7 @@ def test_through_any_weather_the_meter_is_the_ledger_to_the_nano(
     with org_scope(acme.org.pk), time_machine.travel(now + HOUR * 2, tick=False):
         reconcile(acme.owner, quick, now + HOUR * 2)
         send_outbox(acme.owner, quick, now + HOUR * 2)
-        assert reconcile(acme.owner, quick, now + HOUR * 2) == []
+        assert reconcile(acme.owner, quick, now + HOUR * 2 + timedelta(minutes=20)) == []
         with connection.cursor() as cursor:
             cursor.execute("SELECT sum(effective_cost) FROM proxy_ledgerentry WHERE org_id = %s", [acme.org.pk])
             assert sum(double.usage.values()) == cursor.fetchone()[0]
@@ -219,13 +219,52 @@ def test_a_meter_that_differs_is_an_alert_until_it_does_not(world: World, double
     fill(acme, NOW)
     send(acme, quick, NOW)
     key = ("usage", account.stripe_customer, int((NOW - HOUR).timestamp()))
-    for held, ended in ((6, None), (5, NOW)):
+    later = NOW + timedelta(minutes=20)
+    for held, ended in ((6, None), (5, later)):
         double.usage[key] = held
-        with org_scope(acme.org.pk), time_machine.travel(NOW, tick=False):
-            found = reconcile(acme.owner, quick, NOW)
+        with org_scope(acme.org.pk), time_machine.travel(later, tick=False):
+            found = reconcile(acme.owner, quick, later)
             alert = Alert.objects.get(kind=AlertKind.METER.value)
         assert [(each.ledger, each.sent, each.stripe) for each in found] == ([(5, 5, 6)] if held == 6 else [])
         assert alert.ended_at == ended
+    with org_scope(acme.org.pk):
+        told = Delivery.objects.filter(alert=alert.pk).order_by("created_at", "event")
+        assert list(told.values_list("event", flat=True)) == ["opened", "recovered"]
+
+
+def test_an_alert_of_a_meter_stands_while_the_hour_that_differs_is_not_looked_at(
+    world: World, double: StripeDouble, quick: Stripe
+) -> None:
+    acme = world.acme
+    account = make_stripe_customer(acme, quick)
+    record_call(acme, NOW - HOUR, cost=5)
+    fill(acme, NOW)
+    send(acme, quick, NOW)
+    double.usage["usage", account.stripe_customer, int((NOW - HOUR).timestamp())] = 9
+    later = NOW + timedelta(minutes=20)
+    with org_scope(acme.org.pk), time_machine.travel(later, tick=False):
+        assert len(reconcile(acme.owner, quick, later)) == 1
+        # Something more of the hour is sent.
+        MeterDelta.objects.filter(org=acme.org).update(sent_at=later)
+        assert reconcile(acme.owner, quick, later) == []
+        assert Alert.objects.get(kind=AlertKind.METER.value).ended_at is None
+
+
+def test_what_a_meter_cannot_know_yet_is_no_difference(world: World, double: StripeDouble, quick: Stripe) -> None:
+    acme = world.acme
+    account = make_stripe_customer(acme, quick)
+    for hours in (1, 2):
+        record_call(acme, NOW - HOUR * hours, cost=5)
+    fill(acme, NOW)
+    send(acme, quick, NOW)
+    # The meter has not added it up; of the hour before it never will.
+    for key in double.usage:
+        double.usage[key] = 0
+    with org_scope(acme.org.pk), time_machine.travel(NOW, tick=False):
+        assert reconcile(acme.owner, quick, NOW + timedelta(minutes=10)) == []
+        double.usage["usage", account.stripe_customer, int((NOW - HOUR).timestamp())] = 5
+        found = reconcile(acme.owner, quick, NOW + timedelta(minutes=20))
+    assert [(each.hour, each.sent, each.stripe) for each in found] == [(NOW - HOUR * 2, 5, 0)]
 
 
 def test_what_comes_behind_one_without_an_answer_has_not_been_tried(

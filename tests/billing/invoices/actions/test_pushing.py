@@ -5,11 +5,12 @@ import time_machine
 
 from billing.alerts.models import Alert
 from billing.choices import AlertKind
-from billing.invoices.actions.notes import make_note, mark_paid, mark_uncollectible
+from billing.invoices.actions.notes import make_note, mark_paid, mark_uncollectible, void_invoice
 from billing.invoices.actions.pushing import push_issued, push_outcomes
 from billing.invoices.actions.webhooks import refresh_invoice_state
 from billing.invoices.choices import InvoiceKind
-from billing.invoices.models import Invoice
+from billing.invoices.models import BillingAccount, Invoice
+from billing.invoices.selectors.customers import list_customers
 from billing.invoices.stripe_client import Stripe, StripeUnavailable
 from tenants.access import org_scope
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close
@@ -67,10 +68,41 @@ def test_one_that_is_refused_keeps_no_other_waiting(world: World, double: Stripe
         (draft,) = double.invoices.values()
         draft["total"] = 1
         assert [push_issued(acme.owner, quick) for _ in range(2)] == [1, 0]
-    assert [(each["metadata"]["number"], each["status"]) for each in double.invoices.values()] == [
-        (invoice.number, "draft"),
-        (note.number, "open"),
-    ]
+        assert [(each["metadata"]["number"], each["status"]) for each in double.invoices.values()] == [
+            (invoice.number, "draft"),
+            (note.number, "open"),
+        ]
+        # The operator sees it, until Stripe takes it.
+        with org_scope(acme.org.pk):
+            BillingAccount.objects.update(refusal="Stripe refused: no such price")
+        reason = f"Stripe's draft of {invoice.number} is over 1 cents, not 4900: look at it first."
+        assert find_refusals(acme) == ["Stripe refused: no such price", f"{invoice.number}: {reason}"]
+        draft["total"] = 0
+        assert push_issued(acme.owner, quick) == 1
+        assert find_refusals(acme) == ["Stripe refused: no such price"]
+
+
+@pytest.mark.parametrize("how", ["paid", "void", "uncollectible"])
+def test_what_was_refused_of_an_invoice_ends_with_it(world: World, quick: Stripe, how: str) -> None:
+    acme = world.acme
+    with time_machine.travel(CLOSED, tick=False):
+        invoice = issue(acme, quick)
+        with org_scope(acme.org.pk):
+            Invoice.objects.update(refusal="Stripe refused: no such customer")
+        assert find_refusals(acme) == [f"{invoice.number}: Stripe refused: no such customer"]
+        with org_scope(acme.org.pk):
+            if how == "paid":
+                mark_paid(actor=acme.owner, invoice=invoice, now=CLOSED)
+            elif how == "void":
+                void_invoice(actor=acme.owner, invoice=invoice, reason="Wrong", now=CLOSED)
+            else:
+                mark_uncollectible(actor=acme.owner, invoice=invoice, now=CLOSED)
+        assert find_refusals(acme) == []
+
+
+def find_refusals(acme: Tenant) -> list[str]:
+    (customer,), _ = list_customers(CLOSED, among={acme.org.pk})
+    return customer.refusals
 
 
 @pytest.mark.parametrize("trouble", ["", "lost", "never"])

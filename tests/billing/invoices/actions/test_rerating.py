@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from billing.invoices.actions.documents import get_document
-from billing.invoices.actions.notes import void_invoice
+from billing.invoices.actions.notes import find_credit_left, make_note, void_invoice
 from billing.invoices.actions.rerating import approve_rerating, carry_on, preview_rerating
 from billing.invoices.models import Invoice, InvoiceLine, Rerating, Subscription
 from billing.invoices.selectors.invoices import list_line_calls
@@ -211,6 +211,30 @@ def test_a_cheaper_price_is_a_credit_note(acme: Tenant) -> None:
         assert get_document(acme.owner, note, "pdf").startswith(b"%PDF")
     with org_scope(acme.org.pk), pytest.raises(Conflict, match="re-rated by a note"):
         void_invoice(actor=acme.owner, invoice=invoice, reason="All of it", now=CLOSED)
+
+
+@pytest.mark.parametrize(("given", "credit"), [(1_000_000, 1_500_000), (2_000_000, 1_000_000), (3_000_000, 0)])
+def test_a_cheaper_price_gives_back_no_more_than_notes_before_have_left(acme: Tenant, given: int, credit: int) -> None:
+    make_customer(acme, since=OCTOBER)
+    (invoice,) = close(acme, CLOSED)
+    assert invoice.net_nanos == 3_000_000
+    with org_scope(acme.org.pk):
+        make_note(actor=acme.owner, invoice=invoice, amounts={1: given}, reason="Goodwill", now=CLOSED)
+    correct_price(acme, "0.5")
+    row = preview(acme)
+    approve(acme, row)
+    run(acme, row)
+    note = notes_of(acme)[-1]
+    assert (note.kind, note.net_nanos) == ("credit_note", credit)
+    with org_scope(acme.org.pk):
+        assert find_errors(get_document(acme.owner, note, "xml")) == []
+        assert find_credit_left(invoice) == 3_000_000 - given - credit
+    # The calls are billed as they are: nothing is late.
+    assert lines_of(acme, close(acme, DECEMBER + DAY * 3)[0]) == []
+    with org_scope(acme.org.pk):
+        most = f"{3_000_000 - given - credit:010d}"
+        with pytest.raises(InvalidField, match=rf"at most {most[0]}\.{most[1:]} USD in all|up to 0\.000000000 USD"):
+            make_note(actor=acme.owner, invoice=invoice, amounts={1: 1_000_000}, reason="More", now=CLOSED)
 
 
 @pytest.mark.parametrize(("billed_for", "counted_now", "credit"), [(2, 1, 750_000), (1, 2, 1_500_000)])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from billing.invoices.actions import closing
 from billing.invoices.actions.accounts import end_subscription, subscribe
 from billing.invoices.actions.closing import UNQUOTED
 from billing.invoices.actions.notes import make_note, void_invoice
@@ -15,9 +16,8 @@ from billing.invoices.actions.pushing import push_credits, push_issued
 from billing.invoices.actions.subscriptions import sync_subscription, want_subscription
 from billing.invoices.actions.taxes import settle_taxes
 from billing.invoices.actions.webhooks import apply_event, store_event
-from billing.invoices.choices import InvoiceKind
-from billing.invoices.models import BillingAccount, Invoice, StripeEvent
-from billing.invoices.stripe_billing import NOTHING
+from billing.invoices.choices import NOTHING, InvoiceKind
+from billing.invoices.models import BillingAccount, Invoice, LegalEntity, StripeEvent
 from billing.invoices.stripe_client import Stripe, StripeRefused, StripeUnavailable, read_stored
 from costhub.lib.errors import Conflict
 from tenants.access import org_scope
@@ -73,6 +73,24 @@ def test_a_credit_note_is_given_once(
     assert (there["metadata"]["number"], there["amount"]) == (made.number, "900")
     (owed,) = double.invoices.values()
     assert (owed["amount_remaining"], owed["status"]) == (4_000, "open")
+
+
+@pytest.mark.parametrize("trouble", ["lost", "500", "500 after"])
+def test_stripe_is_away_for_25_hours(world: World, double: StripeDouble, quick: Stripe, trouble: str) -> None:
+    acme = world.acme
+    with time_machine.travel(CLOSED, tick=False) as travel:
+        invoice = issue(acme, quick)
+        note(acme, invoice, 9 * USD)
+        double.troubles = ["", "", trouble]
+        for _ in range(26):
+            with pytest.raises(StripeUnavailable):
+                push_credits(acme.owner, quick)
+            double.is_down = True
+            travel.shift(DAY / 24)
+        double.is_down = False
+        assert [push_credits(acme.owner, quick) for _ in range(2)] == [1, 0]
+    (there,) = double.billing.credit_notes.values()
+    assert there["amount"] == "900"
 
 
 def test_a_void_invoice_is_owed_no_more_at_stripe(world: World, double: StripeDouble, quick: Stripe) -> None:
@@ -170,6 +188,21 @@ def test_a_customers_credit_with_stripe_is_not_billed_again(world: World, double
         (invoice,) = close(acme, CLOSED)
         assert push_issued(acme.owner, quick) == 1
     assert (draft["total"], draft["amount_due"], invoice.due_cents) == (4_900, 3_900, 4_900)
+
+
+def test_what_credit_with_us_pays_for_stripes_draft_asks_nobody_for(
+    world: World, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = world.acme
+    monkeypatch.setattr(closing, "find_credit", lambda actor: {"USD": 10_000})
+    with time_machine.travel(OCTOBER + DAY, tick=False) as travel:
+        subscribed(acme, quick)
+        travel.move_to(CLOSED)
+        draft = end_month(double)
+        (invoice,) = close(acme, CLOSED)
+        assert (invoice.total_cents, invoice.due_cents, invoice.state) == (4_900, 0, "paid")
+        assert [push_issued(acme.owner, quick) for _ in range(2)] == [1, 0]
+    assert (draft["status"], draft["total"], len(double.invoices)) == ("open", 0, 1)
 
 
 @pytest.mark.parametrize("call", range(8))
@@ -296,7 +329,7 @@ def test_the_tax_is_what_stripe_says(
     assert (kept["reference"], kept["total"], invoice.stripe_tax) == (invoice.number, 10_000 + tax, kept["id"])
 
 
-@pytest.mark.parametrize("trouble", ["lost", "never", "500"])
+@pytest.mark.parametrize("trouble", ["lost", "never", "500", "500 after"])
 @pytest.mark.parametrize("call", [0, 1])
 def test_what_is_lost_is_asked_again_and_kept_once(
     world: World, double: StripeDouble, quick: Stripe, call: int, trouble: str
@@ -306,7 +339,69 @@ def test_what_is_lost_is_asked_again_and_kept_once(
     close(acme, CLOSED)
     double.troubles = [""] * call + [trouble]
     insist(settle_taxes, acme.owner, quick, CLOSED)
+    (kept,) = double.billing.tax_transactions
+    assert settle_taxes(acme.owner, quick, CLOSED) == 0
+    with org_scope(acme.org.pk):
+        invoice = Invoice.objects.get()
+    # Stripe never tells the id of what it says it failed to do.
+    assert invoice.stripe_tax == ("recorded" if (call, trouble) == (1, "500 after") else kept)
+
+
+@pytest.mark.parametrize("trouble", ["", "lost", "never", "500", "500 after"])
+def test_a_credit_note_is_taken_out_of_the_tax_once(
+    world: World, double: StripeDouble, quick: Stripe, trouble: str
+) -> None:
+    acme = world.acme
+    taxed(acme, country="FR", tax_id="")
+    close(acme, CLOSED)
+    settle_taxes(acme.owner, quick, CLOSED)
+    with org_scope(acme.org.pk):
+        note = make_note(
+            actor=acme.owner, invoice=Invoice.objects.get(), amounts={1: 10 * USD}, reason="Too much", now=CLOSED
+        )
+    double.troubles = [trouble]
+    insist(settle_taxes, acme.owner, quick, CLOSED)
+    assert settle_taxes(acme.owner, quick, CLOSED) == 0
+    assert [row["total"] for row in double.billing.tax_transactions.values()] == [12_000, -1_200]
+    with org_scope(acme.org.pk):
+        note.refresh_from_db()
+    assert note.stripe_tax == ("recorded" if trouble == "500 after" else list(double.billing.tax_transactions)[1])
+
+
+def test_a_credit_note_whose_invoice_stripe_keeps_under_an_id_that_it_never_told_is_left_to_people(
+    world: World, double: StripeDouble, quick: Stripe, caplog: pytest.LogCaptureFixture
+) -> None:
+    acme = world.acme
+    taxed(acme, country="FR", tax_id="")
+    close(acme, CLOSED)
+    double.troubles = ["", "500 after"]
+    insist(settle_taxes, acme.owner, quick, CLOSED)
+    with org_scope(acme.org.pk):
+        note = make_note(
+            actor=acme.owner, invoice=Invoice.objects.get(), amounts={1: 10 * USD}, reason="Too much", now=CLOSED
+        )
+    assert [settle_taxes(acme.owner, quick, CLOSED) for _ in range(2)] == [0, 0]
     assert len(double.billing.tax_transactions) == 1
+    assert [getattr(each, "note", "") for each in caplog.records].count(note.number) == 1
+    with org_scope(acme.org.pk):
+        note.refresh_from_db()
+    assert note.stripe_tax == NOTHING
+
+
+def test_a_number_that_somebody_else_has_used_at_stripe_is_not_taken_for_ours(
+    world: World, double: StripeDouble, quick: Stripe
+) -> None:
+    acme = world.acme
+    taxed(acme, country="FR", tax_id="")
+    close(acme, CLOSED)
+    with org_scope(acme.org.pk):
+        number = f"{LegalEntity.objects.get(pk=BillingAccount.objects.get().legal_entity_id).prefix}000001"
+    double.billing.tax_transactions["tax_other"] = {"id": "tax_other", "reference": number, "total": 5}
+    for _ in range(2):
+        with pytest.raises(StripeRefused, match="already exists"):
+            settle_taxes(acme.owner, quick, CLOSED)
+    with org_scope(acme.org.pk):
+        assert Invoice.objects.get().stripe_tax == ""
 
 
 def test_a_sum_that_has_changed_since_is_asked_again(world: World, double: StripeDouble, quick: Stripe) -> None:
@@ -339,7 +434,7 @@ def issue_debit_note(acme: Tenant, quick: Stripe) -> Invoice:
         )
 
 
-@pytest.mark.parametrize("trouble", ["", "lost", "never", "500"])
+@pytest.mark.parametrize("trouble", ["", "lost", "never", "500", "500 after"])
 @pytest.mark.parametrize("call", [0, 1])
 def test_a_debit_note_is_told_once_with_its_tax(
     world: World, double: StripeDouble, quick: Stripe, call: int, trouble: str
@@ -353,7 +448,8 @@ def test_a_debit_note_is_told_once_with_its_tax(
     assert shown[1:] == [(made.number, 1_200)]
     with org_scope(acme.org.pk):
         made.refresh_from_db()
-    assert made.stripe_tax == list(double.billing.tax_transactions)[1]
+    is_untold = (call, trouble) == (1, "500 after")
+    assert made.stripe_tax == ("recorded" if is_untold else list(double.billing.tax_transactions)[1])
 
 
 def test_one_that_stripe_would_tax_at_another_rate_is_left_to_people(

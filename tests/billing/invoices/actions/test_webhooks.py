@@ -1,30 +1,65 @@
 """Webhooks: only Stripe's are taken, each is applied once, and their order does not matter."""
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
 from io import BytesIO
 from itertools import permutations
+from threading import Event
 from typing import Any
 
 import pytest
 import time_machine
 from django.core.handlers.asgi import ASGIRequest
-from django.db import transaction
+from django.db import connection, connections, transaction
 from pytest_django import Settings
 
+from billing.alerts.models import Alert, Delivery
+from billing.choices import AlertKind
+from billing.invoices.actions import webhooks
+from billing.invoices.actions.notes import mark_paid
 from billing.invoices.actions.pushing import push_issued
+from billing.invoices.actions.top_up import set_top_up, top_up
 from billing.invoices.actions.wallet import find_available
-from billing.invoices.actions.webhooks import apply_event, list_waiting, store_event
+from billing.invoices.actions.webhooks import (
+    MOST_TRIES,
+    apply_event,
+    find_org_of,
+    list_given_up,
+    list_waiting,
+    put_off_waiting,
+    refresh_collected,
+    retry_event,
+    store_event,
+)
 from billing.invoices.api.webhooks import MAX_BYTES, receive_stripe
-from billing.invoices.models import Invoice, StripeEvent, WalletTransfer
-from billing.invoices.stripe_client import BadSignature, Stripe, read_signed, read_stored
+from billing.invoices.models import BillingAccount, Invoice, StripeEvent, WalletTransfer
+from billing.invoices.selectors.wallet import find_balance
+from billing.invoices.stripe_client import (
+    BadSignature,
+    Stripe,
+    StripeSilent,
+    StripeUnavailable,
+    read_signed,
+    read_stored,
+)
+from costhub.lib import clock
+from costhub.lib.errors import Conflict
 from tenants.access import org_scope
+from tenants.models import AuditEntry, Budget
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close
 from tests.billing.invoices.stripe_customer import make_stripe_customer
-from tests.billing.ledger import NOW
+from tests.billing.ledger import NOW, record_call
 from tests.stripe_double import ACCOUNT_KEY, WEBHOOK_SECRET, StripeDouble, sign
+from tests.stripe_double.in_process import make_stripe
+from tests.stripe_double.state import Answer
 from tests.world import Tenant, World, make_client
 
 USD = 10**9
+SECOND = timedelta(seconds=1)
 AT = NOW.timestamp()
 
 
@@ -64,7 +99,7 @@ def test_an_issued_invoice_is_collected_by_stripe_once(acme: Tenant, double: Str
 
 
 @pytest.mark.parametrize("place", range(3))
-@pytest.mark.parametrize("trouble", ["lost", "never", "500"])
+@pytest.mark.parametrize("trouble", ["lost", "never", "500", "500 after"])
 def test_pushed_again_after_any_failure_it_is_one_invoice(
     acme: Tenant, double: StripeDouble, quick: Stripe, trouble: str, place: int
 ) -> None:
@@ -95,20 +130,322 @@ def test_an_event_that_stripe_does_not_answer_to_is_tried_again(
     double.pay(invoice.stripe_invoice)
     body = double.make_event("invoice.paid", double.invoices[invoice.stripe_invoice])
     double.troubles = ["500"]
-    assert not deliver(body, quick)
+    with pytest.raises(StripeUnavailable):
+        deliver(body, quick)
     row = StripeEvent.objects.get(pk=json.loads(body)["id"])
-    assert (row.tries, row.applied_at) == (1, None)
+    assert (row.tries, row.applied_at) == (0, None)
     # It waits a second first.
-    assert (list_waiting(row.received_at), list_waiting(row.received_at + DAY)) == ([], [row])
+    assert (list_waiting(NOW), list_waiting(NOW + SECOND)) == ([], [row])
     assert deliver(body, quick)
     assert state_of(acme, invoice) == "paid"
 
 
+def test_after_two_days_without_stripe_who_paid_is_let_in_within_minutes(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    invoice = issue(acme, double, quick)
+    double.pay(invoice.stripe_invoice)
+    body = double.make_event("invoice.paid", double.invoices[invoice.stripe_invoice])
+    event = read_stored(body)
+    store_event(event, body)
+    now, waits = NOW, []
+    with time_machine.travel(now, tick=False) as travel:
+        while now < NOW + DAY * 2:
+            (row,) = list_waiting(now)
+            double.troubles = ["500"]
+            with pytest.raises(StripeUnavailable):
+                apply_event(row, event, quick, now)
+            row.refresh_from_db()
+            assert row.waits_until is not None
+            assert row.tries == 0
+            waits.append(row.waits_until - now)
+            now = row.waits_until
+            travel.move_to(now)
+        assert waits[:10] == [SECOND * each for each in (1, 1, 2, 4, 8, 16, 32, 64, 128, 256)]
+        assert set(waits[10:]) == {SECOND * 300}
+        (row,) = list_waiting(now)
+        assert apply_event(row, event, quick, now)
+    assert state_of(acme, invoice) == "paid"
+
+
+@dataclass
+class Hanging(StripeDouble):
+    """Gives no answer, for as long as one is waited for."""
+
+    travel: Any = None
+
+    def call(self, method: str, url: str, headers: dict[str, str], body: str) -> Answer:
+        """One request."""
+        if self.is_down:
+            self.travel.shift(SECOND * 20)
+        return super().call(method, url, headers, body)
+
+
+def test_waits_are_counted_from_when_stripe_was_given_up(acme: Tenant) -> None:
+    """It was waited for for 20 seconds: the next second is over by then. Who waits for its turn waits, too."""
+    double = Hanging(now=lambda: clock.now().timestamp())
+    quick = make_stripe(double)
+    invoice = issue(acme, double, quick)
+    theirs = double.pay(invoice.stripe_invoice)
+    with time_machine.travel(NOW, tick=False) as double.travel:
+        bodies = [double.make_event(kind, theirs) for kind in ("invoice.paid", "invoice.updated")]
+        for body in bodies:
+            store_event(read_stored(body), body)
+        double.travel.shift(SECOND)
+        late = double.make_event("invoice.sent", theirs)
+        store_event(read_stored(late), late)
+        double.is_down = True
+        with pytest.raises(StripeSilent):
+            deliver(bodies[0], quick)
+        assert put_off_waiting(clock.now()) == 2
+        ids = [read_stored(body).id for body in (*bodies, late)]
+        waits = dict(StripeEvent.objects.values_list("pk", "waits_until"))
+        assert [waits[each] for each in ids] == [NOW + SECOND * seconds for seconds in (42, 42, 41)]
+        assert set(StripeEvent.objects.filter(pk__in=ids).values_list("tries", flat=True)) == {0}
+        assert put_off_waiting(clock.now()) == 0
+
+
+def test_an_event_that_fails_for_its_own_reason_is_given_up_with_an_alert(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    issue(acme, double, quick)
+    session_id, _ = quick.open_checkout(
+        customer=next(iter(double.customers)),
+        org_id=acme.org_id,
+        cents=2_000,
+        currency="EUR",
+        back_to="https://costhub.example",
+        key="k",
+    )
+    double.sessions[session_id] |= {"payment_status": "paid", "status": "complete"}
+    body = double.make_event("checkout.session.completed", double.sessions[session_id])
+    event = read_stored(body)
+    store_event(event, body)
+    now, tries = NOW, 0
+    while rows := list_waiting(now):
+        with time_machine.travel(now, tick=False):
+            assert not apply_event(rows[0], event, quick, now)
+        rows[0].refresh_from_db()
+        tries += 1
+        assert Alert.objects.filter(kind=AlertKind.STRIPE_EVENT.value).count() == (tries == MOST_TRIES)
+        now = rows[0].waits_until or now
+    # The first try, eleven that wait twice as long each time, and then one an hour.
+    assert (tries, now - NOW) == (20, SECOND * (2**12 - 2) + DAY / 24 * 9)
+    alert = Alert.objects.get(kind=AlertKind.STRIPE_EVENT.value)
+    reason = f"Credits are in USD, and {session_id} was paid in EUR."
+    assert (alert.subject, alert.facts["object"], alert.facts["reason"]) == (event.id, session_id, reason)
+
+
+def give_up(body: bytes, gateway: Stripe, monkeypatch: pytest.MonkeyPatch, error: Exception) -> StripeEvent:
+    """An event that fails at its only try, and is given up."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(webhooks, "MOST_TRIES", 1)
+        patch.setattr(webhooks, "_apply", fail)
+        assert not deliver(body, gateway)
+    StripeEvent.objects.filter(pk=json.loads(body)["id"]).update(tries=MOST_TRIES)
+    return StripeEvent.objects.get(pk=json.loads(body)["id"])
+
+
+def test_an_event_that_was_given_up_is_tried_again_by_hand_and_its_alert_ends(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    terms: dict[str, Any] = {"customer": account.stripe_customer, "org_id": acme.org_id, "cents": 2_000}
+    session_id, _ = quick.open_checkout(**terms, currency="USD", back_to="https://x.example", key="s")
+    body = double.make_event("checkout.session.completed", double.pay_session(session_id))
+    row = give_up(body, quick, monkeypatch, KeyError("a fault of ours"))
+    assert (list_waiting(NOW + DAY), row in list_given_up(), row.given_up_at) == ([], True, NOW)
+    alert = Alert.objects.get(kind=AlertKind.STRIPE_EVENT.value)
+    assert alert.ended_at is None
+    for _ in range(2):
+        retry_event(row=row, by="operator olga@costhub.example")
+    entry = AuditEntry.objects.get(org=acme.org, action="stripe_event.retried")
+    assert (entry.actor, entry.target_id, entry.changes) == (
+        "operator olga@costhub.example",
+        row.pk,
+        {"kind": "checkout.session.completed"},
+    )
+    # It has all of its tries again, and the first of them at once.
+    (again,) = list_waiting(NOW)
+    assert (again.tries, again.waits_until) == (0, None)
+    assert apply_event(again, read_stored(body), quick, NOW + SECOND)
+    assert (find_balance(acme.owner), row in list_given_up()) == (20 * USD, False)
+    alert.refresh_from_db()
+    assert alert.ended_at == NOW + SECOND
+    told = Delivery.objects.filter(alert=alert.pk).order_by("created_at", "event")
+    assert list(told.values_list("event", flat=True)) == ["opened", "recovered"]
+    with pytest.raises(Conflict, match="Only an event that was given up"):
+        retry_event(row=row, by="operator")
+
+
+def test_one_that_is_given_up_again_stands_as_it_did(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refund names no customer: whose it is was found out when it was given up."""
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    double._take(account.stripe_customer, 500, "usd", {})
+    (charge,) = double.charges.values()
+    double.refund(charge["id"], 500)
+    body = double.make_event("refund.created", next(iter(double.refunds.values())))
+    for times in (1, 2):
+        row = give_up(body, quick, monkeypatch, Conflict("It cannot be."))
+        assert (row.customer, find_org_of(row)) == (account.stripe_customer, acme.org.pk)
+        alert = Alert.objects.get(kind=AlertKind.STRIPE_EVENT.value)
+        assert (alert.ended_at, alert.facts["reason"]) == (None, "It cannot be.")
+        retry_event(row=row, by="operator")
+        assert AuditEntry.objects.filter(org=acme.org, action="stripe_event.retried").count() == times
+
+
+def test_an_event_of_nobodys_is_tried_again_too(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = double.make_event("invoice.paid", {"id": "in_1", "object": "invoice", "customer": "cus_unknown"})
+    monkeypatch.setattr(webhooks, "tell_operators", lambda *_: 1)
+    row = give_up(body, quick, monkeypatch, KeyError("x"))
+    retry_event(row=row, by="operator")
+    assert apply_event(list_waiting(NOW)[0], read_stored(body), quick, NOW)
+    assert row not in list_given_up()
+    fresh = double.make_event("invoice.paid", {"id": "in_2", "object": "invoice"})
+    store_event(read_stored(fresh), fresh)
+    with pytest.raises(Conflict, match="Only an event that was given up"):
+        retry_event(row=StripeEvent.objects.get(pk=json.loads(fresh)["id"]), by="operator")
+
+
+@pytest.mark.parametrize("kind", ["dispute", "refund"])
+@pytest.mark.parametrize("whose", ["acme", "nobody"])
+def test_a_dispute_or_refund_that_is_given_up_is_told_too(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch, kind: str, whose: str
+) -> None:
+    """These name no customer: Stripe is asked whose charge it is."""
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    double._take(account.stripe_customer if whose == "acme" else "cus_unknown", 500, "usd", {})
+    (charge,) = double.charges.values()
+    if kind == "dispute":
+        body = double.make_event("charge.dispute.created", double.dispute(charge["id"]))
+    else:
+        double.refund(charge["id"], 500)
+        body = double.make_event("refund.created", next(iter(double.refunds.values())))
+    operators: list[tuple[str, str]] = []
+    monkeypatch.setattr(webhooks, "tell_operators", lambda *words: operators.append(words))
+    monkeypatch.setattr(webhooks, "MOST_TRIES", 1)
+
+    def fail(*_: Any) -> None:
+        raise KeyError("/srv/costhub/secret")
+
+    monkeypatch.setattr(webhooks, "_apply", fail)
+    assert not deliver(body, quick)
+    row = StripeEvent.objects.get(pk=json.loads(body)["id"])
+    facts = [alert.facts["reason"] for alert in Alert.objects.filter(kind=AlertKind.STRIPE_EVENT.value)]
+    if whose == "acme":
+        assert (facts, operators) == (["CostHub failed: its operator's log has why."], [])
+    else:
+        words = (
+            f"The event {row.pk} ({row.kind}): KeyError: '/srv/costhub/secret'\n\n"
+            "It can be tried again on the page of customers."
+        )
+        assert (facts, operators) == ([], [("CostHub: a Stripe event was given up", words)])
+
+
+class Died(BaseException):
+    """A worker is killed."""
+
+
+@pytest.mark.parametrize("end", [Died, KeyError])
+def test_who_dies_before_it_has_told_of_an_event_that_is_given_up_leaves_it_to_be_tried_again(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    body = double.make_event("invoice.paid", double.invoices[issue(acme, double, quick).stripe_invoice])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("it cannot be done")
+
+    def die(*_: Any, **__: Any) -> None:
+        raise end
+
+    monkeypatch.setattr(webhooks, "MOST_TRIES", 1)
+    monkeypatch.setattr(webhooks, "_apply", fail)
+    with monkeypatch.context() as patch:
+        patch.setattr(webhooks, "report", die)
+        with suppress(Died):
+            assert not deliver(body, quick)
+    # What else goes wrong with telling of it keeps nobody else's event waiting behind this one.
+    (row,) = list_waiting(NOW + DAY)
+    assert (row.tries, row.waits_until) == (0, None if end is Died else NOW + SECOND * 2)
+    assert not deliver(body, quick)
+    assert Alert.objects.filter(kind=AlertKind.STRIPE_EVENT.value).count() == 1
+    assert list_waiting(NOW + DAY) == []
+
+
+def test_a_refund_of_no_charge_takes_nothing_back(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    refund = double._keep(double.refunds, "re", "refund", {"charge": None, "amount": 5, "status": "succeeded"})
+    assert deliver(double.make_event("refund.created", refund), quick)
+    assert double.calls[-1] == ("GET", f"/v1/refunds/{refund['id']}")
+
+
+def test_an_invoice_that_was_paid_by_hand_stays_so_whatever_is_open_at_stripe(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    invoice = issue(acme, double, quick)
+    # As it is in books from before Stripe was told of it.
+    mark_paid(actor=acme.owner, invoice=invoice, now=NOW)
+    Invoice.objects.update(is_untold=False)
+    theirs = double.invoices[invoice.stripe_invoice]
+    assert theirs["status"] == "open"
+    assert deliver(double.make_event("invoice.updated", theirs), quick)
+    assert state_of(acme, invoice) == "paid"
+
+
+def test_whatever_else_goes_wrong_with_an_event_is_counted_too(
+    acme: Tenant, double: StripeDouble, quick: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice = issue(acme, double, quick)
+    double.pay(invoice.stripe_invoice)
+    body = double.make_event("invoice.paid", double.invoices[invoice.stripe_invoice])
+    nothing: dict[str, str] = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(webhooks, "mark_paid", lambda **_: nothing["there is no such thing"])
+        assert not deliver(body, quick)
+    row = StripeEvent.objects.get(pk=json.loads(body)["id"])
+    assert (row.tries, row.error, row.waits_until) == (1, "KeyError: 'there is no such thing'", NOW + SECOND * 2)
+    assert deliver(body, quick)
+    assert state_of(acme, invoice) == "paid"
+
+
+def test_an_invoice_is_asked_for_although_its_event_was_lost(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    invoice = issue(acme, double, quick)
+    assert refresh_collected(acme.owner, quick, NOW) == 1
+    assert state_of(acme, invoice) == "issued"
+    double.pay(invoice.stripe_invoice)
+    assert refresh_collected(acme.owner, quick, NOW) == 1
+    assert state_of(acme, invoice) == "paid"
+    assert refresh_collected(acme.owner, quick, NOW) == 0
+
+
 def test_events_that_fail_keep_no_new_one_waiting(acme: Tenant) -> None:
     for number in range(3):
-        StripeEvent.objects.create(id=f"evt_{number}", kind="invoice.paid", body=b"{}", tries=1)
+        StripeEvent.objects.create(id=f"evt_{number}", kind="invoice.paid", body=b"{}", tries=1, waits_until=NOW)
     fresh = StripeEvent.objects.create(id="evt_new", kind="invoice.paid", body=b"{}")
     assert list_waiting(NOW + DAY, most=1) == [fresh]
+
+
+def test_who_pays_waits_for_nothing_that_lets_nobody_in(acme: Tenant) -> None:
+    kinds = ("invoice.created", "invoice.sent", "invoice.paid", "checkout.session.completed")
+    made = [
+        StripeEvent.objects.create(id=f"evt_{kind}", kind=kind, body=b"{}", received_at=NOW + SECOND * place)
+        for place, kind in enumerate(kinds)
+    ]
+    StripeEvent.objects.create(id="evt_failed", kind="invoice.paid", body=b"{}", tries=1, waits_until=NOW)
+    ours = [f"evt_{kind}" for kind in ("invoice.paid", "checkout.session.completed", "invoice.created", "invoice.sent")]
+    first = [row.pk for row in list_waiting(NOW + DAY) if row in made]
+    # Of two payments the one that came first.
+    assert first == ours
+    last = list_waiting(NOW + DAY, but_not=ours)
+    assert [row.pk for row in last if row.pk.startswith("evt_f")] == ["evt_failed"]
 
 
 def test_a_hundred_duplicates_are_one(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
@@ -126,6 +463,255 @@ def test_a_hundred_duplicates_are_one(acme: Tenant, double: StripeDouble, quick:
     assert [deliver(body, quick) for _ in range(100)] == [True] * 100
     assert WalletTransfer.objects.get().amount_nanos == 20 * USD
     assert (StripeEvent.objects.filter(pk=json.loads(body)["id"]).count(), find_available(acme.owner)) == (1, 20 * USD)
+
+
+@dataclass
+class Crowded(StripeDouble):
+    """Answers who asks about a session once all others have left without an answer, or one asks about it, too."""
+
+    readers: int = 0
+    is_crowd: Event = field(default_factory=Event)
+
+    def call(self, method: str, url: str, headers: dict[str, str], body: str) -> Answer:
+        """One request."""
+        if method.upper() == "GET" and "/checkout/sessions/" in url:
+            self.readers += 1
+            if self.readers > 1:
+                self.is_crowd.set()
+            assert self.is_crowd.wait(60)
+        return super().call(method, url, headers, body)
+
+
+def is_waited_for() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone() != (0,))
+
+
+def apart(work: Callable[[], Any]) -> Any:
+    """What it gives, in a thread of its own, whose connections end with it."""
+    try:
+        return work()
+    finally:
+        connections.close_all()
+
+
+@dataclass
+class Interrupted(StripeDouble):
+    """While the first answer to a path is on its way back, ``meanwhile`` is done by somebody else, until it is over or
+    waits for a lock."""
+
+    path: str = ""
+    meanwhile: Callable[[], Any] | None = None
+    is_over: "Future[Any] | None" = None
+
+    def call(self, method: str, url: str, headers: dict[str, str], body: str) -> Answer:
+        """One request."""
+        answer = super().call(method, url, headers, body)
+        if self.meanwhile is not None and method.upper() == "GET" and self.path in url:
+            work, self.meanwhile = self.meanwhile, None
+            pool = ThreadPoolExecutor(1)
+            self.is_over = pool.submit(apart, work)
+            pool.shutdown(wait=False)
+            ends = clock.ends_in(20)
+            while not self.is_over.done() and not is_waited_for() and clock.monotonic_ns() < ends:
+                pass
+        return answer
+
+
+def test_of_two_that_read_what_is_given_back_the_later_one_counts(committed_world: World) -> None:
+    """One reads 5 dollars; before it has booked them 15 are given back, and another one reads and books these."""
+    acme, double = committed_world.acme, Interrupted(now=lambda: clock.now().timestamp(), path="/charges/")
+    quick = make_stripe(double)
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    payment = quick.charge(
+        customer=account.stripe_customer, org_id=acme.org_id, cents=2_000, currency="USD", key="top-up"
+    )
+    (charge,) = double.charges.values()
+    first = double.make_event("charge.refunded", double.refund(charge["id"], 500))
+
+    def give_back_more() -> bool:
+        return deliver(double.make_event("charge.refunded", double.refund(charge["id"], 1_000)), quick)
+
+    double.meanwhile = give_back_more
+    assert deliver(first, quick)
+    assert double.is_over is not None
+    assert double.is_over.result(timeout=30)
+    with org_scope(acme.org.pk):
+        assert find_balance(acme.owner) == 5 * USD
+        booked = WalletTransfer.objects.filter(reference__startswith=f"{payment.id}:").order_by("reference")
+        assert list(booked.values_list("debit", "amount_nanos")) == [("credits", 5 * USD), ("credits", 10 * USD)]
+
+
+def test_what_was_read_of_a_payment_before_it_was_given_back_pays_no_invoice(committed_world: World) -> None:
+    """The hourly look has read that an invoice is paid; before it acts on that the money is given back."""
+    acme, double = committed_world.acme, Interrupted(now=lambda: clock.now().timestamp(), path="/invoices/in_")
+    quick = make_stripe(double)
+    with org_scope(acme.org.pk):
+        invoice = issue(acme, double, quick)
+    theirs = double.pay(invoice.stripe_invoice)
+    (charge,) = double.charges.values()
+
+    def give_back() -> bool:
+        paid = double.make_event("invoice.paid", theirs)
+        theirs["status"] = "open"
+        return deliver(paid, quick) and deliver(
+            double.make_event("charge.refunded", double.refund(charge["id"], 4_900)), quick
+        )
+
+    double.meanwhile = give_back
+    assert refresh_collected(acme.owner, quick, NOW) == 1
+    assert double.is_over is not None
+    assert double.is_over.result(timeout=30)
+    assert state_of(acme, invoice) == "issued"
+
+
+def test_who_waits_for_a_lock_in_vain_uses_up_no_try(committed_world: World) -> None:
+    """And knows of an event that somebody else is at that this is so."""
+    acme, double = committed_world.acme, StripeDouble(now=lambda: clock.now().timestamp())
+    quick = make_stripe(double)
+    make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    session_id, _ = quick.open_checkout(
+        customer=next(iter(double.customers)), org_id=acme.org_id, cents=500, currency="USD", back_to="x", key="k"
+    )
+    body = double.make_event("checkout.session.completed", double.pay_session(session_id))
+    store_event(read_stored(body), body)
+    row = StripeEvent.objects.get(pk=read_stored(body).id)
+
+    def try_it() -> tuple[bool, int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 100")
+        with time_machine.travel(NOW, tick=False):
+            is_done = deliver(body, quick)
+        row.refresh_from_db()
+        return is_done, row.tries
+
+    with ThreadPoolExecutor(1) as pool:
+        with org_scope(acme.org.pk):
+            BillingAccount.objects.select_for_update().get()
+            assert pool.submit(apart, try_it).result(timeout=30) == (False, 0)
+        assert row.waits_until is not None
+        double.calls.clear()
+        with transaction.atomic():
+            StripeEvent.objects.select_for_update().get(pk=row.pk)
+            assert pool.submit(apart, try_it).result(timeout=30) == (False, 0)
+        assert double.calls == []
+        assert pool.submit(apart, try_it).result(timeout=30) == (True, 1)
+
+
+def test_a_hundred_duplicates_at_once_are_asked_about_once(committed_world: World) -> None:
+    acme, double = committed_world.acme, Crowded(now=lambda: clock.now().timestamp())
+    quick = make_stripe(double)
+    make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    session_id, _ = quick.open_checkout(
+        customer=next(iter(double.customers)),
+        org_id=acme.org_id,
+        cents=2_000,
+        currency="USD",
+        back_to="https://costhub.example",
+        key="k",
+    )
+    body = double.make_event("checkout.session.completed", double.pay_session(session_id))
+    double.calls.clear()
+
+    left: list[int] = []
+
+    def deliver_apart(number: int) -> bool:
+        if apart(lambda: deliver(body, quick)):
+            return True
+        left.append(number)
+        if len(left) == 99:
+            double.is_crowd.set()
+        return False
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(deliver_apart, range(100))) == 1
+    assert double.calls == [("GET", f"/v1/checkout/sessions/{session_id}")]
+    with org_scope(acme.org.pk):
+        assert WalletTransfer.objects.get().amount_nanos == 20 * USD
+    assert StripeEvent.objects.get(pk=json.loads(body)["id"]).tries == 1
+
+
+def told(kind: AlertKind = AlertKind.TAKEN_BACK) -> list[tuple[Any, ...]]:
+    rows = Alert.objects.filter(kind=kind.value).order_by("created_at", "id")
+    return [(row.facts["cents"], row.facts["number"], row.facts["is_disputed"]) for row in rows]
+
+
+@pytest.mark.parametrize("by", ["page", "itself"])
+def test_credits_that_were_given_back_or_disputed_at_stripe_are_gone_in_any_order(
+    acme: Tenant, double: StripeDouble, quick: Stripe, by: str
+) -> None:
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    terms: dict[str, Any] = {"customer": account.stripe_customer, "org_id": acme.org_id, "cents": 2_000}
+    if by == "page":
+        session_id, _ = quick.open_checkout(**terms, currency="USD", back_to="https://x.example", key="s")
+        bodies = [double.make_event("checkout.session.completed", double.pay_session(session_id))]
+    else:
+        payment = quick.charge(**terms, currency="USD", key="k")
+        bodies = [double.make_event("payment_intent.succeeded", double.intents[payment.id])]
+    (charge,) = double.charges.values()
+    bodies.append(double.make_event("charge.refunded", double.refund(charge["id"], 300)))
+    bodies.append(double.make_event("refund.created", next(iter(double.refunds.values()))))
+    bodies.append(double.make_event("charge.dispute.created", double.dispute(charge["id"])))
+    for order in permutations(bodies):
+        with transaction.atomic():
+            for body in order:
+                assert deliver(body, quick)
+            # No more than was paid.
+            assert (find_balance(acme.owner), told()) == (0, [(2_000, "", True)])
+            transaction.set_rollback(True)
+
+
+def test_a_payment_that_was_disputed_stops_calls_and_buys_no_more_until_it_is_won(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    set_top_up(actor=acme.owner, account=account, below=5 * USD, amount=20 * USD)
+    assert top_up(acme.owner, quick) == 1
+    record_call(acme, NOW - DAY, cost=12 * USD)
+    (charge,) = double.charges.values()
+    dispute = double.dispute(charge["id"])
+    seen = []
+    for status in ("warning_needs_response", "needs_response", "needs_response", "won"):
+        dispute["status"] = status
+        assert deliver(double.make_event("charge.dispute.updated", dispute), quick)
+        limit = Budget.objects.get(is_managed=True).limit_nanos
+        seen.append((find_available(acme.owner) // USD, limit // USD, BillingAccount.objects.get().top_up_nanos))
+    assert seen == [(8, 20, 20 * USD), (-12, 0, None), (-12, 0, None), (8, 20, None)]
+    assert told() == [(2_000, "", True)]
+    assert top_up(acme.owner, quick) == 0
+
+
+@pytest.mark.parametrize("status", ["paid", "open"])
+def test_an_invoice_whose_payment_was_given_back_is_as_stripe_says(
+    acme: Tenant, double: StripeDouble, quick: Stripe, status: str
+) -> None:
+    invoice = issue(acme, double, quick)
+    theirs = double.pay(invoice.stripe_invoice)
+    assert deliver(double.make_event("invoice.paid", theirs), quick)
+    (charge,) = double.charges.values()
+    theirs["status"] = status
+    for _ in range(2):
+        assert deliver(double.make_event("charge.refunded", double.refund(charge["id"], 0)), quick)
+    assert told() == []
+    double.refund(charge["id"], 4_900)
+    for _ in range(2):
+        assert deliver(double.make_event("charge.refunded", charge), quick)
+    assert state_of(acme, invoice) == {"paid": "paid", "open": "issued"}[status]
+    assert told() == [(4_900, invoice.number, False)]
+    noted = AuditEntry.objects.get(action="invoice.taken_back")
+    assert (noted.target_id, noted.changes["cents"]) == (str(invoice.pk), 4_900)
+    assert AuditEntry.objects.filter(action="invoice.reopened").count() == (status == "open")
+    assert find_balance(acme.owner) == 0
+
+
+def test_another_ones_charge_takes_nothing_back(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    for customer in ("cus_unknown", account.stripe_customer):
+        made = double._take(customer, 500, "usd", {})
+        charge = next(row for row in double.charges.values() if row["payment_intent"] == made["id"])
+        assert deliver(double.make_event("charge.refunded", double.refund(charge["id"], 500)), quick)
+    assert (told(), WalletTransfer.objects.count()) == ([], 0)
 
 
 def six_events(acme: Tenant, double: StripeDouble, gateway: Stripe) -> tuple[Invoice, list[bytes]]:

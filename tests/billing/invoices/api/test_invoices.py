@@ -1,5 +1,6 @@
 """The management API of billing: what customers see, and what the operator does."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -133,7 +134,8 @@ def test_the_operator_makes_a_customer_and_agrees_terms(operator: Api, ada: Api,
     )
 
 
-def test_a_tenant_chooses_a_public_plan_and_leaves(ada: Api, world: World) -> None:
+def test_a_tenant_chooses_a_public_plan_and_leaves(operator: Api, ada: Api, world: World) -> None:
+    base = f"/organizations/{world.acme.org_id}"
     make_customer(world.acme, since=OCTOBER)
     plan = make_plan(fee="5")
     assert plan.name in [each["name"] for each in ada.get("/plans").json()["data"]]
@@ -141,7 +143,9 @@ def test_a_tenant_chooses_a_public_plan_and_leaves(ada: Api, world: World) -> No
         assert ada.post("/subscription", {"plan": plan.name}).status_code == 201
         assert check_problem(ada.post("/subscription", {"plan": "none"}))["errors"][0]["field"] == "plan"
     with time_machine.travel(NOW + DAY, tick=False):
-        assert ada.delete("/subscription").json()["ends_at"] == "2026-11-23T12:00:00Z"
+        assert [ada.delete("/subscription").json()["ends_at"] for _ in range(2)] == ["2026-12-01T00:00:00Z"] * 2
+        assert operator.delete(f"{base}/subscription").json()["ends_at"] == "2026-11-23T12:00:00Z"
+        assert check_problem(operator.delete(f"{base}/subscription"))["status"] == 409
         assert check_problem(ada.delete("/subscription"))["status"] == 409
 
 
@@ -188,3 +192,38 @@ def test_a_read_only_organisation_can_read_and_pay_and_change_nothing_else(
     assert (refused.status_code, check_problem(refused)["code"]) == (402, "organization_suspended")
     assert ada.get("/invoices").status_code == 200
     assert ada.patch("/billing-account", {"po_number": "PO-78"}).json()["po_number"] == "PO-78"
+
+
+def test_the_next_invoice_and_one_in_its_days_of_grace_are_made_of_the_ledger_of_now(ada: Api, world: World) -> None:
+    assert check_problem(ada.get("/invoices/next"))["status"] == 404
+    make_customer(world.acme, since=OCTOBER, fee="49.00", markup="10")
+    call = record_call(world.acme, OCTOBER + DAY, cost=10 * USD)
+    record_call(world.acme, NOVEMBER + DAY, cost=20 * USD)
+    close(world.acme, NOVEMBER + DAY)
+    with org_scope(world.acme.org.pk):
+        Invoice.objects.update(problem="Its calls are being re-rated.")
+    with time_machine.travel(NOVEMBER + DAY * 2, tick=False):
+        found = ada.get("/invoices/next").json()
+        (draft,) = ada.get("/invoices").json()["data"]
+        shown = ada.get(f"/invoices/{draft['id']}").json()
+        lines = ada.get(f"/invoices/{draft['id']}/lines").json()["data"]
+        place = next(line["position"] for line in lines if line["kind"] == "usage")
+        calls = ada.get(f"/invoices/{draft['id']}/lines/{place}/requests").json()["data"]
+        none = ada.get(f"/invoices/{draft['id']}/lines/{len(lines) + 1}/requests")
+    assert (found["period_start"], found["usage"], found["total"], found["due"]) == (
+        "2026-11-01T00:00:00Z",
+        "20.000000000",
+        "71.00",
+        "71.00",
+    )
+    assert [(line["kind"], line["amount"]) for line in found["lines"]] == [
+        ("fee", "49.000000000"),
+        ("usage", "20.000000000"),
+        ("markup", "2.000000000"),
+    ]
+    assert not {"id", "number", "state"} & found.keys()
+    assert (shown["state"], shown["usage"], shown["total"]) == ("grace", "10.000000000", "60.00")
+    assert shown["problem"] == "Its calls are being re-rated."
+    assert sum(Decimal(line["amount"]) for line in lines) == 60
+    assert [each["id"] for each in calls] == [str(call.id)]
+    assert check_problem(none)["status"] == 404

@@ -123,6 +123,24 @@ def test_the_account_says_where_papers_go_and_the_operator_who_bills(ada: Api, w
     assert operator.post(path, {}).json() == {"stripe_subscription": "wanted"}
 
 
+def test_the_operator_gives_credits_back(ada: Api, world: World) -> None:
+    make_customer(world.acme, plan=make_plan(prepaid=True))
+    operator = Api(token=create_platform_token(email="operator@costhub.example"))
+    base = f"/organizations/{world.acme.org_id}"
+    assert operator.post(f"{base}/credits", {"amount": "10", "reference": "wire 1"}).status_code == 201
+    body = {"amount": "4.00", "reference": "wire 2", "reason": "They left"}
+    shown = [operator.post(f"{base}/credit-refunds", body).json() for _ in range(2)]
+    assert shown[0] == shown[1]
+    assert [shown[0][name] for name in ("debit", "credit", "amount")] == ["credits", "cash", "4.000000000"]
+    assert shown[0]["created_by"].startswith("platform token ")
+    more = check_problem(operator.post(f"{base}/credit-refunds", {"amount": "6.01", "reference": "wire 3"}))
+    assert (more["errors"][0]["field"], "up to 6.0" in more["errors"][0]["message"]) == ("amount", True)
+    other = check_problem(operator.post(f"{base}/credit-refunds", body | {"reference": "wire 1"}))
+    assert other["status"] == 409
+    assert ada.get("/wallet").json()["balance"] == "6.000000000"
+    assert check_problem(ada.post(f"{base}/credit-refunds", body))["status"] == 404
+
+
 def test_the_operator_sees_who_owes_what(world: World) -> None:
     for tenant in (world.acme, world.mallcorp):
         make_customer(tenant, plan=make_plan(fee="49.00"), since=OCTOBER)

@@ -18,6 +18,9 @@ from billing.invoices.selectors.focus import list_focus
 from billing.spend.actions.rollups import roll_up
 from billing.spend.selectors import focus
 from tenants.access import org_scope
+from tenants.actions.price_adjustments import AdjustmentKind, adjust_list_price
+from tenants.choices import UpstreamKind
+from tenants.models import ListPrice
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer
 from tests.billing.ledger import NOW, record_call
 from tests.tenants.api.test_bad_input import check_problem
@@ -72,6 +75,38 @@ def test_it_sums_to_the_ledger_to_the_nano(rows: list[Row]) -> None:
     assert sum(int(row["x_Calls"] or 0) for row in rows) == 4
 
 
+def test_a_price_with_a_discount_on_it_is_another_sku_price(world: World) -> None:
+    acme = world.acme
+    listed = ListPrice.objects.create(
+        provider="openai",
+        model="gpt-x",
+        effective_from=OCTOBER,
+        source="typed by a test",
+        input_per_million=Decimal(2),
+        output_per_million=Decimal(8),
+    )
+    model = make_catalog(acme, kind=UpstreamKind.OPENAI, model="gpt-x", input_per_million=None).model
+    with org_scope(acme.org.pk):
+        change = adjust_list_price(actor=acme.owner, kind=AdjustmentKind.DISCOUNT, percent=Decimal(10), model=model)
+    for adjustment, cost in ((None, 2_000_000), (change.pk, 1_800_000)):
+        record_call(
+            *(acme, OCTOBER + DAY),
+            cost=cost,
+            price_id=listed.pk,
+            adjustment_id=adjustment,
+            input_tokens=1_000,
+            request_model="gpt-x",
+            provider="openai",
+        )
+    with org_scope(acme.org.pk):
+        rows = list(list_focus(acme.owner, OCTOBER, NOVEMBER))
+    priced = [row for row in rows if row["SkuPriceId"]]
+    assert {row["SkuPriceId"]: Decimal(row["ListUnitPrice"]) for row in priced} == {
+        f"{listed.pk}/input": Decimal("0.000002"),
+        f"{listed.pk}/{change.pk}/input": Decimal("0.0000018"),
+    }
+
+
 def test_calls_are_told_apart_by_their_tags(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     acme = world.acme
     at, price = OCTOBER + DAY * 9, uuid4()
@@ -111,7 +146,7 @@ def total_of(rows: list[Row], column: str, **wanted: str) -> Decimal:
 def test_what_is_billed_of_a_document_is_its_total(world: World, tmp_path: Path, currency: str, rate: Decimal) -> None:
     acme = world.acme
     if currency != "USD":
-        set_exchange_rate(currency=currency, day=SEPTEMBER.date(), rate=rate, source="ECB")
+        set_exchange_rate(currency=currency, day=(NOVEMBER - DAY).date(), rate=rate, source="ECB")
     account = {"country": "DE", "tax_id": ""}
     terms: dict[str, Any] = {"fee": "49.99", "markup": "12.5", "included": "1", "grace_days": 0, "currency": currency}
     made = make_catalog(acme, input_per_million="0.15", output_per_million="0.60", effective_from=SEPTEMBER)

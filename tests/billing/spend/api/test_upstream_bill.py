@@ -32,3 +32,21 @@ def test_what_is_no_bill_is_refused(world: World) -> None:
         assert check_problem(ada.post("/upstream-bills", body))["status"] == 400
     long = "day,model,cost\n2026-01-01,m,1\n2026-06-01,m,1\n"
     assert "at most 62 days" in check_problem(ada.post("/upstream-bills", {"csv": long}))["detail"]
+
+
+def test_a_table_says_what_it_calls_its_columns(world: World) -> None:
+    record_call(world.acme, NOW, cost=2_000_000, response_model="gpt-4o", input_tokens=900, output_tokens=100)
+    ada = Api(token=world.acme.admin_token)
+    body = {
+        "csv": "Date;SKU;Euro\n2026-11-22;gpt-4o;0,001\n",
+        "columns": {"day": "Date", "model": "SKU", "cost": "Euro"},
+    }
+    (row,) = ada.post("/upstream-bills", body).json()["data"]
+    assert (row["billed"], row["drift"], row["coverage"]) == ("0.001000000", "0.001000000", 1_000)
+    for change, field in (
+        ({"columns": {"cost": "Dollar"}}, "columns.cost"),
+        ({"columns": {"cost": 7}}, "columns.cost"),
+        ({"csv": 'day,model\n2026-11-22,"' + "x" * 200_000, "columns": {}}, "csv line 2"),
+    ):
+        assert check_problem(ada.post("/upstream-bills", body | change))["errors"][0]["field"] == field
+    assert check_problem(ada.post("/upstream-bills", {"openai": {"data": []}, "columns": {}}))["status"] == 400

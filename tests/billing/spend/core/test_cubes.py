@@ -33,6 +33,8 @@ REST = Part(Cube.TAGS, -1, is_rest=True)
         (["tag:team", "day"], ["project"], Choice((Part(Cube.TAGS), REST, Part(Cube.MODELS, is_rest=True)), RECENT)),
         (["day"], ["tag:team"], Choice((Part(Cube.TAGS),), RECENT)),
         (["tag:team"], ["tag:team"], Choice((Part(Cube.TAGS),), RECENT)),
+        (["tags"], [], Choice((Part(Cube.TAGS),), RECENT)),
+        (["tags"], ["project"], Choice((Part(Cube.TAGS),), RECENT)),
     ],
 )
 def test_the_smallest_that_is_split_by_all(groups: Sequence[str], filters: Sequence[str], expected: Choice) -> None:
@@ -47,6 +49,7 @@ def test_the_smallest_that_is_split_by_all(groups: Sequence[str], filters: Seque
         (["tag:team", "tag:feature"], []),
         (["tag:team"], ["tag:feature"]),
         (["tag:team"], ["model"]),
+        (["tags"], ["key"]),
         (["hour", "end_user"], ["model"]),
         (["hour", "status"], ["key"]),
         (["cache"], ["project"]),

@@ -15,7 +15,7 @@ from proxy.errors import ApiError, InvalidRequest, ModelNotFound
 from proxy.values.attempt import Mechanism
 from proxy.values.plan import Plan
 from proxy.values.request import Controls, Endpoint, Request
-from proxy.values.routing import NO_SCORES, Arm, Scores
+from proxy.values.routing import NO_SCORES, Arm, PairGain, Scores
 from tenants.choices import RouteKind
 from tenants.route_snapshots import ConditionSnapshot, RouteSnapshot, TargetSnapshot
 from tenants.snapshots import KeySnapshot, RungSnapshot
@@ -194,6 +194,148 @@ def test_a_router_explores_a_share_and_knows_how_often() -> None:
     }
     # who learns nothing has nothing to explore
     assert plan_of(replace(route, learned=""), ask("Hi"), call_id="0").first.model.name == "small"
+
+
+THREE = ("small", "middle", "large")
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "looks"),
+    [
+        ("What is 2 + 2?", "small", "simple"),
+        ("", "small", "simple"),
+        ("Compared with Rust, is Go slower?", "middle", "medium"),
+        ("word " * 50, "middle", "medium"),
+        ("Schreibe ein Gedicht.", "large", "complex"),
+        ("write " + "word " * 101, "large", "complex"),
+    ],
+)
+def test_of_three_targets_each_has_its_class(text: str, model: str, looks: str) -> None:
+    plan = plan_of(make_route("router", THREE), ask(text))
+    assert route_of(plan) == f"route smart v3 router: {model}, it looks {looks}"
+    # The others stand in for it, and what it saves is counted from the dearest.
+    assert models_of(plan) == [model, *(name for name in THREE if name != model)]
+    assert {candidate.list_price for candidate in plan.candidates} == {MODELS["large"].prices[0]}
+
+
+def test_of_four_targets_the_dearest_has_what_is_long_and_to_be_made() -> None:
+    huge = {"huge": replace(MODELS["large"], name="huge")}
+    route = make_route("router", (*THREE, "huge"))
+    asked = ["Hi", "Explain rain.", "Write a poem.", "word " * 101, "word " * 101 + "write"]
+    plans = [plan_of(route, ask(text), models=MODELS | huge) for text in asked]
+    assert [plan.first.model.name for plan in plans] == ["small", "middle", "large", "large", "huge"]
+    assert route_of(plans[-1]) == "route smart v3 router: huge, it looks very complex"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "firsts"),
+    [
+        ({"small", "large"}, ["small", "large", "large"]),
+        ({"small", "middle"}, ["small", "middle", "middle"]),
+        ({"middle", "large"}, ["middle", "middle", "large"]),
+        ({"middle"}, ["middle", "middle", "middle"]),
+    ],
+)
+def test_the_class_of_a_target_that_a_call_may_not_use_goes_to_the_next_dearer_one(
+    allowed: set[str], firsts: list[str]
+) -> None:
+    key = replace(KEY, models=frozenset(allowed))
+    asked = ["Hi", "Explain rain.", "Write a poem."]
+    route = make_route("router", THREE)
+    assert [plan_of(route, ask(text), key=key).first.model.name for text in asked] == firsts
+
+
+def gains(**of: float) -> Scores:
+    """What was learned of the pair of which each model is the dearer one; all are asked from 0.05 on."""
+    below = dict(zip(THREE[1:], THREE, strict=False))
+    return Scores("l-1", pairs={(below[name], name): PairGain(gain, 0.05) for name, gain in of.items()})
+
+
+@pytest.mark.parametrize(
+    ("text", "scores", "model", "why"),
+    [
+        (
+            "Write a poem.",
+            gains(middle=0.02, large=0.9),
+            "small",
+            "a gain of +0.020 is expected of middle, which is asked from +0.050 on",
+        ),
+        (
+            "Hi",
+            gains(middle=0.05, large=0.01),
+            "middle",
+            "a gain of +0.050 is expected of middle, which is asked from +0.050 on,"
+            " a gain of +0.010 is expected of large, which is asked from +0.050 on",
+        ),
+        (
+            "Hi",
+            gains(middle=0.3, large=0.2),
+            "large",
+            "a gain of +0.300 is expected of middle, which is asked from +0.050 on,"
+            " a gain of +0.200 is expected of large, which is asked from +0.050 on",
+        ),
+        # Of the lower pair something is known, of the upper one nothing.
+        (
+            "Hi",
+            gains(middle=0.3),
+            "middle",
+            "a gain of +0.300 is expected of middle, which is asked from +0.050 on, it looks simple",
+        ),
+        (
+            "Write a poem.",
+            gains(middle=0.3),
+            "large",
+            "a gain of +0.300 is expected of middle, which is asked from +0.050 on, it looks complex",
+        ),
+        # And the other way round: who stays below is not held against the upper one.
+        ("Hi", gains(large=0.9), "small", "it looks simple"),
+        (
+            "Explain rain.",
+            gains(large=0.9),
+            "large",
+            "it looks medium, a gain of +0.900 is expected of large, which is asked from +0.050 on",
+        ),
+        ("Explain rain.", Scores("l-1", None, why="the task x is new"), "middle", "the task x is new, it looks medium"),
+        ("Explain rain.", gains(middle=0.0)._replace(learned="l-0"), "middle", "it looks medium"),
+    ],
+)
+def test_what_was_learned_of_each_pair_decides_from_the_cheapest_up(
+    text: str, scores: Scores, model: str, why: str
+) -> None:
+    plan = plan_of(make_route("router", THREE, learned="l-1"), ask(text), scores=scores)
+    assert route_of(plan) == f"route smart v3 router: {model}, {why}"
+
+
+def test_each_pair_is_held_against_the_difference_of_its_own_prices() -> None:
+    """About 300 tokens out: at 2.4 instead of 0.6 millionths of a dollar 0.0006 dollars more, at 12 again 0.003."""
+    route = make_route("router", THREE, learned="l-1", answer_worth=10_000_000)
+    told = route_of(plan_of(route, ask("Hi"), scores=gains(middle=0.1, large=0.1)))
+    assert told == (
+        "route smart v3 router: middle, a gain of +0.100 is expected of middle, worth its price,"
+        " a gain of +0.100 is expected of large, not worth its price"
+    )
+    worth = replace(route, answer_worth=50_000_000)
+    assert plan_of(worth, ask("Hi"), scores=gains(middle=0.1, large=0.1)).first.model.name == "large"
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ("Hi", {"small": 900, "middle": 100}),
+        ("Explain rain.", {"middle": 900, "small": 50, "large": 50}),
+        ("Write a poem.", {"large": 900, "middle": 100}),
+    ],
+)
+def test_who_explores_of_three_asks_a_neighbour_and_knows_how_often(text: str, shares: dict[str, int]) -> None:
+    route = make_route("router", THREE, sticky="request", is_learning=True, explore_permille=100)
+    plans = [plan_of(route, ask(text), call_id=f"{number}") for number in range(2_000)]
+    firsts = Counter(plan.first.model.name for plan in plans)
+    assert {name: pytest.approx(2 * share, abs=60) for name, share in shares.items()} == firsts
+    for plan in plans:
+        assert plan.routing is not None
+        assert plan.routing.shares == shares
+        assert plan.routing.permille == shares[plan.first.model.name]
+        assert (plan.routing.arm is Arm.EXPLORED) == (shares[plan.first.model.name] < 900)
 
 
 def test_a_cascade_asks_the_cheapest_first_and_is_attributed_so() -> None:

@@ -23,6 +23,7 @@ def _get_kwargs(
     tag: str | Unset = UNSET,
     to: str | Unset = UNSET,
     upstream: str | Unset = UNSET,
+    without: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -49,6 +50,8 @@ def _get_kwargs(
 
     params["upstream"] = upstream
 
+    params["without"] = without
+
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
@@ -66,40 +69,10 @@ def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 
         return response_200
 
-    if response.status_code == 400:
-        response_400 = Problem.from_dict(response.json())
+    if 400 <= response.status_code <= 499:
+        response_4xx = Problem.from_dict(response.json())
 
-        return response_400
-
-    if response.status_code == 401:
-        response_401 = Problem.from_dict(response.json())
-
-        return response_401
-
-    if response.status_code == 403:
-        response_403 = Problem.from_dict(response.json())
-
-        return response_403
-
-    if response.status_code == 404:
-        response_404 = Problem.from_dict(response.json())
-
-        return response_404
-
-    if response.status_code == 406:
-        response_406 = Problem.from_dict(response.json())
-
-        return response_406
-
-    if response.status_code == 429:
-        response_429 = Problem.from_dict(response.json())
-
-        return response_429
-
-    if response.status_code == 503:
-        response_503 = Problem.from_dict(response.json())
-
-        return response_503
+        return response_4xx
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -132,6 +105,7 @@ def sync_detailed(
     tag: str | Unset = UNSET,
     to: str | Unset = UNSET,
     upstream: str | Unset = UNSET,
+    without: str | Unset = UNSET,
 ) -> Response[Problem | SpendAnswer]:
     """What was spent in the current month, or from ``from`` to ``to``.
 
@@ -147,6 +121,7 @@ def sync_detailed(
         tag (str | Unset):
         to (str | Unset):
         upstream (str | Unset):
+        without (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -168,6 +143,7 @@ def sync_detailed(
         tag=tag,
         to=to,
         upstream=upstream,
+        without=without,
     )
 
     response = client.get_httpx_client().request(
@@ -191,6 +167,7 @@ def sync(
     tag: str | Unset = UNSET,
     to: str | Unset = UNSET,
     upstream: str | Unset = UNSET,
+    without: str | Unset = UNSET,
 ) -> Problem | SpendAnswer | None:
     """What was spent in the current month, or from ``from`` to ``to``.
 
@@ -206,6 +183,7 @@ def sync(
         tag (str | Unset):
         to (str | Unset):
         upstream (str | Unset):
+        without (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -228,6 +206,7 @@ def sync(
         tag=tag,
         to=to,
         upstream=upstream,
+        without=without,
     ).parsed
 
 
@@ -245,6 +224,7 @@ async def asyncio_detailed(
     tag: str | Unset = UNSET,
     to: str | Unset = UNSET,
     upstream: str | Unset = UNSET,
+    without: str | Unset = UNSET,
 ) -> Response[Problem | SpendAnswer]:
     """What was spent in the current month, or from ``from`` to ``to``.
 
@@ -260,6 +240,7 @@ async def asyncio_detailed(
         tag (str | Unset):
         to (str | Unset):
         upstream (str | Unset):
+        without (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -281,6 +262,7 @@ async def asyncio_detailed(
         tag=tag,
         to=to,
         upstream=upstream,
+        without=without,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -302,6 +284,7 @@ async def asyncio(
     tag: str | Unset = UNSET,
     to: str | Unset = UNSET,
     upstream: str | Unset = UNSET,
+    without: str | Unset = UNSET,
 ) -> Problem | SpendAnswer | None:
     """What was spent in the current month, or from ``from`` to ``to``.
 
@@ -317,6 +300,7 @@ async def asyncio(
         tag (str | Unset):
         to (str | Unset):
         upstream (str | Unset):
+        without (str | Unset):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -340,5 +324,6 @@ async def asyncio(
             tag=tag,
             to=to,
             upstream=upstream,
+            without=without,
         )
     ).parsed

@@ -1,0 +1,241 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx2 as httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.alerts_list_kind import AlertsListKind
+from ...models.alerts_list_severity import AlertsListSeverity
+from ...models.alerts_list_state import AlertsListState
+from ...models.paginated_alert_answer_list import PaginatedAlertAnswerList
+from ...models.problem import Problem
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    *,
+    cursor: str | Unset = UNSET,
+    kind: AlertsListKind | Unset = UNSET,
+    limit: int | Unset = 50,
+    severity: AlertsListSeverity | Unset = UNSET,
+    state: AlertsListState | Unset = UNSET,
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {}
+
+    params["cursor"] = cursor
+
+    json_kind: str | Unset = UNSET
+    if not isinstance(kind, Unset):
+        json_kind = kind.value
+
+    params["kind"] = json_kind
+
+    params["limit"] = limit
+
+    json_severity: str | Unset = UNSET
+    if not isinstance(severity, Unset):
+        json_severity = severity.value
+
+    params["severity"] = json_severity
+
+    json_state: str | Unset = UNSET
+    if not isinstance(state, Unset):
+        json_state = state.value
+
+    params["state"] = json_state
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/api/v1/alerts",
+        "params": params,
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> PaginatedAlertAnswerList | Problem | None:
+    if response.status_code == 200:
+        response_200 = PaginatedAlertAnswerList.from_dict(response.json())
+
+        return response_200
+
+    if 400 <= response.status_code <= 499:
+        response_4xx = Problem.from_dict(response.json())
+
+        return response_4xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[PaginatedAlertAnswerList | Problem]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    cursor: str | Unset = UNSET,
+    kind: AlertsListKind | Unset = UNSET,
+    limit: int | Unset = 50,
+    severity: AlertsListSeverity | Unset = UNSET,
+    state: AlertsListState | Unset = UNSET,
+) -> Response[PaginatedAlertAnswerList | Problem]:
+    """A page of alerts, newest first.
+
+    Args:
+        cursor (str | Unset):
+        kind (AlertsListKind | Unset):
+        limit (int | Unset):  Default: 50.
+        severity (AlertsListSeverity | Unset):
+        state (AlertsListState | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[PaginatedAlertAnswerList | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        cursor=cursor,
+        kind=kind,
+        limit=limit,
+        severity=severity,
+        state=state,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    cursor: str | Unset = UNSET,
+    kind: AlertsListKind | Unset = UNSET,
+    limit: int | Unset = 50,
+    severity: AlertsListSeverity | Unset = UNSET,
+    state: AlertsListState | Unset = UNSET,
+) -> PaginatedAlertAnswerList | Problem | None:
+    """A page of alerts, newest first.
+
+    Args:
+        cursor (str | Unset):
+        kind (AlertsListKind | Unset):
+        limit (int | Unset):  Default: 50.
+        severity (AlertsListSeverity | Unset):
+        state (AlertsListState | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        PaginatedAlertAnswerList | Problem
+    """
+
+    return sync_detailed(
+        client=client,
+        cursor=cursor,
+        kind=kind,
+        limit=limit,
+        severity=severity,
+        state=state,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    cursor: str | Unset = UNSET,
+    kind: AlertsListKind | Unset = UNSET,
+    limit: int | Unset = 50,
+    severity: AlertsListSeverity | Unset = UNSET,
+    state: AlertsListState | Unset = UNSET,
+) -> Response[PaginatedAlertAnswerList | Problem]:
+    """A page of alerts, newest first.
+
+    Args:
+        cursor (str | Unset):
+        kind (AlertsListKind | Unset):
+        limit (int | Unset):  Default: 50.
+        severity (AlertsListSeverity | Unset):
+        state (AlertsListState | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[PaginatedAlertAnswerList | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        cursor=cursor,
+        kind=kind,
+        limit=limit,
+        severity=severity,
+        state=state,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    cursor: str | Unset = UNSET,
+    kind: AlertsListKind | Unset = UNSET,
+    limit: int | Unset = 50,
+    severity: AlertsListSeverity | Unset = UNSET,
+    state: AlertsListState | Unset = UNSET,
+) -> PaginatedAlertAnswerList | Problem | None:
+    """A page of alerts, newest first.
+
+    Args:
+        cursor (str | Unset):
+        kind (AlertsListKind | Unset):
+        limit (int | Unset):  Default: 50.
+        severity (AlertsListSeverity | Unset):
+        state (AlertsListState | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        PaginatedAlertAnswerList | Problem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            cursor=cursor,
+            kind=kind,
+            limit=limit,
+            severity=severity,
+            state=state,
+        )
+    ).parsed

@@ -1,0 +1,195 @@
+from http import HTTPStatus
+from typing import Any, cast
+
+import httpx2 as httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.erasure import Erasure
+from ...models.problem import Problem
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    *,
+    body: Erasure,
+    idempotency_key: str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/api/v1/erase",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Any | Problem | None:
+    if response.status_code == 204:
+        response_204 = cast(Any, None)
+        return response_204
+
+    if 400 <= response.status_code <= 499:
+        response_4xx = Problem.from_dict(response.json())
+
+        return response_4xx
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[Any | Problem]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: Erasure,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[Any | Problem]:
+    """Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again,
+    and within
+    minutes a job has erased rows, files and people who belong to no other one. For an owner who has
+    just signed
+    in.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Erasure): The organisation's short name, so that nobody erases another one than they
+            think.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    body: Erasure,
+    idempotency_key: str | Unset = UNSET,
+) -> Any | Problem | None:
+    """Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again,
+    and within
+    minutes a job has erased rows, files and people who belong to no other one. For an owner who has
+    just signed
+    in.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Erasure): The organisation's short name, so that nobody erases another one than they
+            think.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | Problem
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+        idempotency_key=idempotency_key,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: Erasure,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[Any | Problem]:
+    """Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again,
+    and within
+    minutes a job has erased rows, files and people who belong to no other one. For an owner who has
+    just signed
+    in.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Erasure): The organisation's short name, so that nobody erases another one than they
+            think.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: Erasure,
+    idempotency_key: str | Unset = UNSET,
+) -> Any | Problem | None:
+    """Erase the organisation, for ever: it is closed at once, what is sealed can never be opened again,
+    and within
+    minutes a job has erased rows, files and people who belong to no other one. For an owner who has
+    just signed
+    in.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (Erasure): The organisation's short name, so that nobody erases another one than they
+            think.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | Problem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+            idempotency_key=idempotency_key,
+        )
+    ).parsed

@@ -1,0 +1,9 @@
+from enum import StrEnum
+
+
+class CollectionEnum(StrEnum):
+    MANUAL = "manual"
+    STRIPE = "stripe"
+
+    def __str__(self) -> str:
+        return str(self.value)

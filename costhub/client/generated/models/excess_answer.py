@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="ExcessAnswer")
+
+
+@_attrs_define
+class ExcessAnswer:
+    """``actual - expected``, by what made it; the parts add up to it.
+
+    Attributes:
+        calls (str): the part that is due to more calls, decimal USD
+        tokens (str): the part that is due to more tokens a call, decimal USD
+        price (str): the part that is due to more expensive tokens, decimal USD
+    """
+
+    calls: str
+    tokens: str
+    price: str
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        calls = self.calls
+
+        tokens = self.tokens
+
+        price = self.price
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "calls": calls,
+                "tokens": tokens,
+                "price": price,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        calls = d.pop("calls")
+
+        tokens = d.pop("tokens")
+
+        price = d.pop("price")
+
+        excess_answer = cls(
+            calls=calls,
+            tokens=tokens,
+            price=price,
+        )
+
+        excess_answer.additional_properties = d
+        return excess_answer
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

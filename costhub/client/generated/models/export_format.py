@@ -1,0 +1,9 @@
+from enum import StrEnum
+
+
+class ExportFormat(StrEnum):
+    DOCUMENT = "document"
+    JSON = "json"
+
+    def __str__(self) -> str:
+        return str(self.value)
