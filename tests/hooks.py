@@ -18,10 +18,12 @@ class Received:
 
 class Receiver:
     """``answers`` are given first, one a call, as status and headers; then every call gets a 204; no call
-    is answered before ``waits_for`` says so."""
+    is answered before ``waits_for`` says so. A call that it does not take is ``refused`` with a 401."""
 
     def __init__(self, port: int) -> None:
         self.calls: list[Received] = []
+        self.refused: list[Received] = []
+        self.takes: Callable[[Received], bool] = lambda call: True
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.waits_for: Callable[[], bool] = lambda: True
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -39,8 +41,13 @@ def run_receiver() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             while not receiver.waits_for() and not is_over.wait(0.01):
                 pass
-            receiver.calls.append(Received(self.path, headers, body))
-            status, more = receiver.answers.pop(0) if receiver.answers else (204, {})
+            call = Received(self.path, headers, body)
+            if receiver.takes(call):
+                receiver.calls.append(call)
+                status, more = receiver.answers.pop(0) if receiver.answers else (204, {})
+            else:
+                receiver.refused.append(call)
+                status, more = 401, {}
             self.send_response(status)
             for name, value in more.items():
                 self.send_header(name, value)

@@ -17,6 +17,10 @@ import psutil
 from django.conf import settings
 from django.test import Client
 
+from costhub.celery import app
+from costhub.lib import clock
+from costhub.ops.jobs import read_ages
+from costhub.ops.schedule import JOBS
 from costhub.stack.services import BatchWorker, Beat, Pages, Service, SlowWorker, Worker
 from tests.hooks import Receiver
 from tests.proxy.batches.desk import BOUNDARY, form, line
@@ -35,6 +39,8 @@ ASKED: Final = ("spend", "requests", "budgets", "batches")
 #: between two of them: nobody reads faster, and pages give way to calls
 PAUSE_SECONDS: Final = 0.5
 BATCH_SECONDS: Final = 120.0
+#: all jobs have run once by then: one of them trains
+JOBS_SECONDS: Final = 300.0
 #: a call with a deadline comes as often
 DEFER_SECONDS: Final = 1.0
 _OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -74,6 +80,24 @@ class Beside:
         """Return when all of them work."""
         for part in self.parts.values():
             part.wait_ready(120)
+
+    def run_every_job(self) -> None:
+        """Have each job that a worker is here for run once, and return when all have. What a job's first run imports
+        stays in memory: of those that are due once an hour a run of half an hour would see the first run alone."""
+        queues = {part.queue for part in self.parts.values() if isinstance(part, Worker)}
+        asked_ms, asked = clock.now_ms(), {job.task for job in JOBS if job.queue in queues}
+        for job in JOBS:
+            if job.task in asked:
+                app.send_task(job.task, queue=job.queue)
+
+        def have_run() -> bool:
+            since = (clock.now_ms() - asked_ms) / 1000
+            return all(age.seconds <= since for age in read_ages() if age.job.task in asked)
+
+        pause, ends = threading.Event(), time.monotonic() + JOBS_SECONDS
+        while not have_run():
+            assert time.monotonic() < ends, [age for age in read_ages() if age.is_late]
+            pause.wait(0.5)
 
     def held(self) -> dict[str, Held]:
         """What each holds, with those that it has forked."""
