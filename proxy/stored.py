@@ -39,7 +39,7 @@ async def delete_response(call: Call, edges: Edges, answer_id: str, query: Query
 
 
 async def cancel_response(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """None that has ended can be cancelled: InvalidRequest, or NotFound."""
+    """Refuse to cancel a response that has ended. Raises InvalidRequest, and NotFound for an unknown one."""
     key = await _authenticate(call, edges)
     await _get(key, Kind.RESPONSE, answer_id)
     raise InvalidRequest(

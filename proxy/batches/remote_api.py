@@ -111,7 +111,8 @@ class RemoteBatches:
         await self._ask("POST", f"/batches/{quote(batch_id)}/cancel", content=b"")
 
     async def read_lines(self, file_id: str) -> AsyncIterator[bytes]:
-        """The lines of a file, without the stored credential."""
+        """The lines of a file, without the stored credential. Raises also in the middle of a file, and AppError for
+        a line that is too long."""
         redaction = Redaction(self.authorization.removeprefix("Bearer "))
         rest = bytearray()
         try:
