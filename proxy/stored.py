@@ -81,7 +81,7 @@ async def show_completion(call: Call, edges: Edges, answer_id: str, query: Query
 
 
 async def update_completion(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """Write metadata on a chat. Raises NotFound, and InvalidRequest for what is none."""
+    """Replace the metadata of a stored chat. Raises NotFound, and InvalidRequest for what is no metadata."""
     key = await _authenticate(call, edges)
     body = read_object(await call.body())
     if unknown := sorted(body.keys() - {"metadata"}):

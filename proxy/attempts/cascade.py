@@ -220,7 +220,7 @@ def _give_up(attempts: Sequence[Attempt], plan: Plan) -> list[Attempt]:
 
 
 def _better(before: _Kept | None, now: _Kept) -> _Kept:
-    """Of two answers that do not do, the one that is surer; the later one where nothing tells."""
+    """The surer of two answers, neither of which is good enough; the later one where nothing tells."""
     if before is None or now.verdict.is_good:
         return now
     return before if (before.verdict.confidence or 0) > (now.verdict.confidence or 0) else now

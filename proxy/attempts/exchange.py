@@ -35,8 +35,8 @@ _SOUND: Final = re.compile(r"audio/[a-z0-9.+-]{1,40}(?:; ?[a-z]{1,20}=[a-z0-9.]{
 
 
 def _name_type(exchange: Exchange, request: Request) -> str:
-    """Of an answer that is no stream: sound under the name that its upstream gives it, if that is one of sound; words
-    as what they are."""
+    """The content type of an answer that is no stream. For sound it is the one that the upstream gives, if that is one
+    of sound; words have the type of words."""
     if request.operation not in MEDIA:
         return JSON
     if request.operation is not Operation.SPEECH:

@@ -47,7 +47,7 @@ _TAKES_NOTHING: Final = frozenset({401, 403, 408, 409, 429, 502, 503, 504, 529})
 
 
 class NotTakenApart(Exception):
-    """The answer is none, or has not what each of the calls asked for."""
+    """The answer cannot be read, or lacks what one of the calls asked for."""
 
 
 class Signed(NamedTuple):

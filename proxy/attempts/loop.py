@@ -127,7 +127,8 @@ def _may_be_billed(entry: Entry) -> bool:
 
 
 async def pause(failure: Failure, tries: int, until_ns: int = 0) -> None:
-    """Wait before a candidate is tried again that has failed so often: as long as it has said, or as is usual."""
+    """Wait before a candidate that has failed so often is tried again: as long as it asked for, or as long as is
+    usual."""
     seconds = failure.pause_seconds
     if seconds is None:
         # Full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).

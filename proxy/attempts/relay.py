@@ -28,11 +28,9 @@ _LONGEST_REPLAY_SECONDS: Final = 60
 
 
 class Relay:
-    """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came,
-    unless a stream is longer than anybody keeps.
-
-    What comes in another form than the caller's is translated on its way out.
-    """
+    """Where the answer of a call goes while its caller waits. With ``keeps`` it also keeps what was handed on, as it
+    came, unless a stream grows too long to be kept. What comes in another format than the caller's is translated on the
+    way out."""
 
     # What is kept of the answer, where somebody wants that.
     _kept: list[bytes] | None = None
@@ -175,7 +173,7 @@ class Relay:
         return translate(said) if len(said) <= SMALL_BYTES else await run_whole(partial(translate, said))
 
     def _usage(self) -> Usage:
-        """Of the attempt whose answer it is: a cascade may come back to an earlier one."""
+        """The usage of the attempt whose answer this is: a cascade may come back to an earlier one."""
         entry = self._entry
         name = entry.served.model.name if entry.served is not None else entry.attempts[-1].model
         return next(one.usage for one in reversed(entry.attempts) if one.model == name)

@@ -67,7 +67,7 @@ class Counting:
         self._loading: dict[str, asyncio.Future[None]] = {}
 
     def close(self) -> None:
-        """Nothing more is counted."""
+        """Stop the threads. Nothing is counted afterwards."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def read(self, vocabularies: Iterable[str]) -> None:
