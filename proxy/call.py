@@ -65,7 +65,8 @@ class Call:
         return peer
 
     def keep_going(self) -> None:
-        """Read the answer to its end even if this caller leaves: others wait for it, or it is billed whole anyway."""
+        """Have the answer read to its end even if this caller leaves: others wait for it, or it is billed whole
+        anyway."""
         self.keeps_going = True
 
     def bearer(self) -> str:

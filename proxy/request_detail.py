@@ -72,7 +72,7 @@ def _read_rows(org_id: str, project_id: str, request_id: UUID, moment: datetime)
 
 
 async def _find_unread(edges: Edges, org: OrgSnapshot, key: KeySnapshot, request_id: str) -> list[Json]:
-    """The row is settled, and not drained yet."""
+    """The rows of a call that is settled and not drained yet."""
     since = UUID(request_id).int >> 80
     try:
         events = await edges.valkey.send(

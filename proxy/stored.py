@@ -26,7 +26,7 @@ _MOST_VALUE: Final = 512
 
 
 async def show_response(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """A response that was kept. Raises NotFound."""
+    """A stored response. Raises NotFound."""
     key = await _authenticate(call, edges)
     return (await _get(key, Kind.RESPONSE, answer_id)).answer
 
@@ -56,7 +56,7 @@ async def list_input_items(call: Call, edges: Edges, answer_id: str, query: Quer
 
 
 async def list_completions(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """Chats that were kept, of a model and with metadata where it is asked so."""
+    """Stored chats, of one model and with certain metadata if the query asks for that."""
     key = await _authenticate(call, edges)
     metadata = {
         name.removeprefix("metadata[").removesuffix("]"): values[0]
@@ -75,7 +75,7 @@ async def list_completions(call: Call, edges: Edges, answer_id: str, query: Quer
 
 
 async def show_completion(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """A chat that was kept. Raises NotFound."""
+    """A stored chat. Raises NotFound."""
     key = await _authenticate(call, edges)
     return _show_completion(await _get(key, Kind.COMPLETION, answer_id))
 

@@ -58,7 +58,7 @@ class Relay:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the caller has a byte of it."""
+        """Whether the caller has received a byte of it."""
         return self._reply.has_begun
 
     @property
@@ -169,7 +169,7 @@ class Relay:
                 await self._reply.chunk(told)
 
     async def _translate(self, said: bytes, translate: Callable[[bytes], bytes]) -> bytes:
-        """What was said in the caller's form: what is long is written in a thread, as it was read."""
+        """What was said, in the caller's format. Long texts are translated in a thread, as they were read."""
         return translate(said) if len(said) <= SMALL_BYTES else await run_whole(partial(translate, said))
 
     def _usage(self) -> Usage:
@@ -184,7 +184,7 @@ class Relay:
                 await self._archive(b"".join([*self._told, last]))
 
     def _begin_translation(self) -> None:
-        """Who answers, and in which form, is known now."""
+        """Choose the translation, now that it is known who answers and in which format."""
         entry = self._entry
         if entry.plan is None:
             return
