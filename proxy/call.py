@@ -164,12 +164,12 @@ class Call:
                 return
 
     def watch(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` when the caller closes the connection, from the end of the body on: before it, reading
-        tells."""
+        """Call ``leave`` when the caller closes the connection, from the end of the body on: before that, whoever reads
+        the body learns of it."""
         self._leave = leave
 
     def stop_watching(self) -> None:
-        """The call has ended: nobody need know any more."""
+        """Stop watching: the call has ended."""
         self._leave = None
         if self._looking is not None:
             self._looking.cancel()

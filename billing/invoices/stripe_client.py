@@ -480,7 +480,7 @@ class Stripe:
         return next((str(meter.id) for meter in self.pages(page) if meter.event_name == event_name), "")
 
     def pages(self, page: Any) -> Any:
-        """Everything that a list has, page by page. Raises StripeRefused and StripeUnavailable."""
+        """Everything that a list has, page by page."""
         try:
             yield from page.auto_paging_iter()
         except stripe.StripeError as error:
@@ -491,7 +491,7 @@ class Stripe:
 
         Stripe gives a key's first result for a day, refusals and failures of its own too. Whoever is given one of those
         again asks anew under a key of this minute: each caller has looked before whether what it wants is there, or has
-        it told apart by an identifier or a state. Raises StripeRefused and StripeUnavailable.
+        it told apart by an identifier or a state.
         """
         try:
             return function(*arguments, **({"options": {"idempotency_key": key}} if key else {}))
