@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn._subprocess
@@ -30,7 +31,7 @@ def fork_proxy(
     began_with, nursery = _nursery()
     if began_with != _that_matters(whole):
         return None
-    with open(os.devnull, "rb") as nothing:
+    with Path(os.devnull).open("rb") as nothing:
         return nursery.fork(arguments, [nothing.fileno(), log, log], environment)
 
 

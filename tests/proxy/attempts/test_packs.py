@@ -81,7 +81,9 @@ def test_a_vocabulary_that_a_question_is_the_first_to_need_is_not_read_on_the_lo
     with watched(Counting.load, tokens.load, tokens.count_text) as seen:
         (answer,) = ask(acme, ["Where is my parcel?"])
     assert answer.status == 200
-    on_the_loop = [one.name for one in seen if Tokenizer.O200K in (one.names.get("tokenizer"), one.names.get("vocabulary"))]
+    on_the_loop = [
+        one.name for one in seen if Tokenizer.O200K in (one.names.get("tokenizer"), one.names.get("vocabulary"))
+    ]
     # There it is waited for, then counted in, and never read.
     assert (on_the_loop[0], set(on_the_loop)) == ("Counting.load", {"Counting.load", "count_text"})
 

@@ -38,7 +38,6 @@ class Watched(AnswerReader):
         return super().read_answer(raw)
 
 
-
 @pytest.fixture
 def acme(committed_world: World) -> Tenant:
     """Acme, whose upstream says what a test has it say."""

@@ -153,7 +153,9 @@ async def test_a_large_batch_has_nothing_to_do_with_the_cache(
 
 
 @pytest.mark.parametrize(
-    ("texts", "on_the_loop"), [(["short"], 2), ([f"{number} " * 400 for number in range(100)], 0)], ids=["short", "long"]
+    ("texts", "on_the_loop"),
+    [(["short"], 2), ([f"{number} " * 400 for number in range(100)], 0)],
+    ids=["short", "long"],
 )
 async def test_what_a_long_batch_is_kept_under_is_found_beside_the_loop(
     app: App, acme: Tenant, texts: list[str], on_the_loop: int
