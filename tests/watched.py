@@ -22,7 +22,7 @@ class Seen(NamedTuple):
 @contextmanager
 def watched(*functions: Callable[..., Any]) -> Iterator[list[Seen]]:
     """What these functions do in this thread, in an asynchronous test the event loop's. One block at a time."""
-    codes = {unwrap(function).__code__ for function in functions}  # type: ignore[attr-defined]
+    codes = {unwrap(function).__code__ for function in functions}
     seen = list[Seen]()
 
     def note(frame: FrameType, event: str, result: Any) -> None:
