@@ -50,7 +50,7 @@ Scope = Mapping[str, Any]
 
 
 class InternalError(ApiError):
-    """Our own fault."""
+    """An error of our own."""
 
     code = "internal_error"
     http_status = 500
@@ -148,7 +148,8 @@ class App:
 
 
 def _dialect_below(path: str) -> Dialect:
-    """In whose format errors are told of a path that is no endpoint: also below one's own path."""
+    """The format in which errors are told to whoever asks for a path that is no endpoint, such as one below an
+    endpoint's."""
     return anthropic_messages if path.startswith(_BELOW_MESSAGES) else dialect_of(None)
 
 
@@ -168,8 +169,8 @@ async def _listen(scope: Scope, call: Call, edges: Edges, reply: Reply, task: as
 
 
 def _leave(call: Call, reply: Reply, task: asyncio.Task[Any]) -> None:
-    """The caller has left: nobody waits for the answer any more. Some upstreams are read to the end all the same; of
-    the others, one that is about to end still tells what it cost."""
+    """Act on a caller who has left. Some upstreams are read to the end all the same; a call that is about to end still
+    tells what it cost; the others are cancelled."""
     reply.is_gone = True
     asyncio.get_running_loop().call_later(LEAVE_AFTER_SECONDS, _give_up, call, task)
 

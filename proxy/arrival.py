@@ -77,7 +77,7 @@ async def add_history(serving: Serving, request: Request) -> Request:
 
 
 async def _look_again(serving: Serving) -> None:
-    """Check the key and its organisation as they are known now."""
+    """Check the key and its organisation again, as they are known now."""
     call, edges, entry, _, bearer = serving
     await edges.auth.renew(entry, bearer)
     edges.auth.check_origin(entry.key, call)

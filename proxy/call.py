@@ -65,7 +65,8 @@ class Call:
         return peer
 
     def keep_going(self) -> None:
-        """Read the answer to its end even if this caller leaves: others wait for it, or it is billed whole anyway."""
+        """Have the answer read to its end even if this caller leaves: others wait for it, or it is billed whole
+        anyway."""
         self.keeps_going = True
 
     def bearer(self) -> str:
@@ -163,12 +164,12 @@ class Call:
                 return
 
     def watch(self, leave: Callable[[], None]) -> None:
-        """Call ``leave`` when the caller closes the connection, from the end of the body on: before it, reading
-        tells."""
+        """Call ``leave`` when the caller closes the connection, from the end of the body on: before that, whoever reads
+        the body learns of it."""
         self._leave = leave
 
     def stop_watching(self) -> None:
-        """The call has ended: nobody need know any more."""
+        """Stop watching: the call has ended."""
         self._leave = None
         if self._looking is not None:
             self._looking.cancel()

@@ -44,7 +44,7 @@ class _Pair(NamedTuple):
 
     @property
     def other(self) -> str:
-        """The model that is asked, too."""
+        """The model that is asked in addition."""
         return self.strong if self.is_strong else self.weak
 
 
@@ -63,8 +63,9 @@ def may_compare(plan: Plan, call_id: str) -> bool:
 
 
 def start_comparison(edges: Edges, entry: Entry, plan: Plan, rungs: list[Rung], answer: Answer) -> bool:
-    """Ask the route's other end beside the call, or a neighbour of a router's model, if only one of the two has
-    answered. Says whether that was begun; the call is learned from by it then."""
+    """Ask a second model beside the call, if only one of a pair has answered: the route's other end, or in a router a
+    neighbour of the model that answered. Says whether that was begun: then the route learns from this call by the
+    comparison."""
     pair = _find_pair(entry, plan, rungs)
     if pair is None or not answer.is_complete or not answer.parts or not edges.background_tasks.has_room:
         return False
@@ -100,7 +101,7 @@ def _find_ends(route: RouteSnapshot, served: str, call_id: str) -> tuple[str, st
 
 
 async def _compare(edges: Edges, call: Entry, plan: Plan, rungs: list[Rung], answer: Answer, pair: _Pair) -> None:
-    """Ask, compare, and leave a label behind. Nothing of it fails anybody's call."""
+    """Ask, compare, and store a label. A failure here fails nobody's call."""
     try:
         await _ask(edges, call, plan, answer, pair)
     except ApiError:

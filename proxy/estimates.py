@@ -103,7 +103,7 @@ async def _count(edges: Edges, request: Request, plan: Plan, org: OrgSnapshot) -
 
 
 async def _read_ladders(edges: Edges, ladders: Sequence[tuple[int, Scope]]) -> dict[str, int]:
-    """What is spent of budgets that degrade, and what is added to each of the period before: nano-USD by counter."""
+    """What is spent of budgets with a ladder, and what rolled over into them: nano-USD by counter."""
     known: dict[str, int] = {}
     for _, scope in ladders:
         settled, held, rolled = await read_spent(edges, scope)
@@ -146,7 +146,7 @@ def _find_tokens(raw: bytes) -> int | None:
 
 
 def _read_tokens(raw: bytes, path: str, tokens: int) -> Request:
-    """A call without words that is as long as it says. Raises InvalidRequest."""
+    """A request without words, of so many tokens as it says. Raises InvalidRequest."""
     if path not in _BY_TOKENS:
         raise InvalidRequest(
             f"Tokens are given for {Endpoint.CHAT} and {Endpoint.EMBEDDINGS}: leave endpoint out, or give words.",
@@ -171,7 +171,7 @@ def _with_tokens(request: Request, candidate: Candidate, tokens: int, plan: Plan
 
 
 def _check_route(plan: Plan) -> None:
-    """Raise InvalidRequest where words decide which model is asked, and there are none."""
+    """Raise InvalidRequest where a route decides by the words of a request that has none."""
     if plan.routing is not None and plan.routing.route.kind == RouteKind.ROUTER:
         raise InvalidRequest(
             f"The route {plan.routing.route.name} reads the words of a call: give messages, or one of its models.",

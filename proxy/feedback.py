@@ -69,8 +69,8 @@ def _served(row: Json) -> str:
 
 
 def _may_be_kept(row: Json, entry_id: UUID, org: OrgSnapshot) -> bool:
-    """Whether the answer of a call may be given again: the cache had to do with it, and it is no older than answers
-    may be. Each purge is kept in mind by every proxy, and there is room for so many."""
+    """Whether a call's answer may be given again: the cache was asked for it, and it is no older than cached answers
+    may be. Every proxy remembers each purge, and has room for so many."""
     if row["cache_status"] in _NEVER_KEPT:
         return False
     policy = org.find_cache_policy(row["request_model"])
@@ -100,7 +100,7 @@ def _actor_of(key: KeySnapshot) -> Actor:
 
 
 def _entry_of(route_reason: str) -> UUID | None:
-    """The entry that a call was answered from."""
+    """The cache entry that a call was answered from."""
     if not route_reason.startswith(_CACHED):
         return None
     return UUID(route_reason.removeprefix(_CACHED).partition(",")[0])

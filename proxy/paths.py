@@ -19,7 +19,7 @@ _MOST_QUERY_FIELDS: Final = 100
 
 
 class Path(NamedTuple):
-    """A method, the parts of a path, of which ``{}`` is an id and ``*`` whatever is left, and what answers."""
+    """A method, the parts of a path, and what answers it. ``{}`` stands for an id, ``*`` for the rest of the path."""
 
     method: str
     parts: tuple[str, ...]
@@ -145,7 +145,7 @@ async def answer_query(call: Call, edges: Edges, method: str, path: str, query_s
 
 
 def _match(template: tuple[str, ...], parts: list[str]) -> str | None:
-    """What stands in the place of an id, empty where there is none; None where it is another path."""
+    """What a path has in the place of the id, empty where the pattern has none; None where the path does not match."""
     if template[-1] == "*":
         before = len(template) - 1
         return "/".join(parts[before:]) or None if tuple(parts[:before]) == template[:-1] else None

@@ -70,14 +70,15 @@ class Planner:
         self._scores = edges.learned_routes.score(request, controls, entry.org) if entry.org.routes else NO_SCORES
 
     def narrowed_to(self, request: Request) -> "Planner":
-        """Plans the same call for a part of what it asks, because the rest is there already."""
+        """A planner of the same call for a part of its inputs: the rest is known already."""
         narrowed = copy(self)
         narrowed._request = request
         return narrowed
 
     @property
     def replan(self) -> Replan:
-        """``decide`` and ``renew``, for those who find that the plan does not hold any more."""
+        """The means to plan the call again: ``decide`` and ``renew``, for whoever finds that a plan does not hold any
+        more."""
         # Made when it is asked for: kept, it would be a circle, and all that a call holds would wait for the collector.
         return Replan(self.decide, self.renew)
 

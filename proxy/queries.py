@@ -100,14 +100,14 @@ async def show_budget(call: Call, edges: Edges, end_user: str) -> Json:
 
 
 def _show_shares(limit: int, spent: int, held: int) -> Json:
-    """A budget in per cent of its limit; one of nothing is spent."""
+    """Spent and held in per cent of a budget's limit; a budget of nothing is fully spent."""
     shares = [100 * amount // limit if limit > 0 else 100 for amount in (spent, held)]
     return {"spent_percent": shares[0], "held_percent": shares[1], "remaining_percent": max(0, 100 - sum(shares))}
 
 
 async def read_spent(edges: Edges, scope: Scope) -> tuple[int, int, int]:
-    """What of a budget is settled, held by calls in flight, and added of the period before, in nano-USD. Raises
-    GovernanceUnavailable."""
+    """What of a budget is settled, what calls in flight hold, and what rolled over from the period before, in nano-USD.
+    Raises GovernanceUnavailable."""
     try:
         settled, held = await edges.valkey.send(b"HMGET", scope.counter, b"s", b"h")
     except (ValkeyUnavailable, hiredis.ReplyError) as error:
@@ -116,7 +116,7 @@ async def read_spent(edges: Edges, scope: Scope) -> tuple[int, int, int]:
 
 
 async def read_used(edges: Edges, rate: Rate, now_ms: int) -> list[int]:
-    """The requests, tokens and nano-USD in a window now; of calls under way their number. Raises
+    """The requests, tokens and nano-USD in a window now; for calls under way their number. Raises
     GovernanceUnavailable."""
     try:
         if not rate.window_ms:
@@ -132,7 +132,7 @@ async def read_used(edges: Edges, rate: Rate, now_ms: int) -> list[int]:
 
 
 async def _read_rolled(edges: Edges, scope: Scope) -> int:
-    """What is added to a scope's limit of the period before, in nano-USD; 0 while that is not known."""
+    """What rolls over into a scope's limit from the period before, in nano-USD; 0 while that is not known."""
     if scope.before is None:
         return 0
     try:
@@ -222,7 +222,8 @@ def _model(model: ModelSnapshot, at_ms: int, key: KeySnapshot) -> Json:
 
 
 def _pricing(price: PriceSnapshot | None) -> Json | None:
-    """A price in USD: a million tokens by class, a request, and a piece of what is billed so; None without one."""
+    """A price in USD: by class for a million tokens, for a request, and for each kind of piece. None without a
+    price."""
     if price is None:
         return None
     classes = [name for name in (*INPUT_CLASSES, *OUTPUT_CLASSES) if getattr(price.rates, name)]
@@ -235,6 +236,6 @@ def _pricing(price: PriceSnapshot | None) -> Json | None:
 
 
 def _show_picos(picos: int) -> str:
-    """Pico-USD as a decimal of dollars, all of them."""
+    """Pico-USD as a decimal of dollars, with all digits."""
     whole, rest = divmod(picos, _PICOS)
     return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

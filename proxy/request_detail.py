@@ -27,7 +27,11 @@ _UNREAD_EVENTS_SEARCHED = 5_000
 
 
 async def show_request(call: Call, edges: Edges, request_id: str) -> Json:
-    """One call's whole cost story. Calls of other projects are as unknown as those that never were."""
+    """One call's whole cost story.
+
+    Raises AmountsHidden for a key that is told none, NotFound for an unknown call and one of another project alike, and
+    GovernanceUnavailable while the ledger cannot be read.
+    """
     key, org = await edges.auth.admit(call)
     if key.hides_amounts:
         raise AmountsHidden("This key is told no amounts: ask with another one.")
@@ -68,7 +72,7 @@ def _read_rows(org_id: str, project_id: str, request_id: UUID, moment: datetime)
 
 
 async def _find_unread(edges: Edges, org: OrgSnapshot, key: KeySnapshot, request_id: str) -> list[Json]:
-    """The row is settled, and not drained yet."""
+    """The rows of a call that is settled and not drained yet."""
     since = UUID(request_id).int >> 80
     try:
         events = await edges.valkey.send(

@@ -26,7 +26,7 @@ _MOST_VALUE: Final = 512
 
 
 async def show_response(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """A response that was kept. Raises NotFound."""
+    """A stored response. Raises NotFound."""
     key = await _authenticate(call, edges)
     return (await _get(key, Kind.RESPONSE, answer_id)).answer
 
@@ -39,7 +39,7 @@ async def delete_response(call: Call, edges: Edges, answer_id: str, query: Query
 
 
 async def cancel_response(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """None that has ended can be cancelled: InvalidRequest, or NotFound."""
+    """Refuse to cancel a response that has ended. Raises InvalidRequest, and NotFound for an unknown one."""
     key = await _authenticate(call, edges)
     await _get(key, Kind.RESPONSE, answer_id)
     raise InvalidRequest(
@@ -56,7 +56,7 @@ async def list_input_items(call: Call, edges: Edges, answer_id: str, query: Quer
 
 
 async def list_completions(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """Chats that were kept, of a model and with metadata where it is asked so."""
+    """Stored chats, of one model and with certain metadata if the query asks for that."""
     key = await _authenticate(call, edges)
     metadata = {
         name.removeprefix("metadata[").removesuffix("]"): values[0]
@@ -75,13 +75,13 @@ async def list_completions(call: Call, edges: Edges, answer_id: str, query: Quer
 
 
 async def show_completion(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """A chat that was kept. Raises NotFound."""
+    """A stored chat. Raises NotFound."""
     key = await _authenticate(call, edges)
     return _show_completion(await _get(key, Kind.COMPLETION, answer_id))
 
 
 async def update_completion(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
-    """Write metadata on a chat. Raises NotFound, and InvalidRequest for what is none."""
+    """Replace the metadata of a stored chat. Raises NotFound, and InvalidRequest for what is no metadata."""
     key = await _authenticate(call, edges)
     body = read_object(await call.body())
     if unknown := sorted(body.keys() - {"metadata"}):

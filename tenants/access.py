@@ -176,7 +176,7 @@ def _memberships_of(user: User) -> models.QuerySet[Membership]:
 
 
 def access_row(rows: models.QuerySet[Row], actor: Actor, row_id: str | UUID) -> Row:
-    """One row of the actor's organisation by id, or NotFound: for a malformed, unknown or foreign id alike."""
+    """One row of the actor's organisation by id. Raises NotFound for a malformed, unknown or foreign id alike."""
     found = find_row(rows, actor, row_id)
     if found is None:
         raise NotFound(f"There is no such {rows.model._meta.verbose_name}.")
@@ -184,7 +184,8 @@ def access_row(rows: models.QuerySet[Row], actor: Actor, row_id: str | UUID) -> 
 
 
 def access_named(rows: models.QuerySet[Row], actor: Actor, name_or_id: str, *, field: str) -> Row:
-    """One row of the actor's organisation by name or id, or NotFound naming the ``field`` that the caller filled in."""
+    """One row of the actor's organisation by name or id. Raises NotFound, naming the ``field`` that the caller filled
+    in."""
     found = find_named(rows, actor, name_or_id)
     if found is None:
         raise NotFound(f"There is no such {rows.model._meta.verbose_name}.", field=field)

@@ -76,6 +76,43 @@ def test_the_table_of_the_environment_has_what_is_read_and_nothing_else() -> Non
     assert table - OF_OTHERS == settings_that_are_read() - INTERNAL
 
 
+def number_of(node: ast.expr) -> int:
+    """A whole number as a setting's default or bound is written: in figures, as a product or power, or by a case whose
+    usual outcome stands last."""
+    match node:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return number_of(left) * number_of(right)
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return int(number_of(left) ** number_of(right))
+        case ast.IfExp(orelse=usual):
+            return number_of(usual)
+    raise AssertionError(f"no number: {ast.unparse(node)}")
+
+
+def whole_settings() -> Iterator[tuple[str, int, str]]:
+    """The settings that are whole numbers: their names, defaults, and bounds as people write them."""
+    for node in ast.walk(ast.parse(read("costhub/settings.py"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_whole":
+            name, default, least, most = node.args
+            if not isinstance(name, ast.Constant):
+                continue  # a name that others read too, and that stands where they find it
+            yield ast.literal_eval(name), number_of(default), f"{number_of(least):,} to {number_of(most):,}"
+
+
+def test_the_table_of_the_environment_has_the_defaults_and_bounds_of_whole_numbers() -> None:
+    section = read("README.md").partition("\n## Environment\n")[2].partition("\n## ")[0]
+    table = {names.strip("`"): (default, meaning) for names, default, meaning in rows(section)}
+    wrong = set()
+    for name, default, bounds in whole_settings():
+        told, meaning = table[name]
+        says_others = re.search(r"[\d,]+ to [\d,]+", meaning) and bounds not in meaning
+        if f"`{default}`" not in told or says_others:
+            wrong.add((name, default, bounds))
+    assert wrong == set()
+
+
 def anchors(text: str) -> set[str]:
     """Headings as GitHub's addresses name them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)

@@ -142,9 +142,9 @@ def end_gone(actor: Actor) -> int:
 
 
 def charge_hours(actor: Actor, now: datetime) -> int:
-    """Put the hours that are over into the ledger. Gives how many stretches of time were charged; each is a quarter of
-    an hour of UTC, or what of it the endpoint was there. May be repeated, and stopped anywhere: a stretch makes the
-    same rows whenever it is looked at."""
+    """Write the hours that are over into the ledger. Gives how many stretches were charged: each is a quarter of an
+    hour of UTC, or the part of it for which the endpoint was there. May be repeated, and stopped anywhere: a stretch
+    makes the same rows whenever it is written."""
     end_gone(actor)
     charged = 0
     due = Q(ends_at=None) | Q(charged_until__lt=F("ends_at"))

@@ -45,7 +45,7 @@ _FREE_DISPUTES: Final = frozenset(
 
 
 class StripeUnavailable(AppError):
-    """No answer came, or one that says to try again. What was asked for may have happened."""
+    """Stripe did not answer, or asked to be tried again. What was asked for may have happened."""
 
     code = "stripe_unavailable"
     http_status = 503
@@ -475,7 +475,7 @@ class Stripe:
         raise StripeRefused(f"Stripe has no meter for the event {event_name}: `manage.py stripe_setup` makes ours.")
 
     def find_meter(self, event_name: str) -> str:
-        """The same; empty where there is none."""
+        """A meter's id by the name of its events; empty where there is none."""
         page = self.call(self.client.v1.billing.meters.list, {"status": "active", "limit": 100})
         return next((str(meter.id) for meter in self.pages(page) if meter.event_name == event_name), "")
 

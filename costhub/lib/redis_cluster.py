@@ -25,12 +25,14 @@ class Cluster(RedisCluster):
             raise AwayError(str(error)) from error
 
     def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """A command's answer. Raises AwayError where no node takes it."""
         try:
             return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
         except RedisClusterException as error:
             raise AwayError(str(error)) from error
 
     def get_node_from_key(self, key: Any, replica: bool = False) -> Any:
+        """The node of a key's slot. Raises AwayError where none is known."""
         try:
             return super().get_node_from_key(key, replica)  # type: ignore[no-untyped-call]
         except RedisClusterException as error:
@@ -47,6 +49,7 @@ class AsyncCluster(AsyncRedisCluster):
     """For asyncio."""
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """A command's answer. Raises AwayError where no node takes it, and where another task has closed the client."""
         try:
             return await super().execute_command(*arguments, **options)
         except _CLOSED_BY_ANOTHER as error:

@@ -274,7 +274,8 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. What stands behind a body is none, whatever its name: it is counted and dropped."""
+        """A header. What stands behind a body is none, whatever its name: it is counted and dropped. Raises
+        Refused where there is too much of it."""
         if self._reading is not None:
             self._trailer_bytes += len(name) + len(value) + 4
             if self._trailer_bytes > MAX_TRAILER_BYTES:
@@ -283,7 +284,8 @@ class Connection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the application is called, or waits for its turn."""
+        """The head is whole: the application is called, or waits for its turn. Raises Refused for too many headers, a
+        tunnel, and a head or target that may not be."""
         parser, headers = self._parser, self._headers
         if len(headers) > MAX_HEADERS:
             raise Refused(TOO_LARGE)

@@ -32,6 +32,7 @@ class ModelServer(Part):
 
     @property
     def port(self) -> int:
+        """Raises RuntimeError before the first ``start``."""
         if self._port is None:
             raise RuntimeError("the model server has no address before its first start()")
         return self._port
@@ -48,6 +49,7 @@ class ModelServer(Part):
         write_json(self.data_dir / "model.json", {"port": self._port})
 
     def command(self) -> list[str]:
+        """Raises PartFailed where the package of the demo's model is not installed."""
         weights = find_weights()
         if weights is None:
             raise PartFailed(

@@ -41,6 +41,7 @@ class Valkey(Part):
 
     @property
     def url(self) -> str:
+        """Where clients connect, with the password. Raises RuntimeError before the first ``start``."""
         if not self._kept:
             raise RuntimeError("valkey has no address before its first start()")
         return f"redis://:{self._kept['password']}@{HOST}:{self._kept['port']}/0"

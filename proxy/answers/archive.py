@@ -34,11 +34,9 @@ def continues(request: Request) -> bool:
 
 
 async def recall(request: Request, entry: Entry) -> Request:
-    """The request as it is priced and sent: with what an earlier response was and was asked before it, and with what
-    becomes of its own answer.
-
-    Raises InvalidRequest where there is no such response, and GovernanceUnavailable while that cannot be known.
-    """
+    """The request as it is priced and sent: with the turns of the earlier response that it refers to, and with what
+    happens to its own answer. Raises InvalidRequest where there is no such response, and GovernanceUnavailable while
+    that cannot be known."""
     if request.original is None or request.wire is not Wire.RESPONSES:
         return request
     if continues(request):
@@ -85,7 +83,7 @@ async def ask_database(ask: Callable[[], Any]) -> Any:
 
 
 def not_found(what: str, answer_id: str) -> NotFound:
-    """There is none, or it is somebody else's."""
+    """The error for an answer that is not there, or is somebody else's."""
     return NotFound(f"There is no {what} with the id {answer_id[:100]!r}.", code=f"{what}_not_found")
 
 

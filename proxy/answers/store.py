@@ -36,7 +36,7 @@ _ANEW: Final = ("model", "metadata", "packed", "created_at", "expires_at")
 
 
 class Kind(StrEnum):
-    """Of which API it is an answer."""
+    """The API that an answer was given by."""
 
     RESPONSE = "response"
     COMPLETION = "completion"
@@ -117,7 +117,7 @@ def list_answers(key: KeySnapshot, kind: Kind, wanted: Wanted) -> tuple[list[Sto
 
 
 def set_metadata(key: KeySnapshot, kind: Kind, answer_id: str, metadata: Json) -> Stored | None:
-    """Write on an answer. None where there is none."""
+    """Replace an answer's metadata, and give the answer. None where there is no such answer."""
     with org_scope(key.org_id):
         row = _latest(key, kind).filter(answer_id=answer_id).first()
         if row is None:

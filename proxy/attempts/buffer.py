@@ -6,8 +6,7 @@ from proxy.values.answer import Sink
 
 
 class Buffer:
-    """Keeps what comes. Nothing of it has gone anywhere, so that a try that breaks off in the middle can be followed by
-    another."""
+    """Keeps an answer and hands nothing on, so that a try that breaks off in the middle can be followed by another."""
 
     __slots__ = ("_closing", "_content_type", "_kept")
 
@@ -24,7 +23,7 @@ class Buffer:
         return tuple(self._kept)
 
     async def begin(self) -> None:
-        """A stream begins: what a try before left behind goes."""
+        """Begin a stream, and drop what an earlier try left."""
         self._kept.clear()
 
     async def chunk(self, events: bytes) -> None:
@@ -32,7 +31,7 @@ class Buffer:
         self._kept.append(events)
 
     async def end_stream(self, closing: bytes) -> None:
-        """All of it is there."""
+        """Keep the last events of a stream: it is whole."""
         self._closing = closing
 
     async def whole(self, content_type: str, body: bytes) -> None:

@@ -64,11 +64,9 @@ async def run_cascade(
     known: Known = NOTHING_KNOWN,
     note: Callable[[Rung], None] = lambda _: None,
 ) -> Answer:
-    """Bring the first answer that does into ``sink``, or the last one. Every attempt is in ``entry.attempts`` when this
-    returns or raises.
-
-    ``note`` is told of each rung that was judged. Raises what ``run_attempts`` raises where no rung brings an answer.
-    """
+    """Bring the first answer that is good enough into ``sink``, or else the last one. Every attempt is in
+    ``entry.attempts`` when this returns or raises. ``note`` is told of each rung that was judged. Raises what
+    ``run_attempts`` raises where no rung brings an answer."""
     assert plan.routing is not None
     route = plan.routing.route
     kept: _Kept | None = None
@@ -132,8 +130,9 @@ async def _judge(
     entry: Entry,
     until_ns: int,
 ) -> tuple[Said, Verdict]:
-    """What a rung has said, and whether it does, by its form, by what was learned of its model's answers, and by more
-    samples of it where these may decide. Noted at its attempt, which is the last one so far."""
+    """What a rung has answered and whether it is good enough: by its form, by what was learned of its model's answers,
+    and by more samples of it where these may decide. The verdict is noted at the rung's attempt, the last one so
+    far."""
     assert plan.routing is not None
     request, route, given = plan.request, plan.routing.route, len(entry.attempts) - 1
     said = await read_said(answer)
@@ -152,7 +151,7 @@ async def _judge(
 
 
 async def _breaks_schema(said: Said, schema: dict[str, Any] | None, plan: Plan) -> bool:
-    """Whether an answer is not what the request's schema wants, or its tool calls not what those of their tools do."""
+    """Whether an answer does not fit the request's schema, or its tool calls do not fit their tools'."""
     if said.tool_arguments:
         offered = find_tools(plan.request)
         return bool(offered.schemas) and await asyncio.to_thread(breaks_tools, said, offered)
@@ -160,8 +159,8 @@ async def _breaks_schema(said: Said, schema: dict[str, Any] | None, plan: Plan) 
 
 
 async def _sample(plan: Plan, rung: Plan, said: Said, means: Means, entry: Entry, until_ns: int) -> Agreement | None:
-    """Ask a rung the same again, sample by sample, until more could not change what is decided. None where none could
-    be asked: there is no money or no time for it, or the upstream does not answer."""
+    """Ask a rung for the same again, sample by sample, until no further sample could change the decision. None where
+    none could be asked: there is no money or no time for it, or the upstream does not answer."""
     assert plan.routing is not None
     route, candidate, before = plan.routing.route, rung.first, len(entry.attempts)
     agreed, asked, wanted = 0, 0, route.agreement_samples
@@ -204,7 +203,7 @@ def _judged(request: Request) -> Request:
 
 
 def _planning(means: Means, change: Callable[[Request], Request]) -> Means:
-    """The means of who asks for something else than the call does: so it is where they plan it anew."""
+    """The means of a call that asks for something else than its caller did, and is planned again as such."""
 
     async def decide(spent: Mapping[str, int]) -> Plan:
         plan = await means.replan.decide(spent)
@@ -214,20 +213,20 @@ def _planning(means: Means, change: Callable[[Request], Request]) -> Means:
 
 
 def _give_up(attempts: Sequence[Attempt], plan: Plan) -> list[Attempt]:
-    """Attempts whose answers nobody got, a loss of what had their model asked."""
+    """The attempts as they count when nobody gets their answers: a loss of the mechanism that had their model asked."""
     mechanisms = {candidate.model.name: candidate.mechanism for candidate in plan.candidates}
     return [give_up(attempt, mechanisms.get(attempt.model, Mechanism.CASCADE)) for attempt in attempts]
 
 
 def _better(before: _Kept | None, now: _Kept) -> _Kept:
-    """Of two answers that do not do, the one that is surer; the later one where nothing tells."""
+    """The surer of two answers, neither of which is good enough; the later one where nothing tells."""
     if before is None or now.verdict.is_good:
         return now
     return before if (before.verdict.confidence or 0) > (now.verdict.confidence or 0) else now
 
 
 def _find_end(route: RouteSnapshot, entry: Entry) -> int:
-    """Until when a rung's answer is waited for, on the clock of durations; 0 where there is no cap."""
+    """Until when a rung's answer is waited for, on the monotonic clock; 0 where there is no latency cap."""
     return entry.started_ns + route.latency_cap_ms * 1_000_000 if route.latency_cap_ms else 0
 
 
@@ -240,7 +239,8 @@ def _explain(error: UpstreamError) -> str:
 
 
 async def _climb(plan: Plan, place: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
-    """The plan of the next rung alone, which has waited already, and its money; or why there is none."""
+    """The plan of the next rung alone, and its money; or the reason why there is none. The call has waited its lane's
+    time already."""
     means.reservations.turn(entry)
     try:
         held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[place], means.replan)

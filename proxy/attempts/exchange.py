@@ -35,8 +35,8 @@ _SOUND: Final = re.compile(r"audio/[a-z0-9.+-]{1,40}(?:; ?[a-z]{1,20}=[a-z0-9.]{
 
 
 def _name_type(exchange: Exchange, request: Request) -> str:
-    """Of an answer that is no stream: sound under the name that its upstream gives it, if that is one of sound; words
-    as what they are."""
+    """The content type of an answer that is no stream. For sound it is the one that the upstream gives, if that is one
+    of sound; words have the type of words."""
     if request.operation not in MEDIA:
         return JSON
     if request.operation is not Operation.SPEECH:
@@ -175,7 +175,7 @@ def _write(
 
 
 async def _explain_refusal(exchange: Exchange, request: Request, candidate: Candidate, written: _Written) -> Failure:
-    """What an upstream says that does not answer with 200, and the habit that can be learned from it. Raises
+    """The failure that an answer with another status than 200 tells, and the habit that can be learned from it. Raises
     BrokenOff."""
     vendor, upstream = written.vendor, candidate.upstream
     refusal = await read_refusal(exchange, vendor)
@@ -199,7 +199,7 @@ async def _weigh_in_thread(
     counting: Counting,
     entry: Entry,
 ) -> Attempt:
-    """What the upstream did not report is counted, and all that was asked and answered may be long."""
+    """Count what the upstream did not report, in a thread: question and answer may be long."""
     size = size_of(request, reader)
     return await counting.run(
         size,
@@ -219,7 +219,7 @@ async def _weigh_unfinished(
     counting: Counting,
     entry: Entry,
 ) -> Attempt:
-    """The attempt that brought no answer to its end; ``certainty`` is how sure its cost would be by what was seen."""
+    """The attempt that brought no whole answer; ``certainty`` is how sure its cost is by what was seen."""
     if certainty is not Certainty.COUNTED:
         return weighing(certainty)
     if reader.is_finished and len(reader.ended) >= request.choices:

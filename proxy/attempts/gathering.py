@@ -47,7 +47,7 @@ _TAKES_NOTHING: Final = frozenset({401, 403, 408, 409, 429, 502, 503, 504, 529})
 
 
 class NotTakenApart(Exception):
-    """The answer is none, or has not what each of the calls asked for."""
+    """The answer cannot be read, or lacks what one of the calls asked for."""
 
 
 class Signed(NamedTuple):
@@ -73,12 +73,12 @@ class Member:
 
     @property
     def request(self) -> Request:
-        """What it asks."""
+        """What the call asks."""
         return self.plan.request
 
     @property
     def candidate(self) -> Candidate:
-        """Who is asked."""
+        """The candidate that is asked."""
         return self.plan.first
 
 
@@ -136,7 +136,7 @@ class Gathering(ABC):
 
     @abstractmethod
     async def sign(self, plan: Plan, entry: Entry) -> Signed | None:
-        """What a call must have alike with others to be asked with them; None where it goes alone."""
+        """What calls must have alike to be asked together; None for a call that goes alone."""
 
     @abstractmethod
     async def ask_once(self, group: Group) -> list[Part]:
@@ -332,7 +332,7 @@ class Gathering(ABC):
 
 
 def _charge_hold(member: Member, asked: Asked) -> Attempt:
-    """A call's part of one that was asked, and of which nobody knows what it cost."""
+    """A call's share of one that was asked, where nobody knows what that cost."""
     return weigh(
         *(member.request, member.candidate, member.hold, 1, asked.reader, asked.status),
         error_code="internal_error",

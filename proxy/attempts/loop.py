@@ -127,7 +127,8 @@ def _may_be_billed(entry: Entry) -> bool:
 
 
 async def pause(failure: Failure, tries: int, until_ns: int = 0) -> None:
-    """Wait before a candidate is tried again that has failed so often: as long as it has said, or as is usual."""
+    """Wait before a candidate that has failed so often is tried again: as long as it asked for, or as long as is
+    usual."""
     seconds = failure.pause_seconds
     if seconds is None:
         # Full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015).
@@ -138,8 +139,8 @@ async def pause(failure: Failure, tries: int, until_ns: int = 0) -> None:
 
 
 async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:
-    """The plan of those who are asked after its first candidate, as they are known now. Its request may be another one:
-    a step of a ladder was crossed, on which it is shortened."""
+    """The plan of the candidates after the first, as they are known now. Its request may differ: if a step of a ladder
+    was crossed meanwhile, the prompt is shortened."""
     try:
         return await means.replan.decide(means.reservations.spent)
     except ApiError:
@@ -148,8 +149,8 @@ async def _plan_others(plan: Plan, first: Candidate, means: Means) -> Plan:
 
 
 def _note_change(plan: Plan, candidate: Candidate, means: Means, entry: Entry) -> None:
-    """Another candidate is asked, or the same one anew. It may have come with a later plan than the call's first: that
-    one said how much of the prompt is sent, and who reads an answer to its end."""
+    """Note that another candidate is asked, or the same one again. It may have come with a later plan than the call's
+    first one, which says how much of the prompt is sent and who reads an answer to its end."""
     entry.compression = show_saved(plan.request)
     if candidate.upstream.drain_on_disconnect:
         means.keep_going()
@@ -158,8 +159,8 @@ def _note_change(plan: Plan, candidate: Candidate, means: Means, entry: Entry) -
 async def _move_on(
     plan: Plan, others: list[Candidate], means: Means, entry: Entry
 ) -> tuple[Plan, Candidate, Hold] | None:
-    """The next candidate whose money can be set aside, with its hold and the plan that both are of. Those before it are
-    left out for good."""
+    """The next candidate whose money can be reserved, with its hold and its plan. Candidates before it are left out for
+    good."""
     if others:
         means.reservations.turn(entry)
     while others:

@@ -10,8 +10,8 @@ from proxy.upstreams.transport import Upstreams
 
 
 class Means(NamedTuple):
-    """What attempts are made with: who is asked, who answers at the moment, the money, the plan made again, and what
-    has an answer read to its end even if its caller leaves."""
+    """What attempts are made with: upstreams, their health, the money, a way to plan again, and a way to have an answer
+    read to its end even if its caller leaves."""
 
     upstreams: Upstreams
     health: UpstreamHealth

@@ -97,7 +97,7 @@ def _split_now(body: bytes, counts: list[int], shares: list[int]) -> list[bytes]
 
 
 def _has_no_number(answer: Any) -> bool:
-    """Whether a vector holds NaN or an infinity, which are in no JSON."""
+    """Whether a vector holds NaN or an infinity, which JSON cannot carry."""
     data = answer.get("data") if isinstance(answer, dict) else None
     for item in data if isinstance(data, list) else ():
         vector = item.get("embedding") if isinstance(item, dict) else None
@@ -107,7 +107,7 @@ def _has_no_number(answer: Any) -> bool:
 
 
 def _part_of(reader: AnswerReader, report: Report, used: Usage) -> AnswerReader:
-    """The reader of an answer for which so much was used."""
+    """A reader of an answer that used so much."""
     part: Any = copy.copy(reader)
     part.report = report._replace(usage=used)
     found: AnswerReader = part

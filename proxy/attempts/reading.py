@@ -112,10 +112,8 @@ async def read_stream(
 
 
 async def _read_as_stream(part: bytes, exchange: Exchange, vendor: Vendor, reader: AnswerReader) -> bytes:
-    """What begins like no stream: a refusal, or the whole answer of a server that does not stream, as a stream.
-
-    Raises NotAnAnswer, AnswerTooLong and BrokenOff.
-    """
+    """Read what does not begin like a stream: a refusal, or the whole answer of a server that does not stream, as a
+    stream. Raises NotAnAnswer, AnswerTooLong and BrokenOff."""
     raw = part + await exchange.read_whole()
     reader.refusal = await _beside(raw, vendor.find_refusal)
     if reader.refusal is not None:

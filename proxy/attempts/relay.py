@@ -28,11 +28,9 @@ _LONGEST_REPLAY_SECONDS: Final = 60
 
 
 class Relay:
-    """Where the answer of a call goes that somebody waits for. ``keeps``: what was handed on is kept, too, as it came,
-    unless a stream is longer than anybody keeps.
-
-    What comes in another form than the caller's is translated on its way out.
-    """
+    """Where the answer of a call goes while its caller waits. With ``keeps`` it also keeps what was handed on, as it
+    came, unless a stream grows too long to be kept. What comes in another format than the caller's is translated on the
+    way out."""
 
     # What is kept of the answer, where somebody wants that.
     _kept: list[bytes] | None = None
@@ -60,7 +58,7 @@ class Relay:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the caller has a byte of it."""
+        """Whether the caller has received a byte of it."""
         return self._reply.has_begun
 
     @property
@@ -171,11 +169,11 @@ class Relay:
                 await self._reply.chunk(told)
 
     async def _translate(self, said: bytes, translate: Callable[[bytes], bytes]) -> bytes:
-        """What was said in the caller's form: what is long is written in a thread, as it was read."""
+        """What was said, in the caller's format. Long texts are translated in a thread, as they were read."""
         return translate(said) if len(said) <= SMALL_BYTES else await run_whole(partial(translate, said))
 
     def _usage(self) -> Usage:
-        """Of the attempt whose answer it is: a cascade may come back to an earlier one."""
+        """The usage of the attempt whose answer this is: a cascade may come back to an earlier one."""
         entry = self._entry
         name = entry.served.model.name if entry.served is not None else entry.attempts[-1].model
         return next(one.usage for one in reversed(entry.attempts) if one.model == name)
@@ -186,7 +184,7 @@ class Relay:
                 await self._archive(b"".join([*self._told, last]))
 
     def _begin_translation(self) -> None:
-        """Who answers, and in which form, is known now."""
+        """Choose the translation, now that it is known who answers and in which format."""
         entry = self._entry
         if entry.plan is None:
             return

@@ -131,8 +131,8 @@ def is_stream(path: str, query_string: bytes) -> bool:
 
 
 async def stream_response(call: Call, edges: Edges, path: str, query_string: bytes, reply: Reply) -> None:
-    """Tell a response as events, those behind ``starting_after`` alone, as it is made or was. Raises NotFound, and
-    InvalidRequest for a number that is none."""
+    """Send a response as events, as it is made or was made; only those behind ``starting_after``. Raises NotFound, and
+    InvalidRequest where that is no number."""
     answer_id, query = path.removeprefix(_RESPONSES), parse_qs(query_string.decode("latin-1"))
     after = query.get("starting_after", ["-1"])[0]
     if not after.removeprefix("-").isdecimal() or len(after) > _MOST_DIGITS:

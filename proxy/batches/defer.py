@@ -270,7 +270,7 @@ def _show(request_id: str, status: str, deadline_ms: int) -> Json:
 def _make_pool(
     call: Call, key: KeySnapshot, plan: Plan, spent: Mapping[str, int], deadline_ms: int, *, is_remote: bool
 ) -> Batch:
-    """The pool that the call makes where there is none that it may join."""
+    """A new pool, for a call that may join none of those that wait."""
     return Batch(
         id=UUID(clock.new_id_of(call.started_ms)),
         org_id=UUID(key.org_id),

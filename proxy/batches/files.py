@@ -110,7 +110,7 @@ def _too_many(kept: int) -> InvalidRequest:
 
 
 async def list_files(key: KeySnapshot, query: dict[str, list[str]]) -> Json:
-    """A page of files."""
+    """A page of the key's files. Raises InvalidRequest for a query that cannot be, naming the parameter."""
     limit = read_limit(query, 10_000, 10_000)
     order = query.get("order", ["desc"])[0]
     if order not in {"asc", "desc"}:

@@ -39,7 +39,8 @@ _MOMENTS: Final = {
 
 
 async def begin_to_end(batch: Batch, status: str, in_thread: InThread) -> None:
-    """Every line is out: from here on nothing but ``finish`` happens to it. ``status`` is what it ends as."""
+    """Note that every line has ended, so that from here on only ``finish`` touches the batch. ``status`` is what it
+    ends as."""
     await in_thread(
         store.move_on,
         batch,

@@ -145,7 +145,7 @@ class Asking:
             tell_end(self.edges.valkey, entry.org.shard, line.custom_id)
 
     def leave(self, number: int) -> None:
-        """Nobody wants a call's answer any more: what it has cost so far is charged."""
+        """Nobody waits for the call's answer any more: charge what it has cost so far."""
         if (task := self.under_way.get(number)) is not None:
             task.cancel()
 

@@ -185,7 +185,7 @@ def list_cancelled(batch: Batch) -> list[int]:
 
 
 def forget_answer(line: BatchLine) -> None:
-    """Nobody can ask for a response any more that ran in the background."""
+    """Forget the answer of a response that ran in the background, so that nobody can ask for it any more."""
     gone = b'{"response":null,"error":{"code":"deleted","message":"It was deleted."}}'
     with org_scope(line.org_id):
         mine = BatchLine.objects.filter(org_id=line.org_id, batch_id=line.batch_id, number=line.number)

@@ -23,7 +23,7 @@ def code_of(status: object) -> str:
 
 
 def read_answer(raw: bytes) -> tuple[UUID, Json] | None:
-    """A line of an upstream's output, by our id; None for what is none."""
+    """A line of an upstream's output, by our id; None where the line cannot be read as one."""
     try:
         answer = exact_json.loads_rounded(raw)
         return UUID(answer["custom_id"]), answer

@@ -51,8 +51,8 @@ class RemoteBatches:
     authorization: str
 
     async def upload(self, name: str, size: int, content: AsyncIterator[bytes]) -> str:
-        """Hand in a file of so many bytes; gives its id. Raises Refused where that is none that can be asked for: so it
-        would be the next time, for another upload."""
+        """Hand in a file of so many bytes; gives its id. Raises Refused where the upstream names it so that it cannot
+        be asked for: another upload would be named so too."""
         head = (
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -111,7 +111,8 @@ class RemoteBatches:
         await self._ask("POST", f"/batches/{quote(batch_id)}/cancel", content=b"")
 
     async def read_lines(self, file_id: str) -> AsyncIterator[bytes]:
-        """The lines of a file, without the stored credential."""
+        """The lines of a file, without the stored credential. Raises also in the middle of a file, and AppError for
+        a line that is too long."""
         redaction = Redaction(self.authorization.removeprefix("Bearer "))
         rest = bytearray()
         try:
@@ -205,8 +206,8 @@ def id_of(answer: Json) -> str:
 
 
 def check_id(found: object) -> str:
-    """The name of a file or batch: it becomes a part of paths, and is kept; some upstreams' is a path itself. Raises
-    AppError for what is none."""
+    """The name of a file or batch, which becomes a part of paths and is kept; some upstreams name theirs by a path.
+    Raises AppError where it cannot be used so."""
     if not isinstance(found, str) or len(found) > _LONGEST_ID or _NO_ID.search(found):
         raise _unreachable()
     return found

@@ -80,7 +80,7 @@ def save_results(batch: Batch, results: Sequence[Result]) -> None:
 
 
 def list_saved(batch: Batch, held: Sequence[str]) -> dict[str, bytes]:
-    """Of the calls that hold money, the ledger events of those whose answers are noted, by the call's id."""
+    """The ledger events of those calls that hold money and whose answers are noted, by the call's id."""
     with org_scope(batch.org_id):
         rows = BatchLine.objects.filter(
             org_id=batch.org_id, batch_id=batch.pk, request_id__in=held, event__isnull=False
@@ -100,8 +100,8 @@ def find_saved(org_id: str, request_id: str) -> bytes | None:
 
 
 def read_answers(batch: Batch, state: str, after: int, most: int, most_bytes: int) -> tuple[int, bytes] | None:
-    """The next lines of an output or error file, in the order of the input: the number of the last, and all of them; at
-    most so many, and so many bytes but for one. None where there is none."""
+    """The next lines of an output or error file, in the order of the input: the number of the last line, and the lines.
+    At most so many, and at most so many bytes, except that one line is always given. None at the end."""
     lines = run_in_org(
         batch.org_id,
         "SELECT number, answer FROM (SELECT number, answer,"

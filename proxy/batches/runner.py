@@ -197,7 +197,7 @@ class Run:
             await self._forget_copy(batch, org)
 
     async def _forget_copy(self, batch: Batch, org: OrgSnapshot) -> None:
-        """Nobody hands the batch's lines on any more."""
+        """Delete the copy that was made for an upstream: nobody hands the batch's lines on any more."""
         await self._files_of(org).delete(upstream_path(batch.org_id, batch.pk))
 
     @staticmethod
@@ -207,7 +207,7 @@ class Run:
         return store.EXPIRED if clock.now() >= batch.expires_at else store.COMPLETED
 
     async def _run_lines(self, batch: Batch, key: KeySnapshot, org: OrgSnapshot) -> None:
-        """Ask lines until there is none, or none may begin any more."""
+        """Ask lines until none is left, or no more may begin."""
         if not self._may_begin(batch, key, org):
             return
         concurrency, slots = concurrency_of(org, batch.upstream_id), self.slots[batch.upstream_id]

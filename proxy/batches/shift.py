@@ -33,7 +33,7 @@ class Shift:
         self._soon = self._others = 0
 
     def is_over(self, *, for_soon: bool = False) -> bool:
-        """Whether no line begins any more; ``for_soon``: none that was promised for soon."""
+        """Whether no line may begin any more; with ``for_soon``, whether no call with a near deadline may."""
         if _stopping[0]:
             return True
         now = clock.monotonic_ns()

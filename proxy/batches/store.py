@@ -57,8 +57,7 @@ class NewLine(NamedTuple):
 
 
 def owner_of(key: KeySnapshot) -> dict[str, Any]:
-    """What a key's files and batches are found by: they are those of its project, or of the end user to whom it is
-    bound."""
+    """Whose a key's files and batches are: its project's, or those of the end user to whom it is bound."""
     owner: dict[str, Any] = {"org_id": key.org_id, "project_id": key.project_id}
     if key.end_user:
         owner["end_user"] = key.end_user
@@ -289,8 +288,8 @@ def find_unanswered(batch: Batch, request_ids: Sequence[UUID]) -> list[BatchLine
 
 
 def give_back(batch: Batch, lines: Sequence[BatchLine]) -> None:
-    """Lines that were claimed and never asked wait again, as if nobody had. One that another worker has claimed
-    meanwhile, as another call, is that one's."""
+    """Let lines that were claimed and never asked wait again, as if nobody had claimed them. A line that another worker
+    has claimed meanwhile stays with that worker."""
     numbers = [line.number for line in lines]
     with org_scope(batch.org_id), connection.cursor() as cursor:
         cursor.execute(

@@ -56,7 +56,8 @@ async def check_owner(objects: Objects) -> None:
 
 async def forget_expired(org_ids: Iterable[str], objects: Objects) -> int:
     """Delete files whose time is over, bytes in the store that belong to nothing, and batches that were never taken or
-    ended long ago. Gives how many files. What is in trouble keeps nothing else from it, and is tried the next time."""
+    that ended long ago. Gives how many files were deleted. What cannot be deleted now stops nothing else, and is tried
+    again the next time."""
     forgotten = 0
     for org_id in org_ids:
         try:

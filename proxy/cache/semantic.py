@@ -113,7 +113,8 @@ class Semantic:
         self._embedder.close()
 
     def _note_late(self) -> None:
-        """Where PostgreSQL hangs or the model is overwhelmed, the next calls need not wait to hear so."""
+        """Note that PostgreSQL or the model did not answer in time, so that the next calls need not wait to learn
+        so."""
         metrics.CACHE_FAILURES.labels("deadline").inc()
         self._late += 1
         if self._late >= _LATE_IN_A_ROW:

@@ -135,7 +135,7 @@ def count_words(org_id: str, scope: bytes) -> WordCounts:
 
 
 def read_kept(org_id: str, entry_id: UUID) -> Kept | None:
-    """An entry's answer; None where there is none that opens. Inside an open organisation."""
+    """An entry's answer; None where there is none, or it cannot be opened. Call it inside an open organisation."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT packed, (SELECT data_key FROM tenants_organization WHERE id = org_id) FROM proxy_cacheentry"

@@ -93,8 +93,8 @@ class ValkeyCache:
         *,
         hands_over: bool = False,
     ) -> None:
-        """The flight of ``asker`` is over; its answer is kept, where there is one. Where there is none, others who wait
-        ask for themselves, or one of them takes over. Not awaited."""
+        """End the flight of ``asker`` and keep its answer, if it has one. If it has none, whoever waits asks for
+        itself, or one of them takes over. Nothing is awaited."""
         keys = [keyspace.cached_key(digest), keyspace.flight_key(digest)]
         packed = b"" if kept is None else seal_kept(sealer, digest, kept)
         answer = self._run(LAND, keys, [asker, packed, seconds * 1000, 0 if hands_over else _TOLD_MS])

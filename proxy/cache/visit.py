@@ -200,7 +200,7 @@ class Visit:
         return {self._policy.semantic, self._policy.mode} != {_ON}
 
     async def _look_up_alike(self) -> str:
-        """Look for an answer to a like question. Gives what the ledger says of it; empty where there is none."""
+        """Look for an answer to a similar question. Gives what the ledger says of it; empty where none was found."""
         semantic, policy = self._cache.semantic, self._policy
         if semantic is None or policy.semantic == _OFF or self._plan.controls.cache.exact_only:
             return ""
@@ -217,7 +217,7 @@ class Visit:
         return self.found.status
 
     async def _peek(self) -> str:
-        """Where an answer would have been found; empty where nowhere."""
+        """The level at which an answer would have been found; empty where none would."""
         kept = self._cache.process.find(self._key.exact)
         if kept is not None and self._is_usable(kept):
             return "hit-l1"

@@ -117,7 +117,7 @@ def read_list(body: Mapping[str, Any], name: str, place: str = "") -> list[Any]:
 
 
 def check_objects(items: list[Any], place: str) -> list[Json]:
-    """The items of a list that holds objects only. Raises InvalidRequest, naming the first that is none."""
+    """The items of a list that holds objects only. Raises InvalidRequest, naming the first that is no object."""
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise InvalidRequest(f"{place}[{number}] must be an object.", param=f"{place}[{number}]")

@@ -26,7 +26,7 @@ def read_text(chunk: Json) -> str:
 
 
 def read_chunks(events: bytes) -> list[Json]:
-    """The objects that these events carry; what cannot be read, or is none, is left out."""
+    """The objects that these events carry. What is no object, or cannot be read, is left out."""
     if events.startswith(b"data: {") and events.endswith(b"}\n\n"):
         joined = events[6:-2].replace(b"\n\ndata: {", b",{")
         if b"\n" not in joined:

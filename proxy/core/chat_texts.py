@@ -23,8 +23,8 @@ _MARK: Final = 16
 
 
 class Run(NamedTuple):
-    """Of some events those ``before`` a run, the ``first`` of it, the texts of all of it and how the server wrote them,
-    and what stands ``after``."""
+    """A run of text events among others: the events ``before`` it, the ``first`` of it, its texts and how the server
+    wrote them, and the events ``after`` it."""
 
     before: bytes
     first: bytes

@@ -39,8 +39,8 @@ def after_failure(health: Health, now_ns: int, pause_ns: int = 0, most: int = FA
 
 
 def take_probe(health: Health, now_ns: int) -> Health | None:
-    """Where a cool-down is over: who asks now is the probe, and everybody else waits for what comes of it, at most for
-    as long as the cool-down was. None while it lasts."""
+    """Take the probe of an upstream whose cool-down is over: whoever asks now tries it, and everybody else waits for
+    the outcome, at most for as long as the cool-down was. None while the cool-down lasts."""
     if now_ns < health.until_ns:
         return None
     return health._replace(until_ns=now_ns + health.length_ns, is_probed=True)

@@ -21,7 +21,8 @@ _DISPOSITION: Final = b"content-disposition:"
 
 
 def read_form(raw: bytes) -> Form:
-    """The form. Raises InvalidRequest for what is none, or holds a field twice that is no file."""
+    """The fields and files of a form. Raises InvalidRequest for a body that is no form, or has a field that is no file
+    twice."""
     found = _BOUNDARY.match(raw)
     if found is None:
         raise _malformed()

@@ -13,8 +13,8 @@ _OURS: Final = re.compile(FILE + "[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 
 
 def check_named(held: Mapping[str, Any], place: str) -> None:
-    """Raise InvalidRequest where ``held``, which stands at a place of a body, names a file of ``/v1/files`` by its id:
-    the upstream would say that there is none."""
+    """Raise InvalidRequest where ``held``, a value of a body, names a file of ``/v1/files`` by its id: the upstream
+    would not know it."""
     name = held.get("file_id")
     if isinstance(name, str) and _OURS.fullmatch(name):
         raise InvalidRequest(

@@ -86,8 +86,8 @@ def share_usage(used: Usage, weights: Sequence[int]) -> list[Usage]:
 
 
 def take_part(total: int, part: tuple[int, int, int]) -> int:
-    """What of a whole number falls to one part, told by where it begins and ends in what: all of them make the
-    whole."""
+    """The share of a whole number that falls to the part from ``start`` to ``end`` of ``whole``: the shares of all
+    parts add up to the number."""
     start, end, whole = part
     return total * end // whole - total * start // whole
 

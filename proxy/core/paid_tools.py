@@ -86,7 +86,7 @@ def class_of_searches(request: Request, price: PriceSnapshot, upstream: Upstream
 
 
 def _list_tools(tools: Any, price: PriceSnapshot, upstream: UpstreamSnapshot) -> Iterator[tuple[str, str, Any]]:
-    """Of each tool that the provider runs its unit class, its place, and how often it may be used."""
+    """The unit class of each tool that the provider runs, its place in the request, and how often it may be used."""
     if not isinstance(tools, list | tuple):
         raise InvalidRequest("tools must be a list of tools.", param="tools")
     for place, tool in enumerate(tools):

@@ -78,7 +78,7 @@ def _find(
 
 
 def _unit_of(limit: RateLimitSnapshot) -> LimitUnit:
-    """Calls under way are counted where requests are: their window is none."""
+    """The unit that a limit counts in. Calls under way are counted as requests, in no window."""
     return LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)
 
 

@@ -96,7 +96,7 @@ class Redaction:
         return self.hide_parts(data)
 
     def hide_parts(self, data: bytes) -> bytes:
-        """Without any part of the credential that is long enough to be told from a word."""
+        """The text without any part of the credential that is long enough to be told from a word."""
         if len(data) > MOST_ERROR_BYTES:
             return data
         found = [at for part in self._parts for at in _find_all(part, data)]

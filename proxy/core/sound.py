@@ -166,7 +166,7 @@ def _read_ogg(sound: bytes) -> int | None:
 
 
 def _kind_of(head: bytes) -> tuple[str, int, int]:
-    """Of a stream in an Ogg file: its codec, samples a second, and the most samples of a packet."""
+    """The codec of a stream in an Ogg file, its samples a second, and the most samples that a packet has."""
     if head[:8] == b"OpusHead":
         return "opus", _OPUS_RATE, _MOST_OF_OPUS
     if head[:7] == b"\x01vorbis":
@@ -196,7 +196,8 @@ def _opus_samples(sound: bytes, at: int, length: int) -> int:
 
 
 def _read_mpeg(sound: bytes) -> int:
-    """Frame by frame. What is none, such as tags, is as long as it could be if it were."""
+    """Add up the length, frame by frame. Bytes that are no frame, such as tags, count as the longest that they could
+    play."""
     total, at = 0, 0
     if sound[:3] == b"ID3":
         tag = sound[6:10]
@@ -220,7 +221,7 @@ def _read_mpeg(sound: bytes) -> int:
 
 @lru_cache(maxsize=256)
 def _frame_of(head: bytes) -> tuple[int, int] | None:
-    """Nanoseconds and bytes of the frame that begins so; None where none does."""
+    """Nanoseconds and bytes of the frame that has this header; None where it is no header."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer, index, speed = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3), head[2] >> 4, head[2] >> 2 & 3

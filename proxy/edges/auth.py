@@ -24,7 +24,7 @@ _RARE: Final = frozenset(_OTHERS)
 
 
 class Incoming(Protocol):
-    """What is asked of a request here."""
+    """What authentication needs to know of a request."""
 
     headers: dict[str, str]
     repeated: dict[str, list[str]]
@@ -42,13 +42,14 @@ class Incoming(Protocol):
 
 
 def sign_own(bearer: str, pepper: bytes) -> str:
-    """What ``OWN`` says of a call that our jobs make with an API key that somebody has given them: nobody else can."""
+    """The value of the header ``OWN`` for a call that one of our jobs makes with somebody's API key. Nobody else can
+    make it."""
     return secrets.digest_of(f"{OWN} {bearer}", pepper).hex()
 
 
 class Auth:
-    """Checks keys against what the catalog knows. ``proxies`` of the operator's stand before us, and each tells where
-    a request came from."""
+    """Checks keys against what the catalog knows. ``proxies`` is how many of the operator's proxies stand before us,
+    each of which names the address that a request came from."""
 
     def __init__(self, catalog: Catalog, pepper: bytes, proxies: int = 0) -> None:
         self._catalog = catalog
@@ -56,7 +57,7 @@ class Auth:
         self._proxies = proxies
 
     def recall(self, bearer: str) -> tuple[KeySnapshot, OrgSnapshot] | None:
-        """As ``authenticate``, where nobody need be asked; else None."""
+        """As ``authenticate``, but only from memory: None where Valkey or PostgreSQL would have to be asked."""
         known = self._catalog.recall(secrets.digest_of(bearer, self._pepper))
         return None if known is None else _check_valid(*known)
 
@@ -102,7 +103,7 @@ class Auth:
 
 
 def _check_valid(key: KeySnapshot, org: OrgSnapshot) -> tuple[KeySnapshot, OrgSnapshot]:
-    """Both, as they hold for a call. Raises Unauthorized."""
+    """The key and its organisation, if both are valid for a call. Raises Unauthorized."""
     _check_key(key)
     if not org.is_active:
         raise _incorrect()

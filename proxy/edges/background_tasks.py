@@ -22,7 +22,7 @@ class BackgroundTasks:
         return len(self._tasks) < MOST_UNDER_WAY
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it beside everything else."""
+        """Run a coroutine in the background."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

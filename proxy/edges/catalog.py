@@ -134,7 +134,7 @@ class Catalog:
         return await self._once(org_id, lambda: self._load_org(org_id, org))
 
     async def _once(self, what: bytes | str, load: Callable[[], Awaitable[Value]]) -> Value:
-        """Many calls may miss the same snapshot at once: one of them loads it."""
+        """Load a snapshot that many calls may miss at once: one of them loads it, the others wait."""
         if (under_way := self._loading.get(what)) is not None:
             result: Value = await asyncio.shield(under_way)
             return result
@@ -247,8 +247,8 @@ class Catalog:
             await self._redis.set(name, raw)
 
     async def _ask_version(self, org_id: str) -> None:
-        """The listening thread has heard nothing: perhaps only its own connection is at fault. Raises
-        GovernanceUnavailable where nobody can tell the version."""
+        """Ask for the organisation's version, because the listening thread has heard nothing: perhaps only its own
+        connection is at fault. Raises GovernanceUnavailable where nobody can tell."""
         if self._told_until.get(org_id, 0) > clock.monotonic_ns():
             return
         try:
@@ -297,7 +297,7 @@ class Catalog:
     # On the thread that listens
 
     def _catch_up(self, versions: Versions) -> None:
-        """Every organisation's version: some changes may have been told while nobody listened."""
+        """Read every organisation's version: some changes may have been announced while nobody listened."""
         for org_id, version in versions.stopped.items():
             self._note_stop(org_id, version)
         for org_id, version in versions.current.items():
@@ -342,7 +342,7 @@ class Catalog:
 
 
 def _parse(read: Callable[[bytes], Value], raw: bytes) -> Value | None:
-    """A snapshot as Valkey has it; None for one that another release wrote, or nobody: it is read anew."""
+    """A snapshot as Valkey has it; None for one that cannot be read, such as another release's: it is loaded again."""
     try:
         return read(raw)
     except (ValueError, TypeError, KeyError):
@@ -351,7 +351,7 @@ def _parse(read: Callable[[bytes], Value], raw: bytes) -> Value | None:
 
 
 def _make_do(stale: Value | None, error: Exception) -> Value:
-    """PostgreSQL is away: what was known last is used, as long as it was known."""
+    """Go on with what was known last, where anything was known: PostgreSQL is away."""
     if stale is None:
         raise GovernanceUnavailable(
             "The key cannot be checked at the moment. Try again.", headers={"retry-after": "1"}

@@ -4,9 +4,11 @@ quicktok and SHA-256 let go of the interpreter's lock while they work, and a bod
 (core/weight.py), so that threads do: what they do to Python's objects is little, and calls go on beside them.
 
 Two threads, so that one long count does not hold up every short one. Who waits does so for a bounded time, and its own
-work then has a time of its own: it does not pay for those before it. A vocabulary is read beside the loop, too, when
-the first text is to be counted in it. Of all places no organisation takes more than a
+work then has a time of its own: it does not pay for those before it. Of all places no organisation takes more than a
 quarter, so that a tenant that sends nothing but large bodies leaves the others theirs.
+
+Reading a vocabulary keeps the lock: a proxy reads those that its settings name before it takes calls, and any other,
+in a thread, when the first text is to be counted in it.
 """
 
 import asyncio
@@ -67,7 +69,7 @@ class Counting:
         self._loading: dict[str, asyncio.Future[None]] = {}
 
     def close(self) -> None:
-        """Nothing more is counted."""
+        """Stop the threads. Nothing is counted afterwards."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def read(self, vocabularies: Iterable[str]) -> None:

@@ -85,80 +85,80 @@ class Entry:
         self.timings: list[Timing] = []
 
     def note_request(self, request: Request) -> None:
-        """What was asked for, also where it is refused next."""
+        """Note what was asked for, also if it is refused next."""
         add_request(self._row, request)
 
     def note_plan(self, plan: Plan) -> None:
-        """What was decided."""
+        """Note what was decided."""
         self.plan = plan
         self.candidate = plan.candidates[0]
         add_plan(self._row, plan)
         self.compression = show_saved(plan.request) if plan.request.shortened else ""
 
     def note_escalation(self, before: Candidate, why: str, after: Candidate) -> None:
-        """A candidate's answer did not do, and another one is asked."""
+        """Note that a candidate's answer was not good enough, and that another one is asked."""
         self.candidate = after
         add_escalation(self._row, before, why, after)
 
     def note_wire(self, wire: Wire, unsaid: Unsaid) -> None:
-        """In which form the upstream is asked that is asked now."""
+        """Note the format in which the upstream is asked now."""
         self.wire, self.unsaid = wire, unsaid
 
     def note_fallback(self, before: Candidate, reason: str, after: Candidate) -> None:
-        """A candidate did not answer, and another one is asked."""
+        """Note that a candidate did not answer, and that another one is asked."""
         self.candidate = after
         add_fallback(self._row, before, reason, after)
 
     def note_kind(self, kind: str) -> None:
-        """It is no call of a caller's own, but one that CostHub makes beside or before it."""
+        """Note that this is no caller's call, but one that CostHub makes beside or before it."""
         self._row["kind"] = kind
 
     def note_route(self, reason: str) -> None:
-        """Why it goes where it goes, in place of what the plan says."""
+        """Note why it goes where it goes, in place of what the plan says."""
         self._row["route_reason"] = reason
 
     def note_payers(self, controls: Controls) -> None:
-        """Who is charged, where no plan says so yet."""
+        """Note who is charged, before there is a plan."""
         row = self._row
         row["end_user"], row["tags"], row["session"] = controls.end_user, controls.tags, controls.session
 
     def note_no_stream(self) -> None:
-        """Its own answer is none, whatever the request says with which it was planned."""
+        """Note that its own answer is no stream, whatever the planned request says."""
         self._row["is_stream"] = False
 
     def note_deferred(self) -> None:
-        """It waits for its deadline."""
+        """Note that it waits for its deadline."""
         self._row[DEFERRED] = True
 
     def note_pack(self, calls: int, *, is_answered: bool) -> None:
-        """It was asked as one of so many together."""
+        """Note that it was asked as one of so many together."""
         add_pack(self._row, calls, is_answered=is_answered)
 
     def note_verdict(self, served: Candidate, why: str) -> None:
-        """A candidate's answer was judged, and is given."""
+        """Note that a candidate's answer was judged, and is given."""
         self.served = served
         add_verdict(self._row, served, why)
 
     def note_cache(self, status: str) -> None:
-        """What was found where answers are kept."""
+        """Note what the cache found."""
         self._row["cache_status"] = status
 
     def note_kept(self, response_model: str, finish_reason: str, service_tier: str, why: str) -> None:
-        """Its answer was there already: who had given it, how it ended, and why the caller gets it."""
+        """Note that its answer was there already: who had given it, how it ended, and why the caller gets it."""
         row = self._row
         row["response_model"], row["finish_reason"] = response_model, finish_reason
         row["service_tier"], row["route_reason"] = service_tier, why
 
     def note_would_refuse(self, ids: Iterable[str]) -> None:
-        """Budgets and limits in shadow that would have refused it, by their ids."""
+        """Note the ids of budgets and limits in shadow that would have refused it."""
         self._row["would_refuse"] = list(dict.fromkeys([*self._row["would_refuse"], *ids]))
 
     def note_refused_by(self, told: Mapping[str, Any]) -> None:
-        """Which budget or limit has refused it."""
+        """Note which budget or limit has refused it."""
         self._row["refused_by"] = told
 
     def finish(self) -> Row:
-        """Its row, as it is where the call ends now."""
+        """The ledger row, as it is now that the call ends."""
         row, now = self._row, clock.monotonic_ns()
         if self.hold is not None:
             hold = (

@@ -75,7 +75,7 @@ def _name(idempotency_key: str, shard: int, key_id: str, end_user: str) -> str:
 
 
 def _digest_charged(tags: Mapping[str, str], session: str) -> str:
-    """Of all that decides who pays, beside key and end user."""
+    """A digest of everything that decides who pays, except key and end user."""
     return hashlib.sha256(orjson.dumps([tags, session], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 

@@ -198,7 +198,7 @@ class LedgerWriter:
         return self._valkey.run(GIVE_UP, keys, [hold_id, event, MARK_KEPT_MS, clock.now_ms()])
 
     def _after_settle(self, entry: Entry, row: Mapping[str, Any], event: bytes, settled: int) -> None:
-        """Where there was no hold to settle: a repeated settle, a reaper that took us for dead, or lost data."""
+        """Act on a settle that found no hold: it was repeated, the reaper took us for dead, or Valkey lost its data."""
         if failpoints.ARMED:
             failpoints.reach("settle_answered")
         if settled:

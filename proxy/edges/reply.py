@@ -32,25 +32,25 @@ class Reply:
         self._shortcuts = shortcuts
 
     def keep_transcript(self, most_bytes: int) -> None:
-        """Keep what is sent from now on, as long as it has at most so many bytes."""
+        """Keep what is sent from now on, up to so many bytes."""
         self.transcript, self._room = [], most_bytes
 
     def send_at_once(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """A whole response in one write to the socket; False, and nothing sent, where the server cannot."""
+        """Send a whole response in one write to the socket. False, and nothing sent, where the server cannot."""
         if self._shortcuts is None or self.transcript is not None or self.is_gone:
             return False
         self.has_begun = True
         return self._shortcuts.send_whole(self._send, status, {**headers, **self.more_headers}, body)
 
     async def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """A whole response."""
+        """Send a whole response."""
         if self.send_at_once(status, headers, body):
             return
         await self.begin(status, {**headers, "content-length": str(len(body))})
         await self.end(body)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Status and headers; bytes follow."""
+        """Send status and headers; bytes follow."""
         self.has_begun = True
         self.status, self.content_type = status, headers.get("content-type", "")
         if not self.is_gone:
@@ -66,7 +66,7 @@ class Reply:
             )
 
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
-        """Status 200 and the headers of a stream."""
+        """Send status 200 and the headers of a stream."""
         shortcuts = self._shortcuts
         if shortcuts is not None and not self.is_gone:
             told = {**headers, **self.more_headers}
@@ -76,11 +76,11 @@ class Reply:
         await self.begin(200, headers)
 
     async def chunk(self, data: bytes) -> None:
-        """More bytes, sent as they are."""
+        """Send more bytes, as they are."""
         await self._body(data, more=True)
 
     async def end(self, data: bytes) -> None:
-        """The last bytes."""
+        """Send the last bytes."""
         await self._body(data, more=False)
 
     async def _body(self, data: bytes, *, more: bool) -> None:

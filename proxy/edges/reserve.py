@@ -208,11 +208,9 @@ class Reservations:
         raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent. Try again.")
 
     def turn(self, entry: Entry) -> None:
-        """Another candidate is asked next. Of what is held so much stays as the tries so far may have been billed, in
-        the budgets of the model that was asked; nothing where they were billed nothing.
-
-        Sent before whatever is reserved next. Where Valkey is away, that fails too, and the settle gives it back.
-        """
+        """Make ready for another candidate. So much stays held as the tries so far may have been billed, in the budgets
+        of the model that was asked. Sent before the next reserve. Where Valkey is away that reserve fails too, and the
+        settle gives everything back."""
         hold, candidate = entry.hold, entry.candidate
         if hold is None or candidate is None:
             return
@@ -233,7 +231,8 @@ class Reservations:
         entry.hold = hold._replace(amount=0, for_attempt=0)
 
     def take_over(self, entry: Entry, candidate: Candidate, amount: int, max_output: int, epoch: bytes) -> Hold:
-        """The entry's hold is there already, in the candidate's budgets: it is kept alive from now on."""
+        """Renew the lease of a hold that is there already, in the candidate's budgets, from now on. It becomes the
+        entry's."""
         hold = Hold(entry.request_id, amount, max_output, None)
         entry.hold, entry.epoch, entry.counters = hold, epoch, candidate.layout.counters
         self._open[hold.id] = entry.org.shard
@@ -260,7 +259,7 @@ class Reservations:
         entry.hold, entry.counters = None, ()
 
     def forget(self, hold_id: str) -> None:
-        """The hold is settled: its lease needs no renewal."""
+        """Stop renewing the lease of a hold that is settled."""
         self._open.pop(hold_id, None)
 
     async def _ask(self, plan: Plan, candidate: Candidate, bound: Bound, entry: Entry, attempt: int) -> list[Any]:
@@ -308,7 +307,8 @@ class Reservations:
         return hold
 
     async def _count_anew(self, scopes: Sequence[Scope], entry: Entry, places: Sequence[int]) -> None:
-        """Counters, or a whole shard's, are missing: nothing is spent before they agree with the ledger."""
+        """Have counters that are missing, or those of a whole shard, counted again: nothing is spent before they agree
+        with the ledger."""
         # After the candidate's own scopes come the periods before them that limits depend on.
         counted = (*scopes, *(before for _, _, before in list_rolling(scopes)))
         missing = tuple(counted[place - 1] for place in places if place)
@@ -346,7 +346,7 @@ class Reservations:
 
 
 def _check_admission(layout: Layout) -> None:
-    """Raise GovernanceUnavailable for a call that came in a period which the next one's budgets may count as over."""
+    """Raise GovernanceUnavailable for a call of a period that budgets of the next one may have counted as over."""
     if clock.now_ms() >= layout.closes_ms:
         raise GovernanceUnavailable("The call took too long to arrive, so nothing was spent. Send it again.")
 
@@ -359,7 +359,7 @@ def _same_model(plan: Plan, candidate: Candidate) -> Candidate:
 
 
 def _read_crossed(scopes: Sequence[Scope], answer: Sequence[int]) -> dict[str, int]:
-    """What is spent of each budget that is on other rungs, and what is added to it of the period before."""
+    """What is spent of each budget that is on another rung than planned, and what rolled over into it."""
     known: dict[str, int] = {}
     for place, spend, rolled in zip(answer[1::3], answer[2::3], answer[3::3], strict=True):
         scope = scopes[place - 1]

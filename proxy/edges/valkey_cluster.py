@@ -184,7 +184,8 @@ class ValkeyCluster(Valkey):
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _look_around(self) -> None:
-        """Learn who has which slots, connect to whom we are not, and let slots change hands."""
+        """Learn which server has which slots, connect to those that we have no connection to, and note slots that
+        moved."""
         owners, nodes = await self._ask_topology()
         told, self._told = self._told, {}
         for slot, address in told.items():

@@ -63,7 +63,7 @@ class Dial:
         self.address: Address = url.nodes[0]
 
     async def master(self) -> Line:
-        """A connection to the server, or to the master of whom the Sentinels tell. Raises one of FAILURES."""
+        """A connection to the server, or to the master that the Sentinels name. Raises one of FAILURES."""
         if self.url.kind is not Kind.SENTINEL:
             return await self.node(self.url.nodes[0])
         self.address = await self.find_master()
@@ -119,8 +119,8 @@ class Dial:
         return line
 
     async def find_master(self) -> Address:
-        """Of whom most Sentinels tell; where they differ, whom was elected last: one that is cut off with a former
-        master keeps telling of that. Raises ValkeyUnavailable where none tells."""
+        """The master that most Sentinels name. Where they differ, the one that was elected last: a Sentinel that is cut
+        off with a former master goes on naming that. Raises ValkeyUnavailable where none names one."""
         sentinels = self.url.nodes
         told = await gather_first([self._ask_sentinel(one) for one in sentinels], len(sentinels) // 2 + 1)
         if not told:

@@ -139,7 +139,7 @@ def find_kept(examples: Sequence[Example], end_users: Sequence[str] = ()) -> Kep
 
 
 def count_characters(example: Example) -> int:
-    """Of all that it says."""
+    """How many characters an example has in all of its texts."""
     return sum(len(message.content) for message in example.prompt) + len(example.answer) + len(example.gold)
 
 

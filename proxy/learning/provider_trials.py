@@ -227,7 +227,7 @@ def list_warnings(tuning: ProviderTuning, around: Around) -> list[str]:
 
 
 def withdraw(actor: Actor, tuning: ProviderTuning) -> None:
-    """Nobody asks it any more. The caller stores it."""
+    """Take a model out of service. The caller stores it."""
     tuning.stage, tuning.recent, tuning.api_key = Stage.WITHDRAWN.value, "", None
     forget_trials(tuning)
     _follow(actor, tuning)

@@ -10,7 +10,7 @@ _SIGMAS: Final = 1.96
 
 
 class Ratio(NamedTuple):
-    """What a call costs now for each USD that it did cost, and between what that lies in 95 of 100 cases."""
+    """What a call costs now for each USD that it cost then, with the interval that holds it in 95 of 100 cases."""
 
     value: float
     low: float

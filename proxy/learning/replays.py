@@ -198,7 +198,7 @@ def _read(actor: Actor, call: CapturedCall) -> tuple[list[dict[str, str]], str] 
 
 
 def _find_cost(actor: Actor, call_id: UUID, at: datetime) -> int | None:
-    """What a call did cost in nano-USD; None where its row is not there any more."""
+    """What a call cost, in nano-USD; None where its row is gone."""
     rows = LedgerEntry.objects.filter(org_id=actor.org.pk, started_at=at, id=call_id)
     return rows.values_list("effective_cost", flat=True).first()
 

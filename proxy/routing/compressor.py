@@ -65,7 +65,7 @@ class _Pruning(NamedTuple):
 
 
 class ScoringFailed(Exception):
-    """Nobody says how surprising a text's words are: the prompt is sent as long as it is."""
+    """No model could say how surprising a text's words are: the prompt is sent at its full length."""
 
 
 class Compressor:

@@ -121,7 +121,7 @@ class Produced:
                 waiting.extend(self._fields(item))
 
     def _fields(self, item: dict[str, Any]) -> Iterator[Any]:
-        """Of an object what is output, the last first."""
+        """The fields of an object that are output, the last one first."""
         for name, value in reversed(item.items()):
             if not value or name in _NO_TEXT:
                 continue

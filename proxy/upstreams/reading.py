@@ -70,7 +70,7 @@ class Reading:
         return Certainty.COUNTED if self.doubt else Certainty.EXACT
 
     def note_report(self, report: Report) -> None:
-        """Of running reports the last one counts, unless it says less than one before."""
+        """Note a report of usage. The last one counts, unless it says less than one before."""
         if self.report is not None and worse(self.report, report):
             report = self.report._replace(doubt=self.report.doubt or FELL)
         self.report = report

@@ -34,7 +34,7 @@ _NOTHING_TO_HIDE: Final = Redaction("")
 
 
 class NotTaken(Carrier[UpstreamError]):
-    """The upstream cannot have taken the request: no connection was made."""
+    """The upstream cannot have taken the request: nothing of it was sent."""
 
 
 class BrokenOff(Carrier[UpstreamError]):
@@ -228,7 +228,11 @@ class Exchange:
         return self
 
     async def begin(self) -> None:
-        """Send the request and have the answer's head. ``release`` must follow, whatever becomes of it."""
+        """Send the request and read the answer's head. ``release`` must follow, whatever becomes of it.
+
+        Raises NotTaken where no connection was made or no time is left, and BrokenOff for what fails once the request
+        may have left, and may have been billed.
+        """
         with self._waited:
             origin = self._upstreams.known_origin(self._upstream)
             if origin is None:

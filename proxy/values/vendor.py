@@ -155,7 +155,7 @@ class Vendor(Protocol):
         upstream speaks it, else OpenAI's chat."""
 
     def find_path(self, operation: Operation, wire: Wire) -> str | None:
-        """Where an operation is asked for, below the upstream's base URL; None where it is not to be had."""
+        """The path of an operation below the upstream's base URL; None where the upstream does not offer it."""
 
     def find_unsaid(self, request: Request, wire: Wire) -> Unsaid:
         """What of a request cannot be said to this upstream."""

@@ -117,8 +117,10 @@ def create_admin_token(*, actor: Actor, name: str, role: Role) -> str:
 
 
 def require_second_factor(*, actor: Actor, is_required: bool) -> Organization:
-    """Let owners, admins and finance in with a second factor only, or not. Who wants it must have one: else they would
-    lock themselves out."""
+    """Let owners, admins and finance in with a second factor only, or not.
+
+    Raises Conflict if the actor has none and asks for it: they would lock themselves out.
+    """
     actor.check(Permission.WRITE_MEMBERS)
     actor.check_fresh()
     person = None if actor.user_id is None else User.objects.get(pk=actor.user_id)
@@ -197,8 +199,8 @@ def suspend_member(*, actor: Actor, membership: Membership, is_suspended: bool) 
 
 
 def set_wants_summaries(*, actor: Actor, user_id: int, is_wanted: bool) -> None:
-    """Whether a member gets mails of what a week and a month did cost. Their own business: no permission is needed for
-    oneself, and others are left alone."""
+    """Whether a member gets the mails that sum up a week and a month. No permission is needed for one's own; raises
+    Forbidden for anybody else's."""
     if user_id != actor.user_id:
         raise Forbidden("Everybody chooses their own mails.")
     Membership.objects.filter(org=actor.org, user=user_id).update(wants_summaries=is_wanted)

@@ -69,7 +69,10 @@ def create_sign_on(
 
 
 def update_sign_on(*, actor: Actor, sign_on: SignOn, **changes: Any) -> SignOn:
-    """Change a provider: its name, role, whether it is in use, or what reaches it."""
+    """Change a provider: its name, role, whether it is in use, or what reaches it.
+
+    Raises InvalidField for what cannot be, and for another issuer without its client secret.
+    """
     _check_may_write(actor, changes.get("role", Role(sign_on.role)))
     check_may_give(actor, Role(sign_on.role))
     kind = SignOnKind(sign_on.kind)
@@ -103,7 +106,10 @@ def remove_sign_on(*, actor: Actor, sign_on: SignOn) -> None:
 
 
 def claim_domain(*, actor: Actor, name: str) -> ClaimedDomain:
-    """Claim a domain of e-mail addresses. It counts once ``verify_domain`` has found its challenge there."""
+    """Claim a domain of e-mail addresses. It counts once ``verify_domain`` has found its challenge there.
+
+    Raises InvalidField for what is no domain, and Conflict for one that is claimed already or one too many.
+    """
     actor.check(Permission.WRITE_MEMBERS)
     actor.check_fresh()
     domain = name.strip().lower().rstrip(".")

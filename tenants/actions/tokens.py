@@ -51,7 +51,10 @@ def create_service_account(*, actor: Actor, name: str, role: Role, projects: Seq
 
 
 def update_service_account(*, actor: Actor, account: ServiceAccount, **changes: Any) -> ServiceAccount:
-    """Change an account's ``name``, ``role``, ``projects`` (by name or id), or whether it ``is_disabled``."""
+    """Change an account's ``name``, ``role``, ``projects`` (by name or id), or whether it ``is_disabled``.
+
+    Raises Conflict if another account has the name.
+    """
     _check_may_write(actor)
     check_may_give(actor, Role(account.role), projects=account.projects)
     role = changes.get("role", Role(account.role))

@@ -186,7 +186,10 @@ def prepare_probe(*, actor: Actor, upstream: Upstream) -> Probe:
 
 
 def check_base_url(base_url: str) -> Target:
-    """Read a base URL, and refuse an address that may not be called. A host name is vetted whenever it is called."""
+    """Read a base URL. A host name is vetted whenever it is called.
+
+    Raises InvalidField for what is no base URL, and for an address that may not be called.
+    """
     if len(base_url) > MAX_BASE_URL_CHARACTERS:
         raise InvalidField(f"The URL is longer than {MAX_BASE_URL_CHARACTERS} characters.", field="base_url")
     target = parse_origin(base_url)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import orjson
 
 from tests.bank.bill import BilledCall, read_bill
-from tests.bank.nursery import Forked, nursery
+from tests.bank.nursery import ForkedBank, fork_bank
 from tests.patience import PATIENCE_SECONDS
 
 ADMIN_TIMEOUT_SECONDS = 60
@@ -56,7 +56,7 @@ class Bank:
 
     def __init__(
         self,
-        process: Forked,
+        process: ForkedBank,
         port: int,
         bill_path: Path,
         fsync: bool,
@@ -90,18 +90,11 @@ class Bank:
 
     def stop(self) -> None:
         """End the bank with SIGTERM. Does nothing to one that has ended."""
-        self._process.send_signal(signal.SIGTERM)
-        self._reap()
+        self._process.end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the bank with SIGKILL."""
-        self._process.send_signal(signal.SIGKILL)
-        self._reap()
-
-    def _reap(self) -> None:
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(timeout=ADMIN_TIMEOUT_SECONDS)
+        self._process.end(signal.SIGKILL)
 
     def complaints(self) -> str:
         """What the bank has printed to its standard error: nothing, unless the bank itself went wrong."""
@@ -228,7 +221,7 @@ def _complaints_path(bill_path: Path) -> Path:
     return bill_path.with_suffix(".stderr")
 
 
-def _spawn(bill_path: Path, port: int, fsync: bool, others: Sequence[Path] = ()) -> tuple[Forked, int]:
+def _spawn(bill_path: Path, port: int, fsync: bool, others: Sequence[Path] = ()) -> tuple[ForkedBank, int]:
     complaints = _complaints_path(bill_path)
     arguments = ["--port", str(port), "--bill", str(bill_path.absolute()), "--end-with-stdin"]
     for other in others:
@@ -236,12 +229,10 @@ def _spawn(bill_path: Path, port: int, fsync: bool, others: Sequence[Path] = ())
     if not fsync:
         arguments.append("--no-fsync")
     with complaints.open("ab") as stderr:
-        process = nursery().fork(arguments, stderr)
+        process = fork_bank(arguments, stderr)
     ready = process.stdout.readline()
     if not ready:
-        process.stdin.close()
-        process.stdout.close()
-        process.wait(ADMIN_TIMEOUT_SECONDS)
+        process.end()
         raise RuntimeError(f"The bank did not come up: {complaints.read_text()}")
     return process, int(ready)
 

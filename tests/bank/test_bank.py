@@ -17,8 +17,8 @@ import quicktok
 
 from tests.bank import Bank, BilledCall, TokenTotals, answer_text, authorization_hash
 from tests.bank.bill import Bill, read_bill
-from tests.bank.nursery import ROOT
 from tests.bank.raw import RawConnection, call, chat, post_bytes
+from tests.nursery import ROOT
 from tests.patience import PATIENCE_SECONDS
 
 ADA = authorization_hash("Bearer ada")

@@ -1,21 +1,20 @@
 """The page of keys: the secret once, rotation, the end of a key, and who may."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 import time_machine
 
-from billing.spend.selectors import Totals
 from costhub.console.projects import sum_by_month
-from tenants.access import Actor, org_scope
+from tenants.access import org_scope
 from tenants.actions.keys import create_key
 from tenants.models import ApiKey
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, error_of, refresh, rows_of, text_of
+from tests.watched import watched
 from tests.world import Api, World, make_catalog
 
 PAGE = "/o/acme/keys"
@@ -107,23 +106,16 @@ def test_the_list_is_searched_and_says_when_a_key_was_used(world: World) -> None
     assert ben.get(f"{PAGE}?state=unheard").status_code == 400
 
 
-def test_a_page_sums_its_own_keys_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_sums_its_own_keys_alone(world: World) -> None:
     with org_scope(world.acme.org.pk):
         other = create_key(actor=world.acme.owner, name="other").key
     for key, dollars in ((world.acme.key, 1), (other, 2)):
         record_call(world.acme, NOW - timedelta(hours=2), cost=dollars * 10**9, key_id=key.pk)
-    summed = list[set[str]]()
-
-    def sum_keys(actor: Actor, group: str, keys: Sequence[UUID] = ()) -> dict[str, Totals]:
-        found = sum_by_month(actor, group, keys)
-        summed.append(set(found))
-        return found
-
-    monkeypatch.setattr("costhub.console.keys.sum_by_month", sum_keys)
-    (row,) = rows_of(Visit(world.ben).get(f"{PAGE}?q=other"))
-    assert ("$2.00" in row, summed) == (True, [{str(other.pk)}])
-    assert rows_of(Visit(world.ben).get(f"{PAGE}?q=nothing")) == []
-    assert len(summed) == 1
+    with watched(sum_by_month) as sums:
+        (row,) = rows_of(Visit(world.ben).get(f"{PAGE}?q=other"))
+        assert ("$2.00" in row, [set(one.result) for one in sums]) == (True, [{str(other.pk)}])
+        assert rows_of(Visit(world.ben).get(f"{PAGE}?q=nothing")) == []
+    assert len(sums) == 1
 
 
 def test_fifty_keys_are_a_page(world: World) -> None:

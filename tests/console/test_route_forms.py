@@ -1,15 +1,14 @@
 """The forms of routes, kind by kind: what they make is what the API makes, and each error stands beside its field."""
 
-from datetime import datetime
 from typing import Any
 
 import pytest
 
-from billing.routes.selectors import Thresholds, read_thresholds
+from billing.routes.selectors import read_thresholds
 from costhub.console.route_forms import read_condition, write_condition
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
-from tenants.access import Actor, org_scope
+from tenants.access import org_scope
 from tenants.actions.models import update_model
 from tenants.actions.routes import update_route
 from tenants.choices import Mode, RouteKind
@@ -17,6 +16,7 @@ from tenants.models import AuditEntry, LanguageModel, Route, RouteVersion
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.tenants.route_examples import make_models, make_route
+from tests.watched import watched
 from tests.world import World
 
 
@@ -160,28 +160,23 @@ def test_a_route_of_each_kind_is_made_and_stands_in_its_form_as_it_is(
 
 
 def test_a_cascades_past_is_replayed_for_its_page_alone_and_marked_where_its_confidence_decides(
-    ada: Visit, world: World, monkeypatch: pytest.MonkeyPatch
+    ada: Visit, world: World
 ) -> None:
-    asked = list[str]()
-
-    def read(actor: Actor, route: Route, *span: datetime) -> Thresholds:
-        asked.append(route.name)
-        return read_thresholds(actor, route, *span)
-
-    monkeypatch.setattr("costhub.console.route_edits.read_thresholds", read)
     row = make_route(world.acme, RouteKind.CASCADE, confidence_percent=70)
     said = "route smart v1 cascade: small, rung 1 of 2; small sure"
     answer = {"number": 1, "status": 200, "model": "small", "cost": 90, "confidence": "0.900"}
     record_call(world.acme, clock.now(), request_model="smart", route_reason=said, attempts=[answer], cost=90)
     path = f"/o/acme/routes/{row.pk}/edit"
-    page = ada.get(path)
-    assert ("70 % now" in text_of(page), page.content.decode().count('class="mark"'), asked) == (True, 1, ["smart"])
-    # What is only tried is not in force, and is taken back.
-    tried = ada.submit(path, confidence_percent="71", preview="1", sample="Hello")
-    assert ("70 % now" in text_of(tried), len(asked)) == (True, 3)
-    assert ada.submit(path, answer_worth="0.01").status_code == 302
+    with watched(read_thresholds) as replays:
+        page = ada.get(path)
+        marks = page.content.decode().count('class="mark"')
+        assert ("70 % now" in text_of(page), marks, len(replays)) == (True, 1, 1)
+        # What is only tried is not in force, and is taken back.
+        tried = ada.submit(path, confidence_percent="71", preview="1", sample="Hello")
+        assert ("70 % now" in text_of(tried), len(replays)) == (True, 3)
+        assert ada.submit(path, answer_worth="0.01").status_code == 302
     # Each form was fetched before it was sent; what is saved asks for nothing.
-    assert len(asked) == 4
+    assert [one.names["route"].name for one in replays] == ["smart"] * 4
     page = ada.get(path)
     assert "Now no confidence decides: the route says what one more right answer is worth" in text_of(page)
     assert (" % now" in text_of(page), 'class="mark"' in page.content.decode()) == (False, False)

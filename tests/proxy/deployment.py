@@ -14,8 +14,9 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from tests.nursery import Forked
 from tests.patience import PATIENCE_SECONDS
-from tests.proxy.nursery import Forked, nursery_for
+from tests.proxy.nursery import fork_proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 3
@@ -149,12 +150,10 @@ def deploy(
     log = directory / f"proxy-{port}.log"
     arguments = ["--port", str(port), "--workers", str(workers), "--app", app]
     whole = os.environ | PATIENT | environment
-    nursery = nursery_for(whole)
-    process: Forked | subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes] | None
     with log.open("ab") as sink:
-        if nursery is not None:
-            process = nursery.fork(arguments, environment, sink.fileno())
-        else:
+        process = fork_proxy(arguments, whole, environment, sink.fileno())
+        if process is None:
             command = [sys.executable, "-m", "costhub.serve", *arguments]
             process = subprocess.Popen(command, cwd=ROOT, env=whole, stdout=sink, stderr=sink)
     deployment = Deployment(process, port, log)

@@ -3,9 +3,8 @@
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ import psycopg
 
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.postgres import Postgres
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 
 class Replica:
@@ -41,7 +40,7 @@ class Replica:
 @contextmanager
 def replica_of(postgres: Postgres, folder: Path) -> Iterator[Replica]:
     """Copied from the primary, and following it."""
-    data, port = folder / "data", find_free_port()
+    data = folder / "data"
     environment = postgres.superuser_environment
     account = postgres.account()
     as_user: dict[str, Any] = (
@@ -54,6 +53,8 @@ def replica_of(postgres: Postgres, folder: Path) -> Iterator[Replica]:
             parent.chmod(0o755)
     copy = [postgres.program("pg_basebackup"), "--pgdata", data, "--checkpoint", "fast", "--write-recovery-conf"]
     subprocess.run([*map(str, copy), "--no-password"], env=environment, check=True, cwd=folder, **as_user)
+    # Chosen when the copy is there: that takes seconds, in which another test's server would have taken it.
+    port = find_free_port()
     settings = {"port": port, "listen_addresses": HOST, "unix_socket_directories": "", "hot_standby": "on"}
     arguments = [f"-c{name}={value}" for name, value in settings.items()]
     with (folder / "log").open("wb") as log:
@@ -69,15 +70,16 @@ def replica_of(postgres: Postgres, folder: Path) -> Iterator[Replica]:
     replica = Replica(app._replace(netloc=f"{app.username}:{app.password}@{HOST}:{port}").geturl())
     user, password = environment["PGUSER"], environment["PGPASSWORD"]
     replica._superuser = f"postgresql://{user}:{password}@{HOST}:{port}/postgres"
-    pause = threading.Event()
+
+    def answers() -> bool:
+        assert process.poll() is None, (folder / "log").read_text()
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(replica.url, connect_timeout=2).close()
+            return True
+        return False
+
     try:
-        for _ in range(1_200):
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                psycopg.connect(replica.url, connect_timeout=2).close()
-                break
-            except psycopg.OperationalError:
-                pause.wait(0.05)
+        wait_until(answers)
         yield replica
     finally:
         process.terminate()

@@ -79,7 +79,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Of prepaid credits (nano-USD) and of carried ones (cents by currency) what earlier invoices are to have."""
+    """What earlier invoices are to have of prepaid credits (nano-USD) and of carried credits (cents, by currency)."""
 
     prepaid: int = 0
     carried: Mapping[str, int] = field(default_factory=dict)

@@ -210,7 +210,7 @@ def _keep_tries(actor: Actor, deltas: Sequence[MeterDelta], now: datetime) -> No
 
 
 def _take_back_tries(actor: Actor, deltas: Iterable[MeterDelta]) -> None:
-    """Of those that were not sent after all: as they were."""
+    """Uncount the tries of messages that were not sent after all."""
     for delta in deltas:
         _keep(actor, delta, tries=delta.tries, first_tried_at=delta.first_tried_at)
 

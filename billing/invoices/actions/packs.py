@@ -229,7 +229,8 @@ def _put_off(actor: Actor, row: FinancePack, now: datetime, problem: str) -> int
 def _make_and_send(
     actor: Actor, account: BillingAccount, row: FinancePack, now: datetime, gateway: Stripe | None
 ) -> tuple[str, str]:
-    """Where it went, and the archive's digest. Raises what a store or a mail server says that does not take it."""
+    """Make the archive and send it: gives where it went, and its digest. Raises what the store or the mail server
+    raises."""
     with job_scope(actor.org.pk) as owner:
         time = find_metered_time(owner, *_bounds(owner, row.month))
     metered = read_meter(gateway, time)
@@ -268,7 +269,7 @@ def _open_bucket(actor: Actor, account: BillingAccount) -> Bucket:
 
 
 def _deliver(account: BillingAccount, bucket: Bucket | None, month: date, archive: bytes, pack_id: str) -> str:
-    """Where it went. Raises what a store says that does not take it, and MailRefused."""
+    """Send the archive: gives where it went. Raises MailRefused, and what the store raises."""
     name = f"finance-{month:%Y-%m}.zip"
     if bucket is not None:
         return _put(bucket, name, archive)

@@ -38,7 +38,7 @@ class Content:
 
 
 def make_content(invoice: Invoice, lines: Sequence[InvoiceLine], corrected: str = "") -> Content:
-    """The content of an issued invoice or note."""
+    """The content of an issued invoice or note. Raises ValueError for a draft."""
     zone = ZoneInfo(invoice.time_zone)
     if invoice.issued_at is None:
         raise ValueError("only what is issued has a document")

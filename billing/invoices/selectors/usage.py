@@ -137,5 +137,5 @@ def hourly_usage(actor: Actor, start: datetime, end: datetime) -> dict[datetime,
 
 
 def floor_hour(moment: datetime) -> datetime:
-    """Where the hour of UTC begins that it is in."""
+    """The beginning of the hour of UTC that a moment is in."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -84,7 +84,10 @@ def read_range(filters: LedgerFilters, now: datetime, time_zone: str) -> tuple[d
 
 
 def read_moment(params: Mapping[str, str], name: str, zone: ZoneInfo, *, is_end: bool = False) -> datetime | None:
-    """A moment with an offset, or a day of the organisation: its beginning, or the next one's for an end."""
+    """A moment with an offset, or a day of the organisation: its beginning, or the next one's for an end.
+
+    None where the query has no such parameter. Raises InvalidField for anything else.
+    """
     text = params.get(name)
     if not text:
         return None

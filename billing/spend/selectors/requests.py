@@ -193,7 +193,7 @@ def find_request_detail(actor: Actor, request_id: str | UUID) -> RequestDetail |
 
 
 def get_request_detail(actor: Actor, request_id: str | UUID) -> RequestDetail:
-    """``find_request_detail``, or NotFound."""
+    """``find_request_detail`` of a call that must be there. Raises NotFound where it is not."""
     detail = find_request_detail(actor, request_id)
     if detail is None:
         raise NotFound("There is no such request.")

@@ -168,7 +168,7 @@ def _logprobs(found: Any) -> Iterator[float | None]:
 
 
 def _logprobs_of(part: dict[str, Any]) -> Iterator[float | None]:
-    """Of a text of Responses, or the next words of one."""
+    """The probabilities of a text of Responses, or of its next words."""
     for token in _dicts(part.get("logprobs")):
         yield _number(token.get("logprob"))
 

@@ -137,7 +137,7 @@ def continue_request(request: Request, earlier: Sequence[Json], most_bytes: int)
 
 
 def store_as(request: Request, *, is_stored: bool) -> Request:
-    """The request with what becomes of its answer: whether it is kept."""
+    """The request with the decision whether its answer is kept."""
     assert request.original is not None, "a request of this format"
     if request.original.body.get("store", False) is is_stored:
         return request

@@ -92,7 +92,8 @@ def _explain(error: Exception) -> UnusableBase:
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Whatever an allocator says when there is no room becomes a MemoryError in words."""
+    """A block that needs memory. Raises MemoryError, in words for a person, whatever an allocator raises when there is
+    none left."""
     try:
         yield
     except RuntimeError as error:

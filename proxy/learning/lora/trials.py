@@ -150,7 +150,7 @@ def _find_route(actor: Actor, tuned: TunedModel) -> Route | None:
 
 
 def withdraw(actor: Actor, tuned: TunedModel) -> None:
-    """Nobody asks it any more: nothing is left of it. The caller stores it."""
+    """Take a model out of service and forget its trials. The caller stores it."""
     tuned.stage, tuned.recent = Stage.WITHDRAWN.value, ""
     forget_trials(tuned)
     follow(actor, tuned)
@@ -187,7 +187,7 @@ def _floor(sureness: float) -> float:
 
 
 def forget_trials(tuned: Tried) -> None:
-    """Nobody knows any more how sure it must be."""
+    """Forget how sure a model must be of an answer."""
     tuned.threshold, tuned.trials = NEVER, []
 
 

@@ -93,7 +93,7 @@ def test_a_routes_savings_are_the_ledgers_and_those_that_are_proven(api: Api, ac
 def test_few_calls_prove_nothing(api: Api, acme: Tenant) -> None:
     route = make_route(acme)
     record(acme, "route smart v1 router: small, it looks simple", "small", 100, 1_900)
-    found = api.get(f"/routes/{route.pk}/savings").json()
+    found = api.get(f"/routes/{route.pk}/savings", range="24h").json()
     assert (found["calls"], found["effect"], found["proven"]) == (1, None, None)
 
 
@@ -104,7 +104,7 @@ def test_what_compression_saved(api: Api, acme: Tenant) -> None:
         record(acme, "direct; compression held out", "small", 110 + number % 2)
     record(acme, "direct; compression shadow: 17 tokens", "small", 100)
     tell(acme, {"compressed": [True] * 30, "compression held out": [True] * 30})
-    found = api.get("/compression/savings").json()
+    found = api.get("/compression/savings", range="24h").json()
     assert found["quality"] == {"difference": 0, "low": -1135, "high": 1135}
     assert found["compressed"]["right"] == found["held_out"]["told"] == 30
     assert (found["saved"], found["watched"], found["shadow_tokens"]) == ("0.000000300", 1, 17)

@@ -2,7 +2,6 @@
 bill, to the nano; what cannot be told apart is asked alone."""
 
 import asyncio
-import threading
 from typing import Any
 
 import orjson
@@ -10,6 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from proxy.core import prompt_packs, tokens
+from proxy.edges.counting import Counting
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.models import update_model
@@ -22,6 +22,7 @@ from tests.proxy.cache.calls import told
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, running, serve
 from tests.tenants.route_examples import make_route
+from tests.watched import watched
 from tests.world import Tenant, World, make_budget, make_catalog
 
 SYSTEM = "You sort what customers write into one of our forty departments, and answer with its name alone. " * 5
@@ -71,27 +72,20 @@ def rows_of(acme: Tenant, bank: Bank, *, is_told: bool = True) -> dict[str, Ledg
 
 
 def test_a_vocabulary_that_a_question_is_the_first_to_need_is_not_read_on_the_loop(
-    acme: Tenant, bank: Bank, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    acme: Tenant, bank: Bank, settings: Settings
 ) -> None:
     """Reading one takes up to a second: no text is counted in it before it was read by another thread."""
     settings.VOCABULARIES = ()  # none is read before the first call
     with org_scope(acme.org_id):
         update_model(actor=acme.owner, model=LanguageModel.objects.get(org=acme.org), tokenizer=Tokenizer.O200K)
-    read, count_text, load = list[bool](), tokens.count_text, tokens.load
-
-    def watch(tokenizer: str) -> None:
-        read.append(threading.current_thread() is not threading.main_thread())
-        load(tokenizer)
-
-    def count(text: str, tokenizer: str) -> int:
-        assert tokenizer == Tokenizer.BYTES or read
-        return count_text(text, tokenizer)
-
-    monkeypatch.setattr(tokens, "load", watch)
-    monkeypatch.setattr(tokens, "count_text", count)
-    (answer,) = ask(acme, ["Where is my parcel?"])
+    with watched(Counting.load, tokens.load, tokens.count_text) as seen:
+        (answer,) = ask(acme, ["Where is my parcel?"])
     assert answer.status == 200
-    assert read == [True]
+    on_the_loop = [
+        one.name for one in seen if Tokenizer.O200K in (one.names.get("tokenizer"), one.names.get("vocabulary"))
+    ]
+    # There it is waited for, then counted in, and never read.
+    assert (on_the_loop[0], set(on_the_loop)) == ("Counting.load", {"Counting.load", "count_text"})
 
 
 def said(answer: Conversation) -> str:

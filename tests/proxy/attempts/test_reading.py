@@ -1,7 +1,6 @@
 """What an upstream answers is read where it holds up nobody: what is short at once, what is long in a thread."""
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from proxy.values.attempt import Certainty, Usage
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import chat, converse, make_known, running, send_to, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, answer, chunk, scripted, stream, whole
+from tests.watched import watched
 from tests.world import Tenant, World, make_catalog
 
 #: a text that is longer than what is read at once
@@ -36,11 +36,6 @@ class Watched(AnswerReader):
     def read_answer(self, raw: bytes) -> bytes:
         self.threads.append(threading.current_thread())
         return super().read_answer(raw)
-
-    def read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
-        if events:
-            self.threads.append(threading.current_thread())
-        return super().read_part(events, wants_usage=wants_usage)
 
 
 @pytest.fixture
@@ -68,19 +63,14 @@ async def test_what_is_long_is_read_in_a_thread(text: str, is_beside: bool) -> N
 
 
 @pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
-async def test_so_is_an_event(acme: Tenant, monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool) -> None:
-    readers: list[Watched] = []
-
-    def make(*_: Any) -> Watched:
-        readers.append(Watched())
-        return readers[-1]
-
-    monkeypatch.setattr("proxy.upstreams.openai.make_reader", make)
-    events = [chunk({"content": text}, "stop"), chunk(usage=USAGE), DONE]
-    told = await ask(acme, lambda _: stream(*events), stream=True)
+async def test_so_is_an_event(acme: Tenant, text: str, is_beside: bool) -> None:
+    first = chunk({"content": text}, "stop")
+    with watched(AnswerReader.read_part) as seen:
+        told = await ask(acme, lambda _: stream(first, chunk(usage=USAGE), DONE), stream=True)
     assert told.status == 200
-    assert readers[0].texts == [text]
-    assert (threading.main_thread() not in readers[0].threads[:1]) is is_beside
+    assert text.encode() in told.body
+    read_on_the_loop = [event for one in seen for event in one.names["events"]]
+    assert any(text.encode() in event for event in read_on_the_loop) is not is_beside
 
 
 async def test_an_answer_of_a_million_values_is_none(acme: Tenant) -> None:
@@ -111,31 +101,18 @@ def test_sixteen_thousand_tokens_with_twenty_alternatives_each_are_an_answer(wir
 
 
 @pytest.mark.parametrize(("text", "is_beside"), [("Hi", False), (LONG, True)])
-async def test_what_a_long_answer_says_is_found_in_a_thread(
-    monkeypatch: pytest.MonkeyPatch, text: str, is_beside: bool
-) -> None:
+async def test_what_a_long_answer_says_is_found_in_a_thread(text: str, is_beside: bool) -> None:
     """Of a rung of a cascade, and without the probabilities that only we asked for."""
-    threads = list[bool]()
-    loads, rewrite = said._objects, said._rewrite
-
-    def note(work: Any) -> Any:
-        def noted(*given: Any) -> Any:
-            threads.append(threading.current_thread() is not threading.main_thread())
-            return work(*given)
-
-        return noted
-
-    monkeypatch.setattr(said, "_objects", note(loads))
-    monkeypatch.setattr(said, "_rewrite", note(rewrite))
     body = answer(text, USAGE)
     body["choices"][0]["logprobs"] = {"content": [{"token": "Hi", "logprob": -0.25}]}
     raw = orjson.dumps(body)
     kept = Answer("application/json", False, (raw,), "small", Usage(), Certainty.EXACT, "stop", True)
-    assert await read_said(kept) == Said(text, logprobs=(-0.25,))
-    (without,) = await drop_logprobs(kept.parts, is_stream=False)
+    with watched(said.read_answer, said.drop_logprobs) as seen:
+        assert await read_said(kept) == Said(text, logprobs=(-0.25,))
+        (without,) = await drop_logprobs(kept.parts, is_stream=False)
     body["choices"][0]["logprobs"] = None
     assert orjson.loads(without) == body
-    assert threads == [is_beside] * 2
+    assert [one.name for one in seen] == ([] if is_beside else ["read_answer", "drop_logprobs"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests.proxy.cache.calls import make_policy
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, running, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, chunk, scripted, stream
+from tests.watched import watched
 from tests.world import World, make_catalog
 
 #: of each event
@@ -18,16 +19,9 @@ WORDS = "word " * 6_000
 
 @pytest.mark.parametrize(("count", "is_kept"), [(30, True), (100, False)])
 async def test_of_a_stream_no_more_is_held_than_the_cache_keeps(
-    committed_world: World, monkeypatch: pytest.MonkeyPatch, count: int, is_kept: bool
+    committed_world: World, count: int, is_kept: bool
 ) -> None:
-    acme, relays = committed_world.acme, list[Relay]()
-    begin = Relay.begin
-
-    async def note(relay: Relay) -> None:
-        relays.append(relay)
-        await begin(relay)
-
-    monkeypatch.setattr(Relay, "begin", note)
+    acme = committed_world.acme
     events = [chunk({"content": WORDS}) for _ in range(count)]
     with scripted(lambda _: stream(*events, chunk({}, "stop"), chunk(usage=USAGE), DONE)) as upstream:
 
@@ -41,10 +35,12 @@ async def test_of_a_stream_no_more_is_held_than_the_cache_keeps(
             return await serve(app, converse(acme.api_key, chat(stream=True)))
 
         async with running() as app:
-            answers = [await ask(app) for _ in range(2)]
+            with watched(Relay.begin) as begun:
+                answers = [await ask(app) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 200]
     assert [answer.body.count(WORDS.encode()) for answer in answers] == [count] * 2
     assert [answer.headers["x-costhub-cache"] for answer in answers] == ["miss", "hit-l1" if is_kept else "miss"]
-    held = sum(map(len, relays[0].parts))
+    relay = begun[0].names["self"]
+    held = sum(map(len, relay.parts))
     # Its beginning is no answer: nobody compares it, or learns from it.
-    assert (0 < held <= MOST_KEPT_BYTES) if is_kept else relays[0].parts == ()
+    assert (0 < held <= MOST_KEPT_BYTES) if is_kept else relay.parts == ()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.app import App
-from proxy.cache import inputs, visit
+from proxy.cache import inputs
 from proxy.core.merging import MOST_BYTES, MOST_INPUTS
 from proxy.edges.counting import INLINE_BYTES, THREADS
 from tenants.access import org_scope
@@ -23,6 +23,7 @@ from tests.proxy.cache.calls import HELD, call_together, make_policy, told, writ
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.proxy.scripted_upstream import scripted, whole
+from tests.watched import watched
 from tests.world import Tenant, World, make_catalog
 
 PATH = "/v1/embeddings"
@@ -152,20 +153,17 @@ async def test_a_large_batch_has_nothing_to_do_with_the_cache(
     assert status_of(await embed(app, acme, texts)) == status
 
 
+@pytest.mark.parametrize(
+    ("texts", "on_the_loop"),
+    [(["short"], 2), ([f"{number} " * 400 for number in range(100)], 0)],
+    ids=["short", "long"],
+)
 async def test_what_a_long_batch_is_kept_under_is_found_beside_the_loop(
-    app: App, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+    app: App, acme: Tenant, texts: list[str], on_the_loop: int
 ) -> None:
-    threads = []
-
-    def note(*given: Any) -> Any:
-        threads.append(threading.current_thread() is threading.main_thread())
-        return digest(*given)
-
-    digest = inputs.digest_inputs
-    monkeypatch.setattr(visit, "digest_inputs", note)
-    for texts in (["short"], [f"{number} " * 400 for number in range(100)]):
+    with watched(inputs.digest_inputs) as seen:
         assert [status_of(await embed(app, acme, texts)) for _ in range(2)] == ["miss", "hit-l1"]
-    assert threads == [True, True, False, False]
+    assert len(seen) == on_the_loop
 
 
 async def test_of_equal_calls_at_once_one_is_made(app: App, other_app: App, acme: Tenant, bank: Bank) -> None:
@@ -257,18 +255,10 @@ def answer_long(body: Any) -> list[bytes]:
     return whole(b'{"object":"list","data":[%b],"model":"first","usage":%b}' % (b",".join(items), usage))
 
 
-async def test_vectors_of_a_large_answer_are_kept_as_they_came(
-    app: App, committed_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_vectors_of_a_large_answer_are_kept_as_they_came(app: App, committed_world: World) -> None:
     """Longer than what is read on the loop, and than what is written there."""
-    acme, threads, write = committed_world.acme, list[bool](), inputs._write_now
-
-    def note(*given: Any) -> bytes:
-        threads.append(threading.current_thread() is threading.main_thread())
-        return write(*given)
-
-    monkeypatch.setattr(inputs, "_write_now", note)
-    with scripted(answer_long) as upstream:
+    acme = committed_world.acme
+    with scripted(answer_long) as upstream, watched(inputs._write_now) as written_on_the_loop:
 
         def make() -> None:
             make_catalog(acme, base_url=upstream.base_url, model="vectors", input_per_million="1")
@@ -285,7 +275,7 @@ async def test_vectors_of_a_large_answer_are_kept_as_they_came(
     assert [len(item["embedding"]) for item in data_of(more)] == [1_536] * 21
     # The short answer to the new one was read, and is written anew.
     assert more.body.count(VECTOR) == 20
-    assert threads == [False, False]
+    assert written_on_the_loop == []
     assert [json.loads(each.body)["usage"]["prompt_tokens"] for each in (first, more, again)] == [20, 21, 21]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from tests.patience import until
 from tests.proxy.cache.calls import HELD, call, call_together, make_policy, purge, told, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, serve
+from tests.watched import watched
 from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 #: 8 words in at 0.15, 12 out at 0.60 USD a million
@@ -73,19 +73,14 @@ def rows_of(tenant: Tenant, answers: Sequence[Conversation]) -> list[dict[str, A
     return [rows[answer.headers["x-request-id"]] for answer in answers]
 
 
+@pytest.mark.parametrize(("words", "on_the_loop"), [(1, 2), (20_000, 0)])
 async def test_what_a_long_call_is_kept_under_is_found_beside_the_loop(
-    app: App, cached: Tenant, monkeypatch: pytest.MonkeyPatch
+    app: App, cached: Tenant, words: int, on_the_loop: int
 ) -> None:
-    threads = []
-
-    def note(*given: Any) -> Any:
-        threads.append(threading.current_thread() is threading.main_thread())
-        return make_key(*given)
-
-    monkeypatch.setattr("proxy.cache.visit.make_key", note)
-    long = chat(messages=[{"role": "system", "content": "word " * 20_000}, {"role": "user", "content": "Hi"}])
-    assert await statuses(app, cached, chat(), chat(), long, long) == ["miss", "hit-l1"] * 2
-    assert threads == [True, True, False, False]
+    body = chat(messages=[{"role": "system", "content": "word " * words}, {"role": "user", "content": "Hi"}])
+    with watched(make_key) as seen:
+        assert await statuses(app, cached, body, body) == ["miss", "hit-l1"]
+    assert len(seen) == on_the_loop
 
 
 MONEY = ("cache_status", "list_cost", "effective_cost", "savings")

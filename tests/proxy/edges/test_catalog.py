@@ -36,6 +36,7 @@ from tenants.models import ApiKey, Budget, LanguageModel, Organization
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread, within_a_second
+from tests.watched import watched
 from tests.world import Tenant, World, make_budget, make_catalog
 
 Open = Callable[..., Coroutine[Any, Any, Catalog]]
@@ -152,17 +153,14 @@ class TestFresh:
             await in_thread(lambda limit=limit: change_while_nobody_listens(tenant, limit))  # type: ignore[misc]
             await within_a_second(lambda limit=limit: limit_is(catalog, tenant, limit))  # type: ignore[misc]
 
-    async def test_a_change_that_is_no_keys_leaves_keys_alone(
-        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_change_that_is_no_keys_leaves_keys_alone(self, start: Open, tenant: Tenant) -> None:
         """An organisation may have ten thousand keys: a new limit must not have all of them read again."""
         catalog = await start()
         before, _ = await auth(catalog).authenticate(tenant.api_key)
-        monkeypatch.setattr(module, "load_key_snapshot", _no_key_is_read)
         await in_thread(lambda: set_limit(tenant, 5))
         await within_a_second(lambda: limit_is(catalog, tenant, 5))
         after, _ = await auth(catalog).authenticate(tenant.api_key)
-        assert after is before
+        assert after is before, "it was read again"
 
     async def test_what_changes_of_a_key_arrives(self, start: Open, tenant: Tenant) -> None:
         catalog = await start()
@@ -290,15 +288,17 @@ class TestFresh:
 
 class TestUnknown:
     async def test_it_is_asked_for_once_and_remembered_until_something_changes(
-        self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+        self, start: Open, tenant: Tenant
     ) -> None:
         catalog = await start()
         made = secrets.make_secret(secrets.API_KEY, settings.KEY_PEPPER)
-        assert await is_refused(catalog, made.text)
+        with watched(NewKeys.find) as first:
+            assert await is_refused(catalog, made.text)
+        assert first
         assert made.digest in catalog._unknown
-        monkeypatch.setattr(NewKeys, "find", _nobody_is_asked)
-        assert await is_refused(catalog, made.text)
-        monkeypatch.undo()
+        with watched(NewKeys.find) as second:
+            assert await is_refused(catalog, made.text)
+        assert second == []
 
         def restore() -> None:
             """A key that comes into being under a secret which somebody has tried already."""
@@ -618,20 +618,12 @@ def owner_connection() -> psycopg.Connection[Any]:
     )
 
 
-async def _nobody_is_asked(*_: Any) -> None:
-    raise AssertionError("it is known that nobody has the key")
-
-
 async def is_closed(catalog: Catalog, tenant: Tenant) -> bool:
     try:
         await catalog.get_org(tenant.org_id)
     except GovernanceUnavailable:
         return True
     return False
-
-
-def _no_key_is_read(digest: bytes) -> None:
-    raise AssertionError("no key has changed")
 
 
 def set_price(tenant: Tenant, usd: str) -> None:

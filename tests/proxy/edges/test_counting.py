@@ -12,6 +12,7 @@ from proxy.edges import counting as counting_module
 from proxy.edges.counting import INLINE_BYTES, MOST_OF_ONE, MOST_WAITING, THREADS, Counting, NotLoaded
 from proxy.values.windows import NO_LIMIT
 from tests.proxy.core.examples import KEY, NO_CONTROLS, NOON_MS, ORG, make_chat
+from tests.watched import watched
 
 
 @pytest.fixture
@@ -25,15 +26,14 @@ async def test_a_small_request_is_counted_at_once(counting: Counting) -> None:
     assert await counting.run(INLINE_BYTES, threading.get_ident, lambda: 0) == threading.get_ident()
 
 
-def test_what_was_read_before_is_not_read_again(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[str] = []
-    monkeypatch.setattr(tokens, "load", read.append)
+def test_what_was_read_before_is_not_read_again(counting: Counting) -> None:
     request, candidate = make_chat(), make_plan(make_chat(), NO_CONTROLS, KEY, ORG, NOON_MS).first
     with pytest.raises(NotLoaded):
         counting.count(request, candidate, NO_LIMIT)
-    counting.read(["llama3", candidate.model.tokenizer])
-    assert counting.count(request, candidate, NO_LIMIT).is_exact
-    assert read == ["llama3", candidate.model.tokenizer]
+    with watched(tokens.load) as read:
+        counting.read(["llama3", candidate.model.tokenizer])
+        assert counting.count(request, candidate, NO_LIMIT).is_exact
+    assert [one.names["tokenizer"] for one in read] == ["llama3", candidate.model.tokenizer]
 
 
 async def test_a_large_one_in_a_thread(counting: Counting) -> None:
