@@ -77,6 +77,11 @@ def _find(
     )
 
 
+def forget_rates() -> None:
+    """Let go of what was found before."""
+    _find.cache_clear()
+
+
 def _unit_of(limit: RateLimitSnapshot) -> LimitUnit:
     """Calls under way are counted where requests are: their window is none."""
     return LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)
