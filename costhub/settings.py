@@ -260,6 +260,10 @@ def _port(text: str) -> int:
 BASE_DIR: Final = Path(__file__).resolve().parent.parent
 PRODUCTION: Final = _flag("COSTHUB_PRODUCTION", default=False)
 
+# Matrices are multiplied by one thread of a process, unless an operator wants more: OpenBLAS would begin one for every
+# other core in each, and they wait for work in a loop. It looks here when NumPy is loaded, which is after this.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # --- secrets
 SECRET_KEY = _key("COSTHUB_SECRET_KEY").hex()
 #: mixed into the HMAC under which API keys and admin tokens are stored

@@ -44,6 +44,12 @@ class ApiError(AppError):
         self.headers = headers or {}
         self.more = more or {}
 
+    @property
+    def word(self) -> str:
+        """Its code, where that is one word, else that of its kind: an upstream's own codes are any text."""
+        is_word = self.error_code.isascii() and self.error_code.isidentifier()
+        return self.error_code if is_word else self.code
+
     def body(self, request_id: str) -> dict[str, Any]:
         """The JSON that OpenAI's clients understand, with the id to ask us about it."""
         return {

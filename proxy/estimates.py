@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-import orjson
-
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.cache.marks import mark_prompt
 from proxy.call import Call
-from proxy.core.body_fields import MAX_TOKENS_LIMIT
+from proxy.core.body_fields import MAX_TOKENS_LIMIT, read_object, write_object
 from proxy.core.bounds import bound_tokens, exact_bound, loose_bound
 from proxy.core.controls import aim, parse_controls
 from proxy.core.fits import Spent, Verdict, find_fit
@@ -134,11 +132,8 @@ def _find_tokens(raw: bytes) -> int | None:
     if _NAMES[0] not in raw and _NAMES[1] not in raw:
         # As of nearly all: a long one is not read once more for this.
         return None
-    try:
-        body: Any = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(body, dict) or (_INPUT not in body and _OUTPUT not in body):
+    body = read_object(raw)
+    if _INPUT not in body and _OUTPUT not in body:
         return None
     if words := next((name for name in _WORDS if name in body), None):
         raise InvalidRequest(f"Give {words}, or how many tokens there are, not both.", param=words)
@@ -152,7 +147,7 @@ def _read_tokens(raw: bytes, path: str, tokens: int) -> Request:
             f"Tokens are given for {Endpoint.CHAT} and {Endpoint.EMBEDDINGS}: leave endpoint out, or give words.",
             param="endpoint",
         )
-    body: Json = orjson.loads(raw)
+    body = read_object(raw)
     rest = {name: value for name, value in body.items() if name not in _IN_NUMBERS}
     if path == Endpoint.EMBEDDINGS:
         if _OUTPUT in body:
@@ -163,7 +158,7 @@ def _read_tokens(raw: bytes, path: str, tokens: int) -> Request:
         if _OUTPUT in body:
             rest["max_tokens"] = _whole(body, _OUTPUT, 1)
     # What routes say of lengths is said of bytes.
-    return read_unsent(orjson.dumps(rest), path)._replace(body_bytes=tokens * _BYTES_A_TOKEN)
+    return read_unsent(write_object(rest), path)._replace(body_bytes=tokens * _BYTES_A_TOKEN)
 
 
 def _with_tokens(request: Request, candidate: Candidate, tokens: int, plan: Plan) -> Candidate:

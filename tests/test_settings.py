@@ -1,8 +1,11 @@
 """Settings that are read from the environment: a mistake is told in one sentence, at the start."""
 
+import os
 import re
+import subprocess
+import sys
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -123,3 +126,24 @@ def test_a_database_that_is_reached_by_tls(monkeypatch: pytest.MonkeyPatch) -> N
         ) as error:
             _database("DATABASE_URL", "")
         assert "secret" not in str(error.value)
+
+
+MULTIPLIES: Final = """
+import django
+django.setup()
+import proxy.app
+from threadpoolctl import threadpool_info, threadpool_limits
+def count():
+    return sum(pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas")
+with threadpool_limits(2):
+    more = count()
+print(count(), more)
+"""
+
+
+def test_one_thread_of_a_process_multiplies_matrices_unless_more_are_wanted_for_a_while() -> None:
+    """As by what learns. Pytest's own environment says the same: here nobody has."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "costhub.settings"}
+    environment.pop("OPENBLAS_NUM_THREADS", None)
+    told = subprocess.run([sys.executable, "-c", MULTIPLIES], env=environment, capture_output=True, check=True)
+    assert told.stdout.decode().split() == ["1", "2"]

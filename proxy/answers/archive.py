@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import DataError
 from django.db import Error as AnyDatabaseError
 
+from costhub.lib.secrets import UnusableCredential
 from proxy.answers import store
 from proxy.answers.store import Kind, Stored
 from proxy.core.chat_stream import assemble, read_chunks
@@ -140,7 +141,7 @@ async def _keep(kind: Kind, read: Callable[[], tuple[Json | None, list[Json]]], 
     try:
         # Beside the loop: an answer and what it was asked may be long.
         await ask_database(keep)
-    except (GovernanceUnavailable, InvalidRequest, ValueError, TypeError):
+    except (GovernanceUnavailable, InvalidRequest, UnusableCredential, ValueError, TypeError):
         # The answer was made and paid for: it is given, and not kept.
         _log.warning("an answer could not be kept", extra={"request_id": entry.request_id})
 

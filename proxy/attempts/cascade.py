@@ -235,7 +235,7 @@ def _is_late(until_ns: int) -> bool:
 
 
 def _explain(error: UpstreamError) -> str:
-    return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.error_code})"
+    return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.word})"
 
 
 async def _climb(plan: Plan, place: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:

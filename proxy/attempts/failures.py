@@ -38,9 +38,7 @@ class Failure(Carrier[ApiError]):
         self.pause_seconds = pause_seconds
         self.learned = learned
         self.is_about_upstream = is_about_upstream
-        # An upstream's own codes are any text.
-        is_word = error.error_code.isascii() and error.error_code.isidentifier()
-        self.reason = reason or (error.error_code if is_word else error.code)
+        self.reason = reason or error.word
 
     def again(self) -> "Failure":
         """The same, without what has led to it, for a call that has met it, too: each hands its own error over."""

@@ -1,5 +1,6 @@
 """What a caller is told of a call beside its answer."""
 
+import re
 from typing import Final
 
 from costhub.lib import clock
@@ -14,6 +15,8 @@ _NOTHING: Final = format_usd(0)
 _OF_MONEY: Final = f"-{LimitUnit.USD}"
 #: fields whose names are a caller's own words
 _LONGEST_LIST: Final = 1_000
+#: what no header can hold of them
+_NO_SIGN: Final = re.compile(r"[^ -~]")
 
 
 def first_headers(entry: Entry) -> dict[str, str]:
@@ -67,7 +70,7 @@ def cost_fields(entry: Entry) -> dict[str, str]:
 def _dropped(entry: Entry) -> str:
     """What of the request the upstream was not told."""
     names = ", ".join(dict.fromkeys((*entry.unsaid.fields, *entry.unsaid.hints)))
-    return names.encode("ascii", "replace").decode()[:_LONGEST_LIST]
+    return _NO_SIGN.sub("?", names[:_LONGEST_LIST])
 
 
 def _overhead_ms(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from costhub.lib.secrets import UnusableCredential
 from proxy import stored
 from proxy.answers import store
 from proxy.answers.archive import ask_database, not_found
@@ -106,7 +107,7 @@ async def keep(line: BatchLine, request: Request, body: bytes, key: KeySnapshot,
     )
     try:
         is_kept = await ask_database(keeping)
-    except (GovernanceUnavailable, InvalidRequest):
+    except (GovernanceUnavailable, InvalidRequest, UnusableCredential):
         is_kept = False
     return exact_json.dumps({"id": answer["id"], _KEPT: True} if is_kept else answer)
 

@@ -40,6 +40,7 @@ from proxy.core.deadlines import (
 )
 from proxy.core.refusals import check_may_ask
 from proxy.edges.entry import answer_later
+from proxy.edges.leaving import finish
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import InvalidRequest, NotAllowed, NotFound
@@ -115,16 +116,23 @@ async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> 
         plan = await planner.decide(edges.reservations.spent)
         entry.note_plan(plan)
         wanted.check_is_one(plan)
-        once = edges.idempotency.once(
-            *(wanted.controls.idempotency_key, wanted.request, wanted.body, entry, reply), is_told=not wanted.is_heard
-        )
-        async with once as is_first:
-            if not is_first:
-                return once.first_id if wanted.is_heard else ""
-            await _join_pool(serving, wanted, planner, plan)
-            await _tell_taken(serving, wanted)
-        # What is heard is no part of what its Idempotency-Key stands for: who comes again listens to it anew.
-        reply.transcript = None
+        # Who leaves while the call is put down is none the wiser: it is in its pool then, with its money, or it is not.
+        return await finish(_take_once(serving, wanted, planner, plan))
+
+
+async def _take_once(serving: Serving, wanted: _Deferred, planner: Planner, plan: Plan) -> str:
+    """Take it, unless a call with its Idempotency-Key was. Gives what ``_take`` does."""
+    call, edges, entry, reply, _ = serving
+    once = edges.idempotency.once(
+        *(wanted.controls.idempotency_key, wanted.request, wanted.body, entry, reply), is_told=not wanted.is_heard
+    )
+    async with once as is_first:
+        if not is_first:
+            return once.first_id if wanted.is_heard else ""
+        await _join_pool(serving, wanted, planner, plan)
+        await _tell_taken(serving, wanted)
+    # What is heard is no part of what its Idempotency-Key stands for: who comes again listens to it anew.
+    reply.transcript = None
     return call.id if wanted.is_heard else ""
 
 

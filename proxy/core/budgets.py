@@ -75,6 +75,11 @@ def _scopes_in_minute(
     return tuple(scopes)
 
 
+def forget_scopes() -> None:
+    """Let go of what was found in the minutes before."""
+    _scopes_in_minute.cache_clear()
+
+
 #: scope, subject, period, and the project or key that is counted alone
 Place = tuple[str, str, str, str]
 

@@ -1,7 +1,7 @@
 """The chunks of a chat that is streamed, read from whole events. Pure."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -50,37 +50,73 @@ def assemble(chunks: list[Json]) -> Json | None:
     """A streamed chat as the whole that it would have been; None where there is nothing."""
     if not chunks:
         return None
-    choices: dict[Any, Json] = {}
+    choices: dict[Any, _Choice] = {}
     for chunk in chunks:
         for choice in list_dicts(chunk.get("choices")):
-            whole = choices.setdefault(
-                choice.get("index", 0), {"index": choice.get("index", 0), "message": {"role": "assistant"}}
-            )
-            _add_delta(whole["message"], read_object(choice.get("delta")))
-            whole["finish_reason"] = choice.get("finish_reason") or whole.get("finish_reason")
+            index = choice.get("index", 0)
+            if index not in choices:
+                choices[index] = _Choice(index)
+            choices[index].add(choice)
     first = {name: value for name, value in chunks[0].items() if name not in {"choices", "usage", "costhub"}}
     usage = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), None)
-    whole = {**first, "object": "chat.completion", "choices": list(choices.values())}
+    whole = {**first, "object": "chat.completion", "choices": [choice.put_together() for choice in choices.values()]}
     return whole if usage is None else {**whole, "usage": usage}
 
 
-def _add_delta(message: Json, delta: Json) -> None:
-    for name, value in delta.items():
-        if name == "tool_calls":
-            calls = message.setdefault("tool_calls", [])
-            for call in list_dicts(value):
-                number = call.get("index", 0)
-                known = next((one for one in reversed(calls) if one["index"] == number), None)
-                if known is None or begins_another(call, known.get("id")):
-                    calls.append({"index": number, **call, "function": {**read_object(call.get("function"))}})
-                    continue
-                given = read_object(call.get("function")).get("arguments")
-                if isinstance(given, str):
-                    known["function"]["arguments"] = (known["function"].get("arguments") or "") + given
-        elif isinstance(value, str) and name != "role":
-            message[name] = (message.get(name) or "") + value
-        elif value is not None or name not in message:
-            message[name] = value
+class _Call(NamedTuple):
+    """A call of a tool, and the pieces of its arguments."""
+
+    call: Json
+    pieces: list[str]
+
+
+class _Choice:
+    """A choice of a streamed chat, as far as it has come. Texts are joined at its end, and a call is found by its
+    number: of either there may be as many as an answer has room for."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._reason: Any = None
+        self._message: Json = {"role": "assistant"}
+        self._texts: dict[str, list[str]] = {}
+        self._calls: list[_Call] = []
+        #: the last of each number
+        self._numbered: dict[Any, _Call] = {}
+
+    def add(self, choice: Json) -> None:
+        """What a chunk says of it."""
+        self._reason = choice.get("finish_reason") or self._reason
+        for name, value in read_object(choice.get("delta")).items():
+            if name == "tool_calls":
+                self._message.setdefault(name, [])
+                for call in list_dicts(value):
+                    self._add_call(call)
+            elif isinstance(value, str) and name != "role":
+                self._message.setdefault(name, "")
+                self._texts.setdefault(name, []).append(value)
+            elif value is not None or name not in self._message:
+                self._message[name] = value
+
+    def put_together(self) -> Json:
+        """All of it."""
+        for name, texts in self._texts.items():
+            self._message[name] = "".join(texts)
+        for call, pieces in self._calls:
+            if len(pieces) > 1:
+                call["function"]["arguments"] = "".join(pieces)
+        return {"index": self._index, "message": self._message, "finish_reason": self._reason}
+
+    def _add_call(self, call: Json) -> None:
+        number, function = call.get("index", 0), read_object(call.get("function"))
+        given = function.get("arguments")
+        known = self._numbered.get(number)
+        if known is None or begins_another(call, known.call.get("id")):
+            begun = {"index": number, **call, "function": {**function}}
+            self._message["tool_calls"].append(begun)
+            known = self._numbered[number] = _Call(begun, [given if isinstance(given, str) else ""])
+            self._calls.append(known)
+        elif isinstance(given, str):
+            known.pieces.append(given)
 
 
 def begins_another(call: Json, known_id: Any) -> bool:

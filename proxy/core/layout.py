@@ -2,7 +2,7 @@
 them.
 
 Budgets and windows of a path are found once a minute and path (``find_scopes``, ``find_rates``), and the same tuples
-come back until then: so what follows from them alone is remembered by their identity.
+come back until then: so what follows from them alone is remembered by their identity, and forgotten with them.
 """
 
 import struct
@@ -46,6 +46,12 @@ def watch(layout: Layout, model: str, served: str) -> Layout:
         # As above: what is remembered keeps the scopes alive.
         known = _watched[name] = (scopes, tuple(plain))
     return lay_out(known[1], layout.rates)
+
+
+def forget_layouts() -> None:
+    """Let go of those that were made before."""
+    _remembered.clear()
+    _watched.clear()
 
 
 def pack_numbers(numbers: Sequence[int]) -> bytes:

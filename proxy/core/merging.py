@@ -9,6 +9,7 @@ from proxy.core import tokens
 from proxy.values.attempt import Usage
 from proxy.values.plan import Candidate
 from proxy.values.request import Operation, Request
+from tenants.price_snapshots import PriceSnapshot
 
 #: as many inputs as the strictest of the well-known servers takes at once
 MOST_INPUTS: Final = 512
@@ -16,10 +17,12 @@ MOST_BYTES: Final = 512 * 1024
 
 
 class Signature(NamedTuple):
-    """What calls must have alike to be one: who is asked, and everything of the body but the inputs."""
+    """What calls must have alike to be one: who is asked, at which price, and everything of the body but the inputs. A
+    call that came a moment later may have another price, and each is billed at its own."""
 
     upstream_id: str
     model: str
+    price: PriceSnapshot
     is_tokens: bool
     rest: bytes
 
@@ -50,7 +53,8 @@ def sign(request: Request, candidate: Candidate, inputs: Sequence[Any]) -> Signa
         written = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         return None
-    return Signature(candidate.upstream.id, candidate.model.name, not isinstance(inputs[0], str), written)
+    is_tokens = not isinstance(inputs[0], str)
+    return Signature(candidate.upstream.id, candidate.model.name, candidate.price, is_tokens, written)
 
 
 def merge(requests: Sequence[Request], inputs: Sequence[Sequence[Any]]) -> Request:

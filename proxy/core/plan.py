@@ -7,10 +7,10 @@ from typing import Final, NamedTuple, NoReturn
 
 from proxy.core.answered import index_models
 from proxy.core.bounds import Counter, exact_bound, fit_windows, quick_bound
-from proxy.core.budgets import find_scopes
+from proxy.core.budgets import find_scopes, forget_scopes
 from proxy.core.ladders import find_bands, go_down
-from proxy.core.layout import lay_out
-from proxy.core.rate_limits import find_rates
+from proxy.core.layout import forget_layouts, lay_out
+from proxy.core.rate_limits import find_rates, forget_rates
 from proxy.core.routes.decide import decide, find_list_price, find_usable
 from proxy.errors import (
     GovernanceUnavailable,
@@ -124,8 +124,11 @@ class _Asked(NamedTuple):
         there; within a minute nothing of it changes. ``asked``: the model that was asked for, where it is another; see
         ``layout.lay_out``."""
         org, key, _, controls, end_user, at_ms, *_ = self
+        minute = at_ms // _MINUTE_MS
+        if minute > _PATHS.minute:
+            _PATHS.begin(minute)
         tags = tuple(controls.tags.items()) if controls.tags else ()
-        return _know_in_minute(org, key, end_user, model, tags, controls.session, at_ms // _MINUTE_MS, asked)
+        return _know_in_minute(org, key, end_user, model, tags, controls.session, minute, asked)
 
     def route(self, route: RouteSnapshot) -> Routing:
         """What a route decides about the call. Raises what ``decide`` raises."""
@@ -305,6 +308,25 @@ def _know_in_minute(
     rates = find_rates(org, key, end_user=end_user, model=model, tags=named, session=session)
     known = org.models.get(model)
     return lay_out(scopes, rates, before), index_models(org)[known.upstream_id] if known is not None else {}
+
+
+class _Paths:
+    """What was found for the paths of calls is of one minute, the newest in which one came. When the next begins all of
+    it goes: few ask for it any more, and it keeps organisations in memory as they were, through all their changes."""
+
+    minute = 0
+
+    def begin(self, minute: int) -> None:
+        """The first call of a minute has come."""
+        self.minute = minute
+        _know_in_minute.cache_clear()
+        index_models.cache_clear()
+        forget_scopes()
+        forget_rates()
+        forget_layouts()
+
+
+_PATHS: Final = _Paths()
 
 
 def _find_mechanism(model: ModelSnapshot, routing: Routing | None) -> Mechanism:

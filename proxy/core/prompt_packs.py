@@ -15,7 +15,7 @@ from proxy.values.attempt import NO_SAVINGS, Attempt, Mechanism, Usage
 from proxy.values.plan import Candidate, Hold
 from proxy.values.request import Operation, Request
 from tenants.choices import Tokenizer
-from tenants.price_snapshots import DEFAULT_TIER, INPUT_CLASSES
+from tenants.price_snapshots import DEFAULT_TIER, INPUT_CLASSES, PriceSnapshot
 
 #: a longer question has hardly anything to save, and much to be confused by
 MOST_CHARACTERS: Final = 2_000
@@ -47,13 +47,16 @@ class Question(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What calls must have alike to be one: whose they are, who is asked, the system prompt, and everything that
-    decides how it is answered. Questions of two end users, or of two keys, never share a prompt."""
+    """What calls must have alike to be one: whose they are, who is asked, at which price, the system prompt, and
+    everything that decides how it is answered. Questions of two end users, or of two keys, never share a prompt; nor do
+    those between which a price has changed, of the model or of what it is compared with: each is billed at its own."""
 
     key_id: str
     end_user: str
     upstream_id: str
     model: str
+    price: PriceSnapshot
+    list_price: PriceSnapshot
     role: str
     system: str
     rest: bytes
@@ -108,6 +111,8 @@ def sign(request: Request, candidate: Candidate, question: Question, *, key_id: 
         end_user,
         candidate.upstream.id,
         candidate.model.name,
+        candidate.price,
+        candidate.list_price,
         question.role,
         question.system,
         rest,

@@ -77,6 +77,11 @@ def _find(
     )
 
 
+def forget_rates() -> None:
+    """Let go of what was found before."""
+    _find.cache_clear()
+
+
 def _unit_of(limit: RateLimitSnapshot) -> LimitUnit:
     """The unit that a limit counts in. Calls under way are counted as requests, in no window."""
     return LimitUnit.REQUESTS if limit.unit == LimitUnit.CONCURRENT else LimitUnit(limit.unit)

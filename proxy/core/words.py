@@ -1,6 +1,7 @@
 """How a text is split into words, and which English words carry little by themselves."""
 
 import re
+import unicodedata
 from typing import Final
 
 #: a word; a script without spaces is read sign by sign
@@ -19,7 +20,10 @@ STOP_WORDS: Final = frozenset(
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in small letters, in its order."""
+    """The words of a text in small letters, in its order. However its letters were composed, a word is the same: a
+    mark that stands behind its letter, as some systems write names of files, is part of it."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
     return _WORD.findall(text.casefold())
 
 

@@ -2,6 +2,7 @@
 put on a stream from which a job stores it. Nothing is awaited, and nothing of it fails a call.
 """
 
+import logging
 import zlib
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from proxy.values.answer import Answer
 from proxy.values.attempt import Certainty
 from proxy.values.plan import Plan
 from proxy.values.request import Operation
+
+_log = logging.getLogger(__name__)
 
 #: longer calls are not kept
 MOST_BYTES: Final = 64 * 1024
@@ -55,14 +58,18 @@ class Capture:
         if request.shortened:
             # What it was before it was shortened, for whoever wants to see what that did.
             said["shortened"] = request.shortened
-        sealed = secrets.seal(
-            self._master_keys,
-            entry.org.data_key,
-            org_id=entry.org.id,
-            origin=place_of(entry.request_id),
-            # orjson alone would not write whole numbers of more than 64 bits, which bodies may hold.
-            text=exact_json.dumps(said).decode(),
-        )
+        try:
+            sealed = secrets.seal(
+                self._master_keys,
+                entry.org.data_key,
+                org_id=entry.org.id,
+                origin=place_of(entry.request_id),
+                # orjson alone would not write whole numbers of more than 64 bits, which bodies may hold.
+                text=exact_json.dumps(said).decode(),
+            )
+        except secrets.UnusableCredential:
+            _log.warning("a call could not be captured: the key of its organisation does not open")
+            return
         head = {
             "id": entry.request_id,
             "at_ms": entry.started_at_ms,

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from proxy.core import tokens
 from proxy.core.bounds import exact_bound
+from proxy.edges.leaving import finish
 from proxy.values.plan import Bound, Candidate
 from proxy.values.request import Request
 from tenants.choices import Tokenizer
@@ -39,14 +40,7 @@ _T = TypeVar("_T")
 async def run_whole(work: Callable[[], _T]) -> _T:
     """What ``work`` gives or raises, done in a thread. Who leaves meanwhile stays until it is done: nobody looks at
     what is still being written."""
-    running = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # whoever waited for it is gone
-        raise
+    return await finish(asyncio.get_running_loop().run_in_executor(None, work))
 
 
 class NotLoaded(Exception):

@@ -126,23 +126,24 @@ class Compressor:
                 return request
             act = partial(count_shortened, shorter, org)
         else:
-            extracted = await self._extract(request, policy) if Compression.EXTRACT in policy.methods else {}
+            extracted = await self._extract(request, policy, org.id) if Compression.EXTRACT in policy.methods else {}
             if Compression.PERPLEXITY in policy.methods and score is not None:
                 extracted = {**extracted, **await self._prune(request, policy, org.id, extracted, score)}
             act = partial(shorten_and_count, request, policy, org, extracted)
         model = org.models.get(request.model)
         vocabulary = model.tokenizer if model is not None else ""
-        return await self._counting.run(request.body_bytes, act, lambda: request, vocabulary=vocabulary)
+        return await self._counting.run(request.body_bytes, act, lambda: request, whose=org.id, vocabulary=vocabulary)
 
-    async def _extract(self, request: Request, policy: CompressionSnapshot) -> Extracted:
+    async def _extract(self, request: Request, policy: CompressionSnapshot, org_id: str) -> Extracted:
         extracted: dict[str, str] = {}
         try:
             async with asyncio.timeout(self._deadline):
                 for text in list_texts(request):
                     # What is looked for takes several times as long as counting a text's tokens does.
-                    found = await self._counting.run(4 * len(text), partial(find_passages, text), _find_none)
+                    size, find = 4 * len(text), partial(find_passages, text)
+                    found = await self._counting.run(size, find, _find_none, whose=org_id)
                     if found is not None:
-                        extracted[text] = await self._keep(found, policy.extract_permille / 1000)
+                        extracted[text] = await self._keep(found, policy.extract_permille / 1000, org_id)
         except (TimeoutError, EmbedderUnavailable):
             metrics.COMPRESSION_FAILURES.inc()
         return extracted
@@ -179,7 +180,7 @@ class Compressor:
     async def _prune_one(self, key: "_Pruning", text: str, score: Score) -> None:
         scored = await score(key.scorer, text)
         act = partial(prune_scored, key.text, scored, key.keep_permille / 1000)
-        self._pruned[key] = await self._counting.run(len(key.text), act, partial(str, key.text))
+        self._pruned[key] = await self._counting.run(len(key.text), act, partial(str, key.text), whose=key.org_id)
         while len(self._pruned) > _MOST_PRUNED:
             self._pruned.popitem(last=False)
 
@@ -188,11 +189,12 @@ class Compressor:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ScoringFailed):
             _log.error("a text could not be scored, by our own fault", exc_info=error)
 
-    async def _keep(self, found: Passages, keep: float) -> str:
+    async def _keep(self, found: Passages, keep: float, org_id: str) -> str:
         texts = [*dict.fromkeys((found.question, *found.texts))]
         known = dict(zip(texts, await asyncio.gather(*map(self._embed, texts)), strict=True))
         act = partial(self._choose, found, keep, known)
-        return await self._counting.run(sum(map(len, texts)), act, lambda: join(found, found.movable))
+        size = sum(map(len, texts))
+        return await self._counting.run(size, act, lambda: join(found, found.movable), whose=org_id)
 
     def _choose(self, found: Passages, keep: float, known: Mapping[str, Vectors]) -> str:
         vectors = np.stack([known[text] for text in found.texts])

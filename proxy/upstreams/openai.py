@@ -2,8 +2,7 @@
 are written to and read here too."""
 
 import json
-from collections.abc import Mapping, Sequence, Set
-from types import MappingProxyType
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
 from proxy.core import alternatives, sse
@@ -71,8 +70,9 @@ class AnswerReader(Reading):
     # What is alike in the events of this stream that add a text says that there is nothing beside it.
     _are_texts_usual = False
     _runs: TextRuns | None = None
-    # Of servers that report usage within each choice.
-    _of_choices: Mapping[int, Report] = MappingProxyType({})
+    # Of servers that report usage within each choice: the last report of each, and their outputs' sums by class.
+    _of_choices: dict[int, Report] | None = None
+    _outputs: dict[str, int]
 
     def read_answer(self, raw: bytes) -> bytes:
         """A whole answer, as it came. Raises NotAnAnswer, also for a stream of events, which is read first: it was
@@ -265,16 +265,25 @@ class AnswerReader(Reading):
             self.ended.add(index)
         reported = choice.get("usage")
         if isinstance(reported, dict) and (report := self._read_usage(reported)) is not None:
-            self._of_choices = {**self._of_choices, index: report}
+            self._note_choice(index, report)
+
+    def _note_choice(self, index: int, report: Report) -> None:
+        """Moonshot's habit: usage within a choice. Added up as it comes, since there may be any number of choices."""
+        if self._of_choices is None:
+            self._of_choices, self._outputs = {}, dict.fromkeys(OUTPUT_CLASSES, 0)
+        before = self._of_choices.get(index)
+        for name in OUTPUT_CLASSES:
+            self._outputs[name] += getattr(report.usage, name) - (getattr(before.usage, name) if before else 0)
+        self._of_choices[index] = report
 
     def _add_up_choices(self) -> None:
-        """Moonshot's habit: usage within a choice. Of several nobody knows what each one counts."""
-        if not self._of_choices:
+        """What the choices report together. Of several nobody knows what each one counts."""
+        if self._of_choices is None:
             return
-        first, *others = self._of_choices.values()
-        if others:
-            outputs = {name: sum(getattr(one.usage, name) for one in (first, *others)) for name in OUTPUT_CLASSES}
-            first = first._replace(usage=first.usage._replace(**outputs), doubt=first.doubt or TOTAL_DISAGREES)
+        first = next(iter(self._of_choices.values()))
+        if len(self._of_choices) > 1:
+            usage = first.usage._replace(**self._outputs)
+            first = first._replace(usage=usage, doubt=first.doubt or TOTAL_DISAGREES)
         if self.report is None or not worse(self.report, first):
             self.report = first
 

@@ -6,6 +6,7 @@ surely not; anything later may have been billed.
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -68,10 +69,10 @@ class Upstreams:
         self._gate = gate
         self._master_keys = master_keys
         self._origins: dict[str, _Origin] = {}
-        #: upstream id -> the look-up under way, and for which snapshot
+        # By the upstream's id: the look-up under way, and for which snapshot.
+        self._pinning: dict[str, tuple[UpstreamSnapshot, asyncio.Task[_Origin]]] = {}
         #: what they refused of our own writing
         self.refused_habits = RefusedHabits()
-        self._pinning: dict[str, tuple[UpstreamSnapshot, asyncio.Task[_Origin]]] = {}
 
     def close(self) -> None:
         """Close every connection that rests."""
@@ -122,7 +123,11 @@ class Upstreams:
             under_way = upstream, asyncio.create_task(self._pin(upstream, org))
             self._pinning[upstream.id] = under_way
             under_way[1].add_done_callback(lambda task: self._end_pinning(upstream.id, task))
-        return await asyncio.shield(under_way[1])
+        try:
+            return await asyncio.shield(under_way[1])
+        except NotTaken as failure:
+            # All who wait are told by one error, and each hands its own over.
+            raise NotTaken(copy(failure.error)) from failure
 
     def try_next_address(self, origin: _Origin, failed: Pool) -> None:
         """The address of this pool did not answer: others may have said so already."""

@@ -26,6 +26,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.faults import EVERY_FAULT
 from tests.proxy.load import Body, Outcome, call_all, call_once
+from tests.proxy.scripted_upstream import scripted, whole
 from tests.proxy.several_banks import balance_banks, start_banks
 from tests.sampling import IS_WHOLE
 from tests.tenants.route_examples import PRICES, make_route
@@ -455,6 +456,22 @@ def test_where_the_last_rung_does_not_answer_the_best_that_there_is_is_given(sce
     assert "small given, because large does not answer" in first.route_reason
     assert models_of(first)[:2] == models_of(second)[:2] == ["small", "middle"]
     assert second.response_model == ("small" if "large" in models_of(second) else "middle")
+
+
+def test_a_rung_that_refuses_in_words_that_no_header_can_hold_is_followed_by_the_next(scene: Scene) -> None:
+    """An answer that is kept for its Idempotency-Key goes by ASGI's way, which takes no such header."""
+    refusal = whole({"error": {"message": "No.", "code": "no\r\nroom"}}, 503)
+    with scripted(lambda _: refusal) as upstream:
+        with org_scope(scene.acme.org_id):
+            update_upstream(
+                actor=scene.acme.owner,
+                upstream=scene.catalogs["small"].upstream,
+                base_url=upstream.base_url,
+                credential="sk-other",
+            )
+        answer = scene.ask({"idempotency-key": "once"})
+    assert answer.status_code == 200, answer.text
+    assert "small does not answer (upstream_error), so middle" in answer.headers["x-costhub-route"]
 
 
 def test_a_rung_that_a_call_cannot_afford_is_left_out(scene: Scene) -> None:

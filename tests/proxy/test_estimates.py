@@ -215,3 +215,10 @@ async def test_routes_that_read_lengths_plan_by_numbers_and_those_that_read_word
     assert models == ["middle", "large"]
     refused = (await estimate(app, acme, model="by-words", input_tokens=5))["error"]
     assert (refused["param"], "reads the words of a call" in refused["message"]) == ("model", True)
+
+
+async def test_numbers_beside_what_is_nested_too_deeply_are_refused_in_words(app: App, acme: Tenant) -> None:
+    raw = b'{"model":"small","input_tokens":5,"metadata":' + b"[" * 300 + b"]" * 300 + b"}"
+    answer = await serve(app, converse(acme.api_key, raw, path="/v1/costhub/estimate"))
+    assert answer.status == 400
+    assert json.loads(answer.body)["error"]["message"].startswith("The body is nested too deeply")

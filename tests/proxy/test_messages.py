@@ -13,8 +13,10 @@ from tenants.choices import RouteKind, Tokenizer, UpstreamKind
 from tenants.upstream_headers import credential_headers
 from tests.proxy.cache.calls import make_policy
 from tests.proxy.in_process import converse, events_of, make_known, running, send_to, serve
+from tests.proxy.raw_http import make_request
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, chunk, scripted, stream, whole
 from tests.proxy.scripted_upstream import answer as chat_answer
+from tests.serve import server
 from tests.tenants.route_examples import make_route
 from tests.world import Catalog, Tenant, World, make_budget, make_catalog
 
@@ -444,6 +446,31 @@ def test_what_a_chat_cannot_say_is_refused_unless_the_tenant_has_it_left_out(
     make_known(acme)
     (taken,), _, _ = asyncio.run(ask(acme, script, asked))
     assert (taken.status, taken.headers["x-costhub-dropped"]) == (200, param)
+
+
+def test_names_of_fields_that_no_header_can_hold_fail_no_call(committed_world: World) -> None:
+    """Once the upstream has answered it is paid. An answer that is kept for its Idempotency-Key goes by ASGI's way,
+    which takes no such header."""
+    acme, catalog = make_acme(committed_world, UpstreamKind.OPENAI_COMPATIBLE)
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=catalog.upstream, habits={"drop_unknown": True})
+    make_known(acme)
+    tool = {"name": "find", "input_schema": {"type": "object"}, "odd\r\nset-cookie: a=b\x1b\u00e9": 1}
+    body = json.dumps(ask_message(tools=[tool])).encode()
+    sent = [("x-api-key", acme.api_key), ("content-type", "application/json"), ("idempotency-key", "once")]
+    sent += [("content-length", str(len(body))), ("connection", "close")]
+
+    async def call() -> bytes:
+        with scripted(lambda _: whole(chat_answer("Hi", USAGE))) as upstream:
+            send_to(acme, upstream.base_url)
+            async with running() as app, server.serve(app) as ours:
+                return await server.ask(ours.port, make_request("POST", MESSAGES, sent, body))
+
+    answer = asyncio.run(call())
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nx-costhub-dropped: tools[0].odd??set-cookie: a=b??\r\n" in answer
+    (row,) = events_of(acme)
+    assert row["status"] == 200
 
 
 # From a chat to Messages and back

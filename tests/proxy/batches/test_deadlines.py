@@ -1,15 +1,18 @@
 """Calls with deadlines: taken at once, answered by then, as part of a batch where there is time."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
 import time_machine
+from django.db import connection, connections
 
 from costhub.lib import clock
 from costhub.lib.moments import from_ms
@@ -20,6 +23,7 @@ from proxy.models import Batch, BatchLine
 from proxy.tasks import reap_reservations
 from tenants.access import org_scope
 from tenants.actions.compression import create_compression_policy
+from tenants.actions.orgs import update_organization
 from tenants.actions.routes import update_route
 from tenants.actions.stops import set_stopped
 from tenants.actions.upstreams import update_upstream
@@ -33,7 +37,7 @@ from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced, close_the_day, open_holds, read_books
 from tests.proxy.cache.calls import make_policy
-from tests.proxy.in_process import Conversation, events_of
+from tests.proxy.in_process import Conversation, converse, events_of, running, serve
 from tests.proxy.routing.test_compressor import TIDY, WIDE
 from tests.tenants.route_examples import make_route, targets_of
 from tests.world import Tenant, make_catalog
@@ -551,3 +555,66 @@ def test_features_of_a_header_wait_with_a_call(acme: Tenant, bank: Bank) -> None
     run_worker(acme)
     assert {call.header("anthropic-beta") for call in bank.calls_received()} == {"effort-2025-11-24", None}
     assert_balanced(acme, bank)
+
+
+def _keep_from_pools(acme: Tenant) -> int:
+    """This connection has the lock that whoever puts a call into a pool waits for. Gives its process."""
+    with org_scope(acme.org_id):
+        name = f"deadlines {acme.org.pk}{Upstream.objects.get(org=acme.org).pk}"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid() FROM pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        found: int = cursor.fetchone()[0]
+        return found
+
+
+def _somebody_waits_for(process: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))", [process])
+        return bool(cursor.fetchone()[0])
+
+
+@asynccontextmanager
+async def put_down_later(acme: Tenant) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """No call is put into a pool before the block ends. Gives what tells whether one is about to be."""
+    with ThreadPoolExecutor(1) as thread:
+        run = partial(asyncio.get_running_loop().run_in_executor, thread)
+        process = await run(_keep_from_pools, acme)
+        yield lambda: run(_somebody_waits_for, process)
+        await run(connections.close_all)
+
+
+@pytest.mark.parametrize("by", ["route", "background"])
+def test_a_caller_who_leaves_while_his_call_is_put_down_is_charged_once_for_it(
+    acme: Tenant, bank: Bank, by: str
+) -> None:
+    """It is in its pool by then, or it is not: the money is the pool's or goes back, and there is one row."""
+    make_route(acme, RouteKind.FIXED, ("small",), name="later", deadline_seconds=3600)
+    with org_scope(acme.org_id):
+        update_organization(actor=acme.owner, answers_kept_hours=24)
+    path, body = {
+        "route": (CHAT, line(0, model="later")["body"]),
+        "background": ("/v1/responses", {"model": "small", "input": "Hi", "background": True, "max_output_tokens": 50}),
+    }[by]
+
+    async def leave() -> Conversation:
+        async with running() as app:
+            gone, again = (converse(acme.api_key, body, path=path, idempotency_key="once") for _ in range(2))
+            serving = asyncio.create_task(serve(app, gone))
+            async with put_down_later(acme) as is_about_to_be, asyncio.timeout(PATIENCE_SECONDS):
+                while not await is_about_to_be():
+                    pass
+                gone.incoming.put_nowait({"type": "http.disconnect"})
+                await until(lambda: serving.done() or serving.cancelling() > 0)
+            await asyncio.wait([serving])
+            await serve(app, again)
+            return again
+
+    again = asyncio.run(leave())
+    assert again.headers["x-costhub-replayed"] == "true"
+    with org_scope(acme.org_id):
+        (waiting,) = BatchLine.objects.filter(org_id=acme.org.pk)
+    assert open_holds(acme.org) == [str(waiting.request_id)]
+    run_worker(acme)
+    books = assert_balanced(acme, bank)
+    assert [(row.status, row.error_code) for row in books.rows if row.effective_cost] == [(200, "")]
+    assert len(bank.bill()) == 1

@@ -1,5 +1,7 @@
 """Chunks of a chat, read and put together."""
 
+from typing import Any
+
 from proxy.core.chat_stream import assemble, read_chunks, read_whole
 
 
@@ -63,3 +65,36 @@ def test_calls_of_one_number_are_told_apart_by_their_ids() -> None:
     assert whole is not None
     calls = whole["choices"][0]["message"]["tool_calls"]
     assert [(call["id"], call["function"]["arguments"]) for call in calls] == [("t1", "{}"), ("t2", "{}")]
+
+
+class Number(int):
+    """A number of a call, which notes how often any was compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Number.compared += 1
+        return int(self) == other
+
+    def __hash__(self) -> int:
+        return int(self)
+
+
+def test_any_number_of_calls_is_put_together_without_looking_through_all_of_them_for_each() -> None:
+    def chunk(number: int, given: str) -> dict[str, Any]:
+        call = {"index": Number(number), "function": {"name": "f", "arguments": given}}
+        return {"id": "c", "choices": [{"index": 0, "delta": {"content": "a", "tool_calls": [call]}}]}
+
+    whole = assemble([chunk(number, given) for given in "{}" for number in range(1_000)])
+    assert whole is not None
+    message = whole["choices"][0]["message"]
+    assert message["content"] == "a" * 2_000
+    assert [call["function"]["arguments"] for call in message["tool_calls"]] == ["{}"] * 1_000
+    assert Number.compared < 10_000
+
+
+def test_arguments_that_are_no_text_stay_as_they_are() -> None:
+    call = {"index": 0, "id": "t", "function": {"name": "f", "arguments": {"a": 1}}}
+    whole = assemble([{"id": "c", "choices": [{"index": 0, "delta": {"content": None, "tool_calls": [call]}}]}])
+    assert whole is not None
+    assert whole["choices"][0]["message"] == {"role": "assistant", "content": None, "tool_calls": [call]}

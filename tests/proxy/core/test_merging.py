@@ -12,7 +12,7 @@ from proxy.core import merging
 from proxy.core.plan import make_plan
 from proxy.dialects.openai_chat import parse_request
 from proxy.values.request import Endpoint, Request
-from tests.proxy.core.examples import KEY, MODEL, NO_CONTROLS, NOON_MS, ORG
+from tests.proxy.core.examples import KEY, MODEL, NO_CONTROLS, NOON_MS, ORG, PRICE, reprice
 
 
 def embeddings(**fields: Any) -> Request:
@@ -39,6 +39,16 @@ def test_calls_go_together_that_differ_in_their_inputs_alone() -> None:
     assert sign(embeddings(input=["a"] * (merging.MOST_INPUTS + 1))) is None
     other = make_plan(embeddings(), NO_CONTROLS, KEY, replace(ORG, models={"small": replace(MODEL)}), NOON_MS).first
     assert merging.sign(embeddings(input="a", dimensions=8), other, ["a"]) == first
+
+
+def test_calls_between_which_the_price_has_changed_are_asked_apart() -> None:
+    """Each is billed at the price of its own moment."""
+    dearer = replace(reprice(PRICE, input=300_000), id="later", effective_from_ms=NOON_MS)
+    org = replace(ORG, models={"small": replace(MODEL, prices=(dearer, PRICE))})
+    request = embeddings()
+    before, after = (make_plan(request, NO_CONTROLS, KEY, org, at_ms).first for at_ms in (NOON_MS - 1, NOON_MS))
+    assert (before.price, after.price) == (PRICE, dearer)
+    assert merging.sign(request, before, ["a"]) != merging.sign(request, after, ["a"])
 
 
 def test_an_answer_is_taken_apart_in_the_order_of_its_inputs() -> None:

@@ -1,10 +1,12 @@
 """What is decided before the first byte leaves."""
 
+import weakref
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from proxy.core import plan as planning
 from proxy.core.bounds import exact_bound
 from proxy.core.plan import make_plan, prefer_healthy
 from proxy.core.tokens import bound_by_bytes, count_exactly
@@ -352,3 +354,23 @@ def test_a_ladder_leads_a_call_into_the_budgets_of_the_cheaper_model() -> None:
     assert served.layout.counters == (served.scopes[0].counter,)
     assert served.bands == ((2, 500, 2**53 - 1),)
     assert not served.scopes[1].is_hard
+
+
+class Models(dict[str, ModelSnapshot]):
+    """Of an organisation. In place of a plain dictionary, to which no weak reference is possible."""
+
+
+def test_an_organisation_as_it_was_is_let_go_of_when_the_next_minute_begins() -> None:
+    """Else thousands of its versions would be kept for what was found for calls that are long over."""
+    # Later than whatever else this process has planned.
+    later = max(NOON_MS, (planning._PATHS.minute + 1) * 60_000)
+    limit = RateLimitSnapshot("limit", "organization", "", "requests", 5, 60_000, is_shadow=False)
+    org = replace(ORG, models=Models(ORG.models), budgets=(make_budget(),), rate_limits=(limit,))
+    kept = weakref.ref(org.models)
+    assert make_plan(make_chat(), NO_CONTROLS, KEY, org, later).first.scopes
+    del org
+    assert kept() is not None
+    make_plan(make_chat(), NO_CONTROLS, KEY, replace(ORG, version=2), later + 59_999)
+    assert kept() is not None
+    make_plan(make_chat(), NO_CONTROLS, KEY, replace(ORG, version=2), later + 60_000)
+    assert kept() is None

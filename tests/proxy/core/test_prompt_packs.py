@@ -1,5 +1,6 @@
 """Short questions made one call and taken apart again: who gets which answer, and who pays what."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from proxy.dialects.openai_chat import parse_request
 from proxy.values.attempt import Attempt, Certainty, Mechanism, Usage
 from proxy.values.plan import Candidate, Hold
 from proxy.values.request import Endpoint, Request
-from tests.proxy.core.examples import KEY, NO_CONTROLS, NOON_MS, ORG
+from tests.proxy.core.examples import KEY, NO_CONTROLS, NOON_MS, ORG, PRICE
 
 #: longer than what a pack adds to it
 SYSTEM = "You sort what customers write into one of our forty departments, and answer with its name alone. " * 5
@@ -81,6 +82,19 @@ def test_only_questions_of_one_key_and_end_user_share_a_prompt() -> None:
     assert first != sign(ask("two", temperature=0), end_user="ben")
     assert first != sign(ask("two", temperature=0), key_id="other", end_user="ada")
     assert first != sign(ask("two", temperature=1), end_user="ada")
+
+
+def test_questions_between_which_a_price_has_changed_are_asked_apart() -> None:
+    """Each is billed, and compared with the model that it asked for, at the prices of its own moment."""
+    request = ask()
+    candidate, other = candidate_of(request), replace(PRICE, id="later")
+
+    def sign_at(candidate: Candidate) -> prompt_packs.Signature | None:
+        return prompt_packs.sign(request, candidate, question_of(request), key_id="k", end_user="")
+
+    assert sign_at(candidate) is not None
+    assert sign_at(candidate) != sign_at(candidate._replace(price=other))
+    assert sign_at(candidate) != sign_at(candidate._replace(list_price=other))
 
 
 def test_a_system_prompt_with_nothing_to_save_goes_alone() -> None:

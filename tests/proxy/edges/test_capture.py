@@ -16,10 +16,11 @@ from tenants.access import org_scope
 from tenants.actions.capture import create_capture_policy
 from tenants.actions.compression import create_compression_policy
 from tenants.choices import Mode, UpstreamKind
+from tenants.models import Organization
 from tests.bank import Bank
 from tests.proxy.cache.calls import call, make_policy, written
 from tests.proxy.edges.threads import in_thread
-from tests.proxy.in_process import chat, converse, serve
+from tests.proxy.in_process import chat, converse, events_of, serve
 from tests.world import Tenant, World, make_catalog
 
 SAID = "My telephone is +49 30 901820"
@@ -43,6 +44,12 @@ async def app() -> AsyncIterator[App]:
 def consent(tenant: Tenant, per_mille: int = 1_000, **fields: Any) -> None:
     with org_scope(tenant.org.pk):
         create_capture_policy(actor=tenant.owner, per_mille=per_mille, **fields)
+
+
+def lose_data_key(tenant: Tenant) -> None:
+    """What an organisation's key was is gone, and no master key opens what stands there."""
+    with org_scope(tenant.org.pk):
+        Organization.objects.filter(pk=tenant.org.pk).update(data_key=b"no key")
 
 
 def kept(tenant: Tenant) -> list[dict[str, Any]]:
@@ -192,3 +199,22 @@ async def test_what_was_shortened_is_kept_as_it_was_too(acme: Tenant, app: App) 
     tidy = f"{SAID} and there is nobody at home."
     assert one["messages"] == [{"role": "user", "content": tidy}]
     assert one["shortened"] == [[wide, tidy]]
+
+
+async def test_a_call_that_cannot_be_sealed_is_answered_and_not_kept(
+    committed_world: World, bank: Bank, app: App
+) -> None:
+    acme = committed_world.acme
+
+    def allow() -> None:
+        make_catalog(acme, base_url=bank.base_url, credential=None)
+        consent(acme)
+        lose_data_key(acme)
+
+    await in_thread(allow)
+    answer = await call(app, acme, chat())
+    await written(app)
+    assert answer.status == 200
+    assert kept(acme) == []
+    (row,) = events_of(acme)
+    assert (row["status"], row["error_code"]) == (200, "")

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from costhub.lib.errors import InvalidField
 from proxy.app import App
 from proxy.cache.embedder import Embedder, load_model
 from proxy.core.compression.perplexity import ScoredToken
+from proxy.edges import counting as counting_module
 from proxy.edges.counting import Counting
 from proxy.routing.compressor import Compressor
 from proxy.values.request import Controls, Endpoint
@@ -25,6 +27,7 @@ from tenants.actions.system_prompts import approve_system_prompt, propose_system
 from tenants.choices import BudgetAction, Compression, Mode, Tokenizer
 from tenants.route_snapshots import CompressionSnapshot
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.cache.calls import call, told, written
 from tests.proxy.core.examples import ORG, make_request
 from tests.proxy.edges.threads import in_thread
@@ -315,3 +318,29 @@ def test_a_scorer_is_a_model_and_keeps_a_share(acme: Tenant, given: dict[str, An
     with org_scope(acme.org.pk), pytest.raises(InvalidField) as refused:
         create_compression_policy(actor=acme.owner, mode=Mode.ON, **{"methods": [Compression.PERPLEXITY]} | given)
     assert refused.value.field == field
+
+
+async def test_long_prompts_of_one_organisation_keep_no_others_from_being_shortened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of those that are shortened beside the loop at once no organisation has more than its share."""
+    monkeypatch.setattr(counting_module, "DEADLINE_SECONDS", PATIENCE_SECONDS)
+    policy = CompressionSnapshot("", Mode.ON.value, (Compression.LOSSLESS.value,))
+    acme = replace(ORG, compression=(policy,))
+    mallcorp = replace(acme, id="0197e9d4-0000-7000-8000-00000000000f")
+    request = make_request(Endpoint.CHAT, ask(WIDE * 2_000))
+    assert request.body_bytes > counting_module.INLINE_BYTES
+    counting, is_over = Counting(), threading.Event()
+    compressor = Compressor(counting, Embedder(lambda: load_model("onnx")), 60_000)
+    long = [
+        asyncio.create_task(counting.run(request.body_bytes, is_over.wait, lambda: False, whose=mallcorp.id))
+        for _ in range(counting_module.MOST_OF_ONE)
+    ]
+    await asyncio.sleep(0)
+    assert await compressor.apply(request, Controls(), mallcorp) is request
+    shortening = asyncio.create_task(compressor.apply(request, Controls(), acme))
+    await asyncio.sleep(0)
+    is_over.set()
+    assert (await shortening).shortened
+    assert all(await asyncio.gather(*long))
+    counting.close()

@@ -325,6 +325,11 @@ def test_usage_within_a_choice_and_where_groq_puts_it() -> None:
     # what each of several means nobody knows: together at most
     two = read_events(event(delta(0) | {"usage": USAGE}), event(delta(1) | {"usage": USAGE}))
     assert two.report == Report(Usage(input=9, output=24), "total_disagrees")
+    # as they go on the last of each counts
+    more = [delta(place) | {"usage": USAGE | {"completion_tokens": 14, "total_tokens": 23}} for place in (1, 0)]
+    assert read_events(event(delta(0) | {"usage": USAGE}), *map(event, more)).report == Report(
+        Usage(input=9, output=28), "total_disagrees"
+    )
 
 
 # What a relay may hand on

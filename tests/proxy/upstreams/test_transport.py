@@ -497,6 +497,18 @@ class TestLookUps:
             assert (await refusal(upstreams, upstream)).error.error_code == "upstream_unusable"
             assert await post(upstreams, upstream) == (200, b"ok")
 
+    async def test_each_who_waits_for_one_that_fails_hands_on_an_error_of_its_own(self) -> None:
+        names = SlowNames()
+        async with opened(Gate(resolver=names)) as upstreams:
+            upstream = make_upstream(f"https://{HOST}/v1")
+            calling = [asyncio.create_task(refusal(upstreams, upstream)) for _ in range(3)]
+            await asyncio.to_thread(names.is_asked.wait)
+            names.may_answer.set()
+            errors = [failure.hand_over() for failure in await asyncio.gather(*calling)]
+        assert names.asked == 1
+        assert [(error.status, error.error_code) for error in errors] == [(502, "upstream_unusable")] * 3
+        assert len({id(error) for error in errors}) == 3
+
     async def test_an_upstream_that_changes_meanwhile_has_one_of_its_own(self) -> None:
         names = SlowNames()
         async with serve(answer(OK)) as old, serve(answer(OK)) as new, opened(Gate([LOOPBACK], names)) as upstreams:
