@@ -31,6 +31,7 @@ from proxy.core.deadlines import (
     ANSWERED_LATER,
     HEADER,
     LEAST_MS,
+    DeadlineCannotBeKept,
     Pace,
     check_capacity,
     check_step,
@@ -42,7 +43,7 @@ from proxy.core.refusals import check_may_ask
 from proxy.edges.entry import answer_later
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import InvalidRequest, NotAllowed, NotFound
+from proxy.errors import InvalidRequest, NotFound
 from proxy.planner import Planner
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import Controls, Endpoint, Request
@@ -99,6 +100,14 @@ class _Deferred(NamedTuple):
                 param="model",
                 code="unsupported_operation",
             )
+
+    def refuse(self, error: DeadlineCannotBeKept) -> None:
+        """Raise what a caller is told for whom there is no time: of the deadline that it has set, or of the background.
+        Where its route has set one it is told nothing: the call is answered at once."""
+        if self.is_background:
+            raise background.refuse_crowded(error) from error
+        if self.has_header:
+            raise error
 
 
 async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> str:
@@ -168,10 +177,8 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     pace, now_ms = await in_database(_find_pace, key, plan.first), clock.now_ms()
     try:
         check_capacity(waiting, pace, now_ms, deadline_ms)
-    except NotAllowed:
-        if wanted.has_header or wanted.is_background:
-            raise
-        # Its route has set the deadline, and not its caller.
+    except DeadlineCannotBeKept as error:
+        wanted.refuse(error)
         answer_later(entry)
     # Of responses and messages none is handed on in a file.
     may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
@@ -196,9 +203,8 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
 
     try:
         await in_database(pools.join, pool, line, check)
-    except NotAllowed:
-        if wanted.has_header or wanted.is_background:
-            raise
+    except DeadlineCannotBeKept as error:
+        wanted.refuse(error)
         # What is held is for an answer at some time, of the models that its route has then. Answered now it is a call
         # like any other, and reserves like one.
         await edges.reservations.give_back(entry)

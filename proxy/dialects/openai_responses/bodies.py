@@ -285,6 +285,7 @@ class _Writing:
                 return None
             case kind if not isinstance(kind, str):
                 raise InvalidRequest(f"{place}.type must say what the item is.", param=f"{place}.type")
+        check_named(item, place)
         self.fields.append(place)
         # Whatever it is, its words are counted.
         return {"role": "user", "content": write_object(item).decode("utf-8", "replace")}
@@ -315,10 +316,12 @@ class _Writing:
             case "refusal":
                 return {"type": "text", "text": read_text(part, "refusal", f"{place}.")}
             case "input_image":
+                check_named(part, place)
                 if isinstance(url := part.get("image_url"), str):
                     shown = {"url": url} | ({"detail": part["detail"]} if part.get("detail") else {})
                     return {"type": "image_url", "image_url": shown}
             case "input_file":
+                check_named(part, place)
                 if isinstance(part.get("file_data"), str):
                     held = {name: part[name] for name in ("filename", "file_data") if part.get(name)}
                     return {"type": "file", "file": held}
@@ -374,6 +377,7 @@ class _Writing:
                 param=place,
             )
         if kind != "function":
+            check_named(tool, place)
             self.fields.append(place)
             return dict(tool)
         function: Json = {"name": read_text(tool, "name", f"{place}.")}
