@@ -108,7 +108,7 @@ _PATHS: Final = (
     _path("GET", "responses/{}", background.show_response),
     _path("DELETE", "responses/{}", background.delete_response),
     _path("POST", "responses/{}/cancel", background.cancel_response),
-    _path("GET", "responses/{}/input_items", stored.list_input_items),
+    _path("GET", "responses/{}/input_items", background.list_input_items),
     _path("GET", "chat/completions", stored.list_completions),
     _path("GET", "chat/completions/{}", stored.show_completion),
     _path("POST", "chat/completions/{}", stored.update_completion),

@@ -244,6 +244,15 @@ async def delete_response(call: Call, edges: Edges, answer_id: str, query: Query
         return {"id": answer_id, "object": "response", "deleted": True}
 
 
+async def list_input_items(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
+    """What a response was asked, also one that is not out yet. Raises NotFound."""
+    line = await _find(call, edges, answer_id)
+    if line is None or line.answer is not None:
+        return await stored.list_input_items(call, edges, answer_id, query)
+    asked, _ = await in_database(_read_asked, line)
+    return stored.show_input_items(openai_responses.list_items(asked.get("input")), query)
+
+
 def _name_of(answer_id: str) -> str:
     """The id of the call that a response was, if it ran in the background."""
     try:

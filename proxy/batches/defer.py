@@ -26,7 +26,7 @@ from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pace import find_call_ms
 from proxy.call import Call
 from proxy.core.batch_cost import runs_batches
-from proxy.core.controls import parse_controls, refuse_route
+from proxy.core.controls import check_single, parse_controls, refuse_route
 from proxy.core.deadlines import (
     ANSWERED_LATER,
     HEADER,
@@ -159,6 +159,7 @@ async def _read(serving: Serving, *, has_header: bool) -> _Deferred:
         request = await add_history(serving, request)
         line = background.write_line(request, is_kept=False)
     if has_header:
+        check_single(call.repeated, (HEADER,))
         check_step(request)
         deadline_ms = parse_deadline(call.headers[HEADER], call.started_ms)
     else:
@@ -184,7 +185,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
     ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
     has_time = has_time_for_a_batch(ahead, pace, deadline_ms - now_ms)
-    is_remote = may_be_remote and runs_batches(plan.first) and has_time
+    is_remote = may_be_remote and runs_batches(plan.first, call.endpoint) and has_time
     entry.note_deferred()
     plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
     check_may_ask(plan)

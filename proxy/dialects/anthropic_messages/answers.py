@@ -10,6 +10,7 @@ from proxy.core import exact_json
 from proxy.core.chat_stream import (
     begins_another,
     list_dicts,
+    name_call,
     read_chunks,
     read_first_choice,
     read_object,
@@ -83,7 +84,7 @@ class MessageTranslation:
     begins."""
 
     def __init__(self, request_id: str, model: str) -> None:
-        self._id = f"msg_{request_id.replace('-', '')}"
+        self._mark = request_id.replace("-", "")
         self._model = model
         self._has_begun = False
         #: the kind of the block that is open, and its place
@@ -107,7 +108,8 @@ class MessageTranslation:
         for call in list_dicts(message.get("tool_calls")):
             function = read_object(call.get("function"))
             given = _read_arguments(function.get("arguments"))
-            blocks.append({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": given})
+            name = self._name_call(call, len(blocks))
+            blocks.append({"type": "tool_use", "id": name, "name": function.get("name"), "input": given})
         told = self._message(answer.get("model"))
         reason = "refusal" if message.get("refusal") else _reason_of(choice.get("finish_reason"))
         told |= {
@@ -178,7 +180,7 @@ class MessageTranslation:
 
     def _message(self, model: Any) -> Json:
         return {
-            "id": self._id,
+            "id": f"msg_{self._mark}",
             "type": "message",
             "role": "assistant",
             "model": model if isinstance(model, str) and model else self._model,
@@ -213,10 +215,14 @@ class MessageTranslation:
         if known is None or number != known[0] or begins_another(call, known[1]):
             self._call = number, call.get("id")
             self._close(told)
-            block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+            name = self._name_call(call, self._place + 1)
+            block: Json = {"type": "tool_use", "id": name, "name": function.get("name"), "input": {}}
             self._enter("tool_use", block, told)
         if isinstance(given := function.get("arguments"), str) and given:
             self._add({"type": "input_json_delta", "partial_json": given}, told)
+
+    def _name_call(self, call: Json, place: int) -> str:
+        return name_call(call, f"toolu_{self._mark}_{place}")
 
     def _enter(self, kind: str, block: Json, told: list[bytes]) -> None:
         if self._open == kind:

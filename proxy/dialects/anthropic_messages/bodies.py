@@ -266,6 +266,8 @@ class _Writing:
             case "document":
                 self._note_document(block, place)
                 if isinstance(held := block.get("source"), dict) and held.get("type") == "text":
+                    if block.get("title"):
+                        self.hints.append("title")
                     return {"type": "text", "text": read_text(held, "data", f"{place}.source."), **kept}
                 if (url := _find_url(block)) and url.startswith("data:"):
                     name = block.get("title") or "document.pdf"
