@@ -33,7 +33,7 @@ from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced, close_the_day, open_holds, read_books
 from tests.proxy.cache.calls import make_policy
-from tests.proxy.in_process import Conversation, events_of
+from tests.proxy.in_process import Conversation, converse, events_of, serve
 from tests.proxy.routing.test_compressor import TIDY, WIDE
 from tests.tenants.route_examples import make_route, targets_of
 from tests.world import Tenant, make_catalog
@@ -516,6 +516,22 @@ def test_calls_that_come_together_are_promised_no_more_than_there_is_time_for(
     books = assert_balanced(acme, bank)
     assert sum(row.status == 200 for row in books.rows) == (6 if by == "header" else 24)
     assert len(books.rows) == 24
+
+
+def test_two_deadlines_that_differ_are_none(acme: Tenant, bank: Bank) -> None:
+    """Which of them counts must not be a guess."""
+
+    async def call(*deadlines: str) -> tuple[int, str | None]:
+        async with open_desk(acme) as desk:
+            talk = converse(acme.api_key, line(0)["body"], path=CHAT)
+            talk.scope["headers"] += [(b"x-costhub-deadline", deadline.encode()) for deadline in deadlines]
+            answer = await serve(desk.app, talk)
+            return answer.status, read(answer).get("error", {}).get("param")
+
+    assert asyncio.run(call("600", "7200")) == (400, "x-costhub-deadline")
+    assert asyncio.run(call("600", "600")) == (202, None)
+    run_worker(acme)
+    assert_balanced(acme, bank)
 
 
 def test_a_prompt_is_sent_as_it_came_where_its_caller_says_so(acme: Tenant, bank: Bank) -> None:
