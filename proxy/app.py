@@ -200,13 +200,17 @@ def _give_up(call: Call, task: asyncio.Task[Any]) -> None:
 
 async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) -> None:
     path: str = scope["path"].removeprefix(PREFIX)
-    answer = partial(answer_query, call, edges, scope["method"], path, scope["query_string"])
-    try:
-        await answer_free(call, edges, reply, scope["method"], answer)
-    except FileNamed as named:
-        # Of a body that is counted or priced, and not sent.
-        await named_files.put_for_question(named, call, edges)
-        await answer_free(call, edges, reply, scope["method"], answer)
+    ask = partial(answer_query, call, edges, scope["method"], path, scope["query_string"])
+
+    async def answer() -> dict[str, Any]:
+        try:
+            return await ask()
+        except FileNamed as named:
+            # Of a body that is counted or priced, and not sent.
+            await named_files.put_for_question(named, call, edges)
+            return await ask()
+
+    await answer_free(call, edges, reply, scope["method"], answer)
 
 
 async def _send_error(error: ApiError, dialect: Dialect, request_id: str, reply: Reply) -> None:

@@ -41,7 +41,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
     def script(body: Json) -> list[bytes]:
         if "input" in body:
             return whole(RESPONSE)
-        if "max_tokens" not in body:
+        if body.get("max_tokens") is None:
             return whole({"input_tokens": 9})
         return whole(MESSAGE if body["model"] == "claude" else answer("Hello", USAGE))
 
@@ -256,28 +256,28 @@ def test_a_call_that_is_answered_later_is_asked_with_what_the_file_held_when_it_
 
 
 def test_a_body_that_is_counted_or_priced_is_read_with_its_files(acme: Tenant, upstream: ScriptedUpstream) -> None:
-    words = {"type": "text", "text": "Dear Ada"}
+    count, price, words = "/v1/messages/count_tokens", "/v1/costhub/estimate", {"type": "text", "text": "Dear Ada"}
 
     async def run() -> list[Json]:
-        found = []
         async with open_desk(acme) as desk:
             file = await keep(desk, LETTER)
-            for path, part in (
-                ("/v1/messages/count_tokens", DOCUMENT),
-                ("/v1/messages/count_tokens", words),
-                ("/v1/costhub/estimate", IN_CHAT),
-                ("/v1/costhub/estimate", words),
-            ):
-                body = write(MESSAGES, part)
-                del body["max_tokens"]
-                found.append(read(await post(desk, path, body, file)))
-            claude = write(MESSAGES, DOCUMENT, model="claude")
-            del claude["max_tokens"]
-            found.append(read(await post(desk, "/v1/messages/count_tokens", claude, file)))
-        return found
 
-    named, said, priced, said_priced, asked = asyncio.run(run())
-    assert (named, priced["max_cost"], asked) == (said, said_priced["max_cost"], {"input_tokens": 9})
+            async def ask(path: str, part: Json, model: str = "small", **headers: str) -> Json:
+                body = write(CHAT, part, model=model)
+                return read(await post(desk, path, {**body, "max_tokens": None}, file, **headers))
+
+            return [
+                await ask(count, words),
+                await ask(count, DOCUMENT, idempotency_key="the same"),
+                await ask(count, DOCUMENT, idempotency_key="the same"),
+                await ask(price, words),
+                await ask(price, IN_CHAT),
+                await ask(count, DOCUMENT, model="claude"),
+            ]
+
+    said, counted, again, said_price, price_named, asked = asyncio.run(run())
+    assert (counted, again, price_named["max_cost"]) == (said, said, said_price["max_cost"])
+    assert asked == {"input_tokens": 9}
     (sent,) = upstream.bodies
     assert sent["messages"][0]["content"][0]["source"]["data"] == "Dear Ada"
     assert events_of(acme) == []
