@@ -117,8 +117,8 @@ class App:
                         await complete(call, self._edges, reply)
                     except AnsweredLater:
                         await _answer_later(call, self._edges, reply)
-                    except FileNamed as named:
-                        await _complete_with_files(named, call, self._edges, reply)
+                    except FileNamed:
+                        await _complete_with_files(call, self._edges, reply)
             elif scope["method"] == "OPTIONS" and allowed:
                 await reply.begin(204, allow_preflight(call.headers))
                 await reply.end(b"")
@@ -158,13 +158,13 @@ def _dialect_below(path: str) -> Dialect:
 async def _defer(call: Call, edges: Edges, reply: Reply) -> None:
     try:
         await deferring.defer(call, edges, reply)
-    except FileNamed as named:
-        await named_files.put(named, call, edges, reply)
+    except FileNamed:
+        await named_files.put(call, edges, reply)
         await deferring.defer(call, edges, reply)
 
 
-async def _complete_with_files(named: FileNamed, call: Call, edges: Edges, reply: Reply) -> None:
-    await named_files.put(named, call, edges, reply)
+async def _complete_with_files(call: Call, edges: Edges, reply: Reply) -> None:
+    await named_files.put(call, edges, reply)
     try:
         await complete(call, edges, reply)
     except AnsweredLater:
@@ -205,9 +205,9 @@ async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) ->
     async def answer() -> dict[str, Any]:
         try:
             return await ask()
-        except FileNamed as named:
-            # Of a body that is counted or priced, and not sent.
-            await named_files.put_for_question(named, call, edges)
+        except FileNamed:
+            # In a body that is counted or priced, and not sent.
+            await named_files.put_for_question(call, edges)
             return await ask()
 
     await answer_free(call, edges, reply, scope["method"], answer)

@@ -101,13 +101,15 @@ class _Deferred(NamedTuple):
                 code="unsupported_operation",
             )
 
-    def refuse(self, error: DeadlineCannotBeKept) -> None:
-        """Raise what a caller is told for whom there is no time: of the deadline that it has set, or of the background.
-        Where its route has set one it is told nothing: the call is answered at once."""
-        if self.is_background:
+    def check_place(self, waiting: Mapping[int, int], pace: Pace) -> None:
+        """Raise DeadlineCannotBeKept where there is no time for it among those that wait, and RateLimited where its
+        caller has set no deadline: it is to run in the background."""
+        try:
+            check_capacity(waiting, pace, clock.now_ms(), self.deadline_ms)
+        except DeadlineCannotBeKept as error:
+            if not self.is_background:
+                raise
             raise background.refuse_crowded(error) from error
-        if self.has_header:
-            raise error
 
 
 async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> str:
@@ -177,9 +179,11 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
     pace, now_ms = await in_database(_find_pace, key, plan.first), clock.now_ms()
     try:
-        check_capacity(waiting, pace, now_ms, deadline_ms)
-    except DeadlineCannotBeKept as error:
-        wanted.refuse(error)
+        wanted.check_place(waiting, pace)
+    except DeadlineCannotBeKept:
+        if wanted.has_header:
+            raise
+        # Its route has set the deadline, and not its caller.
         answer_later(entry)
     # Of responses and messages none is handed on in a file.
     may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
@@ -197,15 +201,12 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     line.is_background = wanted.is_background
     # Anew, because the plan may be another one by now; and before `join`, behind whose lock everybody else waits.
     pace = await in_database(_find_pace, key, plan.first)
-
-    def check(waiting: Mapping[int, int]) -> None:
-        # Others may have been promised meanwhile what was free a moment ago.
-        check_capacity(waiting, pace, clock.now_ms(), deadline_ms)
-
     try:
-        await in_database(pools.join, pool, line, check)
-    except DeadlineCannotBeKept as error:
-        wanted.refuse(error)
+        # Others may have been promised meanwhile what was free a moment ago.
+        await in_database(pools.join, pool, line, partial(wanted.check_place, pace=pace))
+    except DeadlineCannotBeKept:
+        if wanted.has_header:
+            raise
         # What is held is for an answer at some time, of the models that its route has then. Answered now it is a call
         # like any other, and reserves like one.
         await edges.reservations.give_back(entry)

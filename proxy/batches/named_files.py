@@ -14,7 +14,7 @@ from proxy.core.body_fields import read_object
 from proxy.core.kept_files import Held, Named, find_named, put_files, too_long
 from proxy.edges.counting import run_whole
 from proxy.edges.reply import Reply
-from proxy.errors import FileNamed, NotFound
+from proxy.errors import NotFound
 from proxy.wiring import Edges
 from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
@@ -22,32 +22,35 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 _PATH: Final = "/v1/files"
 
 
-async def put(named: FileNamed, call: Call, edges: Edges, reply: Reply) -> None:
-    """Put the files into the body of a call that goes to an upstream, whose reading has raised ``named``. Raises
-    ApiError, and then the call has its row."""
+async def put(call: Call, edges: Edges, reply: Reply) -> None:
+    """Put the files into the body of a call that goes to an upstream, and was found to name some. Raises ApiError, and
+    then the call has its row."""
     bearer, block = await open_entry(call, edges)
     with block as entry:
         await receive(Serving(call, edges, entry, reply, bearer))
-        await _put(named, call, edges, entry.key, entry.org)
+        await _put(call, edges, entry.key, entry.org)
         # It comes again, with an entry of its own.
         entry.goes_on = True
 
 
-async def put_for_question(named: FileNamed, call: Call, edges: Edges) -> None:
+async def put_for_question(call: Call, edges: Edges) -> None:
     """The same for a body that is asked about, and not sent."""
     key, org = await edges.auth.admit(call)
-    await _put(named, call, edges, key, org)
+    await _put(call, edges, key, org)
 
 
-async def _put(named: FileNamed, call: Call, edges: Edges, key: KeySnapshot, org: OrgSnapshot) -> None:
+async def _put(call: Call, edges: Edges, key: KeySnapshot, org: OrgSnapshot) -> None:
     raw = await call.body()
     body = read_object(raw)
     found = list(find_named(body))
     if not found:
-        raise named
+        # They stand where nothing can be put: whoever reads it once more says so.
+        call.put_files(raw)
+        return
     # Whoever may not read a file there may not have it read here.
     edges.auth.check_origin(key, call, _PATH)
-    stored, files, room = SealedFiles(edges.objects, Sealer(org.id, org.data_key)), dict[str, Held](), call.max_body_bytes
+    stored, files = SealedFiles(edges.objects, Sealer(org.id, org.data_key)), dict[str, Held]()
+    room = call.max_body_bytes
     for one in found:
         if one.file_id not in files:
             files[one.file_id] = await _read(one, key, stored, room)
