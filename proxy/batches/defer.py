@@ -185,11 +185,10 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
             raise
         # Its route has set the deadline, and not its caller.
         answer_later(entry)
-    # Of responses and messages none is handed on in a file.
-    may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
     ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
     has_time = has_time_for_a_batch(ahead, pace, deadline_ms - now_ms)
-    is_remote = may_be_remote and runs_batches(plan.first, call.endpoint) and has_time
+    # What runs in the background is asked at once, though it has a day.
+    is_remote = not wanted.is_background and runs_batches(plan.first, call.endpoint) and has_time
     entry.note_deferred()
     plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
     check_may_ask(plan)

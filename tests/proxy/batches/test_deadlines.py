@@ -208,6 +208,27 @@ def test_far_ones_go_together_and_cost_half(account: Tenant, bank: Bank) -> None
     assert {(row.effective_cost, row.list_cost) for row in books.rows} == {(IN_BATCH, USUAL)}
 
 
+def test_far_responses_go_together_too(account: Tenant, bank: Bank) -> None:
+    async def call() -> list[str]:
+        async with open_desk(account) as desk:
+            body = orjson.dumps({"model": "small", "input": "one two three", "max_output_tokens": 50})
+            taken = [await desk.ask("POST", "/v1/responses", body, x_costhub_deadline="21600") for _ in range(3)]
+            return [str(read(one)["id"]) for one in taken]
+
+    ids = asyncio.run(call())
+    run_worker(account, looks=2)
+    assert bank.bill() == [], "they gather"
+    for minutes in (6, 8, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, looks=2)
+    for status, answer in collect(account, ids):
+        told = answer["response"]["body"]
+        assert (status, told["object"], told["output"][-1]["content"][0]["text"]) == (200, "response", answer_text())
+    books = assert_balanced(account, bank, input_price="0.075", output_price="0.30")
+    assert {(row.effective_cost, row.list_cost) for row in books.rows} == {(9 * 75 + 12 * 300, 9 * 150 + 12 * 600)}
+    assert {(str(row.id), row.endpoint) for row in books.rows} == {(one, "responses") for one in ids}
+
+
 def test_a_batch_that_is_late_is_ended_and_its_calls_are_asked_online(account: Tenant, bank: Bank) -> None:
     bank.order_batches(stall=True)
     ids = defer(account, 6 * 3600)
