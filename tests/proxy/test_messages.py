@@ -352,6 +352,35 @@ async def test_a_message_that_calls_a_tool_says_so_whatever_its_server_says(
     assert read(second.body)[-2]["delta"]["stop_reason"] == meant
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"stop_reason": "END"}, ("stop_sequence", "END")),
+        ({"matched_stop": "END"}, ("stop_sequence", "END")),
+        ({"stop_reason": "</s>"}, ("end_turn", None)),
+        ({"matched_stop": 151_645}, ("end_turn", None)),
+        ({"stop_reason": "END", "finish_reason": "length"}, ("max_tokens", None)),
+    ],
+)
+async def test_a_message_says_at_which_of_its_callers_words_it_ended(
+    chatting: Tenant, said: Json, meant: tuple[str, str | None]
+) -> None:
+    """As vLLM and SGLang tell; others do not."""
+    answer = chat_answer("Hello", USAGE)
+    answer["choices"][0] |= said
+    last = chunk({}, "stop")
+    last["choices"][0] |= said
+
+    def script(body: Json) -> list[bytes]:
+        assert body["stop"] == ["END", "STOP"]
+        return stream(chunk({"content": "Hello"}), last, chunk(usage=USAGE), DONE) if body["stream"] else whole(answer)
+
+    asked = ask_message(stop_sequences=["END", "STOP"])
+    (first, second), _, _ = await ask(chatting, script, asked, asked | {"stream": True})
+    for told in (json.loads(first.body), read(second.body)[-2]["delta"]):
+        assert (told["stop_reason"], told["stop_sequence"]) == meant
+
+
 @pytest.mark.parametrize("number", [{"index": 0}, {}], ids=["all alike", "none"])
 async def test_calls_that_are_numbered_badly_are_told_apart_by_their_ids(chatting: Tenant, number: Json) -> None:
     """The last piece has an id of its own and no name, as older servers write it: it goes on."""
