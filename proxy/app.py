@@ -15,9 +15,8 @@ from django.conf import settings
 
 from costhub.lib import metrics
 from proxy.batches import api as batches
-from proxy.batches import background
+from proxy.batches import background, named_files
 from proxy.batches import defer as deferring
-from proxy.batches import named_files
 from proxy.call import Call
 from proxy.core.cors import allow_origin, allow_preflight
 from proxy.core.deadlines import HEADER as DEADLINE

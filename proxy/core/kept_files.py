@@ -1,5 +1,5 @@
-"""Files that were uploaded here, named in a message. No upstream knows them: what they hold is put in the place of their
-name, where a message may hold it, and a name that stands anywhere else is refused. Pure."""
+"""Files that were uploaded here, named in a message. No upstream knows them: what they hold is put in the place of
+their name, where a message may hold it, and a name that stands anywhere else is refused. Pure."""
 
 import base64
 import re
@@ -212,9 +212,7 @@ def _get_picture_type(file: Held, place: str) -> str:
 
 
 def _unfit(file: Held, place: str, why: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The file {file.filename} that {place} names {why}.", param=place, code="file_not_readable"
-    )
+    return InvalidRequest(f"The file {file.filename} that {place} names {why}.", param=place, code="file_not_readable")
 
 
 def _read_text(content: bytes) -> str | None:

@@ -118,7 +118,13 @@ def test_one_for_which_there_is_no_place_is_told_when_to_come_again(keeping: Ten
         upstream = Upstream.objects.get(org=keeping.org, name="for small")
         update_upstream(actor=keeping.owner, upstream=upstream, batch_concurrency=1)
         attempts = [{"number": 1, "status": 200, "model": "small", "certainty": "exact", "cost": 0, "error": ""}]
-        long = make_call(keeping, clock.now() - timedelta(hours=1), duration_us=13 * 3_600_000_000, upstream_id=upstream.pk, attempts=attempts)
+        long = make_call(
+            keeping,
+            clock.now() - timedelta(hours=1),
+            duration_us=13 * 3_600_000_000,
+            upstream_id=upstream.pk,
+            attempts=attempts,
+        )
         LedgerEntry.objects.bulk_create([long])
     connections.close_all()
     begin(keeping)

@@ -1,4 +1,4 @@
-"""A file of /v1/files that a message names by its id reaches the model as what it holds, and only by who may read it."""
+"""A file of /v1/files that a message names by its id reaches the model as what it holds, for who may read it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -142,7 +142,11 @@ def test_a_model_gets_what_the_file_holds(
     parts = (sent.get("messages") or sent["input"])[0]["content"]
     assert parts[1] == meant
     (row,) = events_of(acme)
-    assert (row["status"], row["endpoint"], row["effective_cost"]) == (200, path.removeprefix("/v1/"), 9 * 150 + 2 * 600)
+    assert (row["status"], row["endpoint"], row["effective_cost"]) == (
+        200,
+        path.removeprefix("/v1/"),
+        9 * 150 + 2 * 600,
+    )
 
 
 def test_who_may_not_read_a_file_is_told_what_who_names_none_is(

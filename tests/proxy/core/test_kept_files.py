@@ -219,7 +219,12 @@ def test_a_file_is_what_its_bytes_say(content: bytes, media_type: str) -> None:
 
 
 def test_a_name_in_what_a_tool_is_called_with_is_the_callers_own() -> None:
-    call = {"type": "tool_use", "id": "t", "name": "find", "input": {"content": [{"type": "input_file", "file_id": "?"}]}}
+    call = {
+        "type": "tool_use",
+        "id": "t",
+        "name": "find",
+        "input": {"content": [{"type": "input_file", "file_id": "?"}]},
+    }
     body = make_body(Endpoint.MESSAGES) | {"messages": [{"role": "assistant", "content": [call]}]}
     parse(Endpoint.MESSAGES, name(body, OURS))
     assert list(find_named(orjson.loads(name(body, OURS)))) == []
