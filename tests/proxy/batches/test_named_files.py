@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connections
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from tenants.access import org_scope
 from tenants.actions.keys import create_key
@@ -210,7 +210,7 @@ def test_a_key_that_is_kept_to_calls_has_no_file_read(acme: Tenant, upstream: Sc
 def test_what_cannot_be_put_there_is_refused_by_its_field_and_sent_to_nobody(
     acme: Tenant,
     upstream: ScriptedUpstream,
-    settings: SettingsWrapper,
+    settings: Settings,
     part: Json,
     content: bytes,
     code: str,
