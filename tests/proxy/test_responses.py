@@ -369,7 +369,7 @@ async def test_a_call_without_an_id_gets_one_by_which_its_result_is_given(chatti
 
 
 async def test_what_a_chat_does_not_know_of_a_function_is_named(chatting: Tenant) -> None:
-    tool = {"type": "function", "name": "find", "parameters": {}, "strict": None, "defer_loading": True, "of_old": None}
+    tool: Json = {"type": "function", "name": "find", "parameters": {}, "defer_loading": True, "of_old": None}
     (got,), _, (sent,) = await ask(chatting, lambda _: whole(chat_answer("Hello", USAGE)), ask_response(tools=[tool]))
     assert sent["tools"] == [{"type": "function", "function": {"name": "find", "parameters": {}}}]
     assert (got.status, got.headers["x-costhub-dropped"]) == (200, "tools[0].defer_loading")
