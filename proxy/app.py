@@ -15,7 +15,7 @@ from django.conf import settings
 
 from costhub.lib import metrics
 from proxy.batches import api as batches
-from proxy.batches import background
+from proxy.batches import background, named_files
 from proxy.batches import defer as deferring
 from proxy.call import Call
 from proxy.core.cors import allow_origin, allow_preflight
@@ -23,7 +23,7 @@ from proxy.core.deadlines import HEADER as DEADLINE
 from proxy.dialects import anthropic_messages, dialect_of
 from proxy.edges.reply import NO_GUESSING, Reply
 from proxy.edges.shortcuts import SHORTCUTS, Receive, Send, Shortcuts
-from proxy.errors import AnsweredLater, ApiError, MethodNotAllowed, UpstreamError
+from proxy.errors import AnsweredLater, ApiError, FileNamed, MethodNotAllowed, UpstreamError
 from proxy.free_calls import answer_free
 from proxy.paths import answer_query
 from proxy.pipeline import complete
@@ -109,13 +109,15 @@ class App:
                 reply.more_headers = {**reply.more_headers, **allowed}
             if endpoint is not None and scope["method"] == "POST":
                 if DEADLINE in call.headers:
-                    await deferring.defer(call, self._edges, reply)
+                    await _defer(call, self._edges, reply)
                 else:
                     call.watch(partial(_leave, call, reply, task))
                     try:
                         await complete(call, self._edges, reply)
                     except AnsweredLater:
                         await _answer_later(call, self._edges, reply)
+                    except FileNamed:
+                        await _complete_with_files(call, self._edges, reply)
             elif scope["method"] == "OPTIONS" and allowed:
                 await reply.begin(204, allow_preflight(call.headers))
                 await reply.end(b"")
@@ -153,6 +155,22 @@ def _dialect_below(path: str) -> Dialect:
     return anthropic_messages if path.startswith(_BELOW_MESSAGES) else dialect_of(None)
 
 
+async def _defer(call: Call, edges: Edges, reply: Reply) -> None:
+    try:
+        await deferring.defer(call, edges, reply)
+    except FileNamed:
+        await named_files.put(call, edges, reply)
+        await deferring.defer(call, edges, reply)
+
+
+async def _complete_with_files(call: Call, edges: Edges, reply: Reply) -> None:
+    await named_files.put(call, edges, reply)
+    try:
+        await complete(call, edges, reply)
+    except AnsweredLater:
+        await _answer_later(call, edges, reply)
+
+
 async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
     try:
         await deferring.take_later(call, edges, reply)
@@ -182,7 +200,16 @@ def _give_up(call: Call, task: asyncio.Task[Any]) -> None:
 
 async def _answer_query(scope: Scope, call: Call, edges: Edges, reply: Reply) -> None:
     path: str = scope["path"].removeprefix(PREFIX)
-    answer = partial(answer_query, call, edges, scope["method"], path, scope["query_string"])
+    ask = partial(answer_query, call, edges, scope["method"], path, scope["query_string"])
+
+    async def answer() -> dict[str, Any]:
+        try:
+            return await ask()
+        except FileNamed:
+            # In a body that is counted or priced, and not sent.
+            await named_files.put_for_question(call, edges)
+            return await ask()
+
     await answer_free(call, edges, reply, scope["method"], answer)
 
 

@@ -10,6 +10,7 @@ from proxy.core.betas import add_betas, parse_betas
 from proxy.dialects import dialect_of
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
+from proxy.errors import FileNamed
 from proxy.values.request import Endpoint, Request
 from proxy.wiring import Edges
 
@@ -56,9 +57,14 @@ async def receive(serving: Serving) -> bytes:
 
 
 def read_request(serving: Serving, body: bytes) -> Request:
-    """What the body asks for. Raises InvalidRequest."""
+    """What the body asks for. Raises InvalidRequest; FileNamed without a row where the call comes again, with what that
+    file holds."""
     call = serving.call
-    request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
+    try:
+        request = dialect_of(call.endpoint).parse_request(call.endpoint, body)
+    except FileNamed:
+        serving.entry.goes_on = not call.has_files
+        raise
     if call.endpoint is Endpoint.MESSAGES:
         request = add_betas(request, parse_betas(call.headers, call.repeated))
     serving.entry.note_request(request)

@@ -31,6 +31,8 @@ class Call:
     _leave: Callable[[], None] | None = None
     _looking: asyncio.Task[None] | None = None
     _whole: bytes | None = None
+    #: what its messages named of /v1/files stands in its body by now
+    has_files = False
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class Call:
         self.headers, self.repeated = _read_headers(lines)
         self._header_bytes = sum(map(len, chain.from_iterable(lines)))
         self._receive = receive
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
         self._shortcuts = shortcuts
 
     @property
@@ -90,7 +92,7 @@ class Call:
             or self.endpoint in FORM_ENDPOINTS
         ):
             return None
-        body = shortcuts.take_body(self._receive, min(SMALL_BYTES, self._max_body_bytes))
+        body = shortcuts.take_body(self._receive, min(SMALL_BYTES, self.max_body_bytes))
         if body is not None:
             self._begin_to_watch()
             self._whole = body
@@ -117,7 +119,7 @@ class Call:
             )
         encoding = find_encoding(self.headers) if "content-encoding" in self.headers else ""
         length = self.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body_bytes:
+        if length.isdecimal() and int(length) > self.max_body_bytes:
             raise self._too_long()
         body = self._shortcuts.take_body(self._receive) if self._shortcuts is not None else None
         if body is None:
@@ -128,15 +130,19 @@ class Call:
                 raise InvalidRequest(
                     f"The body did not arrive within {BODY_TIMEOUT_SECONDS} s.", code="body_timeout", status=408
                 ) from error
-        elif len(body) > self._max_body_bytes:
+        elif len(body) > self.max_body_bytes:
             raise self._too_long()
         self._begin_to_watch()
         if encoding:
-            body = await asyncio.to_thread(decode, encoding, body, self._max_body_bytes)
+            body = await asyncio.to_thread(decode, encoding, body, self.max_body_bytes)
         if len(body) > SMALL_BYTES and not is_form:
             await _weigh(body)
         self._whole = body
         return body
+
+    def put_files(self, body: bytes) -> None:
+        """Have a body read in the place of its own, with what the files hold that its messages name."""
+        self._whole, self.has_files = body, True
 
     async def parts(self, most_bytes: int) -> AsyncIterator[bytes]:
         """A body that is too long to be held, as it comes. Raises InvalidRequest if it is longer than that, too slow,
@@ -193,13 +199,13 @@ class Call:
                 raise InvalidRequest("The body broke off before its end.", code="incomplete_body")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._max_body_bytes:
+            if size > self.max_body_bytes:
                 raise self._too_long()
             if not message.get("more_body"):
                 return b"".join(parts)
 
     def _too_long(self) -> InvalidRequest:
-        return too_long(self._max_body_bytes)
+        return too_long(self.max_body_bytes)
 
 
 def _read_headers(lines: Sequence[tuple[bytes, bytes]]) -> tuple[dict[str, str], dict[str, list[str]]]:

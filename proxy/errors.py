@@ -4,6 +4,7 @@
 
     ApiError                     status, type, code, param, headers, more fields
     |- InvalidRequest            400  the body, a header or a parameter
+    |  `- FileNamed              400  a message names a file that lies here
     |- Unauthorized              401  missing, unknown, revoked or expired key
     |- NotAllowed                403  a known key that may not do this
     |- ModelNotFound             404
@@ -70,6 +71,13 @@ class InvalidRequest(ApiError):
     code = "invalid_request"
     http_status = 400
     type = "invalid_request_error"
+
+
+class FileNamed(InvalidRequest):
+    """A message names a file of ``/v1/files``. Where what it holds may stand in its place, it is put there, and the
+    call is read once more."""
+
+    code = "file_not_readable"
 
 
 class Unauthorized(ApiError):

@@ -77,6 +77,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "audio/voice_consents": "Voices of your own are made at the provider: name one in /v1/audio/speech.",
     "audio/voices": "Voices of your own are made at the provider: name one in /v1/audio/speech.",
     "chatkit": "ChatKit is not served: it runs at OpenAI, where no budget of yours holds it.",
+    "complete": "Anthropic's older completions are not served: call /v1/messages.",
     "containers": "Containers are not served: what they cost cannot be bounded before they run.",
     "conversations": (
         "Conversations are not kept: /v1/responses goes on with what was said by previous_response_id, or takes all of"
@@ -91,6 +92,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     ),
     "live": "There is no live API here: use /v1/chat/completions or /v1/responses.",
     "organization": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
+    "organizations": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
     "projects": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
     "skills": "Skills are not served: put what they say into the instructions of a call.",
     "threads": "Threads are not served: call /v1/responses, where previous_response_id goes on with what was said.",
@@ -108,7 +110,7 @@ _PATHS: Final = (
     _path("GET", "responses/{}", background.show_response),
     _path("DELETE", "responses/{}", background.delete_response),
     _path("POST", "responses/{}/cancel", background.cancel_response),
-    _path("GET", "responses/{}/input_items", stored.list_input_items),
+    _path("GET", "responses/{}/input_items", background.list_input_items),
     _path("GET", "chat/completions", stored.list_completions),
     _path("GET", "chat/completions/{}", stored.show_completion),
     _path("POST", "chat/completions/{}", stored.update_completion),

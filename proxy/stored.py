@@ -1,6 +1,6 @@
 """What callers may do with the answers that were kept for them: Responses, and chat's stored completions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -50,9 +50,13 @@ async def cancel_response(call: Call, edges: Edges, answer_id: str, query: Query
 async def list_input_items(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
     """What a response was asked. Raises NotFound."""
     key = await _authenticate(call, edges)
+    return show_input_items((await _get(key, Kind.RESPONSE, answer_id)).asked, query)
+
+
+def show_input_items(items: Sequence[Json], query: Query) -> Json:
+    """A page of what a response was asked. Raises InvalidRequest for a query that makes no sense."""
     limit, is_newest_first = _read_limit(query), _is_newest_first(query, usual=True)
-    stored = await _get(key, Kind.RESPONSE, answer_id)
-    return _page(openai_responses.show_input(stored.asked), limit, query, is_newest_first=is_newest_first)
+    return _page(openai_responses.show_input(items), limit, query, is_newest_first=is_newest_first)
 
 
 async def list_completions(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:

@@ -26,11 +26,12 @@ from proxy.batches.model import Batch, BatchLine
 from proxy.batches.telling import Piece, hear, read_told
 from proxy.call import Call
 from proxy.core import exact_json
+from proxy.core.deadlines import DeadlineCannotBeKept
 from proxy.dialects import dialect_of, openai_responses
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
 from proxy.edges.told import forget_told, tell_end
-from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound
+from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound, RateLimited
 from proxy.values.answer import Answer
 from proxy.values.request import Endpoint, Request
 from proxy.wiring import Edges
@@ -64,6 +65,19 @@ def check_background(request: Request, answers_kept_hours: int) -> None:
             " have an admin set for how long answers are kept.",
             param="background",
         )
+
+
+def refuse_crowded(error: DeadlineCannotBeKept) -> RateLimited:
+    """The error of a response for which there is no time among all that wait: its caller has set no deadline, and has
+    only to come again when some of them are out."""
+    seconds = -(-error.late_ms // 1000)
+    return RateLimited(
+        "So many calls of this organisation wait for the model's upstream that this response could not be made within"
+        f" {WITHIN // timedelta(hours=1)} hours. Try again in {seconds} s, or leave background out.",
+        param="background",
+        code="background_full",
+        headers={"retry-after": str(seconds)},
+    )
 
 
 def write_line(request: Request, *, is_kept: bool = True) -> bytes:
@@ -229,6 +243,15 @@ async def delete_response(call: Call, edges: Edges, answer_id: str, query: Query
     except NotFound:
         # It failed, or was cancelled, so that nothing of it was kept.
         return {"id": answer_id, "object": "response", "deleted": True}
+
+
+async def list_input_items(call: Call, edges: Edges, answer_id: str, query: Query) -> Json:
+    """What a response was asked, also one that is not out yet. Raises NotFound."""
+    line = await _find(call, edges, answer_id)
+    if line is None or line.answer is not None:
+        return await stored.list_input_items(call, edges, answer_id, query)
+    asked, _ = await in_database(_read_asked, line)
+    return stored.show_input_items(openai_responses.list_items(asked.get("input")), query)
 
 
 def _name_of(answer_id: str) -> str:

@@ -26,11 +26,12 @@ from proxy.batches.model import Batch, BatchLine
 from proxy.batches.pace import find_call_ms
 from proxy.call import Call
 from proxy.core.batch_cost import runs_batches
-from proxy.core.controls import parse_controls, refuse_route
+from proxy.core.controls import check_single, parse_controls, refuse_route
 from proxy.core.deadlines import (
     ANSWERED_LATER,
     HEADER,
     LEAST_MS,
+    DeadlineCannotBeKept,
     Pace,
     check_capacity,
     check_step,
@@ -43,7 +44,7 @@ from proxy.edges.entry import answer_later
 from proxy.edges.leaving import finish
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import InvalidRequest, NotAllowed, NotFound
+from proxy.errors import InvalidRequest, NotFound
 from proxy.planner import Planner
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import Controls, Endpoint, Request
@@ -100,6 +101,16 @@ class _Deferred(NamedTuple):
                 param="model",
                 code="unsupported_operation",
             )
+
+    def check_place(self, waiting: Mapping[int, int], pace: Pace) -> None:
+        """Raise DeadlineCannotBeKept where there is no time for it among those that wait, and RateLimited where its
+        caller has set no deadline: it is to run in the background."""
+        try:
+            check_capacity(waiting, pace, clock.now_ms(), self.deadline_ms)
+        except DeadlineCannotBeKept as error:
+            if not self.is_background:
+                raise
+            raise background.refuse_crowded(error) from error
 
 
 async def _take(call: Call, edges: Edges, reply: Reply, *, has_header: bool) -> str:
@@ -158,6 +169,7 @@ async def _read(serving: Serving, *, has_header: bool) -> _Deferred:
         request = await add_history(serving, request)
         line = background.write_line(request, is_kept=False)
     if has_header:
+        check_single(call.repeated, (HEADER,))
         check_step(request)
         deadline_ms = parse_deadline(call.headers[HEADER], call.started_ms)
     else:
@@ -175,17 +187,16 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
     pace, now_ms = await in_database(_find_pace, key, plan.first), clock.now_ms()
     try:
-        check_capacity(waiting, pace, now_ms, deadline_ms)
-    except NotAllowed:
-        if wanted.has_header or wanted.is_background:
+        wanted.check_place(waiting, pace)
+    except DeadlineCannotBeKept:
+        if wanted.has_header:
             raise
         # Its route has set the deadline, and not its caller.
         answer_later(entry)
-    # Of responses and messages none is handed on in a file.
-    may_be_remote = call.endpoint not in (Endpoint.RESPONSES, Endpoint.MESSAGES)
     ahead = 1 + sum(calls for due_ms, calls in waiting.items() if due_ms <= deadline_ms)
     has_time = has_time_for_a_batch(ahead, pace, deadline_ms - now_ms)
-    is_remote = may_be_remote and runs_batches(plan.first) and has_time
+    # What runs in the background is asked at once, though it has a day.
+    is_remote = not wanted.is_background and runs_batches(plan.first, call.endpoint) and has_time
     entry.note_deferred()
     plan, hold = await edges.reservations.admit(plan, entry, planner.replan)
     check_may_ask(plan)
@@ -197,15 +208,11 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     line.is_background = wanted.is_background
     # Anew, because the plan may be another one by now; and before `join`, behind whose lock everybody else waits.
     pace = await in_database(_find_pace, key, plan.first)
-
-    def check(waiting: Mapping[int, int]) -> None:
-        # Others may have been promised meanwhile what was free a moment ago.
-        check_capacity(waiting, pace, clock.now_ms(), deadline_ms)
-
     try:
-        await in_database(pools.join, pool, line, check)
-    except NotAllowed:
-        if wanted.has_header or wanted.is_background:
+        # Others may have been promised meanwhile what was free a moment ago.
+        await in_database(pools.join, pool, line, partial(wanted.check_place, pace=pace))
+    except DeadlineCannotBeKept:
+        if wanted.has_header:
             raise
         # What is held is for an answer at some time, of the models that its route has then. Answered now it is a call
         # like any other, and reserves like one.

@@ -48,7 +48,7 @@ from tenants.snapshots import KeySnapshot, OrgSnapshot
 
 _log = logging.getLogger(__name__)
 
-#: a line that meets an upstream's trouble is asked so often
+#: a line that meets an upstream's trouble is asked so often, and one that was promised by a deadline at the least
 MAX_TRIES: Final = 5
 _OK: Final = 200
 _FIRST_PAUSE: Final = timedelta(seconds=5)
@@ -56,6 +56,8 @@ _LONGEST_PAUSE: Final = timedelta(minutes=5)
 _DOUBLED: Final = 6
 #: an upstream's statuses that pass
 _PASSING: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+#: those that say nothing of what is asked: it takes nothing of anybody, or is away
+_AWAY: Final = _PASSING - {500}
 #: somebody has stopped the calls, and will resume them
 STOPS: Final = frozenset({"emergency_stop", "organization_closed", "organization_suspended"})
 _MOMENT_BITS: Final = 80
@@ -269,7 +271,7 @@ class Asking:
             raise InvalidRequest(error.message, code=error.code, param=error.param) from error
 
     def _failed(self, line: BatchLine, error: ApiError, entry: Entry) -> Result:
-        if isinstance(error, GovernanceUnavailable) or (_passes(error) and line.tries < MAX_TRIES):
+        if isinstance(error, GovernanceUnavailable) or _comes_again(line, error, entry):
             again_at = find_next_try(error, line.tries)
             if line.deadline_at is None or again_at < line.deadline_at:
                 return Result(line.number, line.request_id, store.WAITING, None, entry.cost, again_at)
@@ -288,6 +290,15 @@ class Asking:
 def is_stop(error: ApiError) -> bool:
     """Whether somebody has stopped the calls: an upstream's words are not meant."""
     return error.error_code in STOPS and not isinstance(error, UpstreamError)
+
+
+def _comes_again(line: BatchLine, error: ApiError, entry: Entry) -> bool:
+    """Whether a line that has failed so is asked once more: a few times, and what was promised by a deadline for as
+    long as its upstream is away, and nothing of it was billed."""
+    if not _passes(error):
+        return False
+    is_promised = line.deadline_at is not None and not line.is_background
+    return line.tries < MAX_TRIES or (is_promised and error.status in _AWAY and not (line.cost or entry.cost))
 
 
 def _passes(error: ApiError) -> bool:

@@ -19,7 +19,7 @@ from proxy.batches.sealed_files import SealedFiles
 from proxy.batches.store import NewLine
 from proxy.call import TURN_NS
 from proxy.core import pricing
-from proxy.core.batch_cost import HANDED_ON, bound_in_batch, runs_batches
+from proxy.core.batch_cost import bound_in_batch, runs_batches
 from proxy.core.batch_lines import (
     MAX_ERRORS,
     MAX_LINES,
@@ -171,7 +171,7 @@ class _Reader:
             self._check_user(request)
             self.plan = plan
             candidate = plan.first
-            self.is_remote = self._endpoint in HANDED_ON and runs_batches(candidate)
+            self.is_remote = runs_batches(candidate, self._endpoint)
         else:
             check_model(request.model, plan.request.model)
             self._check_user(request)

@@ -10,16 +10,18 @@ from proxy.values.attempt import Attempt, Certainty, Mechanism
 from proxy.values.plan import Bound, Candidate, Hold
 from proxy.values.request import Endpoint, Request
 from proxy.values.vendor import AnswerReader
-from tenants.choices import UpstreamKind
+from tenants.choices import Habit, UpstreamKind
 
 TIER: Final = "batch"
 #: what an upstream's own batches are given: what is billed by tokens
 HANDED_ON: Final = (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.RESPONSES)
 
 
-def runs_batches(candidate: Candidate) -> bool:
-    """Whether a candidate's upstream runs batches itself, at a price that is known."""
+def runs_batches(candidate: Candidate, endpoint: Endpoint) -> bool:
+    """Whether a candidate's upstream runs batches of an endpoint's calls itself, at a price that is known."""
     upstream = candidate.upstream
+    if endpoint not in HANDED_ON or (endpoint is Endpoint.RESPONSES and not upstream.habits.get(Habit.RESPONSES, True)):
+        return False  # or its calls are written as chats, which its batches take at another address
     is_openais = upstream.kind == UpstreamKind.OPENAI and "?" not in upstream.base_url
     return is_openais and candidate.price.find_tier(TIER) is not None
 

@@ -125,6 +125,13 @@ def begins_another(call: Json, known_id: Any) -> bool:
     return bool(call.get("id")) and call["id"] != known_id and bool(read_object(call.get("function")).get("name"))
 
 
+def name_call(call: Json, otherwise: str) -> str:
+    """The id of a call of a tool, by which its result is given; ``otherwise`` where its server gave it none: a client
+    could not answer it."""
+    given = call.get("id")
+    return given if isinstance(given, str) and given else otherwise
+
+
 def read_whole(body: bytes) -> Json:
     """A whole answer, and an empty one where there is none."""
     return read_object(_read(body))

@@ -1,6 +1,6 @@
 """What a caller asks of us in request headers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from costhub.lib.money import MAX_LIMIT_NANOS, NANOS_PER_USD, parse_usd
@@ -36,7 +36,7 @@ def parse_controls(headers: Mapping[str, str], repeated: Mapping[str, Sequence[s
         return NO_CONTROLS
     tags = headers.get(_TAGS)
     if repeated:
-        _check_single(repeated)
+        check_single(repeated)
         tags = ",".join(repeated.get(_TAGS, (tags or "",)))
     end_user = headers.get("x-costhub-user", "")
     max_cost = headers.get("x-costhub-max-cost")
@@ -87,8 +87,10 @@ def refuse_route(headers: Mapping[str, str]) -> None:
         )
 
 
-def _check_single(repeated: Mapping[str, Sequence[str]]) -> None:
-    for name in _SINGLE:
+def check_single(repeated: Mapping[str, Sequence[str]], names: Iterable[str] = _SINGLE) -> None:
+    """Raise InvalidRequest for a header of which a call has one, that stands there several times and says several
+    things."""
+    for name in names:
         if len(set(repeated.get(name, ()))) > 1:
             raise InvalidRequest(
                 f"The header {name} was sent more than once, with different values: send one.", param=name

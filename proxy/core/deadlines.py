@@ -146,10 +146,25 @@ def find_online_from(pools: Mapping[UUID, Due], pace: Pace) -> dict[UUID, int]:
     }
 
 
+class DeadlineCannotBeKept(NotAllowed):
+    """So many calls wait for an upstream that another one cannot be promised: the last of them would be answered
+    ``late_ms`` behind its deadline."""
+
+    code = "deadline_cannot_be_kept"
+    http_status = 409
+
+    def __init__(self, waiting: int, pace: Pace, late_ms: int) -> None:
+        super().__init__(
+            f"{waiting} calls wait for this upstream, {pace.concurrency} of which run at a time, for up to"
+            f" {-(-pace.call_ms // 1000)} s each: the deadline cannot be promised. Give a later one, or call as usual."
+        )
+        self.late_ms = late_ms
+
+
 def check_capacity(waiting: Mapping[int, int], pace: Pace, now_ms: int, deadline_ms: int) -> None:
-    """Raise NotAllowed where another call could not be answered by its deadline, or another one that was promised not
-    by its own, because so many wait for the same upstream: ``waiting`` has their numbers by deadline, in ms. Those with
-    the nearest deadline come first, but for what is under way already."""
+    """Raise DeadlineCannotBeKept where another call could not be answered by its deadline, or another one that was
+    promised not by its own, because so many wait for the same upstream: ``waiting`` has their numbers by deadline, in
+    ms. Those with the nearest deadline come first, but for what is under way already."""
     later = sum(calls for due_ms, calls in waiting.items() if due_ms > deadline_ms)
     ahead = 1 + sum(waiting.values()) - later
     # One that has begun, and one that is claimed, for each that runs at a time.
@@ -160,13 +175,8 @@ def check_capacity(waiting: Mapping[int, int], pace: Pace, now_ms: int, deadline
 
 
 def _check_time(calls: int, pace: Pace, left_ms: int) -> None:
-    if pace.needed_ms(calls) > left_ms:
-        raise NotAllowed(
-            f"{calls - 1} calls wait for this upstream, {pace.concurrency} of which run at a time, for up to"
-            f" {-(-pace.call_ms // 1000)} s each: the deadline cannot be promised. Give a later one, or call as usual.",
-            code="deadline_cannot_be_kept",
-            status=409,
-        )
+    if (needed_ms := pace.needed_ms(calls)) > left_ms:
+        raise DeadlineCannotBeKept(calls - 1, pace, needed_ms - left_ms)
 
 
 def has_time_for_a_batch(calls: int, pace: Pace, left_ms: int) -> bool:

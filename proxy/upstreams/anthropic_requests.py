@@ -4,6 +4,7 @@ A chat has fields that Messages do not know. Those that change the answer are na
 tenant has them left out; hints are left out, and named.
 """
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ _UNKNOWN: Final = frozenset(
     }
 )
 _ROLES: Final = ("system", "developer")
+_PDF: Final = "application/pdf"
 
 
 def choose_wire(request: Request, habits: Habits) -> Wire:
@@ -99,6 +101,7 @@ def find_unsaid(request: Request, wire: Wire) -> Unsaid:
     fields += _unsaid_parts(request)
     if body.get("reasoning_effort") and _calls_back(body["messages"]):
         hints.append("reasoning_effort")
+    hints += _unsaid_names(body["messages"])
     first = request.original.unsaid if request.original is not None else ALL_SAID
     return Unsaid((*first.fields, *fields), (*first.hints, *hints))
 
@@ -231,10 +234,25 @@ def _write_part(part: Json) -> Json | None:
             return None if source is None else {"type": "image", "source": source}
         case "file":
             held = part.get("file")
-            source = _write_source(held.get("file_data")) if isinstance(held, dict) else None
+            source = _write_document(held.get("file_data")) if isinstance(held, dict) else None
             return None if source is None else {"type": "document", "source": source}
         case _:
             return None
+
+
+def _write_document(data: Any) -> Json | None:
+    """A document of a chat, which has it as the address of its data, or as the base64 of a PDF alone. Anthropic takes
+    words as words only."""
+    if not isinstance(data, str) or not data:
+        return None
+    source = _write_source(data if data.startswith("data:") else f"data:{_PDF};base64,{data}")
+    if source is None or not source["media_type"].startswith("text/"):
+        return source
+    try:
+        words = b64decode(source["data"]).decode()
+    except ValueError:
+        return None
+    return {"type": "text", "media_type": "text/plain", "data": words}
 
 
 def _write_source(url: Any) -> Json | None:
@@ -258,6 +276,13 @@ def _unsaid_parts(request: Request) -> Iterator[str]:
     for place, tool in enumerate(tools if isinstance(tools, list) else ()):
         if request.original is None and isinstance(tool, dict) and not _is_sent(tool):
             yield f"tools[{place}]"
+
+
+def _unsaid_names(messages: list[Json]) -> Iterator[str]:
+    """Where it says who speaks; what a tool has given says so by its call."""
+    for place, message in enumerate(messages):
+        if message.get("name") and message.get("role") not in {"tool", "function"}:
+            yield f"messages[{place}].name"
 
 
 def _calls_back(messages: list[Json]) -> bool:

@@ -674,6 +674,8 @@ def test_a_path_that_is_not_there(house: House, path: str) -> None:
         ("threads/runs", "/v1/responses"),
         ("audio/voices", "/v1/audio/speech"),
         ("organization/projects", "/api/v1"),
+        ("organizations/users", "/api/v1"),
+        ("complete", "/v1/messages"),
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])

@@ -354,6 +354,35 @@ async def test_a_message_that_calls_a_tool_says_so_whatever_its_server_says(
     assert read(second.body)[-2]["delta"]["stop_reason"] == meant
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"stop_reason": "END"}, ("stop_sequence", "END")),
+        ({"matched_stop": "END"}, ("stop_sequence", "END")),
+        ({"stop_reason": "</s>"}, ("end_turn", None)),
+        ({"matched_stop": 151_645}, ("end_turn", None)),
+        ({"stop_reason": "END", "finish_reason": "length"}, ("max_tokens", None)),
+    ],
+)
+async def test_a_message_says_at_which_of_its_callers_words_it_ended(
+    chatting: Tenant, said: Json, meant: tuple[str, str | None]
+) -> None:
+    """As vLLM and SGLang tell; others do not."""
+    answer = chat_answer("Hello", USAGE)
+    answer["choices"][0] |= said
+    last = chunk({}, "stop")
+    last["choices"][0] |= said
+
+    def script(body: Json) -> list[bytes]:
+        assert body["stop"] == ["END", "STOP"]
+        return stream(chunk({"content": "Hello"}), last, chunk(usage=USAGE), DONE) if body["stream"] else whole(answer)
+
+    asked = ask_message(stop_sequences=["END", "STOP"])
+    (first, second), _, _ = await ask(chatting, script, asked, asked | {"stream": True})
+    for told in (json.loads(first.body), read(second.body)[-2]["delta"]):
+        assert (told["stop_reason"], told["stop_sequence"]) == meant
+
+
 @pytest.mark.parametrize("number", [{"index": 0}, {}], ids=["all alike", "none"])
 async def test_calls_that_are_numbered_badly_are_told_apart_by_their_ids(chatting: Tenant, number: Json) -> None:
     """The last piece has an id of its own and no name, as older servers write it: it goes on."""
@@ -476,6 +505,30 @@ def test_names_of_fields_that_no_header_can_hold_fail_no_call(committed_world: W
 # From a chat to Messages and back
 
 
+@pytest.mark.parametrize("given", [{}, {"id": None}, {"id": ""}, {"id": 0}])
+async def test_a_call_without_an_id_gets_one_by_which_its_result_is_given(chatting: Tenant, given: Json) -> None:
+    calls = [{**given, "type": "function", "function": {"name": "find", "arguments": "{}"}}] * 2
+    pieces = [chunk({"tool_calls": [call | {"index": number}]}) for number, call in enumerate(calls)]
+
+    def script(body: Json) -> list[bytes]:
+        if not body.get("stream"):
+            return whole(chat_answer("", USAGE, tool_calls=calls))
+        return stream(*pieces, chunk({}, "tool_calls"), chunk(usage=USAGE), DONE)
+
+    (first, second), rows, _ = await ask(chatting, script, ask_message(), ask_message(stream=True))
+    marks = [row["id"].replace("-", "") for row in rows]
+    used = json.loads(first.body)["content"]
+    begun = [event["content_block"] for event in read(second.body) if event["type"] == "content_block_start"]
+    for mark, blocks in zip(marks, (used, begun), strict=True):
+        assert [block["id"] for block in blocks] == [f"toolu_{mark}_0", f"toolu_{mark}_1"]
+    result = {"type": "tool_result", "tool_use_id": used[0]["id"], "content": "Found"}
+    turns = [{"role": "assistant", "content": used}, {"role": "user", "content": [result]}]
+    (third,), _, (sent,) = await ask(
+        chatting, lambda _: whole(chat_answer("Hello", USAGE)), ask_message(messages=turns)
+    )
+    assert (third.status, sent["messages"][1]["tool_call_id"]) == (200, f"toolu_{marks[0]}_0")
+
+
 async def test_a_chat_goes_to_an_upstream_of_messages_and_back(claude: Tenant) -> None:
     used = {"type": "tool_use", "id": "t2", "name": "find", "input": {"a": 1}}
     said = {**MESSAGE, "content": [{"type": "thinking", "thinking": "Hm", "signature": "s"}, used]}
@@ -536,6 +589,29 @@ async def test_a_chat_goes_to_an_upstream_of_messages_and_back(claude: Tenant) -
     assert (told["usage"]["prompt_tokens"], told["usage"]["completion_tokens"]) == (9, 2)
     assert got.headers["x-costhub-dropped"] == "prompt_cache_key"
     assert (row["effective_cost"], row["is_estimated"], row["provider"]) == (HELLO_COSTS, False, "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("data", "source"),
+    [
+        ("data:application/pdf;base64,JVBERi0=", {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}),
+        ("JVBERi0=", {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}),
+        ("data:text/markdown;base64,R3LDvMOfZQ==", {"type": "text", "media_type": "text/plain", "data": "Grüße"}),
+    ],
+)  # fmt: skip
+async def test_a_chats_document_is_one_of_a_message(claude: Tenant, data: str, source: Json) -> None:
+    part = {"type": "file", "file": {"filename": "letter", "file_data": data}}
+    asked = {"model": "small", "messages": [{"role": "user", "content": [part], "name": "ada"}]}
+    (got,), _, (sent,) = await ask(claude, lambda _: whole(MESSAGE), asked, path="/v1/chat/completions")
+    assert sent["messages"] == [{"role": "user", "content": [{"type": "document", "source": source}]}]
+    assert (got.status, got.headers["x-costhub-dropped"]) == (200, "messages[0].name")
+
+
+async def test_words_that_are_none_are_no_document(claude: Tenant) -> None:
+    part = {"type": "file", "file": {"file_data": "data:text/plain;base64,/w=="}}
+    asked = {"model": "small", "messages": [{"role": "user", "content": [part]}]}
+    (got,), _, sent = await ask(claude, lambda _: whole(MESSAGE), asked, path="/v1/chat/completions")
+    assert (got.status, json.loads(got.body)["error"]["param"], sent) == (400, "messages[0].content[0]", [])
 
 
 async def test_a_stream_of_messages_becomes_chunks_of_a_chat(claude: Tenant) -> None:

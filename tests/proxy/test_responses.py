@@ -346,6 +346,35 @@ async def test_calls_that_are_numbered_badly_are_told_apart_by_their_ids(chattin
     assert response["status"] == "completed"
 
 
+@pytest.mark.parametrize("given", [{}, {"id": None}, {"id": ""}, {"id": 0}])
+async def test_a_call_without_an_id_gets_one_by_which_its_result_is_given(chatting: Tenant, given: Json) -> None:
+    calls = [{**given, "type": "function", "function": {"name": "find", "arguments": "{}"}}] * 2
+    pieces = [chunk({"tool_calls": [call | {"index": number}]}) for number, call in enumerate(calls)]
+
+    def script(body: Json) -> list[bytes]:
+        if not body.get("stream"):
+            return whole(chat_answer("", USAGE, tool_calls=calls))
+        return stream(*pieces, chunk({}, "tool_calls"), chunk(usage=USAGE), DONE)
+
+    (first, second), rows, _ = await ask(chatting, script, ask_response(), ask_response(stream=True))
+    marks = [row["id"].replace("-", "") for row in rows]
+    outputs = json.loads(first.body)["output"], read(second.body)[-1]["response"]["output"]
+    for mark, output in zip(marks, outputs, strict=True):
+        assert [item["call_id"] for item in output] == [f"call_{mark}_0", f"call_{mark}_1"]
+    result = {"type": "function_call_output", "call_id": outputs[0][0]["call_id"], "output": "Found"}
+    (third,), _, (sent,) = await ask(
+        chatting, lambda _: whole(chat_answer("Hello", USAGE)), ask_response(input=[*outputs[0], result])
+    )
+    assert (third.status, sent["messages"][1]["tool_call_id"]) == (200, f"call_{marks[0]}_0")
+
+
+async def test_what_a_chat_does_not_know_of_a_function_is_named(chatting: Tenant) -> None:
+    tool: Json = {"type": "function", "name": "find", "parameters": {}, "defer_loading": True, "of_old": None}
+    (got,), _, (sent,) = await ask(chatting, lambda _: whole(chat_answer("Hello", USAGE)), ask_response(tools=[tool]))
+    assert sent["tools"] == [{"type": "function", "function": {"name": "find", "parameters": {}}}]
+    assert (got.status, got.headers["x-costhub-dropped"]) == (200, "tools[0].defer_loading")
+
+
 async def test_an_answer_that_was_cut_short_is_incomplete(chatting: Tenant) -> None:
     said = chat_answer("Hello", USAGE)
     said["choices"][0]["finish_reason"] = "length"

@@ -314,6 +314,34 @@ def test_both_are_asynchronous_too(stage: Stage) -> None:
     assert asyncio.run(ask()) == (answer_text(), answer_text())
 
 
+def test_a_file_that_openais_client_uploads_is_read_where_either_client_names_it(stage: Stage) -> None:
+    words = "one two three"
+    file = stage.openai.files.create(file=("letter.txt", words.encode()), purpose="user_data")
+    for model in ("gpt", "local"):
+        said = stage.openai.responses.create(model=model, input=words)
+        named = stage.openai.responses.create(
+            model=model, input=[{"role": "user", "content": [{"type": "input_file", "file_id": file.id}]}]
+        )
+        assert said.usage is not None
+        assert named.usage is not None
+        assert (named.output_text, named.usage.input_tokens) == (said.output_text, said.usage.input_tokens)
+    message = stage.anthropic.beta.messages.create(
+        model="local",
+        max_tokens=50,
+        betas=["files-api-2025-04-14"],
+        messages=[
+            {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": file.id}}]},
+        ],
+    )
+    assert message.usage.input_tokens == 9
+    stage.openai.files.delete(file.id)
+    with pytest.raises(openai.NotFoundError, match="No such File object"):
+        stage.openai.chat.completions.create(
+            model="local",
+            messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": file.id}}]}],
+        )
+
+
 def test_openais_asynchronous_client_hands_in_files_and_batches(stage: Stage) -> None:
     def write(number: int) -> bytes:
         said = {"model": "local", "max_tokens": 20, "messages": [{"role": "user", "content": "one two three"}]}

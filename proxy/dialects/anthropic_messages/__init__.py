@@ -24,7 +24,8 @@ __all__ = [
 
 def make_translation(request: Request, request_id: str, at_ms: int) -> Translation | None:
     """What puts a chat's answer into the form of a message."""
-    return MessageTranslation(request_id, request.model)
+    stops = request.body.get("stop") or ()
+    return MessageTranslation(request_id, request.model, stops)
 
 
 def end_stream(fields: Mapping[str, str], closing: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """A chat's answer and our errors, put into the form of Anthropic's Messages. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -10,6 +10,7 @@ from proxy.core import exact_json
 from proxy.core.chat_stream import (
     begins_another,
     list_dicts,
+    name_call,
     read_chunks,
     read_first_choice,
     read_object,
@@ -82,8 +83,8 @@ class MessageTranslation:
     """One answer. Blocks come one after the other: where the kind of what comes changes, one ends and the next
     begins."""
 
-    def __init__(self, request_id: str, model: str) -> None:
-        self._id = f"msg_{request_id.replace('-', '')}"
+    def __init__(self, request_id: str, model: str, stops: Sequence[str] = ()) -> None:
+        self._mark = request_id.replace("-", "")
         self._model = model
         self._has_begun = False
         #: the kind of the block that is open, and its place
@@ -93,6 +94,9 @@ class MessageTranslation:
         self._call: tuple[int, Any] | None = None
         self._runs = TextRuns()
         self._reason = "end_turn"
+        #: what its caller has it end at, and at which of those it did, where its server says so
+        self._stops = stops
+        self._stop: str | None = None
 
     def whole(self, body: bytes, usage: Usage) -> bytes:
         """A message."""
@@ -107,14 +111,13 @@ class MessageTranslation:
         for call in list_dicts(message.get("tool_calls")):
             function = read_object(call.get("function"))
             given = _read_arguments(function.get("arguments"))
-            blocks.append({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": given})
+            name = self._name_call(call, len(blocks))
+            blocks.append({"type": "tool_use", "id": name, "name": function.get("name"), "input": given})
         told = self._message(answer.get("model"))
-        reason = "refusal" if message.get("refusal") else _reason_of(choice.get("finish_reason"))
-        told |= {
-            "content": blocks,
-            "stop_reason": _mend_reason(reason, calls=any(block["type"] == "tool_use" for block in blocks)),
-            "usage": write_usage(usage),
-        }
+        self._note_stop(choice)
+        self._reason = "refusal" if message.get("refusal") else _reason_of(choice.get("finish_reason"))
+        ended = self._end_of(calls=any(block["type"] == "tool_use" for block in blocks))
+        told |= {"content": blocks, **ended, "usage": write_usage(usage)}
         return exact_json.dumps(told)
 
     def events(self, events: bytes) -> bytes:
@@ -149,6 +152,7 @@ class MessageTranslation:
                     self._read_delta(delta, told)
                 if reason := choice.get("finish_reason"):
                     self._reason = _reason_of(reason)
+                    self._note_stop(choice)
 
     def end(self, fields: Mapping[str, str], usage: Usage) -> bytes:
         """Why it ended, what it used and cost, and its end."""
@@ -156,8 +160,7 @@ class MessageTranslation:
         if not self._has_begun:
             self._begin({}, told)
         self._close(told)
-        reason = _mend_reason(self._reason, calls=self._call is not None)
-        ended = {"stop_reason": reason, "stop_sequence": None}
+        ended = self._end_of(calls=self._call is not None)
         told.append(write_comment(fields))
         told.append(
             _event(
@@ -178,7 +181,7 @@ class MessageTranslation:
 
     def _message(self, model: Any) -> Json:
         return {
-            "id": self._id,
+            "id": f"msg_{self._mark}",
             "type": "message",
             "role": "assistant",
             "model": model if isinstance(model, str) and model else self._model,
@@ -186,6 +189,22 @@ class MessageTranslation:
             "stop_reason": None,
             "stop_sequence": None,
         }
+
+    def _note_stop(self, choice: Json) -> None:
+        """At what it ended, as vLLM and SGLang say."""
+        for said in (choice.get("stop_reason"), choice.get("matched_stop")):
+            if isinstance(said, str) and said in self._stops:
+                self._stop = said
+
+    def _end_of(self, *, calls: bool) -> Json:
+        """Why it ended, seen beside whether it ``calls`` a tool: some servers say that they stopped as usual where they
+        were told which one to call, and a client would not call it."""
+        if self._reason != "end_turn":
+            return {"stop_reason": self._reason, "stop_sequence": None}
+        if calls:
+            return {"stop_reason": "tool_use", "stop_sequence": None}
+        reason = "end_turn" if self._stop is None else "stop_sequence"
+        return {"stop_reason": reason, "stop_sequence": self._stop}
 
     def _begin(self, chunk: Json, told: list[bytes]) -> None:
         self._has_begun = True
@@ -213,10 +232,14 @@ class MessageTranslation:
         if known is None or number != known[0] or begins_another(call, known[1]):
             self._call = number, call.get("id")
             self._close(told)
-            block: Json = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+            name = self._name_call(call, self._place + 1)
+            block: Json = {"type": "tool_use", "id": name, "name": function.get("name"), "input": {}}
             self._enter("tool_use", block, told)
         if isinstance(given := function.get("arguments"), str) and given:
             self._add({"type": "input_json_delta", "partial_json": given}, told)
+
+    def _name_call(self, call: Json, place: int) -> str:
+        return name_call(call, f"toolu_{self._mark}_{place}")
 
     def _enter(self, kind: str, block: Json, told: list[bytes]) -> None:
         if self._open == kind:
@@ -240,12 +263,6 @@ def _event(told: Json) -> bytes:
 
 def _reason_of(reason: Any) -> str:
     return _REASONS.get(reason, "end_turn") if isinstance(reason, str) else "end_turn"
-
-
-def _mend_reason(reason: str, *, calls: bool) -> str:
-    """Why an answer ended, seen beside whether it ``calls`` a tool: some servers say that they stopped as usual where
-    they were told which one to call, and a client would not call it."""
-    return "tool_use" if calls and reason == "end_turn" else reason
 
 
 def _read_arguments(given: Any) -> Json:

@@ -266,14 +266,15 @@ class _Writing:
             case "document":
                 self._note_document(block, place)
                 if isinstance(held := block.get("source"), dict) and held.get("type") == "text":
+                    if block.get("title"):
+                        self.hints.append("title")
                     return {"type": "text", "text": read_text(held, "data", f"{place}.source."), **kept}
                 if (url := _find_url(block)) and url.startswith("data:"):
                     name = block.get("title") or "document.pdf"
                     return {"type": "file", "file": {"filename": name, "file_data": url}, **kept}
             case kind if not isinstance(kind, str):
                 raise InvalidRequest(f"{place}.type must say what the block is.", param=f"{place}.type")
-        if isinstance(source := block.get("source"), dict):
-            check_named(source, f"{place}.source")
+        check_named(block, place)
         # What a chat has no part for is bounded as what it is.
         self.fields.append(place)
         return dict(block)
@@ -317,6 +318,7 @@ class _Writing:
         self._note_cache(tool)
         if tool.get("type") not in (None, "custom"):
             # Anthropic's own, some of which are billed by the call.
+            check_named(tool, place)
             self.fields.append(place)
             return dict(tool)
         function = {

@@ -10,6 +10,7 @@ from proxy.core import exact_json
 from proxy.core.chat_stream import (
     begins_another,
     list_dicts,
+    name_call,
     read_chunks,
     read_first_choice,
     read_object,
@@ -112,7 +113,8 @@ class ResponseTranslation:
         self._text_begins = b""
         self._runs = TextRuns()
         self._pieces: list[str] = []
-        self._call = -1
+        #: the number and the id of the call that came last, as its server gave them
+        self._call: tuple[int, Any] = (-1, None)
         self._reason = "stop"
 
     def whole(self, body: bytes, usage: Usage) -> bytes:
@@ -130,7 +132,7 @@ class ResponseTranslation:
             self._output.append(self._finished(kind))
         for call in list_dicts(message.get("tool_calls")):
             function = read_object(call.get("function"))
-            self._item = self._new_item("call") | {"call_id": call.get("id"), "name": function.get("name")}
+            self._item = self._new_item("call") | {"call_id": self._name_call(call), "name": function.get("name")}
             given = function.get("arguments")
             self._pieces = [given if isinstance(given, str) else orjson.dumps(given or {}).decode()]
             self._output.append(self._finished("call"))
@@ -268,11 +270,11 @@ class ResponseTranslation:
 
     def _read_call(self, call: Json, told: list[bytes]) -> None:
         function, number = read_object(call.get("function")), call.get("index") or 0
-        is_open = self._kind == "call" and number == self._call
-        if not is_open or begins_another(call, self._item["call_id"]):
-            self._call = number
+        is_open = self._kind == "call" and number == self._call[0]
+        if not is_open or begins_another(call, self._call[1]):
+            self._call = number, call.get("id")
             self._finish(told)
-            self._enter("call", told, call_id=call.get("id"), name=function.get("name"))
+            self._enter("call", told, call_id=self._name_call(call), name=function.get("name"))
         if isinstance(given := function.get("arguments"), str) and given:
             self._pieces.append(given)
             self._tell(
@@ -282,6 +284,9 @@ class ResponseTranslation:
                 output_index=len(self._output),
                 delta=given,
             )
+
+    def _name_call(self, call: Json) -> str:
+        return name_call(call, f"call_{self._mark}_{len(self._output)}")
 
     def _add(self, kind: str, text: str, told: list[bytes]) -> None:
         self._pieces.append(text)

@@ -64,6 +64,8 @@ _BEYOND_CHAT: Final[Mapping[str, Any]] = {
     "moderation": None,
 }
 _HINTS: Final = ("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "include")
+#: what a function has that a chat's has, too
+_OF_FUNCTIONS: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _ROLES: Final = ("user", "assistant", "system", "developer")
 
 
@@ -117,9 +119,7 @@ def continue_request(request: Request, earlier: Sequence[Json], most_bytes: int)
     more than ``most_bytes``, or to more values than any body may hold. Takes as long as the whole is large."""
     assert request.original is not None, "a request of this format"
     body = request.original.body
-    given = body.get("input")
-    new = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given or []
-    continued = {**body, "input": [*earlier, *new]}
+    continued = {**body, "input": [*earlier, *list_items(body.get("input"))]}
     raw = write_object(continued)
     if len(raw) > most_bytes:
         raise InvalidRequest(
@@ -147,7 +147,11 @@ def store_as(request: Request, *, is_stored: bool) -> Request:
 def list_input(request: Request) -> list[Json]:
     """The items of its input, as they may be sent again."""
     assert request.original is not None, "a request of this format"
-    given = request.original.body.get("input")
+    return list_items(request.original.body.get("input"))
+
+
+def list_items(given: Any) -> list[Json]:
+    """The items of an input, of which a text is one."""
     return [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given or []
 
 
@@ -285,6 +289,7 @@ class _Writing:
                 return None
             case kind if not isinstance(kind, str):
                 raise InvalidRequest(f"{place}.type must say what the item is.", param=f"{place}.type")
+        check_named(item, place)
         self.fields.append(place)
         # Whatever it is, its words are counted.
         return {"role": "user", "content": write_object(item).decode("utf-8", "replace")}
@@ -315,10 +320,12 @@ class _Writing:
             case "refusal":
                 return {"type": "text", "text": read_text(part, "refusal", f"{place}.")}
             case "input_image":
+                check_named(part, place)
                 if isinstance(url := part.get("image_url"), str):
                     shown = {"url": url} | ({"detail": part["detail"]} if part.get("detail") else {})
                     return {"type": "image_url", "image_url": shown}
             case "input_file":
+                check_named(part, place)
                 if isinstance(part.get("file_data"), str):
                     held = {name: part[name] for name in ("filename", "file_data") if part.get(name)}
                     return {"type": "file", "file": held}
@@ -374,10 +381,14 @@ class _Writing:
                 param=place,
             )
         if kind != "function":
+            check_named(tool, place)
             self.fields.append(place)
             return dict(tool)
         function: Json = {"name": read_text(tool, "name", f"{place}.")}
         for name in ("description", "parameters", "strict"):
             if tool.get(name) is not None:
                 function[name] = tool[name]
+        if more := {name: value for name, value in tool.items() if name not in _OF_FUNCTIONS and value}:
+            self.hints += [f"{place}.{name}" for name in more]
+            self.left_out += len(write_object(more))
         return {"type": "function", "function": function}

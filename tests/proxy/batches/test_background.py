@@ -14,17 +14,19 @@ from django.db import connections
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.edges import told
-from proxy.models import BatchLine
+from proxy.models import BatchLine, LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
+from tenants.models import Upstream
 from tests.bank import Bank
 from tests.bank.answers import answer_text
+from tests.billing.ledger import make_call
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import open_desk, read, run_worker, run_worker_for
 from tests.proxy.batches.test_dying_workers import run_until_it_dies
-from tests.proxy.books import assert_balanced
+from tests.proxy.books import assert_balanced, open_holds
 from tests.proxy.in_process import converse, serve
 from tests.world import Tenant, World, make_catalog
 
@@ -96,6 +98,53 @@ def test_one_is_queued_answered_and_continued(keeping: Tenant, bank: Bank, model
     books = assert_balanced(keeping, bank)
     assert sorted(row.effective_cost for row in books.rows) == [asked * 150 + 12 * 600, 28 * 150 + 12 * 600]
     assert {row.endpoint for row in books.rows} == {"responses"}
+
+
+@pytest.mark.parametrize("given", ["one two three", [{"role": "user", "content": "one two three"}]])
+def test_what_one_was_asked_is_listed_before_it_is_out(keeping: Tenant, given: Any) -> None:
+    taken = begin(keeping, input=given)
+    path = f"/{taken['id']}/input_items"
+    ((status, waiting),) = ask(keeping, ("GET", path, {}))
+    assert (status, waiting["has_more"]) == (200, False)
+    assert [item["content"] for item in waiting["data"]] == [[{"type": "input_text", "text": "one two three"}]]
+    run_worker(keeping)
+    ((_, out),) = ask(keeping, ("GET", path, {}))
+    assert out == waiting
+
+
+def test_one_for_which_there_is_no_place_is_told_when_to_come_again(keeping: Tenant, bank: Bank) -> None:
+    """One at a time, of thirteen hours each: two take two more than a day has."""
+    with org_scope(keeping.org_id):
+        upstream = Upstream.objects.get(org=keeping.org, name="for small")
+        update_upstream(actor=keeping.owner, upstream=upstream, batch_concurrency=1)
+        attempts = [{"number": 1, "status": 200, "model": "small", "certainty": "exact", "cost": 0, "error": ""}]
+        long = make_call(
+            keeping,
+            clock.now() - timedelta(hours=1),
+            duration_us=13 * 3_600_000_000,
+            upstream_id=upstream.pk,
+            attempts=attempts,
+        )
+        LedgerEntry.objects.bulk_create([long])
+    connections.close_all()
+    begin(keeping)
+
+    async def come() -> tuple[int, dict[str, str], Json]:
+        async with open_desk(keeping) as desk:
+            body = {"model": "small", "input": "one two three", "background": True}
+            told = await desk.ask("POST", RESPONSES, orjson.dumps(body))
+            return told.status, told.headers, read(told)["error"]
+
+    status, headers, error = asyncio.run(come())
+    assert (status, error["type"], error["code"], error["param"]) == (
+        *(429, "rate_limit_error", "background_full"),
+        "background",
+    )
+    assert 7_200 <= int(headers["retry-after"]) <= 7_200 + PATIENCE_SECONDS
+    assert "could not be made within 24 hours" in error["message"]
+    # What it may cost is not held.
+    assert len(open_holds(keeping.org)) == 1
+    assert bank.calls_received() == []
 
 
 def test_one_that_waits_is_cancelled_at_no_cost(keeping: Tenant, bank: Bank) -> None:

@@ -212,6 +212,27 @@ def test_far_ones_go_together_and_cost_half(account: Tenant, bank: Bank) -> None
     assert {(row.effective_cost, row.list_cost) for row in books.rows} == {(IN_BATCH, USUAL)}
 
 
+def test_far_responses_go_together_too(account: Tenant, bank: Bank) -> None:
+    async def call() -> list[str]:
+        async with open_desk(account) as desk:
+            body = orjson.dumps({"model": "small", "input": "one two three", "max_output_tokens": 50})
+            taken = [await desk.ask("POST", "/v1/responses", body, x_costhub_deadline="21600") for _ in range(3)]
+            return [str(read(one)["id"]) for one in taken]
+
+    ids = asyncio.run(call())
+    run_worker(account, looks=2)
+    assert bank.bill() == [], "they gather"
+    for minutes in (6, 8, 10):
+        with time_machine.travel(clock.now() + timedelta(minutes=minutes), tick=True):
+            run_worker(account, looks=2)
+    for status, answer in collect(account, ids):
+        told = answer["response"]["body"]
+        assert (status, told["object"], told["output"][-1]["content"][0]["text"]) == (200, "response", answer_text())
+    books = assert_balanced(account, bank, input_price="0.075", output_price="0.30")
+    assert {(row.effective_cost, row.list_cost) for row in books.rows} == {(9 * 75 + 12 * 300, 9 * 150 + 12 * 600)}
+    assert {(str(row.id), row.endpoint) for row in books.rows} == {(one, "responses") for one in ids}
+
+
 def test_a_batch_that_is_late_is_ended_and_its_calls_are_asked_online(account: Tenant, bank: Bank) -> None:
     bank.order_batches(stall=True)
     ids = defer(account, 6 * 3600)
@@ -520,6 +541,41 @@ def test_calls_that_come_together_are_promised_no_more_than_there_is_time_for(
     books = assert_balanced(acme, bank)
     assert sum(row.status == 200 for row in books.rows) == (6 if by == "header" else 24)
     assert len(books.rows) == 24
+
+
+def test_two_deadlines_that_differ_are_none(acme: Tenant, bank: Bank) -> None:
+    """Which of them counts must not be a guess."""
+
+    async def call(*deadlines: str) -> tuple[int, str | None]:
+        async with open_desk(acme) as desk:
+            talk = converse(acme.api_key, line(0)["body"], path=CHAT)
+            talk.scope["headers"] += [(b"x-costhub-deadline", deadline.encode()) for deadline in deadlines]
+            answer = await serve(desk.app, talk)
+            return answer.status, read(answer).get("error", {}).get("param")
+
+    assert asyncio.run(call("600", "7200")) == (400, "x-costhub-deadline")
+    assert asyncio.run(call("600", "600")) == (202, None)
+    run_worker(acme)
+    assert_balanced(acme, bank)
+
+
+@pytest.mark.parametrize(("status", "is_kept"), [(429, True), (503, False)])
+def test_a_promise_outlasts_an_upstream_that_takes_nothing(
+    acme: Tenant, bank: Bank, status: int, *, is_kept: bool
+) -> None:
+    """For nine tries, of two hours. What may have been billed, as its bill alone tells, is asked five times."""
+    with org_scope(acme.org_id):
+        update_upstream(actor=acme.owner, upstream=Upstream.objects.get(org=acme.org), max_retries=0)
+    ids = defer(acme, 7_200, 1)
+    bank.queue(count=9, fault="http_error", status=status)
+    with time_machine.travel(clock.now(), tick=True) as traveller:
+        for _ in range(10):
+            run_worker(acme, looks=2)
+            traveller.shift(310)
+        ((_, answer),) = collect(acme, ids)
+    assert answer["status"] == ("completed" if is_kept else "failed")
+    calls = [row.status for row in assert_balanced(acme, bank).rows if row.kind == "call"]
+    assert sorted(calls) == ([200] + [429] * 9 if is_kept else [503] * 5)
 
 
 def test_a_prompt_is_sent_as_it_came_where_its_caller_says_so(acme: Tenant, bank: Bank) -> None:

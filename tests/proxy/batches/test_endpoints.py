@@ -9,7 +9,9 @@ import pytest
 from proxy.models import Batch, LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.pricing import create_price
+from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
+from tenants.models import Upstream
 from tests.bank import Bank
 from tests.bank.answers import answer_text
 from tests.proxy.batches.desk import open_desk, read, run_worker
@@ -75,6 +77,19 @@ def test_responses_are_handed_on_and_cost_half(account: Tenant, bank: Bank) -> N
     rows = balance(account, bank)
     # Three words and what a message of them has; twelve tokens.
     assert {(row.effective_cost, row.list_cost) for row in rows} == {(9 * 75 + 12 * 300, 9 * 150 + 12 * 600)}
+
+
+def test_responses_are_asked_line_by_line_of_an_account_that_is_asked_for_chats(account: Tenant, bank: Bank) -> None:
+    """Its batches take a chat at another address."""
+    with org_scope(account.org_id):
+        upstream = Upstream.objects.get(org=account.org)
+        update_upstream(actor=account.owner, upstream=upstream, habits={"responses": False})
+    lines = [ask(RESPONSES, number, input="one two three", max_output_tokens=50) for number in range(3)]
+    over, answers, errors = hand_in(account, RESPONSES, lines)
+    assert over["request_counts"] == {"total": 3, "completed": 3, "failed": 0}
+    assert ([said(answer) for answer in answers], errors) == ([answer_text()] * 3, [])
+    with org_scope(account.org_id):
+        assert not Batch.objects.filter(org_id=account.org_id, is_remote=True).exists()
 
 
 @pytest.mark.parametrize(

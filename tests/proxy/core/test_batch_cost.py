@@ -10,7 +10,8 @@ from proxy.core.plan import make_plan
 from proxy.upstreams import openai
 from proxy.values.attempt import Certainty, Mechanism
 from proxy.values.plan import Candidate, Hold
-from proxy.values.request import Request
+from proxy.values.request import Endpoint, Request
+from tenants.choices import Habit
 from tenants.price_snapshots import ServiceTier, make_rates
 from tests.proxy.core.examples import KEY, MODEL, NO_CONTROLS, NOON_MS, ORG, PRICE, UPSTREAM, make_chat
 
@@ -41,9 +42,17 @@ def weigh(status: int = 200, usage: dict[str, int] | None = None) -> Any:
 
 def test_only_an_account_with_a_price_for_it_runs_batches() -> None:
     request = make_chat()
-    assert runs_batches(candidate_of(request))
-    assert not runs_batches(candidate_of(request, price=PRICE))
-    assert not runs_batches(candidate_of(request, kind="openai_compatible"))
+    assert runs_batches(candidate_of(request), Endpoint.CHAT)
+    assert not runs_batches(candidate_of(request), Endpoint.MODERATIONS)
+    assert not runs_batches(candidate_of(request, price=PRICE), Endpoint.CHAT)
+    assert not runs_batches(candidate_of(request, kind="openai_compatible"), Endpoint.CHAT)
+
+
+def test_an_account_that_is_asked_for_chats_is_handed_no_responses() -> None:
+    candidate = candidate_of(make_chat())
+    chats = candidate._replace(upstream=replace(candidate.upstream, habits={Habit.RESPONSES: False}))
+    assert [runs_batches(one, Endpoint.RESPONSES) for one in (candidate, chats)] == [True, False]
+    assert runs_batches(chats, Endpoint.CHAT)
 
 
 def test_a_line_is_bounded_at_the_tiers_price() -> None:
