@@ -205,6 +205,25 @@ class TestTables:
         assert "mia moved most, +110.0 %" in text_of(page)
         assert 'href="/o/acme/requests?range=7d&amp;end_user=mia"' in page.content.decode()
 
+    def test_the_dear_end_is_that_of_the_calls_that_are_chosen(self, world: World) -> None:
+        acme = world.acme
+        with org_scope(acme.org.pk):
+            other = create_key(actor=acme.owner, name="second key", project=acme.project).key
+        for _ in range(20):
+            record_call(acme, NOW - HOUR, cost=10**7)
+            record_call(acme, NOW - HOUR, cost=USD, request_model="large")
+            record_call(acme, NOW - HOUR, cost=3 * USD, key_id=other.pk)
+        record_call(acme, NOW - HOUR, cost=9 * USD, key_id=other.pk, status=429, attempts=[{"number": 1}])
+        ada = Visit(world.ada)
+        for query, said in (
+            ("by=key&model=small", {"second key": "$3.00", acme.key.name: "$0.01"}),
+            (f"by=model&key={acme.key.pk}", {"large": "$1.00", "small": "$0.01"}),
+            ("by=model&status=4xx", {"small": "–"}),
+            ("by=model", {"small": "$3.00", "large": "$1.00"}),
+        ):
+            rows = rows_of(ada.get(f"/o/acme/overview/table?range=7d&{query}"))
+            assert {name: row.split()[-3] for name in said for row in rows if row.startswith(name)} == said, query
+
     def test_within_a_tag_only_what_sums_answer(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=3 * USD, tags={"team": "blue"})
         record_call(world.acme, NOW - HOUR, cost=USD, tags={"team": "red"})
