@@ -314,6 +314,17 @@ class TestMoney:
         assert 'href="/o/acme/invoices/next"' in page.content.decode()
         assert f'href="/o/acme/invoices/{last.pk}"' in page.content.decode()
 
+    def test_what_keeps_the_last_month_from_being_issued_is_said(self, world: World) -> None:
+        october, november = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+        make_customer(world.acme, since=october, fee="49.00", grace_days=3)
+        make_customer(world.mallcorp, since=october, fee="49.00", grace_days=0, currency="EUR")
+        assert close(world.acme, november) == close(world.mallcorp, november) == []
+        for person, org, why in (
+            (world.ada, "acme", "late calls are waited for"),
+            (world.mallory, "mallcorp", "There is no exchange rate of EUR yet."),
+        ):
+            assert f"Of October not issued yet : {why}" in text_of(Visit(person).get(f"/o/{org}/overview/money")), org
+
     def test_without_a_cheaper_model_or_a_customer_it_says_so(self, world: World) -> None:
         text = text_of(Visit(world.ada).get("/o/acme/overview/money"))
         assert "None of your models would have answered another one's calls for less." in text
