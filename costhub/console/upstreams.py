@@ -39,7 +39,9 @@ COLUMNS: Final = (
     Column("url", "Address", "base_url", css="optional"),
     Column("calls", "Calls", None, "Of the last 24 hours", "number"),
     Column("failed", "Failed", None, "Of the last 24 hours, answered with an error", "number"),
-    Column("hour", "An hour", None, "What its GPUs cost an hour now; those charged by usage at most", "number optional"),
+    Column(
+        "hour", "An hour", None, "What its GPUs cost an hour now; those charged by usage at most", "number optional"
+    ),
     Column("state", "", None, css="number"),
 )
 _DAY: Final = timedelta(days=1)

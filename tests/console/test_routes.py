@@ -62,7 +62,7 @@ def test_a_route_is_shown_with_its_split_and_what_it_saved(ada: Client, world: W
 
 def test_the_settings_of_a_route_are_told_in_words(ada: Client, world: World) -> None:
     make_route(world.acme, is_learning=True, stopped_tasks=["translate", "<b>"], explore_percent=0, holdout_percent=0)
-    text = text_of(ada.get("/o/acme/routes"))
+    text = text_of(Visit(world.ada).get("/o/acme/routes"))
     for words in (
         "One choice for a conversation",
         "Hard from medium difficulty on",

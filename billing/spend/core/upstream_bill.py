@@ -262,7 +262,9 @@ def _name_columns(header: Sequence[str], columns: Mapping[str, str]) -> list[str
             field="csv",
         )
     if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
-        raise InvalidField(f"The bill's header has more than one column for {twice}: leave one of them out.", field="csv")
+        raise InvalidField(
+            f"The bill's header has more than one column for {twice}: leave one of them out.", field="csv"
+        )
     return names
 
 

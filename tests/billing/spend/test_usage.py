@@ -111,7 +111,8 @@ def test_filters_and_no_split(world: World) -> None:
     assert add_up(world.acme, span=(NOW - DAY * 400, NOW - DAY * 300)) == []
     assert [row["effective_cost"] for row in add_up(world.acme, keys=(uuid4(), world.acme.key.pk))] == [70]
     assert add_up(world.acme, keys=(uuid4(),)) == []
-    for unknown in ({"status": "ok"}, {"request_id": "01"}, {"without": "end_user"}):
+    unknowns: list[dict[str, Any]] = [{"status": "ok"}, {"request_id": "01"}, {"without": "end_user"}]
+    for unknown in unknowns:
         with pytest.raises(InvalidField):
             add_up(world.acme, **unknown)
 
