@@ -45,11 +45,13 @@ class BoundedBodies:
         if announced == 0:
             await self._app(scope, receive, send)
             return
-        body = bytearray()
+        body, held = bytearray(), 0
         try:
             if not await self._read(announced, receive, body):
                 return  # nobody is there any more
-            waiting = [bytes(body)]
+            waiting, held = [bytes(body)], len(body)
+            # It is the application's from here on, and not here a second time.
+            body.clear()
 
             async def receive_again() -> dict[str, Any]:
                 if waiting:
@@ -60,7 +62,7 @@ class BoundedBodies:
         except _Refused as refused:
             await _refuse(refused, scope["path"], send)
         finally:
-            self._waiting_bytes -= len(body)
+            self._waiting_bytes -= held or len(body)
 
     async def _read(self, announced: int | None, receive: Receive, body: bytearray) -> bool:
         """Gather it in ``body``, which counts among all that wait. False where the caller has left. Raises _Refused."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -182,3 +183,28 @@ async def test_a_body_counts_until_it_is_answered(monkeypatch: pytest.MonkeyPatc
     answering.cancel()
     await asyncio.wait([answering])
     assert app._waiting_bytes == 0
+
+
+async def test_a_body_that_is_being_answered_is_held_once() -> None:
+    size, held, parts = 4 * 1024 * 1024, list[int](), 64
+
+    async def application(scope: Message, receive: Any, send: Any) -> None:
+        message = await receive()
+        assert len(message["body"]) == size
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    async def receive() -> Message:
+        nonlocal parts
+        parts -= 1
+        return piece(bytes(size // 64), more=parts > 0)
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    tracemalloc.start()
+    try:
+        scope = {"type": "http", "path": "/login", "headers": [(b"transfer-encoding", b"chunked")]}
+        await BoundedBodies(application, size)(scope, receive, send)
+    finally:
+        tracemalloc.stop()
+    assert held[0] < size * 5 // 4

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from billing.gpu.core import price_stretch
 from billing.gpu.models import GpuEndpoint
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors.usage import add_up_usage
+from costhub.lib import clock
 from costhub.lib.money import Nanos
 from proxy.models import LedgerEntry
 from tenants.access import Actor
@@ -41,17 +42,22 @@ class EndpointCost:
 
 
 def find_hour_costs(actor: Actor) -> dict[UUID, int]:
-    """What each upstream's GPUs cost an hour at the moment, in nano-USD, by its id."""
+    """What each upstream's GPUs cost an hour at the moment, in nano-USD, by its id; those that are charged by usage at
+    the most."""
     costs: dict[UUID, int] = {}
-    for row in GpuEndpoint.objects.filter(org=actor.org, ends_at=None):
+    for row in _list_charged(actor):
         costs[row.upstream] = costs.get(row.upstream, 0) + int(row.gpus * row.hour_nanos)
     return costs
 
 
 def find_open_hours(actor: Actor, upstream: Upstream) -> dict[UUID | None, GpuEndpoint]:
     """What is charged by the hour at the moment: an upstream's servers by their ids, and under None the whole of it."""
-    rows = GpuEndpoint.objects.filter(org=actor.org, upstream=upstream.pk, ends_at=None)
-    return {row.server: row for row in rows}
+    return {row.server: row for row in _list_charged(actor).filter(upstream=upstream.pk)}
+
+
+def _list_charged(actor: Actor) -> QuerySet[GpuEndpoint]:
+    """Those of which nobody has said when they end, and those whose end is to come."""
+    return GpuEndpoint.objects.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()), org=actor.org)
 
 
 def find_endpoint_cost(actor: Actor, endpoint: GpuEndpoint, start: datetime, end: datetime) -> EndpointCost:

@@ -200,7 +200,8 @@ def request_by_id(request: HttpRequest, request_id: str) -> HttpResponse:
 def _read_address(request: HttpRequest) -> dict[str, str]:
     """The parameters; thirty days where no time is given."""
     params = request.GET.dict()
-    params["range"] = params.get("range") or ("" if params.get("from") or params.get("to") else "30d")
+    is_given = any(params.get(name) for name in ("from", "to", "hour"))
+    params["range"] = params.get("range") or ("" if is_given else "30d")
     return params
 
 
@@ -208,14 +209,18 @@ def _read(
     actor: Actor, params: Mapping[str, str], now: datetime
 ) -> tuple[dict[str, str], Range, LedgerFilters, tuple[str, str]]:
     """The parameters with their tags spread, what they ask for, and the key's id and name. ``hour``, which a bar of an
-    hour leads to, is its beginning, and goes before the range. Raises InvalidField."""
+    hour leads to, is its beginning. Whoever chooses another time after that has left it. Raises InvalidField."""
     check_parameters(params, KNOWN)
     given = spread_tag(params)
     key = find_key(actor, given.get("key", ""))
     span, filters = read_params({**given, "key": key[0]}, now, actor)
     if given.get("hour"):
-        span = _read_hour(given["hour"], actor.org.time_zone)
-        filters = replace(filters, start=span.start, end=span.end)
+        hour = _read_hour(given["hour"], actor.org.time_zone)
+        has_time = any(given.get(name) for name in ("range", "from", "to"))
+        if has_time and (span.name, span.first, span.last) != (hour.name, hour.first, hour.last):
+            given["hour"] = ""
+        else:
+            span, filters = hour, replace(filters, start=hour.start, end=hour.end)
     return given, span, filters, key
 
 

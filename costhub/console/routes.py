@@ -64,6 +64,8 @@ _SAID: Final = {
     "pack_window_ms": ("Short questions wait", "{:,} ms for each other"),
     "pack_most": ("Questions in one call", "{} at most"),
     "deadline_seconds": ("Calls may wait", "{:,} seconds"),
+    "is_learning": ("Learns", "from what becomes of calls"),
+    "stopped_tasks": ("By difficulty alone", "tasks {}"),
 }
 
 
@@ -311,9 +313,9 @@ def _draw_all(report: Mapping[str, Any]) -> list[tuple[str, SafeString | str]]:
     return [(about, picture) for about, picture in drawn if picture]
 
 
-def _say(name: str, value: Any) -> tuple[str, Any]:
+def _say(name: str, value: Any) -> tuple[str, str]:
     label, words = _SAID.get(name, (name.replace("_", " ").capitalize(), "{}"))
-    return label, words.format(value) if name in _SAID else value
+    return label, words.format(", ".join(value) if isinstance(value, list) else value)
 
 
 def _draw(curves: dict[str, list[float]]) -> SafeString | str:

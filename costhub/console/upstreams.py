@@ -39,7 +39,9 @@ COLUMNS: Final = (
     Column("url", "Address", "base_url", css="optional"),
     Column("calls", "Calls", None, "Of the last 24 hours", "number"),
     Column("failed", "Failed", None, "Of the last 24 hours, answered with an error", "number"),
-    Column("hour", "An hour", None, "What its GPUs cost an hour now, whatever its calls", "number optional"),
+    Column(
+        "hour", "An hour", None, "What its GPUs cost an hour now; those charged by usage at most", "number optional"
+    ),
     Column("state", "", None, css="number"),
 )
 _DAY: Final = timedelta(days=1)
@@ -271,6 +273,7 @@ def _end_hours(actor: Actor, row: Upstream, hours: Iterable[GpuEndpoint]) -> lis
             tone="bad",
         )
         for one in hours
+        if one.ends_at is None
     ]
 
 

@@ -12,7 +12,7 @@ import time_machine
 from billing.alerts.models import AlertRule, Channel, Delivery
 from billing.bills.models import BillSource
 from billing.choices import AlertKind
-from billing.gpu.actions import create_endpoint
+from billing.gpu.actions import create_endpoint, end_endpoint
 from billing.gpu.choices import Basis
 from billing.gpu.models import GpuEndpoint
 from tenants.access import org_scope
@@ -171,6 +171,32 @@ def test_gpus_are_charged_by_the_hour_and_given_back(world: World) -> None:
     refresh(row)
     assert row.ends_at == NOW
     assert "It costs by the token alone." in text_of(ada.get(page))
+
+
+def test_gpus_that_are_to_be_given_back_cost_until_then(world: World) -> None:
+    ada, acme = Visit(world.ada), world.acme
+    catalog = make_catalog(acme, input_per_million=None)
+    page = f"/o/acme/upstreams/{catalog.upstream.pk}"
+    with org_scope(acme.org.pk):
+        row = create_endpoint(
+            actor=acme.owner,
+            name="h100",
+            upstream=catalog.upstream,
+            project=acme.project,
+            gpus=Decimal(2),
+            hour_nanos=2_500_000_000,
+            basis=Basis.ALLOCATION,
+        )
+    assert "Give back h100" in text_of(ada.get(page))
+    with org_scope(acme.org.pk):
+        end_endpoint(actor=acme.owner, endpoint=row, at=NOW + timedelta(hours=3))
+    text = text_of(ada.get(page))
+    assert "by allocation, since 22 Nov 2026 12:00, until 22 Nov 2026 15:00" in text
+    assert "Give back h100" not in text
+    assert rows_of(ada.get("/o/acme/upstreams"))[0].endswith("0 0 $5.00 on")
+    with time_machine.travel(NOW + timedelta(hours=3), tick=False):
+        assert "It costs by the token alone." in text_of(ada.get(page))
+        assert rows_of(ada.get("/o/acme/upstreams"))[0].endswith("0 0 – on")
 
 
 def test_a_provider_s_bill_is_fetched_by_a_key_that_no_page_shows(world: World) -> None:

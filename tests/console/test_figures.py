@@ -13,7 +13,7 @@ import time_machine
 from costhub.lib.money import parse_usd
 from proxy.ledger.charges import NO_KEY
 from tests.billing.ledger import NOW, record_call, record_correction
-from tests.console.client import Visit, error_of, text_of
+from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.world import World, make_catalog
 
 HOUR = timedelta(hours=1)
@@ -179,3 +179,20 @@ def test_what_cannot_be_an_hour_or_a_name_is_refused_in_words(world: World, upst
     # A filter that is changed narrows these further.
     for field in ('name="hour" value="2026-11-22T09:00:00+00:00"', 'name="without" value="end_user"'):
         assert f'<input type="hidden" {field}>' in page.content.decode()
+
+
+def test_whoever_chooses_another_time_has_left_the_hour(world: World, upstream: str) -> None:
+    ada, hour = Visit(world.ada), "hour=2026-11-22T11:00:00%2B00:00"
+    told = "Only calls of the hour from 22 Nov, 11:00 on"
+    # As the form sends it: its days are the hour's own while nobody has changed them.
+    for time, calls in (
+        ("", 2),
+        ("&range=custom&from=2026-11-22&to=2026-11-22", 2),
+        ("&range=custom&from=2026-11-22&to=2026-11-22&model=large", 1),
+        ("&range=custom&from=2026-11-21&to=2026-11-22", 6),
+        ("&range=mtd", 7),
+    ):
+        page = ada.get(f"/o/acme/requests?{hour}{time}")
+        is_of_the_hour = calls < 3
+        assert (len(rows_of(page)), told in text_of(page)) == (calls, is_of_the_hour), time
+        assert ('name="hour"' in page.content.decode()) is is_of_the_hour, time

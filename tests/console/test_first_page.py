@@ -205,6 +205,25 @@ class TestTables:
         assert "mia moved most, +110.0 %" in text_of(page)
         assert 'href="/o/acme/requests?range=7d&amp;end_user=mia"' in page.content.decode()
 
+    def test_the_dear_end_is_that_of_the_calls_that_are_chosen(self, world: World) -> None:
+        acme = world.acme
+        with org_scope(acme.org.pk):
+            other = create_key(actor=acme.owner, name="second key", project=acme.project).key
+        for _ in range(20):
+            record_call(acme, NOW - HOUR, cost=10**7)
+            record_call(acme, NOW - HOUR, cost=USD, request_model="large")
+            record_call(acme, NOW - HOUR, cost=3 * USD, key_id=other.pk)
+        record_call(acme, NOW - HOUR, cost=9 * USD, key_id=other.pk, status=429, attempts=[{"number": 1}])
+        ada = Visit(world.ada)
+        for query, said in (
+            ("by=key&model=small", {"second key": "$3.00", acme.key.name: "$0.01"}),
+            (f"by=model&key={acme.key.pk}", {"large": "$1.00", "small": "$0.01"}),
+            ("by=model&status=4xx", {"small": "–"}),
+            ("by=model", {"small": "$3.00", "large": "$1.00"}),
+        ):
+            rows = rows_of(ada.get(f"/o/acme/overview/table?range=7d&{query}"))
+            assert {name: row.split()[-3] for name in said for row in rows if row.startswith(name)} == said, query
+
     def test_within_a_tag_only_what_sums_answer(self, world: World) -> None:
         record_call(world.acme, NOW - HOUR, cost=3 * USD, tags={"team": "blue"})
         record_call(world.acme, NOW - HOUR, cost=USD, tags={"team": "red"})
@@ -294,6 +313,17 @@ class TestMoney:
         assert "Of November, so far 52.00 USD with $3.00 of usage; billed from 1 Dec on" in text_of(page)
         assert 'href="/o/acme/invoices/next"' in page.content.decode()
         assert f'href="/o/acme/invoices/{last.pk}"' in page.content.decode()
+
+    def test_what_keeps_the_last_month_from_being_issued_is_said(self, world: World) -> None:
+        october, november = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+        make_customer(world.acme, since=october, fee="49.00", grace_days=3)
+        make_customer(world.mallcorp, since=october, fee="49.00", grace_days=0, currency="EUR")
+        assert close(world.acme, november) == close(world.mallcorp, november) == []
+        for person, org, why in (
+            (world.ada, "acme", "late calls are waited for"),
+            (world.mallory, "mallcorp", "There is no exchange rate of EUR yet."),
+        ):
+            assert f"Of October not issued yet : {why}" in text_of(Visit(person).get(f"/o/{org}/overview/money")), org
 
     def test_without_a_cheaper_model_or_a_customer_it_says_so(self, world: World) -> None:
         text = text_of(Visit(world.ada).get("/o/acme/overview/money"))

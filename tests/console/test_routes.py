@@ -17,7 +17,7 @@ from tenants.actions.routes import update_route, use_learned
 from tenants.choices import Compression, Mode, RouteKind
 from tenants.models import CompressionPolicy, Route, SystemPrompt
 from tests.billing.ledger import record_call
-from tests.console.client import Visit, error_of
+from tests.console.client import Visit, error_of, text_of
 from tests.proxy.learning.rows import capture
 from tests.tenants.route_examples import keep_learned, make_models, make_route
 from tests.world import World, make_client
@@ -58,6 +58,20 @@ def test_a_route_is_shown_with_its_split_and_what_it_saved(ada: Client, world: W
     assert "exactly $0.0000018" in text
     assert "not yet: thirty calls of each arm are needed" in text
     assert "from 70 % confidence on" in text
+
+
+def test_the_settings_of_a_route_are_told_in_words(ada: Client, world: World) -> None:
+    make_route(world.acme, is_learning=True, stopped_tasks=["translate", "<b>"], explore_percent=0, holdout_percent=0)
+    text = text_of(Visit(world.ada).get("/o/acme/routes"))
+    for words in (
+        "One choice for a conversation",
+        "Hard from medium difficulty on",
+        "By difficulty alone tasks translate, <b>",
+        "Learns from what becomes of calls",
+        "Held out 0 % of the conversations",
+    ):
+        assert words in text, words
+    assert "Against its advice" not in text
 
 
 def test_routes_are_found_by_name(ada: Client, world: World) -> None:

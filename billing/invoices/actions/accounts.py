@@ -170,8 +170,7 @@ def subscribe(
     now = at or clock.now()
     terms = parse_terms(overrides or {}, parse_terms(plan.terms))
     with transaction.atomic():
-        account = BillingAccount.objects.select_for_update().filter(org=actor.org).first()
-        if account is None:
+        if _lock(actor) is None:
             raise Conflict("Open a billing account first: a plan needs somebody who pays.")
         _check_not_billed(actor, now)
         _check_currency(actor, terms.currency, now)
@@ -200,6 +199,7 @@ def choose_plan(*, actor: Actor, plan: Plan) -> Subscription:
     """The customer itself takes a public plan, from now on. A minimum that was agreed with it stays, where the plan has
     no higher one. Raises as ``subscribe``."""
     with transaction.atomic():
+        _lock(actor)
         agreed = _agreed_minimum(find_last_subscription(actor, clock.now()))
         keeps = agreed > parse_terms(plan.terms).minimum
         made = subscribe(actor=actor, plan=plan, overrides={"minimum": format_usd(agreed)} if keeps else None)
@@ -218,15 +218,22 @@ def leave(*, actor: Actor) -> Subscription:
     """
     actor.check(Permission.WRITE_MONEY)
     now = clock.now()
-    present = find_last_subscription(actor, now)
-    if present is None:
-        raise Conflict("This organisation has no plan.")
-    _, end = period_bounds("month", now, actor.org.time_zone)
-    if present.ends_at is not None and present.ends_at <= end:
-        return present
-    if _agreed_minimum(present) or present.starts_at >= end:
-        raise Conflict("This plan was agreed with the operator of this installation: ask there to end it.")
-    return end_subscription(actor=actor, at=end)
+    with transaction.atomic():
+        _lock(actor)
+        present = find_last_subscription(actor, now)
+        if present is None:
+            raise Conflict("This organisation has no plan.")
+        _, end = period_bounds("month", now, actor.org.time_zone)
+        if present.ends_at is not None and present.ends_at <= end:
+            return present
+        if _agreed_minimum(present) or present.starts_at >= end:
+            raise Conflict("This plan was agreed with the operator of this installation: ask there to end it.")
+        return end_subscription(actor=actor, at=end)
+
+
+def _lock(actor: Actor) -> BillingAccount | None:
+    """The account, if there is one, so that nobody agrees to another plan until the present transaction ends."""
+    return BillingAccount.objects.select_for_update().filter(org=actor.org).first()
 
 
 def find_leaving(actor: Actor, now: datetime) -> datetime | None:

@@ -252,12 +252,18 @@ def _name_columns(header: Sequence[str], columns: Mapping[str, str]) -> list[str
         if theirs not in header:
             raise InvalidField(f"The bill's header has no such column as the one for {ours}.", field=f"columns.{ours}")
     given = {theirs: ours for ours, theirs in columns.items()}
+    if len(given) < len(columns):
+        raise InvalidField("Two of them are the same column of the bill: each is one thing.", field="columns")
     # A column of one of our names that another one stands for is something else.
     names = [given.get(name, "" if name in columns else name) for name in header]
     if not {"day", "model"} <= set(names):
         raise InvalidField(
             "Give a header with day, model and cost, input_tokens or output_tokens, or say in columns which those are.",
             field="csv",
+        )
+    if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
+        raise InvalidField(
+            f"The bill's header has more than one column for {twice}: leave one of them out.", field="csv"
         )
     return names
 

@@ -82,8 +82,8 @@ def add_up_usage(
     """Sum the organisation's usage over ``[start, end)`` by some of ``SPLITS``, in the order of their keys; and by
     ``tags`` (as JSON), which only rows know.
 
-    The caller has checked who is asking. Raises InvalidField for a filter by status or request id, which sums of days
-    do not know.
+    The caller has checked who is asking. Raises InvalidField for a filter by status, request id or what calls are
+    without, which sums of days do not know.
     """
     zone = ZoneInfo(actor.org.time_zone)
     columns, values = _condition(filters or LedgerFilters())
@@ -148,7 +148,7 @@ def find_rates(price: PriceSnapshot | None, service_tier: str) -> dict[str, int]
 
 def _condition(filters: LedgerFilters) -> tuple[list[str], list[Any]]:
     """Conditions on a source's columns; those that only rows know are of ``line``."""
-    if filters.status or filters.request_id:
+    if filters.status or filters.request_id or filters.without:
         raise InvalidField("Filter by model, project, key, upstream, end_user or tag.", field="status")
     equal: list[tuple[str, str | UUID | None]] = [
         ("request_model", filters.model),
@@ -159,6 +159,9 @@ def _condition(filters: LedgerFilters) -> tuple[list[str], list[Any]]:
     ]
     columns = [f"{name} = %s" for name, value in equal if value is not None]
     values: list[Any] = [value for _, value in equal if value is not None]
+    if filters.keys:
+        columns.append("key_id = ANY (%s)")
+        values.append(list(filters.keys))
     for name, value in filters.tags.items():
         columns.append("line.tags ->> %s = %s")
         values += [name, value]

@@ -109,8 +109,12 @@ def test_filters_and_no_split(world: World) -> None:
     assert [row["effective_cost"] for row in add_up(world.acme, model="large")] == [10]
     assert [row["effective_cost"] for row in add_up(world.acme, tags={"team": "search"})] == [60]
     assert add_up(world.acme, span=(NOW - DAY * 400, NOW - DAY * 300)) == []
-    with pytest.raises(InvalidField):
-        add_up(world.acme, status="ok")
+    assert [row["effective_cost"] for row in add_up(world.acme, keys=(uuid4(), world.acme.key.pk))] == [70]
+    assert add_up(world.acme, keys=(uuid4(),)) == []
+    unknowns: list[dict[str, Any]] = [{"status": "ok"}, {"request_id": "01"}, {"without": "end_user"}]
+    for unknown in unknowns:
+        with pytest.raises(InvalidField):
+            add_up(world.acme, **unknown)
 
 
 def test_a_day_is_of_the_zone_that_the_organisation_has_when_it_is_summed(world: World) -> None:

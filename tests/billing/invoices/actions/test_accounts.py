@@ -1,6 +1,7 @@
 """Plans that customers choose and end themselves, and what becomes of calls when none holds."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from billing.invoices.selectors.due import list_to_follow
 from costhub.lib.errors import Conflict
 from tenants.access import org_scope
 from tenants.selectors import load_org_snapshot
+from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import (
     DAY,
     DECEMBER,
@@ -125,6 +127,36 @@ def test_a_minimum_that_was_agreed_stays_with_a_plan_that_is_chosen(acme: Tenant
     with time_machine.travel(NOW + DAY * 2, tick=False):
         subscribe(actor=acme.owner, plan=make_plan())
         assert leave(actor=acme.owner).ends_at == DECEMBER, "the operator has agreed to none"
+
+
+@pytest.mark.parametrize("does", ["chooses", "leaves"])
+def test_what_the_operator_is_agreeing_to_holds_for_whoever_chooses_or_leaves_meanwhile(
+    committed_world: World, does: str
+) -> None:
+    acme = committed_world.acme
+
+    def act() -> str:
+        with org_scope(acme.org.pk):
+            try:
+                found = choose_plan(actor=acme.owner, plan=other) if does == "chooses" else leave(actor=acme.owner)
+            except Conflict as error:
+                return error.message
+            return f"a minimum of {found.agreed_minimum}, until {found.ends_at}"
+
+    with ThreadPoolExecutor(1) as pool, time_machine.travel(NOW, tick=False):
+        make_customer(acme, since=OCTOBER)
+        agreed, other = make_plan(), make_plan()
+        with org_scope(acme.org.pk):
+            subscribe(actor=acme.owner, plan=agreed, at=NOW - DAY, overrides={"minimum": "100"})
+            done = pool.submit(apart, act)
+            wait_until(done.done)
+        assert (
+            done.result(timeout=30)
+            == {
+                "chooses": f"a minimum of {100 * USD}, until None",
+                "leaves": "This plan was agreed with the operator of this installation: ask there to end it.",
+            }[does]
+        )
 
 
 def test_the_minimum_of_a_plan_that_is_not_for_everybody_is_agreed_too(acme: Tenant) -> None:

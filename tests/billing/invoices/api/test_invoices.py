@@ -227,3 +227,20 @@ def test_the_next_invoice_and_one_in_its_days_of_grace_are_made_of_the_ledger_of
     assert sum(Decimal(line["amount"]) for line in lines) == 60
     assert [each["id"] for each in calls] == [str(call.id)]
     assert check_problem(none)["status"] == 404
+
+
+def test_without_an_exchange_rate_dollars_are_not_shown_as_another_currency(ada: Api, world: World) -> None:
+    make_customer(world.acme, since=OCTOBER, fee="49.00", currency="EUR")
+    record_call(world.acme, OCTOBER + DAY, cost=10 * USD)
+    close(world.acme, NOVEMBER + DAY)
+    with time_machine.travel(NOVEMBER + DAY * 2, tick=False):
+        (draft,) = ada.get("/invoices").json()["data"]
+        for path, usage, exact in (
+            ("/invoices/next", "0.000000000", "49.000000000"),
+            (f"/invoices/{draft['id']}", "10.000000000", "59.000000000"),
+        ):
+            found = ada.get(path).json()
+            assert (found["problem"], found["rate_day"]) == ("There is no exchange rate of EUR yet.", None), path
+            assert (found["usage"], found["net_exact"]) == (usage, exact), path
+            assert [found[name] for name in ("net", "tax", "total", "carried", "due")] == ["0.00"] * 5, path
+            assert {group["amount"] for group in found["groups"]} == {"0.00"}, path
