@@ -39,6 +39,8 @@ CALLS: Final = 3
 MESSAGES: Final = "/v1/messages"
 RESPONSES: Final = "/v1/responses"
 EMBEDDINGS: Final = "/v1/embeddings"
+#: as one of ours is called
+NO_FILE: Final = "file-0197e9d400007000800000000000abcd"
 
 Body = dict[str, Any]
 
@@ -222,6 +224,11 @@ async def leave_before_an_answer(caller: Caller) -> list[int]:
     return []
 
 
+def _naming(part: Body, **fields: Any) -> bytes:
+    """A body whose message has a part that names a file."""
+    return orjson.dumps({"model": "small", "messages": [{"role": "user", "content": [part]}], **fields})
+
+
 KINDS: Final[dict[str, Act]] = {
     "json": asks(model="small"),
     "stream": asks(model="small", stream=True),
@@ -238,6 +245,10 @@ KINDS: Final[dict[str, Act]] = {
     "idempotent": ask_once,
     "no-budget": asks(model="spent", status=402),
     "no-such-model": asks(model="none", status=404),
+    "no-such-file": asks(raw=_naming({"type": "file", "file": {"file_id": NO_FILE}}), status=404),
+    "no-place-for-a-file": asks(
+        MESSAGES, raw=_naming({"type": "container_upload", "file_id": NO_FILE}, max_tokens=9), status=400
+    ),
     "no-json": asks(raw=b"{", status=400),
     "no-key": asks(headers={"authorization": "Bearer sk-none"}, model="small", status=401),
     "upstream-refuses": asks(model="small", bank={"fault": "http_error", "status": 400}, status=400),
