@@ -44,6 +44,8 @@ class Entry:
     epoch: bytes = b""
     # A reserve was sent and its answer never came.
     is_hold_unknown: bool = False
+    # The number of the last attempt for which money was set aside.
+    reserved: int = 0
     # What is held outlives the call, and whoever ends it writes the row.
     goes_on: bool = False
     # Made before its end, for whoever must settle it if we do not live to.

@@ -151,8 +151,10 @@ class Reservations:
         Raises ModelNotFound, too, where there is none any more.
         """
         for _ in range(_PLANS):
+            # What was reserved for an attempt that was never made, because its time was over, has its number.
+            attempt = max(len(entry.attempts), entry.reserved) + 1
             try:
-                return plan, candidate, await self._reserve(plan, entry, len(entry.attempts) + 1, candidate)
+                return plan, candidate, await self._reserve(plan, entry, attempt, candidate)
             except (_Crossed, _Outdated) as change:
                 plan = await self._plan_anew(change, replan)
                 candidate = _same_model(plan, candidate)
@@ -177,7 +179,7 @@ class Reservations:
             if verdict == _Verdict.HELD:
                 if failpoints.ARMED:
                     failpoints.reach("after_reserve")
-                return self._take(answer, candidate.layout, entry)
+                return self._take(answer, candidate.layout, entry, attempt)
             if verdict == _Verdict.COUNT_EXACTLY:
                 bound = await self._counting_tokens.run(
                     plan.request.body_bytes,
@@ -294,14 +296,14 @@ class Reservations:
             entry.timings.append((RESERVED, attempt, began, clock.monotonic_ns()))
         return answer
 
-    def _take(self, answer: Sequence[Any], layout: Layout, entry: Entry) -> Hold:
+    def _take(self, answer: Sequence[Any], layout: Layout, entry: Entry, attempt: int) -> Hold:
         _, granted, amount, left, entry.epoch, used, shadows = answer
         before = entry.hold.amount if entry.hold else 0
         hold = Hold(entry.request_id, amount, granted, None if left < 0 else left, amount - before, used)
         if shadows:
             ids = (shadow_id(layout, place - 1) for place in shadows)
             entry.note_would_refuse(ids)
-        entry.hold = hold
+        entry.hold, entry.reserved = hold, attempt
         entry.counters = layout.counters
         self._open[hold.id] = entry.org.shard
         return hold

@@ -3,6 +3,7 @@ breaks, the ledger is the three banks' bills to the nano."""
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,12 +86,21 @@ class Scene:
         for name in ("small", "middle"):
             self.banks[name].set_default(logprob=UNSURE, **fields)
 
-    def ask(self, more: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
+    def ask(self, more: dict[str, str] | None = None, pause_seconds: float = 0, **fields: Any) -> httpx2.Response:
+        """A call whose body takes so long to come."""
         body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
+
+        def send() -> Iterator[bytes]:
+            yield (written := orjson.dumps(body))[:9]
+            time.sleep(pause_seconds)
+            yield written[9:]
+
         headers = {"authorization": f"Bearer {self.acme.api_key}"} | (more or {})
         with httpx2.Client(
             base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
         ) as http:
+            if pause_seconds:
+                return http.post("/chat/completions", content=send(), headers={"content-type": "application/json"})
             return http.post("/chat/completions", json=body)
 
     def respond(self, path: str, **fields: Any) -> httpx2.Response:
@@ -190,10 +200,20 @@ def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: S
         assert CAP_MS * 1_000 <= row.duration_us < 60_000_000, "its upstream would have been waited for for a minute"
 
 
+def test_a_rung_for_which_there_is_no_time_at_all_leaves_its_money_to_the_last(scene: Scene) -> None:
+    """It is not even asked: what was set aside for it is of another model, and pays for nothing of the last one."""
+    with org_scope(scene.acme.org_id):
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1)
+    answer = scene.ask(pause_seconds=0.05)
+    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
+    assert [models_of(row) for row in scene.balance()] == [["large"]]
+    assert len(scene.banks["small"].bill()) == 0
+
+
 def test_where_nobody_has_answered_by_the_latency_cap_the_last_rung_is_asked(scene: Scene) -> None:
     scene.banks["small"].set_default(fault="stall", at=2)
     with org_scope(scene.acme.org_id):
-        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=300)
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1_500)
     answer = scene.ask()
     assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
     assert answer.headers["x-costhub-route"].endswith("small is too slow for the latency cap, so large")
