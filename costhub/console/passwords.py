@@ -12,7 +12,6 @@ on hashing holds nevertheless.
 """
 
 import hashlib
-import ipaddress
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from django.db import connection
 from django.http import HttpRequest
 from redis.exceptions import RedisError
 
-from costhub.lib.addresses import find_caller
+from costhub.lib.addresses import find_caller, network_of
 from costhub.lib.errors import TooManyRequests
 from costhub.lib.keyspace import sign_ins_key
 from costhub.lib.redis import client
@@ -83,15 +82,9 @@ def find_user(request: HttpRequest, email: str, password: str) -> User | None:
 
 
 def find_address(request: HttpRequest) -> str:
-    """Where a request comes from: the peer, or what the nearest proxy of the operator's says of it. Of IPv6 the
-    network, because a house has more addresses than a counter could count."""
+    """Where a request comes from: the peer, or what the nearest proxy of the operator's says of it."""
     forwarded = request.headers.get("X-Forwarded-For", "")
-    address = find_caller(request.META.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES)
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return str(address)[:64]
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+    return network_of(find_caller(request.META.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES))
 
 
 def _counters_of(email: str, address: str) -> tuple[str, str, str]:
