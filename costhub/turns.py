@@ -16,11 +16,11 @@ from costhub.lib.addresses import find_caller, network_of
 from costhub.refusals import refuse
 from proxy.edges.shortcuts import Receive, Send
 
-#: answered at once by one process: of PostgreSQL's connections (100, where nobody says otherwise) jobs and calls want
-#: some, and there may be two such processes
-MOST: Final = 32
+#: answered at once by one process. Each has a thread, which waits for the interpreter as long as there are threads; and
+#: of PostgreSQL's connections (100, where nobody says otherwise) jobs, calls and other such processes want some
+MOST: Final = 16
 #: by one address, which may be a house of people, or the operator's own proxy where nobody said that there is one
-MOST_OF_A_CALLER: Final = 24
+MOST_OF_A_CALLER: Final = 12
 #: who waits, and for how long
 MOST_WAITING: Final = 256
 WAIT_SECONDS: Final = 10
@@ -94,8 +94,8 @@ class Turns:
 
 
 class InTurn:
-    """An ASGI application that lets ``app`` answer so many requests at once. A turn ends where the answer begins: whoever
-    reads it slowly, or a stream of it for hours, keeps nobody waiting."""
+    """An ASGI application that lets ``app`` answer so many requests at once. A turn ends where the answer begins:
+    whoever reads it slowly, or a stream of it for hours, keeps nobody waiting."""
 
     def __init__(self, app: Any, turns: Turns | None = None, *, patience_seconds: float = WAIT_SECONDS) -> None:
         self._app = app

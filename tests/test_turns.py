@@ -165,7 +165,9 @@ async def test_one_that_fails_gives_its_turn_back() -> None:
             await ask(app, "/login", [])
 
 
-@pytest.mark.parametrize(("path", "content_type"), [("/api/v1/keys", b"application/problem+json"), ("/login", b"text/html; charset=utf-8")])
+@pytest.mark.parametrize(
+    ("path", "content_type"), [("/api/v1/keys", b"application/problem+json"), ("/login", b"text/html; charset=utf-8")]
+)
 async def test_the_refusal_says_when_to_come_again(path: str, content_type: bytes) -> None:
     inner, sent = Application(), list[Message]()
     app = InTurn(inner, Turns(1, 1, 0))

@@ -111,8 +111,8 @@ COUNTER_DRIFT: Final = "costhub_counter_drift_dollars"
 
 
 def collect_processes(folder: Path) -> CollectorRegistry:
-    """What the processes that share a folder of metrics have counted, the dead ones too, and what the living ones say of
-    themselves: who was killed could not take back how many tasks it had."""
+    """What the processes that share a folder of metrics have counted, the dead ones too, and what the living ones say
+    of themselves: who was killed could not take back how many tasks it had."""
     for number in ProcessSlots(folder).find_free():
         mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()

@@ -93,9 +93,7 @@ def find_troubles() -> list[Trouble]:
         )
     queued = count_queued()
     if queued > QUEUED:
-        troubles.append(
-            Trouble("queue", f"{queued} tasks wait in Celery's queue: workers are too few, or stuck.")
-        )
+        troubles.append(Trouble("queue", f"{queued} tasks wait in Celery's queue: workers are too few, or stuck."))
     return troubles
 
 

@@ -158,7 +158,9 @@ def test_health_tells_of_jobs_and_of_what_waits(world: World, monkeypatch: pytes
     page = olga.get("/staff/health")
     assert rows_of(page) == ["drain 2.0 60 on time", "sweep 75.0 60 late", "count never 60 late"]
     assert "The job sweep is late. Calls that hold money 3" in text_of(page)
-    assert "Calls on their way into the ledger 1,200, the oldest for 2.5 s Tasks that wait for a worker 7" in text_of(page)
+    assert "Calls on their way into the ledger 1,200, the oldest for 2.5 s Tasks that wait for a worker 7" in text_of(
+        page
+    )
     monkeypatch.setattr(health, "find_troubles", list)
     assert "Every job runs, and nothing waits too long." in text_of(olga.get("/staff/health"))
     assert Visit(world.ada).get("/staff/health").status_code == 404
