@@ -167,7 +167,7 @@ class TestHashing:
         ["signup/", "reauthenticate/", "password/change/", "password/set/", "password/reset/complete/"],
     )
     def test_every_page_that_hashes_a_password_waits_for_its_turn(
-        self, standing_world: World, path: str, monkeypatch: pytest.MonkeyPatch
+        self, world: World, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
         with passwords.hashing_turn(), passwords.hashing_turn():
