@@ -138,7 +138,7 @@ def ask(app: InTurn, path: str, sent: list[Message], *, headers: Iterable[tuple[
         sent.append(message)
 
     scope = {"type": "http", "path": path, "headers": list(headers), "client": ("10.0.0.1", 1)}
-    return asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]
+    return asyncio.create_task(app(scope, receive, send))
 
 
 async def test_a_turn_ends_where_the_answer_begins() -> None:
