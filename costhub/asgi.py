@@ -20,13 +20,15 @@ from django.conf import settings  # noqa: E402 - what follows wants Django's app
 from costhub.bodies import BoundedBodies  # noqa: E402
 from costhub.lib.memory import settle_memory  # noqa: E402
 from costhub.serve.relay import Relay, RelayedCaller  # noqa: E402
+from costhub.turns import InTurn  # noqa: E402
 from proxy.app import PREFIX, App  # noqa: E402
 from proxy.edges.key_watch import watch_keys  # noqa: E402
 
 #: what says whether this process is well
 _HERE = frozenset({"/healthz", "/readyz"})
 
-django_pages = BoundedBodies(django_app, settings.MAX_PAGE_BODY_BYTES)
+# A body is read first: whoever sends one slowly has no turn meanwhile.
+django_pages = BoundedBodies(InTurn(django_app), settings.MAX_PAGE_BODY_BYTES)
 #: they take no body, and hold none in the processes that serve calls
 django_health = BoundedBodies(django_app, 0)
 pages_app: Any = Relay(settings.PAGES_SOCKET) if settings.PAGES_SOCKET else django_pages

@@ -6,15 +6,10 @@ to the management API is small: more than that is refused, in the words of whoev
 
 import asyncio
 from collections.abc import Iterable, MutableMapping
-from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
-from django.template.loader import render_to_string
-
-from costhub.lib.csp import POLICY
+from costhub.refusals import refuse
 from proxy.edges.shortcuts import Receive, Send
-from tenants.api.problems import CONTENT_TYPE, make_problem
 
 #: a body that is not whole by then never will be
 BODY_SECONDS: Final = 30
@@ -28,7 +23,6 @@ class _Refused(Exception):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
-        self.sentence = sentence
 
 
 class BoundedBodies:
@@ -60,7 +54,7 @@ class BoundedBodies:
 
             await self._app(scope, receive_again, send)
         except _Refused as refused:
-            await _refuse(refused, scope["path"], send)
+            await refuse(scope["path"], refused.status, _CODES[refused.status], str(refused), send)
         finally:
             self._waiting_bytes -= held or len(body)
 
@@ -98,24 +92,3 @@ def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
         if name == b"content-length":
             length = int(value)
     return length
-
-
-async def _refuse(refused: _Refused, path: str, send: Send) -> None:
-    if path.startswith("/api/"):
-        content_type = CONTENT_TYPE
-        body = orjson.dumps(make_problem(refused.status, _CODES[refused.status], refused.sentence))
-    else:
-        content_type = "text/html; charset=utf-8"
-        title = HTTPStatus(refused.status).phrase
-        body = render_to_string("body_refused.html", {"title": title, "sentence": refused.sentence}).encode()
-    headers = {
-        "content-type": content_type,
-        "content-length": str(len(body)),
-        "content-security-policy": POLICY,
-        "x-content-type-options": "nosniff",
-    }
-    if refused.status == 503:
-        headers["retry-after"] = "1"
-    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": lines})
-    await send({"type": "http.response.body", "body": body})

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from redis.exceptions import RedisError
 
 from costhub.console.staff import staff_page
-from costhub.ops.backlog import Backlog, read_backlog
+from costhub.ops.backlog import Backlog, count_queued, read_backlog
 from costhub.ops.jobs import JobAge, read_ages
 from costhub.ops.watch import Trouble, find_troubles
 from tenants.models import User
@@ -24,6 +24,7 @@ class Health:
 
     jobs: list[JobAge]
     backlog: Backlog
+    queued: int
     troubles: list[Trouble]
 
 
@@ -33,7 +34,7 @@ def health(request: HttpRequest, user: User) -> HttpResponse:
     """Jobs, queues and troubles as they are now."""
     found: Health | None = None
     try:
-        found = Health(read_ages(), read_backlog(), find_troubles())
+        found = Health(read_ages(), read_backlog(), count_queued(), find_troubles())
     except RedisError:
         _log.warning("health_cannot_be_read")
     context: dict[str, Any] = {"health": found}

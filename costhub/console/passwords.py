@@ -12,20 +12,21 @@ on hashing holds nevertheless.
 """
 
 import hashlib
-import ipaddress
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from threading import BoundedSemaphore
 from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password, verify_password
 from django.db import connection
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from redis.exceptions import RedisError
 
-from costhub.lib.addresses import find_caller
+from costhub.lib.addresses import find_caller, network_of
 from costhub.lib.errors import TooManyRequests
 from costhub.lib.keyspace import sign_ins_key
 from costhub.lib.redis import client
@@ -41,7 +42,7 @@ MOST_OF_AN_ACCOUNT: Final = 100
 #: hashes at once in one process: each takes a core for as long as it lasts
 MOST_HASHES: Final = 2
 #: how many more may wait for that, and for how long
-MOST_WAITING: Final = 16
+MOST_WAITING: Final = 6
 WAIT_SECONDS: Final = 5.0
 
 _hashing: Final = BoundedSemaphore(MOST_HASHES)
@@ -59,14 +60,19 @@ def find_user(request: HttpRequest, email: str, password: str) -> User | None:
 
     Raises TooManyTries, before anything is looked at. An account that is not there takes as long as one that is.
     """
-    counters = _counters_of(email, find_address(request))
+    with _hashing_place():
+        return _find_user(email, password, find_address(request))
+
+
+def _find_user(email: str, password: str, address: str) -> User | None:
+    counters = _counters_of(email, address)
     _count(counters)
     user = User.objects.filter(email=email).first()
     encoded = user.password if user is not None else ""
     if not connection.in_atomic_block:
         # Somebody else's, for as long as the hash takes.
         connection.close()
-    with hashing_turn():
+    with _turn():
         if not encoded:
             make_password(password)
             is_right, must_update = False, False
@@ -83,15 +89,9 @@ def find_user(request: HttpRequest, email: str, password: str) -> User | None:
 
 
 def find_address(request: HttpRequest) -> str:
-    """Where a request comes from: the peer, or what the nearest proxy of the operator's says of it. Of IPv6 the
-    network, because a house has more addresses than a counter could count."""
+    """Where a request comes from: the peer, or what the nearest proxy of the operator's says of it."""
     forwarded = request.headers.get("X-Forwarded-For", "")
-    address = find_caller(request.META.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES)
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return str(address)[:64]
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+    return network_of(find_caller(request.META.get("REMOTE_ADDR", ""), forwarded, settings.TRUSTED_PROXIES))
 
 
 def _counters_of(email: str, address: str) -> tuple[str, str, str]:
@@ -126,19 +126,49 @@ def _forget(counter: str) -> None:
 
 
 @contextmanager
-def hashing_turn() -> Iterator[None]:
-    """One of the few that hash at the same time. Raises TooManyTries where too many wait already, or for too long."""
+def _hashing_place() -> Iterator[None]:
+    """One of those that hash, or wait for it. A crowd is refused here, before it costs anybody anything."""
     if not _waiting.acquire(blocking=False):
         raise _busy()
     try:
-        if not _hashing.acquire(timeout=WAIT_SECONDS):
-            raise _busy()
-        try:
-            yield
-        finally:
-            _hashing.release()
+        yield
     finally:
         _waiting.release()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _hashing.acquire(timeout=WAIT_SECONDS):
+        raise _busy()
+    try:
+        yield
+    finally:
+        _hashing.release()
+
+
+@contextmanager
+def hashing_turn() -> Iterator[None]:
+    """One of the few that hash at the same time. Raises TooManyTries where too many wait already, or for too long."""
+    with _hashing_place(), _turn():
+        yield
+
+
+def in_hashing_turn(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Make ``view`` one whose form is read when it is its turn to hash; whoever is one too many is told to come again.
+    It is for those of django-allauth's that hash a password, whether the address has an account or not."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *parts: str, **named_parts: str) -> HttpResponseBase:
+        if request.method != "POST":
+            return view(request, *parts, **named_parts)
+        try:
+            with hashing_turn():
+                return view(request, *parts, **named_parts)
+        except TooManyTries as refused:
+            headers = {"Retry-After": str(refused.seconds)}
+            return HttpResponse(refused.message, status=refused.http_status, headers=headers)
+
+    return page
 
 
 def _busy() -> TooManyTries:

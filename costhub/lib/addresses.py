@@ -7,7 +7,7 @@ A NAT64 prefix that an operator took from its own public range cannot be told fr
 own filter must guard what lies behind it.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 Address = IPv4Address | IPv6Address
@@ -102,6 +102,16 @@ def find_caller(peer: str, forwarded: str, proxies: int) -> str:
     proxies of the operator's wrote into X-Forwarded-For. Whatever stands before that is the caller's own invention."""
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()] if proxies else []
     return hops[-proxies] if len(hops) >= proxies > 0 else peer
+
+
+def network_of(caller: str) -> str:
+    """Whom a caller's address stands for: of IPv6 the network, because a house has more addresses than a counter could
+    count. What is no address stays what it is, cut off."""
+    try:
+        found = ip_address(caller)
+    except ValueError:
+        return caller[:64]
+    return str(ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
 
 
 def is_never_allowed(address: Address) -> bool:

@@ -2,7 +2,8 @@
 
 What happens in a proxy process is counted there and summed over the processes when it is read (prometheus_client's
 multi-process mode, whose directory ``PROMETHEUS_MULTIPROC_DIR`` names). A process counts on in the files of a dead one,
-so that there are never more of them than processes at a time. What Valkey knows is read from it then.
+so that there are never more of them than processes at a time; what a dead one said of itself goes with the next scrape.
+What Valkey knows is read from it then.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
-from prometheus_client import Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from costhub.lib.money import NANOS_PER_USD
@@ -61,7 +63,7 @@ USAGE_DOUBTS = Counter(
 SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")
 LOOP_TASKS = Gauge(
-    "costhub_loop_tasks", "Tasks on the event loops of the processes that take calls.", multiprocess_mode="sum"
+    "costhub_loop_tasks", "Tasks on the event loops of the processes that take calls.", multiprocess_mode="livesum"
 )
 LEDGER_LAG = Gauge(
     "costhub_ledger_lag_seconds",
@@ -74,6 +76,11 @@ LEDGER_UNREAD = Gauge(
 SHARDS_AWAY = Gauge(
     "costhub_shards_away",
     "Shards for which no Valkey answers, of whose holds and events nothing is known.",
+    multiprocess_mode="mostrecent",
+)
+QUEUE_AWAY = Gauge(
+    "costhub_queue_away",
+    "1 where the Valkey of Celery's queue does not answer, so that no job runs.",
     multiprocess_mode="mostrecent",
 )
 QUEUED = Gauge(
@@ -101,6 +108,16 @@ ARCHIVE_AGE = Gauge(
 DAILY_COST: Final = "llm_daily_cost_dollars"
 BUDGET_REMAINING: Final = "llm_budget_remaining_dollars"
 COUNTER_DRIFT: Final = "costhub_counter_drift_dollars"
+
+
+def collect_processes(folder: Path) -> CollectorRegistry:
+    """What the processes that share a folder of metrics have counted, the dead ones too, and what the living ones say
+    of themselves: who was killed could not take back how many tasks it had."""
+    for number in ProcessSlots(folder).find_free():
+        mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    return registry
 
 
 class LedgerFigures(Collector):

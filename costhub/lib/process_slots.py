@@ -5,6 +5,7 @@ A process id would do but for its successor, who has another: what is kept under
 
 import fcntl
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -26,12 +27,29 @@ class ProcessSlots:
             self._pid = os.getpid()
         return self._number
 
+    def find_free(self) -> Iterator[int]:
+        """The numbers that dead processes have left. While the caller has one, nobody takes it: whoever starts in that
+        moment has the next."""
+        for path in sorted(self._folder.glob("*.lock")):
+            if (lock := _lock(path)) is not None:
+                try:
+                    yield int(path.stem)
+                finally:
+                    os.close(lock)
+
     def _take(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         for number in count():
-            lock = os.open(self._folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _lock(self._folder / f"{number}.lock") is not None:
                 return number  # the descriptor stays open, and with it the lock
-            os.close(lock)
         raise AssertionError("there is always a next number")
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor that holds the lock; None where a living process does."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    os.close(lock)
+    return None

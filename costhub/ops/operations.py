@@ -1,5 +1,6 @@
 """What an operator's tools ask: is it alive, is it ready, what does it count."""
 
+from pathlib import Path
 from typing import cast
 
 import redis
@@ -9,12 +10,11 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from redis.exceptions import RedisError
 
 from costhub.lib import metrics
 from costhub.lib.redis import client, each_server
-from costhub.ops.backlog import read_backlog
+from costhub.ops.backlog import count_queued, read_backlog
 from costhub.ops.jobs import read_ages
 from costhub.stack.backup import state as archive
 from proxy.telemetry.figures import Figures, read_figures
@@ -50,10 +50,7 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     _read_valkey()
     for kept, seconds in archive.read_ages(settings.ARCHIVE_STATE).items():
         metrics.ARCHIVE_AGE.labels(kept).set(seconds)
-    registry = REGISTRY
-    if settings.METRICS_DIR:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry = metrics.collect_processes(Path(settings.METRICS_DIR)) if settings.METRICS_DIR else REGISTRY
     return HttpResponse(generate_latest(registry) + _tell_figures(), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -86,15 +83,19 @@ _figures_text = _FiguresText()
 
 
 def _read_valkey() -> None:
-    try:
-        backlog, ages = read_backlog(), read_ages()
-    except RedisError:
-        return  # what was read last stays; costhub_holds_open going stale is what /readyz is for
+    backlog = read_backlog()
     metrics.HOLDS_OPEN.set(backlog.holds)
     metrics.LEDGER_UNREAD.set(backlog.events)
     metrics.LEDGER_LAG.set(backlog.lag_seconds)
     metrics.SHARDS_AWAY.set(len(backlog.away))
-    metrics.QUEUED.set(backlog.queued)
+    try:
+        queued, ages = count_queued(), read_ages()
+    except RedisError:
+        # What was read last of jobs stays. That nobody knows better is what an alert is for.
+        metrics.QUEUE_AWAY.set(1)
+        return
+    metrics.QUEUE_AWAY.set(0)
+    metrics.QUEUED.set(queued)
     for age in ages:
         metrics.JOB_AGE.labels(age.job.name).set(age.seconds)
         metrics.JOB_LATE_AFTER.labels(age.job.name).set(age.job.late_after_seconds)

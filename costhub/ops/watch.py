@@ -14,7 +14,7 @@ from django.conf import settings
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import broker
-from costhub.ops.backlog import read_backlog
+from costhub.ops.backlog import count_queued, read_backlog
 from costhub.ops.jobs import read_ages
 from costhub.stack.backup import state as archive
 from tenants.actions.operators import tell_operators
@@ -91,10 +91,9 @@ def find_troubles() -> list[Trouble]:
                 "are refused.",
             )
         )
-    if backlog.queued > QUEUED:
-        troubles.append(
-            Trouble("queue", f"{backlog.queued} tasks wait in Celery's queue: workers are too few, or stuck.")
-        )
+    queued = count_queued()
+    if queued > QUEUED:
+        troubles.append(Trouble("queue", f"{queued} tasks wait in Celery's queue: workers are too few, or stuck."))
     return troubles
 
 

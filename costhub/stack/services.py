@@ -2,7 +2,6 @@
 
 import http
 import secrets
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from kombu.exceptions import OperationalError
 from costhub.lib import draining
 from costhub.lib.broker import broker_options
 from costhub.lib.keyspace import BATCH_QUEUE, QUICK_QUEUE, SLOW_QUEUE
+from costhub.lib.process_slots import ProcessSlots
 from costhub.lib.redis import connect
 from costhub.stack.model_server import get_status, get_status_at
 from costhub.stack.part import Part
@@ -69,9 +69,12 @@ class Proxy(Service):
         self.app = app
 
     def prepare(self) -> None:
-        # What was counted before the whole server stopped is over: Prometheus takes a counter that begins anew.
-        shutil.rmtree(self._metrics, ignore_errors=True)
+        # What was counted before the whole server stopped is over: Prometheus takes a counter that begins anew. Pages
+        # that live on beside it keep their files: they would write into deleted ones, which nobody reads.
         make_passable(self._metrics)
+        for number in ProcessSlots(self._metrics).find_free():
+            for file in self._metrics.glob(f"*_{number}.db"):
+                file.unlink()
 
     def environment(self) -> dict[str, str]:
         return {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics)} | super().environment()

@@ -151,13 +151,16 @@ def test_health_tells_of_jobs_and_of_what_waits(world: World, monkeypatch: pytes
     """What Valkey says is other tests' too, so that it is said here what it says."""
     quick, slow, unseen = (Job(f"a.tasks.{name}", 5) for name in ("drain", "sweep", "count"))
     monkeypatch.setattr(health, "read_ages", lambda: [JobAge(quick, 2.04), JobAge(slow, 75), JobAge(unseen, inf)])
-    monkeypatch.setattr(health, "read_backlog", lambda: Backlog(holds=3, events=1_200, lag_seconds=2.5, queued=0))
+    monkeypatch.setattr(health, "read_backlog", lambda: Backlog(holds=3, events=1_200, lag_seconds=2.5))
+    monkeypatch.setattr(health, "count_queued", lambda: 7)
     monkeypatch.setattr(health, "find_troubles", lambda: [Trouble("job sweep", "The job sweep is late.")])
     olga = Visit(make_operator())
     page = olga.get("/staff/health")
     assert rows_of(page) == ["drain 2.0 60 on time", "sweep 75.0 60 late", "count never 60 late"]
     assert "The job sweep is late. Calls that hold money 3" in text_of(page)
-    assert "Calls on their way into the ledger 1,200, the oldest for 2.5 s" in text_of(page)
+    assert "Calls on their way into the ledger 1,200, the oldest for 2.5 s Tasks that wait for a worker 7" in text_of(
+        page
+    )
     monkeypatch.setattr(health, "find_troubles", list)
     assert "Every job runs, and nothing waits too long." in text_of(olga.get("/staff/health"))
     assert Visit(world.ada).get("/staff/health").status_code == 404

@@ -31,3 +31,19 @@ def test_living_processes_have_different_numbers_and_the_next_one_takes_a_dead_o
             ours = ProcessSlots(folder)
             assert [ours.number(), ours.number()] == [2, 2]
     assert sorted(path.name for path in folder.iterdir()) == ["0.lock", "1.lock", "2.lock"]
+
+
+def test_free_are_those_of_the_dead_and_nobody_takes_one_that_is_looked_at(tmp_path: Path) -> None:
+    ours = ProcessSlots(tmp_path)
+    assert ours.number() == 0
+    with seated(tmp_path) as (_, killed), seated(tmp_path):
+        assert list(ours.find_free()) == []
+        killed.kill()
+        killed.wait()
+        for number in ours.find_free():
+            assert number == 1
+            with seated(tmp_path) as (taken, _):
+                assert taken == 3
+        assert list(ours.find_free()) == [1, 3]
+        with seated(tmp_path) as (taken, _):
+            assert taken == 1

@@ -157,7 +157,7 @@ class TestTroubles:
         assert names() == []
         client().rpush(keyspace.QUEUES[0], 1)
         assert names() == ["queue"]
-        assert backlog.read_backlog().queued == QUEUED + 1
+        assert backlog.count_queued() == QUEUED + 1
 
     def test_shards_that_are_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Some, or all of them where the queue has a Valkey of its own."""

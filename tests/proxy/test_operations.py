@@ -46,6 +46,12 @@ def get(proxy: Deployment, path: str, **headers: str) -> httpx2.Response:
         return http.get(f"{proxy.root_url}{path}", headers=headers)
 
 
+def away(proxy: Deployment) -> set[str]:
+    """What Prometheus is told of Valkeys that do not answer."""
+    told = get(proxy, "/metrics").text.splitlines()
+    return {line for line in told if line.startswith(("costhub_shards_away ", "costhub_queue_away "))}
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     """Ask until it is so; the test's own time limit ends what never comes."""
     pause = threading.Event()
@@ -73,6 +79,7 @@ class TestReadiness:
         with own_valkey() as valkey, deploy(tmp_path, REDIS_URL=valkey.url) as proxy:
             assert get(proxy, "/readyz").status_code == 200
             assert [get(proxy, path).status_code for path in PROBED] == [200] * len(PROBED)
+            assert away(proxy) == {"costhub_shards_away 0.0", "costhub_queue_away 0.0"}
             valkey.stop()
             answer = get(proxy, "/readyz?for=calls")
             assert (answer.status_code, answer.json()) == (503, {"checks": {"valkey": False}})
@@ -82,10 +89,12 @@ class TestReadiness:
                 {"checks": {"postgresql": True, "valkey": False, "migrations": True}},
             )
             assert get(proxy, "/healthz").status_code == 200
-            assert get(proxy, "/metrics").status_code == 200
+            # Else no alert of Prometheus's would tell anybody: every other figure is what was read last, or nothing.
+            assert away(proxy) == {f"costhub_shards_away {keyspace.SHARDS}.0", "costhub_queue_away 1.0"}
             valkey.start()
             valkey.wait_ready()
             assert get(proxy, "/readyz").status_code == 200
+            assert away(proxy) == {"costhub_shards_away 0.0", "costhub_queue_away 0.0"}
 
     def test_postgresql_is_named_while_it_is_down(self, tmp_path: Path) -> None:
         nowhere = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/nothing"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from costhub.lib.process_slots import ProcessSlots
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.services import Beat, Proxy, Worker, find_served_queues, ping_worker
@@ -58,6 +59,7 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         assert proxy.wait_exit(10)
         left = data_dir / "metrics" / "counter_7.db"
         left.write_bytes(b"")
+        left.with_name("7.lock").write_bytes(b"")
         assert proxy.environment()["PROMETHEUS_MULTIPROC_DIR"] == str(left.parent)
         # As the supervisor does before it starts a dead part again: no orphan may keep the port.
         assert proxy.reap() == -signal.SIGKILL
@@ -67,6 +69,17 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         assert proxy.pid is not None
         assert get(proxy.port) in {str(pid) for pid in children_of(proxy.pid)}
         assert not left.exists()
+
+
+def test_what_pages_tell_of_themselves_outlives_a_proxy_that_starts_again(data_dir: Path) -> None:
+    """They answer /metrics, and go on writing into the files that they have open."""
+    folder = data_dir / "metrics"
+    pages = ProcessSlots(folder).number()
+    (folder / "1.lock").write_bytes(b"")
+    for name in (f"gauge_mostrecent_{pages}.db", "gauge_mostrecent_1.db", "counter_1.db", "counter_11.db"):
+        (folder / name).write_bytes(b"")
+    Proxy(data_dir, ENVIRONMENT, port=find_free_port(), workers=1).prepare()
+    assert sorted(file.name for file in folder.glob("*.db")) == ["counter_11.db", "gauge_mostrecent_0.db"]
 
 
 def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, valkey: Valkey) -> None:

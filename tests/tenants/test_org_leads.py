@@ -28,6 +28,14 @@ ACROSS: Final = {
     "proxy_learnedexample (dataset_id, source, number)": "of a dataset",
     "tenants_upstreamendpoint (upstream_id, base_url)": "of an upstream",
 }
+#: what a spread database has to be allowed: it takes no triggers by itself
+TRIGGERS: Final = {
+    "billing_dayrollup": {"make_usage_days", "drop_usage_days"},
+    "billing_invoice": {"guard_invoices"},
+    "billing_invoiceline": {"guard_invoice_lines"},
+    "proxy_ledgerentry": {"mark_quarters"},
+    "tenants_auditentry": {"chain"},
+}
 #: what belongs to nobody, or to people, who may belong to several organisations: reference tables
 SHARED: Final = {"billing_legalentity", "billing_plan", "tenants_user"}
 #: of all other tables it is a random ``id``, alone or beside ``org_id``
@@ -87,12 +95,20 @@ def test_what_is_unique_says_whose_it_is_or_why_not(
 
 
 def test_references_stay_inside_or_lead_to_what_is_everybodys(constraints: Constraints) -> None:
-    leads_out = [
-        (show(table, columns), parent)
-        for table, _, kind, columns, parent in constraints
-        if kind == "f" and "org_id" not in columns
-    ]
-    assert {parent for _, parent in leads_out} == SHARED
+    references = [(columns, parent) for _, _, kind, columns, parent in constraints if kind == "f"]
+    assert {parent for columns, parent in references if "org_id" not in columns} == SHARED
+    assert {columns[0] for columns, _ in references if "org_id" in columns} == {"org_id"}
+
+
+def test_triggers_are_few_and_known(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    with django_db_blocker.unblock(), connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT t.relname, array_agg(g.tgname::text) FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid"
+            " WHERE NOT g.tgisinternal AND NOT t.relispartition AND t.relnamespace = 'public'::regnamespace GROUP BY 1"
+        )
+        found = {table: set(names) for table, names in cursor.fetchall()}
+    connections["owner"].close()
+    assert found == TRIGGERS
 
 
 def test_primary_keys_can_have_it(constraints: Constraints, django_db_blocker: DjangoDbBlocker) -> None:
