@@ -130,7 +130,10 @@ def test_no_link_that_a_role_is_shown_refuses_it(world: World, role: Role, has_c
         addresses(world)
         make_account_rows(world.acme)
         make_alerts(world.acme)
-    broken, opened = crawl(Visit(member(world, role)), "/o/acme/welcome")
+    someone = member(world, role)
+    someone.set_password("correct horse battery staple")
+    someone.save()
+    broken, opened = crawl(Visit(someone), "/o/acme/welcome")
     assert broken == {}
     assert opened >= 10
 
