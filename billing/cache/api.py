@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +18,8 @@ from billing.cache.selectors import (
     sealer_of,
 )
 from billing.routes.api import ArmAnswer, EffectAnswer, QualityAnswer
-from billing.spend.core.ranges import NAMES, read_range
+from billing.spend.api.query import RANGE_PARAMETERS
+from billing.spend.core.ranges import read_range
 from costhub.lib import clock
 from proxy.cache.actions import forget_entry
 from proxy.cache.model import CacheEntry
@@ -26,12 +27,6 @@ from proxy.cache.sealed_questions import open_text, place_of_question
 from tenants.api.base import ManagementView, TenantViewSet
 from tenants.api.fields import Usd
 from tenants.choices import Permission
-
-_RANGE = [
-    OpenApiParameter("range", description=f"one of {', '.join(NAMES)}"),
-    OpenApiParameter("from", description="the first local day"),
-    OpenApiParameter("to", description="the last local day, inside"),
-]
 
 
 class LevelAnswer(serializers.Serializer[Any]):
@@ -135,7 +130,7 @@ class CacheStatsView(ManagementView):
 
     known_parameters = frozenset({"range", "from", "to"})
 
-    @extend_schema(parameters=_RANGE, responses=CacheStatsAnswer)
+    @extend_schema(parameters=RANGE_PARAMETERS, responses=CacheStatsAnswer)
     def get(self, request: Request) -> Response:
         """What the cache did in the current month, or in a stretch of time."""
         span = read_range(request.query_params, clock.now(), self.actor.org.time_zone)

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from billing.gpu.actions import create_endpoint, end_endpoint
 from billing.gpu.choices import Basis
 from billing.gpu.models import GpuEndpoint
 from billing.gpu.selectors import find_endpoint_cost
+from billing.spend.api.query import RANGE_PARAMETERS
 from billing.spend.core.ranges import read_range
 from costhub.lib import clock
 from costhub.lib.errors import NotFound
@@ -116,7 +117,7 @@ class GpuEndpointViewSet(TenantViewSet):
         return Response(EndpointAnswer(end_endpoint(actor=self.actor, endpoint=endpoint, **body)).data)
 
     @extend_schema(
-        parameters=[OpenApiParameter("from"), OpenApiParameter("to"), OpenApiParameter("range")],
+        parameters=RANGE_PARAMETERS,
         responses=EndpointCostAnswer,
     )
     @action(detail=True, methods=["get"], filter_backends=[], pagination_class=None)

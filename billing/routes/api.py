@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,7 +29,8 @@ from billing.routes.selectors import (
     replay_calls,
     replay_threshold,
 )
-from billing.spend.core.ranges import NAMES, Range, read_range
+from billing.spend.api.query import RANGE_PARAMETERS
+from billing.spend.core.ranges import Range, read_range
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField
 from costhub.lib.money import Picos, compile_price
@@ -44,11 +45,6 @@ from tenants.models import Route
 from tenants.price_terms import check_amount
 from tenants.selectors import list_compression_policies, list_routes
 
-_RANGE: Final = [
-    OpenApiParameter("range", description=f"one of {', '.join(NAMES)}"),
-    OpenApiParameter("from", description="the first local day"),
-    OpenApiParameter("to", description="the last local day, inside"),
-]
 _RANGE_NAMES: Final = frozenset({"range", "from", "to"})
 _MOST_LEARNED: Final = 50
 
@@ -258,7 +254,7 @@ class RouteThresholdsView(ManagementView):
 
     known_parameters = _RANGE_NAMES
 
-    @extend_schema(operation_id="route_thresholds", parameters=_RANGE, responses=ThresholdsAnswer)
+    @extend_schema(operation_id="route_thresholds", parameters=RANGE_PARAMETERS, responses=ThresholdsAnswer)
     def get(self, request: Request, pk: str) -> Response:
         """What its calls would have cost with each confidence from 1 to 100 per cent, and how often they would have
         been answered right where it has learned from labels."""
@@ -303,7 +299,7 @@ class CompressionKeptView(ManagementView):
 
     known_parameters = _RANGE_NAMES
 
-    @extend_schema(operation_id="compression_kept", parameters=_RANGE, responses=KeptAnswer)
+    @extend_schema(operation_id="compression_kept", parameters=RANGE_PARAMETERS, responses=KeptAnswer)
     def get(self, request: Request, pk: str) -> Response:
         """What its calls would have cost with each share of words and of passages kept, and what public texts kept at
         those that were measured."""
@@ -337,7 +333,7 @@ class RouteSavingsView(ManagementView):
 
     known_parameters = _RANGE_NAMES
 
-    @extend_schema(operation_id="route_savings", parameters=_RANGE, responses=RouteSavingsAnswer)
+    @extend_schema(operation_id="route_savings", parameters=RANGE_PARAMETERS, responses=RouteSavingsAnswer)
     def get(self, request: Request, pk: str) -> Response:
         """By arm and model, attributed and proven."""
         self.actor.check(Permission.READ_MONEY)
@@ -364,7 +360,7 @@ class CompressionSavingsView(ManagementView):
 
     known_parameters = _RANGE_NAMES
 
-    @extend_schema(operation_id="compression_savings", parameters=_RANGE, responses=CompressionSavingsAnswer)
+    @extend_schema(operation_id="compression_savings", parameters=RANGE_PARAMETERS, responses=CompressionSavingsAnswer)
     def get(self, request: Request) -> Response:
         """Attributed and proven."""
         self.actor.check(Permission.READ_MONEY)

@@ -14,17 +14,20 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from billing.alerts.actions.alerts import acknowledge
 from billing.alerts.actions.channels import ensure_channels
+from billing.alerts.actions.deliveries import redeliver
 from billing.alerts.actions.mutes import read_mute_token, set_muted
 from billing.alerts.core.kinds import KINDS, Traits
 from billing.alerts.core.texts import describe
-from billing.alerts.models import Alert, AlertRule, Delivery, Mute
+from billing.alerts.models import Alert, AlertRule, Channel, Delivery, Mute
 from billing.alerts.selectors import GRAVITY, list_alerts, list_gravest, list_mailed_kinds
-from billing.choices import READERS, TOPICS, AlertEvent, AlertKind, Severity, Topic
+from billing.choices import READERS, TOPICS, AlertEvent, AlertKind, DeliveryState, Severity, Topic
+from costhub.console.acts import try_to
 from costhub.console.alert_links import list_alert_links
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_list
 from costhub.console.rules import list_rules
 from costhub.console.sign_in import org_page, works_when_read_only
+from costhub.lib import clock
 from costhub.lib.errors import InvalidField, NotFound
 from tenants.access import Actor, access_row, enter_org
 from tenants.actions.orgs import set_wants_summaries
@@ -124,6 +127,15 @@ def acknowledge_alert(request: HttpRequest, actor: Actor, alert_id: str) -> Http
 
 @require_POST
 @org_page
+def send_again(request: HttpRequest, actor: Actor, delivery_id: str) -> HttpResponse:
+    """The button beside a message that was given up or dropped."""
+    row = access_row(Delivery.objects.filter(org=actor.org), actor, delivery_id)
+    try_to(request, actor, "The message is sent again.", lambda: redeliver(actor=actor, delivery=row, now=clock.now()))
+    return redirect(f"{reverse('alerts', args=[actor.org.slug])}#log-title")
+
+
+@require_POST
+@org_page
 @works_when_read_only
 def choose_mails(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The form of one's own mails: the kinds that are ticked come."""
@@ -179,17 +191,24 @@ def _rules(actor: Actor) -> list[tuple[AlertRule, Traits]]:
 def _deliveries(actor: Actor) -> list[dict[str, Any]]:
     if not actor.may(Permission.READ_MONEY):
         return []
-    names = {channel.pk: channel.name for channel in ensure_channels(actor.org)}
+    channels = {channel.pk: channel for channel in ensure_channels(actor.org)}
     rows = Delivery.objects.filter(org=actor.org).select_related("user").order_by("-created_at", "-id")[:LOG]
     alerts_by_id = {row.pk: row for row in list_alerts(actor).filter(pk__in=[row.alert for row in rows])}
     return [
         {
             "row": row,
-            "channel": names.get(row.channel, ""),
+            "channel": channels[row.channel].name if row.channel in channels else "",
+            "may_send": _may_send(actor, row, channels.get(row.channel)),
             "what": _title(actor.org, alerts_by_id[row.alert]) if row.alert in alerts_by_id else _name_other(row),
         }
         for row in rows
     ]
+
+
+def _may_send(actor: Actor, row: Delivery, channel: Channel | None) -> bool:
+    """Whether a message can be sent again by hand: one that was not, by a channel that is on."""
+    is_over = row.state in {DeliveryState.FAILED, DeliveryState.DROPPED}
+    return is_over and channel is not None and channel.is_active and actor.may(Permission.WRITE_SETTINGS)
 
 
 def _name_other(row: Delivery) -> str:

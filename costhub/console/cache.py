@@ -18,10 +18,9 @@ from billing.cache.selectors import (
     sealer_of,
     search_entries,
 )
-from billing.spend.core.ranges import read_range
 from costhub.console.acts import Act
 from costhub.console.forms import check_confirmed
-from costhub.console.frame import frame, list_ranges
+from costhub.console.frame import frame, list_ranges, read_span
 from costhub.console.lists import Column, Listing, make_listing, read_search
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
@@ -90,12 +89,13 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
     path = reverse("cache", args=[actor.org.slug])
     params = request.GET.dict()
     try:
-        span = read_range(params, clock.now(), actor.org.time_zone)
+        span = read_span(params, clock.now(), actor)
         listing = _list_kept(request, actor, params)
     except InvalidField as found:
         error, status = found.message, max(status, 400)
-        span = read_range({}, clock.now(), actor.org.time_zone)
-        listing = _list_kept(request, actor, {})
+        params = {}
+        span = read_span(params, clock.now(), actor)
+        listing = _list_kept(request, actor, params)
     open_entries(sealer_of(actor), listing.rows)
     lookups = list(list_lookups(actor).filter(was_served=True).order_by("-at")[:ROWS])
     open_lookups(sealer_of(actor), lookups)
@@ -103,7 +103,7 @@ def _show(request: HttpRequest, actor: Actor, *, error: str = "", status: int = 
     context = {
         **frame(request, actor, "cache"),
         "error": error,
-        "ranges": list_ranges(path, span),
+        "ranges": list_ranges(path, span, params),
         "stats": stats,
         "levels": _levels(stats),
         "proof": prove_savings(actor, span.start, span.end),

@@ -7,8 +7,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from billing.routes.prompts import Proposal, list_prompt_uses, preview
 from billing.routes.selectors import read_compression_report
-from billing.spend.core.ranges import read_range
-from costhub.console.frame import frame, list_ranges
+from costhub.console.frame import frame, list_ranges, read_span
+from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField
@@ -95,17 +95,18 @@ def _show(
     actor.check(Permission.READ_MONEY)
     # Forms of other addresses are answered by this page, too.
     path = reverse("compression", args=[actor.org.slug])
-    now = clock.now()
+    now, params = clock.now(), request.GET.dict()
     try:
-        span = read_range(request.GET.dict(), now, actor.org.time_zone)
+        check_parameters(params, ["range", "from", "to"])
+        span = read_span(params, now, actor)
     except InvalidField as found:
-        error = found.message
-        span = read_range({}, now, actor.org.time_zone)
+        error, status, params = found.message, max(status, 400), {}
+        span = read_span(params, now, actor)
     report = read_compression_report(actor, span.start, span.end)
     context = {
         **frame(request, actor, "compression"),
         "error": error,
-        "ranges": list_ranges(path, span),
+        "ranges": list_ranges(path, span, params),
         "report": report,
         "proven": report.effect.times(report.compressed.calls) if report.effect else None,
         "policies": list(list_compression_policies(actor).order_by("model")),

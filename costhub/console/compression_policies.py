@@ -147,7 +147,10 @@ def _draw(actor: Actor, row: CompressionPolicy) -> dict[str, dict[str, Any]]:
             "calls": found.calls,
             "assumptions": OF_KEEPING,
             "chart": chart,
-            "steps": list(zip(points, chart.places, strict=True)),
+            "steps": [
+                {"point": point, "place": place, "percent": point.percent}
+                for point, place in zip(points, chart.places, strict=True)
+            ],
             "measured": [each for each in points if each.measured],
             "now": now,
         }

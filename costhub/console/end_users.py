@@ -1,9 +1,8 @@
-"""The console's page of end users: those that somebody made known, and those that calls named this month."""
+"""The console's page of end users: those that somebody made known, and those that calls named of late."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -12,10 +11,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from billing.spend.core.ranges import read_range
+from billing.spend.core.ranges import DEFAULT, Range
 from billing.spend.selectors import Totals, Wanted, find_lines
 from costhub.console.acts import PageLink, try_to_set
 from costhub.console.forms import Field, Form
+from costhub.console.frame import read_span
 from costhub.console.lists import Column, Cut, Listing, make_listing
 from costhub.console.pages import show_form, show_list
 from costhub.console.sign_in import org_page
@@ -25,14 +25,6 @@ from tenants.actions.end_users import create_end_user, update_end_user
 from tenants.choices import Permission
 from tenants.models import EndUser
 from tenants.selectors import list_end_users
-
-COLUMNS: Final = (
-    Column("name", "End user", "name"),
-    Column("spend", "Spend this month", "spend", "Effective cost", "number"),
-    Column("requests", "Calls", "requests", "Of the month to date", "number"),
-    Column("tokens", "Tokens", "tokens", "Input and output", "number optional"),
-    Column("state", "", None, css="number"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +44,13 @@ class EndUserLine:
 @require_GET
 @org_page
 def end_users(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """End users, the dearest first."""
+    """End users, the dearest first: of the month, or of thirty days while there is little of it, so that nobody is
+    missing on its first day."""
     actor.check(Permission.READ)
+    span = read_span({}, clock.now(), actor)
 
     def make(params: Mapping[str, str]) -> Listing:
-        return make_listing(request, params, partial(cut_lines, actor), COLUMNS, sort="-spend")
+        return make_listing(request, params, partial(cut_lines, actor, span), list_columns(span), sort="-spend")
 
     may_write = actor.may(Permission.WRITE_KEYS)
     context = {
@@ -66,6 +60,7 @@ def end_users(request: HttpRequest, actor: Actor) -> HttpResponse:
         "page_acts": [PageLink("New end user", reverse("new-end-user", args=[actor.org.slug]))] if may_write else [],
         "may_write": may_write,
         "sees_money": actor.may(Permission.READ_MONEY),
+        "span": span,
     }
     return show_list(request, actor, "console/end_users.html", "end-users", make, context)
 
@@ -139,12 +134,23 @@ def block_end_user(request: HttpRequest, actor: Actor) -> HttpResponse:
     return redirect("end-users", slug=actor.org.slug)
 
 
-def cut_lines(actor: Actor, cut: Cut) -> tuple[list[EndUserLine], int]:
-    """Of everybody who is known, or has called this month. What they spent is left out where the actor may not see
+def list_columns(span: Range) -> list[Column]:
+    """The columns, with what they sum in words."""
+    when, of = ("this month", "Of the month to date") if span.name == DEFAULT else ("in 30 days", "Of these 30 days")
+    return [
+        Column("name", "End user", "name"),
+        Column("spend", f"Spend {when}", "spend", "Effective cost", "number"),
+        Column("requests", "Calls", "requests", of, "number"),
+        Column("tokens", "Tokens", "tokens", "Input and output", "number optional"),
+        Column("state", "", None, css="number"),
+    ]
+
+
+def cut_lines(actor: Actor, span: Range, cut: Cut) -> tuple[list[EndUserLine], int]:
+    """Of everybody who is known, or has called in that time. What they spent is left out where the actor may not see
     it, and so is who is not known."""
     if not actor.may(Permission.READ_MONEY):
         return _cut_known(actor, cut)
-    span = read_range({"range": "mtd"}, clock.now(), actor.org.time_zone)
     wanted = Wanted(cut.order, cut.is_falling, cut.text, cut.first, cut.most)
     lines = find_lines(actor, "end_user", (span.start, span.end), wanted, with_known=True)
     rows = {

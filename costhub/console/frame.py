@@ -1,17 +1,18 @@
 """What the console's pages share: what stands around them, and how their addresses are read and written."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import Any, Final, cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from billing.spend.core import ranges
-from billing.spend.core.ranges import Range, read_range
+from billing.spend.core.ranges import Range, choose_usual, read_range
 from billing.spend.filters import BY_ROW, LedgerFilters, parse_filters
 from costhub.console.navigation import find_start, list_links
 from costhub.console.snippets import YOUR_KEY, Snippet, make_snippets
@@ -33,9 +34,11 @@ def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
         "org": actor.org,
         "section": section,
         "sees_money": actor.may(Permission.READ_MONEY),
+        "may_make_keys": actor.may_anywhere(Permission.WRITE_KEYS),
         "nav": partial(list_links, actor),
         "start": reverse("overview" if actor.may(Permission.READ_MONEY) else "welcome", args=[actor.org.slug]),
         "memberships": partial(_list_starts, request),
+        "may_found": settings.SIGN_UP == "open",
         "visit_until": partial(_find_visit_end, request, actor),
         "snippets": partial(list_snippets, request, actor),
     }
@@ -59,13 +62,20 @@ def make_link(request: HttpRequest, params: Mapping[str, str], **changes: str) -
     return f"{request.path}?{urlencode(merged)}" if merged else request.path
 
 
-def list_ranges(path: str, span: Range) -> list[dict[str, Any]]:
-    """The ranges that have a name, each with its link at ``path`` and whether it is the one that is shown."""
-    return [
-        {"name": title, "link": f"{path}?range={name}", "is_current": name == span.name}
-        for name, title in ranges.NAMES.items()
-        if name != "custom"
-    ]
+def list_ranges(path: str, span: Range, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The ranges that have a name, each with its link at ``path`` and whether it is the one that is shown; the days of
+    one that has none, if that is shown. What else the address asks for stays, but for its page."""
+    kept = {name: value for name, value in params.items() if value and name not in {"range", "from", "to", "page"}}
+
+    def link(title: str, **days: str) -> dict[str, Any]:
+        is_current = days.get("range", "custom") == span.name
+        return {"name": title, "link": f"{path}?{urlencode(kept | days)}", "is_current": is_current}
+
+    found = [link(title, range=name) for name, title in ranges.NAMES.items() if name != "custom"]
+    if span.name == "custom":
+        days = {"from": span.first.isoformat(), "to": span.last.isoformat()}
+        found.append(link(f"{_say_day(span.first)} – {_say_day(span.last)}", **days))
+    return found
 
 
 def link_calls(actor: Actor, span: Range, params: Mapping[str, str], calls: int, group: str = "", key: str = "") -> str:
@@ -84,10 +94,18 @@ def link_calls(actor: Actor, span: Range, params: Mapping[str, str], calls: int,
     return f"{reverse('requests', args=[actor.org.slug])}?{urlencode(given)}"
 
 
+def read_span(params: Mapping[str, str], now: datetime, actor: Actor) -> Range:
+    """The stretch of time of an address, the usual one where it names none. Raises InvalidField naming the parameter
+    that cannot be read."""
+    zone = actor.org.time_zone
+    is_given = any(params.get(name) for name in ("range", "from", "to"))
+    return read_range(params if is_given else {"range": choose_usual(now, zone)}, now, zone)
+
+
 def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple[Range, LedgerFilters]:
     """The stretch of time and the filters of an address. Raises InvalidField naming the parameter that cannot be
     read."""
-    span = read_range(params, now, actor.org.time_zone)
+    span = read_span(params, now, actor)
     return span, parse_filters(params, start=span.start, end=span.end)
 
 
@@ -116,6 +134,10 @@ def list_snippets(
     """A first call of a model that answers, if one does. ``allowed``: the models of a key that has not all."""
     model = find_callable_model(actor, allowed) or "gpt-4o-mini"
     return make_snippets(request.build_absolute_uri("/v1"), model, key)
+
+
+def _say_day(day: date) -> str:
+    return f"{day.day} {day:%b %Y}"
 
 
 def _list_starts(request: HttpRequest) -> list[tuple[Membership, str]]:

@@ -16,7 +16,7 @@ from costhub.console.pages import show_form, show_list
 from costhub.console.sign_in import org_page
 from tenants.access import Actor, access_row
 from tenants.actions.orgs import add_member, remove_member, set_role
-from tenants.choices import PERMISSIONS, Permission, Role
+from tenants.choices import MEANINGS, PERMISSIONS, Permission, Role
 from tenants.models import Membership
 from tenants.selectors import list_members
 
@@ -25,15 +25,6 @@ COLUMNS: Final = (
     Column("role", "Role", "role"),
     Column("since", "Since", "created_at", css="optional"),
 )
-WORDS: Final = {
-    Permission.READ: "See keys, projects, models and members",
-    Permission.READ_MONEY: "See spend, budgets, prices and invoices",
-    Permission.ASK_MONEY: "Ask for more in a budget",
-    Permission.WRITE_KEYS: "Make, rotate and revoke keys; name end users",
-    Permission.WRITE_MONEY: "Set budgets, limits and prices; pay; stop calls",
-    Permission.WRITE_SETTINGS: "Set up upstreams, models, projects and channels",
-    Permission.WRITE_MEMBERS: "Add members and change their roles",
-}
 _ADDED: Final = (
     "They are a member at once, and get a mail with the way in. Invite somebody who shall decide that themselves."
 )
@@ -55,7 +46,7 @@ def members(request: HttpRequest, actor: Actor) -> HttpResponse:
         "page_acts": _links(actor),
         "may_write": may_write,
         "roles": list(Role),
-        "table": [(words, [permission in PERMISSIONS[role] for role in Role]) for permission, words in WORDS.items()],
+        "table": [(words, [one in PERMISSIONS[role] for role in Role]) for one, words in MEANINGS.items()],
     }
     return show_list(request, actor, "console/members.html", "members", make, context)
 

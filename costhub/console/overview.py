@@ -20,7 +20,7 @@ from billing.spend.core import ranges
 from billing.spend.core.buckets import list_days, list_hours
 from billing.spend.core.chart import Chart, Marks, make_chart, make_sparkline
 from billing.spend.core.cubes import TAG
-from billing.spend.core.ranges import Range, read_range
+from billing.spend.core.ranges import Range
 from billing.spend.filters import LedgerFilters
 from billing.spend.models import Forecast
 from billing.spend.outlook import find_forecast, list_anomalies, list_exceeding, list_forecasts
@@ -38,7 +38,17 @@ from billing.spend.selectors.names import find_names, plain_name
 from billing.spend.selectors.tags import list_tag_names
 from costhub.console.alert_links import list_alert_links
 from costhub.console.first_page import TABLES
-from costhub.console.frame import FILTERS, frame, link_calls, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.frame import (
+    FILTERS,
+    frame,
+    link_calls,
+    make_link,
+    read_params,
+    read_span,
+    render_page,
+    show_tag,
+    spread_tag,
+)
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
 from costhub.lib import clock
@@ -163,7 +173,7 @@ def focus(request: HttpRequest, actor: Actor) -> HttpResponse:
     params = request.GET.dict()
     try:
         check_parameters(params, ["range", "from", "to"])
-        span = read_range(params, clock.now(), actor.org.time_zone)
+        span = read_span(params, clock.now(), actor)
         text = export_focus(actor, span.start, span.end)
     except InvalidField as error:
         return HttpResponse(error.message, status=400, content_type="text/plain; charset=utf-8")
@@ -199,7 +209,7 @@ def _link_others(actor: Actor, span: Range, params: Mapping[str, str], stack: st
     slug = actor.org.slug
     kept = {name: text for name, text in params.items() if text and (name in _KEPT or name.startswith(TAG))}
     days = {name: text for name, text in kept.items() if name in {"range", "from", "to"}}
-    days = days or {"range": ranges.DEFAULT}
+    days = days or {"range": span.name}
     queries = {
         "breakdown": ("breakdown", kept | days | {"by": stack}),
         "csv": ("breakdown-csv", kept | days | {"by": stack}),

@@ -60,6 +60,8 @@ STATUSES: Final = {
     "without_price": "Without a price, refused or answered",
 }
 PAGE: Final = 50
+#: the range of an address that names none
+_USUAL: Final = "30d"
 _AMOUNTS: Final = {
     "limit": "Limit",
     "spent": "Spent",
@@ -90,7 +92,8 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
         page = list_requests(actor, filters, cursor=params.get("cursor", ""), limit=PAGE, order=order)
     except InvalidField as found:
         error, order = found.message, ORDERS[0]
-        span, filters, page, key = read_range({}, now, actor.org.time_zone), LedgerFilters(), None, ("", "")
+        span, filters = read_range({"range": _USUAL}, now, actor.org.time_zone), LedgerFilters()
+        page, key = None, ("", "")
     context = {
         **frame(request, actor, "requests"),
         "span": span,
@@ -201,7 +204,7 @@ def _read_address(request: HttpRequest) -> dict[str, str]:
     """The parameters; thirty days where no time is given."""
     params = request.GET.dict()
     is_given = any(params.get(name) for name in ("from", "to", "hour"))
-    params["range"] = params.get("range") or ("" if is_given else "30d")
+    params["range"] = params.get("range") or ("" if is_given else _USUAL)
     return params
 
 

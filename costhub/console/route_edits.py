@@ -112,7 +112,10 @@ def _draw_thresholds(actor: Actor, row: Route) -> dict[str, Any] | None:
     bands = [(point.then.low, point.then.high) for point in found.points]
     shares = [point.right_per_mille for point in found.points if point.right_per_mille is not None]
     chart = make_band_chart(bands, shares)
-    steps = [(point, place, found.saved(point)) for point, place in zip(found.points, chart.places, strict=True)]
+    steps = [
+        {"point": point, "place": place, "percent": point.confidence_percent, "saved": found.saved(point)}
+        for point, place in zip(found.points, chart.places, strict=True)
+    ]
     now_percent = found.confidence_percent if found.decides else None
     shown = {"template": "console/_thresholds.html", "table": "console/_thresholds_table.html"}
     return {**shown, "report": found, "chart": chart, "steps": steps, "now": now_percent}

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from billing.routes.learned import bring_back_learned, why_not
 from billing.routes.playground import plan_request
 from billing.routes.selectors import Replay, list_learned, read_comparisons, read_route_report, replay_calls
-from billing.spend.core.ranges import Range, read_range
+from billing.spend.core.ranges import Range
 from costhub.console.forms import read_usd
-from costhub.console.frame import frame, list_ranges
+from costhub.console.frame import frame, list_ranges, read_span
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.sign_in import org_page, works_when_read_only
 from costhub.eval.picture import draw_curves
@@ -106,14 +106,15 @@ def change_route(request: HttpRequest, actor: Actor, route_id: str) -> HttpRespo
 @works_when_read_only
 def try_route(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The playground's form: the plan of a pasted request, which is not sent."""
-    body = request.POST.get("body", "")
+    body, tags = request.POST.get("body", ""), request.POST.get("tags", "").strip()
     try:
         if len(body) > _MOST_CHARACTERS:
             raise InvalidField(f"Paste at most {_MOST_CHARACTERS} characters.", field="body")
-        plan = plan_request(actor, body.encode("utf-8", "replace"), _headers(request))
+        headers = {"x-costhub-tags": tags} if tags else {}
+        plan = plan_request(actor, body.encode("utf-8", "replace"), headers)
     except AppError as error:
-        return _show(request, actor, body=body, error=error.message, status=error.http_status)
-    return _show(request, actor, body=body, plan=plan)
+        return _show(request, actor, body=body, tags=tags, error=error.message, status=error.http_status)
+    return _show(request, actor, body=body, tags=tags, plan=plan)
 
 
 @require_POST
@@ -145,11 +146,6 @@ def cancel_replay(request: HttpRequest, actor: Actor, replay_id: str) -> HttpRes
     return redirect(f"{reverse('routes', args=[actor.org.slug])}#replays")
 
 
-def _headers(request: HttpRequest) -> dict[str, str]:
-    tags = request.POST.get("tags", "").strip()
-    return {"x-costhub-tags": tags} if tags else {}
-
-
 def _whole(text: str, message: str = "Give the number of a version.", field: str = "number") -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise InvalidField(message, field=field)
@@ -161,6 +157,7 @@ def _show(
     actor: Actor,
     *,
     body: str = "",
+    tags: str = "",
     plan: dict[str, Any] | None = None,
     replay: dict[str, str] | None = None,
     error: str = "",
@@ -169,24 +166,19 @@ def _show(
     actor.check(Permission.READ_MONEY)
     # Forms of other addresses are answered by this page, too.
     path = reverse("routes", args=[actor.org.slug])
-    now = clock.now()
+    now, given = clock.now(), request.GET.dict()
     try:
-        span = read_range(request.GET.dict(), now, actor.org.time_zone)
-    except InvalidField as found:
-        error = found.message
-        span = read_range({}, now, actor.org.time_zone)
-    given = request.GET.dict()
-    try:
+        span = read_span(given, now, actor)
         listing = _list(request, actor, given)
     except InvalidField as found:
-        error, status = found.message, max(status, 400)
-        listing = _list(request, actor, {})
+        error, status, given = found.message, max(status, 400), {}
+        span = read_span(given, now, actor)
+        listing = _list(request, actor, given)
     rows = list(listing.rows)
     context = {
         **frame(request, actor, "routes"),
         "error": error,
-        "ranges": list_ranges(path, span),
-        "search": listing.search,
+        "ranges": list_ranges(path, span, given),
         "listing": listing,
         "routes": [_describe(actor, route, span) for route in rows],
         "what_if": dict(zip(("typed", "found", "error"), _what_if(actor, request.GET.dict(), span), strict=True)),
@@ -194,6 +186,7 @@ def _show(
         "modes": [mode.value for mode in Mode],
         "can_change": actor.may(Permission.WRITE_SETTINGS),
         "body": body or _example(rows),
+        "tags": tags,
         "plan": plan,
         # Not the key: a secret is typed anew.
         "replay": {name: text for name, text in (replay or {"calls": "100"}).items() if name != "api_key"},
@@ -206,6 +199,7 @@ def _show(
 
 def _list(request: HttpRequest, actor: Actor, given: Mapping[str, str]) -> Listing:
     """The page's routes: each has a report, and reads the ledger for it."""
+    what_if = [f"if_{name}" for name in _WHAT_IF]
     return make_listing(
         request,
         given,
@@ -213,7 +207,8 @@ def _list(request: HttpRequest, actor: Actor, given: Mapping[str, str]) -> Listi
         COLUMNS,
         search=["name"],
         sort="name",
-        filters=["range", "from", "to", *(f"if_{name}" for name in _WHAT_IF)],
+        filters=["range", "from", "to", *what_if],
+        kept=what_if,
         most=ROUTES,
         path=reverse("routes", args=[actor.org.slug]),
     )

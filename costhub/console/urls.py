@@ -101,6 +101,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_ORG}alerts", alerts.alerts, name="alerts"),
     path(f"{_ORG}alerts/mails", alerts.choose_mails, name="choose-mails"),
     path(f"{_ORG}alerts/<str:alert_id>/acknowledge", alerts.acknowledge_alert, name="acknowledge"),
+    path(f"{_ORG}alerts/messages/<str:delivery_id>/send", alerts.send_again, name="send-message-again"),
     path(f"{_ORG}channels/new", channels.new_channel, name="new-channel"),
     path(f"{_ORG}channels/<str:channel_id>", channels.channel, name="channel"),
     path(f"{_ORG}channels/<str:channel_id>/switch", channels.switch_channel, name="switch-channel"),

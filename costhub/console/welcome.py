@@ -79,7 +79,6 @@ def welcome(request: HttpRequest, actor: Actor) -> HttpResponse:
         **frame(request, actor, "welcome"),
         "steps": [(step, _find_form(actor, step)) for step in list_steps(actor)],
         "new_key": key,
-        "may_make_keys": actor.may_anywhere(Permission.WRITE_KEYS),
         "model": find_callable_model(actor),
         "sees_calls": sees_calls,
         "newest": next(iter(list_requests(actor, limit=1).calls), None) if sees_calls else None,

@@ -22,7 +22,7 @@ from tenants.actions.orgs import add_member, find_or_create_user
 from tenants.choices import Role
 from tenants.models import Membership
 from tests.billing.ledger import record_call
-from tests.console.client import error_of
+from tests.console.client import Visit, error_of, text_of
 from tests.world import Api, World, close_scopes, make_client
 
 
@@ -304,3 +304,37 @@ def test_kinds_of_another_release_are_passed_over(world: World, alert: Alert) ->
     assert {row["kind"] for row in api.get("/alert-rules?limit=100").json()["data"]} == {
         str(kind) for kind in AlertKind
     }
+
+
+def test_a_message_that_was_given_up_says_why_and_is_sent_again(world: World, alert: Alert) -> None:
+    reason = "551 5.7.1 Nobody of this name lives here"
+    with org_scope(world.acme.org.pk):
+        (row,) = Delivery.objects.filter(org=world.acme.org)
+        Delivery.objects.filter(pk=row.pk).update(state="failed", error=reason, tries=9)
+    path = f"/o/acme/alerts/messages/{row.pk}/send"
+    ada, ben, mallory = (Visit(user) for user in (world.ada, world.ben, world.mallory))
+    assert [(reason in text_of(it.get("/o/acme/alerts")), offers(it, path)) for it in (ada, ben)] == [
+        (True, True),
+        (True, False),
+    ]
+    assert (ben.post(path).status_code, mallory.post(path).status_code) == (403, 404)
+    assert mallory.post(path.replace("/acme/", "/mallcorp/")).status_code == 404
+    assert ada.post(path).headers["Location"] == "/o/acme/alerts#log-title"
+    assert "The message is sent again." in text_of(ada.get("/o/acme/alerts"))
+    assert not offers(ada, path)
+    with org_scope(world.acme.org.pk):
+        row.refresh_from_db()
+        assert (row.state, row.tries, row.error) == ("queued", 0, "")
+    # Pressed again on a page that is old, it does nothing and says so.
+    ada.post(path)
+    assert "Only a message that was given up or dropped can be sent again." in text_of(ada.get("/o/acme/alerts"))
+    # By a channel that is off nothing is sent.
+    with org_scope(world.acme.org.pk):
+        Delivery.objects.filter(pk=row.pk).update(state="dropped")
+        Channel.objects.filter(pk=row.channel).update(is_active=False)
+    assert not offers(ada, path)
+
+
+def offers(visit: Visit, path: str) -> bool:
+    """Whether the page of alerts has the form."""
+    return f'action="{path}"' in visit.get("/o/acme/alerts").content.decode()

@@ -5,16 +5,21 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.conf import settings
 
 from costhub.console.navigation import ENTRIES
 from costhub.console.urls import urlpatterns
 from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.actions.orgs import add_member
+from tenants.actions.stops import set_stopped
 from tenants.choices import PERMISSIONS, BudgetScope, Role
 from tenants.models import Membership, User
+from tests.billing.alerts.examples import make_alerts
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, error_of, text_of
+from tests.console.crawler import crawl
+from tests.tenants.accounts.rows import make_account_rows
 from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 SCRIPT = "<script>alert(1)</script>"
@@ -116,6 +121,46 @@ def test_each_role_opens_the_pages_that_its_navigation_shows_and_no_others(world
         assert page.status_code == (200 if is_allowed else 403), (role, entry.section)
         if is_allowed:
             assert f'href="{path}"' in page.content.decode()
+
+
+@pytest.mark.parametrize("role", [Role.FINANCE, Role.DEVELOPER, Role.VIEWER])
+@pytest.mark.parametrize("has_called", [False, True])
+def test_no_link_that_a_role_is_shown_refuses_it(world: World, role: Role, has_called: bool) -> None:
+    if has_called:
+        addresses(world)
+        make_account_rows(world.acme)
+        make_alerts(world.acme)
+    someone = member(world, role)
+    someone.set_password("correct horse battery staple")
+    someone.save()
+    broken, opened = crawl(Visit(someone), "/o/acme/welcome")
+    assert broken == {}
+    assert opened >= 10
+
+
+def test_while_all_calls_are_stopped_every_page_says_so(world: World) -> None:
+    ben, words = Visit(world.ben), "All calls of Acme are refused: somebody has stopped them."
+    shown = []
+    for is_stopped in (False, True, False):
+        with org_scope(world.acme.org.pk):
+            set_stopped(actor=world.acme.owner, target=world.acme.org, is_stopped=is_stopped)
+        shown.append([words in text_of(ben.get(f"/o/acme/{page}")) for page in ("", "keys", "settings")])
+    assert shown == [[False] * 3, [True] * 3, [False] * 3]
+
+
+def test_the_menu_leads_to_another_organisation_and_to_one_s_account(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_menu(user: User) -> str:
+        (menu,) = re.findall(r'<ul class="menu">.*?</ul>', Visit(user).get("/o/acme/keys").content.decode(), re.DOTALL)
+        return " ".join(re.findall(r'href="([^"]*)"', menu))
+
+    assert find_menu(world.ben) == "/o/acme/ /organizations/new /account/2fa/"
+    world.ben.is_platform_operator = True
+    world.ben.save()
+    monkeypatch.setattr(settings, "SIGN_UP", "invited")
+    assert find_menu(world.ben) == "/o/acme/ /account/2fa/ /staff/"
+    assert 'href="/">Back to the console' in Visit(world.ben).get("/organizations/new").content.decode()
 
 
 def test_the_palette_finds_pages_and_rows_that_one_may_open(world: World) -> None:

@@ -8,11 +8,13 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
+from allauth.mfa.models import Authenticator
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect, sync_playwright
 
 from billing.invoices.actions.wallet import add_credits
+from billing.invoices.models import BillingAccount
 from costhub.console.navigation import ENTRIES
 from costhub.lib import clock
 from proxy.learning.datasets import create_dataset
@@ -20,6 +22,7 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.cache import create_cache_policy
 from tenants.actions.compression import create_compression_policy
+from tenants.actions.visits import allow_visits
 from tenants.choices import BudgetPeriod, BudgetScope, CacheMode, Mode, RouteKind
 from tenants.models import Budget, LanguageModel
 from tenants.periods import period_bounds, previous_bounds
@@ -64,6 +67,7 @@ WATCH_SHIFTS: Final = """
     };
 """
 
+LABEL: Final = "(cell) => getComputedStyle(cell, '::before').content"
 WAIT_FOR_PAINT: Final = """
     new Promise((done) => new PerformanceObserver(done).observe({ type: "paint", buffered: true })).then(() => {})
 """
@@ -356,6 +360,29 @@ def test_no_page_scrolls_sideways(chromium: Browser, console: str, spent: World,
     assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
     context.close()
     visitor.check()
+
+
+def test_the_operators_tables_fit_a_phone(visitor: Visitor, spent: World) -> None:
+    make_customer(spent.acme, since=clock.now() - timedelta(days=40), fee="49.00", prepaid=True)
+    refusal = "Stripe refused: the customer has no way of payment that can be charged without them."
+    with org_scope(spent.acme.org.pk):
+        add_credits(actor=spent.acme.owner, amount_nanos=25 * 10**9, reference="first")
+        BillingAccount.objects.filter(org=spent.acme.org).update(refusal=refusal)
+        allow_visits(actor=spent.acme.owner, hours=1)
+    spent.ada.is_platform_operator = True
+    spent.ada.save()
+    Authenticator.objects.create(user=spent.ada, type=Authenticator.Type.TOTP, data={})
+    page = visitor.enter(spent)
+    for path in (f"customers?q={spent.acme.org.slug}", f"?q={spent.acme.org.slug}"):
+        for size in (NARROW, MIDDLE, WIDE):
+            page.set_viewport_size(size)
+            page.goto(f"{visitor.base}/staff/{path}")
+            expect(page.locator("tbody .in-row").first).to_be_visible()
+            if size is NARROW:
+                assert page.locator("tbody td[data-label]").first.evaluate(LABEL) != "none", "its column has no head"
+            table = page.locator(".scroller")
+            assert table.evaluate("(it) => it.scrollWidth - it.clientWidth") <= 0, (path, size)
+            assert violations_of(page, f"/staff/{path} {size['width']}") == []
 
 
 def test_mallory_sees_nothing_of_acme(visitor: Visitor, spent: World) -> None:

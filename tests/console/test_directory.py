@@ -1,7 +1,7 @@
 """The pages of projects, end users, members, the audit log and settings."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -9,7 +9,7 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from tenants.access import org_scope
 from tenants.actions.orgs import set_role
-from tenants.choices import Role
+from tenants.choices import MEANINGS, PERMISSIONS, Role
 from tenants.models import EndUser, Membership, Organization, Project, User
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, error_of, read_button, refresh, rows_of, text_of
@@ -71,6 +71,19 @@ def test_end_users_that_calls_named_and_that_are_known(world: World) -> None:
     assert (bad.status_code, "without blanks" in error_of(bad)) == (400, True)
 
 
+def test_on_the_first_of_a_month_end_users_of_the_month_before_are_still_there(world: World) -> None:
+    first = datetime(2026, 12, 1, 0, 30, tzinfo=UTC)
+    record_call(world.acme, NOW, cost=10**9, end_user="mia", input_tokens=900, output_tokens=100)
+    with time_machine.travel(first, tick=False):
+        page = Visit(world.ben).get("/o/acme/end-users")
+    assert rows_of(page) == ["mia $1.00 1 1,000 Block"]
+    assert "Spend in 30 days" in text_of(page)
+    assert 'href="/o/acme/requests?range=30d&amp;end_user=mia"' in page.content.decode()
+    with time_machine.travel(first + timedelta(days=7), tick=False):
+        page = Visit(world.ben).get("/o/acme/end-users")
+    assert (rows_of(page), "No end user this month" in text_of(page)) == ([], True)
+
+
 def test_members_are_added_given_roles_and_removed(world: World) -> None:
     ada = Visit(world.ada)
     assert ada.submit("/o/acme/members/new", email="Cleo@acme.example", role="finance").status_code == 302
@@ -112,8 +125,10 @@ def test_nobody_makes_themselves_more_than_they_are(world: World) -> None:
 
 def test_the_page_of_roles_says_what_the_table_says(world: World) -> None:
     shown = text_of(Visit(world.ben).get("/o/acme/members"))
-    assert "Make, rotate and revoke keys; name end users ✓ ✓ – ✓ –" in shown
-    assert "Add members and change their roles ✓ ✓ – – –" in shown
+    assert "Make, change, rotate and revoke keys; make end users ✓ ✓ – ✓ –" in shown
+    for permission, words in MEANINGS.items():
+        ticks = " ".join("✓" if permission in PERMISSIONS[role] else "–" for role in Role)
+        assert f"{words[0].upper()}{words[1:]} {ticks}" in shown
 
 
 def test_the_audit_log_tells_who_changed_what(world: World) -> None:

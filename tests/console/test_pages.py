@@ -265,6 +265,8 @@ class TestRequests:
         monkeypatch.setattr(ranked, "MOST", 2)
         text = text_of(get(world.ada, "/o/acme/requests?sort=-cost"))
         assert "calls that match, back to 22 Nov 2026, 11:59." in text
+        told = {order: api.get("/requests", sort=order).json()["since"] for order in ("-cost", "duration", "-time")}
+        assert told == {"-cost": "2026-11-22T11:59:00Z", "duration": "2026-11-22T11:59:00Z", "-time": None}
         assert text_of(get(world.ada, "/o/acme/requests")).count("calls that match") == 0
         assert api.get("/requests", sort="-cost", format="csv").status_code == 400
 

@@ -320,6 +320,26 @@ def test_calls_are_reckoned_under_another_policy(ada: Client, world: World) -> N
     typed = ada.get(f"/o/acme/routes?range=custom&from={day}&to={day}").content.decode()
     assert f'name="from" value="{day}"' in typed
     assert f'name="to" value="{day}"' in typed
+    # Another range, and a search, reckon the same again.
+    reckoned = ada.get(path + "&if_to=small").content.decode()
+    assert 'href="/o/acme/routes?if_model=large&amp;if_to=small&amp;range=7d"' in reckoned
+    assert '<input type="hidden" name="if_to" value="small">' in reckoned
+
+
+def test_days_that_were_typed_stand_beside_the_named_ranges(ada: Client, world: World) -> None:
+    for page in ("routes", "cache", "compression"):
+        shown = ada.get(f"/o/acme/{page}?from=2026-11-01&to=2026-11-05").content.decode()
+        (current,) = re.findall(r'<a href="([^"]*)"\s+aria-current="true">1 Nov 2026 – 5 Nov 2026</a>', shown)
+        assert current == f"/o/acme/{page}?from=2026-11-01&amp;to=2026-11-05"
+        for wrong in ("range=year", "colour=red"):
+            assert ada.get(f"/o/acme/{page}?{wrong}").status_code == 400, (page, wrong)
+
+
+def test_what_is_tried_stays_in_the_form(ada: Client, world: World) -> None:
+    make_route(world.acme)
+    for body in ("{", '{"model": "smart", "messages": [{"role": "user", "content": "Hi"}]}'):
+        shown = ada.post("/o/acme/routes/plan", {"body": body, "tags": "team=search"}).content.decode()
+        assert '<input id="playground-tags" name="tags" value="team=search"' in shown
 
 
 def test_a_cascade_s_confidence_is_a_slider_beside_what_each_would_have_cost(ada: Client, world: World) -> None:

@@ -45,6 +45,7 @@ CLASSES = {
 
 #: what a part of an address is the id of, by the API's resources
 RESOURCES = {
+    "delivery_id": "deliveries",
     "alert_id": "alerts",
     "channel_id": "channels",
     "rule_id": "alert-rules",

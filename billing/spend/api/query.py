@@ -11,6 +11,7 @@ from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from billing.spend.core.ranges import DEFAULT, NAMES
 from billing.spend.filters import STATUSES, LedgerFilters, parse_filters
 from costhub.lib.errors import InvalidField, NotFound
 from tenants.access import Actor, find_named, find_row
@@ -35,6 +36,12 @@ FILTER_PARAMETERS: Final = [
     OpenApiParameter("tag", description="key=value; may be repeated for several tags"),
     OpenApiParameter("id", description="a request id, or its first digits"),
     OpenApiParameter("without", description="model, end_user, upstream or tag:<name>: only calls that have none"),
+]
+#: of endpoints that take a stretch of time by its name, as pages do
+RANGE_PARAMETERS: Final = [
+    OpenApiParameter("range", description=f"one of {', '.join(NAMES)}; {DEFAULT} where no time is given"),
+    OpenApiParameter("from", description="the first local day"),
+    OpenApiParameter("to", description="the last local day, inside"),
 ]
 
 _DAY: Final = timedelta(days=1)

@@ -93,6 +93,11 @@ class CallPage(serializers.Serializer[Any]):
 
     next = serializers.CharField(allow_null=True)
     as_of = serializers.DateTimeField(allow_null=True)
+    since = serializers.DateTimeField(
+        allow_null=True,
+        help_text=f"by cost or duration, where more than {MOST_RANKED:,} calls may match: the moment of the oldest that"
+        " was put in order; null where all were, and by time",
+    )
 
     def get_fields(self) -> dict[str, Any]:
         """``data`` is a word of DRF's."""
@@ -131,7 +136,7 @@ class RequestsView(LedgerView):
                 "sort",
                 enum=ORDERS,
                 description="a minus: the newest, dearest or longest first; by cost or duration one page, of all calls"
-                f" that match, or the newest {MOST_RANKED:,} of them",
+                f" that match, or the newest {MOST_RANKED:,} of them: 'since' says how far back these go",
             ),
             OpenApiParameter("format", enum=["json", "csv"], description="csv: all calls in one table"),
         ],
@@ -149,7 +154,12 @@ class RequestsView(LedgerView):
                 raise InvalidField("A table has the newest calls first: leave this out.", field="sort")
             return self._answer_csv(filters, cursor)
         page = list_requests(self.actor, filters, cursor=cursor, limit=limit, order=order)
-        body = {"data": list(map(show_call, page.calls)), "next": page.next_cursor or None, "as_of": page.as_of}
+        body = {
+            "data": list(map(show_call, page.calls)),
+            "next": page.next_cursor or None,
+            "as_of": page.as_of,
+            "since": page.since,
+        }
         return Response(CallPage(body).data)
 
     def _answer_csv(self, filters: LedgerFilters, cursor: str) -> Response:

@@ -15,6 +15,8 @@ DEFAULT: Final = "mtd"
 MAX_DAYS: Final = 400
 #: Ranges up to so many days are drawn by the hour.
 HOURLY_DAYS: Final = 2
+#: A month to date of fewer days says next to nothing.
+FIRST_DAYS: Final = 7
 
 _DAY: Final = timedelta(days=1)
 
@@ -53,6 +55,12 @@ def read_range(params: Mapping[str, str], now: datetime, time_zone: str) -> Rang
     else:
         raise InvalidField(f"range: give one of {', '.join(NAMES)}.", field="range")
     return Range(name, _start_of(first, time_zone), end, "day", first, today)
+
+
+def choose_usual(now: datetime, time_zone: str) -> str:
+    """The name of the range that a page shows until somebody chooses one: the month to date, and thirty days while the
+    month is younger than a week."""
+    return "30d" if now.astimezone(ZoneInfo(time_zone)).day <= FIRST_DAYS else DEFAULT
 
 
 def _custom(params: Mapping[str, str], today: date, time_zone: str) -> Range:

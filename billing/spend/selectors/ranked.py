@@ -17,14 +17,17 @@ from tenants.periods import END_OF_TIME, EPOCH
 MOST: Final = 100_000
 #: net of a call's corrections, or its own
 _BY: Final = {"cost": "newest.effective_cost + coalesce(corrected.cost, 0)", "duration": "coalesce(duration_us, 0)"}
-#: Corrections stand under their calls' moments, and have an index of their own. Without OFFSET they would be looked for
-#: a call at a time.
+#: Corrections stand under their calls' moments, so those of the calls alone are summed, however long the range is; the
+#: range itself tells the planner which partitions there may be. Without OFFSET they would be looked for a call at a
+#: time.
 _CORRECTED: Final = """LEFT JOIN (
     SELECT corrects, sum(effective_cost) AS cost FROM proxy_ledgerentry
     WHERE corrects IS NOT NULL AND kind = 'correction' AND org_id = %s AND started_at >= %s AND started_at < %s
+        AND started_at >= (SELECT first FROM seen) AND started_at <= (SELECT last FROM seen)
     GROUP BY corrects OFFSET 0) AS corrected ON corrected.corrects = newest.id"""
-_SQL: Final = """WITH newest AS MATERIALIZED ({newest})
-SELECT newest.started_at, newest.id, (SELECT count(*) FROM newest), (SELECT min(started_at) FROM newest)
+_SQL: Final = """WITH newest AS MATERIALIZED ({newest}),
+seen AS MATERIALIZED (SELECT count(*) AS calls, min(started_at) AS first, max(started_at) AS last FROM newest)
+SELECT newest.started_at, newest.id, (SELECT calls FROM seen), (SELECT first FROM seen)
 FROM newest {corrected} ORDER BY {by} {way}, newest.started_at DESC, newest.id DESC LIMIT %s"""
 
 

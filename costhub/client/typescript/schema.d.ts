@@ -4218,6 +4218,11 @@ export interface components {
    * @description the newest moment that the figures know of
    */
    as_of: string | null;
+   /**
+   * Format: date-time
+   * @description by cost or duration, where more than 100,000 calls may match: the moment of the oldest that was put in order; null where all were, and by time
+   */
+   since: string | null;
   };
   /** @description The consent to keep calls of a model, or with an empty ``model`` of all that have no policy of their own. */
   CapturePolicyAnswer: {
@@ -12245,7 +12250,7 @@ export interface operations {
    query?: {
     /** @description the first local day */
     from?: string;
-    /** @description one of 24h, 7d, mtd, 30d, custom */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
     /** @description the last local day, inside */
     to?: string;
@@ -12863,7 +12868,7 @@ export interface operations {
    query?: {
     /** @description the first local day */
     from?: string;
-    /** @description one of 24h, 7d, mtd, 30d, custom */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
     /** @description the last local day, inside */
     to?: string;
@@ -12901,7 +12906,7 @@ export interface operations {
    query?: {
     /** @description the first local day */
     from?: string;
-    /** @description one of 24h, 7d, mtd, 30d, custom */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
     /** @description the last local day, inside */
     to?: string;
@@ -14239,11 +14244,11 @@ export interface operations {
  gpu_endpoints_cost_retrieve: {
   parameters: {
    query?: {
-    /** @description where the time begins, a day or a moment */
+    /** @description the first local day */
     from?: string;
-    /** @description a stretch of time by its name, such as 30d or mtd */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
-    /** @description where the time ends, a day or a moment */
+    /** @description the last local day, inside */
     to?: string;
    };
    header?: never;
@@ -16858,7 +16863,7 @@ export interface operations {
     model?: string;
     /** @description a project's name or id */
     project?: string;
-    /** @description a minus: the newest, dearest or longest first; by cost or duration one page, of all calls that match, or the newest 100,000 of them */
+    /** @description a minus: the newest, dearest or longest first; by cost or duration one page, of all calls that match, or the newest 100,000 of them: 'since' says how far back these go */
     sort?: "-cost" | "-duration" | "-time" | "cost" | "duration" | "time";
     /** @description ok, failed, refused, 2xx, 4xx, 5xx, unpriced, unattributed, without_price, or a number such as 429 */
     status?: string;
@@ -17417,7 +17422,7 @@ export interface operations {
    query?: {
     /** @description the first local day */
     from?: string;
-    /** @description one of 24h, 7d, mtd, 30d, custom */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
     /** @description the last local day, inside */
     to?: string;
@@ -17455,7 +17460,7 @@ export interface operations {
    query?: {
     /** @description the first local day */
     from?: string;
-    /** @description one of 24h, 7d, mtd, 30d, custom */
+    /** @description one of 24h, 7d, mtd, 30d, custom; mtd where no time is given */
     range?: string;
     /** @description the last local day, inside */
     to?: string;

@@ -1,11 +1,12 @@
 """What pages and the API read of the ledger: exact sums, the tenant's own days, nobody else's rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from billing.spend.filters import LedgerFilters
 from billing.spend.selectors import (
@@ -50,6 +51,25 @@ def costs(spend: Spend) -> dict[tuple[str, ...], int]:
 def live_in(tenant: Tenant, time_zone: str) -> None:
     with org_scope(tenant.org.pk):
         update_organization(actor=tenant.owner, time_zone=time_zone)
+
+
+def count_scans(entry: LedgerEntry, act: Callable[[], object]) -> int:
+    """How often the month of an entry was looked through, and its indexes, by what ``act`` reads."""
+
+    def count() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT tableoid FROM proxy_ledgerentry WHERE id = %s", [entry.id])
+            (month,) = cursor.fetchone()
+            cursor.execute(
+                "SELECT pg_stat_get_xact_numscans(%s) + sum(pg_stat_get_xact_numscans(indexrelid))"
+                " FROM pg_index WHERE indrelid = %s",
+                [month, month],
+            )
+            return int(cursor.fetchone()[0])
+
+    before, between = count(), count()
+    act()
+    return count() - between - (between - before)
 
 
 class TestFindSpend:
@@ -263,6 +283,21 @@ class TestListRequests:
         with org_scope(world.acme.org.pk):
             page = list_requests(world.acme.owner, order="-cost")
         assert ([call.effective_cost for call in page.calls], page.since) == ([3, 2, 1], NOW - HOUR * 3)
+
+    def test_of_calls_that_are_not_put_in_order_no_correction_is_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ranked, "MOST", 2)
+        for place in range(2):
+            record_correction(world.acme, record_call(world.acme, NOW - HOUR * place, cost=7), place)
+        old = record_call(world.acme, NOW - DAY * 40, cost=9)
+        record_correction(world.acme, old, 1)
+        with org_scope(world.acme.org.pk):
+            by_duration = count_scans(old, lambda: list_requests(world.acme.owner, order="-duration"))
+            by_cost = count_scans(old, lambda: list_requests(world.acme.owner, order="-cost"))
+            page = list_requests(world.acme.owner, order="-cost")
+        assert [call.effective_cost for call in page.calls] == [8, 7]
+        assert by_cost == by_duration
 
     @pytest.mark.parametrize("cursor", ["x", "2026-11-22T12:00:00Z_x", "2026-11-22T12:00:00_" + "0" * 32, "_"])
     def test_a_cursor_that_was_not_given_out_is_refused(self, world: World, cursor: str) -> None:

@@ -22,11 +22,14 @@ class CallPage:
         data (list[CallAnswer]): the rows, newest first
         next_ (None | str): what to give as the cursor to get the rows after these; null at the end
         as_of (datetime.datetime | None): the newest moment that the figures know of
+        since (datetime.datetime | None): by cost or duration, where more than 100,000 calls may match: the moment of
+            the oldest that was put in order; null where all were, and by time
     """
 
     data: list[CallAnswer]
     next_: None | str
     as_of: datetime.datetime | None
+    since: datetime.datetime | None
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +47,12 @@ class CallPage:
         else:
             as_of = self.as_of
 
+        since: None | str
+        if isinstance(self.since, datetime.datetime):
+            since = self.since.isoformat()
+        else:
+            since = self.since
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -51,6 +60,7 @@ class CallPage:
                 "data": data,
                 "next": next_,
                 "as_of": as_of,
+                "since": since,
             }
         )
 
@@ -90,10 +100,26 @@ class CallPage:
 
         as_of = _parse_as_of(d.pop("as_of"))
 
+        def _parse_since(data: object) -> datetime.datetime | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                since_type_0 = datetime.datetime.fromisoformat(data)
+
+                return since_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(datetime.datetime | None, data)
+
+        since = _parse_since(d.pop("since"))
+
         call_page = cls(
             data=data,
             next_=next_,
             as_of=as_of,
+            since=since,
         )
 
         call_page.additional_properties = d

@@ -223,7 +223,7 @@ class TestTenancy:
         assert unknown.status_code == 404
         for request_id in (str(call.id), "x", "0" * 32, "%00", str(to_ms(NOW))):
             assert mallory.get(f"/requests/{request_id}").content == unknown.content
-        assert mallory.get("/requests").json() == {"data": [], "next": None, "as_of": None}
+        assert mallory.get("/requests").json() == {"data": [], "next": None, "as_of": None, "since": None}
 
     @pytest.mark.parametrize("path", ["/requests", "/spend"])
     def test_a_foreign_filter_is_an_unknown_one(self, world: World, path: str) -> None:

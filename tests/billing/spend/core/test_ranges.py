@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from billing.spend.core.ranges import read_range
+from billing.spend.core.ranges import choose_usual, read_range
 from costhub.lib.errors import InvalidField
 from tests.billing.ledger import NOW
 
@@ -36,6 +36,19 @@ END = NOW + timedelta(microseconds=1)
 def test_a_range_in_berlin(params: dict[str, str], start: datetime, end: datetime, unit: str) -> None:
     span = read_range(params, NOW, "Europe/Berlin")
     assert (span.start, span.end, span.unit) == (start, end, unit)
+
+
+@pytest.mark.parametrize(
+    ("moment", "usual"),
+    [
+        (datetime(2026, 11, 30, 22, 59, tzinfo=UTC), "mtd"),
+        (datetime(2026, 11, 30, 23, 0, tzinfo=UTC), "30d"),
+        (datetime(2026, 12, 7, 22, 59, tzinfo=UTC), "30d"),
+        (datetime(2026, 12, 7, 23, 0, tzinfo=UTC), "mtd"),
+    ],
+)
+def test_in_a_month_s_first_week_in_berlin_a_page_shows_thirty_days(moment: datetime, usual: str) -> None:
+    assert choose_usual(moment, "Europe/Berlin") == usual
 
 
 def test_a_custom_range_without_days_is_today() -> None:
