@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.values.answer import Sink
+from proxy.values.text_run import TextRun
 
 
 class Buffer:
@@ -27,12 +28,14 @@ class Buffer:
         """A stream begins: what a try before left behind goes."""
         self._kept.clear()
 
-    async def chunk(self, events: bytes) -> None:
+    async def chunk(self, events: bytes, run: TextRun | None = None) -> None:
         """Keep events of a stream."""
         self._kept.append(events)
 
-    async def end_stream(self, closing: bytes) -> None:
+    async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
         """All of it is there."""
+        if events:
+            self._kept.append(events)
         self._closing = closing
 
     async def whole(self, content_type: str, body: bytes) -> None:
