@@ -16,7 +16,7 @@ class Translation(Protocol):
         """An answer that is no stream, and what it used."""
 
     def events(self, events: bytes, run: TextRun | None = None) -> bytes:
-        """Some whole events of a stream; nothing where the caller's format has no word for them. ``run``: the texts that
+        """Some whole events of a stream; nothing where the caller has no word for them. ``run``: the texts that
         were found together in them, if somebody has looked."""
 
     def end(self, fields: Mapping[str, str], usage: Usage) -> bytes:

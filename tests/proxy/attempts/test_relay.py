@@ -115,9 +115,7 @@ async def test_what_is_there_of_a_stream_does_not_wait_for_the_rest(committed_wo
     assert (last.count(b'"i"'), last.endswith(DONE), is_more) == (1, True, False)
 
 
-async def test_a_try_that_had_no_word_for_its_caller_is_followed_by_another(
-    committed_world: World, app: App
-) -> None:
+async def test_a_try_that_had_no_word_for_its_caller_is_followed_by_another(committed_world: World, app: App) -> None:
     """A comment is a part of a chat's stream, and says nothing in a response: its caller has not even a head."""
     acme = committed_world.acme
     silent, talking = scripted(lambda _: stream(b": I think\n\n", is_broken=True)), scripted(lambda _: stream(*HI))
@@ -139,4 +137,8 @@ async def test_a_try_that_had_no_word_for_its_caller_is_followed_by_another(
     assert b'"delta":"H"' in told.body
     (row,) = events_of(acme)
     assert [attempt["model"] for attempt in row["attempts"]] == ["small", "second"]
-    assert (row["status"], row["input_tokens"], row["output_tokens"]) == (200, 9 + row["attempts"][0]["input_tokens"], 2)
+    assert (row["status"], row["input_tokens"], row["output_tokens"]) == (
+        200,
+        9 + row["attempts"][0]["input_tokens"],
+        2,
+    )

@@ -164,7 +164,10 @@ def test_the_reader_tells_a_run_without_the_report_that_it_keeps_back() -> None:
     first, *events = [write(one) for one in (*texts("a", "b", "c"), CLOSING)]
     assert reader.read_part([first, *events, report, b"data: [DONE]\n\n"], wants_usage=True) == (said, True)
     assert reader.run == TextRuns().find(said)
-    assert (reader.read_part([b": still there\n\n"], wants_usage=True), reader.run) == ((b": still there\n\n", False), None)
+    assert (reader.read_part([b": still there\n\n"], wants_usage=True), reader.run) == (
+        (b": still there\n\n", False),
+        None,
+    )
 
 
 def make(*, is_message: bool) -> MessageTranslation | ResponseTranslation:
