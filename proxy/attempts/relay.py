@@ -109,6 +109,8 @@ class Relay:
         await self._keep(last)
         await self._send(last, more=False)
         if failpoints.ARMED:
+            if events:
+                failpoints.reach("chunk_sent")
             failpoints.reach("answer_sent")
 
     async def _take(self, events: bytes, run: TextRun | None) -> bytes:

@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where an answer goes while it comes. Nothing of a try that fails before ``begin`` has gone anywhere."""
+    """Where an answer goes while it comes. Nothing of a try that fails before it ``has_begun`` has gone anywhere."""
 
     @property
     def has_begun(self) -> bool:
