@@ -2,8 +2,9 @@
 
 FOLDER is a checkout of the older version, set up there. On a machine that does something else at the same time the
 clock says little (``bench.versions``); how many instructions of Python a call takes is the same every time. What a
-worker does without any call in as much time is taken off. Beside small JSON calls and streams it counts hits of the
-cache in the worker's memory, and calls to a router with lossless compression; ``--way stream`` takes one alone. With
+worker does without any call in as much time is taken off. Beside small JSON calls and streams it counts streams of
+Responses and Messages that a chat answers, hits of the cache in the worker's memory, and calls to a router with
+lossless compression; ``--way stream`` takes one alone. With
 ``--functions 40`` the functions follow whose share has changed the most.
 """
 
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from bench.load import Caller, Endpoint, NotServed, call_once
+from bench.load import CHAT, MESSAGES, RESPONSES, Caller, Endpoint, NotServed, call_once
 from bench.machine import Cores, free_port, share_out_cores
 from bench.peers.costhub import ROOT, Order, Stack
 from bench.upstream import Kind, Upstream, start_upstream
@@ -41,6 +42,7 @@ class _Way(NamedTuple):
     """A kind of call, and what its organisation has beside models and budgets."""
 
     kind: Kind
+    path: str = CHAT
     has_cache: bool = False
     has_routes: bool = False
 
@@ -48,6 +50,8 @@ class _Way(NamedTuple):
 WAYS: Final[Mapping[str, _Way]] = {
     "JSON": _Way(Kind.JSON),
     "stream": _Way(Kind.STREAM),
+    "stream of Responses": _Way(Kind.STREAM, RESPONSES),
+    "stream of Messages": _Way(Kind.STREAM, MESSAGES),
     "hit": _Way(Kind.JSON, has_cache=True),
     "routed": _Way(Kind.JSON, has_routes=True),
 }
@@ -116,14 +120,14 @@ def count_version(
     stack = Stack.start(upstream, cores, work, checkout=checkout)
     try:
         bearers = {}
-        for name, (kind, has_cache, has_routes) in ways.items():
+        for name, (kind, _, has_cache, has_routes) in ways.items():
             base_urls = {kind.value: upstream.base_url(kind)}
             [[bearers[name]]] = stack.populate(Order(base_urls, 1, 1, has_cache=has_cache, has_routes=has_routes))
         found = {}
         with _counting_worker(checkout, stack.environment()) as (worker, port):
             for name, way in ways.items():
                 headers = {"authorization": f"Bearer {bearers[name]}"}
-                endpoint = Endpoint(port, way.kind, model=f"bench-{way.kind}", headers=headers)
+                endpoint = Endpoint(port, way.kind, way.path, f"bench-{way.kind}", headers)
                 found[name] = _count_calls(worker, endpoint, calls)
         return found
     finally:

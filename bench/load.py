@@ -15,6 +15,9 @@ from bench.machine import running_on
 from bench.upstream import CONTENT, EVENTS, USAGE, Kind
 
 TIMEOUT_SECONDS: Final = 60.0
+CHAT: Final = "/v1/chat/completions"
+RESPONSES: Final = "/v1/responses"
+MESSAGES: Final = "/v1/messages"
 #: a mean answer shorter than this share of a checked one was not whole
 WHOLE_SHARE: Final = 0.97
 
@@ -53,7 +56,7 @@ class Endpoint:
 
     port: int
     kind: Kind
-    path: str = "/v1/chat/completions"
+    path: str = CHAT
     model: str = "bench"
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -67,9 +70,17 @@ class Endpoint:
         if prompt_bytes:
             sentence = "Paris is the capital and largest city of France, on the river Seine. "
             prompt = (sentence * (prompt_bytes // len(sentence) + 1))[:prompt_bytes]
-        call: dict[str, object] = {"model": self.model, "messages": [{"role": "user", "content": prompt}]}
+        call: dict[str, object] = {"model": self.model}
+        if self.path == RESPONSES:
+            call["input"] = prompt
+        else:
+            call["messages"] = [{"role": "user", "content": prompt}]
+        if self.path == MESSAGES:
+            call["max_tokens"] = 100
         if self.kind is not Kind.JSON:
-            call |= {"stream": True, "stream_options": {"include_usage": True}}
+            call["stream"] = True
+            if self.path not in {RESPONSES, MESSAGES}:
+                call["stream_options"] = {"include_usage": True}
         return json.dumps(call, separators=(",", ":")).encode()
 
     def all_headers(self) -> dict[str, str]:

@@ -239,10 +239,7 @@ class Exchange:
         if self._is_bodiless:
             pass
         elif self._is_chunked:
-            data = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            if not has_more:
-                data += b"0\r\n\r\n"
-            if data:
+            if data := _write_chunk(body, has_more=has_more):
                 self._line.write(data)
         elif self._left == -1:
             self._line.write(body)
@@ -293,13 +290,15 @@ class Exchange:
         self._end()
         return True
 
-    def send_head(self, send: Send, status: int, headers: Mapping[str, str]) -> bool:
-        """The head of a response in chunks."""
+    def send_head(self, send: Send, status: int, headers: Mapping[str, str], body: bytes, *, more: bool) -> bool:
+        """The head of a response in chunks, with the first of them."""
         if not self.is_modern or not self._is_plain(send):
             return False
-        lines = _write_lines(headers)
+        lines, chunk = _write_lines(headers), _write_chunk(body, has_more=more)
         self.has_begun = self._is_chunked = True
-        self._line.write(b"%b%b\r\ntransfer-encoding: chunked\r\n\r\n" % (_STATUS_LINES[status], lines))
+        self._line.write(b"%b%b\r\ntransfer-encoding: chunked\r\n\r\n%b" % (_STATUS_LINES[status], lines, chunk))
+        if not more:
+            self._end()
         return True
 
     def _is_plain(self, send: Send) -> bool:
@@ -313,6 +312,12 @@ class Exchange:
             and self.is_whole
             and not self._line.is_write_paused
         )
+
+
+def _write_chunk(body: bytes, *, has_more: bool) -> bytes:
+    """A part of a response in chunks, and the end where nothing follows."""
+    data = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return data if has_more else data + b"0\r\n\r\n"
 
 
 def _write_lines(headers: Mapping[str, str]) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from proxy.values.answer import Sink
+from proxy.values.text_run import TextRun
 
 
 class Buffer:
@@ -26,12 +27,14 @@ class Buffer:
         """Begin a stream, and drop what an earlier try left."""
         self._kept.clear()
 
-    async def chunk(self, events: bytes) -> None:
+    async def chunk(self, events: bytes, run: TextRun | None = None) -> None:
         """Keep events of a stream."""
         self._kept.append(events)
 
-    async def end_stream(self, closing: bytes) -> None:
+    async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
         """Keep the last events of a stream: it is whole."""
+        if events:
+            self._kept.append(events)
         self._closing = closing
 
     async def whole(self, content_type: str, body: bytes) -> None:

@@ -101,9 +101,9 @@ async def ask(
         if exchange.header("content-encoding") not in _AS_IT_IS:
             # Nothing compressed was asked for, and a few kB of it may unfold into gigabytes.
             raise explain_no_answer(candidate, reader, exchange, vendor)
-        content_type, raw = "text/event-stream", b""
+        content_type = "text/event-stream"
         if request.is_stream:
-            await read_stream(exchange, candidate, vendor, reader, sink, entry, wants_usage=request.wants_usage)
+            raw = await read_stream(exchange, candidate, vendor, reader, sink, entry, wants_usage=request.wants_usage)
         else:
             raw = await read_whole(exchange, candidate, vendor, reader, entry)
             # It was read as JSON: under no other name does it go to what may be a browser.
@@ -116,7 +116,7 @@ async def ask(
             attempt = await _weigh_in_thread(weighing, request, candidate, reader, means.counting, entry)
         entry.attempts.append(attempt if place is candidate.upstream else _locate(attempt, place))
         if request.is_stream:
-            await sink.end_stream(reader.closing)
+            await sink.end_stream(reader.closing, raw, reader.run)
         else:
             await sink.whole(content_type, raw)
     except NotTaken as failure:

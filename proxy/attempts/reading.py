@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from costhub.lib import clock
 from proxy.attempts.failures import Failure, explain_no_answer
@@ -15,10 +15,13 @@ from proxy.edges.entry import Entry
 from proxy.errors import BrokenStream, UpstreamError
 from proxy.upstreams.transport import MAX_ANSWER_BYTES, AnswerTooLong, Exchange
 from proxy.values.answer import Answer, Sink
+from proxy.values.attempt import Certainty
 from proxy.values.plan import Candidate
 from proxy.values.vendor import AnswerReader, NotAnAnswer, Vendor
 
 _T = TypeVar("_T")
+#: finding a member of an enumeration costs as much as a sum
+_EXACT: Final = Certainty.EXACT
 
 
 async def read_whole(
@@ -68,13 +71,15 @@ async def read_stream(
     entry: Entry,
     *,
     wants_usage: bool,
-) -> None:
-    """Push a stream's events into ``sink`` as they come, but for what is said of its usage at the end.
+) -> bytes:
+    """Push a stream's events into ``sink`` as they come, but for what is said of its usage at the end. Gives those that
+    came with the end, which go out with our own last words: one write is saved.
 
     Raises Failure for what is no answer before anything was handed on, BrokenStream after that, and BrokenOff.
     """
     splitter = sse.EventSplitter()
     is_done, is_first, received = False, True, 0
+    last = b""
     try:
         while not is_done:
             part = await exchange.read()
@@ -92,7 +97,11 @@ async def read_stream(
                     is_first = False
                     entry.first_byte_ns = clock.monotonic_ns()
                     await sink.begin()
-                await sink.chunk(outgoing)
+                if is_done and reader.refusal is None and reader.certainty is _EXACT:
+                    # What it cost need not be counted first, so that nobody waits.
+                    last = outgoing
+                else:
+                    await sink.chunk(outgoing, reader.run)
             if reader.refusal is not None:
                 raise NotAnAnswer
             if part is None:
@@ -109,6 +118,7 @@ async def read_stream(
         if sink.has_begun:
             raise BrokenStream(too_early.message, code=too_early.error_code)
         raise Failure(too_early, is_transient=True)
+    return last
 
 
 async def _read_as_stream(part: bytes, exchange: Exchange, vendor: Vendor, reader: AnswerReader) -> bytes:

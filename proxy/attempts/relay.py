@@ -17,6 +17,7 @@ from proxy.values.answer import MOST_KEPT_BYTES, Answer
 from proxy.values.attempt import Usage
 from proxy.values.dialect import Dialect, Translation
 from proxy.values.request import Wire
+from proxy.values.text_run import TextRun
 
 _STREAM = "text/event-stream"
 #: what tells an event that only reports usage
@@ -36,6 +37,7 @@ class Relay:
     _kept: list[bytes] | None = None
     _kept_bytes = 0
     _translation: Translation | None = None
+    _is_begun = False
 
     def __init__(
         self,
@@ -67,43 +69,71 @@ class Relay:
         return tuple(self._kept) if self._kept else ()
 
     async def begin(self) -> None:
-        """Send the head of a stream."""
+        """A stream begins. Its head goes out with the first events that the caller's format has a word for: until then
+        another try may follow this one."""
         if failpoints.ARMED:
             failpoints.reach("first_chunk_received")
+        self._is_begun = True
+        if self._kept:
+            self._kept.clear()
+            self._kept_bytes = 0
         self._begin_translation()
-        await self._reply.begin_stream(first_headers(self._entry) | {"content-type": _STREAM})
 
-    async def chunk(self, events: bytes) -> None:
-        """Hand events on as they came."""
+    async def chunk(self, events: bytes, run: TextRun | None = None) -> None:
+        """Hand events on as they came. ``run``: the texts that were found together in them."""
+        events = await self._take(events, run)
+        if not events:
+            return
+        if self._archive is not None:
+            self._told.append(events)
+        await self._send(events, more=True)
+        if failpoints.ARMED:
+            failpoints.reach("chunk_sent")
+
+    async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
+        """Hand on the last ``events``, say our own last words, in the report of usage and behind it, and close the
+        stream: in one write."""
+        if not self._is_begun:
+            self._begin_translation()
+        if events and self._archive is not None:
+            # The caller need not wait until the answer is kept, but for its end.
+            await self.chunk(events, run)
+            events = b""
+        if events:
+            events = await self._take(events, run)
+        if self._kept is not None and closing:
+            self._kept.append(closing)
+        last = events + self._last_words(closing, self._usage())
+        await self._keep(last)
+        await self._send(last, more=False)
+        if failpoints.ARMED:
+            if events:
+                failpoints.reach("chunk_sent")
+            failpoints.reach("answer_sent")
+
+    async def _take(self, events: bytes, run: TextRun | None) -> bytes:
+        """What the caller is sent of some events, which are kept as they came."""
         if self._kept is not None:
             self._kept.append(events)
             self._kept_bytes += len(events)
             if self._kept_bytes > MOST_KEPT_BYTES:
                 self._kept = None
-        if self._translation is not None:
-            events = await self._translate(events, self._translation.events)
-            if not events:
-                return
-        if self._archive is not None:
-            self._told.append(events)
+        if self._translation is None:
+            return events
+        return await self._translate(events, partial(self._translation.events, run=run))
+
+    async def _send(self, data: bytes, *, more: bool) -> None:
+        """Bytes of a stream, with its head where they are the first."""
+        reply = self._reply
+        headers = {} if reply.has_begun else first_headers(self._entry) | {"content-type": _STREAM}
         with self._entry.waited:
             # A caller who reads slowly is no overhead of ours.
-            await self._reply.chunk(events)
-        if failpoints.ARMED:
-            failpoints.reach("chunk_sent")
-
-    async def end_stream(self, closing: bytes) -> None:
-        """Say our own last words, in the report of usage and behind it, and close the stream."""
-        if self._kept is not None and closing:
-            self._kept.append(closing)
-        if not self._reply.has_begun:
-            self._begin_translation()
-            await self._reply.begin_stream(first_headers(self._entry) | {"content-type": _STREAM})
-        last = self._last_words(closing, self._usage())
-        await self._keep(last)
-        await self._reply.end(last)
-        if failpoints.ARMED:
-            failpoints.reach("answer_sent")
+            if headers:
+                await reply.begin_stream(headers, data, more=more)
+            elif more:
+                await reply.chunk(data)
+            else:
+                await reply.end(data)
 
     async def whole(self, content_type: str, body: bytes) -> None:
         """Send an answer that is no stream."""

@@ -31,6 +31,7 @@ from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Attempt, Certainty, Mechanism, Usage
 from proxy.values.plan import Plan
 from proxy.values.request import Request
+from proxy.values.text_run import TextRun
 from tenants.choices import RungKind
 from tenants.sealed_rows import Sealer
 from tenants.snapshots import CachePolicySnapshot
@@ -324,10 +325,10 @@ class _Merged:
     async def begin(self) -> None:
         """No embeddings call is a stream."""
 
-    async def chunk(self, events: bytes) -> None:
+    async def chunk(self, events: bytes, run: TextRun | None = None) -> None:
         """No embeddings call is a stream."""
 
-    async def end_stream(self, closing: bytes) -> None:
+    async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
         """No embeddings call is a stream."""
 
     async def whole(self, content_type: str, body: bytes) -> None:

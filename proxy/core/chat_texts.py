@@ -6,11 +6,13 @@ is its beginning and its end around so many strings, which are cut out as they a
 """
 
 import re
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Final
 
 import orjson
 
 from proxy.core.chat_stream import read_text
+from proxy.values.text_run import TextRun
 
 #: a chunk on one line whose delta is a text
 _ONE: Final = re.compile(rb'^data: \{[^\n]*?"delta": ?\{"content": ?("(?:[^"\\\n]|\\.)*")\}[^\n]*\n\n', re.MULTILINE)
@@ -22,17 +24,6 @@ _LOOKED_THROUGH: Final = 4096
 _MARK: Final = 16
 
 
-class Run(NamedTuple):
-    """A run of text events among others: the events ``before`` it, the ``first`` of it, its texts and how the server
-    wrote them, and the events ``after`` it."""
-
-    before: bytes
-    first: bytes
-    texts: list[str]
-    raws: list[bytes]
-    after: bytes
-
-
 class TextRuns:
     """Finds them in one stream."""
 
@@ -40,10 +31,11 @@ class TextRuns:
 
     def __init__(self) -> None:
         self._begin = self._between = self._end = self._mark = b""
-        self._cut = 0
+        #: what comes before it of such a piece is a text
+        self._cut = itemgetter(slice(0))
         self._tries = _TRIES
 
-    def find(self, events: bytes) -> Run | None:
+    def find(self, events: bytes) -> TextRun | None:
         """The run in these whole events; None where they have none, or it is broken by something else."""
         if not self._begin and not self._learn(events):
             return None
@@ -54,9 +46,8 @@ class TextRuns:
             return self._find_one(events, ends)
         run = events[begins : ends + len(self._end)]
         # What is looked for is the short end of each beginning: found in half the time of all that is between texts.
-        *pieces, last = run.split(self._mark)[1:]
-        raws = [piece[: self._cut] for piece in pieces]
-        raws.append(last[: -len(self._end)])
+        _, *pieces, last = run.split(self._mark)
+        raws = [*map(self._cut, pieces), last[: -len(self._end)]]
         if self._begin + self._between.join(raws) + self._end != run:
             return None
         joined = b",".join(raws)
@@ -72,16 +63,16 @@ class TextRuns:
         if not raws:
             return None
         first = self._begin + raws[0] + self._end
-        return Run(events[:begins], first, texts, raws, events[ends + len(self._end) :])
+        return TextRun(events, begins, begins + len(run), first, texts, raws)
 
-    def _find_one(self, event: bytes, ends: int) -> Run | None:
+    def _find_one(self, event: bytes, ends: int) -> TextRun | None:
         """The run that is one event: as most come that are sent when their tokens are made."""
         raw = event[len(self._begin) : ends]
         try:
             text = orjson.loads(raw)
         except orjson.JSONDecodeError:
             return None
-        return Run(b"", event, [text], [raw], b"") if type(text) is str and text else None
+        return TextRun(event, 0, len(event), event, [text], [raw]) if type(text) is str and text else None
 
     def _learn(self, events: bytes) -> bool:
         if not self._tries:
@@ -99,5 +90,5 @@ class TextRuns:
             return False
         self._begin, self._between, self._end = begin, end + begin, end
         self._mark = begin[-_MARK:]
-        self._cut = len(self._mark) - len(self._between)
+        self._cut = itemgetter(slice(len(self._mark) - len(self._between)))
         return True

@@ -1,18 +1,25 @@
 """What a call cost, as a stream tells it at its end."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import orjson
 
 
 def name_fields(fields: Mapping[str, str]) -> dict[str, str]:
     """The headers that tell a cost, as fields of an object."""
-    return {name.removeprefix("x-costhub-").replace("-", "_"): value for name, value in fields.items()}
+    return dict(zip(map(_name_field, fields), fields.values(), strict=True))
 
 
 def write_comment(fields: Mapping[str, str]) -> bytes:
     """Comment lines, which clients ignore and people can read."""
-    return b"".join(f": {name}: {value}\n".encode() for name, value in fields.items())
+    return "".join([f": {name}: {value}\n" for name, value in fields.items()]).encode()
+
+
+@cache
+def _name_field(header: str) -> str:
+    """There are a handful, and every stream tells them."""
+    return header.removeprefix("x-costhub-").replace("-", "_")
 
 
 def add_cost(event: bytes, fields: Mapping[str, str]) -> bytes:

@@ -65,15 +65,18 @@ class Reply:
                 }
             )
 
-    async def begin_stream(self, headers: Mapping[str, str]) -> None:
-        """Send status 200 and the headers of a stream."""
+    async def begin_stream(self, headers: Mapping[str, str], data: bytes, *, more: bool) -> None:
+        """Send status 200, the headers of a stream and its first bytes, or all of them where there is no ``more``: a
+        write to the socket costs as much as all that is done to a part of a stream."""
         shortcuts = self._shortcuts
         if shortcuts is not None and not self.is_gone:
             told = {**headers, **self.more_headers}
-            if shortcuts.send_head(self._send, 200, told):
+            if shortcuts.send_head(self._send, 200, told, data, more=more):
                 self.has_begun, self.content_type = True, headers.get("content-type", "")
+                self._keep(data)
                 return
         await self.begin(200, headers)
+        await self._body(data, more=more)
 
     async def chunk(self, data: bytes) -> None:
         """Send more bytes, as they are."""
@@ -84,10 +87,13 @@ class Reply:
         await self._body(data, more=False)
 
     async def _body(self, data: bytes, *, more: bool) -> None:
+        self._keep(data)
+        if not self.is_gone:
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _keep(self, data: bytes) -> None:
         if self.transcript is not None:
             self._room -= len(data)
             self.transcript.append(data)
             if self._room < 0:
                 self.transcript = None
-        if not self.is_gone:
-            await self._send({"type": "http.response.body", "body": data, "more_body": more})

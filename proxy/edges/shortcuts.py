@@ -32,6 +32,6 @@ class Shortcuts(Protocol):
         False, and nothing sent, where the connection is not in its plainest state; ASGI's way then does it right.
         """
 
-    def send_head(self, send: Send, status: int, headers: Mapping[str, str]) -> bool:
-        """The head of a response whose length nobody knows yet; ``send`` takes what follows. False, and nothing sent,
-        as above."""
+    def send_head(self, send: Send, status: int, headers: Mapping[str, str], body: bytes, *, more: bool) -> bool:
+        """The head of a response whose length nobody knows yet and the beginning of its body, or where there is no
+        ``more`` all of it, in one write; ``send`` takes what follows. False, and nothing sent, as above."""

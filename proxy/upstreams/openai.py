@@ -17,6 +17,7 @@ from proxy.upstreams.refusals import read_pause, read_refusal
 from proxy.upstreams.usage import TOTAL_DISAGREES, read_counts, read_usage, worse
 from proxy.values.attempt import Usage
 from proxy.values.request import LISTENING, MEDIA, WORDS, Operation, Request, Wire
+from proxy.values.text_run import TextRun
 from proxy.values.vendor import AnswerReader as Reader
 from proxy.values.vendor import NotAnAnswer, Refusal, Report
 from tenants.price_snapshots import OUTPUT_CLASSES
@@ -70,6 +71,7 @@ class AnswerReader(Reading):
     # What is alike in the events of this stream that add a text says that there is nothing beside it.
     _are_texts_usual = False
     _runs: TextRuns | None = None
+    _found: TextRun | None = None
     # Of servers that report usage within each choice: the last report of each, and their outputs' sums by class.
     _of_choices: dict[int, Report] | None = None
     _outputs: dict[str, int]
@@ -134,6 +136,13 @@ class AnswerReader(Reading):
         OpenAI's closing report of usage goes to those who asked for it, and is the ``closing`` event until another one
         comes.
         """
+        outgoing, is_done = self._read_part(events, wants_usage=wants_usage)
+        found, self._found = self._found, None
+        # It was found in all that came: the caller does not get the report of usage now.
+        self.run = None if found is None else found.within(outgoing)
+        return outgoing, is_done
+
+    def _read_part(self, events: Sequence[bytes], *, wants_usage: bool) -> tuple[bytes, bool]:
         events, datas, places, is_done = _take_apart(events)
         if not datas:
             return b"".join(events), is_done
@@ -173,7 +182,12 @@ class AnswerReader(Reading):
         found = self._find_texts(datas) if len(datas) >= _FEWEST_ALIKE else None
         if found is None:
             return self._read_each(datas)
-        begins, ends, texts = found
+        texts, begins = found.texts, found.before.count(b"\n") // 2
+        ends = len(datas) - found.after.count(b"\n") // 2
+        if len(texts) != ends - begins:
+            # Of empty ones none is told.
+            return self._read_each(datas)
+        self._found = found
         reports, read = set[int](), 0
         if begins or not self._are_texts_usual:
             # The first of them as well: it says what the others are.
@@ -188,18 +202,14 @@ class AnswerReader(Reading):
         self.produced.texts += texts
         return reports | self._read_each(datas[ends:], ends) if ends < len(datas) else reports
 
-    def _find_texts(self, datas: Sequence[bytes]) -> tuple[int, int, list[str]] | None:
-        """How many events stand before those that are alike but for their texts, how many with these, and the texts."""
+    def _find_texts(self, datas: Sequence[bytes]) -> TextRun | None:
+        """Those of the events that are alike but for their texts."""
         whole = b"data: %b\n\n" % b"\n\ndata: ".join(datas)
         if whole.count(b"\n") != 2 * len(datas):
             return None
-        runs = self._runs = self._runs or TextRuns()
-        run = runs.find(whole)
-        if run is None:
-            return None
-        begins, ends = run.before.count(b"\n") // 2, len(datas) - run.after.count(b"\n") // 2
-        # Of empty ones none is told.
-        return (begins, ends, run.texts) if len(run.texts) == ends - begins else None
+        if self._runs is None:
+            self._runs = TextRuns()
+        return self._runs.find(whole)
 
     def _read_each(self, datas: Sequence[bytes], first: int = 0) -> set[int]:
         """Each by itself, from a ``first`` place on; parsed as one array, which costs a third of one by one."""

@@ -11,6 +11,7 @@ from proxy.upstreams import lenient_json
 from proxy.upstreams.produced import Produced
 from proxy.upstreams.usage import FELL, NO_OUTPUT, NO_REPORT, worse
 from proxy.values.attempt import Certainty
+from proxy.values.text_run import TextRun
 from proxy.values.vendor import Refusal, Report, clean
 
 _MAX_TEXT: Final = 200
@@ -29,6 +30,7 @@ class Reading:
     finish_reason: str = ""
     refusal: Refusal | None = None
     closing: bytes = b""
+    run: TextRun | None = None
 
     def __init__(self) -> None:
         self.begun: set[int] = set()

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple, Protocol
 
 from proxy.values.attempt import Certainty, Usage
+from proxy.values.text_run import TextRun
 
 #: a longer answer is of no use to anybody who wants it as it came: the cache keeps none, nor is one compared
 MOST_KEPT_BYTES: Final = 1024 * 1024
@@ -33,21 +34,21 @@ class Answer(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where an answer goes while it comes. Nothing of a try that fails before ``begin`` has gone anywhere."""
+    """Where an answer goes while it comes. Nothing of a try that fails before it ``has_begun`` has gone anywhere."""
 
     @property
     def has_begun(self) -> bool:
         """Whether something was handed on that cannot be taken back."""
 
     async def begin(self) -> None:
-        """The first events of a stream are here."""
+        """A stream begins: its first events follow."""
 
-    async def chunk(self, events: bytes) -> None:
-        """Events of a stream, one or several."""
+    async def chunk(self, events: bytes, run: TextRun | None = None) -> None:
+        """Events of a stream, one or several. ``run``: the texts that were found together in them, if any were."""
 
-    async def end_stream(self, closing: bytes) -> None:
+    async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
         """The stream is over, and what it cost is known. ``closing`` is the event that reports usage, where the caller
-        asked for it."""
+        asked for it; ``events`` came with the end, and are handed on with it, as ``chunk`` would."""
 
     async def whole(self, content_type: str, body: bytes) -> None:
         """An answer that is no stream, and what it cost is known."""

@@ -6,6 +6,7 @@ from typing import Protocol
 from proxy.errors import ApiError
 from proxy.values.attempt import Usage
 from proxy.values.request import Endpoint, Operation, Request
+from proxy.values.text_run import TextRun
 
 
 class Translation(Protocol):
@@ -14,8 +15,9 @@ class Translation(Protocol):
     def whole(self, body: bytes, usage: Usage) -> bytes:
         """An answer that is no stream, and what it used."""
 
-    def events(self, events: bytes) -> bytes:
-        """Some whole events of a stream; nothing where the caller's format has no word for them."""
+    def events(self, events: bytes, run: TextRun | None = None) -> bytes:
+        """Some whole events of a stream; nothing where the caller has no word for them. ``run``: the texts that
+        were found together in them, if somebody has looked."""
 
     def end(self, fields: Mapping[str, str], usage: Usage) -> bytes:
         """The last bytes of a stream, with what it cost and used."""

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from proxy.values.attempt import Certainty, Usage
 from proxy.values.request import Operation, Request, Unsaid, Wire
+from proxy.values.text_run import TextRun
 from tenants.choices import Habit
 from tenants.snapshots import UpstreamSnapshot
 
@@ -118,6 +119,11 @@ class AnswerReader(Protocol):
     @property
     def closing(self) -> bytes:
         """The event that only reports usage, kept back for the caller until the cost is known; empty without one."""
+
+    @property
+    def run(self) -> TextRun | None:
+        """The texts of a chat that were found together in what ``read_part`` has given last: who translates it need not
+        look for them again."""
 
     @property
     def is_finished(self) -> bool:

@@ -201,7 +201,7 @@ class Server(Shortcuts):
     def send_whole(self, send: Send, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         raise AssertionError
 
-    def send_head(self, send: Send, status: int, headers: Mapping[str, str]) -> bool:
+    def send_head(self, send: Send, status: int, headers: Mapping[str, str], body: bytes, *, more: bool) -> bool:
         raise AssertionError
 
 

@@ -164,12 +164,12 @@ class TestShortcuts:
     async def test_the_head_of_a_stream_goes_out_as_asgi_s_would(self) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             headers = {"content-type": "text/event-stream", "x-model": "a\r\nx-evil: 1"}
-            assert shortcuts_of(scope).send_head(send, 200, headers) == (scope["http_version"] == "1.1")
-            if scope["http_version"] == "1.0":
-                assert not shortcuts_of(scope).send_head(send, 200, headers)
+            shortcuts, is_modern = shortcuts_of(scope), scope["http_version"] == "1.1"
+            assert shortcuts.send_head(send, 200, headers, b"data: 0\n\n", more=True) == is_modern
+            assert not shortcuts.send_head(send, 200, headers, b"", more=True), "it has begun, or never will"
+            if not is_modern:
                 await answer(send)
                 return
-            assert not shortcuts_of(scope).send_head(send, 200, headers)
             await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -182,8 +182,25 @@ class TestShortcuts:
                 if version == b"1.1":
                     assert told == (
                         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-model: a  x-evil: 1\r\n"
-                        b"transfer-encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"
+                        b"transfer-encoding: chunked\r\n\r\n"
+                        b"9\r\ndata: 0\n\n\r\n9\r\ndata: 1\n\n\r\n0\r\n\r\n"
                     )
+
+    async def test_a_stream_that_is_whole_goes_out_at_once_and_the_next_request_has_its_turn(self) -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert shortcuts_of(scope).send_head(send, 200, {"x-path": scope["path"]}, b"data: 0\n\n", more=False)
+            with pytest.raises(RuntimeError, match="after the end"):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            for path in (b"/1", b"/2"):
+                writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+                assert await reader.readuntil(b"0\r\n\r\n") == (
+                    b"HTTP/1.1 200 OK\r\nx-path: %b\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 0\n\n\r\n0\r\n\r\n"
+                    % path
+                )
+            writer.close()
 
 
 async def _answer_all(scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,6 +23,7 @@ from proxy.core.chat_texts import TextRuns
 from proxy.core.cost_fields import name_fields, write_comment
 from proxy.errors import ApiError
 from proxy.values.attempt import Usage
+from proxy.values.text_run import TextRun
 
 Json = dict[str, Any]
 
@@ -45,6 +46,8 @@ _ERRORS: Final = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+#: a block before its first text
+_NO_TEXT: Final = {"type": "text", "text": ""}
 #: around a text that is added
 _TEXT_BEGINS: Final = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
@@ -120,21 +123,21 @@ class MessageTranslation:
         told |= {"content": blocks, **ended, "usage": write_usage(usage)}
         return exact_json.dumps(told)
 
-    def events(self, events: bytes) -> bytes:
-        """The events of a message that these chunks of a chat come to."""
+    def events(self, events: bytes, run: TextRun | None = None) -> bytes:
+        """The events of a message that these chunks of a chat come to. ``run``: the texts that were found together in
+        them, if somebody has looked."""
         told: list[bytes] = []
-        run = self._runs.find(events)
+        run = run or self._runs.find(events)
         if run is None:
             self._read(events, told)
             return b"".join(told)
-        raws = run.raws
-        if run.before or self._open != "text":
-            self._read(run.before + run.first, told)
-            assert self._open == "text", "its first text has opened one"
-            del raws[0]
-        if raws:
-            begins = _TEXT_BEGINS % self._place
-            told += (begins, (_TEXT_ENDS + begins).join(raws), _TEXT_ENDS)
+        if run.before:
+            self._read(run.before, told)
+        if not self._has_begun:
+            self._begin(read_chunks(run.first)[0], told)
+        self._enter("text", _NO_TEXT, told)
+        begins = _TEXT_BEGINS % self._place
+        told += (begins, (_TEXT_ENDS + begins).join(run.raws), _TEXT_ENDS)
         if run.after:
             self._read(run.after, told)
         return b"".join(told)
@@ -216,7 +219,7 @@ class MessageTranslation:
             self._enter("thinking", {"type": "thinking", "thinking": "", "signature": ""}, told)
             self._add({"type": "thinking_delta", "thinking": thought}, told)
         if text := text_of(delta):
-            self._enter("text", {"type": "text", "text": ""}, told)
+            self._enter("text", _NO_TEXT, told)
             self._add_text(text, told)
         if delta.get("refusal"):
             self._reason = "refusal"

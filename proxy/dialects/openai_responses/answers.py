@@ -23,6 +23,7 @@ from proxy.core.chat_texts import TextRuns
 from proxy.core.cost_fields import name_fields, write_comment
 from proxy.errors import ApiError
 from proxy.values.attempt import Usage
+from proxy.values.text_run import TextRun
 
 Json = dict[str, Any]
 
@@ -102,7 +103,8 @@ class ResponseTranslation:
     def __init__(self, request_id: str, model: str, asked: Json, at_ms: int) -> None:
         self._mark = request_id.replace("-", "")
         self._model = model
-        self._asked = asked
+        said = {name: value for name, value in asked.items() if name in _ECHOED and value is not None}
+        self._echoed = {**_ECHOED, **said}
         self._created = at_ms // 1000
         self._sequence = 0
         self._has_begun = False
@@ -139,20 +141,21 @@ class ResponseTranslation:
         self._note_reason(choice)
         return exact_json.dumps(self._response(self._status, usage))
 
-    def events(self, events: bytes) -> bytes:
-        """The events of a response that these chunks of a chat come to."""
+    def events(self, events: bytes, run: TextRun | None = None) -> bytes:
+        """The events of a response that these chunks of a chat come to. ``run``: the texts that were found together in
+        them, if somebody has looked."""
         told: list[bytes] = []
-        run = self._runs.find(events)
+        run = run or self._runs.find(events)
         if run is None:
             self._read(events, told)
             return b"".join(told)
-        texts, raws = run.texts, run.raws
-        if run.before or self._kind != "message":
-            self._read(run.before + run.first, told)
-            assert self._kind == "message", "its first text has opened one"
-            del texts[0], raws[0]
-        self._pieces += texts
-        begins, number = self._text_begins, self._sequence
+        if run.before:
+            self._read(run.before, told)
+        if not self._has_begun:
+            self._begin(read_chunks(run.first)[0], told)
+        self._enter("message", told)
+        self._pieces += run.texts
+        raws, begins, number = run.raws, self._text_begins, self._sequence
         self._sequence += len(raws)
         if len(raws) > _SEVERAL and self._sequence <= len(_TEXT_ENDS):
             told += chain.from_iterable(zip(repeat(begins), raws, _TEXT_ENDS[number : self._sequence], strict=False))
@@ -168,8 +171,7 @@ class ResponseTranslation:
                 self._add_text(text, told)
                 continue
             if not self._has_begun:
-                self._note_model(chunk)
-                self._begin(told)
+                self._begin(chunk, told)
             for choice in list_dicts(chunk.get("choices")):
                 delta = choice.get("delta")
                 if isinstance(delta, dict):
@@ -180,7 +182,7 @@ class ResponseTranslation:
         """The whole response once more, with what it used and cost."""
         told: list[bytes] = []
         if not self._has_begun:
-            self._begin(told)
+            self._begin({}, told)
         self._finish(told)
         told.append(write_comment(fields))
         self._tell(
@@ -207,10 +209,6 @@ class ResponseTranslation:
 
     def _response(self, status: str, usage: Usage | None = None) -> Json:
         cut = {"reason": _CUT_SHORT[self._reason]} if status == "incomplete" else None
-        echoed = {**_ECHOED}
-        for name in _ECHOED.keys() & self._asked.keys():
-            if (said := self._asked[name]) is not None:
-                echoed[name] = said
         return {
             "id": f"resp_{self._mark}",
             "object": "response",
@@ -221,7 +219,7 @@ class ResponseTranslation:
             "incomplete_details": cut,
             "model": self._model,
             "output": self._output,
-            **echoed,
+            **self._echoed,
             "usage": None if usage is None else write_usage(usage),
         }
 
@@ -242,8 +240,9 @@ class ResponseTranslation:
         self._sequence += 1
         told.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), exact_json.dumps(event)))
 
-    def _begin(self, told: list[bytes]) -> None:
+    def _begin(self, chunk: Json, told: list[bytes]) -> None:
         self._has_begun = True
+        self._note_model(chunk)
         response = exact_json.dumps(self._response("in_progress"))
         for kind in (b"response.created", b"response.in_progress"):
             told.append(_BEGUN % (kind, kind, response, self._sequence))

@@ -14,6 +14,7 @@ from proxy.core.body_fields import check_objects
 from proxy.dialects.openai_responses.answers import ResponseTranslation, write_error_event, write_usage
 from proxy.errors import ApiError, InvalidRequest
 from proxy.values.attempt import Usage
+from proxy.values.text_run import TextRun
 
 Json = dict[str, Any]
 
@@ -98,7 +99,7 @@ class CompactionTranslation:
         }
         return exact_json.dumps(compaction)
 
-    def events(self, events: bytes) -> bytes:
+    def events(self, events: bytes, run: TextRun | None = None) -> bytes:
         """None: a compaction has no stream."""
         return b""
 

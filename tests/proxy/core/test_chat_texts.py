@@ -12,6 +12,7 @@ from proxy.core.chat_stream import read_chunks
 from proxy.core.chat_texts import TextRuns
 from proxy.dialects.anthropic_messages.answers import MessageTranslation
 from proxy.dialects.openai_responses.answers import ResponseTranslation
+from proxy.upstreams.openai import AnswerReader
 from proxy.values.attempt import Usage
 
 Json = dict[str, Any]
@@ -45,6 +46,16 @@ def test_a_run_is_found_between_other_events(separators: tuple[str, str]) -> Non
     assert (run.before, run.after) == (before, after)
     assert run.first == write(*texts("one"), separators=separators)
     assert run.texts == said == [json.loads(raw) for raw in run.raws]
+
+
+def test_a_run_stays_one_where_what_follows_it_is_left_out() -> None:
+    before, said, after = write(OPENING), write(*texts("a", "b", "c")), write(CLOSING)
+    run = TextRuns().find(before + said + after + b"data: [DONE]\n\n")
+    assert run is not None
+    assert run.within(before + said + after) == TextRuns().find(before + said + after)
+    assert run.within(before + said) == TextRuns().find(before + said)
+    assert run.within((before + said)[:-1]) is None
+    assert run.within(said + after) is None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +142,39 @@ def test_however_a_stream_is_cut_its_translation_says_the_same(
     assert translate(parts, is_message=is_message) == translate(events, is_message=is_message)
 
 
+@given(st.lists(deltas, max_size=12), st.data(), st.booleans())
+def test_a_run_that_the_reader_has_found_is_translated_as_one_that_is_looked_for(
+    said: list[Json], data: st.DataObject, is_message: bool
+) -> None:
+    """Its report of usage is kept back, so that not all that came goes on."""
+    report = chunk({}, usage={"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}) | {"choices": []}
+    rest = [write(one) for one in (*map(chunk, said), chunk({}, "stop"), report)] + [b"data: [DONE]\n\n"]
+    reader, given, alone = AnswerReader(), make(is_message=is_message), make(is_message=is_message)
+    while rest:
+        taken = data.draw(st.integers(1, len(rest)))
+        outgoing, _ = reader.read_part(rest[:taken], wants_usage=True)
+        assert given.events(outgoing, reader.run) == alone.events(outgoing)
+        del rest[:taken]
+    assert given.end({}, USAGE) == alone.end({}, USAGE)
+
+
+def test_the_reader_tells_a_run_without_the_report_that_it_keeps_back() -> None:
+    said, report = write(*texts("a", "b", "c"), CLOSING), write(chunk({}, usage={"prompt_tokens": 7}) | {"choices": []})
+    reader = AnswerReader()
+    first, *events = [write(one) for one in (*texts("a", "b", "c"), CLOSING)]
+    assert reader.read_part([first, *events, report, b"data: [DONE]\n\n"], wants_usage=True) == (said, True)
+    assert reader.run == TextRuns().find(said)
+    assert (reader.read_part([b": still there\n\n"], wants_usage=True), reader.run) == (
+        (b": still there\n\n", False),
+        None,
+    )
+
+
+def make(*, is_message: bool) -> MessageTranslation | ResponseTranslation:
+    return MessageTranslation("a-1", "m") if is_message else ResponseTranslation("a-1", "m", {}, 1_000)
+
+
 def translate(parts: list[bytes], *, is_message: bool) -> list[Json]:
-    made = MessageTranslation("a-1", "m") if is_message else ResponseTranslation("a-1", "m", {}, 1_000)
+    made = make(is_message=is_message)
     told = b"".join([*(made.events(part) for part in parts), made.end({"x-costhub-cost": "0.1"}, USAGE)])
     return read_chunks(told)
