@@ -190,13 +190,23 @@ class Stripe:
         return self._transport.kept_open() if isinstance(self._transport, GateTransport) else nullcontext()
 
     def ensure_customer(self, *, org_id: str, name: str, email: str) -> str:
-        """The id of the organisation's customer, made if it is not there. Stripe's search knows of a new one after a
-        minute; until then, and for a day, the key does."""
+        """The id of the organisation's customer, made if it is not there, under this name and address. Stripe's search
+        knows of a new one after a minute; until then, and for a day, the key does.
+
+        It is made without either, and named then: were they part of what it is made by, whoever changes one of them
+        after a lost answer would ask for something else under the same key, which Stripe refuses for a day, and under
+        another key for a second customer.
+        """
         page = self.call(self.client.v1.customers.search, {"query": f"metadata['org']:'{org_id}'"})
-        for found in self.pages(page):
-            return str(found.id)
-        params = {"name": name, "metadata": {"org": org_id}} | ({"email": email} if email else {})
-        return str(self.call(self.client.v1.customers.create, params, key=f"customer:{org_id}").id)
+        found = next((str(each.id) for each in self.pages(page)), "")
+        # Not the key of versions that made and named it in one: that is another request to Stripe.
+        made = found or str(
+            self.call(
+                self.client.v1.customers.create, {"metadata": {"org": org_id}}, key=f"make-customer:{org_id}"
+            ).id
+        )
+        self.call(self.client.v1.customers.update, made, {"name": name} | ({"email": email} if email else {}))
+        return made
 
     def send_usage(self, *, identifier: str, meter: str, customer: str, value: int, at: datetime) -> None:
         """Add ``value`` to a meter at a moment. Repeated under the same identifier it happens once."""
