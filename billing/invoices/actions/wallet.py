@@ -20,7 +20,7 @@ from billing.invoices.models import BillingAccount, Invoice, WalletTransfer
 from billing.invoices.selectors.accounts import find_contract, list_contracts
 from billing.invoices.selectors.late import is_billed, list_invoiced
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans
-from billing.invoices.selectors.wallet import find_balance
+from billing.invoices.selectors.wallet import find_balance, find_balances
 from costhub.lib import clock
 from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, InvalidField
@@ -60,13 +60,15 @@ def add_credits(
 
 
 def refund_credits(*, actor: Actor, amount_nanos: int, reference: str, reason: str = "") -> WalletTransfer:
-    """Book money that was given back of credits that nothing was spent of and no call under way holds, once a
-    ``reference``; nothing is bought by itself in their place. Raises InvalidField for more than are left, Conflict for
+    """Book money that was given back of credits that nothing was spent of and no call under way holds, and no more than
+    was paid for credits, once a ``reference``; nothing is bought by itself in their place. Raises InvalidField for more than are left, Conflict for
     a reference that stands for another transfer, GovernanceUnavailable where nobody knows what calls hold."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         _lock(actor)
-        left = find_available(actor)
+        # Nobody gets money for what was a gift.
+        paid = -find_balances(actor)[WalletAccount.CASH]
+        left = min(find_available(actor), paid)
         is_new = not WalletTransfer.objects.filter(org=actor.org, reference=reference).exists()
         if is_new and not 0 < amount_nanos <= left:
             raise InvalidField(f"Give an amount above zero and up to {format_usd(max(left, 0))} USD.", field="amount")

@@ -283,6 +283,19 @@ def test_a_refund_gives_back_what_nobody_used(acme: Tenant) -> None:
     assert BillingAccount.objects.get().top_up_nanos is None, "what was given back is not bought again"
 
 
+def test_nobody_gets_money_for_a_gift(acme: Tenant) -> None:
+    make_customer(acme, since=OCTOBER, prepaid=True)
+    add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    add_credits(actor=acme.owner, amount_nanos=5 * USD, reference="gift", source=WalletAccount.PROMOTIONS)
+    record_call(acme, OCTOBER + DAY, cost=2 * USD)
+    with pytest.raises(InvalidField, match=r"up to 10\.000000000 USD"):
+        refund_credits(actor=acme.owner, amount_nanos=11 * USD, reference="re_1")
+    refund_credits(actor=acme.owner, amount_nanos=10 * USD, reference="re_1")
+    assert (limit(acme), find_available(acme.owner)) == (5 * USD, 3 * USD)
+    with pytest.raises(InvalidField, match=r"up to 0\.000000000 USD"):
+        refund_credits(actor=acme.owner, amount_nanos=1, reference="re_2")
+
+
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE billing_wallettransfer SET amount_nanos = 9", "DELETE FROM billing_wallettransfer"],
