@@ -124,7 +124,7 @@ def dun() -> None:
     run = _Run()
     # Mails, which take long, come last.
     _follow(org_ids, run)
-    _each(remind, org_ids, run.half())
+    _each(remind, org_ids, run.half(), in_one=False)
     _each(tell_end, org_ids, run)
 
 
