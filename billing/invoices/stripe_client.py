@@ -197,16 +197,14 @@ class Stripe:
         after a lost answer would ask for something else under the same key, which Stripe refuses for a day, and under
         another key for a second customer.
         """
-        page = self.call(self.client.v1.customers.search, {"query": f"metadata['org']:'{org_id}'"})
-        found = next((str(each.id) for each in self.pages(page)), "")
-        # Not the key of versions that made and named it in one: that is another request to Stripe.
-        made = found or str(
-            self.call(
-                self.client.v1.customers.create, {"metadata": {"org": org_id}}, key=f"make-customer:{org_id}"
-            ).id
-        )
-        self.call(self.client.v1.customers.update, made, {"name": name} | ({"email": email} if email else {}))
-        return made
+        customers = self.client.v1.customers
+        page = self.call(customers.search, {"query": f"metadata['org']:'{org_id}'"})
+        found = next(iter(self.pages(page)), None)
+        if found is None:
+            # Not the key of versions that made and named it in one: that is another request to Stripe.
+            found = self.call(customers.create, {"metadata": {"org": org_id}}, key=f"make-customer:{org_id}")
+        self.call(customers.update, found.id, {"name": name} | ({"email": email} if email else {}))
+        return str(found.id)
 
     def send_usage(self, *, identifier: str, meter: str, customer: str, value: int, at: datetime) -> None:
         """Add ``value`` to a meter at a moment. Repeated under the same identifier it happens once."""

@@ -39,9 +39,9 @@ def make_note(
     """Take back (or, with a debit note, add) nano-USD of an issued invoice's lines, by position; ``None`` takes all of
     it back. It has the invoice's rate and tax, and a number of its own.
 
-    Raises Conflict for an invoice that is not issued or is a note, and while its organisation is being erased; InvalidField for an amount that cannot be or a
-    missing reason. Together credit notes never give back more of a line than it asks for (``spread_reductions``), nor
-    more than the invoice does.
+    Raises Conflict for an invoice that is not issued or is a note, and while its organisation is being erased;
+    InvalidField for an amount that cannot be or a missing reason. Together credit notes never give back more of a line
+    than it asks for (``spread_reductions``), nor more than the invoice does.
     """
     actor.check(Permission.WRITE_MONEY)
     if not reason.strip() or len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():

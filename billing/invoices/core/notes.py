@@ -9,8 +9,8 @@ from billing.invoices.core.lines import Line
 _UNDER_INCLUDED: Final = (LineKind.USAGE, LineKind.MARKUP)
 _UNDER_COUPONS: Final = (LineKind.FEE, LineKind.USAGE, LineKind.MARKUP, LineKind.MINIMUM)
 _UNDER_CREDITS: Final = (*USAGE_KINDS, LineKind.MARKUP)
-#: corrections and discounts first; then what credits have paid for, of which nobody is owed any money; then as an invoice
-#: takes off what depends on the sum of others
+#: corrections and discounts first; then what credits have paid for, which is no money that could be given back; then as
+#: an invoice takes off what depends on the sum of others
 _ORDER: Final = (*USAGE_KINDS, LineKind.MARKUP, LineKind.CREDIT, LineKind.INCLUDED, LineKind.COUPON)
 
 
