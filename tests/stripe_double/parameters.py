@@ -99,7 +99,8 @@ def _find_shape(method: str, parts: list[str]) -> type | None:
 
 @cache
 def _read_shape(shape: Any) -> dict[str, Any]:
-    hints = get_type_hints(shape, localns={"StripeContext": str})
+    # What its base says of a call's options is in another module's words, and no parameter.
+    hints = get_type_hints(shape, localns={"Mapping": Mapping, "StripeContext": str})
     own = set() if "stripe_version" not in hints else set(RequestOptions.__annotations__)
     return {name: hint for name, hint in hints.items() if name not in own}
 

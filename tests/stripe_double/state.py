@@ -51,8 +51,7 @@ def sign(body: bytes, at: float, secret: str = WEBHOOK_SECRET) -> str:
 
 @dataclass
 class StripeDouble:
-    """One account in test mode. ``now`` gives seconds since the epoch. It takes the parameters that Stripe takes, and no
-    others.
+    """One account in test mode. ``now`` gives seconds since the epoch. It takes what Stripe takes, and nothing else.
 
     ``troubles`` are what the next calls have, one each: ``"500"`` (it failed), ``"500 after"`` (it happened, and the
     answer says that it failed), ``"lost"`` (it happened, and no answer came), ``"never"`` (it did not even arrive),

@@ -61,8 +61,9 @@ def add_credits(
 
 def refund_credits(*, actor: Actor, amount_nanos: int, reference: str, reason: str = "") -> WalletTransfer:
     """Book money that was given back of credits that nothing was spent of and no call under way holds, and no more than
-    was paid for credits, once a ``reference``; nothing is bought by itself in their place. Raises InvalidField for more than are left, Conflict for
-    a reference that stands for another transfer, GovernanceUnavailable where nobody knows what calls hold."""
+    was paid for credits; once a ``reference``. Nothing is bought by itself in their place. Raises InvalidField for more
+    than that, Conflict for a reference that stands for another transfer, GovernanceUnavailable where nobody knows what
+    calls hold."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         _lock(actor)
@@ -90,9 +91,8 @@ def _find_stop(actor: Actor) -> Budget | None:
 
 
 def _keep_from_calls(actor: Actor, limit: int, lower: Budget) -> None:
-    """Until the limit that was lowered from ``limit`` is in force everywhere no call takes what it was lowered by: calls
-    would pass zero otherwise, those that are under way or that come meanwhile. Raises InvalidField where they hold it
-    already."""
+    """Until the limit that was lowered from ``limit`` is in force everywhere no call takes what it was lowered by:
+    those that are under way or come meanwhile would pass zero. Raises InvalidField where they hold it already."""
     nanos = limit - lower.limit_nanos
     if nanos <= 0:
         return

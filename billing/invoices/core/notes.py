@@ -36,9 +36,7 @@ def _find_base(line: Line) -> Callable[[Line], bool]:
         case LineKind.COUPON:
             return lambda other: other.kind in _UNDER_COUPONS and other.start >= line.start
         case LineKind.CREDIT:
-            return lambda other: (
-                other.kind in _UNDER_CREDITS and line.start <= other.start and other.end <= line.end
-            )
+            return lambda other: other.kind in _UNDER_CREDITS and line.start <= other.start and other.end <= line.end
         case LineKind.MARKUP if line.group.startswith("tier:"):
             return lambda other: other.kind in USAGE_KINDS and (other.start, other.end) == (line.start, line.end)
         case _:

@@ -126,8 +126,8 @@ class Held:
 def test_a_sender_that_is_killed_in_the_middle_is_followed_by_one_that_sends_nothing_twice(
     committed_world: World, double: StripeDouble, quick: Stripe, at: int, hours: int
 ) -> None:
-    """Four deltas, two of them of one hour. As long as the first sender lives nobody else sends; in the end each is there
-    once, in its order."""
+    """Four deltas, two of them of one hour. As long as the first sender lives nobody else sends; in the end each is
+    there once, in its order."""
     acme = committed_world.acme
     with time_machine.travel(NOW, tick=False) as travel:
         make_stripe_customer(acme, quick)
