@@ -20,6 +20,7 @@ Json = dict[str, Any]
 #: method and path, with a star for an id
 _TAKES: Final[Mapping[tuple[str, ...], type]] = {
     ("POST", "customers"): params.CustomerCreateParams,
+    ("GET", "customers"): params.CustomerListParams,
     ("GET", "customers", "search"): params.CustomerSearchParams,
     ("GET", "customers", "*"): params.CustomerRetrieveParams,
     ("POST", "customers", "*"): params.CustomerUpdateParams,
@@ -80,9 +81,11 @@ class Fault:
 
 
 def find_fault(method: str, parts: list[str], given: Json) -> Fault | None:
-    """The first fault of a request's parameters; None also for an address that nothing is known of."""
+    """The first fault of a request. What is not in the table is not answered: nobody would know what it takes."""
     shape = _find_shape(method, parts)
-    return _check_object(shape, given, "") if shape is not None else None
+    if shape is None:
+        return Fault("", f"Unrecognized request URL ({method}: /v1/{'/'.join(parts)}).", "")
+    return _check_object(shape, given, "")
 
 
 def _find_shape(method: str, parts: list[str]) -> type | None:

@@ -111,8 +111,8 @@ class StripeDouble:
             return self._error(401, "invalid_request_error", "Invalid API Key provided.")
         if fault := find_fault(method.upper(), _parts_of(path), _given(method.upper(), url, body)):
             # Of what it does not understand nothing is done, or kept under a key.
-            status, refused = self._error(400, "invalid_request_error", fault.message)
-            refused["error"] |= {"code": fault.code, "param": fault.param}
+            status, refused = self._error(400 if fault.code else 404, "invalid_request_error", fault.message)
+            refused["error"] |= {"code": fault.code, "param": fault.param} if fault.code else {}
             return status, refused
         answer = self._idempotent(method.upper(), path, url, given.get("idempotency-key"), body, trouble)
         if trouble == "lost":
@@ -278,6 +278,9 @@ class StripeDouble:
         match (method, *parts):
             case ("POST", "customers"):
                 return 200, self._add_customer(params)
+            case ("GET", "customers"):
+                since = int(params["created"]["gte"])
+                return 200, _list(path, [dict(row) for row in self.customers.values() if row["created"] >= since])
             case ("POST", "customers", customer):
                 self.customers[customer] |= params
                 return self._show(self.customers, customer)

@@ -231,7 +231,7 @@ def test_a_subscription_is_billed_once_whatever_is_lost(
     acme = world.acme
     with time_machine.travel(OCTOBER + DAY, tick=False) as travel:
         # What makes the customer is not lost.
-        double.troubles = [*[""] * 3, *[""] * call, "lost"]
+        double.troubles = [*[""] * 4, *[""] * call, "lost"]
         subscribed(acme, quick)
         assert len(double.billing.subscriptions) == 1
         assert len(double.billing.prices) == 2
