@@ -128,7 +128,7 @@ def _check(hint: Any, value: Any, name: str) -> Fault | None:
         return _check_text(members, value, name)
     if name == "metadata" and any(len(key) > _LONGEST_KEY or len(text) > _LONGEST_VALUE for key, text in value.items()):
         return Fault("parameter_invalid", "Metadata keys have at most 40 characters, and values 500.", name)
-    faults = [_check_inside(member, value, name) for member in members]
+    faults = [_check_inside(member, value, name) for member in members if get_origin(member) is not Literal]
     return None if None in faults else next((fault for fault in faults if fault), None)
 
 
