@@ -62,8 +62,9 @@ def test_what_it_takes(address: str, given: dict[str, Any]) -> None:
 def test_nothing_is_done_or_kept_under_the_key_of_what_is_refused() -> None:
     double = StripeDouble(now=lambda: clock.now().timestamp())
     client = make_stripe(double).client
+    wrong: Any = {"nmae": "Acme"}
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.customers.create({"nmae": "Acme"}, {"idempotency_key": "one"})  # type: ignore[typeddict-unknown-key]
+        client.v1.customers.create(wrong, {"idempotency_key": "one"})
     assert (refused.value.http_status, refused.value.code, refused.value.param) == (400, "parameter_unknown", "nmae")
     assert double.customers == {}
     made = client.v1.customers.create({"name": "Acme"}, {"idempotency_key": "one"})
