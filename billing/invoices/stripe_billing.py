@@ -6,6 +6,8 @@ raise as its methods do; each may be repeated, also when Stripe has forgotten th
 is looked for first.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -87,7 +89,8 @@ def ensure_price(gateway: Stripe, wanted: WantedPrice, currency: str) -> str:
         "lookup_key": wanted.key,
         "product_data": {"name": wanted.title},
     }
-    return str(gateway.call(prices.create, params, key=f"price:{wanted.key}").id)
+    # Plans may share a price of usage under names of their own.
+    return str(gateway.call(prices.create, params, key=f"price:{wanted.key}:{_digest(params)}").id)
 
 
 def ensure_subscription(
@@ -110,8 +113,8 @@ def ensure_subscription(
         "proration_behavior": "none",
         "metadata": {"org": org_id},
     }
-    made = gateway.call(subscriptions.create, params, key=f"subscription:{org_id}:{int(anchor.timestamp())}")
-    return str(made.id)
+    # The plan may be another one by the time it is asked for again.
+    return str(gateway.call(subscriptions.create, params, key=f"subscription:{org_id}:{_digest(params)}").id)
 
 
 def cancel_subscription(gateway: Stripe, subscription: str) -> None:
@@ -214,7 +217,8 @@ def push_credit(gateway: Stripe, *, invoice: str, ours: str, number: str, cents:
     }
     if amount > owed:
         params["credit_amount"] = amount - owed
-    return str(gateway.call(notes.create, params, key=f"credit:{ours}").id)
+    # So may what is paid of the invoice.
+    return str(gateway.call(notes.create, params, key=f"credit:{ours}:{_digest(params)}").id)
 
 
 def quote_tax(
@@ -282,6 +286,12 @@ def _keep_once(gateway: Stripe, create: Any, params: dict[str, Any], number: str
         if is_again and (error.param == "reference" or "reference" in error.message.lower()):
             return RECORDED
         raise
+
+
+def _digest(params: Mapping[str, Any]) -> str:
+    """What tells one request from another in a key: Stripe refuses a key that comes with other parameters, for a day.
+    Only where what may be there already is looked for first."""
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _change_prices(gateway: Stripe, subscription: Any, prices: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ TIMEOUT_SECONDS: Final = 20.0
 _NO_ANSWER: Final = "Stripe gave no answer that can be used: it is asked again."
 #: so long after a card was declined it is not charged again
 DECLINED_FOR: Final = timedelta(hours=1)
+#: a customer that is older is found by Stripe's search, whose index is a minute behind, or more on a bad day
+_SEARCHED_AFTER: Final = timedelta(hours=2)
 #: states of a payment that was taken, or is being
 _TAKEN: Final = frozenset({"succeeded", "processing"})
 #: those in which nothing comes of it by itself any more
@@ -190,13 +192,25 @@ class Stripe:
         return self._transport.kept_open() if isinstance(self._transport, GateTransport) else nullcontext()
 
     def ensure_customer(self, *, org_id: str, name: str, email: str) -> str:
-        """The id of the organisation's customer, made if it is not there. Stripe's search knows of a new one after a
-        minute; until then, and for a day, the key does."""
-        page = self.call(self.client.v1.customers.search, {"query": f"metadata['org']:'{org_id}'"})
-        for found in self.pages(page):
-            return str(found.id)
-        params = {"name": name, "metadata": {"org": org_id}} | ({"email": email} if email else {})
-        return str(self.call(self.client.v1.customers.create, params, key=f"customer:{org_id}").id)
+        """The id of the organisation's customer, made if it is not there, under this name and address. Stripe's search
+        knows of a new one after a while; of those the list of the newest ones does.
+
+        It is made without either, and named then: were they part of what it is made by, whoever changes one of them
+        after a lost answer would ask for something else under the same key, which Stripe refuses for a day, and under
+        another key for a second customer.
+        """
+        customers = self.client.v1.customers
+        page = self.call(customers.search, {"query": f"metadata['org']:'{org_id}'"})
+        found = next(iter(self.pages(page)), None)
+        if found is None:
+            since = int((clock.now() - _SEARCHED_AFTER).timestamp())
+            newest = self.pages(self.call(customers.list, {"created": {"gte": since}, "limit": 100}))
+            found = next((each for each in newest if metadata(each, "org") == org_id), None)
+        if found is None:
+            # Not the key of versions that made and named it in one: that is another request to Stripe.
+            found = self.call(customers.create, {"metadata": {"org": org_id}}, key=f"make-customer:{org_id}")
+        self.call(customers.update, found.id, {"name": name} | ({"email": email} if email else {}))
+        return str(found.id)
 
     def send_usage(self, *, identifier: str, meter: str, customer: str, value: int, at: datetime) -> None:
         """Add ``value`` to a meter at a moment. Repeated under the same identifier it happens once."""

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from celery import shared_task
-from django.db import connections, transaction
+from django.db import connections
 
 from billing.invoices.actions.closing import close_period
 from billing.invoices.actions.dunning import remind, settle_standing, tell_end
@@ -108,7 +108,11 @@ def close_months() -> int:
         if gateway is not None:
             taxed = list_to_tax(org_ids)
             issued += sum(_each(lambda actor, now: settle_taxes(actor, gateway, now), taxed, run, in_one=False))
-        _side_by_side(lambda org_id: _each(_mail, [org_id], run), list_to_mail(org_ids), run, MAILERS, line_kept_open)
+
+        def mail(org_id: UUID) -> list[int]:
+            return _each(_mail, [org_id], run, in_one=False)
+
+        _side_by_side(mail, list_to_mail(org_ids), run, MAILERS, line_kept_open)
         _each(lambda actor, now: deliver_packs(actor, now, gateway), list_to_pack(org_ids, run.now), run, in_one=False)
         return issued
 
@@ -120,7 +124,7 @@ def dun() -> None:
     run = _Run()
     # Mails, which take long, come last.
     _follow(org_ids, run)
-    _each(remind, org_ids, run.half())
+    _each(remind, org_ids, run.half(), in_one=False)
     _each(tell_end, org_ids, run)
 
 
@@ -237,11 +241,14 @@ def _close(actor: Actor, now: datetime) -> int:
 
 
 def _mail(actor: Actor, now: datetime) -> int:
-    """Each for itself: the trouble of one must not undo that another one was mailed, which would be mailed again."""
+    """Each in a transaction of its own: neither the trouble of one nor the end of this process must undo that another
+    one was mailed, which would be mailed again; and whoever pays one does not wait for the others' mails."""
+    with org_scope(actor.org.pk):
+        waiting = list(Invoice.objects.filter(org=actor.org, mailed_at=None).exclude(number="").order_by("number"))
     sent = 0
-    for invoice in Invoice.objects.filter(org=actor.org, mailed_at=None).exclude(number=""):
+    for invoice in waiting:
         try:
-            with transaction.atomic():
+            with org_scope(actor.org.pk):
                 sent += mail_invoice(actor, invoice, now)
         except Exception:  # noqa: BLE001 - whatever it is, the next document has done nothing wrong
             _log.exception("a document could not be mailed", extra={"org": str(actor.org.pk), "number": invoice.number})

@@ -20,6 +20,8 @@ Row = dict[str, Any]
 
 #: the endpoint of the row of a call that hands in a batch; its lines have rows of their own
 BATCHES: Final = "batches"
+#: in place of an endpoint: what is kept from calls while a limit is lowered; it never becomes a row
+SET_ASIDE: Final = "set_aside"
 #: in the row of a call that waits for its deadline; no column
 DEFERRED: Final = "is_deferred"
 

@@ -1,7 +1,7 @@
 """Holds whose worker died: charged at what was held, in the worker's name, and marked as an estimate.
 
 A hold is never voided silently: nobody but the upstream knows how far the call got. Of a batch's line whose answer was
-noted before its worker died it is known, and that is charged.
+noted before its worker died it is known, and that is charged. What was set aside while a limit is lowered is no call's.
 """
 
 import logging
@@ -14,8 +14,9 @@ from django.db import DatabaseError
 
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.redis import client
-from proxy.core.row import BATCHES, DEFERRED, dump_row, orphan_row
+from proxy.core.row import BATCHES, DEFERRED, SET_ASIDE, dump_row, orphan_row
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
+from proxy.ledger.set_aside import give_back
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def _reap_one(shard: int, hold_id: str, now: int, find_saved: FindSaved = _nothi
     failpoints.reach("reap_found")
     amount = int(hold[b"amount"])
     row: dict[str, Any] = orjson.loads(hold[b"row"])
+    if row.get("endpoint") == SET_ASIDE:
+        return int(give_back(shard, hold_id))
     if row.get("endpoint") == BATCHES:
         # Nobody was asked for anything with it: it is what the batch's lines had yet to draw.
         settle = Settle(hold_id, 0, dump_row(row | {"held": amount, "status": 200}), b"", "reaped 0")

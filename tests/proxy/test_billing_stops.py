@@ -11,12 +11,16 @@ import pytest
 
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.pushing import push_issued
-from billing.invoices.actions.wallet import add_credits
+from billing.invoices.actions.wallet import add_credits, find_available, refund_credits
 from billing.invoices.actions.webhooks import apply_event, store_event
 from billing.invoices.models import Invoice, StripeEvent
 from billing.invoices.stripe_client import read_stored
+from billing.spend.selectors.standings import list_standings
 from costhub.lib import clock
+from costhub.lib.errors import InvalidField
+from costhub.lib.money import format_usd
 from proxy.app import App
+from proxy.ledger.drain import drain
 from tenants.access import org_scope
 from tenants.periods import period_bounds, previous_bounds
 from tests.bank import Bank
@@ -127,3 +131,57 @@ async def test_prepaid_credits_stop_calls_at_zero_and_more_of_them_let_calls_in(
     assert sum(row["effective_cost"] for row in events_of(acme)) <= 30_000
     await in_thread(lambda: buy(USD, "second"))
     await until(lambda: answers(200))
+
+
+async def test_what_calls_under_way_hold_is_not_given_back_and_the_rest_stops_calls_at_once(
+    app: App, acme: Tenant, bank: Bank
+) -> None:
+    def buy() -> None:
+        make_customer(acme, since=clock.now(), prepaid=True)
+        with org_scope(acme.org_id):
+            add_credits(actor=acme.owner, amount_nanos=USD, reference="first")
+
+    def held() -> int:
+        with org_scope(acme.org_id):
+            return sum(each.held or 0 for each in list_standings(acme.owner, clock.now()))
+
+    def give_back(nanos: int) -> str:
+        with org_scope(acme.org_id):
+            try:
+                refund_credits(actor=acme.owner, amount_nanos=nanos, reference=f"re_{nanos}")
+            except InvalidField as error:
+                return error.message
+        return ""
+
+    async def answers() -> bool:
+        return (await call(app, acme, chat(max_tokens=20))).status == 200
+
+    async def is_held() -> bool:
+        return await in_thread(held) > 0
+
+    await in_thread(buy)
+    await until(answers)
+    assert app._edges is not None
+    await asyncio.wait_for(app._edges.ledger._quiet.wait(), PATIENCE_SECONDS)
+    running = asyncio.create_task(call(app, acme, chat(max_tokens=20, bank={"first_ms": 60_000})))
+    await until(is_held)
+    hold = await in_thread(held)
+    spent = sum(row["effective_cost"] for row in events_of(acme))
+    left = USD - spent
+    refused = await in_thread(lambda: give_back(left))
+    assert refused.startswith(f"Give an amount up to {format_usd(left - hold)} USD: ")
+    assert await in_thread(lambda: give_back(left - hold)) == ""
+    # Not one call more: what is left is the running one's.
+    refusal = await call(app, acme, chat(max_tokens=1))
+    assert (refusal.status, json.loads(refusal.body)["error"]["code"]) == (402, "budget_exceeded")
+    assert await in_thread(held) == hold
+    await in_thread(bank.let_go)
+    assert (await running).status == 200
+    await asyncio.wait_for(app._edges.ledger._quiet.wait(), PATIENCE_SECONDS)
+
+    def drained() -> int:
+        drain(acme.org.shard)
+        with org_scope(acme.org_id):
+            return find_available(acme.owner)
+
+    assert 0 <= await in_thread(drained) <= hold

@@ -32,6 +32,9 @@ def serve(double: Double, *, answers_after: float = 0.0) -> Iterator[str]:
         def do_GET(self) -> None:
             self._answer("")
 
+        def do_DELETE(self) -> None:
+            self._answer("")
+
         def do_POST(self) -> None:
             self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.stripe_double.billing import BillingDouble
+from tests.stripe_double.parameters import find_fault
 
 ACCOUNT_KEY = "sk_test_costhub"
 WEBHOOK_SECRET = "whsec_costhub"
@@ -50,7 +51,7 @@ def sign(body: bytes, at: float, secret: str = WEBHOOK_SECRET) -> str:
 
 @dataclass
 class StripeDouble:
-    """One account in test mode. ``now`` gives seconds since the epoch.
+    """One account in test mode. ``now`` gives seconds since the epoch. It takes what Stripe takes, and nothing else.
 
     ``troubles`` are what the next calls have, one each: ``"500"`` (it failed), ``"500 after"`` (it happened, and the
     answer says that it failed), ``"lost"`` (it happened, and no answer came), ``"never"`` (it did not even arrive),
@@ -108,6 +109,11 @@ class StripeDouble:
         given = {name.lower(): value for name, value in headers.items()}
         if given.get("authorization") != f"Bearer {ACCOUNT_KEY}":
             return self._error(401, "invalid_request_error", "Invalid API Key provided.")
+        if fault := find_fault(method.upper(), _parts_of(path), _given(method.upper(), url, body)):
+            # Of what it does not understand nothing is done, or kept under a key.
+            status, refused = self._error(400 if fault.code else 404, "invalid_request_error", fault.message)
+            refused["error"] |= {"code": fault.code, "param": fault.param} if fault.code else {}
+            return status, refused
         answer = self._idempotent(method.upper(), path, url, given.get("idempotency-key"), body, trouble)
         if trouble == "lost":
             raise Lost
@@ -263,8 +269,7 @@ class StripeDouble:
         return status, answer
 
     def _route(self, method: str, path: str, url: str, body: str) -> Answer:
-        params = _read(body if method == "POST" else urlsplit(url).query)
-        parts = path.removeprefix("/v1/").split("/")
+        params, parts = _given(method, url, body), _parts_of(path)
         if (answer := self.billing.answer(method, parts, params)) is not None:
             status, row = answer
             if isinstance(row, list):
@@ -273,6 +278,12 @@ class StripeDouble:
         match (method, *parts):
             case ("POST", "customers"):
                 return 200, self._add_customer(params)
+            case ("GET", "customers"):
+                since = int(params["created"]["gte"])
+                return 200, _list(path, [dict(row) for row in self.customers.values() if row["created"] >= since])
+            case ("POST", "customers", customer):
+                self.customers[customer] |= params
+                return self._show(self.customers, customer)
             case ("GET", "customers", "search"):
                 # Its index is a minute behind: a new one is not found at once.
                 wanted = params["query"].removeprefix("metadata['org']:'").removesuffix("'")
@@ -490,6 +501,14 @@ def _is_of(row: Json, params: Json) -> bool:
         return bool(details.get("subscription") == params["subscription"])
     (name,) = params.keys() & {"customer", "charge", "payment_intent"}
     return bool(row.get(name) == params[name])
+
+
+def _parts_of(path: str) -> list[str]:
+    return path.removeprefix("/v1/").split("/")
+
+
+def _given(method: str, url: str, body: str) -> Json:
+    return _read(body if method == "POST" else urlsplit(url).query)
 
 
 def _list(path: str, rows: list[Json], *, has_more: bool = False) -> Json:

@@ -36,7 +36,7 @@ def report(
     for rule in rules.values():
         for fact in facts:
             levels = crossed(rule, fact)
-            standing |= {(rule.id, fact.subject, level) for level in levels}
+            standing |= {(rule.id, fact.subject, level) for level in crossed(rule, fact, is_standing=True)}
             opened += _open_levels(org, rule, fact, levels, open_alerts, now)
     by_subject = {fact.subject: fact for fact in facts}
     for key, alert in open_alerts.items():

@@ -14,7 +14,8 @@ class Traits:
     at or below its threshold, not at or above.
 
     An episode begins when it is first seen and is over when it is seen no more; any other kind has windows, which its
-    facts name. ``tells_end``: people want to hear that it is over.
+    facts name. ``tells_end``: people want to hear that it is over. ``goes_on_from``: an alert that stands is over below
+    so many per cent of its threshold, so that what wavers about the threshold is one alert and not many.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Traits:
     falls: bool = False
     is_episode: bool = False
     tells_end: bool = False
+    goes_on_from: int = 100
 
 
 KINDS: Final[dict[AlertKind, Traits]] = {
@@ -33,7 +35,13 @@ KINDS: Final[dict[AlertKind, Traits]] = {
     AlertKind.UNPRICED: Traits("Models without a price", "calls of a day", (1,), 10**9),
     AlertKind.OVERRUN: Traits("Calls above their hold", "calls of a day", (1,), 10**9),
     AlertKind.UPSTREAM: Traits(
-        "Failing upstreams", "per cent of calls that fail", (50,), 100, is_episode=True, tells_end=True
+        "Failing upstreams",
+        "per cent of calls that fail",
+        (50,),
+        100,
+        is_episode=True,
+        tells_end=True,
+        goes_on_from=80,
     ),
     AlertKind.DRIFT: Traits(
         "Counters against the ledger", "counters that do not agree", (1,), 10**9, is_episode=True, tells_end=True
@@ -93,16 +101,17 @@ class RuleTerms:
     tells_recovery: bool = True
 
 
-def crossed(rule: RuleTerms, fact: Fact) -> tuple[int, ...]:
+def crossed(rule: RuleTerms, fact: Fact, *, is_standing: bool = False) -> tuple[int, ...]:
     """The thresholds of a rule that a fact has crossed, the gravest last; none for a fact that is not the rule's
-    business."""
+    business. ``is_standing``: those at which an alert that stands goes on."""
     if rule.kind is not fact.kind or (rule.budget and rule.budget != fact.budget):
         return ()
     traits = KINDS[rule.kind]
     thresholds: Sequence[int] = rule.thresholds or fact.thresholds or traits.thresholds
     if traits.falls:
         return tuple(sorted((each for each in thresholds if fact.value <= each), reverse=True))
-    return tuple(sorted(each for each in thresholds if fact.value >= each))
+    share = traits.goes_on_from if is_standing else 100
+    return tuple(sorted(each for each in thresholds if fact.value * 100 >= each * share))
 
 
 def severity_of(fact: Fact, threshold: int) -> Severity:

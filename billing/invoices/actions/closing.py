@@ -99,6 +99,7 @@ def close_period(actor: Actor, now: datetime) -> list[Invoice]:
     account = find_account(actor)
     if account is None:
         return []
+    lock_documents(actor)
     periods, late = find_open_periods(actor, now)
     if late and _late_lines(actor, late[0])[0]:
         periods = [late]
@@ -210,6 +211,7 @@ def refresh_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:
     """Make the lines of an invoice that is not issued anew from the ledger of now. Raises Conflict for one that is,
     InvalidField where a tax rate is missing."""
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         if locked.number:
             raise Conflict("This invoice is issued and never changes: make a note.")
@@ -226,7 +228,7 @@ def issue_invoice(actor: Actor, invoice: Invoice, now: datetime) -> Invoice:
     calls are being re-rated, and while its organisation is being erased.
     """
     with transaction.atomic():
-        take_turn(issuing_turn(actor.org.pk))
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         if locked.number:
             return locked
@@ -259,6 +261,16 @@ def issuing_turn(org_id: UUID) -> str:
     """The turn in which an organisation gets a numbered document. Who erases it holds that turn: the documents that
     were counted before are all there are."""
     return f"number for {org_id}"
+
+
+def lock_documents(actor: Actor) -> None:
+    """Until the present transaction ends nobody else makes, issues, corrects or settles an invoice of the organisation.
+
+    Who does any of it locks them first, then rows of invoices, then the billing account, and what follows of it last:
+    numbers, budgets, the organisation. In another order, one who closes two months and one who voids the second of them
+    would wait for each other. Raises Conflict where somebody else takes too long.
+    """
+    take_turn(issuing_turn(actor.org.pk))
 
 
 def take_number(entity: LegalEntity, *, is_note: bool) -> str:
@@ -352,7 +364,7 @@ def _make_lines(actor: Actor, terms: _Terms, invoice: Invoice, prepaid_taken: in
     late, late_spans = _late_lines(actor, start)
     lines = [*own, *late, *closing]
     if any(span.terms.prepaid for span in (*spans, *late_spans)):
-        lines += prepaid_lines(lines, (*spans, *late_spans), find_balance(actor) - prepaid_taken, start, end)
+        lines += prepaid_lines(lines, (*spans, *late_spans), find_balance(actor) - prepaid_taken)
     return lines + saved
 
 

@@ -11,7 +11,7 @@ from billing.invoices.choices import DunningStage
 from billing.invoices.core.dunning import gravest, is_read_only, is_suspended, stage_of
 from billing.invoices.models import BillingAccount
 from billing.invoices.selectors.accounts import find_ended_subscription, has_left, is_admitted, list_unpaid
-from tenants.access import Actor
+from tenants.access import Actor, org_scope
 from tenants.actions.changes import apply_changes
 
 #: for so long it is tried to tell that a plan has ended
@@ -45,18 +45,24 @@ def settle_standing(actor: Actor, now: datetime) -> DunningStage:
 
 def remind(actor: Actor, now: datetime) -> int:
     """Mail each stage of each unpaid invoice once. Gives how many mails went out; one that cannot be sent is tried with
-    the next run."""
+    the next run.
+
+    Not within a transaction: each mail is written down in one of its own, so that nobody who pays waits for another
+    mail, and whoever dies has one at most to send again."""
     if actor.org.is_demo:
         return 0
+    with org_scope(actor.org.pk):
+        unpaid = list_unpaid(actor)
     sent = 0
-    for invoice, cents in list_unpaid(actor):
+    for invoice, cents in unpaid:
         stage = stage_of(invoice.due_at, now) if invoice.due_at else DunningStage.NONE
         if stage is DunningStage.NONE or stage.value in invoice.reminders:
             continue
-        if mail_reminder(actor, invoice, stage, cents):
-            invoice.reminders = {**invoice.reminders, stage.value: now.isoformat()}
-            invoice.save(update_fields=["reminders"])
-            sent += 1
+        with org_scope(actor.org.pk):
+            if mail_reminder(actor, invoice, stage, cents):
+                invoice.reminders = {**invoice.reminders, stage.value: now.isoformat()}
+                invoice.save(update_fields=["reminders"])
+                sent += 1
     return sent
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Sum
 
-from billing.invoices.actions.closing import apply_amounts, issuing_turn, store_lines, take_number
+from billing.invoices.actions.closing import apply_amounts, lock_documents, store_lines, take_number
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.wallet import give_back_credits
 from billing.invoices.choices import FOLLOWING, InvoiceKind, InvoiceState, LineKind, TaxCategory
@@ -18,7 +18,6 @@ from billing.invoices.core.notes import spread_reductions
 from billing.invoices.core.tax import Tax
 from billing.invoices.models import BillingAccount, Invoice, InvoiceLine
 from billing.invoices.selectors.accounts import find_last_terms
-from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import format_usd
 from tenants.access import Actor
@@ -40,14 +39,15 @@ def make_note(
     """Take back (or, with a debit note, add) nano-USD of an issued invoice's lines, by position; ``None`` takes all of
     it back. It has the invoice's rate and tax, and a number of its own.
 
-    Raises Conflict for an invoice that is not issued or is a note, InvalidField for an amount that cannot be or a
-    missing reason. Together credit notes never give back more of a line than it asks for (``spread_reductions``), nor
-    more than the invoice does.
+    Raises Conflict for an invoice that is not issued or is a note, and while its organisation is being erased;
+    InvalidField for an amount that cannot be or a missing reason. Together credit notes never give back more of a line
+    than it asks for (``spread_reductions``), nor more than the invoice does.
     """
     actor.check(Permission.WRITE_MONEY)
     if not reason.strip() or len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
         raise InvalidField(f"Give a reason of 1 to {MAX_REASON_CHARACTERS} visible characters.", field="reason")
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         if not locked.number or locked.kind != InvoiceKind.INVOICE:
             raise Conflict("Only an issued invoice is corrected by a note.")
@@ -66,9 +66,7 @@ def issue_note(
     reason: str,
     now: datetime,
 ) -> Invoice:
-    """A note of these lines, numbered. The invoice's row is locked. Raises Conflict while its organisation is being
-    erased."""
-    take_turn(issuing_turn(actor.org.pk))
+    """A note of these lines, numbered. The organisation's documents and the invoice's row are locked."""
     note = Invoice(
         org=actor.org,
         kind=kind.value,
@@ -109,6 +107,7 @@ def void_invoice(*, actor: Actor, invoice: Invoice, reason: str, now: datetime) 
     Conflict for one that is paid or void."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         _check_may(locked, InvoiceState.VOID)
         note = make_note(actor=actor, invoice=locked, amounts=None, reason=reason, now=now) if locked.number else None
@@ -128,6 +127,7 @@ def mark_paid(
     one that is not owed."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         if locked.state == InvoiceState.PAID:
             return locked
@@ -145,6 +145,7 @@ def reopen_invoice(*, actor: Actor, invoice: Invoice, now: datetime, reference: 
     """Its payment is gone, as Stripe says: it is owed again. Raises Conflict for one that is not paid."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         _check_may(locked, InvoiceState.ISSUED)
         locked.state, locked.paid_at = InvoiceState.ISSUED.value, None
@@ -158,6 +159,7 @@ def mark_uncollectible(*, actor: Actor, invoice: Invoice, now: datetime, is_by_h
     """Nobody will pay any more, as above. Raises Conflict for one that is not owed."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
+        lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         _check_may(locked, InvoiceState.UNCOLLECTIBLE)
         locked.state, locked.is_untold, locked.refusal = InvoiceState.UNCOLLECTIBLE.value, is_by_hand, ""

@@ -12,6 +12,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Sum
 
+from billing.invoices.actions.closing import lock_documents
 from billing.invoices.actions.notes import find_credit_left, issue_note
 from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind, ReratingState
 from billing.invoices.core.calendar import find_stretches
@@ -153,6 +154,7 @@ def _make_notes(actor: Actor, rerating: Rerating, now: datetime) -> list[Invoice
     account = BillingAccount.objects.select_related("legal_entity").filter(org=actor.org).first()
     if account is None:
         return []
+    lock_documents(actor)
     invoices = Invoice.objects.select_for_update().filter(
         org=actor.org,
         kind=InvoiceKind.INVOICE.value,

@@ -13,7 +13,7 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 
-from billing.invoices.actions.closing import UNQUOTED, close_period, describe_buyer, refresh_invoice
+from billing.invoices.actions.closing import UNQUOTED, close_period, describe_buyer, lock_documents, refresh_invoice
 from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState
 from billing.invoices.core.tax import Tax, make_quote
 from billing.invoices.models import BillingAccount, Invoice
@@ -84,6 +84,7 @@ def _quote_and_issue(actor: Actor, gateway: Stripe, account: BillingAccount, row
     tax = Tax(found.category, found.rate, found.reason, found.cents)
     quote = make_quote(invoice.net_cents, invoice.currency, buyer, tax, found.id)
     with job_scope(actor.org.pk) as closer:
+        lock_documents(closer)
         Invoice.objects.filter(pk=invoice.pk, number="").update(tax_quote=quote)
         # A later month may wait for this one: each is issued in its turn.
         return len(close_period(closer, now))

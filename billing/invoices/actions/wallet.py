@@ -7,6 +7,7 @@ With a markup, a credit of a dollar pays for less than a dollar of usage.
 """
 
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -19,18 +20,22 @@ from billing.invoices.models import BillingAccount, Invoice, WalletTransfer
 from billing.invoices.selectors.accounts import find_contract, list_contracts
 from billing.invoices.selectors.late import is_billed, list_invoiced
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans
-from billing.invoices.selectors.wallet import find_balance
+from billing.invoices.selectors.wallet import find_balance, find_balances
 from costhub.lib import clock
 from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, InvalidField
+from costhub.lib.moments import to_ms
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_usd
+from proxy.core.budgets import make_scope
+from proxy.ledger.set_aside import NoRoom, let_go, set_aside
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.budgets import follow_credits
 from tenants.actions.changes import apply_changes, store_changes
-from tenants.choices import Permission
+from tenants.choices import BudgetScope, Permission
 from tenants.models import Budget
 from tenants.periods import EPOCH
+from tenants.selectors import load_org_snapshot, read_budgets
 
 
 def add_credits(
@@ -47,27 +52,67 @@ def add_credits(
     actor.check(Permission.WRITE_MONEY)
     if not 0 < amount_nanos <= MAX_LIMIT_NANOS:
         raise InvalidField("Give an amount above zero and up to $9,000,000.", field="amount")
-    transfer = _transfer(actor, source, WalletAccount.CREDITS, amount_nanos, reference, reason)
-    follow_wallet(actor)
+    with transaction.atomic():
+        _lock(actor)
+        transfer = _transfer(actor, source, WalletAccount.CREDITS, amount_nanos, reference, reason)
+        follow_wallet(actor)
     return transfer
 
 
 def refund_credits(*, actor: Actor, amount_nanos: int, reference: str, reason: str = "") -> WalletTransfer:
-    """Book money that was given back of credits that nothing was spent of, once a ``reference``; nothing is bought by
-    itself in their place. Raises InvalidField for more than are left, Conflict for a reference that stands for another
-    transfer."""
+    """Book money that was given back of credits that nothing was spent of and no call under way holds, and no more than
+    was paid for credits; once a ``reference``. Nothing is bought by itself in their place. Raises InvalidField for more
+    than that, Conflict for a reference that stands for another transfer, GovernanceUnavailable where nobody knows what
+    calls hold."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         _lock(actor)
-        left = find_available(actor)
+        # Nobody gets money for what was a gift.
+        paid = -find_balances(actor)[WalletAccount.CASH]
+        left = min(find_available(actor), paid)
         is_new = not WalletTransfer.objects.filter(org=actor.org, reference=reference).exists()
         if is_new and not 0 < amount_nanos <= left:
             raise InvalidField(f"Give an amount above zero and up to {format_usd(max(left, 0))} USD.", field="amount")
+        stop = _find_stop(actor)
         transfer = _transfer(actor, WalletAccount.CREDITS, WalletAccount.CASH, amount_nanos, reference, reason)
         if is_new:
             stop_top_up(actor)
-        follow_wallet(actor)
+        lower = follow_wallet(actor)
+        if is_new and stop is not None and lower is not None:
+            _keep_from_calls(actor, stop.limit_nanos, lower)
     return transfer
+
+
+def _find_stop(actor: Actor) -> Budget | None:
+    """The budget that calls are held to at the moment, where they are held to credits."""
+    account = BillingAccount.objects.filter(org=actor.org).first()
+    budget = find_credit_budget(account) if account is not None else None
+    return budget if budget is not None and budget.is_active else None
+
+
+def _keep_from_calls(actor: Actor, limit: int, lower: Budget) -> None:
+    """Until the limit that was lowered from ``limit`` is in force everywhere no call takes what it was lowered by:
+    those that are under way or come meanwhile would pass zero. Raises InvalidField where they hold it already."""
+    nanos = limit - lower.limit_nanos
+    if nanos <= 0:
+        return
+    org, now = actor.org, clock.now()
+    snapshot = load_org_snapshot(str(org.pk))
+    budgets = {budget.id: budget for budget in read_budgets(actor, now, [BudgetScope.ORGANIZATION])}
+    if snapshot is None or str(lower.pk) not in budgets:
+        return
+    counter = make_scope(snapshot, budgets[str(lower.pk)], str(org.pk), to_ms(now)).counter
+    try:
+        hold = set_aside(org.shard, counter, nanos, limit=limit)
+    except NoRoom as error:
+        contract = find_contract(actor, now)
+        most = with_markup(max(error.left, 0), _dearest(contract.terms) if contract else 0)
+        raise InvalidField(
+            f"Give an amount up to {format_usd(most)} USD: the rest of what is left is held for calls under way.",
+            field="amount",
+        ) from error
+    if hold:
+        transaction.on_commit(partial(let_go, org.shard, str(org.pk), org.version, hold))
 
 
 def take_back_credits(actor: Actor, *, payment: str, nanos: int) -> WalletTransfer | None:
@@ -248,6 +293,7 @@ def _transfer(
 
 
 def _lock(actor: Actor) -> None:
-    """What is read of the credits from here on stays so until the transaction ends, but for what adds to them."""
+    """What is read of the credits from here on stays so until the transaction ends. Locked before any transfer is
+    written: two that meet under one reference would wait for each other."""
     if BillingAccount.objects.select_for_update().filter(org=actor.org).first() is None:
         take_turn(f"credits of {actor.org.pk}")

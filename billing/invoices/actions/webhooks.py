@@ -19,6 +19,7 @@ from django.db.models.functions import Coalesce, Greatest, Least
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
+from billing.invoices.actions.closing import lock_documents
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice
 from billing.invoices.actions.top_up import end_trouble
@@ -237,6 +238,7 @@ def refresh_invoice_state(
         return
     if found.status in {"paid", "uncollectible"} and not is_taken_back and invoice.state != found.status:
         # Somebody may have acted on something newer since: it is read again where nobody else acts.
+        lock_documents(actor)
         invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
         found = gateway.read_invoice(stripe_invoice)
     if found.status == "paid" and invoice.state in {InvoiceState.ISSUED, InvoiceState.UNCOLLECTIBLE}:
@@ -357,6 +359,7 @@ def _take_back(actor: Actor, taken: TakenBack, gateway: Stripe, now: datetime) -
     """What of a payment was given back or is disputed: its credits go, whichever of its events comes first; an invoice
     that it had paid is what Stripe says that it is. Finance is told once of each amount."""
     # Locked before Stripe is read: what it says then is no older than ours.
+    lock_documents(actor)
     rows = Invoice.objects.select_for_update().filter(org=actor.org, stripe_invoice=taken.invoice)
     invoice = rows.first() if taken.invoice else None
     if _is_of_credits(actor, taken.payment):

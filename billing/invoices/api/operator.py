@@ -20,7 +20,7 @@ from billing.invoices.api.invoices import InvoiceAnswer
 from billing.invoices.choices import Collection, InvoiceKind, WalletAccount
 from billing.invoices.models import Invoice, LegalEntity, Plan
 from costhub.lib import clock
-from costhub.lib.errors import NotFound
+from costhub.lib.errors import InvalidField, NotFound
 from tenants.access import Actor, access_row, find_uuid, org_scope
 from tenants.api.authentication import PlatformActor
 from tenants.api.base import ManagementView
@@ -223,7 +223,7 @@ class NotesOfView(OperatorView):
                 amounts[form.validated_data["position"]] = form.validated_data["amount"]
         kind = body.get("kind") or InvoiceKind.CREDIT_NOTE
         if kind is InvoiceKind.INVOICE:
-            raise NotFound("Give credit_note or debit_note.", field="kind")
+            raise InvalidField("Give credit_note or debit_note.", field="kind")
         with self.customer(pk) as actor:
             note = add_note(
                 actor=actor,
@@ -261,7 +261,7 @@ class InvoiceEventsOfView(OperatorView):
             elif body["event"] == "uncollectible":
                 mark_uncollectible(actor=actor, invoice=invoice, now=now)
             else:
-                raise NotFound("Give paid, void or uncollectible.", field="event")
+                raise InvalidField("Give paid, void or uncollectible.", field="event")
             invoice.refresh_from_db()
             return Response(InvoiceAnswer(invoice).data)
 

@@ -299,17 +299,22 @@ def closing_lines(
     return closing
 
 
-def prepaid_lines(
-    lines: Sequence[Line], spans: Iterable[Span], balance: int, start: datetime, end: datetime
-) -> list[Line]:
-    """What of the usage under prepaid plans is paid from credits already, as far as they go."""
-    prepaid = [span for span in spans if span.terms.prepaid]
+def prepaid_lines(lines: Sequence[Line], spans: Iterable[Span], balance: int) -> list[Line]:
+    """What of the usage under prepaid plans is paid from credits already, as far as they go: a line for each part of a
+    month whose usage they pay for, the oldest first."""
+    prepaid = sorted((span for span in spans if span.terms.prepaid), key=lambda span: span.start)
     used = [line for line in lines if line.kind in (*USAGE_KINDS, LineKind.MARKUP)]
-    theirs = sum(line.nanos for line in used if any(span.has(line) for span in prepaid))
+    theirs = [sum(line.nanos for line in used if span.has(line)) for span in prepaid]
     # Of what the plans include nothing is paid for.
     owed = sum(line.nanos for line in used) + sum(line.nanos for line in lines if line.kind is LineKind.INCLUDED)
-    paid = max(min(theirs, owed, balance), 0)
-    return [Line(LineKind.CREDIT, PREPAID, "Paid from prepaid credits", -paid, start, end)] if paid else []
+    left = min(sum(theirs), owed, balance)
+    paid = []
+    for span, nanos in zip(prepaid, theirs, strict=True):
+        taken = min(nanos, left)
+        if taken > 0:
+            paid.append(Line(LineKind.CREDIT, PREPAID, "Paid from prepaid credits", -taken, span.start, span.end))
+            left -= taken
+    return paid
 
 
 def group_lines(lines: Sequence[Line], rate: Decimal, zone: tzinfo = UTC) -> list[Group]:

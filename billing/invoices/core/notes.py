@@ -9,15 +9,16 @@ from billing.invoices.core.lines import Line
 _UNDER_INCLUDED: Final = (LineKind.USAGE, LineKind.MARKUP)
 _UNDER_COUPONS: Final = (LineKind.FEE, LineKind.USAGE, LineKind.MARKUP, LineKind.MINIMUM)
 _UNDER_CREDITS: Final = (*USAGE_KINDS, LineKind.MARKUP)
-#: corrections and discounts first, and then as an invoice takes off what depends on the sum of others
-_ORDER: Final = (*USAGE_KINDS, LineKind.MARKUP, LineKind.INCLUDED, LineKind.COUPON, LineKind.CREDIT)
+#: corrections and discounts first; then what credits have paid for, which is no money that could be given back; then as
+#: an invoice takes off what depends on the sum of others
+_ORDER: Final = (*USAGE_KINDS, LineKind.MARKUP, LineKind.CREDIT, LineKind.INCLUDED, LineKind.COUPON)
 
 
 def spread_reductions(lines: Mapping[int, Line]) -> dict[int, int]:
     """Nano-USD that each line above zero asks for, by its place, once the lines below zero are taken off: each off what
-    it is of (included usage off usage, a coupon off what is under it, a discount off its own usage) in proportion, to
-    the nano, and off all others only where that is not enough. They sum to what the invoice asks for; where that is
-    nothing, or less, each is 0."""
+    it is of (credits off the usage of their days, included usage off usage, a coupon off what is under it, a discount
+    off its own usage) in proportion, to the nano, and off all others only where that is not enough. They sum to what
+    the invoice asks for; where that is nothing, or less, each is 0."""
     left = {place: line.nanos for place, line in lines.items() if line.nanos > 0}
     below = [line for line in lines.values() if line.nanos < 0]
     for line in sorted(below, key=lambda line: _ORDER.index(line.kind) if line.kind in _ORDER else len(_ORDER)):
@@ -35,7 +36,7 @@ def _find_base(line: Line) -> Callable[[Line], bool]:
         case LineKind.COUPON:
             return lambda other: other.kind in _UNDER_COUPONS and other.start >= line.start
         case LineKind.CREDIT:
-            return lambda other: other.kind in _UNDER_CREDITS
+            return lambda other: other.kind in _UNDER_CREDITS and line.start <= other.start and other.end <= line.end
         case LineKind.MARKUP if line.group.startswith("tier:"):
             return lambda other: other.kind in USAGE_KINDS and (other.start, other.end) == (line.start, line.end)
         case _:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from billing.invoices.choices import InvoiceKind, LineKind
+from billing.invoices.core.lines import PREPAID
 from billing.invoices.models import Invoice, InvoiceLine
 from costhub.lib.money import PICOS_PER_NANO, format_usd
 
@@ -16,6 +17,7 @@ TITLES: Final[dict[str, str]] = {
     InvoiceKind.CREDIT_NOTE: "Credit note",
     InvoiceKind.DEBIT_NOTE: "Debit note",
 }
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +122,20 @@ def _groups(content: Content) -> list[dict[str, Any]]:
                 "title": group["title"],
                 "amount": show_cents(group["cents"]),
                 "exact": format_usd(group["nanos"]),
-                "lines": [_detail(line) for line in details],
+                "lines": [_detail(line, ZoneInfo(content.invoice.time_zone)) for line in details],
             }
         )
     return shown
 
 
-def _detail(line: InvoiceLine) -> dict[str, str]:
+def _detail(line: InvoiceLine, zone: ZoneInfo) -> dict[str, str]:
+    text = line.text.partition(": ")[2] or line.text
+    if line.group == PREPAID:
+        # One for each prepaid part of the month.
+        last = line.end - _MICROSECOND
+        text = f"{text}, {_day(line.start.astimezone(zone).date())} to {_day(last.astimezone(zone).date())}"
     return {
-        "text": line.text.partition(": ")[2] or line.text,
+        "text": text,
         "quantity": f"{line.quantity:,}" if line.quantity else "",
         "price": show_unit_price(line.unit_price) if line.quantity else _share(line.share),
         "amount": format_usd(line.nanos),

@@ -206,7 +206,8 @@ def test_neither_trouble_with_credits_nor_mails_that_take_long_keep_who_owes_fro
         raise Conflict("There is no room.")
 
     def mail(_: Any, __: Any) -> int:
-        acme.org.refresh_from_db()
+        with org_scope(acme.org.pk):
+            acme.org.refresh_from_db()
         done.append("suspended" if acme.org.is_suspended else "mailed first")
         return 0
 

@@ -52,12 +52,28 @@ def test_an_upstream_that_fails_is_told_and_so_is_its_recovery(world: World, ups
         "error": "503 upstream_error",
     }
     assert (alert.severity, alert.ended_at) == ("critical", None)
-    call(world, upstream, 200)
+    for _ in range(3):
+        call(world, upstream, 200)
     watch_calls(world.acme.org.pk, NOW)
     assert alerts(world.acme)[0].ended_at == NOW
     with org_scope(world.acme.org.pk):
         told = Delivery.objects.filter(alert=alert.pk).order_by("created_at", "event")
         assert list(told.values_list("event", flat=True)) == ["opened", "recovered"]
+
+
+def test_an_upstream_that_wavers_about_half_is_one_alert(world: World, upstream: UUID) -> None:
+    """Of ten calls in each five minutes five fail, then four, and so on: it is over when three do, and another one when
+    five fail again."""
+    seen = []
+    for round_, failed in enumerate((5, 4, 5, 4, 3, 4, 5)):
+        at = 60 - 6 * round_
+        for number in range(10):
+            call(world, upstream, 503 if number < failed else 200, minutes_ago=at)
+        watch_calls(world.acme.org.pk, NOW - timedelta(minutes=at - 1))
+        seen.append(sorted(alert.ended_at is None for alert in alerts(world.acme)))
+    assert seen == [[True], [True], [True], [True], [False], [False], [False, True]]
+    with org_scope(world.acme.org.pk):
+        assert Delivery.objects.filter(org=world.acme.org, event="opened").count() == 2
 
 
 def test_nine_calls_are_no_verdict(world: World, upstream: UUID) -> None:

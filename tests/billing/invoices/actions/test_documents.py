@@ -15,8 +15,10 @@ import rest_framework
 from pypdf import PdfReader
 from pytest_django import Settings
 
+from billing.invoices.actions.accounts import subscribe
 from billing.invoices.actions.documents import get_document, make_document, read_content
 from billing.invoices.actions.notes import make_note
+from billing.invoices.actions.wallet import add_credits
 from billing.invoices.choices import InvoiceKind
 from billing.invoices.documents.content import show_document
 from billing.invoices.documents.pdf import NoLetters, typeset
@@ -26,7 +28,16 @@ from costhub.lib.errors import Conflict, NotFound
 from costhub.lib.money import parse_usd
 from tenants.access import org_scope
 from tests.billing.invoices.einvoices import find_errors
-from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer, make_seller
+from tests.billing.invoices.examples import (
+    DAY,
+    NOVEMBER,
+    OCTOBER,
+    SEPTEMBER,
+    close,
+    make_customer,
+    make_plan,
+    make_seller,
+)
 from tests.billing.ledger import record_call, record_correction
 from tests.world import Tenant, World, make_catalog
 
@@ -296,3 +307,23 @@ def test_two_hundred_lines_take_less_than_two_seconds(world: World) -> None:
     pdf = document(acme, invoice, "pdf")
     assert clock.monotonic_ns() - before < 2_000_000_000
     assert len(PdfReader(io.BytesIO(pdf)).pages) >= 4
+
+
+def test_credits_that_paid_for_two_parts_of_a_month_say_which(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, prepaid=True)
+    for day in (5, 15, 25):
+        record_call(acme, OCTOBER + DAY * day, cost=USD)
+    with org_scope(acme.org.pk):
+        subscribe(actor=acme.owner, plan=make_plan(), at=OCTOBER + DAY * 10)
+        subscribe(actor=acme.owner, plan=make_plan(prepaid=True), at=OCTOBER + DAY * 20)
+        add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    with org_scope(acme.org.pk):
+        groups = show_document(read_content(acme.owner, invoice))["groups"]
+    (paid,) = [group for group in groups if group["title"] == "Paid from prepaid credits"]
+    assert paid["amount"] == "-2.00"
+    assert [line["text"] for line in paid["lines"]] == [
+        "Paid from prepaid credits, 1 October 2026 to 10 October 2026",
+        "Paid from prepaid credits, 21 October 2026 to 31 October 2026",
+    ]

@@ -15,6 +15,7 @@ from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.notes import make_note, mark_paid, void_invoice
 from billing.invoices.actions.pushing import push_credits, push_issued
 from billing.invoices.actions.sellers import set_exchange_rate
+from billing.invoices.actions.wallet import add_credits
 from billing.invoices.choices import InvoiceKind
 from billing.invoices.models import Invoice
 from billing.invoices.selectors.accounts import find_credit, list_unpaid
@@ -109,6 +110,26 @@ def test_notes_give_back_of_a_line_what_is_asked_for_it_and_no_coupon_twice(worl
         assert list_unpaid(acme.owner) == []
         with pytest.raises(InvalidField, match="nothing left"):
             note(acme, invoice, None)
+
+
+def test_of_a_month_that_was_prepaid_in_part_what_was_not_is_given_back_whole(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, since=OCTOBER, fee="49.00")
+    record_call(acme, OCTOBER + DAY, cost=10 * USD)
+    record_call(acme, OCTOBER + DAY * 20, cost=30 * USD)
+    with org_scope(acme.org.pk):
+        subscribe(actor=acme.owner, plan=make_plan(prepaid=True), at=OCTOBER + DAY * 10)
+        add_credits(actor=acme.owner, amount_nanos=100 * USD, reference="pi_1")
+    (invoice,) = close(acme, CLOSED)
+    with org_scope(acme.org.pk):
+        lines = {(line.kind, line.start): line for line in invoice.lines.all()}
+        early, late = lines["usage", OCTOBER], lines["usage", OCTOBER + DAY * 10]
+        paid = lines["credit", OCTOBER + DAY * 10]
+        assert (early.nanos, late.nanos, paid.nanos) == (10 * USD, 30 * USD, -30 * USD)
+        # Thirty dollars were credits, and are given back as credits; the ten are owed in money.
+        with pytest.raises(InvalidField, match=r"up to 0\.000000000 USD"):
+            note(acme, invoice, {late.position: 1})
+        assert note(acme, invoice, {early.position: 10 * USD}).total_cents == 1_000
 
 
 def test_a_reduced_month_in_any_parts_is_given_back_once(world: World) -> None:

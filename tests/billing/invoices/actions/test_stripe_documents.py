@@ -93,6 +93,25 @@ def test_stripe_is_away_for_25_hours(world: World, double: StripeDouble, quick: 
     assert there["amount"] == "900"
 
 
+@pytest.mark.parametrize("trouble", ["500", "lost"])
+def test_a_credit_note_that_failed_before_its_invoice_was_paid_is_given_as_credit(
+    world: World, double: StripeDouble, quick: Stripe, trouble: str
+) -> None:
+    acme = world.acme
+    with time_machine.travel(CLOSED, tick=False):
+        invoice = issue(acme, quick)
+        (there,) = double.invoices.values()
+        note(acme, invoice, 9 * USD)
+        double.troubles = ["", "", trouble]
+        with pytest.raises(StripeUnavailable):
+            push_credits(acme.owner, quick)
+        double.pay(there["id"])
+        # By now it is another request than the one that Stripe keeps under the note's first key.
+        assert push_credits(acme.owner, quick) == 1
+    (given,) = double.billing.credit_notes.values()
+    assert (given["amount"], given.get("credit_amount")) == ("900", "900" if trouble == "500" else None)
+
+
 def test_a_void_invoice_is_owed_no_more_at_stripe(world: World, double: StripeDouble, quick: Stripe) -> None:
     acme = world.acme
     with time_machine.travel(CLOSED, tick=False):
@@ -211,7 +230,8 @@ def test_a_subscription_is_billed_once_whatever_is_lost(
 ) -> None:
     acme = world.acme
     with time_machine.travel(OCTOBER + DAY, tick=False) as travel:
-        double.troubles = ["", "", *[""] * call, "lost"]
+        # What makes the customer is not lost.
+        double.troubles = [*[""] * 4, *[""] * call, "lost"]
         subscribed(acme, quick)
         assert len(double.billing.subscriptions) == 1
         assert len(double.billing.prices) == 2
@@ -243,6 +263,28 @@ def test_a_draft_of_the_subscription_waits_for_our_invoice(world: World, double:
         draft["auto_advance"] = True
         sync_subscription(acme.owner, quick)
     assert (draft["auto_advance"], draft["status"]) == (False, "draft")
+
+
+def test_a_plan_that_changes_after_a_try_that_failed_is_the_one_that_stripe_bills(
+    world: World, double: StripeDouble, quick: Stripe
+) -> None:
+    acme = world.acme
+    with time_machine.travel(NOVEMBER + DAY, tick=False) as travel:
+        make_stripe_customer(acme, quick, metered_from=OCTOBER, since=OCTOBER, fee="49.00")
+        with org_scope(acme.org.pk):
+            want_subscription(actor=acme.owner)
+        # The customer's, the meter's and both prices' calls come before.
+        double.troubles = [*[""] * 6, "500"]
+        with pytest.raises(StripeUnavailable):
+            sync_subscription(acme.owner, quick)
+        assert (double.troubles, double.billing.subscriptions) == ([], {})
+        travel.shift(60)
+        with org_scope(acme.org.pk):
+            subscribe(actor=acme.owner, plan=make_plan(fee="99.00"))
+        assert sync_subscription(acme.owner, quick) == 1
+    (made,) = double.billing.subscriptions.values()
+    fees = [double.billing.prices[item["price"]["id"]]["unit_amount_decimal"] for item in made["items"]["data"]]
+    assert fees == ["9900.0000000", "0.0000001"]
 
 
 def test_it_follows_the_plan_and_ends_with_it(world: World, double: StripeDouble, quick: Stripe) -> None:

@@ -7,6 +7,7 @@ import time_machine
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from billing.invoices.actions.accounts import update_account
 from billing.invoices.actions.stripe_setup import METER, ensure_customer, set_up
 from billing.invoices.models import BillingAccount
 from billing.invoices.stripe_client import Stripe, StripeUnavailable
@@ -51,7 +52,7 @@ def test_an_organisation_that_gets_a_plan_becomes_a_customer_once(
 
 @pytest.mark.parametrize("hours", [0, 49], ids=["Stripe knows the key", "Stripe has forgotten it"])
 @pytest.mark.parametrize("trouble", ["lost", "never"])
-@pytest.mark.parametrize("call", [0, 1, 2], ids=["looked for", "made", "meter"])
+@pytest.mark.parametrize("call", [0, 1, 2, 3, 4], ids=["searched", "listed", "made", "named", "meter"])
 def test_an_answer_that_is_lost_makes_no_second_customer(
     world: World, double: StripeDouble, quick: Stripe, call: int, trouble: str, hours: int
 ) -> None:
@@ -68,6 +69,27 @@ def test_an_answer_that_is_lost_makes_no_second_customer(
     assert account_of(acme).stripe_customer == made["id"]
     # There is no meter of the installation: its usage goes to none.
     assert account_of(acme).stripe_meter == ""
+
+
+@pytest.mark.parametrize("trouble", ["500", "500 after", "lost", "never"])
+def test_who_is_renamed_after_a_try_that_failed_is_one_customer_under_the_new_name(
+    world: World, double: StripeDouble, quick: Stripe, trouble: str
+) -> None:
+    acme = world.acme
+    with time_machine.travel(NOW, tick=False) as travel:
+        collect_by_stripe(acme)
+        double.troubles = ["", "", trouble]
+        with pytest.raises(StripeUnavailable):
+            ensure_customer(acme.owner, quick)
+        with org_scope(acme.org.pk):
+            account = BillingAccount.objects.get(org=acme.org)
+            update_account(actor=acme.owner, account=account, name="Tulip Holding B.V.", emails=["ap@acme.example"])
+        # Stripe's search knows nobody yet, and its keys know the first try.
+        travel.shift(30)
+        assert ensure_customer(acme.owner, quick) == 1
+    (made,) = double.customers.values()
+    assert (made["name"], made["email"]) == ("Tulip Holding B.V.", "ap@acme.example")
+    assert account_of(acme).stripe_customer == made["id"]
 
 
 def test_meter_and_prices_are_made_once(world: World, double: StripeDouble, quick: Stripe) -> None:

@@ -1,6 +1,6 @@
 """Prepaid credits: the books balance, and the stop at zero is a budget."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, connection, transaction
 
 from billing.invoices.actions import wallet
 from billing.invoices.actions.accounts import follow_plan, subscribe
@@ -28,6 +28,7 @@ from tenants.actions import room
 from tenants.actions.budgets import update_budget
 from tenants.actions.increases import increase_budget
 from tenants.models import Budget
+from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, lines_of, make_customer, make_plan
 from tests.billing.ledger import record_call, record_correction
 from tests.world import Tenant, World, make_budget
@@ -282,6 +283,19 @@ def test_a_refund_gives_back_what_nobody_used(acme: Tenant) -> None:
     assert BillingAccount.objects.get().top_up_nanos is None, "what was given back is not bought again"
 
 
+def test_nobody_gets_money_for_a_gift(acme: Tenant) -> None:
+    make_customer(acme, since=OCTOBER, prepaid=True)
+    add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    add_credits(actor=acme.owner, amount_nanos=5 * USD, reference="gift", source=WalletAccount.PROMOTIONS)
+    record_call(acme, OCTOBER + DAY, cost=2 * USD)
+    with pytest.raises(InvalidField, match=r"up to 10\.000000000 USD"):
+        refund_credits(actor=acme.owner, amount_nanos=11 * USD, reference="re_1")
+    refund_credits(actor=acme.owner, amount_nanos=10 * USD, reference="re_1")
+    assert (limit(acme), find_available(acme.owner)) == (5 * USD, 3 * USD)
+    with pytest.raises(InvalidField, match=r"up to 0\.000000000 USD"):
+        refund_credits(actor=acme.owner, amount_nanos=1, reference="re_2")
+
+
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE billing_wallettransfer SET amount_nanos = 9", "DELETE FROM billing_wallettransfer"],
@@ -312,27 +326,6 @@ def test_a_void_invoice_gives_its_credits_back(acme: Tenant) -> None:
     }
     assert limit(acme) == 19 * USD
     assert close(acme, NOVEMBER + DAY * 5) == []
-
-
-def wait_until(is_over: Callable[[], bool]) -> None:
-    """Until it is, or somebody waits for a lock."""
-    ends = clock.ends_in(20)
-    while not is_over() and not is_waited_for() and clock.monotonic_ns() < ends:
-        pass
-
-
-def is_waited_for() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone() != (0,))
-
-
-def apart(work: Callable[[], Any]) -> Any:
-    """What it gives, in a thread of its own, whose connections end with it."""
-    try:
-        return work()
-    finally:
-        connections.close_all()
 
 
 def test_credits_that_are_given_back_while_an_invoice_is_issued_are_not_used_as_well(
@@ -393,3 +386,34 @@ def test_of_two_refunds_at_once_that_are_more_than_what_is_left_one_is_refused(
     with ThreadPoolExecutor(1) as pool:
         assert refund("re_1") == "re_1"
         assert "up to 4.000000000 USD" in others[0].result(timeout=30)
+
+
+def test_credits_and_a_refund_that_meet_under_one_reference_do_not_wait_for_each_other(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = committed_world.acme
+    make_customer(acme, since=OCTOBER, prepaid=True)
+    with org_scope(acme.org.pk):
+        add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    others: list[Future[Any]] = []
+    find = wallet.find_available
+
+    def buy() -> str:
+        with org_scope(acme.org.pk):
+            try:
+                return add_credits(actor=acme.owner, amount_nanos=USD, reference="same").reference
+            except Conflict as error:
+                return error.message
+
+    def find_slowly(actor: Actor) -> int:
+        left = find(actor)
+        if not others:
+            others.append(pool.submit(apart, buy))
+            wait_until(others[0].done)
+        return left
+
+    monkeypatch.setattr(wallet, "find_available", find_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        with org_scope(acme.org.pk):
+            refund_credits(actor=acme.owner, amount_nanos=6 * USD, reference="same")
+        assert others[0].result(timeout=30).startswith("This reference stands for another transfer")

@@ -1,5 +1,6 @@
 """Lines: exact sums, one rounding a group, and what each term makes of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -218,10 +219,10 @@ def test_what_was_saved_is_told_and_not_billed() -> None:
 def test_prepaid_credits_go_as_far_as_they_go() -> None:
     lines = usage_lines([usage(100)], START, END)
     spans = [Span(START, END, Terms(prepaid=True))]
-    assert [line.nanos for line in prepaid_lines(lines, spans, 60, START, END)] == [-60]
-    assert [line.nanos for line in prepaid_lines(lines, spans, 600, START, END)] == [-100]
-    assert prepaid_lines(lines, spans, -5, START, END) == []
-    assert prepaid_lines(lines, [Span(START, END, Terms())], 600, START, END) == []
+    assert [line.nanos for line in prepaid_lines(lines, spans, 60)] == [-60]
+    assert [line.nanos for line in prepaid_lines(lines, spans, 600)] == [-100]
+    assert prepaid_lines(lines, spans, -5) == []
+    assert prepaid_lines(lines, [Span(START, END, Terms())], 600) == []
 
 
 def test_credits_pay_for_the_days_of_a_prepaid_plan_alone() -> None:
@@ -229,10 +230,37 @@ def test_credits_pay_for_the_days_of_a_prepaid_plan_alone() -> None:
     spans = [Span(START, middle, Terms()), Span(middle, END, Terms(prepaid=True, markup=1_000))]
     lines = [*usage_lines([usage(100)], START, middle), *usage_lines([usage(50)], middle, END)]
     lines += mark_up(lines, spans)
-    assert [line.nanos for line in prepaid_lines(lines, spans, 600, START, END)] == [-55]
+    assert [line.nanos for line in prepaid_lines(lines, spans, 600)] == [-55]
     # Of what the plans include nothing is paid for.
     lines.append(Line(LineKind.INCLUDED, "included", "Usage included in the plan", -120, START, END))
-    assert [line.nanos for line in prepaid_lines(lines, spans, 600, START, END)] == [-35]
+    assert [line.nanos for line in prepaid_lines(lines, spans, 600)] == [-35]
+
+
+def test_credits_say_which_days_they_pay_for_and_go_to_the_oldest_first() -> None:
+    first, second = datetime(2026, 10, 11, tzinfo=UTC), datetime(2026, 10, 21, tzinfo=UTC)
+    late = Span(START - timedelta(days=30), START, Terms(prepaid=True))
+    spans = [
+        Span(START, first, Terms(prepaid=True)),
+        Span(first, second, Terms()),
+        Span(second, END, Terms(prepaid=True, markup=1_000)),
+        late,
+    ]
+    lines = [
+        *usage_lines([usage(40)], START, first),
+        *usage_lines([usage(1_000)], first, second),
+        *usage_lines([usage(50)], second, END),
+        *usage_lines([usage(7)], late.start, late.end, LineKind.LATE_USAGE),
+    ]
+    lines += mark_up(lines, spans)
+
+    def paid(balance: int) -> list[tuple[datetime, int]]:
+        return [(line.start, line.nanos) for line in prepaid_lines(lines, spans, balance)]
+
+    assert paid(600) == [(late.start, -7), (START, -40), (second, -55)]
+    assert paid(50) == [(late.start, -7), (START, -40), (second, -3)]
+    # What was corrected down pays for other days.
+    lines[3] = replace(lines[3], nanos=-7)
+    assert paid(600) == [(START, -40), (second, -48)]
 
 
 def test_late_usage_is_named_by_its_month_where_the_tenant_lives() -> None:

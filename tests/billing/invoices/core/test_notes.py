@@ -13,8 +13,8 @@ START, END = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC
 EARLIER = START - timedelta(days=30)
 
 
-def line(kind: LineKind, nanos: int, group: str = "", start: datetime = START) -> Line:
-    return Line(kind, group or kind.value, "", nanos, start, END)
+def line(kind: LineKind, nanos: int, group: str = "", start: datetime = START, end: datetime = END) -> Line:
+    return Line(kind, group or kind.value, "", nanos, start, end)
 
 
 def spread(*lines: Line) -> list[int]:
@@ -46,6 +46,21 @@ def test_a_discount_is_off_its_own_usage_and_credits_off_all_usage() -> None:
     )
     # 60 and 100; a fifth off both by the tier; half of the rest was paid by credits.
     assert asked == [24, 40, 7]
+
+
+def test_credits_are_off_the_usage_of_their_days_before_included_usage_and_coupons_are() -> None:
+    middle = START + timedelta(days=10)
+    asked = spread(
+        line(LineKind.FEE, 100),
+        line(LineKind.USAGE, 60, "by invoice", end=middle),
+        line(LineKind.USAGE, 50, "prepaid", middle),
+        line(LineKind.MARKUP, 5, "prepaid", middle),
+        line(LineKind.INCLUDED, -20),
+        line(LineKind.COUPON, -28),
+        line(LineKind.CREDIT, -55, "prepaid", middle),
+    )
+    # What credits have paid for is owed to nobody in money; the coupon is a fifth of the fee and of what is left.
+    assert asked == [80, 32, 0, 0]
 
 
 def test_what_comes_to_nothing_asks_for_nothing() -> None:
