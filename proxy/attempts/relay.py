@@ -37,7 +37,6 @@ class Relay:
     _kept: list[bytes] | None = None
     _kept_bytes = 0
     _translation: Translation | None = None
-    _is_begun = False
 
     def __init__(
         self,
@@ -73,7 +72,6 @@ class Relay:
         another try may follow this one."""
         if failpoints.ARMED:
             failpoints.reach("first_chunk_received")
-        self._is_begun = True
         if self._kept:
             self._kept.clear()
             self._kept_bytes = 0
@@ -93,7 +91,7 @@ class Relay:
     async def end_stream(self, closing: bytes, events: bytes = b"", run: TextRun | None = None) -> None:
         """Hand on the last ``events``, say our own last words, in the report of usage and behind it, and close the
         stream: in one write."""
-        if not self._is_begun:
+        if not (events or self._reply.has_begun):
             self._begin_translation()
         if events and self._archive is not None:
             # The caller need not wait until the answer is kept, but for its end.
@@ -214,8 +212,10 @@ class Relay:
                 await self._archive(b"".join([*self._told, last]))
 
     def _begin_translation(self) -> None:
-        """Choose the translation, now that it is known who answers and in which format."""
+        """Choose the translation, now that it is known who answers and in which format: a try before, of which nothing
+        went out, may have had another one."""
         entry = self._entry
+        self._translation = self._reply.render_error_event = None
         if entry.plan is None:
             return
         if entry.plan.request.wire is entry.wire and not entry.plan.request.is_compacting:

@@ -12,11 +12,13 @@ from proxy.values.answer import MOST_KEPT_BYTES
 from tenants.access import org_scope
 from tenants.actions.models import update_model
 from tenants.actions.upstreams import update_upstream
+from tenants.choices import UpstreamKind
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy.cache.calls import make_policy, written
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import Conversation, chat, converse, events_of, running, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Json, chunk, scripted, stream
+from tests.proxy.test_messages import MESSAGES, TALE, ask_message, tell, typed
 from tests.watched import watched
 from tests.world import Tenant, World, make_catalog
 
@@ -138,3 +140,23 @@ async def test_a_try_that_had_no_word_for_its_caller_is_followed_by_another(comm
         9 + row["attempts"][0]["input_tokens"],
         2,
     )
+
+
+async def test_whoever_speaks_the_callers_format_is_heard_untranslated_after_one_who_does_not(
+    committed_world: World, app: App
+) -> None:
+    acme = committed_world.acme
+    silent, talking = scripted(lambda _: stream(b": I think\n\n", is_broken=True)), scripted(lambda _: tell(*TALE))
+    with silent as first, talking as second:
+
+        def make() -> None:
+            catalog = make_catalog(acme, base_url=first.base_url)
+            make_catalog(acme, base_url=second.base_url, model="second", kind=UpstreamKind.ANTHROPIC)
+            with org_scope(acme.org_id):
+                update_upstream(actor=acme.owner, upstream=catalog.upstream, max_retries=0)
+                update_model(actor=acme.owner, model=catalog.model, fallbacks=["second"])
+
+        await in_thread(make)
+        told = await serve(app, converse(acme.api_key, ask_message(stream=True), path=MESSAGES))
+    assert (told.status, told.headers["x-costhub-model"]) == (200, "second")
+    assert told.body.startswith(b"".join(map(typed, TALE[:-1])))
