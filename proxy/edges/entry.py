@@ -44,7 +44,7 @@ class Entry:
     epoch: bytes = b""
     # A reserve was sent and its answer never came.
     is_hold_unknown: bool = False
-    # The number of the last attempt for which money was set aside.
+    # The number of the last attempt for which money was set aside, or may have been.
     reserved: int = 0
     # What is held outlives the call, and whoever ends it writes the row.
     goes_on: bool = False

@@ -216,6 +216,9 @@ class Reservations:
         hold, candidate = entry.hold, entry.candidate
         if hold is None or candidate is None:
             return
+        if entry.is_hold_unknown:
+            # The next number may be that of a reserve whose answer never came: it was for the model before.
+            entry.reserved = max(len(entry.attempts), entry.reserved) + 1
         cost = entry.cost - entry.earlier_models_cost
         tokens = (
             sum(one.usage.input_tokens + one.usage.output_tokens for one in entry.attempts)

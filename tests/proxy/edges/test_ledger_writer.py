@@ -19,7 +19,7 @@ from proxy.dialects.openai_chat import parse_request
 from proxy.edges import ledger_writer, reserve_batch, settle, settle_batch
 from proxy.edges.entry import Entry
 from proxy.edges.ledger_writer import LedgerWriter
-from proxy.edges.reserve import GIVE_BACK, Replan, Reservations
+from proxy.edges.reserve import GIVE_BACK, TURN, Replan, Reservations
 from proxy.edges.valkey import Valkey
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
 from proxy.ledger import drain, reaper, recount
@@ -70,15 +70,13 @@ class Desk:
 
     async def reserve(self, plan: Plan, entry: Entry) -> Hold:
         """Have a call admitted whose plan holds."""
-
-        async def decide(_: Mapping[str, int]) -> Plan:
-            raise AssertionError("nothing has changed since it was planned")
-
-        async def renew(_: int) -> None:
-            raise AssertionError("nothing has changed since it was planned")
-
-        admitted, hold = await self.reservations.admit(plan, entry, Replan(decide, renew))
+        admitted, hold = await self.reservations.admit(plan, entry, _as_it_is())
         assert admitted is plan
+        return hold
+
+    async def reserve_again(self, plan: Plan, entry: Entry) -> Hold:
+        """Have a further attempt admitted."""
+        _, _, hold = await self.reservations.readmit(plan, entry, plan.first, _as_it_is())
         return hold
 
     async def written(self) -> list[LedgerEntry]:
@@ -90,6 +88,16 @@ class Desk:
     def counters(self, plan: Plan) -> set[tuple[int, int] | None]:
         """(settled, held) of the plan's budgets: one of them, where all agree."""
         return {self.till.read(line_of(scope)) for scope in plan.first.scopes}
+
+
+def _as_it_is() -> Replan:
+    async def decide(_: Mapping[str, int]) -> Plan:
+        raise AssertionError("nothing has changed since it was planned")
+
+    async def renew(_: int) -> None:
+        raise AssertionError("nothing has changed since it was planned")
+
+    return Replan(decide, renew)
 
 
 @pytest.fixture
@@ -106,7 +114,7 @@ def snapshots(acme: Tenant) -> tuple[OrgSnapshot, KeySnapshot]:
 
 @pytest.fixture
 async def desk(acme: Tenant, till: Till, snapshots: tuple[OrgSnapshot, KeySnapshot]) -> AsyncIterator[Desk]:
-    scripts = (reserve_batch.RESERVE, GIVE_BACK, settle_batch.SETTLE, settle.GIVE_UP, settle.LATE, settle.CORRECT)
+    scripts = (reserve_batch.RESERVE, TURN, GIVE_BACK, settle_batch.SETTLE, settle.GIVE_UP, settle.LATE, settle.CORRECT)
     valkey = Valkey(settings.REDIS_URL, scripts, TIMEOUT_MS)
     await valkey.open()
     reserver = Reservations(valkey)
@@ -274,6 +282,23 @@ class TestValkeyHangs:
         assert (row.effective_cost, row.status, row.error_code) == (0, 499, "client_disconnected")
         assert desk.counters(plan) == {(0, 0)}
         assert client().zcard(desk.till.leases) == 0
+
+    async def test_a_reserve_without_an_answer_is_not_that_of_the_next_model(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        with desk.entry() as entry:
+            entry.note_plan(plan)
+            first = await desk.reserve(plan, entry)
+            served(entry, 420, Certainty.COUNTED)
+            unheard = asyncio.create_task(desk.reserve_again(plan, entry))
+            await asyncio.sleep(0)  # it is on its way
+            unheard.cancel()
+            await asyncio.wait([unheard])
+            desk.reservations.turn(entry)
+            hold = await desk.reserve_again(plan, entry)
+            assert (hold.amount, hold.for_attempt) == (first.amount, first.amount)
+            assert desk.counters(plan) == {(0, 420 + first.amount)}
+        assert [row.effective_cost for row in await desk.written()] == [420]
+        assert desk.counters(plan) == {(420, 0)}
 
     async def test_a_settle_without_an_answer_happens_once(self, desk: Desk) -> None:
         plan = desk.make_plan()
