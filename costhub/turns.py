@@ -33,8 +33,9 @@ class TooManyWait(Exception):
 
 
 class Turns:
-    """Places, ``most`` in all and ``most_of_a_caller`` for each caller, for which ``most_waiting`` may wait. Callers
-    that wait are served one after the other, however many turns each of them wants."""
+    """Places, ``most`` in all and ``most_of_a_caller`` for each caller, for which ``most_waiting`` may wait, of one
+    caller as large a part as of the places. Callers that wait are served one after the other, however many turns each
+    of them wants."""
 
     def __init__(self, most: int, most_of_a_caller: int, most_waiting: int) -> None:
         self._most = most
@@ -49,7 +50,7 @@ class Turns:
         if self._is_free_for(caller):
             self._taken[caller] += 1
             return
-        if self._waiting_count >= self._most_waiting:
+        if self._is_full_for(caller):
             raise TooManyWait
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
@@ -78,6 +79,12 @@ class Turns:
 
     def _is_free_for(self, caller: str) -> bool:
         return self._taken.total() < self._most and self._taken[caller] < self._most_of_a_caller
+
+    def _is_full_for(self, caller: str) -> bool:
+        # One crowd would else have the whole room, and everybody beside it be refused.
+        own = len(self._waiting.get(caller, ()))
+        has_its_share = own * self._most >= self._most_waiting * self._most_of_a_caller
+        return has_its_share or self._waiting_count >= self._most_waiting
 
     def _let_in(self, caller: str, turn: "asyncio.Future[None]") -> None:
         self._forget(caller, turn)

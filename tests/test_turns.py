@@ -85,6 +85,18 @@ async def test_more_than_may_wait_are_refused() -> None:
     assert queue.served == ["ada", "ben"]
 
 
+async def test_a_crowd_leaves_room_to_wait_for_everybody_else() -> None:
+    turns = Turns(2, 1, 6)
+    queue = Queue(turns)
+    await queue.come("una", *(f"mallory{number}" for number in range(4)))
+    assert queue.served == ["una", "mallory0"]
+    with pytest.raises(TooManyWait):
+        await turns.take("mallory", NEVER)
+    await queue.come("ada", "ben")
+    await queue.leave("una", "mallory", "ada")
+    assert queue.served == ["una", "mallory0", "ada", "mallory1", "ben"]
+
+
 @pytest.mark.parametrize("gives_up", ["before", "in the same moment", "as it comes"])
 async def test_whoever_gives_up_keeps_no_place(gives_up: str) -> None:
     turns = Turns(1, 1, 9)
@@ -130,14 +142,21 @@ class Application:
         await send({"type": "http.response.body", "body": b"done"})
 
 
-def ask(app: InTurn, path: str, sent: list[Message], *, headers: Iterable[tuple[bytes, bytes]] = ()) -> Any:
+def ask(
+    app: InTurn,
+    path: str,
+    sent: list[Message],
+    *,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    peer: str = "10.0.0.1",
+) -> Any:
     async def receive() -> Message:
         return await asyncio.Future()
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": path, "headers": list(headers), "client": ("10.0.0.1", 1)}
+    scope = {"type": "http", "path": path, "headers": list(headers), "client": (peer, 1)}
     return asyncio.create_task(app(scope, receive, send))
 
 
@@ -182,6 +201,16 @@ async def test_the_refusal_says_when_to_come_again(path: str, content_type: byte
         assert json.loads(body["body"])["code"] == "too_many_at_once"
     assert inner.asked == ["/"]
     first.cancel()
+
+
+async def test_callers_of_a_socket_for_both_kinds_of_addresses_are_not_one() -> None:
+    inner = Application()
+    app = InTurn(inner, Turns(9, 1, 9))
+    tasks = [ask(app, f"/{one}", [], peer=f"::ffff:1.2.3.{one}") for one in (4, 4, 5)]
+    await settle()
+    assert inner.asked == ["/4", "/5"]
+    for task in tasks:
+        task.cancel()
 
 
 async def test_a_caller_is_whom_the_operators_proxy_names(settings: Settings) -> None:

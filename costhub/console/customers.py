@@ -17,6 +17,7 @@ from billing.invoices.actions.wallet import find_available, refund_credits
 from billing.invoices.actions.webhooks import MOST_TRIES, find_given_up, find_org_of, list_given_up, retry_event
 from billing.invoices.documents.content import show_cents
 from billing.invoices.selectors.customers import Customer, list_customers
+from billing.invoices.selectors.wallet import find_paid
 from costhub.console.forms import Field, Form
 from costhub.console.frame import make_link
 from costhub.console.lists import check_parameters, read_search, search_rows
@@ -65,7 +66,7 @@ def customers(request: HttpRequest, user: User) -> HttpResponse:
             "customer": customer,
             "owed": _show(customer.owed),
             "credit": _show(customer.credit),
-            "available": _find_available(customer),
+            **_find_left(customer),
         }
         for customer in found_rows
     ]
@@ -137,12 +138,13 @@ def _list_events() -> list[dict[str, Any]]:
     return found
 
 
-def _find_available(customer: Customer) -> int:
-    """What of the credits can be given back: the books have not all that was spent yet."""
+def _find_left(customer: Customer) -> dict[str, int]:
+    """What of the credits is left, as the books have not all that was spent yet, and can be given back."""
     if customer.credits <= 0:
-        return 0
+        return {"available": 0, "refundable": 0}
     with job_scope(customer.org) as actor:
-        return find_available(actor)
+        available = find_available(actor)
+        return {"available": available, "refundable": min(available, find_paid(actor))}
 
 
 def _show(amounts: dict[str, int]) -> list[str]:

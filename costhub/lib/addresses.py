@@ -106,12 +106,15 @@ def find_caller(peer: str, forwarded: str, proxies: int) -> str:
 
 def network_of(caller: str) -> str:
     """Whom a caller's address stands for: of IPv6 the network, because a house has more addresses than a counter could
-    count. What is no address stays what it is, cut off."""
+    count. An IPv4 address that a socket for both kinds gives as ``::ffff:1.2.3.4`` is itself: all of them are in one
+    network. What is no address stays what it is, cut off."""
     try:
         found = ip_address(caller)
     except ValueError:
         return caller[:64]
-    return str(ip_network(f"{found}/64", strict=False)) if found.version == 6 else str(found)
+    if isinstance(found, IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ip_network(f"{found}/64", strict=False))
 
 
 def is_never_allowed(address: Address) -> bool:

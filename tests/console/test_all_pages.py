@@ -148,6 +148,20 @@ def test_while_all_calls_are_stopped_every_page_says_so(world: World) -> None:
     assert shown == [[False] * 3, [True] * 3, [False] * 3]
 
 
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        (Role.FINANCE, "Settings has the button that takes them again."),
+        (Role.VIEWER, "Ask a member who may stop calls to take them again."),
+    ],
+)
+def test_who_cannot_take_calls_again_is_sent_to_no_button(world: World, role: Role, words: str) -> None:
+    with org_scope(world.acme.org.pk):
+        set_stopped(actor=world.acme.owner, target=world.acme.org, is_stopped=True)
+    page = Visit(member(world, role)).get("/o/acme/settings")
+    assert (words in text_of(page), "Take calls again" in text_of(page)) == (True, role is Role.FINANCE)
+
+
 def test_the_menu_leads_to_another_organisation_and_to_one_s_account(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import time_machine
 
 from billing.invoices.actions.sellers import create_plan
 from billing.invoices.actions.wallet import add_credits
+from billing.invoices.choices import WalletAccount
 from billing.invoices.models import BillingAccount, Invoice, Plan, StripeEvent, WalletTransfer
 from costhub.lib import clock
 from tenants.access import org_scope
@@ -100,6 +101,18 @@ def test_what_can_be_given_back_is_shown_and_the_list_stays_where_it_was(world: 
     page = olga.get(f"/staff/customers?{query}")
     assert "$3.000000000 $0.000000000 not spent yet" in text_of(page)
     assert "/refund" not in page.content.decode()
+
+
+def test_of_a_gift_nothing_is_offered_to_be_given_back(world: World) -> None:
+    acme = world.acme
+    make_customer(acme, plan=make_plan(prepaid=True), since=OCTOBER)
+    olga, page = Visit(make_operator()), f"/staff/customers?after={before(acme.org)}"
+    offered = []
+    for reference, source in (("gift", WalletAccount.PROMOTIONS), ("wire 1", WalletAccount.CASH)):
+        with org_scope(acme.org.pk):
+            add_credits(actor=acme.owner, amount_nanos=10 * 10**9, reference=reference, source=source)
+        offered.append(f"/staff/customers/{acme.org.pk}/refund" in olga.get(page).content.decode())
+    assert offered == [False, True]
 
 
 def test_customers_are_sorted_by_name_from_page_to_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,14 @@ def test_on_the_first_of_a_month_end_users_of_the_month_before_are_still_there(w
     with time_machine.travel(first + timedelta(days=7), tick=False):
         page = Visit(world.ben).get("/o/acme/end-users")
     assert (rows_of(page), "No end user this month" in text_of(page)) == ([], True)
+    assert "those of earlier months are in the breakdown" in text_of(page)
+    with time_machine.travel(first + timedelta(days=33), tick=False):
+        page = Visit(world.ben).get("/o/acme/end-users")
+    # The breakdown has the same thirty days.
+    assert ("No end user in 30 days" in text_of(page), "breakdown" in text_of(page).partition("No end user")[2]) == (
+        True,
+        False,
+    )
 
 
 def test_members_are_added_given_roles_and_removed(world: World) -> None:

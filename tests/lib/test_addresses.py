@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costhub.lib.addresses import METADATA, SPECIAL_IPV4, SPECIAL_IPV6, is_never_allowed, is_public, plain
+from costhub.lib.addresses import METADATA, SPECIAL_IPV4, SPECIAL_IPV6, is_never_allowed, is_public, network_of, plain
 
 #: network, and whether the addresses just before and just after it are public (None: there is no such address)
 SPECIAL_RANGES = [
@@ -165,3 +165,18 @@ def test_a_mapped_address_is_seen_as_the_kernel_sees_it() -> None:
     assert plain(ip_address("::ffff:10.1.2.3")) == IPv4Address("10.1.2.3")
     assert plain(ip_address("2606:4700::1")) == IPv6Address("2606:4700::1")
     assert ip_address("64:ff9b:1::1") in IPv6Network("64:ff9b:1::/48")
+
+
+@pytest.mark.parametrize(
+    ("caller", "network"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+        ("x" * 65, "x" * 64),
+    ],
+)
+def test_whom_a_callers_address_stands_for(caller: str, network: str) -> None:
+    assert network_of(caller) == network

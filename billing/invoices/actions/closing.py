@@ -339,11 +339,14 @@ def _sum_up(
             )
     invoice.currency = currency
     invoice.usage_nanos = sum(line.nanos for line in lines if line.kind in (LineKind.USAGE, LineKind.LATE_USAGE))
-    apply_amounts(invoice, lines, account)
-    if not rate:
-        # So many dollars are no amount of another currency, and what is one nobody knows yet.
-        invoice.groups = [group | {"cents": 0} for group in invoice.groups]
-        invoice.net_cents = invoice.tax_cents = invoice.total_cents = 0
+    try:
+        apply_amounts(invoice, lines, account)
+    finally:
+        # Where a tax rate is missing, too, there are amounts to look at by now.
+        if not rate:
+            # So many dollars are no amount of another currency, and what is one nobody knows yet.
+            invoice.groups = [group | {"cents": 0} for group in invoice.groups]
+            invoice.net_cents = invoice.tax_cents = invoice.total_cents = 0
     credit = find_credit(actor).get(currency, 0) - taken.carried.get(currency, 0)
     invoice.carried_cents = min(max(invoice.total_cents, 0), max(credit, 0))
     invoice.computed_at = now

@@ -20,7 +20,7 @@ from billing.invoices.models import BillingAccount, Invoice, WalletTransfer
 from billing.invoices.selectors.accounts import find_contract, list_contracts
 from billing.invoices.selectors.late import is_billed, list_invoiced
 from billing.invoices.selectors.usage import find_billed, find_cost, find_spans
-from billing.invoices.selectors.wallet import find_balance, find_balances
+from billing.invoices.selectors.wallet import find_balance, find_paid
 from costhub.lib import clock
 from costhub.lib.database import take_turn
 from costhub.lib.errors import Conflict, InvalidField
@@ -67,9 +67,7 @@ def refund_credits(*, actor: Actor, amount_nanos: int, reference: str, reason: s
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         _lock(actor)
-        # Nobody gets money for what was a gift.
-        paid = -find_balances(actor)[WalletAccount.CASH]
-        left = min(find_available(actor), paid)
+        left = min(find_available(actor), find_paid(actor))
         is_new = not WalletTransfer.objects.filter(org=actor.org, reference=reference).exists()
         if is_new and not 0 < amount_nanos <= left:
             raise InvalidField(f"Give an amount above zero and up to {format_usd(max(left, 0))} USD.", field="amount")

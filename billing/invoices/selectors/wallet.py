@@ -21,6 +21,11 @@ def find_balance(actor: Actor) -> int:
     return find_balances(actor)[WalletAccount.CREDITS]
 
 
+def find_paid(actor: Actor) -> int:
+    """Nano-USD that were paid for credits and not given back: nobody gets money for what was a gift."""
+    return -find_balances(actor)[WalletAccount.CASH]
+
+
 def list_transfers(actor: Actor) -> QuerySet[WalletTransfer]:
     """Every transfer."""
     return WalletTransfer.objects.filter(org=actor.org)

@@ -245,3 +245,13 @@ def test_without_an_exchange_rate_dollars_are_not_shown_as_another_currency(ada:
             assert (found["usage"], found["net_exact"]) == (usage, exact), path
             assert [found[name] for name in ("net", "tax", "total", "carried", "due")] == ["0.00"] * 5, path
             assert {group["amount"] for group in found["groups"]} == {"0.00"}, path
+
+
+def test_nor_are_they_where_a_tax_rate_is_missing_too(ada: Api, world: World) -> None:
+    seller = make_seller()
+    make_customer(world.acme, seller=seller, since=OCTOBER, fee="49.00", currency="EUR", account={"tax_id": ""})
+    with time_machine.travel(OCTOBER + DAY, tick=False):
+        found = ada.get("/invoices/next").json()
+    assert "NL" in found["problem"]
+    assert [found[name] for name in ("net", "tax", "total", "carried", "due")] == ["0.00"] * 5
+    assert found["net_exact"] == "49.000000000"
