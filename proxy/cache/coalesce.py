@@ -18,8 +18,8 @@ from costhub.lib.clock import Stopwatch
 from proxy.cache.entries import Kept
 from proxy.cache.semantic import LookUp
 from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
-from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from proxy.edges.standing_tasks import start_standing
+from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from tenants.sealed_rows import Sealer
 
 _RENEWAL_SECONDS: Final = LEASE_MS / 3000
