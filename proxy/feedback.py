@@ -1,6 +1,6 @@
 """What an application says of an answer that it got: right, or wrong."""
 
-import asyncio
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from costhub.lib import clock
 from costhub.lib.errors import Conflict
 from proxy.cache.actions import give_up, take_feedback
 from proxy.call import Call
+from proxy.edges.database_threads import DATABASE_THREADS
 from proxy.errors import GovernanceUnavailable, InvalidRequest, NotAllowed
 from proxy.request_detail import Json, find_rows
 from proxy.routing.model import Feedback, RouteLabel
@@ -45,7 +46,9 @@ async def give_feedback(call: Call, edges: Edges, request_id: str) -> Json:
     entry_id = _entry_of(row["route_reason"]) or wanted
     try:
         is_kept = _may_be_kept(row, entry_id, org)
-        await asyncio.to_thread(_take, key, wanted, entry_id, _served(row), verdict == "right", is_kept=is_kept)
+        is_right = verdict == "right"
+        take = partial(_take, key, wanted, entry_id, _served(row), is_right, is_kept=is_kept)
+        await DATABASE_THREADS.run(take)
     except Conflict as error:
         raise NotAllowed(error.message, code="too_many_purges") from error
     except AnyDatabaseError as error:

@@ -1,7 +1,7 @@
 """What a key may ask about one call of its project: its whole cost story, also before its row is in the ledger."""
 
-import asyncio
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from costhub.lib import keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.money import format_usd
 from proxy.call import Call
+from proxy.edges.database_threads import DATABASE_THREADS
 from proxy.edges.valkey import ValkeyUnavailable
 from proxy.errors import AmountsHidden, GovernanceUnavailable, NotFound
 from proxy.models import LedgerEntry
@@ -50,7 +51,7 @@ async def find_rows(edges: Edges, org: OrgSnapshot, key: KeySnapshot, request_id
     if wanted.version != 7:
         raise _no_such_request()
     try:
-        rows = await asyncio.to_thread(_read_rows, org.id, key.project_id, wanted, moment)
+        rows = await DATABASE_THREADS.run(partial(_read_rows, org.id, key.project_id, wanted, moment))
     except AnyDatabaseError as error:
         raise GovernanceUnavailable("The ledger cannot be read at the moment. Try again.") from error
     if not rows:

@@ -20,6 +20,7 @@ from proxy.edges.capture import Capture
 from proxy.edges.catalog import Catalog
 from proxy.edges.cooling import tell_cool_down
 from proxy.edges.counting import Counting
+from proxy.edges.database_threads import DATABASE_THREADS
 from proxy.edges.idempotency import Idempotency
 from proxy.edges.ledger_writer import LedgerWriter
 from proxy.edges.reserve import Reservations
@@ -70,6 +71,7 @@ class Edges:
         await self.catalog.close()
         await self.valkey.close()
         self.counting.close()
+        DATABASE_THREADS.close()
 
 
 async def open_edges() -> Edges:

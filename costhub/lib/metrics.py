@@ -60,6 +60,11 @@ USAGE_DOUBTS = Counter(
     "Answers whose cost is no exact one although the upstream reported usage, by the doubt.",
     ["doubt"],
 )
+STANDING_FAULTS = Counter(
+    "costhub_standing_faults",
+    "Turns of what a process does for as long as it lives that failed by a fault of CostHub's, by its name.",
+    ["task"],
+)
 SPANS = Counter("costhub_spans", "Spans of traces, exported or dropped.", ["outcome"])
 HOLDS_OPEN = Gauge("costhub_holds_open", "Holds that are neither settled nor reaped.", multiprocess_mode="mostrecent")
 LOOP_TASKS = Gauge(

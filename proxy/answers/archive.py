@@ -1,6 +1,5 @@
 """What of a call's answer is kept, and what an earlier one adds to a call."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,6 +15,7 @@ from proxy.answers import store
 from proxy.answers.store import Kind, Stored
 from proxy.core.chat_stream import assemble, read_chunks
 from proxy.dialects import openai_responses
+from proxy.edges.database_threads import DATABASE_THREADS
 from proxy.edges.entry import Entry
 from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound
 from proxy.values.request import Operation, Request, Wire
@@ -76,7 +76,7 @@ async def ask_database(ask: Callable[[], Any]) -> Any:
             store.close_connection()
 
     try:
-        return await asyncio.to_thread(run)
+        return await DATABASE_THREADS.run(run)
     except DataError as error:
         raise InvalidRequest("An id or a text of this request holds a NUL: leave it out.") from error
     except AnyDatabaseError as error:

@@ -4,7 +4,6 @@ is set aside at once, and only then is it a batch. A budget that cannot take the
 The call's own row costs nothing; its hold outlives it, and each line draws its share out of that.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -35,6 +34,7 @@ from proxy.core.row import BATCHES, held_row
 from proxy.core.weight import SMALL_BYTES
 from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
+from proxy.edges.leaving import finish
 from proxy.edges.reply import Reply
 from proxy.edges.reserve import Replan
 from proxy.edges.valkey import ValkeyUnavailable
@@ -120,7 +120,7 @@ async def create_batch(
             except BaseException:
                 entry.goes_on = False
                 with suppress(ApiError):
-                    await asyncio.shield(_drop(batch, key, edges))
+                    await finish(_drop(batch, key, edges))
                 raise
             body = orjson.dumps(show(batch, key))
             await reply.send(200, {"content-type": "application/json", "x-request-id": call.id}, body)

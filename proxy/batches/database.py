@@ -1,7 +1,6 @@
 """PostgreSQL and the store of files for handlers of the LLM API, whose loop must not wait for the one, and whose
 callers need not know of the other."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -10,6 +9,7 @@ from django.db import Error as AnyDatabaseError
 from django.db import connection
 
 from costhub.lib.objects import StoreUnavailable
+from proxy.edges.database_threads import DATABASE_THREADS
 from proxy.errors import GovernanceUnavailable
 
 _OUT_OF_REACH = "Files and batches are out of reach at the moment. Try again."
@@ -28,7 +28,7 @@ async def in_database(run: Callable[Arguments, Value], *args: Arguments.args, **
             connection.close_if_unusable_or_obsolete()
 
     try:
-        return await asyncio.to_thread(work)
+        return await DATABASE_THREADS.run(work)
     except AnyDatabaseError as error:
         raise GovernanceUnavailable(_OUT_OF_REACH) from error
 

@@ -5,7 +5,7 @@ the upstream runs batches itself, a pool is handed on as one, at the price of th
 deadline is asked online.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -44,7 +44,7 @@ from proxy.edges.entry import answer_later
 from proxy.edges.leaving import finish
 from proxy.edges.reply import Reply
 from proxy.edges.valkey import ValkeyUnavailable
-from proxy.errors import InvalidRequest, NotFound
+from proxy.errors import GovernanceUnavailable, InvalidRequest, NotFound
 from proxy.planner import Planner
 from proxy.values.plan import Candidate, Hold, Plan
 from proxy.values.request import Controls, Endpoint, Request
@@ -210,7 +210,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     pace = await in_database(_find_pace, key, plan.first)
     try:
         # Others may have been promised meanwhile what was free a moment ago.
-        await in_database(pools.join, pool, line, partial(wanted.check_place, pace=pace))
+        await _put_down(pool, line, partial(wanted.check_place, pace=pace))
     except DeadlineCannotBeKept:
         if wanted.has_header:
             raise
@@ -225,6 +225,17 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     ends_ms = to_ms(from_ms(deadline_ms) + GRACE)
     with suppress(ValkeyUnavailable, hiredis.ReplyError):
         await edges.valkey.send(b"ZADD", keyspace.leases_key(entry.org.shard), b"XX", ends_ms, hold.id)
+
+
+async def _put_down(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int]], None]) -> None:
+    """Put a call into its pool, as ``pools.join`` does. Raises what ``check`` raises, and GovernanceUnavailable where
+    it is not in a pool, or where that cannot be known."""
+    try:
+        await in_database(pools.join, pool, line, check)
+    except GovernanceUnavailable:
+        # The connection may have been lost when it was written, and nobody told of it: then it is taken.
+        if not await in_database(pools.has_joined, pool, line):
+            raise
 
 
 def _find_pace(key: KeySnapshot, candidate: Candidate) -> Pace:

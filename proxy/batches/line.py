@@ -235,6 +235,10 @@ class Asking:
             )
             if hold is not None and hold is not DRAWN_BEFORE:
                 return plan, hold
+            if self.batch.is_pool:
+                # It was settled, perhaps, and has its row: by that id it would have no second one. Nobody was asked
+                # with it, so that it is asked again: as a call of its own, which holds its own money.
+                raise GovernanceUnavailable("What was set aside for this call is not there any more.")
         return await edges.reservations.admit(plan, entry, planner.replan)
 
     async def _find_controls(self, line: BatchLine, entry: Entry) -> Controls:

@@ -71,11 +71,7 @@ def join(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int]], None
     other."""
     assert pool.upstream_id is not None
     with org_scope(pool.org_id):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended('deadlines ' || %s || %s, 0))",
-                [str(pool.org_id), str(pool.upstream_id)],
-            )
+        _take_turn(pool)
         check(count_waiting(str(pool.org_id), pool.upstream_id))
         alike = {name: getattr(pool, name) for name in _ALIKE}
         rows = Batch.objects.select_for_update().filter(is_pool=True, total__lt=MOST_LINES, **alike)
@@ -94,6 +90,24 @@ def join(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int]], None
         sealer = find_sealer(pool.org_id)
         line.body = sealer.seal(place_of_line(line.batch_id, line.number, BODY), bytes(line.body or b""))
         line.save(force_insert=True)
+
+
+def has_joined(pool: Batch, line: BatchLine) -> bool:
+    """Whether a call is in a pool, after a ``join`` of whose end nobody was told: one that is still being written is
+    waited for."""
+    with org_scope(pool.org_id):
+        _take_turn(pool)
+        lines = BatchLine.objects.filter(org_id=pool.org_id, custom_id=line.custom_id, deadline_at__isnull=False)
+        return lines.exists()
+
+
+def _take_turn(pool: Batch) -> None:
+    """Nobody else puts a call into a pool for the same upstream before this transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended('deadlines ' || %s || %s, 0))",
+            [str(pool.org_id), str(pool.upstream_id)],
+        )
 
 
 def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:

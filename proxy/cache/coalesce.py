@@ -18,6 +18,7 @@ from costhub.lib.clock import Stopwatch
 from proxy.cache.entries import Kept
 from proxy.cache.semantic import LookUp
 from proxy.cache.valkey_cache import LEASE_MS, Standing, ValkeyCache
+from proxy.edges.standing_tasks import start_standing
 from proxy.errors import AnsweredLater, ApiError, UpstreamError
 from tenants.sealed_rows import Sealer
 
@@ -91,7 +92,7 @@ class Flights:
 
     async def open(self) -> None:
         """Begin to renew."""
-        self._renewals = asyncio.create_task(self._renew())
+        self._renewals = start_standing("flights", self._renew)
 
     async def close(self) -> None:
         """Stop renewing: others take over."""
@@ -177,10 +178,9 @@ class Flights:
             del self._open[flight.digest]
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(_RENEWAL_SECONDS)
-            # Together: one after the other the last ones' leases would lapse where Valkey is slow.
-            await asyncio.gather(*(self._renew_one(flight) for flight in self._open.values() if flight.is_claimed))
+        await asyncio.sleep(_RENEWAL_SECONDS)
+        # Together: one after the other the last ones' leases would lapse where Valkey is slow.
+        await asyncio.gather(*(self._renew_one(flight) for flight in self._open.values() if flight.is_claimed))
 
     async def _renew_one(self, flight: Flight) -> None:
         if self._open.get(flight.digest) is not flight:

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import connect, subscription
+from proxy.edges.standing_tasks import PAUSE_SECONDS, note_fault
 
 SILENCE_SECONDS: Final = 0.4
 _RETRY_SECONDS: Final = 0.1
@@ -81,6 +82,10 @@ class Announcements:
                 # ValueError: somebody else's message on our channel. Whatever it displaced is caught up on.
                 self._disconnect()
                 self._closing.wait(_RETRY_SECONDS)
+            except Exception:  # noqa: BLE001 - deaf for good this process would ask of each call what has changed
+                note_fault("announcements")
+                self._disconnect()
+                self._closing.wait(PAUSE_SECONDS)
 
     def _disconnect(self) -> None:
         """What is known of a cluster goes, too: its masters may be others by now."""

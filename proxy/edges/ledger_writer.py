@@ -32,6 +32,7 @@ from proxy.edges.recent import Recent, Written
 from proxy.edges.reserve import Reservations
 from proxy.edges.settle import CORRECT, GIVE_UP, LATE, correction_id
 from proxy.edges.settle_batch import MARK_KEPT_MS, Settle, Settles
+from proxy.edges.standing_tasks import start_standing
 from proxy.edges.valkey import Answer, Argument, Valkey, ValkeyUnavailable
 from proxy.errors import ApiError, GovernanceUnavailable
 from proxy.telemetry.metric_buffer import MetricBuffer
@@ -106,6 +107,7 @@ class LedgerWriter:
         self._again: deque[Written] = deque()
         self._recent = Recent(valkey)
         self._repeater: asyncio.Task[None] | None = None
+        self._turns = itertools.count()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._quiet_shards: dict[int, asyncio.Future[None]] = {}
@@ -113,7 +115,7 @@ class LedgerWriter:
 
     async def open(self) -> None:
         """Begin to repeat what fails."""
-        self._repeater = asyncio.create_task(self._repeat())
+        self._repeater = start_standing("postings", self._repeat)
 
     async def close(self, patience_seconds: float) -> None:
         """Wait until everything is written, or for so long; what is left is reaped with its lease."""
@@ -276,6 +278,10 @@ class LedgerWriter:
         except ValkeyUnavailable:
             self._again.append(posting)
             return
+        except Exception:
+            # Whoever is above us is told of the fault. The posting is not forgotten for it.
+            self._again.append(posting)
+            raise
         answer.add_done_callback(partial(self._done, posting))
 
     def _done(self, posting: Written, answer: Answer) -> None:
@@ -301,24 +307,30 @@ class LedgerWriter:
             self._quiet.set()
 
     async def _repeat(self) -> None:
-        for turn in itertools.count():
-            await asyncio.sleep(_RETRY_SECONDS)
-            self._metrics.flush()
-            if turn % _COUNTED_EVERY == 0:
-                metrics.LOOP_TASKS.set(len(asyncio.all_tasks()))
-            await _in_pieces(self._write_again, self._recent.take_doubtful())
-            if not self._again or not self._valkey.is_connected:
-                continue
+        await asyncio.sleep(_RETRY_SECONDS)
+        # What fails in one of these steps is not met in it again, so that the next turn comes to those behind it.
+        self._metrics.flush()
+        if next(self._turns) % _COUNTED_EVERY == 0:
+            metrics.LOOP_TASKS.set(len(asyncio.all_tasks()))
+        await _in_pieces(self._write_again, self._recent.take_doubtful())
+        if self._again and self._valkey.is_connected:
             waiting, self._again = self._again, deque()
             await _in_pieces(self._try, waiting)
 
 
 async def _in_pieces(act: Callable[[_Thing], None], things: Collection[_Thing]) -> None:
-    """``act`` on each, so many in a turn of the loop: calls go on between."""
+    """``act`` on each, so many in a turn of the loop: calls go on between. Raises what ``act`` has raised first, when
+    all have had their turn."""
+    fault: Exception | None = None
     for count, thing in enumerate(things, 1):
-        act(thing)
+        try:
+            act(thing)
+        except Exception as error:  # noqa: BLE001 - the others must not wait for it
+            fault = fault or error
         if count % _A_TURN == 0:
             await asyncio.sleep(0)
+    if fault is not None:
+        raise fault
 
 
 def _hold_keys(shard: int, hold_id: str) -> list[str]:

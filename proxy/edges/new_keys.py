@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from costhub.lib import keyspace
 from costhub.lib.database import keep_connection
+from proxy.edges.standing_tasks import note_fault
 from proxy.errors import GovernanceUnavailable
 from tenants.access import find_known_keys
 
@@ -70,6 +71,9 @@ class NewKeys:
                 found = await self._find_all(digests)
             except (AnyDatabaseError, TimeoutError) as error:
                 _log.warning("keys cannot be looked for", extra={"error": type(error).__name__})
+                _refuse(batch)
+            except Exception:  # noqa: BLE001 - those who wait behind it must not wait for ever
+                note_fault("new keys")
                 _refuse(batch)
             except BaseException:
                 _refuse(batch)

@@ -34,6 +34,7 @@ from proxy.core.row import dump_row, held_row
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
 from proxy.edges.reserve_batch import RESERVATION_LEASE_SECONDS, Reserve, Reserves
+from proxy.edges.standing_tasks import start_standing
 from proxy.edges.valkey import Argument, OutcomeUnknown, Script, Valkey, ValkeyUnavailable
 from proxy.errors import BudgetExceeded, GovernanceUnavailable, ModelNotFound
 from proxy.ledger import recount
@@ -93,10 +94,13 @@ class Replan(NamedTuple):
 
 
 class Reservations:
-    """Reserves, and keeps alive what it reserved."""
+    """Reserves, and keeps alive what it reserved, every so many seconds."""
 
-    def __init__(self, valkey: Valkey, counting: Counting | None = None) -> None:
+    def __init__(
+        self, valkey: Valkey, counting: Counting | None = None, *, renewal_seconds: float = RENEWAL_SECONDS
+    ) -> None:
         self._valkey = valkey
+        self._renewal_seconds = renewal_seconds
         self._counting_tokens = counting or Counting()
         self._reserves = Reserves(valkey)
         self._open: dict[str, int] = {}
@@ -107,7 +111,7 @@ class Reservations:
 
     async def open(self) -> None:
         """Begin to renew leases."""
-        self._renewals = asyncio.create_task(self._renew_leases())
+        self._renewals = start_standing("leases", self._renew_leases)
 
     async def close(self) -> None:
         """Stop renewing: what is still held expires with its lease."""
@@ -336,18 +340,20 @@ class Reservations:
             ) from error
 
     async def _renew_leases(self) -> None:
-        while True:
-            await asyncio.sleep(RENEWAL_SECONDS)
-            ends = clock.now_ms() + RESERVATION_LEASE_SECONDS * 1000
-            by_shard: dict[int, list[Argument]] = {}
-            for hold_id, shard in self._open.items():
-                by_shard.setdefault(shard, []).extend((ends, hold_id))
-            for shard, members in by_shard.items():
-                try:
-                    # XX: a hold that was reaped meanwhile stays reaped
-                    await self._valkey.send(b"ZADD", keyspace.leases_key(shard), b"XX", *members)
-                except (ValkeyUnavailable, hiredis.ReplyError):
-                    _log.warning("leases could not be renewed")
+        await asyncio.sleep(self._renewal_seconds)
+        ends = clock.now_ms() + RESERVATION_LEASE_SECONDS * 1000
+        by_shard: dict[int, list[Argument]] = {}
+        for hold_id, shard in self._open.items():
+            by_shard.setdefault(shard, []).extend((ends, hold_id))
+        # Together: one shard that fails, or is slow, keeps no other's leases from being renewed.
+        await asyncio.gather(*(self._renew_shard(shard, members) for shard, members in by_shard.items()))
+
+    async def _renew_shard(self, shard: int, members: Sequence[Argument]) -> None:
+        try:
+            # XX: a hold that was reaped meanwhile stays reaped
+            await self._valkey.send(b"ZADD", keyspace.leases_key(shard), b"XX", *members)
+        except (ValkeyUnavailable, hiredis.ReplyError):
+            _log.warning("leases could not be renewed")
 
 
 def _check_admission(layout: Layout) -> None:

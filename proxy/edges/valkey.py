@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from costhub.lib.valkey_url import Kind, parse_valkey_url
+from proxy.edges.standing_tasks import start_standing
 from proxy.edges.valkey_dial import CONNECT_TIMEOUT_SECONDS, FAILURES, Dial, Script
 from proxy.edges.valkey_line import Answer, Argument, Line, OutcomeUnknown, ValkeyUnavailable
 
@@ -37,7 +38,7 @@ class Valkey:
         self._dial = Dial(parse_valkey_url(url), scripts, timeout_ms / 1000)
         self._line: Line | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._closed = False
+        self._run_id = b""
         self._restored = asyncio.Event()
         #: counted up when another server, or one that was started again, stands where one stood before: it may not have
         #: what was written last
@@ -45,7 +46,7 @@ class Valkey:
 
     async def open(self) -> None:
         """Connect, or begin to try: a gateway starts also when Valkey does not."""
-        self._keeper = asyncio.create_task(self._keep_connected())
+        self._keeper = start_standing("valkey", self._keep_connected)
         try:
             await asyncio.wait_for(self._restored.wait(), CONNECT_TIMEOUT_SECONDS)
         except TimeoutError:
@@ -53,7 +54,6 @@ class Valkey:
 
     async def close(self) -> None:
         """Close the connection; commands on their way have an unknown outcome."""
-        self._closed = True
         if self._keeper:
             self._keeper.cancel()
         if self._line:
@@ -90,24 +90,25 @@ class Valkey:
         return self._line.send((b"EVALSHA", script.sha, len(keys), *keys, *arguments))
 
     async def _keep_connected(self) -> None:
-        run_id = b""
-        while not self._closed:
-            try:
-                line = await asyncio.wait_for(self._dial.master(), CONNECT_TIMEOUT_SECONDS)
-            except FAILURES as error:
-                _log.warning("Valkey is out of reach: %s", type(error).__name__)
-                await asyncio.sleep(RECONNECT_SECONDS)
-                continue
-            self._line = line
-            if line.run_id != run_id or not run_id:
-                run_id = line.run_id
-                self.generation += 1
-            self._restored.set()
-            try:
-                await self._wait_lost(line)
-            finally:
-                self._line = None
-                self._restored.clear()
+        """Connect, and come back when the connection is lost."""
+        try:
+            line = await asyncio.wait_for(self._dial.master(), CONNECT_TIMEOUT_SECONDS)
+        except FAILURES as error:
+            _log.warning("Valkey is out of reach: %s", type(error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return
+        self._line = line
+        if line.run_id != self._run_id or not self._run_id:
+            self._run_id = line.run_id
+            self.generation += 1
+        self._restored.set()
+        try:
+            await self._wait_lost(line)
+        finally:
+            # It is given up, too, where it was not lost: nobody would close it.
+            line.abort()
+            self._line = None
+            self._restored.clear()
 
     async def _wait_lost(self, line: Line) -> None:
         if self._dial.url.kind is not Kind.SENTINEL:

@@ -167,21 +167,21 @@ class ValkeyCluster(Valkey):
     # Who has what
 
     async def _keep_connected(self) -> None:
-        while not self._closed:
-            self._is_doubtful.clear()
-            try:
-                await self._look_around()
-            except FAILURES as error:
-                _log.warning("the Valkey cluster is out of reach: %s", type(error).__name__)
-            if self._moved or self._held is not None:
-                self._release(moved_too=False)
-            if all(owner in self._lines for owner in self._owners):
-                self._restored.set()
-                await self._is_doubtful.wait()
-                await asyncio.sleep(_PAUSE_SECONDS)
-            else:
-                self._restored.clear()
-                await asyncio.sleep(RECONNECT_SECONDS)
+        """Look around, and come back when that is to be done anew."""
+        self._is_doubtful.clear()
+        try:
+            await self._look_around()
+        except FAILURES as error:
+            _log.warning("the Valkey cluster is out of reach: %s", type(error).__name__)
+        if self._moved or self._held is not None:
+            self._release(moved_too=False)
+        if all(owner in self._lines for owner in self._owners):
+            self._restored.set()
+            await self._is_doubtful.wait()
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            self._restored.clear()
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _look_around(self) -> None:
         """Learn which server has which slots, connect to those that we have no connection to, and note slots that

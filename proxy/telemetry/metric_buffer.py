@@ -44,21 +44,21 @@ class MetricBuffer:
             metrics.OVERHEAD.observe(row["overhead_us"] / _MICROS_PER_SECOND)
 
     def flush(self) -> None:
-        """Hand everything to Prometheus's counters."""
-        for (endpoint, status), calls in self._calls.items():
+        """Hand everything to Prometheus's counters. What these do not take is not handed to them again."""
+        ended, self._calls = self._calls, defaultdict(int)
+        paid, self._spent = self._spent, defaultdict(list)
+        saved, self._saved = self._saved, defaultdict(int)
+        doubts, self._doubts = self._doubts, defaultdict(int)
+        for (endpoint, status), calls in ended.items():
             metrics.CALLS.labels(endpoint, status).inc(calls)
-        for (org, model), spent in self._spent.items():
+        for (org, model), spent in paid.items():
             cost, inputs, outputs, overruns = map(sum, zip(*spent, strict=True))
             metrics.COST.labels(org, model).inc(cost / NANOS_PER_USD)
             metrics.TOKENS.labels(org, model, "input").inc(inputs)
             metrics.TOKENS.labels(org, model, "output").inc(outputs)
             metrics.OVERRUNS.labels(org).inc(overruns)
-        for mechanism, nanos in self._saved.items():
+        for mechanism, nanos in saved.items():
             if nanos > 0:  # a counter only rises: what cost more is in the ledger
                 metrics.SAVINGS.labels(mechanism).inc(nanos / NANOS_PER_USD)
-        for doubt, answers in self._doubts.items():
+        for doubt, answers in doubts.items():
             metrics.USAGE_DOUBTS.labels(doubt).inc(answers)
-        self._doubts.clear()
-        self._saved.clear()
-        self._calls.clear()
-        self._spent.clear()

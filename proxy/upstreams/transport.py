@@ -127,7 +127,7 @@ class Upstreams:
             return await asyncio.shield(under_way[1])
         except NotTaken as failure:
             # All who wait are told by one error, and each hands its own over.
-            raise NotTaken(copy(failure.error)) from failure
+            raise NotTaken(copy(failure.error)) from failure.__cause__
 
     def try_next_address(self, origin: _Origin, failed: Pool) -> None:
         """The address of this pool did not answer: others may have said so already."""

@@ -161,6 +161,35 @@ class TestShortcuts:
             writer.close()
         assert b"\r\nx-model: a  x-evil: 1 \r\n" in head
 
+    @pytest.mark.parametrize("way", ["send_whole", "send_head"])
+    @pytest.mark.parametrize(
+        ("told", "sent"),
+        [
+            ("a\tb", b"a\tb"),
+            ("\u00e9\u0085", b"\xe9\x85"),
+            *((f"a{chr(code)}b", b"a b") for code in (*range(9), *range(10, 32), 127)),
+        ],
+    )
+    async def test_a_control_character_goes_out_as_a_blank(self, way: str, told: str, sent: bytes) -> None:
+        """The same that ASGI's way refuses: all but the tab."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            ways = shortcuts_of(scope)
+            headers = {"x-model": told, "x-route": "direct"}
+            if way == "send_whole":
+                assert ways.send_whole(send, 200, headers, b"ok")
+            else:
+                assert ways.send_head(send, 200, headers)
+                await send({"type": "http.response.body"})
+
+        async with serve(app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+        status, model, route, *_ = head.split(b"\r\n")
+        assert (status, model, route) == (b"HTTP/1.1 200 OK", b"x-model: " + sent, b"x-route: direct")
+
     async def test_the_head_of_a_stream_goes_out_as_asgi_s_would(self) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             headers = {"content-type": "text/event-stream", "x-model": "a\r\nx-evil: 1"}

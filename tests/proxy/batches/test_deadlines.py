@@ -33,6 +33,7 @@ from tests.bank import Bank
 from tests.bank.answers import answer_text
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import CHAT, line, open_desk, read, run_worker
+from tests.proxy.batches.lost_commits import losing_a_commit
 from tests.proxy.batches.test_remote import IN_BATCH, USUAL
 from tests.proxy.batches.test_remote import acme as account
 from tests.proxy.books import assert_balanced, close_the_day, open_holds, read_books
@@ -309,6 +310,41 @@ def test_a_deferred_call_that_lost_its_hold_before_it_was_asked_is_charged_once(
     assert [(status, answer["status"]) for status, answer in collect(acme, ids)] == [(200, "completed")]
     books = assert_balanced(acme, bank)
     assert sum(row.effective_cost for row in books.rows) == USUAL
+
+
+def test_a_call_whose_connection_is_lost_as_it_is_put_down_is_taken(acme: Tenant, bank: Bank) -> None:
+    with losing_a_commit(b'INSERT INTO "proxy_batchline"') as is_lost:
+        ids = defer(acme, 600, 1)
+    assert is_lost.is_set()
+    assert open_holds(acme.org) == ids
+    run_worker(acme)
+    assert [(status, answer["status"]) for status, answer in collect(acme, ids)] == [(200, "completed")]
+    books = assert_balanced(acme, bank)
+    assert [(str(row.id), row.status, row.effective_cost) for row in books.rows] == [(ids[0], 200, USUAL)]
+
+
+def test_a_call_that_was_refused_and_is_in_its_pool_is_held_anew_before_it_is_asked(acme: Tenant, bank: Bank) -> None:
+    """As it is put down its connection is lost, and nobody can ask whether it was: it ends, at nothing."""
+
+    async def call() -> tuple[int, str]:
+        async with open_desk(acme) as desk:
+            body = orjson.dumps(line(0)["body"])
+            with losing_a_commit(b'INSERT INTO "proxy_batchline"', and_all_else=True) as is_lost:
+                refused = await desk.ask("POST", CHAT, body, x_costhub_deadline="600")
+            assert is_lost.is_set()
+            return refused.status, refused.headers["x-request-id"]
+
+    status, name = asyncio.run(call())
+    assert status == 503
+    assert open_holds(acme.org) == []
+    run_worker(acme, looks=1)
+    assert bank.calls_received() == [], "nobody is asked with money that is not held"
+    with time_machine.travel(clock.now() + timedelta(minutes=1), tick=True):
+        run_worker(acme)
+    assert [(status, answer["status"]) for status, answer in collect(acme, [name])] == [(200, "completed")]
+    books = assert_balanced(acme, bank)
+    rows = sorted((row.status, row.effective_cost, row.held > 0, str(row.id) == name) for row in books.rows)
+    assert rows == [(200, USUAL, True, False), (503, 0, True, True)]
 
 
 def test_a_deferred_call_keeps_to_its_most_however_often_it_is_asked(acme: Tenant, bank: Bank) -> None:

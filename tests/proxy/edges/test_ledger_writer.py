@@ -2,6 +2,7 @@
 fail."""
 
 import asyncio
+import dataclasses
 import gc
 import weakref
 from collections.abc import AsyncIterator, Mapping
@@ -19,8 +20,9 @@ from proxy.dialects.openai_chat import parse_request
 from proxy.edges import ledger_writer, reserve_batch, settle, settle_batch
 from proxy.edges.entry import Entry
 from proxy.edges.ledger_writer import LedgerWriter
+from proxy.edges.recent import Written
 from proxy.edges.reserve import GIVE_BACK, TURN, Replan, Reservations
-from proxy.edges.valkey import Valkey
+from proxy.edges.valkey import Answer, Valkey, ValkeyUnavailable
 from proxy.errors import BudgetExceeded, GovernanceUnavailable
 from proxy.ledger import drain, reaper, recount
 from proxy.models import LedgerEntry
@@ -32,6 +34,7 @@ from tenants.selectors import load_key_snapshot, load_org_snapshot
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 from tests.patience import PATIENCE_SECONDS, until
 from tests.proxy.edges.entries import line_of, read_ledger
+from tests.proxy.edges.test_standing_tasks import count_faults
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.edges.till import Till
 from tests.proxy.test_deaths import pid_of, stack, stopped
@@ -346,6 +349,90 @@ class TestValkeyHangs:
         await desk.ledger.wait_written(shard)
         assert desk.ledger._quiet.is_set()
         assert [row.effective_cost for row in await desk.written()] == [420]
+
+
+class TestFaultsOfOurOwn:
+    """What is done beside calls goes on after a turn that failed."""
+
+    async def test_leases_are_renewed_when_the_fault_is_gone(self, desk: Desk) -> None:
+        plan, before = desk.make_plan(), count_faults("leases")
+        reservations = Reservations(desk.valkey, renewal_seconds=0.01)
+        with desk.entry() as entry:
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
+            # An id of which no bytes can be made, beside it.
+            odd = Entry("\ud800", 0, 0, desk.key, desk.org, {})
+            for one in (entry, odd):
+                reservations.take_over(one, plan.first, hold.amount, hold.max_output, entry.epoch)
+            client().zadd(desk.till.leases, {entry.request_id: 1}, xx=True)
+            await reservations.open()
+            await until(lambda: count_faults("leases") > before)
+            assert client().zscore(desk.till.leases, entry.request_id) == 1
+            reservations.forget(odd.request_id)
+            renewed_from = clock.now_ms() + reserve_batch.RESERVATION_LEASE_SECONDS * 1000
+            await until(lambda: client().zscore(desk.till.leases, entry.request_id) != 1)
+            assert (client().zscore(desk.till.leases, entry.request_id) or 0) >= renewed_from
+            await reservations.close()
+            served(entry, 420)
+        await desk.written()
+        assert desk.counters(plan) == {(420, 0)}
+
+    async def test_one_shards_fault_keeps_no_other_shards_leases_from_being_renewed(self, desk: Desk) -> None:
+        plan = desk.make_plan()
+        reservations = Reservations(desk.valkey, renewal_seconds=0.01)
+        elsewhere = dataclasses.replace(desk.org, shard=desk.till.shard + 1)
+        with desk.entry() as entry:
+            entry.note_plan(plan)
+            hold = await desk.reserve(plan, entry)
+            for one in (Entry("\ud800", 0, 0, desk.key, elsewhere, {}), entry):
+                reservations.take_over(one, plan.first, hold.amount, hold.max_output, entry.epoch)
+            client().zadd(desk.till.leases, {entry.request_id: 1}, xx=True)
+            await reservations.open()
+            await until(lambda: client().zscore(desk.till.leases, entry.request_id) != 1)
+            await reservations.close()
+
+    async def test_a_posting_is_not_forgotten_for_it_and_keeps_no_other_waiting(self, desk: Desk) -> None:
+        before, sent = count_faults("postings"), list[str]()
+        faults: list[Exception] = [LookupError("when it came"), LookupError("when it was repeated")]
+
+        def send_first() -> Answer:
+            if faults:
+                raise faults.pop(0)
+            sent.append("first")
+            return desk.valkey.send("PING")
+
+        def send_second() -> Answer:
+            sent.append("second")
+            if len(sent) == 1:
+                raise ValkeyUnavailable
+            return desk.valkey.send("PING")
+
+        with pytest.raises(LookupError, match="when it came"):
+            desk.ledger._post(Written(send_first, desk.till.shard, lambda _: None))
+        desk.ledger._post(Written(send_second, desk.till.shard, lambda _: None))
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
+        assert sent == ["second", "second", "first"]
+        assert count_faults("postings") - before == 1
+
+    async def test_figures_that_cannot_be_counted_keep_no_row_waiting(self, desk: Desk) -> None:
+        """Prometheus's counters only rise."""
+        before = count_faults("postings")
+        row = {"endpoint": "chat", "status": 200, "request_model": "small", "savings": {}, "attempts": []}
+        odd = row | {"effective_cost": -1, "input_tokens": 0, "output_tokens": 0, "is_overrun": False}
+        desk.ledger._metrics.count(desk.org.slug, odd)
+        await until(lambda: count_faults("postings") > before)
+        sent = list[str]()
+
+        def send() -> Answer:
+            sent.append("row")
+            if len(sent) == 1:
+                raise ValkeyUnavailable
+            return desk.valkey.send("PING")
+
+        desk.ledger._post(Written(send, desk.till.shard, lambda _: None))
+        await asyncio.wait_for(desk.ledger._quiet.wait(), PATIENCE_SECONDS)
+        assert sent == ["row", "row"]
+        assert count_faults("postings") - before == 1
 
 
 class TestGivenBack:

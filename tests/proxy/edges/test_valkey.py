@@ -24,6 +24,7 @@ from costhub.stack.valkey import Valkey as Server
 from proxy.edges.settle_batch import SETTLE, Settle, settle_command
 from proxy.edges.valkey import OutcomeUnknown, Script, Valkey, ValkeyUnavailable
 from tests.patience import PATIENCE_SECONDS
+from tests.proxy.edges.test_standing_tasks import count_faults
 from tests.valkeys import Certificates
 
 TIMEOUT_MS = PATIENCE_SECONDS * 1000
@@ -133,6 +134,23 @@ class TestUnreachable:
         await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
         assert await valkey.send("GET", "kept") == b"1"
         assert await valkey.run(SETTLE, *OF_NOBODY) == [0]
+
+    async def test_a_server_that_answers_what_nobody_expects_is_asked_again(self, connect: Connect) -> None:
+        """A number in the place of what it tells of itself, to the first connection."""
+        answers, before = [b":1\r\n"], count_faults("valkey")
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answer = answers.pop() if answers else b"$4\r\nfine\r\n"
+            while await reader.read(1_000):
+                writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(serve, HOST, 0) as odd:
+            valkey = await connect(f"redis://{HOST}:{odd.sockets[0].getsockname()[1]}/0")
+            await asyncio.wait_for(valkey.wait_connected(), PATIENCE_SECONDS)
+            assert await valkey.send("PING") == b"fine"
+            assert count_faults("valkey") - before == 1
+            await valkey.close()
 
     async def test_scripts_that_were_flushed_are_loaded_again(self, connect: Connect, server: Server) -> None:
         valkey = await connect(server.url, (SETTLE,))
