@@ -19,6 +19,7 @@ from django.test import Client
 
 from costhub.celery import app
 from costhub.lib import clock
+from costhub.lib.keyspace import SLOW_QUEUE
 from costhub.ops.jobs import read_ages
 from costhub.ops.schedule import JOBS
 from costhub.stack.services import BatchWorker, Beat, Pages, Service, SlowWorker, Worker
@@ -38,7 +39,7 @@ PAGES: Final = ("", "breakdown", "requests", "alerts", "budgets", "cache", "batc
 ASKED: Final = ("spend", "requests", "budgets", "batches")
 #: between two of them: nobody reads faster, and pages give way to calls
 PAUSE_SECONDS: Final = 0.5
-BATCH_SECONDS: Final = 120.0
+BATCH_SECONDS: Final = 300.0
 #: all jobs have run once by then: one of them trains
 JOBS_SECONDS: Final = 300.0
 #: a call with a deadline comes as often
@@ -81,14 +82,14 @@ class Beside:
         for part in self.parts.values():
             part.wait_ready(120)
 
-    def run_every_job(self) -> None:
-        """Have each job that a worker is here for run once, and return when all have. What a job's first run imports
-        stays in memory: of those that are due once an hour a run of half an hour would see the first run alone."""
-        queues = {part.queue for part in self.parts.values() if isinstance(part, Worker)}
-        asked_ms, asked = clock.now_ms(), {job.task for job in JOBS if job.queue in queues}
-        for job in JOBS:
-            if job.task in asked:
-                app.send_task(job.task, queue=job.queue)
+    def run_slow_jobs(self) -> None:
+        """Have each slow job run once, if a worker for them is here, and return when all have. What a job's first run
+        imports stays in memory: of those that are due once an hour a run of half an hour would see the first alone."""
+        if SlowWorker.name not in self.parts:
+            return
+        asked_ms, asked = clock.now_ms(), {job.task for job in JOBS if job.is_slow}
+        for task in asked:
+            app.send_task(task, queue=SLOW_QUEUE)
 
         def have_run() -> bool:
             since = (clock.now_ms() - asked_ms) / 1000

@@ -278,7 +278,7 @@ def soak(house: House, seconds: float) -> tuple[list[dict[str, Held]], list[int]
     scene = house.scene
     tenant = scene.acme
     most = len(asyncio.run(load(scene, max(3.0, seconds / 20))))
-    house.beside.run_every_job()
+    house.beside.run_slow_jobs()
     rate = SHARE * most / max(3.0, seconds / 20)
     pause = CLIENTS / rate
     made, looks, tasks = most, [], []
