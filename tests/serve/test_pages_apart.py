@@ -26,8 +26,8 @@ def apart(
     try:
         proxy.start()
         pages.start()
-        proxy.wait_ready(90)
-        pages.wait_ready(90)
+        proxy.wait_ready(240)
+        pages.wait_ready(240)
         yield proxy, pages
     finally:
         pages.stop()
@@ -56,5 +56,5 @@ def test_one_address_and_calls_that_do_not_need_pages(apart: tuple[Proxy, Pages]
     assert probe(socket) == 1
     assert [status(proxy, path) for path in ("/login", "/api/schema", "/v1/models", "/readyz")] == [503, 503, 401, 200]
     pages.start()
-    pages.wait_ready(90)
+    pages.wait_ready(240)
     assert status(proxy, "/login") == 200
