@@ -55,6 +55,7 @@ from costhub.console import (
     trainings,
     tuned_models,
     upstream_costs,
+    upstream_endpoints,
     upstreams,
     views,
     welcome,
@@ -151,6 +152,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_ORG}upstreams/new", upstreams.new_upstream, name="new-upstream"),
     path(f"{_ORG}upstreams/<str:upstream_id>", upstreams.upstream, name="upstream"),
     path(f"{_ORG}upstreams/<str:upstream_id>/switch", upstreams.switch_upstream, name="switch-upstream"),
+    path(
+        f"{_ORG}upstreams/<str:upstream_id>/endpoints/new",
+        upstream_endpoints.new_upstream_endpoint,
+        name="new-upstream-endpoint",
+    ),
+    path(
+        f"{_ORG}upstreams/<str:upstream_id>/endpoints/<str:endpoint_id>",
+        upstream_endpoints.upstream_endpoint,
+        name="upstream-endpoint",
+    ),
+    path(
+        f"{_ORG}upstreams/<str:upstream_id>/endpoints/<str:endpoint_id>/remove",
+        upstream_endpoints.remove_upstream_endpoint,
+        name="remove-upstream-endpoint",
+    ),
     path(f"{_ORG}upstreams/<str:upstream_id>/gpus/new", upstream_costs.new_gpu_hours, name="new-gpu-hours"),
     path(
         f"{_ORG}upstreams/<str:upstream_id>/gpus/<str:gpu_id>/end", upstream_costs.end_gpu_hours, name="end-gpu-hours"
@@ -194,6 +210,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_ORG}learning/students/<str:student_id>", students.student, name="student"),
     path(f"{_ORG}learning/students/<str:student_id>/change", students.change_student, name="change-student"),
     path(f"{_ORG}learning/consents/new", consents.new_consent, name="new-consent"),
+    path(f"{_ORG}learning/end-users/withdraw", consents.withdraw_end_user, name="withdraw-end-user"),
     path(f"{_ORG}learning/consents/<str:consent_id>", consents.consent, name="consent"),
     path(f"{_ORG}learning/consents/<str:consent_id>/remove", consents.take_back_consent, name="take-back-consent"),
     path(f"{_ORG}learning/tuned/<str:tuned_id>", tuned_models.tuned_model, name="tuned-model"),
