@@ -25,6 +25,7 @@ _SETTINGS, _MEMBERS = Permission.WRITE_SETTINGS, Permission.WRITE_MEMBERS
 #: the permission that each page's form asks for, by the address's name. A new page with a form belongs in here.
 NEEDS: Final = {
     "acknowledge": Permission.READ_MONEY,
+    "apply-rerating": _MONEY,
     "archive-project": _SETTINGS,
     "bill-source": _SETTINGS,
     "block-end-user": _KEYS,
@@ -87,6 +88,7 @@ NEEDS: Final = {
     "new-model": _SETTINGS,
     "new-price": _MONEY,
     "new-project": _SETTINGS,
+    "new-rerating": _MONEY,
     "new-route": _SETTINGS,
     "new-rule": _MONEY,
     "new-service-account": _MEMBERS,
