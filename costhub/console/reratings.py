@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from billing.invoices.actions.rerating import approve_rerating, preview_rerating
-from billing.invoices.choices import ReratingState
-from billing.invoices.models import Invoice, Rerating
+from billing.invoices.choices import InvoiceKind, ReratingState
+from billing.invoices.models import Rerating
+from billing.invoices.selectors.invoices import list_invoices
 from billing.invoices.selectors.rerating import list_reratings
 from billing.spend.core.rerating import LeftOut
 from costhub.console.acts import Act, try_to
@@ -30,6 +31,7 @@ _LEAD: Final = (
     "First it is shown what the calls would cost at the prices that are known now, and nothing changes. To correct a"
     " price that was wrong, add a version from the moment on at which it should have held, and come back."
 )
+_NOTES: Final = (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE)
 _STATES: Final = {
     ReratingState.COUNTING: "Its calls are still being counted: look again in a minute.",
     ReratingState.PREVIEWED: "Nothing has changed yet.",
@@ -90,7 +92,7 @@ def rerating(request: HttpRequest, actor: Actor, rerating_id: str) -> HttpRespon
         "is_counting": state is ReratingState.COUNTING,
         "is_stale": state is ReratingState.STALE,
         "left_out": [(number, _LEFT_OUT[LeftOut(why)]) for why, number in sorted(row.left_out.items())],
-        "notes": list(Invoice.objects.filter(org=actor.org, pk__in=row.notes).order_by("number")),
+        "notes": list_invoices(actor, _NOTES).filter(pk__in=row.notes).order_by("number"),
         "acts": _acts(actor, row),
     }
     return render(request, "console/rerating.html", context)
