@@ -191,6 +191,6 @@ def test_once_applied_the_page_says_so_with_its_note(committed_world: World) -> 
             more = carry_on(actor, row, CLOSED + timedelta(hours=1))
     page = text_of(ada.get(path))
     assert "It is applied." in page
-    assert "Applied $2.00 0000000 of 1 call, 3 Nov 2026, 01:00" in page
+    assert "Applied $2.00 0000000 of 1 call, 4 Nov 2026, 01:00" in page
     assert "debit note " in page
     assert "applied 1 call, $2.00" in text_of(ada.get(f"{home}/models/{made.model.pk}"))
