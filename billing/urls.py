@@ -8,6 +8,7 @@ from billing.alerts.api.channels import ChannelViewSet, DeliveryViewSet
 from billing.alerts.api.rules import AlertRuleViewSet
 from billing.bills.api import BillSourceViewSet
 from billing.cache.api import CacheEntryViewSet, CacheRequestView, CacheShadowView, CacheStatsView
+from billing.demo.api import RemoveDemoView
 from billing.gpu.api import GpuEndpointViewSet
 from billing.invoices.api.accounts import (
     AccountView,
@@ -120,6 +121,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("forecast", ForecastView.as_view(), name="forecast"),
     path("requests", RequestsView.as_view(), name="requests"),
     path("requests/<str:pk>", RequestView.as_view(), name="request"),
+    path("remove-demo", RemoveDemoView.as_view(), name="remove-demo"),
     path("roi", RoiView.as_view(), name="roi"),
     path("upstream-bills", UpstreamBillView.as_view(), name="upstream-bills"),
     path("spend/focus", FocusView.as_view(), name="focus"),

@@ -17,7 +17,7 @@ from billing.spend.actions.anomalies import detect_anomalies
 from billing.spend.actions.forecasts import refresh_forecasts
 from billing.spend.actions.rollups import roll_up
 from costhub.lib import clock
-from costhub.lib.errors import Conflict
+from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import parse_usd
 from proxy.core.row import dump_row
 from tenants.access import Actor, list_memberships, org_scope
@@ -98,10 +98,13 @@ def _look_at(actor: Actor, now: datetime) -> None:
     watch_outlook(actor.org.pk, now)
 
 
-def remove_demo(*, actor: Actor) -> None:
-    """Take a demo organisation away, its ledger too. Raises Conflict for any other organisation."""
+def remove_demo(*, actor: Actor, confirm: str) -> None:
+    """Take a demo organisation away, its ledger and audit log too; ``confirm`` is its short name. Raises Conflict for
+    any other organisation, InvalidField for another name, and StaleSession for somebody who signed in a while ago."""
     actor.check(Permission.WRITE_MEMBERS)
     actor.check_fresh()
+    if actor.org.is_demo and confirm.strip() != actor.org.slug:
+        raise InvalidField(f"Nothing was removed. Type {actor.org.slug} to remove this demo.", field="confirm")
     with connection.cursor() as cursor:
         cursor.execute("SELECT costhub_remove_demo(%s)", [actor.org.pk])
         row = cursor.fetchone()

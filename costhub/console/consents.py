@@ -1,7 +1,9 @@
-"""The console's forms of consent: whose calls are kept to learn from, how many of them, and for how long."""
+"""The console's forms of consent: whose calls are kept to learn from, how many of them, for how long, and an end user's
+word against it."""
 
 from typing import Final
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
@@ -10,7 +12,9 @@ from costhub.console.acts import try_to
 from costhub.console.forms import Field, Form, check_confirmed
 from costhub.console.pages import show_form
 from costhub.console.policies import model_field, removal
-from costhub.console.sign_in import org_page
+from costhub.console.sign_in import org_page, works_when_read_only
+from proxy.learning.consent import Erased
+from proxy.learning.unlearning import forget_end_user
 from tenants.access import Actor, access_row
 from tenants.actions.capture import create_capture_policy, delete_capture_policy, update_capture_policy
 from tenants.choices import Permission
@@ -23,6 +27,11 @@ _WORD: Final = "take back"
 _LEAD: Final = (
     "What people say in these calls is kept, sealed with this organisation's key, to learn from and to look at."
     " Only whole answers are; never a call with x-costhub-cache-control: no-store."
+)
+_END_USER_LEAD: Final = (
+    "All that was kept of one end user's calls is erased at once, examples of datasets too, and what has learned from"
+    " them is withdrawn and trained again without them. There is no way back. Calls of theirs that come later are kept"
+    " as before: have them sent with x-costhub-cache-control: no-store."
 )
 
 
@@ -88,6 +97,35 @@ def take_back_consent(request: HttpRequest, actor: Actor, consent_id: str) -> Ht
     if try_to(request, actor, done, act):
         return redirect("learning", slug=actor.org.slug)
     return redirect("consent", slug=actor.org.slug, consent_id=str(row.pk))
+
+
+@require_http_methods(["GET", "POST"])
+@org_page
+@works_when_read_only
+def withdraw_end_user(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The form by which one end user's calls are forgotten. Whose they are is typed: that confirms it."""
+    actor.check(Permission.WRITE_SETTINGS)
+    help_text = "Your application's name for them, as calls send it, exactly."
+    form = Form([Field("end_user", "End user", help=help_text, is_required=True, most=200)])
+    if request.method == "POST":
+        erased = form.submit(request, actor, lambda form: forget_end_user(actor=actor, end_user=form.text("end_user")))
+        if erased is not None:
+            _say_erased(request, form.text("end_user"), erased)
+            return redirect("learning", slug=actor.org.slug)
+    title = "Take back an end user's consent"
+    return show_form(
+        request, actor, "learning", "Learning", form, title, submit_label="Erase what was kept", lead=_END_USER_LEAD
+    )
+
+
+def _say_erased(request: HttpRequest, end_user: str, erased: Erased) -> None:
+    if erased == Erased(0, 0):
+        nothing = f"Nothing was kept of calls of {end_user}: look whether that is what your application calls them."
+        messages.warning(request, nothing, extra_tags="warn")
+        return
+    calls = f"{erased.calls:,} kept call{'' if erased.calls == 1 else 's'}"
+    examples = f"{erased.examples:,} example{'' if erased.examples == 1 else 's'} of datasets"
+    messages.success(request, f"Of {end_user} {calls} and {examples} are erased.", extra_tags="good")
 
 
 def _fields() -> list[Field]:

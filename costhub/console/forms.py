@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -183,9 +183,12 @@ class Form:
         if not text:
             return None
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
-        except ValueError as error:
+            found = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+            # At the ends of the calendar there is a moment here that is none in UTC, and could not be stored.
+            found.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
             raise InvalidField("Give a day and time, such as 2026-12-31 18:00.", field=name) from error
+        return found
 
     def choice(self, name: str, kind: type[Kind]) -> Kind:
         """One value of an enumeration. Raises InvalidField."""

@@ -111,8 +111,8 @@ def read_params(params: Mapping[str, str], now: datetime, actor: Actor) -> tuple
 
 
 def spread_tag(params: Mapping[str, str]) -> dict[str, str]:
-    """The parameters with ``tag``, as people type it, ``team=blue``, as the ``tag:team`` that addresses have; an empty
-    one takes the tags away. Raises InvalidField for what is no name and value."""
+    """The parameters with ``tag``, as people type it, ``team=blue``, as the ``tag:team`` that addresses have, before
+    other tags; an empty one is none. Raises InvalidField for what is no name and value."""
     if "tag" not in params:
         return dict(params)
     name, separator, value = params["tag"].partition("=")
@@ -121,12 +121,20 @@ def spread_tag(params: Mapping[str, str]) -> dict[str, str]:
         return given
     if not separator or not name.strip() or not value.strip():
         raise InvalidField("tag: give a name and a value, as in team=blue.", field="tag")
-    return given | {f"tag:{name.strip()}": value.strip()}
+    typed = {f"tag:{name.strip()}": value.strip()}
+    return typed | given | typed
 
 
-def show_tag(params: Mapping[str, str]) -> str:
-    """The first tag that is asked for, as people type it."""
-    return next((f"{name[4:]}={value}" for name, value in params.items() if name.startswith("tag:") and value), "")
+def show_tags(request: HttpRequest, params: Mapping[str, str]) -> dict[str, Any]:
+    """What ``console/_tag_field.html`` shows: the first tag that is asked for as people type it, to be changed, and the
+    others, each with the page without it."""
+    given = [(name, value) for name, value in params.items() if name.startswith("tag:") and value]
+    typed = [f"{name.removeprefix('tag:')}={value}" for name, value in given]
+    others = [
+        {"name": name, "value": value, "typed": text, "without": make_link(request, params, **{name: "", "cursor": ""})}
+        for (name, value), text in zip(given[1:], typed[1:], strict=True)
+    ]
+    return {"tag": typed[0] if typed else "", "more_tags": others}
 
 
 def list_snippets(

@@ -11,6 +11,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from billing.invoices.models import Rerating
+from billing.invoices.selectors.rerating import list_reratings
 from costhub.console.acts import PageLink, switch_act, try_to_set
 from costhub.console.forms import Field, Form
 from costhub.console.lists import Column, Listing, make_listing
@@ -27,6 +29,8 @@ from tenants.price_histories import load_prices
 from tenants.price_snapshots import PriceSnapshot
 from tenants.selectors import list_models, list_upstreams
 
+#: so many re-ratings of a model are on its page
+_RERATINGS: Final = 20
 COLUMNS: Final = (
     Column("name", "Model", "name"),
     Column("upstream", "Upstream", "upstream__name", css="optional"),
@@ -117,6 +121,7 @@ def model(request: HttpRequest, actor: Actor, model_id: str) -> HttpResponse:
         "versions": list_versions(actor, row) if actor.may(Permission.READ_MONEY) else [],
         "may_price": actor.may(Permission.WRITE_MONEY),
         "sees_money": actor.may(Permission.READ_MONEY),
+        "reratings": _list_reratings(actor, row),
         "has_list_price": has_list_price(row),
         "acts": [act] if form else [],
     }
@@ -145,6 +150,13 @@ def find_prices(actor: Actor, rows: Any) -> dict[str, PriceSnapshot]:
         if current is not None:
             found[row.name] = current
     return found
+
+
+def _list_reratings(actor: Actor, row: LanguageModel) -> list[Rerating]:
+    """A model's newest; none for those who may not see money."""
+    if not actor.may(Permission.READ_MONEY):
+        return []
+    return list(list_reratings(actor).filter(model=row.name).order_by("-created_at", "-pk")[:_RERATINGS])
 
 
 def _fields(*, is_new: bool = False) -> list[Field]:

@@ -46,7 +46,7 @@ from costhub.console.frame import (
     read_params,
     read_span,
     render_page,
-    show_tag,
+    show_tags,
     spread_tag,
 )
 from costhub.console.lists import check_parameters
@@ -131,7 +131,7 @@ def overview(request: HttpRequest, actor: Actor) -> HttpResponse:
         "error": error,
         "params": params,
         "projects": list_projects(actor).order_by("name"),
-        "tag": show_tag(params),
+        **show_tags(request, params),
         "now": now,
         "today": now.astimezone(zone).date(),
         "tiles": tiles,

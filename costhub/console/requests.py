@@ -35,7 +35,7 @@ from billing.spend.selectors import (
 )
 from billing.spend.selectors.names import find_names
 from billing.spend.selectors.tags import list_tag_names
-from costhub.console.frame import FILTERS, frame, make_link, read_params, render_page, show_tag, spread_tag
+from costhub.console.frame import FILTERS, frame, make_link, read_params, render_page, show_tags, spread_tag
 from costhub.console.key_choices import find_key
 from costhub.console.lists import check_parameters
 from costhub.console.sign_in import org_page
@@ -109,7 +109,7 @@ def requests(request: HttpRequest, actor: Actor) -> HttpResponse:
         "lines": _lines(actor, page),
         "asides": sum_asides(actor, filters) if page else 0,
         "csv_link": _csv_link(actor, params),
-        "tag": show_tag(params),
+        **show_tags(request, params),
         "without": params.get("without", "").removeprefix("tag:"),
         "kept": [(name, params[name]) for name in _KEPT if params.get(name)],
         "wider_link": make_link(request, params, hour="", without="", cursor=""),

@@ -118,8 +118,9 @@ def change_visits(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 @org_page
 def remove_demo_data(request: HttpRequest, actor: Actor) -> HttpResponse:
-    """The one click by which demo data goes."""
-    if try_to(request, actor, "The demo data is gone.", lambda: remove_demo(actor=actor)):
+    """The end of demo data, once it was named."""
+    confirm = request.POST.get("confirm", "")
+    if try_to(request, actor, "The demo data is gone.", lambda: remove_demo(actor=actor, confirm=confirm)):
         return redirect("home")
     return redirect("settings", slug=actor.org.slug)
 
@@ -166,7 +167,7 @@ def _acts(actor: Actor) -> list[Act]:
     if actor.org.is_demo and actor.may(Permission.WRITE_MEMBERS):
         address = reverse("remove-demo", args=[actor.org.slug])
         words = "This organisation and its made-up history go for good. Nothing else is touched."
-        acts.append(Act("Remove the demo data", address, "Remove", words, tone="bad"))
+        acts.append(Act("Remove the demo data", address, "Remove", words, confirm=actor.org.slug, tone="bad"))
     if actor.may(Permission.WRITE_MEMBERS):
         address = reverse("change-visits", args=[actor.org.slug])
         until = actor.org.visits_allowed_until

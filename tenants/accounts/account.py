@@ -4,10 +4,13 @@ from functools import partial
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
+from django.urls import reverse
 
 from tenants.accounts.sessions import was_recently_confirmed
 from tenants.mails import send_or_log
@@ -42,10 +45,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
         """Of an account's address and password as of all else that matters: asked again after a while. Else a browser
-        that was left alone would give the account away. Second factors are stricter: django-allauth's rule."""
-        if app != "allauth.account":
+        that was left alone would give the account away. Second factors are stricter: django-allauth's rule, but for
+        somebody who has nothing yet that this could ask for. Of them signing in is all there is to ask for."""
+        if app != "allauth.account" and get_reauthentication_flows(self.request.user):
             return bool(super().is_reauthentication_required(app=app, **more))
         return not was_recently_confirmed(self.request, self.request.user)
+
+    def get_reauthentication_methods(self, user: User | AnonymousUser) -> list[dict[str, Any]]:
+        """django-allauth's; of somebody who has none our page, which says how to sign in again."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if methods or not user.is_authenticated:
+            return methods
+        address = reverse("account_reauthenticate")
+        return [{"id": "sign_in_again", "description": "Sign in again", "url": address}]
 
     def reauthenticate(self, user: User, password: str) -> bool:
         """Whether this is the password of somebody who is signed in."""

@@ -102,7 +102,8 @@ class ManagementView(APIView):
         if self._claim is not None:
             if final.status_code < 400:
                 final.render()
-                answer = StoredAnswer(final.status_code, final["Content-Type"], final.content)
+                # Nothing, as of 204, has no type.
+                answer = StoredAnswer(final.status_code, final.headers.get("Content-Type", ""), final.content)
                 self._claim.keep_after_commit(self.answered_org, answer)
             else:
                 self._claim.release()

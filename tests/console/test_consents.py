@@ -1,11 +1,15 @@
 """Consent to keep calls, given and taken back by hand, and told in the audit log."""
 
+from collections import Counter
+
 import pytest
 
 from proxy.learning.consent import forget_uncovered
 from proxy.learning.models import CapturedCall
 from tenants.access import org_scope
-from tenants.models import AuditEntry, CapturePolicy
+from tenants.actions.orgs import add_member
+from tenants.choices import Role
+from tenants.models import AuditEntry, CapturePolicy, User
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.proxy.learning.rows import capture
 from tests.tenants.route_examples import make_models, make_route
@@ -80,3 +84,46 @@ def test_more_is_kept_only_by_who_has_just_shown_that_it_is_them(ada: Visit, wor
     assert (sent.status_code, "/account/reauthenticate/" in sent.headers["Location"]) == (302, True)
     with org_scope(world.acme.org.pk):
         assert not CapturePolicy.objects.filter(org=world.acme.org).exists()
+
+
+WITHDRAW = "/o/acme/learning/end-users/withdraw"
+
+
+def count_kept(world: World) -> dict[str, int]:
+    """How many calls are kept of each end user."""
+    with org_scope(world.acme.org.pk):
+        return dict(Counter(CapturedCall.objects.filter(org=world.acme.org).values_list("end_user", flat=True)))
+
+
+def test_an_end_users_word_erases_theirs_and_nobody_elses(ada: Visit, world: World) -> None:
+    for end_user in ("una", "una", "leo"):
+        capture(world.acme, f"From {end_user}?", "Yes.", end_user=end_user)
+    assert f'href="{WITHDRAW}"' in ada.get("/o/acme/learning").content.decode()
+    wrong = ada.submit(WITHDRAW, end_user="")
+    assert (wrong.status_code, error_of(wrong)) == (400, "Fill this in.")
+    assert 'id="field-end_user-error"' in wrong.content.decode()
+    long = ada.submit(WITHDRAW, end_user="u" * 201)
+    assert (long.status_code, error_of(long)) == (400, "Give at most 200 characters.")
+    assert ada.submit(WITHDRAW, end_user="Una").headers["Location"] == "/o/acme/learning"
+    assert "Nothing was kept of calls of Una: look whether" in text_of(ada.get("/o/acme/learning"))
+    assert count_kept(world) == {"una": 2, "leo": 1}
+    sent = read_form(ada.get(WITHDRAW).content.decode()) | {"end_user": "una"}
+    assert ada.post(WITHDRAW, sent).headers["Location"] == "/o/acme/learning"
+    assert "Of una 2 kept calls and 0 examples of datasets are erased." in text_of(ada.get("/o/acme/learning"))
+    assert ada.post(WITHDRAW, sent).status_code == 409
+    assert count_kept(world) == {"leo": 1}
+    with org_scope(world.acme.org.pk):
+        told = AuditEntry.objects.filter(org=world.acme.org, action="organization.withdrew_consent")
+        found = sorted(each.changes["end_user"] for each in told)
+    assert found == ["Una", "una"]
+
+
+def test_who_may_not_change_settings_forgets_nobody(ada: Visit, world: World) -> None:
+    capture(world.acme, "From una?", "Yes.", end_user="una")
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email="fin@acme.example", role=Role.FINANCE)
+    fin = Visit(User.objects.get(email="fin@acme.example"))
+    assert WITHDRAW not in fin.get("/o/acme/learning").content.decode()
+    assert fin.get(WITHDRAW).status_code == 403
+    assert fin.post(WITHDRAW, {"end_user": "una"}).status_code == 403
+    assert count_kept(world) == {"una": 1}

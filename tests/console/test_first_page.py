@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from random import Random
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -21,7 +22,7 @@ from tenants.choices import BudgetPeriod, BudgetScope
 from tests.billing.invoices.examples import close, make_customer
 from tests.billing.ledger import NOW, record_call, record_correction
 from tests.billing.outlook import store_anomaly, store_forecast
-from tests.console.client import Visit, error_of, rows_of, text_of
+from tests.console.client import Visit, error_of, read_forms, rows_of, text_of
 from tests.world import Api, World, make_budget, make_catalog
 
 HOUR = timedelta(hours=1)
@@ -45,6 +46,14 @@ def tile(page: HttpResponse, name: str) -> str:
     found = re.search(rf'data-tile="{name}">(.*?)</article>', page.content.decode(), re.DOTALL)
     assert found is not None
     return unescape(found[1])
+
+
+def read_filters(page: HttpResponse, path: str) -> dict[str, Any]:
+    """What stands in the form that narrows a page."""
+    form = re.search(r'<form class="(?:filters|toolbar[^"]*)"(.*?)</form>', page.content.decode(), re.DOTALL)
+    assert form is not None
+    (found,) = read_forms(f"<form {form[1]}</form>", path)
+    return found[2]
 
 
 class TestEveryNumber:
@@ -238,6 +247,36 @@ class TestTables:
         assert error_of(ada.get("/o/acme/?tag=team")) == "tag: give a name and a value, as in team=blue."
         stacked = ada.get("/o/acme/?by=tag").content.decode()
         assert 'title="blue: exactly $3.000000000 in this range"' in stacked
+
+    @pytest.mark.parametrize("path", ["/o/acme/", "/o/acme/requests"])
+    def test_another_project_leaves_every_tag(self, world: World, path: str) -> None:
+        ada, project = Visit(world.ada), str(world.acme.project.pk)
+        asked = "tag:team=blue&tag:env=prod&tag:app=faq"
+        narrowed = read_filters(ada.get(f"{path}?{asked}"), path)
+        assert narrowed["tag"] == "team=blue"
+        again = read_filters(ada.get(f"{path}?{urlencode(narrowed | {'project': project})}"), path)
+        expected = {"project": project, "tag": "team=blue", "tag:env": "prod", "tag:app": "faq"}
+        assert {name: again[name] for name in again if name == "project" or name.startswith("tag")} == expected
+        # Another value in place of the first, and then none.
+        changed = read_filters(ada.get(f"{path}?{urlencode(again | {'tag': 'team=red'})}"), path)
+        assert {name: changed[name] for name in changed if name.startswith("tag")} == {
+            "tag": "team=red",
+            "tag:env": "prod",
+            "tag:app": "faq",
+        }
+        fewer = read_filters(ada.get(f"{path}?{urlencode(changed | {'tag': ''})}"), path)
+        assert (fewer["tag"], fewer["tag:app"], "tag:env" in fewer) == ("env=prod", "faq", False)
+
+    def test_each_further_tag_is_shown_and_left_out_by_itself(self, world: World) -> None:
+        record_call(world.acme, NOW - HOUR, cost=3 * USD, tags={"team": "blue", "env": "prod"})
+        record_call(world.acme, NOW - HOUR, cost=USD, tags={"team": "blue"})
+        ada = Visit(world.ada)
+        page = ada.get("/o/acme/?tag:team=blue&tag:env=prod&range=7d").content.decode()
+        assert 'title="default: exactly $3.000000000 in this range"' in page
+        found = re.search(r'<a class="button" href="([^"]+)"[^>]*>env=prod ×</a>', page)
+        assert found is not None
+        assert unescape(found[1]) == "/o/acme/?tag%3Ateam=blue&range=7d"
+        assert 'title="default: exactly $4.000000000 in this range"' in ada.get(unescape(found[1])).content.decode()
 
 
 class TestChart:

@@ -25,6 +25,7 @@ _SETTINGS, _MEMBERS = Permission.WRITE_SETTINGS, Permission.WRITE_MEMBERS
 #: the permission that each page's form asks for, by the address's name. A new page with a form belongs in here.
 NEEDS: Final = {
     "acknowledge": Permission.READ_MONEY,
+    "apply-rerating": _MONEY,
     "archive-project": _SETTINGS,
     "bill-source": _SETTINGS,
     "block-end-user": _KEYS,
@@ -87,6 +88,7 @@ NEEDS: Final = {
     "new-model": _SETTINGS,
     "new-price": _MONEY,
     "new-project": _SETTINGS,
+    "new-rerating": _MONEY,
     "new-route": _SETTINGS,
     "new-rule": _MONEY,
     "new-service-account": _MEMBERS,
@@ -94,6 +96,7 @@ NEEDS: Final = {
     "new-token": _MEMBERS,
     "new-training": _SETTINGS,
     "new-upstream": _SETTINGS,
+    "new-upstream-endpoint": _SETTINGS,
     "project": _SETTINGS,
     "publish-status": _SETTINGS,
     "purge-cache": _SETTINGS,
@@ -105,6 +108,7 @@ NEEDS: Final = {
     "remove-member": _MEMBERS,
     "remove-route": _SETTINGS,
     "remove-sign-on": _MEMBERS,
+    "remove-upstream-endpoint": _SETTINGS,
     "remove-view": Permission.READ_MONEY,
     "revoke-key": _KEYS,
     "rotate-channel": _SETTINGS,
@@ -134,9 +138,11 @@ NEEDS: Final = {
     "token": _MEMBERS,
     "tuned-model": _SETTINGS,
     "upstream": _SETTINGS,
+    "upstream-endpoint": _SETTINGS,
     "verify-domain": _MEMBERS,
     "visit-portal": _MONEY,
     "withdraw-budget-request": Permission.ASK_MONEY,
+    "withdraw-end-user": _SETTINGS,
     "withdraw-invitation": _MEMBERS,
 }
 #: what a developer of a project does in it: ``test_project_members`` has what becomes of that elsewhere
@@ -248,7 +254,7 @@ def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
         world.acme.org.save(update_fields=["is_read_only"])
     before = count_entries(world)
     answers = {name: ada.post(path, TYPED).status_code for name, path in paths.items()}
-    # What is one's own may be taken out, an upstream's health asked for, and whoever owes may pay.
+    # What is one's own may be taken out, an upstream's health asked for, an end user forgotten, and who owes may pay.
     working = {
         "take-out-version",
         "test-upstream",
@@ -260,6 +266,7 @@ def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:
         "change-top-up",
         "send-papers",
         "visit-portal",
+        "withdraw-end-user",
     }
     assert {name for name, code in answers.items() if code == 402} == set(NEEDS) - working
     # That a model was taken out is told.

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -67,6 +68,32 @@ class TestAnUnattendedBrowser:
         page = visit(client, "get", "/account/reauthenticate/?next=/o/acme/keys/new")
         assert page.status_code == 200
         assert "<h1>Sign in again</h1>" in page.content.decode()
+
+    @pytest.mark.parametrize("path", ["/account/2fa/webauthn/add/", "/account/2fa/totp/activate/"])
+    def test_who_has_nothing_to_be_asked_for_signs_in_again_for_a_first_factor(
+        self, world: World, visit: Any, path: str
+    ) -> None:
+        """People of single sign-on: without a password or factor, django-allauth would refuse them for ever."""
+        client = Client()
+        world.ada.set_unusable_password()
+        world.ada.save()
+        sign_in_now(client, world.ada)
+        grow_old(client)
+        sent = visit(client, "get", path)
+        assert (sent.status_code, sent.headers["Location"]) == (302, f"/account/reauthenticate/?next={quote(path, '')}")
+        page = visit(client, "get", sent.headers["Location"]).content.decode()
+        assert "<h1>Sign in again</h1>" in page
+        assert 'href="/account/password/reset/"' in page
+        sign_in_now(client, world.ada)
+        assert visit(client, "get", path).status_code == 200
+
+    def test_who_has_a_password_is_asked_for_it_before_a_first_factor(self, world: World, visit: Any) -> None:
+        client = Client()
+        sign_in_now(client, give_password(world.ada))
+        grow_old(client)
+        sent = visit(client, "get", "/account/2fa/webauthn/add/")
+        assert sent.headers["Location"].startswith("/account/reauthenticate/?next=")
+        assert 'type="password"' in visit(client, "get", sent.headers["Location"]).content.decode()
 
 
 class TestPasswords:

@@ -58,6 +58,8 @@ RESOURCES = {
     "model_id": "models",
     "upstream_id": "upstreams",
     "gpu_id": "gpu-endpoints",
+    "endpoint_id": "upstream-endpoints",
+    "rerating_id": "reratings",
     "policy_id": "compression-policies",
     "dataset_id": "datasets",
     "version_id": "dataset-versions",

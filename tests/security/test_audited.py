@@ -43,6 +43,7 @@ GONE: Final = "the log goes with its organisation, which was a demo"
 UNAUDITED: Final = {
     "POST /billing-account/portal": STRIPES,
     "POST /channels/{id}/test": TRIES,
+    "POST /remove-demo": GONE,
     "POST /roi": LOOKS,
     "POST /route-playground": LOOKS,
     "POST /system-prompt-preview": LOOKS,

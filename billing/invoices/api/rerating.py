@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from billing.invoices.actions.rerating import approve_rerating, preview_rerating
 from billing.invoices.models import Rerating
+from billing.invoices.selectors.rerating import list_reratings
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Flag, Moment, Text, Usd
 from tenants.choices import Permission
@@ -79,7 +80,7 @@ class ReratingViewSet(TenantViewSet):
 
     def rows(self) -> QuerySet[Rerating]:
         """Those of the open organisation."""
-        return Rerating.objects.filter(org=self.actor.org)
+        return list_reratings(self.actor)
 
     @extend_schema(request=NewRerating, responses={201: ReratingAnswer})
     def create(self, request: Request) -> Response:

@@ -1,13 +1,19 @@
-"""Re-ratings that are under way."""
+"""Re-ratings, and those of them that are under way."""
 
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from billing.invoices.choices import ReratingState
 from billing.invoices.models import Rerating
 from tenants.access import Actor
+
+
+def list_reratings(actor: Actor) -> QuerySet[Rerating]:
+    """The organisation's."""
+    return Rerating.objects.filter(org=actor.org)
 
 
 def list_orgs_with_reratings() -> list[UUID]:

@@ -2328,6 +2328,26 @@ export interface paths {
   patch: operations["rate_limits_partial_update"];
   trace?: never;
  };
+ "/api/v1/remove-demo": {
+  parameters: {
+   query?: never;
+   header?: never;
+   path?: never;
+   cookie?: never;
+  };
+  get?: never;
+  put?: never;
+  /**
+  * @description Remove the demo organisation with its made-up history, its audit log too, for good and at once. For whoever
+  *     may change members, and has just signed in. 409: this organisation is no demo.
+  */
+  post: operations["remove_demo"];
+  delete?: never;
+  options?: never;
+  head?: never;
+  patch?: never;
+  trace?: never;
+ };
  "/api/v1/requests": {
   parameters: {
    query?: never;
@@ -4639,6 +4659,11 @@ export interface components {
   };
   /** @enum {string} */
   DeliveryAnswerStateEnum: "queued" | "sending" | "sent" | "failed" | "dropped";
+  /** @description The demo organisation's short name, so that nobody removes another one than they think. */
+  DemoRemoval: {
+   /** @description the organisation's short name, its `slug` */
+   confirm: string;
+  };
   /** @description A word for who asked. */
   Denial: {
    /** @description what the one who decided says to the one who asked */
@@ -16830,6 +16855,40 @@ export interface operations {
     content: {
      "application/json": components["schemas"]["RateLimitAnswer"];
     };
+   };
+   /** @description What was wrong, and what to do. */
+   default: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content: {
+     "application/problem+json": components["schemas"]["Problem"];
+    };
+   };
+  };
+ };
+ remove_demo: {
+  parameters: {
+   query?: never;
+   header?: {
+    /** @description A text of your own, 1 to 255 visible ASCII characters: a POST that is sent twice with it happens once. */
+    "Idempotency-Key"?: string;
+   };
+   path?: never;
+   cookie?: never;
+  };
+  requestBody: {
+   content: {
+    "application/json": components["schemas"]["DemoRemoval"];
+   };
+  };
+  responses: {
+   /** @description No response body */
+   204: {
+    headers: {
+     [name: string]: unknown;
+    };
+    content?: never;
    };
    /** @description What was wrong, and what to do. */
    default: {

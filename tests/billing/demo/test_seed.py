@@ -18,11 +18,12 @@ from costhub.console.navigation import ENTRIES
 from costhub.lib import clock
 from proxy.models import LedgerEntry
 from tenants.access import Actor, org_scope
+from tenants.actions.tokens import create_token
 from tenants.choices import Role
-from tenants.models import AuditEntry, Budget, Organization
+from tenants.models import AuditEntry, Budget, Organization, User
 from tests.billing.ledger import NOW, record_call
 from tests.console.client import Visit, text_of
-from tests.world import World, close_scopes
+from tests.world import Api, World, close_scopes
 
 
 def test_it_is_seeded_shown_as_a_demo_and_removed_with_every_row(world: World) -> None:
@@ -63,10 +64,18 @@ def test_it_is_seeded_shown_as_a_demo_and_removed_with_every_row(world: World) -
     assert last.number in text_of(ada.get(f"/o/{org.slug}/invoices"))
     # Somebody who may not, the wrong name, another organisation.
     assert Visit(world.ben).post(f"/o/{org.slug}/settings/remove-demo").status_code == 404
-    ada.post("/o/acme/settings/remove-demo")
+    ada.post("/o/acme/settings/remove-demo", {"confirm": "acme"})
     assert "Only demo data" in text_of(ada.get("/o/acme/settings"))
-    gone = ada.post(f"/o/{org.slug}/settings/remove-demo")
+    wrong = ada.press(f"/o/{org.slug}/settings", f"/o/{org.slug}/settings/remove-demo", confirm=NAME)
+    assert wrong.headers["Location"] == f"/o/{org.slug}/settings"
+    assert f"Nothing was removed. Type {org.slug} to remove this demo." in text_of(ada.get(wrong.headers["Location"]))
+    gone = ada.press(f"/o/{org.slug}/settings", f"/o/{org.slug}/settings/remove-demo", confirm=org.slug)
     assert (gone.status_code, gone.headers["Location"]) == (302, "/")
+    assert_gone(org, world, ada)
+
+
+def assert_gone(org: Organization, world: World, ada: Visit) -> None:
+    """Nothing is left of the demo, and everything of others."""
     assert ada.get(f"/o/{org.slug}/").status_code == 404
     close_scopes()
     with org_scope(org.pk, world.acme.org.pk):
@@ -74,6 +83,28 @@ def test_it_is_seeded_shown_as_a_demo_and_removed_with_every_row(world: World) -
             assert not model.objects.filter(org_id=org.pk).exists(), model
         assert not Organization.objects.filter(name=NAME).exists()
         assert LedgerEntry.objects.filter(org_id=world.acme.org.pk).count() == 1
+
+
+def test_the_api_removes_it_for_whoever_may_and_names_it(world: World) -> None:
+    org = seed_history(owner=world.ada)
+    assert org is not None
+    record_call(world.acme, clock.now(), cost=5)
+    with org_scope(org.pk):
+        actor = Actor(org, Role.OWNER, "x")
+        viewer = User.objects.get(email="vic@northwind.example")
+        program = create_token(actor=actor, name="scripts", role=Role.ADMIN).secret
+    ada, body = Api(user=world.ada, org=org.slug), {"confirm": org.slug}
+    assert Api(user=viewer, org=org.slug).post("/remove-demo", body).status_code == 403
+    other = Api(user=world.ada).post("/remove-demo", {"confirm": "acme"})
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    for wrong in ({"confirm": NAME}, {"confirm": ""}, {"confirm": 5}, {}):
+        refused = ada.post("/remove-demo", wrong)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "confirm"), wrong
+    assert ada.get("/keys").status_code == 200
+    done = Api(token=program).post("/remove-demo", body, Idempotency_Key="gone-1")
+    assert (done.status_code, done.content) == (204, b"")
+    assert Api(token=program).post("/remove-demo", body).status_code == 401
+    assert_gone(org, world, Visit(world.ada))
 
 
 #: where nothing stands of what is each organisation's own to give: its domains and providers of identity

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from .deliveries_list_state import DeliveriesListState
     from .delivery_answer import DeliveryAnswer
     from .delivery_answer_state_enum import DeliveryAnswerStateEnum
+    from .demo_removal import DemoRemoval
     from .denial import Denial
     from .digest_enum import DigestEnum
     from .distil_answer import DistilAnswer
@@ -496,6 +497,7 @@ __all__ = (
     "DeliveriesListState",
     "DeliveryAnswer",
     "DeliveryAnswerStateEnum",
+    "DemoRemoval",
     "Denial",
     "DigestEnum",
     "DistilAnswer",
@@ -913,6 +915,7 @@ _HOMES = {
     "DeliveriesListState": "deliveries_list_state",
     "DeliveryAnswer": "delivery_answer",
     "DeliveryAnswerStateEnum": "delivery_answer_state_enum",
+    "DemoRemoval": "demo_removal",
     "Denial": "denial",
     "DigestEnum": "digest_enum",
     "DistilAnswer": "distil_answer",
