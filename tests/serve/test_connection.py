@@ -179,7 +179,7 @@ class TestShortcuts:
             if way == "send_whole":
                 assert ways.send_whole(send, 200, headers, b"ok")
             else:
-                assert ways.send_head(send, 200, headers)
+                assert ways.send_head(send, 200, headers, b"", more=True)
                 await send({"type": "http.response.body"})
 
         async with serve(app) as server:
