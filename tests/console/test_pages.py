@@ -307,7 +307,7 @@ class TestRequests:
         page = get(world.ada, "/o/acme/requests?tag=team%3Dblue")
         assert "run=7 team=blue" in text_of(page) or "team=blue run=7" in text_of(page)
         assert 'value="team=blue"' in page.content.decode()
-        assert 'href="/o/acme/requests.csv?range=30d&amp;tag%3Ateam=blue"' in page.content.decode()
+        assert 'href="/o/acme/requests.csv?tag%3Ateam=blue&amp;range=30d"' in page.content.decode()
         assert "zoe" in text_of(get(world.ada, "/o/acme/requests?status=unpriced"))
         assert "give a name and a value" in text_of(get(world.ada, "/o/acme/requests?tag=team"))
 
