@@ -87,9 +87,11 @@ async def run_cascade(
             raise
         except UpstreamError as error:
             why, failed = _explain(error), error
+            # A timer may ring a moment before the clock says so.
+            is_late = isinstance(error, TooLate) or _is_late(until_ns)
             if kept is None and place == last:
                 raise
-            if kept is not None and (place == last or _is_late(until_ns)):
+            if kept is not None and (place == last or is_late):
                 return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
         else:
             if place == last:
@@ -100,11 +102,12 @@ async def run_cascade(
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
                 return await _give(kept, sink, entry, plan, verdict.why)
-            if _is_late(until_ns):
+            is_late = _is_late(until_ns)
+            if is_late:
                 return await _give(kept, sink, entry, plan, f"{verdict.why}, given at the latency cap")
             why = verdict.why
         # Where nobody has answered in time, the last rung is asked: its answer goes out as it comes.
-        place = last if _is_late(until_ns) else place + 1
+        place = last if is_late else place + 1
         # As if nobody got an answer yet: whichever is given in the end counts again.
         entry.attempts[:] = _give_up(entry.attempts, plan)
         moved = await _climb(plan, place, means, entry)

@@ -87,8 +87,8 @@ def test_it_is_looked_at_and_then_approved(world: World, catalog: Catalog) -> No
     # Pressed by two people in one moment it is approved once.
     ada.post(f"{path}/apply", {"confirm": "small", "change": "0.006"})
     with org_scope(world.acme.org.pk):
-        told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk)).order_by("created_at")
-        assert [each.action.partition(".")[2] for each in told] == ["created", "approved"]
+        told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk))
+        assert sorted(each.action.partition(".")[2] for each in told) == ["approved", "created"]
 
 
 def test_a_form_that_is_sent_twice_looks_once(world: World, catalog: Catalog) -> None:
