@@ -38,10 +38,13 @@ def fit_gate(org_id: UUID) -> bool:
         # What was forgotten since makes the number of those that are left no measure of what is new.
         if abs(total - learned_from) < gate.REFIT_EVERY:
             return False
-        newest = list(known.order_by("-at")[:MOST_OBSERVATIONS])
+        # Without what was asked, which may be long: twenty thousand of it would be most of a worker's memory.
+        needed = known.only("features", "right", "share", "is_recheck", "likelihood")
+        newest = list(needed.order_by("-at")[:MOST_OBSERVATIONS])
         fitted = gate.fit_gate([Observation(tuple(one.features or ()), one.right is True, one.share) for one in newest])
         if fitted is None:
             return False
+        recent = CacheLookup.objects.filter(org_id=org_id)
         checked = [one for one in newest if one.is_recheck and one.likelihood is not None]
         CacheGate.objects.update_or_create(
             org_id=org_id,
@@ -50,7 +53,7 @@ def fit_gate(org_id: UUID) -> bool:
                 "scales": fitted.scales.tolist(),
                 "weights": fitted.weights.tolist(),
                 "likelihoods": _rate_recent(
-                    fitted, list(CacheLookup.objects.filter(org_id=org_id).order_by("-at")[: gate.WINDOW])
+                    fitted, list(recent.only("features", "is_guarded").order_by("-at")[: gate.WINDOW])
                 ),
                 "kappa": gate.measure_kappa(
                     sum((1 - (one.likelihood or 0.0) for one in checked), 0.0), sum(not one.right for one in checked)
