@@ -73,29 +73,19 @@ async def run_cascade(
     failed: UpstreamError | None = None
     schema = find_schema(plan.request)
     place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
-    rung = _plan_rung(plan, plan.first, is_last=not last)
-    while True:
+    rung, judged = _plan_rung(plan, plan.first, is_last=not last), _planning(means, _judged)
+    while place != last:
         candidate = plan.candidates[place]
         buffer = Buffer()
         try:
-            if place == last:
-                answer = await run_attempts(rung, hold, means, sink, entry)
-            else:
-                judged = _planning(means, _judged)
-                answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
-        except BrokenStream:
-            raise
+            answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
         except UpstreamError as error:
             why, failed = _explain(error), error
             # A timer may ring a moment before the clock says so.
             is_late = isinstance(error, TooLate) or _is_late(until_ns)
-            if kept is None and place == last:
-                raise
-            if kept is not None and (place == last or is_late):
+            if kept is not None and is_late:
                 return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
         else:
-            if place == last:
-                return answer
             wire = entry.wire, entry.unsaid
             said, verdict = await _judge(plan, place, rung, answer, schema, known, means, entry, until_ns)
             note(Rung(candidate, said, verdict))
@@ -120,6 +110,13 @@ async def run_cascade(
         entry.note_escalation(candidate, why, plan.candidates[place])
         metrics.ESCALATIONS.inc()
         rung, hold = moved
+    try:
+        return await run_attempts(rung, hold, means, sink, entry)
+    except UpstreamError as error:
+        if kept is None or isinstance(error, BrokenStream):
+            raise
+        name = plan.candidates[last].model.name
+        return await _give(kept, sink, entry, plan, f"given, because {name} {_explain(error)}")
 
 
 async def _judge(
