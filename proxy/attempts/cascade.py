@@ -72,10 +72,10 @@ async def run_cascade(
     kept: _Kept | None = None
     failed: UpstreamError | None = None
     schema = find_schema(plan.request)
-    place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
+    index, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
     rung, judged = _plan_rung(plan, plan.first, is_last=not last), _planning(means, _judged)
-    while place != last:
-        candidate = plan.candidates[place]
+    while index != last:
+        candidate = plan.candidates[index]
         buffer = Buffer()
         try:
             answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
@@ -87,7 +87,7 @@ async def run_cascade(
                 return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
         else:
             wire = entry.wire, entry.unsaid
-            said, verdict = await _judge(plan, place, rung, answer, schema, known, means, entry, until_ns)
+            said, verdict = await _judge(plan, index, rung, answer, schema, known, means, entry, until_ns)
             note(Rung(candidate, said, verdict))
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
@@ -97,17 +97,17 @@ async def run_cascade(
                 return await _give(kept, sink, entry, plan, f"{verdict.why}, given at the latency cap")
             why = verdict.why
         # Where nobody has answered in time, the last rung is asked: its answer goes out as it comes.
-        place = last if is_late else place + 1
+        index = last if is_late else index + 1
         # As if nobody got an answer yet: whichever is given in the end counts again.
         entry.attempts[:] = _give_up(entry.attempts, plan)
-        moved = await _climb(plan, place, means, entry)
+        moved = await _climb(plan, index, means, entry)
         if isinstance(moved, ApiError):
             if kept is None:
                 raise failed or moved
             return await _give(
                 kept, sink, entry, plan, f"{why}, given because the next cannot be paid: {moved.error_code}"
             )
-        entry.note_escalation(candidate, why, plan.candidates[place])
+        entry.note_escalation(candidate, why, plan.candidates[index])
         metrics.ESCALATIONS.inc()
         rung, hold = moved
     try:
@@ -121,7 +121,7 @@ async def run_cascade(
 
 async def _judge(
     plan: Plan,
-    place: int,
+    index: int,
     rung: Plan,
     answer: Answer,
     schema: dict[str, Any] | None,
@@ -136,14 +136,14 @@ async def _judge(
     assert plan.routing is not None
     request, route, given = plan.request, plan.routing.route, len(entry.attempts) - 1
     said = await read_said(answer)
-    learned = known.get(plan.candidates[place].model.name)
+    learned = known.get(plan.candidates[index].model.name)
     if learned is not None:
         learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
     breaks = await _breaks_schema(said, schema, plan)
     agreement = None
     if wants_samples(request, answer, said, route, learned, breaks_schema=breaks):
         agreement = await _sample(plan, rung, said, means, entry, until_ns)
-    after = plan.candidates[place + 1]
+    after = plan.candidates[index + 1]
     verdict = judge(request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
     confidence = "" if verdict.confidence is None else f"{verdict.confidence:.3f}"
     entry.attempts[given] = entry.attempts[given]._replace(judged=verdict.why, confidence=confidence)
@@ -238,15 +238,15 @@ def _explain(error: UpstreamError) -> str:
     return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.word})"
 
 
-async def _climb(plan: Plan, place: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
+async def _climb(plan: Plan, index: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
     """The plan of the next rung alone, and its money; or the reason why there is none. The call has waited its lane's
     time already."""
     means.reservations.turn(entry)
     try:
-        held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[place], means.replan)
+        held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[index], means.replan)
     except ApiError as error:
         return error
-    return _plan_rung(held, after, is_last=place == len(plan.candidates) - 1)._replace(delay_ms=0), hold
+    return _plan_rung(held, after, is_last=index == len(plan.candidates) - 1)._replace(delay_ms=0), hold
 
 
 async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> Answer:
