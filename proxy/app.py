@@ -107,28 +107,22 @@ class App:
             if self._origins and "origin" in call.headers:
                 allowed = allow_origin(call.headers["origin"], self._origins)
                 reply.more_headers = {**reply.more_headers, **allowed}
-            if endpoint is not None and scope["method"] == "POST":
-                if DEADLINE in call.headers:
-                    await _defer(call, self._edges, reply)
+            if endpoint is None or scope["method"] != "POST":
+                if scope["method"] == "OPTIONS" and allowed:
+                    await reply.begin(204, allow_preflight(call.headers))
+                    await reply.end(b"")
                 else:
-                    call.watch(partial(_leave, call, reply, task))
-                    try:
-                        await complete(call, self._edges, reply)
-                    except AnsweredLater:
-                        await _answer_later(call, self._edges, reply)
-                    except FileNamed:
-                        await _complete_with_files(call, self._edges, reply)
-            elif scope["method"] == "OPTIONS" and allowed:
-                await reply.begin(204, allow_preflight(call.headers))
-                await reply.end(b"")
-            elif scope["method"] == "GET" and background.is_stream(scope["path"], scope["query_string"]):
-                await _listen(scope, call, self._edges, reply, task)
-            elif batches.is_mine(scope["path"]):
-                await batches.serve(scope["path"], scope["method"], scope["query_string"], call, self._edges, reply)
-            elif endpoint is None or (scope["method"] == "GET" and endpoint is Endpoint.CHAT):
-                await _answer_query(scope, call, self._edges, reply)
+                    await _serve_other(scope, call, endpoint, self._edges, reply, task)
+            elif DEADLINE in call.headers:
+                await _defer(call, self._edges, reply)
             else:
-                raise MethodNotAllowed(f"Use POST for {scope['path']}.", headers={"allow": "POST"})
+                call.watch(partial(_leave, call, reply, task))
+                try:
+                    await complete(call, self._edges, reply)
+                except AnsweredLater:
+                    await _answer_later(call, self._edges, reply)
+                except FileNamed:
+                    await _complete_with_files(call, self._edges, reply)
         except ApiError as error:
             await _send_error(error, dialect, call.id if call else "", reply)
         except asyncio.CancelledError:
@@ -177,6 +171,22 @@ async def _answer_later(call: Call, edges: Edges, reply: Reply) -> None:
     except AnsweredLater:
         # It could not be answered by its route's deadline.
         await complete(call, edges, reply, may_wait=False)
+
+
+async def _serve_other(
+    scope: Scope, call: Call, endpoint: Endpoint | None, edges: Edges, reply: Reply, task: asyncio.Task[Any]
+) -> None:
+    """Serve what asks no model: a stream of a response in the background, files and batches, and questions about what
+    there is. Raises MethodNotAllowed, and what those raise."""
+    path, method, query = scope["path"], scope["method"], scope["query_string"]
+    if method == "GET" and background.is_stream(path, query):
+        await _listen(scope, call, edges, reply, task)
+    elif batches.is_mine(path):
+        await batches.serve(path, method, query, call, edges, reply)
+    elif endpoint is None or (method == "GET" and endpoint is Endpoint.CHAT):
+        await _answer_query(scope, call, edges, reply)
+    else:
+        raise MethodNotAllowed(f"Use POST for {path}.", headers={"allow": "POST"})
 
 
 async def _listen(scope: Scope, call: Call, edges: Edges, reply: Reply, task: asyncio.Task[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from django.conf import settings
 
@@ -33,6 +34,20 @@ from proxy.telemetry.export import Exporter
 from proxy.telemetry.tracer import Tracer
 from proxy.upstreams.health import UpstreamHealth
 from proxy.upstreams.transport import Upstreams
+
+#: what runs in Valkey of a call's accounting; the cache has scripts and a connection of its own
+_SCRIPTS: Final = (
+    reserve_batch.RESERVE,
+    reserve.TURN,
+    reserve.GIVE_BACK,
+    settle_batch.SETTLE,
+    settle.GIVE_UP,
+    settle.LATE,
+    settle.CORRECT,
+    idempotency.REPLACE_CLAIM,
+    draw.DRAW,
+    told.TELL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +92,7 @@ class Edges:
 async def open_edges() -> Edges:
     """Connect to Valkey and subscribe to changes. Returns also when Valkey is away: calls are refused until it is
     back."""
-    valkey = make_valkey(
-        settings.REDIS_URL,
-        [
-            reserve_batch.RESERVE,
-            reserve.TURN,
-            reserve.GIVE_BACK,
-            settle_batch.SETTLE,
-            settle.GIVE_UP,
-            settle.LATE,
-            settle.CORRECT,
-            idempotency.REPLACE_CLAIM,
-            draw.DRAW,
-            told.TELL,
-        ],
-        settings.GOVERNANCE_TIMEOUT_MS,
-    )
+    valkey = make_valkey(settings.REDIS_URL, _SCRIPTS, settings.GOVERNANCE_TIMEOUT_MS)
     await valkey.open()
     catalog = Catalog(settings.REDIS_URL)
     await catalog.open()
@@ -101,17 +101,10 @@ async def open_edges() -> Edges:
     await reservations.open()
     ledger = LedgerWriter(valkey, reservations, _open_tracer())
     await ledger.open()
-    cached_answers = make_valkey(
-        settings.CACHE_URL, [valkey_cache.LOOK_UP, valkey_cache.LAND], settings.CACHE_TIMEOUT_MS
-    )
     embedder = Embedder(partial(load_model, settings.CACHE_EMBEDDER))
-    semantic = Semantic(embedder, settings.CACHE_SEMANTIC_DEADLINE_MS, lookup_cost=settings.CACHE_LOOKUP_NANOS)
-    cache = Cache(valkey_cache.ValkeyCache(cached_answers), settings.CACHE_PROCESS_BYTES, semantic, counting=counting)
-    await cache.open()
-    upstreams, health = (
-        Upstreams(gate_from_settings(), settings.MASTER_KEYS),
-        UpstreamHealth(partial(tell_cool_down, valkey)),
-    )
+    cache = await _open_cache(embedder, counting)
+    upstreams = Upstreams(gate_from_settings(), settings.MASTER_KEYS)
+    health = UpstreamHealth(partial(tell_cool_down, valkey))
     return Edges(
         valkey=valkey,
         catalog=catalog,
@@ -132,6 +125,14 @@ async def open_edges() -> Edges:
         background_tasks=BackgroundTasks(),
         capture=Capture(valkey, settings.MASTER_KEYS),
     )
+
+
+async def _open_cache(embedder: Embedder, counting: Counting) -> Cache:
+    answers = make_valkey(settings.CACHE_URL, [valkey_cache.LOOK_UP, valkey_cache.LAND], settings.CACHE_TIMEOUT_MS)
+    semantic = Semantic(embedder, settings.CACHE_SEMANTIC_DEADLINE_MS, lookup_cost=settings.CACHE_LOOKUP_NANOS)
+    cache = Cache(valkey_cache.ValkeyCache(answers), settings.CACHE_PROCESS_BYTES, semantic, counting=counting)
+    await cache.open()
+    return cache
 
 
 def _open_tracer() -> Tracer | None:

@@ -7,12 +7,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from costhub.console.acts import Act, try_to
+from costhub.console.acts import Act
 from costhub.console.forms import Field, Form
 from costhub.console.pages import show_form
 from costhub.console.sign_in import org_page
-from costhub.console.tuned_models import STAGES
-from costhub.lib.errors import InvalidField
+from costhub.console.stages import change_stage, make_retire_act, make_route_field, make_stage_acts
 from proxy.learning.choices import JobState, Stage
 from proxy.learning.distilled_routes import look_around, name_route
 from proxy.learning.models import ProviderTuning
@@ -61,18 +60,14 @@ def provider_trials(request: HttpRequest, actor: Actor, tuning_id: str) -> HttpR
 def change_provider_trials(request: HttpRequest, actor: Actor, tuning_id: str) -> HttpResponse:
     """The buttons of the page: another stage, or compared no longer."""
     row = _access(actor, tuning_id)
-    stage = request.POST.get("stage", "")
-
-    def act() -> None:
-        if request.POST.get("retire"):
-            retire_provider_model(actor=actor, tuning=row)
-        elif stage in set(STAGES):
-            set_stage(actor=actor, tuning=row, stage=Stage(stage))
-        else:
-            raise InvalidField(f"Give one of {', '.join(STAGES)}.", field="stage")
-
-    done = f"{row.name} is {stage.replace('_', ' ')} now." if stage else f"{row.name} is compared no longer."
-    try_to(request, actor, done, act)
+    change_stage(
+        request,
+        actor,
+        row.name,
+        move=lambda stage: set_stage(actor=actor, tuning=row, stage=stage),
+        retire=lambda: retire_provider_model(actor=actor, tuning=row),
+        retired="is compared no longer",
+    )
     return redirect("provider-trials", slug=actor.org.slug, tuning_id=str(row.pk))
 
 
@@ -85,13 +80,7 @@ def _make_form(row: ProviderTuning) -> Form:
     fields = [
         Field("api_key", "API key that it is asked with", "password", help="It is sealed.", is_required=True, most=200),
         Field("cap", "USD that comparisons may cost at the most", is_required=True, most=20),
-        Field(
-            "route",
-            "Route that asks it first",
-            help="Calls of this name go to it as far as it is trusted, and to its teacher where it is not sure. It must"
-            " have a price, and be cheaper than its teacher.",
-            most=200,
-        ),
+        make_route_field("It must have a price, and be cheaper than its teacher."),
     ]
     return Form(fields, {"route": name_route("", row.route, row.teacher)})
 
@@ -104,12 +93,8 @@ def _serve(actor: Actor, row: ProviderTuning, form: Form) -> ProviderTuning:
 
 def _acts(actor: Actor, row: ProviderTuning) -> list[Act]:
     address = reverse("change-provider-trials", args=[actor.org.slug, row.pk])
-    acts = [
-        Act(f"Make it {stage.replace('_', ' ')}", address, "Move", text, hidden=[("stage", stage.value)])
-        for stage, text in STAGES.items()
-        if stage.value != row.stage
-    ]
+    acts = make_stage_acts(address, row.stage)
     if row.route:
         gone = "Its route goes, with the name that calls have for it; its model stays."
-        acts.append(Act("Compare it no longer", address, "Retire", gone, tone="bad", hidden=[("retire", "yes")]))
+        acts.append(make_retire_act(address, "Compare it no longer", gone))
     return acts

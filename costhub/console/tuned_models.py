@@ -12,6 +12,7 @@ from costhub.console.acts import Act, try_to
 from costhub.console.forms import Field, Form
 from costhub.console.pages import show_form
 from costhub.console.sign_in import org_page, works_when_read_only
+from costhub.console.stages import change_stage, make_retire_act, make_route_field, make_stage_acts
 from costhub.lib.errors import InvalidField
 from proxy.learning.api.tuned_models import TAR, send_parts
 from proxy.learning.choices import Stage, TunedState
@@ -24,14 +25,6 @@ from proxy.learning.models import TunedModel
 from tenants.access import Actor, access_row
 from tenants.choices import Permission
 from tenants.models import LanguageModel
-
-#: what each stage means
-STAGES: Final = {
-    Stage.SHADOW: "It is only compared with its teacher, which answers every call of its route.",
-    Stage.CANARY: "It answers its share of the calls of its route, where it is sure.",
-    Stage.PROMOTED: "It answers all calls of its route where it is sure, but for those that prove what it saves.",
-    Stage.ROLLED_BACK: "Its route asks its teacher alone.",
-}
 
 _MERGED: Final = "merged"
 _WEIGHTS: Final = {
@@ -75,18 +68,14 @@ def tuned_model(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpRespon
 def change_tuned(request: HttpRequest, actor: Actor, tuned_id: str) -> HttpResponse:
     """The buttons of the page: another stage, or served no longer."""
     row = _access(actor, tuned_id)
-    stage = request.POST.get("stage", "")
-
-    def act() -> None:
-        if request.POST.get("retire"):
-            retire_tuned(actor=actor, tuned=row)
-        elif stage in set(STAGES):
-            set_stage(actor=actor, tuned=row, stage=Stage(stage))
-        else:
-            raise InvalidField(f"Give one of {', '.join(STAGES)}.", field="stage")
-
-    done = f"{row.name} is {stage.replace('_', ' ')} now." if stage else f"{row.name} answers no calls any more."
-    try_to(request, actor, done, act)
+    change_stage(
+        request,
+        actor,
+        row.name,
+        move=lambda stage: set_stage(actor=actor, tuned=row, stage=stage),
+        retire=lambda: retire_tuned(actor=actor, tuned=row),
+        retired="answers no calls any more",
+    )
     return redirect("tuned-model", slug=actor.org.slug, tuned_id=str(row.pk))
 
 
@@ -136,12 +125,9 @@ def _make_form(row: TunedModel) -> Form:
     fields = [
         Field("input_per_million", "USD for a million tokens that it reads", is_required=True, most=20),
         Field("output_per_million", "USD for a million tokens that it writes", is_required=True, most=20),
-        Field(
-            "route",
-            "Route that asks it first",
-            help="Calls of this name go to it as far as it is trusted, and to its teacher where it is not sure. It must"
-            " be cheaper than its teacher. Empty: the one that it has, or none; calls reach it by its own name too.",
-            most=200,
+        make_route_field(
+            "It must be cheaper than its teacher. Empty: the one that it has, or none; calls reach it by its own name"
+            " too."
         ),
     ]
     return Form(fields, {"route": name_route("", row.route, row.job.version.dataset.teacher)})
@@ -159,11 +145,7 @@ def _deploy(actor: Actor, row: TunedModel, form: Form) -> TunedModel:
 
 def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
     address = reverse("change-tuned", args=[actor.org.slug, row.pk])
-    acts = [
-        Act(f"Make it {stage.replace('_', ' ')}", address, "Move", text, hidden=[("stage", stage.value)])
-        for stage, text in STAGES.items()
-        if stage.value != row.stage
-    ]
+    acts = make_stage_acts(address, row.stage)
     if row.state == TunedState.READY.value:
         export = reverse("export-tuned", args=[actor.org.slug, row.pk])
         acts += [
@@ -172,5 +154,5 @@ def _acts(actor: Actor, row: TunedModel, *, is_served: bool) -> list[Act]:
         ]
     if is_served:
         gone = "Calls to its model are refused, and its route goes, with the name that calls have for it."
-        acts.append(Act("Serve it no longer", address, "Retire", gone, tone="bad", hidden=[("retire", "yes")]))
+        acts.append(make_retire_act(address, "Serve it no longer", gone))
     return acts

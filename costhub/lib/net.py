@@ -113,11 +113,9 @@ def resolve_with_system(host: str, port: int) -> tuple[str, ...]:
 class Gate:
     """Decides where calls may go, and builds the clients that go there. Holds no connection; safe to share.
 
-    Args:
-        allowed: networks that the operator opened, beside the public internet; plain http is for them alone.
-        resolver: who is asked for addresses.
-        resolve_timeout_seconds: how long it may take to answer.
-        trusted_ca_pem: certificates to trust beside the public ones.
+    ``allowed``: networks that the operator opened, beside the public internet; plain http is for them alone.
+    ``resolver``: who is asked for addresses, and may take ``resolve_timeout_seconds`` to answer. ``trusted_ca_pem``:
+    certificates to trust beside the public ones.
     """
 
     def __init__(
@@ -136,10 +134,8 @@ class Gate:
     async def pin(self, target: Target, *, field: str = "base_url") -> Pinned:
         """Resolve the target's host and vet every address of the answer.
 
-        Raises:
-            BlockedAddress: an address of the answer may not be reached.
-            InvalidField: the scheme is http, and an address lies outside of the operator's networks.
-            Unresolvable: there is no address, or none in time.
+        Raises BlockedAddress for an address that may not be reached, InvalidField where the scheme is http and an
+        address lies outside of the operator's networks, and Unresolvable where there is no address, or none in time.
         """
         if target.address is not None:
             return self._vet(target, [target.host], field)
@@ -179,9 +175,8 @@ class Gate:
     ) -> Fetched:
         """Make one call and read its answer, at most ``max_bytes`` of it, all within ``timeout_seconds``.
 
-        Raises:
-            InvalidField, BlockedAddress, Unresolvable: the URL may not be called.
-            Unreachable: no whole answer came in time.
+        Raises InvalidField, BlockedAddress and Unresolvable for a URL that may not be called, and Unreachable where no
+        whole answer came in time.
         """
         async with self.httpx_client(timeout_seconds=timeout_seconds) as client:
             return await _fetch(client, method, url, headers, content, timeout_seconds, max_bytes)

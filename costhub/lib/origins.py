@@ -61,11 +61,8 @@ class Target:
             return None
 
     def url(self, path: str = "") -> str:
-        """The base URL with ``path`` ("/chat/completions") behind it. It can never leave the origin.
-
-        Raises:
-            ValueError: ``path`` has no leading slash, and so could continue the port.
-        """
+        """The base URL with ``path`` ("/chat/completions") behind it. It can never leave the origin: raises ValueError
+        for a ``path`` without a leading slash, which could continue the port."""
         if path and not path.startswith("/"):
             raise ValueError(f"{path!r} must start with a slash")
         query = f"?{self.query}" if self.query else ""
@@ -74,11 +71,7 @@ class Target:
 
 def parse_origin(url: str, *, field: str = "base_url") -> Target:
     """Read the base URL of an upstream: an origin and perhaps a path. A query it has only where it names the version of
-    an API, as Azure's deployments want it.
-
-    Raises:
-        InvalidField: the URL is not one that every HTTP client understands alike.
-    """
+    an API, as Azure's deployments want it. Raises InvalidField for what not every HTTP client understands alike."""
     target = parse_url(url, field=field)
     if "?" in url and not _API_VERSION.fullmatch(target.query):
         raise InvalidField(
@@ -89,11 +82,8 @@ def parse_origin(url: str, *, field: str = "base_url") -> Target:
 
 
 def parse_url(url: str, *, field: str = "url") -> Target:
-    """Read a whole URL (a webhook's, say), query included.
-
-    Raises:
-        InvalidField: the URL is not one that every HTTP client understands alike.
-    """
+    """Read a whole URL (a webhook's, say), query included. Raises InvalidField for what not every HTTP client
+    understands alike."""
     if len(url) > MAX_URL_CHARACTERS:
         raise InvalidField(f"The URL is longer than {MAX_URL_CHARACTERS} characters.", field=field)
     if "\\" in url or any(character.isspace() or not character.isprintable() for character in url):
@@ -115,11 +105,8 @@ def parse_url(url: str, *, field: str = "url") -> Target:
 
 
 def check_same_origin(bound_origin: str, url: str) -> None:
-    """Hold a stored credential to the origin that it was given for.
-
-    Raises:
-        InvalidField: the URL names another origin, so the credential must be given again (or the URL cannot be read).
-    """
+    """Hold a stored credential to the origin that it was given for. Raises InvalidField for a URL of another origin,
+    for which the credential must be given again, and for one that cannot be read."""
     bound, wanted = parse_url(bound_origin).origin, parse_url(url, field="base_url").origin
     if bound != wanted:
         raise InvalidField(

@@ -109,7 +109,8 @@ class ShardsAway(RedisError):
 
 def ask_shards(shards: Collection[int], add: Callable[[Any, int], None]) -> dict[int, list[Any]]:
     """What each shard's Valkey answers to the commands on that shard's keys that ``add`` puts into a pipeline. Shards
-    whose master of a cluster does not answer are left out. Raises RedisError where none does."""
+    whose master of a cluster does not answer are left out. Raises RedisError where none does: ShardsAway, of a
+    cluster."""
     store = client()
     pipe = store.pipeline(transaction=False)
     for shard in shards:

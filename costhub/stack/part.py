@@ -87,7 +87,8 @@ class Part(ABC):
         return self._pidfd is not None and not has_ended(self._pidfd, 0)
 
     def start(self) -> None:
-        """Start the process and return at once. Raises PartFailed or OSError when that is impossible."""
+        """Start the process and return at once. Raises PartFailed or OSError when that is impossible, and RuntimeError
+        for a part that was started already."""
         if self._process is not None:
             raise RuntimeError(f"{self.name} is started already: stop() it first")
         self.prepare()

@@ -72,32 +72,22 @@ async def run_cascade(
     kept: _Kept | None = None
     failed: UpstreamError | None = None
     schema = find_schema(plan.request)
-    place, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
-    rung = _plan_rung(plan, plan.first, is_last=not last)
-    while True:
-        candidate = plan.candidates[place]
+    index, last, until_ns = 0, len(plan.candidates) - 1, _find_end(route, entry)
+    rung, judged = _plan_rung(plan, plan.first, is_last=not last), _planning(means, _judged)
+    while index != last:
+        candidate = plan.candidates[index]
         buffer = Buffer()
         try:
-            if place == last:
-                answer = await run_attempts(rung, hold, means, sink, entry)
-            else:
-                judged = _planning(means, _judged)
-                answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
-        except BrokenStream:
-            raise
+            answer = await run_attempts(rung, hold, judged, buffer, entry, is_followed=True, until_ns=until_ns)
         except UpstreamError as error:
             why, failed = _explain(error), error
             # A timer may ring a moment before the clock says so.
             is_late = isinstance(error, TooLate) or _is_late(until_ns)
-            if kept is None and place == last:
-                raise
-            if kept is not None and (place == last or is_late):
+            if kept is not None and is_late:
                 return await _give(kept, sink, entry, plan, f"given, because {candidate.model.name} {why}")
         else:
-            if place == last:
-                return answer
             wire = entry.wire, entry.unsaid
-            said, verdict = await _judge(plan, place, rung, answer, schema, known, means, entry, until_ns)
+            said, verdict = await _judge(plan, index, rung, answer, schema, known, means, entry, until_ns)
             note(Rung(candidate, said, verdict))
             kept = _better(kept, _Kept(candidate, answer, buffer, verdict, tuple(entry.attempts), wire))
             if verdict.is_good:
@@ -107,24 +97,31 @@ async def run_cascade(
                 return await _give(kept, sink, entry, plan, f"{verdict.why}, given at the latency cap")
             why = verdict.why
         # Where nobody has answered in time, the last rung is asked: its answer goes out as it comes.
-        place = last if is_late else place + 1
+        index = last if is_late else index + 1
         # As if nobody got an answer yet: whichever is given in the end counts again.
         entry.attempts[:] = _give_up(entry.attempts, plan)
-        moved = await _climb(plan, place, means, entry)
+        moved = await _climb(plan, index, means, entry)
         if isinstance(moved, ApiError):
             if kept is None:
                 raise failed or moved
             return await _give(
                 kept, sink, entry, plan, f"{why}, given because the next cannot be paid: {moved.error_code}"
             )
-        entry.note_escalation(candidate, why, plan.candidates[place])
+        entry.note_escalation(candidate, why, plan.candidates[index])
         metrics.ESCALATIONS.inc()
         rung, hold = moved
+    try:
+        return await run_attempts(rung, hold, means, sink, entry)
+    except UpstreamError as error:
+        if kept is None or isinstance(error, BrokenStream):
+            raise
+        name = plan.candidates[last].model.name
+        return await _give(kept, sink, entry, plan, f"given, because {name} {_explain(error)}")
 
 
 async def _judge(
     plan: Plan,
-    place: int,
+    index: int,
     rung: Plan,
     answer: Answer,
     schema: dict[str, Any] | None,
@@ -139,14 +136,14 @@ async def _judge(
     assert plan.routing is not None
     request, route, given = plan.request, plan.routing.route, len(entry.attempts) - 1
     said = await read_said(answer)
-    learned = known.get(plan.candidates[place].model.name)
+    learned = known.get(plan.candidates[index].model.name)
     if learned is not None:
         learned = learned._replace(task=plan.controls.tags.get(TASK_TAG, ""))
     breaks = await _breaks_schema(said, schema, plan)
     agreement = None
     if wants_samples(request, answer, said, route, learned, breaks_schema=breaks):
         agreement = await _sample(plan, rung, said, means, entry, until_ns)
-    after = plan.candidates[place + 1]
+    after = plan.candidates[index + 1]
     verdict = judge(request, answer, said, route, after, learned, agreement, breaks_schema=breaks)
     confidence = "" if verdict.confidence is None else f"{verdict.confidence:.3f}"
     entry.attempts[given] = entry.attempts[given]._replace(judged=verdict.why, confidence=confidence)
@@ -241,15 +238,15 @@ def _explain(error: UpstreamError) -> str:
     return "is too slow for the latency cap" if isinstance(error, TooLate) else f"does not answer ({error.word})"
 
 
-async def _climb(plan: Plan, place: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
+async def _climb(plan: Plan, index: int, means: Means, entry: Entry) -> tuple[Plan, Hold] | ApiError:
     """The plan of the next rung alone, and its money; or the reason why there is none. The call has waited its lane's
     time already."""
     means.reservations.turn(entry)
     try:
-        held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[place], means.replan)
+        held, after, hold = await means.reservations.readmit(plan, entry, plan.candidates[index], means.replan)
     except ApiError as error:
         return error
-    return _plan_rung(held, after, is_last=place == len(plan.candidates) - 1)._replace(delay_ms=0), hold
+    return _plan_rung(held, after, is_last=index == len(plan.candidates) - 1)._replace(delay_ms=0), hold
 
 
 async def _give(kept: _Kept, sink: Sink, entry: Entry, plan: Plan, why: str) -> Answer:

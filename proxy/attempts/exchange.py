@@ -7,15 +7,15 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from costhub.lib import clock
-from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
+from proxy.attempts.failures import Failure, cut_short, explain_no_answer, explain_refusal, read_refusal
 from proxy.attempts.means import Means
 from proxy.attempts.reading import read_stream, read_whole
 from proxy.core.betas import list_sent
 from proxy.core.weigh import MOST_COUNTED, is_refused, is_unbilled, size_of, weigh
 from proxy.edges.counting import Counting
 from proxy.edges.entry import Entry
-from proxy.errors import BrokenStream, UpstreamError
-from proxy.upstreams.transport import JSON, BrokenOff, Exchange, NotTaken, Upstreams
+from proxy.errors import UpstreamError
+from proxy.upstreams.transport import JSON, BrokenOff, Exchange, NotTaken
 from proxy.upstreams.vendors import vendor_of
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import ATTEMPTED, Attempt, Certainty
@@ -47,7 +47,7 @@ def _name_type(exchange: Exchange, request: Request) -> str:
 
 
 class _Written(NamedTuple):
-    """A request as it is written for one upstream, and what reads the answer."""
+    """A request as it is written for one upstream, ready to be sent, and what reads the answer."""
 
     vendor: Vendor
     habits: Habits
@@ -55,8 +55,7 @@ class _Written(NamedTuple):
     known: Set[Habit]
     wire: Wire
     reader: AnswerReader
-    path: str
-    body: bytes
+    exchange: Exchange
     #: the limit of its output is ours
     is_limited: bool
 
@@ -77,20 +76,8 @@ async def ask(
     Raises Failure when nothing of an answer was handed on, and BrokenStream when it ended in the middle.
     """
     number = len(entry.attempts) + 1
-    written = _write(request, candidate, place, hold, means.upstreams, entry)
-    vendor, reader = written.vendor, written.reader
-    entry.wire, entry.unsaid = written.wire, vendor.find_unsaid(request, written.wire)
-    exchange = means.upstreams.post(
-        place,
-        entry.org,
-        written.path,
-        written.body,
-        f"{entry.request_id}:{number}",
-        entry.waited,
-        JSON if request.form is None else request.form.content_type,
-        until_ns,
-        list_sent(request.original) if written.wire is _MESSAGES else (),
-    )
+    written = _write(request, candidate, place, hold, number, means, entry, until_ns)
+    vendor, reader, exchange = written.vendor, written.reader, written.exchange
     status, error_code, certainty = 0, "", _COUNTED
     began = clock.monotonic_ns()
     try:
@@ -129,9 +116,7 @@ async def ask(
         raise
     except BrokenOff as failure:
         error_code = failure.error.error_code
-        if sink.has_begun:
-            raise BrokenStream(failure.error.message, code=error_code) from failure
-        raise Failure(failure.hand_over(), is_transient=True) from failure
+        raise cut_short(Failure(failure.hand_over(), is_transient=True), sink) from failure
     except UpstreamError as error:
         error_code = error.error_code
         raise
@@ -160,9 +145,17 @@ async def ask(
 
 
 def _write(
-    request: Request, candidate: Candidate, place: UpstreamSnapshot, hold: Hold, upstreams: Upstreams, entry: Entry
+    request: Request,
+    candidate: Candidate,
+    place: UpstreamSnapshot,
+    hold: Hold,
+    number: int,
+    means: Means,
+    entry: Entry,
+    until_ns: int,
 ) -> _Written:
-    upstream, model = candidate.upstream, candidate.model.upstream_model
+    """Write the request in its upstream's format, and note in which that is."""
+    upstreams, upstream, model = means.upstreams, candidate.upstream, candidate.model.upstream_model
     vendor = vendor_of(upstream.kind)
     known = upstreams.refused_habits.of(upstream.id, model)
     habits = vendor.find_habits(upstream, model, known)
@@ -171,7 +164,19 @@ def _write(
     assert path is not None, "a plan has only candidates that can be asked"
     is_limited = candidate.is_capped or (habits.needs_limit and request.max_output is None)
     body = vendor.encode_request(request, model, habits=habits, max_output=hold.max_output if is_limited else None)
-    return _Written(vendor, habits, known, wire, reader, locate(place.base_url, model, path), body, is_limited)
+    entry.wire, entry.unsaid = wire, vendor.find_unsaid(request, wire)
+    exchange = upstreams.post(
+        place,
+        entry.org,
+        locate(place.base_url, model, path),
+        body,
+        f"{entry.request_id}:{number}",
+        entry.waited,
+        JSON if request.form is None else request.form.content_type,
+        until_ns,
+        list_sent(request.original) if wire is _MESSAGES else (),
+    )
+    return _Written(vendor, habits, known, wire, reader, exchange, is_limited)
 
 
 async def _explain_refusal(exchange: Exchange, request: Request, candidate: Candidate, written: _Written) -> Failure:

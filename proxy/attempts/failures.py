@@ -6,8 +6,9 @@ from typing import Final
 
 from costhub.lib import clock
 from proxy.core.retries import MAX_RETRY_AFTER_SECONDS
-from proxy.errors import ApiError, Carrier, UpstreamError
+from proxy.errors import ApiError, BrokenStream, Carrier, UpstreamError
 from proxy.upstreams.transport import MAX_ERROR_BYTES, AnswerTooLong, Exchange
+from proxy.values.answer import Sink
 from proxy.values.plan import Candidate
 from proxy.values.vendor import AnswerReader, Refusal, Vendor
 from tenants.choices import Habit
@@ -47,6 +48,14 @@ class Failure(Carrier[ApiError]):
         )
         failure.reason = self.reason
         return failure
+
+
+def cut_short(failure: Failure, sink: Sink) -> Failure | BrokenStream:
+    """What ends an answer that failed so: the failure itself, or the error of a stream that broke where something of it
+    was handed on already, because nobody else can continue that."""
+    if not sink.has_begun:
+        return failure
+    return BrokenStream(failure.error.message, code=failure.error.error_code)
 
 
 async def read_refusal(exchange: Exchange, vendor: Vendor) -> Refusal:

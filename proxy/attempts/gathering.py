@@ -19,8 +19,8 @@ import orjson
 
 from costhub.lib import clock, metrics
 from proxy.attempts.failures import Failure, explain_no_answer, explain_refusal, read_refusal
-from proxy.attempts.loop import pause
 from proxy.attempts.reading import read_answer
+from proxy.attempts.succession import pause
 from proxy.core.retries import NO_TRIES, Next, next_try
 from proxy.core.weigh import is_refused, is_unbilled, weigh
 from proxy.edges.counting import Counting
@@ -162,29 +162,14 @@ class Gathering(ABC):
             with entry.waited:
                 part = await asyncio.shield(member.done)
         except asyncio.CancelledError:
-            if not group.is_sent:
-                group.members.remove(member)
-                group.inputs -= len(member.inputs)
-                group.size -= member.request.body_bytes
-            else:
-                # Its part is billed, whoever waits for it, and if the server stops meanwhile.
-                while not member.done.done():
-                    with suppress(asyncio.CancelledError):
-                        await asyncio.shield(member.done)
-                part = member.done.result()
-                if part.attempt is not None:
-                    entry.attempts.append(part.attempt)
+            await _leave(group, member)
             raise
         if part.attempt is not None:
             entry.attempts.append(part.attempt)
             entry.timings.append((ATTEMPTED, part.attempt.number, began, clock.monotonic_ns()))
         if part.body is None or part.attempt is None:
             if part.attempt is not None and part.attempt.certainty is not Certainty.NOTHING:
-                held, first, hold = await self._reservations.readmit(plan, entry, plan.first, replan)
-                if held is not plan:
-                    # Who is asked after it is of the plan that the money is held for, too.
-                    others = (other for other in held.candidates if other.model.name != first.model.name)
-                    plan = held._replace(candidates=(first, *others))
+                plan, hold = await self._pay_again(plan, entry, replan)
             return await alone(plan, hold, part.failure)
         entry.first_byte_ns = clock.monotonic_ns()
         await sink.whole(_JSON, part.body)
@@ -198,6 +183,16 @@ class Gathering(ABC):
             finish_reason=part.attempt.finish_reason,
             is_complete=True,
         )
+
+    async def _pay_again(self, plan: Plan, entry: Entry, replan: Replan) -> tuple[Plan, Hold]:
+        """Set money aside for a call that is asked alone, beside what its part of the one call may be billed: gives the
+        plan that it is held for. Raises ApiError."""
+        held, first, hold = await self._reservations.readmit(plan, entry, plan.first, replan)
+        if held is plan:
+            return plan, hold
+        # Who is asked after it is of the plan that the money is held for, too.
+        others = (other for other in held.candidates if other.model.name != first.model.name)
+        return held._replace(candidates=(first, *others)), hold
 
     async def ask_as_one(
         self, group: Group, request: Request, candidate: Candidate, max_output: int | None = None
@@ -329,6 +324,22 @@ class Gathering(ABC):
             for member, part in zip(group.members, parts, strict=True):
                 if not member.done.done():
                     member.done.set_result(part)
+
+
+async def _leave(group: Group, member: Member) -> None:
+    """Take a call out whose caller has left, before the group is sent. After that its part is billed, whoever waits for
+    it, and if the server stops meanwhile."""
+    if not group.is_sent:
+        group.members.remove(member)
+        group.inputs -= len(member.inputs)
+        group.size -= member.request.body_bytes
+        return
+    while not member.done.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(member.done)
+    attempt = member.done.result().attempt
+    if attempt is not None:
+        member.entry.attempts.append(attempt)
 
 
 def _charge_hold(member: Member, asked: Asked) -> Attempt:

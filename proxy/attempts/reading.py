@@ -5,14 +5,14 @@ from functools import partial
 from typing import Final, TypeVar
 
 from costhub.lib import clock
-from proxy.attempts.failures import Failure, explain_no_answer
+from proxy.attempts.failures import Failure, cut_short, explain_no_answer
 from proxy.core import sse
 from proxy.core.routes import said
 from proxy.core.routes.said import Said
 from proxy.core.weight import SMALL_BYTES
 from proxy.edges.counting import run_whole
 from proxy.edges.entry import Entry
-from proxy.errors import BrokenStream, UpstreamError
+from proxy.errors import UpstreamError
 from proxy.upstreams.transport import MAX_ANSWER_BYTES, AnswerTooLong, Exchange
 from proxy.values.answer import Answer, Sink
 from proxy.values.attempt import Certainty
@@ -107,17 +107,12 @@ async def read_stream(
             if part is None:
                 break
     except (NotAnAnswer, AnswerTooLong, sse.EventTooLong) as error:
-        if sink.has_begun:
-            told = explain_no_answer(candidate, reader, exchange, vendor).error
-            raise BrokenStream(told.message, code=told.error_code) from error
-        raise explain_no_answer(candidate, reader, exchange, vendor) from error
+        raise cut_short(explain_no_answer(candidate, reader, exchange, vendor), sink) from error
     if not reader.is_finished and not is_done:
         too_early = UpstreamError(
             f"The upstream {candidate.upstream.name} ended its answer too early.", code="upstream_broke_off"
         )
-        if sink.has_begun:
-            raise BrokenStream(too_early.message, code=too_early.error_code)
-        raise Failure(too_early, is_transient=True)
+        raise cut_short(Failure(too_early, is_transient=True), sink)
     return last
 
 

@@ -2,7 +2,7 @@
 
 A fixed cosine cannot do it: the cache fills, so the same cosine is wrong more often later, and on other subjects. The
 gate learns from what the cache sees anyway. On a miss the fresh answer tells whether the nearest entry's answer would
-have been right; on a small share of hits the upstream is asked beside, and tells the same.
+have been right; on a small share of hits the upstream is asked in their place, and tells the same.
 
 - The likelihood is a logistic regression on eleven features of a look-up, their squares and products.
 - The threshold is the lowest at which the expected share of wrong answers among all recent requests stays below a

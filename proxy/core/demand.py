@@ -120,7 +120,7 @@ def list_tiers(request: Request, price: PriceSnapshot, upstream: UpstreamSnapsho
 
     Who names none, or ``auto``, is served by the one that the account with the provider is set to, which is the
     default one unless an admin has said otherwise (the habit ``service_tier``), and by the default one where that has
-    no room. Raises ModelNotPriced for a tier that has no price.
+    no room. Raises ModelNotPriced for a tier that has no price, and InvalidRequest for what is no name of one.
     """
     asked = request.body.get("service_tier")
     if asked is not None and not isinstance(asked, str):

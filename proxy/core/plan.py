@@ -386,7 +386,8 @@ def find_end_user(request: Request, controls: Controls, key: KeySnapshot) -> str
 
 
 def find_model(name: str, key: KeySnapshot, org: OrgSnapshot) -> ModelSnapshot:
-    """The model by its name, if this key may use it. Raises ModelNotFound, in the same words for both reasons."""
+    """The model by its name, if this key may use it. Raises ModelNotFound, in the same words for both reasons, and
+    GovernanceUnavailable where a later version of the organisation may have it and cannot be read."""
     model = org.models.get(name)
     if model is None and org.is_outdated:
         raise GovernanceUnavailable(

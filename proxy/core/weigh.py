@@ -64,12 +64,7 @@ def weigh(
         if most is None and is_usual(request, candidate, reader.model, reader.service_tier, used):
             cost = pricing.cost(used, candidate.price)
         elif most is None:
-            used, untold = settle_searches(request, candidate, used)
-            if request.operation in DRAWING:
-                used = settle_images(used, candidate.price)
-            answered = find_answered(request, candidate, reader.model, reader.service_tier, used)
-            if untold:
-                answered = answered._replace(doubts=(*answered.doubts, *untold))
+            used, answered = _settle(request, candidate, reader, used)
             cost = pricing.cost(used, answered.price, answered.service_tier or DEFAULT_TIER)
             if cost == 0 and PriceDoubt.UNPRICED_UNIT in answered.doubts and not has_tokens(used) and _held(hold):
                 # What has a price, it does not count: sound that is billed by its tokens, say.
@@ -101,6 +96,15 @@ def weigh(
         model=candidate.model.name,
         upstream_id=candidate.upstream.id,
     )
+
+
+def _settle(request: Request, candidate: Candidate, reader: AnswerReader, used: Usage) -> tuple[Usage, Answered]:
+    """What is billed of an answer that is not of the usual kind, and at whose prices."""
+    used, untold = settle_searches(request, candidate, used)
+    if request.operation in DRAWING:
+        used = settle_images(used, candidate.price)
+    answered = find_answered(request, candidate, reader.model, reader.service_tier, used)
+    return used, answered._replace(doubts=(*answered.doubts, *untold)) if untold else answered
 
 
 def _attribute(request: Request, candidate: Candidate, used: Usage, answered: Answered, cost: int) -> Savings:

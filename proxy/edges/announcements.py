@@ -1,8 +1,8 @@
 """Changes of tenants as they are announced, followed by a thread of its own: however busy the event loop is with calls,
 or PostgreSQL with look-ups, an emergency stop is heard.
 
-A subscription that is silent for half a second is tested, so that a change reaches every process within a second or
-the process knows that it does not know.
+A subscription that is silent for ``SILENCE_SECONDS`` is tested, so that a change reaches every process within a second
+or the process knows that it does not know.
 """
 
 import threading

@@ -1,6 +1,6 @@
 """The hot path's connection to Valkey: one socket a process, and a tick's commands in few writes.
 
-Why not redis-py: a call awaits one script and leaves a second behind, and redis-py's asyncio client spends 73 to 93 us
+Why not redis-py: a call awaits one script and leaves a second behind, and redis-py's asyncio client spends 73 to 90 us
 of CPU on each; packing with hiredis and answering futures from ``data_received`` costs 5 (docs/benchmarks.md). It does
 nothing else: no pool, no retries. Whoever sends a command says what an unknown outcome means.
 

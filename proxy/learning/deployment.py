@@ -7,22 +7,19 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from costhub.lib.errors import Conflict
-from costhub.lib.origins import parse_origin
 from proxy.learning.distilled_routes import HOLDOUT_PERCENT, check_one_route, drop_route, name_route, put_route
 from proxy.learning.models import Student
+from proxy.learning.server_upstreams import find_server_upstream
 from proxy.learning.students import find_trust
 from proxy.learning.trust import UNTRUSTED
-from proxy.learning.upstream_credentials import make_credential
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.models import create_model, update_model
 from tenants.actions.pricing import create_price
-from tenants.actions.upstreams import create_upstream
-from tenants.choices import Permission, Tokenizer, UpstreamKind
-from tenants.models import LanguageModel, Upstream
+from tenants.choices import Permission, Tokenizer
+from tenants.models import LanguageModel
 
 UPSTREAM: Final = "students"
 #: a question is a short one, and a label a few words
@@ -92,7 +89,8 @@ def _check_trusted(student: Student) -> None:
 def _find_model(actor: Actor, student: Student, teacher: str) -> LanguageModel:
     """The student as a model, made where it is not one yet. Its answers cost nothing themselves: what a machine for
     them costs is an endpoint's to say."""
-    upstream = _find_upstream(actor)
+    terms = {"connect_timeout_ms": CONNECT_TIMEOUT_MS, "timeout_ms": TIMEOUT_MS, "max_retries": 0}
+    upstream = find_server_upstream(actor, UPSTREAM, settings.STUDENTS_URL, **terms)
     found = LanguageModel.objects.filter(org=actor.org, upstream=upstream, upstream_model=student.name).first()
     if found is not None:
         return update_model(actor=actor, model=found, student_of=teacher, is_active=True)
@@ -108,22 +106,3 @@ def _find_model(actor: Actor, student: Student, teacher: str) -> LanguageModel:
     )
     create_price(actor=actor, model=model, input_per_million=Decimal(0), output_per_million=Decimal(0))
     return model
-
-
-def _find_upstream(actor: Actor) -> Upstream:
-    url = settings.STUDENTS_URL.rstrip("/")
-    # Something else may be behind the same port, at another path.
-    is_it = Q(base_url=url) | Q(name=UPSTREAM)
-    found = Upstream.objects.filter(is_it, org=actor.org, origin=parse_origin(url).origin).first()
-    if found is not None:
-        return found
-    return create_upstream(
-        actor=actor,
-        name=UPSTREAM,
-        kind=UpstreamKind.OPENAI_COMPATIBLE,
-        base_url=settings.STUDENTS_URL,
-        credential=make_credential(actor.org.pk, settings.KEY_PEPPER),
-        connect_timeout_ms=CONNECT_TIMEOUT_MS,
-        timeout_ms=TIMEOUT_MS,
-        max_retries=0,
-    )

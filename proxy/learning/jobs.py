@@ -81,19 +81,18 @@ def create_training_job(
     actor.check(Permission.WRITE_SETTINGS)
     if version.state != VersionState.READY.value:
         raise Conflict("This version has not been made.", field="version")
-    if kind is not JobKind.LORA:
-        _check_labels(version)
-        base_model, sequence_tokens = "", 0
+    _check_material(version, kind)
     if kind is JobKind.HEAD:
         rank = 0
     else:
         _check_within("rank", rank, 1, MOST_RANK)
     if kind is JobKind.LORA:
-        _check_texts(version)
         # A model of this name may serve it: learn that now, not when the training is paid for.
         check_identifier(name, "name")
         base_model = check_identifier(base_model, "base_model")
         _check_within("sequence_tokens", sequence_tokens, 16, MOST_SEQUENCE_TOKENS)
+    else:
+        base_model, sequence_tokens = "", 0
     course = _COURSES[kind]
     epochs = course.epochs if epochs is None else epochs
     batch_rows = course.batch_rows if batch_rows is None else batch_rows
@@ -108,15 +107,8 @@ def create_training_job(
     _check_within("per_hour", per_hour_nanos, 0, 1_000_000 * 10**9)
     if most_nanos is not None:
         _check_within("most", most_nanos, 1, 1_000_000 * 10**9)
-    under_way = [JobState.WAITING.value, JobState.RUNNING.value]
     with transaction.atomic():
-        jobs = TrainingJob.objects.filter(org=actor.org)
-        if jobs.filter(state__in=under_way).count() >= MOST_JOBS:
-            raise Conflict(f"{MOST_JOBS} training jobs are under way: wait for one, or cancel it.")
-        is_taken = jobs.filter(name=name, state__in=[*under_way, JobState.DONE.value]).exists()
-        made = any(table.objects.filter(org=actor.org, name=name).exists() for table in (Student, TunedModel))
-        if is_taken or made:
-            raise Conflict("There is a student of this name already.", field="name")
+        _check_room(actor, name)
         job = TrainingJob.objects.create(
             org=actor.org,
             version=version,
@@ -170,6 +162,25 @@ def find_seconds_left(job: TrainingJob) -> int | None:
         return None
     taken = (job.segment_until - job.pace_from).total_seconds()
     return round(taken / made * (job.steps - job.step))
+
+
+def _check_room(actor: Actor, name: str) -> None:
+    """Raise Conflict where too many jobs are under way, or the name is taken."""
+    jobs = TrainingJob.objects.filter(org=actor.org)
+    under_way = [JobState.WAITING.value, JobState.RUNNING.value]
+    if jobs.filter(state__in=under_way).count() >= MOST_JOBS:
+        raise Conflict(f"{MOST_JOBS} training jobs are under way: wait for one, or cancel it.")
+    is_taken = jobs.filter(name=name, state__in=[*under_way, JobState.DONE.value]).exists()
+    if is_taken or any(table.objects.filter(org=actor.org, name=name).exists() for table in (Student, TunedModel)):
+        raise Conflict("There is a student of this name already.", field="name")
+
+
+def _check_material(version: DatasetVersion, kind: JobKind) -> None:
+    """Raise InvalidField for a version of which a job of this kind can learn nothing."""
+    if kind is JobKind.LORA:
+        _check_texts(version)
+    else:
+        _check_labels(version)
 
 
 def _check_labels(version: DatasetVersion) -> None:

@@ -83,7 +83,7 @@ class Certainty(StrEnum):
     EXACT = "exact"  # the upstream said so
     COUNTED = "counted"  # we counted what we received
     BOUND = "bound"  # unknown, and charged at the most that it can be until the upstream's bill says otherwise
-    NOTHING = "nothing"  # the upstream never took it
+    NOTHING = "nothing"  # the upstream never took it, or refused it: nothing was billed
 
 
 # Finding a member of an enumeration costs as much as a sum, and every row asks.

@@ -40,7 +40,8 @@ class Dialect(Protocol):
     def parse_request(self, endpoint: Endpoint | None, raw: bytes) -> Request:
         """Read a body; without an endpoint it is that of the one that it looks like.
 
-        Raises InvalidRequest, with ``param`` set where one field is at fault.
+        Raises InvalidRequest, with ``param`` set where one field is at fault, and ModelNotPriced for a field that buys
+        what has no price here.
         """
 
     def make_translation(self, request: Request, request_id: str, at_ms: int) -> Translation | None:

@@ -34,7 +34,8 @@ class NewInvitation:
 def invite(*, actor: Actor, email: str, role: Role, projects: Sequence[str] = ()) -> NewInvitation:
     """Offer somebody a role by mail, for a week. Inviting them again withdraws the first offer.
 
-    Raises Conflict for somebody who is a member already, Forbidden for rights that the actor does not hold.
+    Raises Conflict for somebody who is a member already, Forbidden for rights that the actor does not hold, and
+    InvalidField for an address that is too long.
     """
     _check_may_write(actor)
     where = check_projects(actor, role, projects)

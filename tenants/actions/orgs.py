@@ -82,8 +82,11 @@ def update_organization(
     hides_amounts: bool | None = None,
 ) -> Organization:
     """Rename the actor's organisation, move its budgets' periods to another time zone, say for how many hours answers
-    are kept that callers want to ask for again, or whether callers of all its keys are told no amounts of money. Raises
-    StaleSession for somebody who signed in a while ago and would have answers kept longer, or amounts told again."""
+    are kept that callers want to ask for again, or whether callers of all its keys are told no amounts of money.
+
+    Raises InvalidField for what cannot be, and StaleSession for somebody who signed in a while ago and would have
+    answers kept longer, or amounts told again.
+    """
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
     if name is not None:

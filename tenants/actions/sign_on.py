@@ -50,7 +50,8 @@ def create_sign_on(
     """Set up an identity provider. OIDC takes ``issuer``, ``client_id`` and ``client_secret``; SAML takes
     ``entity_id``, ``sso_url`` and ``certificate`` (PEM).
 
-    Raises InvalidField for what cannot be, Forbidden for a role that the actor may not give.
+    Raises InvalidField for what cannot be, Forbidden for a role that the actor may not give, and Conflict where there
+    are as many as there may be.
     """
     _check_may_write(actor, role)
     sign_on = SignOn(org=actor.org, name=check_name(name), kind=kind.value, role=role.value)

@@ -17,7 +17,7 @@ _IDENTIFIER: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 
 def check_name(text: str, field: str = "name") -> str:
-    """A name for people: one line, something visible in it."""
+    """A name for people: one line, something visible in it. Raises InvalidField."""
     name = text.strip()
     if not name or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
         raise InvalidField(f"Give a name of 1 to {MAX_NAME_CHARACTERS} visible characters.", field=field)
@@ -25,21 +25,21 @@ def check_name(text: str, field: str = "name") -> str:
 
 
 def check_identifier(text: str, field: str) -> str:
-    """A name that programs send: no blanks, since headers and URLs carry it."""
+    """A name that programs send: no blanks, since headers and URLs carry it. Raises InvalidField."""
     if len(text) > MAX_IDENTIFIER_CHARACTERS or not _IDENTIFIER.fullmatch(text) or not text.isprintable():
         raise InvalidField(f"Give 1 to {MAX_IDENTIFIER_CHARACTERS} visible characters without blanks.", field=field)
     return text
 
 
 def check_time_zone(text: str) -> str:
-    """A name of the IANA time zone database."""
+    """A name of the IANA time zone database. Raises InvalidField."""
     if text not in _time_zones():
         raise InvalidField("Give a time zone by its IANA name, such as Europe/Berlin.", field="time_zone")
     return text
 
 
 def check_moment(moment: datetime, field: str) -> datetime:
-    """A moment in a year that every part of the product can count in."""
+    """A moment in a year that every part of the product can count in. Raises InvalidField."""
     if not _EARLIEST_YEAR <= moment.year < _LATEST_YEAR:
         raise InvalidField(f"Give a time between the years {_EARLIEST_YEAR} and {_LATEST_YEAR}.", field=field)
     return moment

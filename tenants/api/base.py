@@ -119,7 +119,7 @@ class ManagementView(APIView):
         return name in self.known_parameters
 
     def read(self, body: type[Body]) -> dict[str, Any]:
-        """The checked body of the request. Raises ValidationError."""
+        """The checked body of the request. Raises ParseError for what is no object, and ValidationError."""
         if not isinstance(self.request.data, dict):
             raise ParseError("Send a JSON object, with its fields by name.")
         form = body(data=self.request.data)

@@ -7,9 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from socket import MSG_WAITALL
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import orjson
@@ -38,6 +42,8 @@ CALLS = 9
 EACH = 18 if IS_WHOLE else 12
 #: in which a first rung has answered, also where the machine is slow
 CAP_MS = 5_000
+#: what a server says that asks for the body
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: exp(-0.05) is 0.951, exp(-0.6) is 0.549; 0.80 is enough
 SURE, UNSURE = -0.05, -0.6
 
@@ -60,6 +66,11 @@ def make_bodies(calls: int, **fields: Any) -> list[Body]:
         | fields
         for number in range(calls)
     ]
+
+
+def make_question(**fields: Any) -> Body:
+    """A short call of the route."""
+    return {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
 
 
 @dataclass(frozen=True)
@@ -86,22 +97,38 @@ class Scene:
         for name in ("small", "middle"):
             self.banks[name].set_default(logprob=UNSURE, **fields)
 
-    def ask(self, more: dict[str, str] | None = None, pause_seconds: float = 0, **fields: Any) -> httpx2.Response:
-        """A call whose body takes so long to come."""
-        body = {"model": "smart", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20} | fields
-
-        def send() -> Iterator[bytes]:
-            yield (written := orjson.dumps(body))[:9]
-            time.sleep(pause_seconds)
-            yield written[9:]
-
+    def ask(self, more: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
+        """A call."""
+        body = make_question(**fields)
         headers = {"authorization": f"Bearer {self.acme.api_key}"} | (more or {})
         with httpx2.Client(
             base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
         ) as http:
-            if pause_seconds:
-                return http.post("/chat/completions", content=send(), headers={"content-type": "application/json"})
             return http.post("/chat/completions", json=body)
+
+    def ask_slowly(self, after_ns: int) -> HTTPResponse:
+        """A call whose body comes when it has lasted for so long. That it has begun is what the server says when it
+        asks for the body, and its clock is ours."""
+        body, url = orjson.dumps(make_question()), urlsplit(self.proxy.base_url)
+        assert url.hostname is not None
+        connection = HTTPConnection(url.hostname, url.port, timeout=PATIENCE_SECONDS)
+        connection.putrequest("POST", f"{url.path}/chat/completions")
+        for name, value in (
+            ("authorization", f"Bearer {self.acme.api_key}"),
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("expect", "100-continue"),
+        ):
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.sock.recv(len(CONTINUE), MSG_WAITALL) == CONTINUE
+        ends_ns = time.monotonic_ns() + after_ns
+        while time.monotonic_ns() < ends_ns:
+            pass
+        connection.send(body)
+        with closing(connection), connection.getresponse() as response:
+            response.read()
+        return response
 
     def respond(self, path: str, **fields: Any) -> httpx2.Response:
         """A call in another format."""
@@ -204,8 +231,8 @@ def test_a_rung_for_which_there_is_no_time_at_all_leaves_its_money_to_the_last(s
     """It is not even asked: what was set aside for it is of another model, and pays for nothing of the last one."""
     with org_scope(scene.acme.org_id):
         update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1)
-    answer = scene.ask(pause_seconds=0.05)
-    assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
+    answer = scene.ask_slowly(after_ns=1_000_000)
+    assert (answer.status, answer.headers["x-costhub-model"]) == (200, "large")
     assert [models_of(row) for row in scene.balance()] == [["large"]]
     assert len(scene.banks["small"].bill()) == 0
 

@@ -164,7 +164,7 @@ def subscribe(
     month is left is prorated. A trial comes with the first plan only. Prepaid, calls are held to the credits at once.
 
     Raises InvalidField for terms that cannot be, a moment before the present plan began, or another currency in
-    mid-month.
+    mid-month, and Conflict without a billing account.
     """
     actor.check(Permission.WRITE_MONEY)
     now = at or clock.now()
@@ -264,7 +264,7 @@ def follow_plan(actor: Actor, now: datetime) -> None:
 
 def end_subscription(*, actor: Actor, at: datetime | None = None) -> Subscription:
     """The present plan ends, now or at ``at``, and the month's fee with it: from then on calls are refused. Raises
-    Conflict without one."""
+    Conflict without one, and InvalidField for a moment before it began or in a month that was invoiced already."""
     actor.check(Permission.WRITE_MONEY)
     now = at or clock.now()
     with transaction.atomic():

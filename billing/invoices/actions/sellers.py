@@ -69,7 +69,8 @@ def _tax_rate(value: Any) -> int:
 
 
 def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False) -> Plan:
-    """The next version of the plan ``name``. Raises InvalidField for a term that cannot be."""
+    """The next version of the plan ``name``. Raises InvalidField for a term that cannot be, and Conflict where somebody
+    else adds one at the same time."""
     checked = show_terms(parse_terms(terms))
     with transaction.atomic():
         last = Plan.objects.filter(name=check_name(name)).order_by("-version").first()

@@ -1,7 +1,7 @@
 """Fewer tokens for the same words: white space that nobody reads, and what is said twice.
 
-What it saves is little: about one per cent of a chat's tokens (docs/quality.md). It costs nothing either, so it is the
-default. Code, JSON and tables keep every byte.
+What it saves is little: less than one per cent of a chat's tokens (docs/quality.md). It costs nothing either, so every
+policy has it unless it says otherwise. Code, JSON and tables keep every byte.
 """
 
 import re

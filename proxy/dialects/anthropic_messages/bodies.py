@@ -59,7 +59,8 @@ _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
-    """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault."""
+    """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault, and ModelNotPriced for a
+    field that buys what has no price here."""
     body = read_object(raw)
     check_names(body.keys() - _FIELDS, _KNOWN)
     for name in _UNPRICED:

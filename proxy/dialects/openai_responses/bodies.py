@@ -70,7 +70,8 @@ _ROLES: Final = ("user", "assistant", "system", "developer")
 
 
 def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
-    """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault."""
+    """Read a JSON body. Raises InvalidRequest, with ``param`` set where one field is at fault, and ModelNotPriced for a
+    field that buys what has no price here."""
     if endpoint is Endpoint.COMPACTIONS:
         return _parse_compaction(raw)
     body = open_compactions(read_object(raw))

@@ -7,10 +7,8 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from costhub.lib.errors import Conflict
-from costhub.lib.origins import parse_origin
 from proxy.learning.choices import TunedState
 from proxy.learning.distilled_routes import check_one_route, drop_route, put_route
 from proxy.learning.lora.archive import whole, write_tar
@@ -19,14 +17,13 @@ from proxy.learning.lora.merging import CannotMerge, merge
 from proxy.learning.lora.sealed import ADAPTER, SERVED, Unreadable, open_bytes
 from proxy.learning.lora.trials import find_trust
 from proxy.learning.models import TunedModel
-from proxy.learning.upstream_credentials import make_credential
+from proxy.learning.server_upstreams import find_server_upstream
 from tenants.access import Actor
 from tenants.actions.audit import record
 from tenants.actions.models import create_model, update_model
 from tenants.actions.pricing import create_price
-from tenants.actions.upstreams import create_upstream
-from tenants.choices import Permission, Tokenizer, UpstreamKind
-from tenants.models import LanguageModel, Upstream
+from tenants.choices import Permission, Tokenizer
+from tenants.models import LanguageModel
 
 UPSTREAM: Final = "tuned"
 #: a process that is not there yet takes seconds to start
@@ -65,7 +62,7 @@ def deploy_tuned(
             found = create_model(
                 actor=actor,
                 name=tuned.name,
-                upstream=_find_upstream(actor),
+                upstream=find_server_upstream(actor, UPSTREAM, settings.TUNED_URL, timeout_ms=TIMEOUT_MS),
                 upstream_model=tuned.name,
                 context_window=tuned.context,
                 max_output_tokens=tuned.context // 2,
@@ -154,20 +151,3 @@ def _open(actor: Actor, tuned: TunedModel, what: str, sealed: bytes | memoryview
 def _check_ready(tuned: TunedModel) -> None:
     if tuned.state != TunedState.READY.value:
         raise Conflict("What this model has learned was withdrawn: nothing of it is left. It is trained again.")
-
-
-def _find_upstream(actor: Actor) -> Upstream:
-    url = settings.TUNED_URL.rstrip("/")
-    # Something else may be behind the same port, at another path.
-    is_it = Q(base_url=url) | Q(name=UPSTREAM)
-    found = Upstream.objects.filter(is_it, org=actor.org, origin=parse_origin(url).origin).first()
-    if found is not None:
-        return found
-    return create_upstream(
-        actor=actor,
-        name=UPSTREAM,
-        kind=UpstreamKind.OPENAI_COMPATIBLE,
-        base_url=settings.TUNED_URL,
-        credential=make_credential(actor.org.pk, settings.KEY_PEPPER),
-        timeout_ms=TIMEOUT_MS,
-    )
