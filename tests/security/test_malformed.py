@@ -14,6 +14,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.raw_http import Header, connect
 from tests.security.malformed import Malformed, broken_bodies, broken_heads
@@ -23,7 +24,6 @@ PATHS = ["/v1/chat/completions", "/v1/models", "/api/v1/keys", "/login"]
 LEAST = 400
 #: so long for an answer; and, once it is said that no more comes, for the end
 PATIENT_SECONDS = 2
-SECONDS = 20
 SLOW = 500
 #: good calls a turn, and turns, of the comparison
 CALLS = 300
@@ -55,7 +55,7 @@ def statuses_of(port: int, one: Malformed) -> list[int]:
                 break
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-                connection.settimeout(SECONDS)
+                connection.settimeout(PATIENCE_SECONDS)
     return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", received, re.MULTILINE)]
 
 
@@ -100,7 +100,7 @@ def test_no_bytes_break_us(proxy: Deployment, committed_world: World) -> None:
 def test_good_calls_are_served_beside_slow_ones(proxy: Deployment, tenant: Tenant) -> None:
     async def run() -> None:
         async with (
-            httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=60) as http,
+            httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
             slow_callers(proxy, tenant, SLOW),
         ):
             assert len(await make_calls(http, proxy, tenant, 20)) == 20
@@ -116,7 +116,7 @@ def test_slow_callers_do_not_slow_others(proxy: Deployment, tenant: Tenant) -> N
     beside: list[float] = []
 
     async def run() -> None:
-        async with httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=60) as http:
+        async with httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             await make_calls(http, proxy, tenant, CALLS)
             for _ in range(TURNS):
                 alone.extend(await make_calls(http, proxy, tenant, CALLS))

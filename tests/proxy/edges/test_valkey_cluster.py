@@ -39,7 +39,8 @@ from tests.valkeys import (
 )
 
 pytestmark = pytest.mark.processes
-TIMEOUT_MS = 1_000
+#: what nobody here runs into but who is stopped
+TIMEOUT_MS = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +378,7 @@ class TestSentinel:
 
     async def test_sentinels_who_know_no_master_tell_of_none(self) -> None:
         async with sentinel_that_says(None) as port:
-            dial = Dial(parse_valkey_url(f"valkey+sentinel://{HOST}:{port}/{MASTER}"), (), 1)
+            dial = Dial(parse_valkey_url(f"valkey+sentinel://{HOST}:{port}/{MASTER}"), (), PATIENCE_SECONDS)
             with pytest.raises(ValkeyUnavailable, match="no Sentinel names"):
                 await dial.find_master()
 
@@ -425,7 +426,7 @@ class TestTls:
                 await valkey.close()
             with connect(nodes.url) as store:
                 assert store.get(f"{key}:after") == b"after"
-            beside: Any = connect_async(nodes.url, seconds=5)
+            beside: Any = connect_async(nodes.url, seconds=PATIENCE_SECONDS)
             assert await beside.get(f"{key}:after") == b"after"
             await beside.aclose()
             stranger = make_valkey(nodes.url.partition("?")[0], (), TIMEOUT_MS)
@@ -449,7 +450,7 @@ class TestTls:
             until(lambda: group.master is not dying, "the Sentinels agree on the successor")
             with connect(group.url) as store:
                 assert store.get("after") == b"2"
-            beside: Any = connect_async(group.url, seconds=5)
+            beside: Any = connect_async(group.url, seconds=PATIENCE_SECONDS)
             assert await beside.get("after") == b"2"
             await beside.aclose()
             # which does not close those to Sentinels
