@@ -41,6 +41,8 @@ from tests.valkeys import (
 pytestmark = pytest.mark.processes
 #: what nobody here runs into but who is stopped
 TIMEOUT_MS = 10_000
+#: what a replica that is stopped has for its confirmation
+SOON_MS = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +274,7 @@ def test_the_highest_epoch_is_believed_slot_by_slot() -> None:
 
 
 async def test_writes_that_no_replica_has_are_not_known_to_have_happened(nodes: ClusterOfNodes) -> None:
-    valkey = make_valkey(f"{nodes.url}?replicas=1", [SETTLE], TIMEOUT_MS)
+    valkey = make_valkey(f"{nodes.url}?replicas=1", [SETTLE], SOON_MS)
     await open_whole(valkey)
     try:
         key = f"{tag(4)}:confirmed"
@@ -378,7 +380,7 @@ class TestSentinel:
 
     async def test_sentinels_who_know_no_master_tell_of_none(self) -> None:
         async with sentinel_that_says(None) as port:
-            dial = Dial(parse_valkey_url(f"valkey+sentinel://{HOST}:{port}/{MASTER}"), (), PATIENCE_SECONDS)
+            dial = Dial(parse_valkey_url(f"valkey+sentinel://{HOST}:{port}/{MASTER}"), (), 1)
             with pytest.raises(ValkeyUnavailable, match="no Sentinel names"):
                 await dial.find_master()
 
