@@ -24,6 +24,7 @@ PATHS = ["/v1/chat/completions", "/v1/models", "/api/v1/keys", "/login"]
 LEAST = 400
 #: so long for an answer; and, once it is said that no more comes, for the end
 PATIENT_SECONDS = 2
+SECONDS = 20
 SLOW = 500
 #: good calls a turn, and turns, of the comparison
 CALLS = 300
@@ -40,11 +41,11 @@ def proxy(
         yield proxy
 
 
-def statuses_of(port: int, one: Malformed) -> list[int]:
+def statuses_of(port: int, one: Malformed, seconds: float = PATIENT_SECONDS) -> list[int]:
     """The statuses of all answers to some bytes. Who gets none for a while says that there is no more."""
     received = b""
     with connect(port) as connection:
-        connection.settimeout(PATIENT_SECONDS)
+        connection.settimeout(seconds)
         # What is refused early is closed early: the rest may not be taken.
         with suppress(ConnectionError):
             connection.sendall(one.data)
@@ -55,7 +56,7 @@ def statuses_of(port: int, one: Malformed) -> list[int]:
                 break
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-                connection.settimeout(PATIENCE_SECONDS)
+                connection.settimeout(SECONDS)
     return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", received, re.MULTILINE)]
 
 
@@ -90,9 +91,8 @@ def test_no_bytes_break_us(proxy: Deployment, committed_world: World) -> None:
     }
     assert broken == {}
     assert sum(map(len, answers)) > len(corpus) / 2, "most are told what is wrong"
-    assert statuses_of(
-        proxy.port, Malformed("well", b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
-    ) == [200]
+    well = Malformed("well", b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+    assert statuses_of(proxy.port, well, PATIENCE_SECONDS) == [200]
     assert proxy.worker_pids == workers
     assert "Traceback" not in proxy.log.read_text()
 
