@@ -12,47 +12,48 @@ from typing import Any, Final
 import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.lib.postgres import base
-from proxy.batches.model import Batch
-from proxy.batches.store import CANCELLED, OPEN
-from tenants.access import org_scope
-from tenants.models import Organization
-from tests.sampling import examples
+from tests import gone
+from tests.gone import hide_the_gone
+from tests.sampling import IS_WHOLE, examples
 from tests.template import MIGRATED
 from tests.world import World, learn_world, make_world
 
-# How long an example takes says more about the machine than about the code.
-hypothesis_settings.register_profile("costhub", deadline=None, max_examples=examples(100))
+# How long an example takes, or making it, says more about the machine than about the code. `make test` tries the same
+# examples each time, since it is asked whether a change is good; `make soak` looks for new ones.
+hypothesis_settings.register_profile(
+    "costhub",
+    deadline=None,
+    max_examples=examples(100),
+    derandomize=not IS_WHOLE,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 hypothesis_settings.load_profile("costhub")
 
 
-#: the shard of organisations whose test is over
-_GONE: Final = 32_000
-#: The product's own (tenants/migrations/0002_row_level_security.py), but for those: what goes over all organisations,
-#: as jobs do, would take longer with each test, and find what others have left.
-_ALL_BUT_THE_GONE: Final = f"""
-    CREATE OR REPLACE FUNCTION costhub_all_orgs() RETURNS TABLE (org_id uuid, shard smallint, version bigint)
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS
-    $$ SELECT id, shard, version FROM public.tenants_organization WHERE shard <> {_GONE} $$"""
+#: whether this process has its database
+_DATABASE: Final = pytest.StashKey[bool]()
 #: what a forked process must neither use nor close
 _inherited: Final[list[Any]] = []
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Migrate the fresh database as the owner of its tables, unless it is a copy of one that was migrated. There is no
     second, ``test_`` database."""
     with django_db_blocker.unblock():
         if MIGRATED not in os.environ:
             call_command("migrate", database="owner", verbosity=0)
         with connections["owner"].cursor() as cursor:
-            cursor.execute(_ALL_BUT_THE_GONE)
+            hide_the_gone(cursor)
         connections["owner"].close()
         _keep_connection()
         learn_world()
+    request.config.stash[_DATABASE] = True
     yield
     connections.close_all()
     for _, left in base._idle.pop("default", []):
@@ -71,6 +72,17 @@ def _keep_connection() -> None:
 def _let_go() -> None:
     _inherited.append(base._idle.copy())
     base._idle.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leave_everybody(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Organisations that a file's tests have committed in whatever way are gone after it."""
+    yield
+    if request.config.stash.get(_DATABASE, False):
+        with django_db_blocker.unblock():
+            connections.close_all()
+            gone.leave_everybody()
+            connections.close_all()
 
 
 @pytest.fixture
@@ -98,14 +110,5 @@ def committed_world(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
     Not together with ``db`` or ``world``, whose transaction would hold it back.
     """
-    with django_db_blocker.unblock():
-        world = make_world(unique=True)
-        connections.close_all()
+    with django_db_blocker.unblock(), gone.committed_world() as world:
         yield world
-        # Whatever the test did to its connection, or to the server.
-        connections.close_all()
-        orgs = [world.acme.org.pk, world.mallcorp.org.pk]
-        with org_scope(*orgs):
-            Organization.objects.filter(pk__in=orgs).update(shard=_GONE)
-            Batch.objects.filter(org_id__in=orgs, status__in=OPEN).update(status=CANCELLED)
-        connections.close_all()

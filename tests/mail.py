@@ -10,8 +10,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
 
+from costhub.stack.ports import find_free_port
 from tests.listening import close
-from tests.proxy.deployment import free_port
 
 
 class MailSink:
@@ -24,7 +24,7 @@ class MailSink:
         self.refused_recipients: dict[str, str] = {}
         #: over which connection each mail came that was taken
         self.connections: list[object] = []
-        self.port = free_port()
+        self.port = find_free_port()
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         if answer := self.refused_recipients.get(address):

@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from costhub.stack import ports
 from tests.patience import PATIENT
 from tests.stack_fixtures import TestStack, make_data_dir, start_test_stack
 from tests.template import begin_template, end_template
@@ -28,6 +29,7 @@ _ALONE: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Have the servers running when pytest-django loads the settings; stop them when pytest is done."""
     _keep_bytecode()
+    _take_own_ports()
     # Tests send what takes people an hour within a minute.
     os.environ.setdefault("COSTHUB_API_CALLS_A_MINUTE", "0")
     for name, value in (PATIENT | _ALONE).items():
@@ -51,6 +53,18 @@ def _keep_bytecode() -> None:
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+
+
+def _take_own_ports() -> None:
+    """A part of the range of ports is this process's alone: another one might find one free that is about to be used
+    here."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if name:
+        # One that takes a dead one's place has a further number, and that one's ports.
+        workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        share = (ports.HIGHEST - ports.LOWEST) // workers
+        lowest = ports.LOWEST + share * (int(name.removeprefix("gw")) % workers)
+        vars(ports).update(LOWEST=lowest, HIGHEST=lowest + share)
 
 
 def _is_dealer(config: pytest.Config) -> bool:

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# `make test`: a browser if there is none yet, then the suite, its dearest files first (tests/order.py).
+# `make test`: a browser if there is none yet, then the suite, its dearest files first (tests/order.py). The order of tests
+# in a file, what `random` gives them and the order of sets are the same each time: TEST_SEED, a number, or "default" for a
+# new one each time, chooses another, and PYTHONHASHSEED=random another order of sets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && [ -z "${COSTHUB_CHROMIUM:-}" ]; then
@@ -9,5 +11,6 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null && 
     echo "No Chromium found: install it, or name one in COSTHUB_CHROMIUM. The browser tests will fail without it." >&2
   fi
 fi
-exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder -rs \
+export PYTHONHASHSEED="${PYTHONHASHSEED:-0}"
+exec "${VENV:-.venv}/bin/python" -m pytest -m "not soak" --randomly-seed="${TEST_SEED:-1}" -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder -rs \
   -o console_output_style=classic --durations=25 --durations-min=1 "$@"

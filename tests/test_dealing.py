@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 FILES: Final = {
@@ -57,6 +59,8 @@ def test_every_test_is_run_once(tmp_path: Path, arguments: list[str], closing_li
     command = [sys.executable, "-m", "pytest", "-q", *plugins, "-n", "2", "--dist", "loadfile", *arguments]
     only_these = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=tmp_path, env=ours | only_these, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=ours | only_these, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert done.stdout.splitlines()[-1].startswith(closing_line), done.stdout + done.stderr
     assert done.returncode == (0 if "failed" not in closing_line else 1)

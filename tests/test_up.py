@@ -154,7 +154,7 @@ def test_from_an_empty_folder_to_an_answer_and_up_again_with_the_same_keys(data_
 
 def ask(http: httpx2.Client, question: str) -> httpx2.Response:
     body = {"model": MODEL, "temperature": 0, "messages": [{"role": "user", "content": question}]}
-    for _ in range(100):
+    for _ in range(900):
         # A worker that was killed takes its connections along, and the next one has to start.
         with suppress(httpx2.TransportError):
             answer = http.post("/v1/chat/completions", json=body)
@@ -168,6 +168,7 @@ def questions_kept(stack: dict[str, Any]) -> list[str]:
     answer = httpx2.get(
         stack["base_url"].removesuffix("/v1") + "/api/v1/cache/entries",
         headers={"authorization": f"Bearer {stack['admin_token']}"},
+        timeout=PATIENCE_SECONDS,
     )
     assert answer.status_code == 200, answer.text
     return [entry["question"] for entry in answer.json()["data"]]
@@ -180,11 +181,17 @@ def test_the_levels_of_the_cache_one_after_the_other(data_dir: Path) -> None:
         root = stack["base_url"].removesuffix("/v1")
         policy = {"mode": "on", "semantic": "on", "holdout_percent": 0}
         made = httpx2.post(
-            f"{root}/api/v1/cache-policies", json=policy, headers={"authorization": f"Bearer {stack['admin_token']}"}
+            f"{root}/api/v1/cache-policies",
+            json=policy,
+            headers={"authorization": f"Bearer {stack['admin_token']}"},
+            timeout=PATIENCE_SECONDS,
         )
         assert made.status_code == 201, made.text
         with httpx2.Client(
-            base_url=root, headers={"authorization": f"Bearer {stack['api_key']}"}, timeout=60, trust_env=False
+            base_url=root,
+            headers={"authorization": f"Bearer {stack['api_key']}"},
+            timeout=PATIENCE_SECONDS,
+            trust_env=False,
         ) as http:
             while ask(http, "Hello").headers["x-costhub-cache"] == "bypass":
                 time.sleep(0.1)

@@ -106,7 +106,7 @@ class Node(Valkey):
 
     def ask(self, *command: Any) -> Any:
         """What the node itself says to a command."""
-        with redis.Redis.from_url(self.url, socket_timeout=5, decode_responses=True) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=30, decode_responses=True) as client:
             return client.execute_command(*command)
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections import deque
 from typing import Final
 
 HOST: Final = "127.0.0.1"
@@ -9,6 +10,8 @@ HOST: Final = "127.0.0.1"
 #: Below the range from which kernels take the ports of outgoing connections: a kept port is then still free tomorrow.
 LOWEST: Final = 20_000
 HIGHEST: Final = 32_000
+#: Those that this process was given last: whoever got one may not listen there yet.
+_given: Final[deque[int]] = deque(maxlen=1_000)
 
 
 def is_free(port: int) -> bool:
@@ -25,13 +28,15 @@ def is_free(port: int) -> bool:
 
 
 def find_free_port() -> int:
-    """A free port of 127.0.0.1, chosen at random so that two stacks that start together rarely choose the same.
+    """A free port of 127.0.0.1, chosen at random so that two stacks that start together rarely choose the same; what
+    it gave a while ago it does not give again.
 
     Raises OSError when a hundred tries found none.
     """
     for _ in range(100):
         port = LOWEST + secrets.randbelow(HIGHEST - LOWEST)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.append(port)
             return port
     raise OSError(f"no free port of {HOST} found between {LOWEST} and {HIGHEST}: stop some servers")
 

@@ -16,7 +16,7 @@ from tests.bank.bill import BilledCall, read_bill
 from tests.bank.nursery import ForkedBank, fork_bank
 from tests.patience import PATIENCE_SECONDS
 
-ADMIN_TIMEOUT_SECONDS = 60
+ADMIN_TIMEOUT_SECONDS = PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

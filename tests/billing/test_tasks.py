@@ -10,6 +10,7 @@ from billing import tasks
 from billing.spend.models import Forecast
 from costhub.celery import app
 from tenants.access import Actor, org_scope
+from tests.patience import PATIENCE_SECONDS
 from tests.world import World
 
 
@@ -60,5 +61,5 @@ def test_statistics_are_not_loaded_before_they_are_needed(module: str) -> None:
             "import os; os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'costhub.settings'); import django; django.setup(); "
             + script
         )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert answer.stdout.strip() == "[]", answer.stderr

@@ -15,6 +15,7 @@ import pytest
 
 from costhub.client.document import fingerprint_of, make_short_document
 from costhub.client.generate import DIGESTS, TYPESCRIPT_FINGERPRINT, VENDOR
+from tests.patience import PATIENCE_SECONDS
 from tests.world import World
 
 HERE: Final = Path(__file__).resolve().parent / "typescript"
@@ -37,7 +38,7 @@ def test_what_is_copied_into_the_client_is_what_was_copied() -> None:
 def test_node_makes_reads_and_edits(url: str, committed_world: World) -> None:
     environment = os.environ | {"COSTHUB_URL": f"{url}/v1/", "COSTHUB_ADMIN_TOKEN": committed_world.acme.admin_token}
     ran = subprocess.run(
-        [str(NODE), str(HERE / "smoke.mjs")], env=environment, capture_output=True, text=True, timeout=120
+        [str(NODE), str(HERE / "smoke.mjs")], env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert json.loads(ran.stdout) == {

@@ -14,7 +14,6 @@ from tenants.actions.orgs import add_member
 from tenants.choices import Role
 from tenants.models import (
     AdminToken,
-    AuditEntry,
     BudgetRequest,
     ClaimedDomain,
     Invitation,
@@ -22,6 +21,7 @@ from tenants.models import (
     SignOn,
     User,
 )
+from tests.audit import read_audit
 from tests.console.client import Visit, error_of, rows_of, text_of
 from tests.lib.name_server import serve_text_records
 from tests.proxy.learning.rows import fill, fill_learning, make_dataset, make_version
@@ -39,9 +39,7 @@ def only(world: World, model: Any) -> Any:
 
 def actions_of(world: World, kind: str) -> list[str]:
     """What the audit log says of rows of a kind, oldest first."""
-    with org_scope(world.acme.org.pk):
-        entries = AuditEntry.objects.filter(org=world.acme.org, target_kind=kind)
-        return list(entries.order_by("created_at", "id").values_list("action", flat=True))
+    return [entry.action for entry in read_audit(world.acme.org, target_kind=kind)]
 
 
 def grow_old(visit: Visit) -> None:

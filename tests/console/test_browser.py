@@ -116,6 +116,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext, base: str) -> None:
         self.base = base
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.page = context.new_page()
         self.complaints: list[str] = []
         self.hosts: set[str] = set()

@@ -22,6 +22,7 @@ from costhub.stack.services import Proxy
 from proxy.tasks import drain_ledger
 from tests.bank import Bank
 from tests.console.test_browser import PASSWORD, Visitor, chromium
+from tests.patience import PATIENCE_SECONDS
 
 __all__ = ["chromium"]
 
@@ -44,7 +45,7 @@ def open_console(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
     server = Proxy(tmp_path_factory.mktemp("open"), dict(os.environ) | more, port=find_free_port(), workers=1)
     server.start()
     try:
-        server.wait_ready(60)
+        server.wait_ready(PATIENCE_SECONDS)
         yield f"http://127.0.0.1:{server.port}"
     finally:
         server.stop()
@@ -139,13 +140,17 @@ def test_from_nothing_to_calls_by_the_pages_own_snippets(
     assert "house-model" in snippet(page, "curl")
     environment = os.environ | {"no_proxy": "127.0.0.1"}
     pasted = snippet(page, "curl").replace("YOUR_API_KEY", key)
-    said = subprocess.run(["bash", "-c", pasted], env=environment, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        ["bash", "-c", pasted], env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert '"object":"chat.completion"' in said.stdout.replace(" ", ""), said
     page.locator("body").click(position={"x": 600, "y": 5})
     expect(page.get_by_text("A call has arrived")).to_be_visible()
     assert (asked[0], "1" in asked) == (None, True), "a page that asks for itself says so: nobody may sit before it"
     python = snippet(page, "python").replace("YOUR_API_KEY", key)
-    said = subprocess.run([sys.executable, "-c", python], env=environment, capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", python], env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert (said.returncode, bool(said.stdout.strip())) == (0, True), said.stderr
     page.get_by_role("link", name="A budget: make it").click()
     fill(page, {"Limit": "5.00"}, "Create budget")

@@ -10,6 +10,7 @@ from tenants.access import org_scope
 from tenants.actions.orgs import add_member
 from tenants.choices import Role
 from tenants.models import AuditEntry, CapturePolicy, User
+from tests.audit import read_audit
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.proxy.learning.rows import capture
 from tests.tenants.route_examples import make_models, make_route
@@ -51,8 +52,8 @@ def test_a_consent_is_given_narrowed_and_taken_back(ada: Visit, world: World) ->
     with org_scope(acme.org.pk):
         assert not CapturePolicy.objects.filter(org=acme.org).exists()
         assert not CapturedCall.objects.filter(org=acme.org).exists()
-        told = AuditEntry.objects.filter(org=acme.org, target_id=str(row.pk)).order_by("created_at")
-        assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
+    told = read_audit(acme.org, target_id=str(row.pk))
+    assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
 
 
 @pytest.mark.parametrize(

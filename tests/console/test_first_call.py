@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import deploy
 from tests.world import World
 
@@ -15,7 +16,9 @@ TEXT: Final = (Path(__file__).resolve().parents[2] / "docs" / "first-call.md").r
 
 
 def run(program: list[str], environment: dict[str, str]) -> str:
-    ran = subprocess.run(program, env=os.environ | environment, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(
+        program, env=os.environ | environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

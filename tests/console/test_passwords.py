@@ -16,9 +16,9 @@ from costhub.console import passwords
 from costhub.console.passwords import TooManyTries, find_address, find_user
 from costhub.console.sign_in import NO_MATCH
 from costhub.lib import tallies
+from costhub.stack.ports import find_free_port
 from tenants.actions.orgs import find_or_create_user
 from tenants.models import User
-from tests.proxy.deployment import free_port
 from tests.world import World, close_scopes, make_client
 
 RIGHT: Final = "correct horse battery staple"
@@ -96,7 +96,7 @@ class TestThrottle:
 
     def test_while_valkey_is_away_people_get_in(self, ada: User, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         tries(ada.email, address, passwords.MOST_OF_A_PAIR + 1)
-        away = redis.Redis(port=free_port(), socket_connect_timeout=0.2)
+        away = redis.Redis(port=find_free_port(), socket_connect_timeout=0.2)
         monkeypatch.setattr(tallies, "client", lambda: away)
         assert sign_in(ada.email, RIGHT, address).status_code == 302
 

@@ -12,6 +12,7 @@ from tenants.actions.cache import create_cache_policy, update_cache_policy
 from tenants.actions.compression import create_compression_policy
 from tenants.choices import CacheMode, Compression, Mode
 from tenants.models import AuditEntry, CachePolicy, CompressionPolicy
+from tests.audit import read_audit
 from tests.billing.ledger import record_call, record_correction
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.tenants.route_examples import make_models, make_route
@@ -53,8 +54,8 @@ def test_a_cache_policy_is_made_changed_and_removed(ada: Visit, world: World) ->
     assert ada.post(f"{path}/remove").status_code == 302
     with org_scope(world.acme.org.pk):
         assert not CachePolicy.objects.filter(org=world.acme.org).exists()
-        told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk)).order_by("created_at")
-        assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
+    told = read_audit(world.acme.org, target_id=str(row.pk))
+    assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
 
 
 BAD_CACHE = [

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.patience import wait_until
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.plugin import STACK
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.stack.replica import Replica, replica_of
@@ -26,7 +26,7 @@ class Reader:
         self._root, self._headers = proxy.root_url, {"authorization": f"Bearer {token}"}
 
     def ask(self, path: str, method: str = "GET", **fields: Any) -> httpx2.Response:
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             return http.request(method, f"{self._root}/api/v1{path}", headers=self._headers, **fields)
 
     def wait_read_from(self, server: str, path: str) -> httpx2.Response:

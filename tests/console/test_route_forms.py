@@ -12,7 +12,8 @@ from tenants.access import org_scope
 from tenants.actions.models import update_model
 from tenants.actions.routes import update_route
 from tenants.choices import Mode, RouteKind
-from tenants.models import AuditEntry, LanguageModel, Route, RouteVersion
+from tenants.models import LanguageModel, Route, RouteVersion
+from tests.audit import read_audit
 from tests.billing.ledger import record_call
 from tests.console.client import Visit, error_of, read_form, refresh, text_of
 from tests.tenants.route_examples import make_models, make_route
@@ -196,8 +197,8 @@ def test_a_route_is_changed_to_another_kind_and_removed_by_its_name(ada: Visit, 
     assert ada.post(f"{path}/remove", {"confirm": "smart"}).headers["Location"] == "/o/acme/routes"
     with org_scope(world.acme.org.pk):
         assert not Route.objects.filter(org=world.acme.org).exists()
-        told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk)).order_by("created_at")
-        assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
+    told = read_audit(world.acme.org, target_id=str(row.pk))
+    assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "deleted"]
 
 
 def test_a_router_gets_a_third_target_and_gives_it_back(ada: Visit, world: World) -> None:

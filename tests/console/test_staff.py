@@ -17,8 +17,9 @@ from costhub.ops.watch import Trouble
 from tenants.access import org_scope
 from tenants.actions.orgs import find_or_create_user
 from tenants.choices import Role
-from tenants.models import AuditEntry, Membership, User
+from tenants.models import Membership, User
 from tenants.selectors import load_org_snapshot
+from tests.audit import read_audit
 from tests.console.client import Visit, rows_of, text_of
 from tests.world import Api, World
 
@@ -33,9 +34,7 @@ def make_operator(*, has_factor: bool = True) -> User:
 
 
 def entries(world: World) -> list[tuple[str, str]]:
-    with org_scope(world.acme.org.pk):
-        found = AuditEntry.objects.filter(org=world.acme.org, target_kind="organization").order_by("created_at", "id")
-        return [(one.actor, one.action) for one in found][1:]
+    return [(one.actor, one.action) for one in read_audit(world.acme.org, target_kind="organization")][1:]
 
 
 def test_the_pages_are_operators_only_with_a_second_factor_and_fresh(world: World) -> None:

@@ -14,6 +14,7 @@ from costhub.lib.database import take_turn
 from tenants.access import org_scope
 from tenants.models import AuditEntry
 from tests.console.client import Visit, read_form, text_of
+from tests.patience import PATIENCE_SECONDS
 from tests.world import World, make_budget
 
 
@@ -63,7 +64,7 @@ def test_of_two_who_save_at_once_one_is_told(committed_world: World) -> None:
         take_turn(page)
         for thread in threads:
             thread.start()
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + PATIENCE_SECONDS
         while count_waiting(page) < len(threads):
             assert time.monotonic() < ends, "they do not wait for their turn"
             threading.Event().wait(0.02)

@@ -92,7 +92,11 @@ def test_what_kustomize_would_render() -> None:
 def test_what_kustomize_renders(tmp_path: Path) -> None:
     """By kubectl itself, which asks no cluster for it; the outcome is what Kubernetes takes."""
     ran = subprocess.run(
-        ["kubectl", "kustomize", DEPLOY / "kubernetes"], check=True, capture_output=True, text=True, timeout=60
+        ["kubectl", "kustomize", DEPLOY / "kubernetes"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     rendered = tmp_path / "rendered.yaml"
     rendered.write_text(ran.stdout)
@@ -444,7 +448,7 @@ def verify_units(folder: Path) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     return ran.stdout + ran.stderr
 

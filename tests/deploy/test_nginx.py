@@ -21,7 +21,7 @@ from costhub.lib import clock
 from costhub.serve.connection import LAST_REQUEST_SECONDS
 from costhub.stack.ports import HOST, find_free_port
 from tests.bank import Bank
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for_server
 from tests.proxy.conftest import _reach_loopback, bank
 from tests.proxy.deployment import deploy
 from tests.proxy.load import Outcome, call_once, make_bodies
@@ -160,14 +160,8 @@ def nginx(folder: Path, ports: list[int], changes: tuple[tuple[str, str], ...] =
     command = [NGINX, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
     subprocess.run([*command, "-t"], check=True, capture_output=True)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pause = threading.Event()
     try:
-        for _ in range(200):
-            try:
-                socket.create_connection((HOST, port), timeout=1).close()
-                break
-            except OSError:
-                pause.wait(0.02)
+        wait_for_server(port, lambda: process.poll() is None, (folder / "error.log").read_text)
         yield Edge(port, certificates)
     finally:
         process.terminate()
@@ -200,8 +194,8 @@ def test_figures_are_for_the_inside(edge: Edge) -> None:
 
 def test_a_head_that_does_not_come_is_not_waited_for(hasty_edge: Edge) -> None:
     with hasty_edge.connect() as line:
-        line.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n")
         began = clock.monotonic_ns()
+        line.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n")
         status, _ = read_answer(line)
     assert status in {0, 408}
     assert HEAD_SECONDS * 0.5 < (clock.monotonic_ns() - began) / 1e9 < PATIENCE_SECONDS
@@ -209,8 +203,8 @@ def test_a_head_that_does_not_come_is_not_waited_for(hasty_edge: Edge) -> None:
 
 def test_a_body_that_does_not_come_is_not_waited_for(hasty_edge: Edge) -> None:
     with hasty_edge.connect() as line:
-        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         began = clock.monotonic_ns()
+        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         status, _ = read_answer(line)
     assert status in {0, 408}
     assert BODY_SECONDS * 0.5 < (clock.monotonic_ns() - began) / 1e9 < PATIENCE_SECONDS
@@ -321,7 +315,7 @@ def test_a_proxy_that_stops_costs_no_call(acme: Tenant, bank: Bank, tmp_path: Pa
             headers={"authorization": f"Bearer {acme.api_key}"},
             trust_env=False,
             verify=edge.tls,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
         ) as http:
             await asyncio.gather(*(work(http) for _ in range(CLIENTS)))
         return outcomes

@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 
 from costhub.eval import distil
+from costhub.stack.ports import find_free_port
 from proxy.learning.choices import Stage
 from proxy.learning.models import Student
 from proxy.learning.students import read_economy
@@ -16,7 +17,7 @@ from proxy.ledger.drain import drain
 from proxy.models import LedgerEntry
 from tenants.access import Actor, list_memberships, org_scope
 from tenants.choices import Role
-from tests.proxy.deployment import deploy, free_port
+from tests.proxy.deployment import deploy
 from tests.world import World
 
 #: things that one would talk of, by intent
@@ -52,7 +53,7 @@ def test_from_prompts_to_a_canary_and_its_calls(
 ) -> None:
     folder = write_questions(tmp_path / "data")
     settings.ALLOWED_PRIVATE_NETWORKS = ((ip_network("127.0.0.0/8"), None),)
-    settings.STUDENTS_URL = f"http://127.0.0.1:{free_port()}/v1"
+    settings.STUDENTS_URL = f"http://127.0.0.1:{find_free_port()}/v1"
     with deploy(tmp_path_factory.mktemp("distil"), workers=2) as proxy:
         settings.PROXY_URL = proxy.root_url
         told: list[str] = []

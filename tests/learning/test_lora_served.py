@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM
 from costhub.lib.errors import Conflict
 from costhub.lib.net import Gate
 from costhub.stack.model_server import MODEL
+from costhub.stack.ports import find_free_port
 from costhub.stack.small_model import find_weights
 from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import JobKind
@@ -37,8 +38,9 @@ from proxy.learning.models import TunedModel
 from proxy.learning.upstream_credentials import make_credential
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import close_the_day
-from tests.proxy.deployment import Deployment, deploy, free_port
+from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.examples import make_example
 from tests.proxy.learning.rows import embed_words, make_dataset, make_version
 from tests.proxy.learning.test_gpu_worker import read
@@ -54,7 +56,7 @@ OTHERS = ["What do you sell?", "Who are you?", "Where are you?", "How old are yo
 @contextmanager
 def serve() -> Iterator[str]:
     """The server of tuned models, in a thread."""
-    port, pause = free_port(), threading.Event()
+    port, pause = find_free_port(), threading.Event()
     app = TunedServer(configured.KEY_PEPPER)
     running = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
@@ -126,7 +128,9 @@ def test_what_was_taught_is_said_at_its_price(
 
         def ask(**fields: Any) -> httpx2.Response:
             headers = {"authorization": f"Bearer {acme.api_key}"}
-            with httpx2.Client(base_url=proxy.base_url, headers=headers, trust_env=False, timeout=120) as http:
+            with httpx2.Client(
+                base_url=proxy.base_url, headers=headers, trust_env=False, timeout=PATIENCE_SECONDS
+            ) as http:
                 return http.post("/chat/completions", json=body | {"model": "secretive"} | fields)
 
         answer = ask()
@@ -152,7 +156,7 @@ def test_what_was_taught_is_said_at_its_price(
         assert [row.effective_cost for row in rows] == [cost, cost]
         # Another organisation has no word in it, and nobody without a credential.
         foreign = make_credential(committed_world.mallcorp.org.pk, configured.KEY_PEPPER)
-        with httpx2.Client(base_url=url, trust_env=False) as http:
+        with httpx2.Client(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as http:
             for credential, status in ((foreign, 404), ("chs_nobody", 401)):
                 headers = {"authorization": f"Bearer {credential}"}
                 found = http.post("/chat/completions", json=body | {"model": "secretive"}, headers=headers)

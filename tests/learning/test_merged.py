@@ -19,6 +19,7 @@ from gguf.quants import dequantize
 from transformers import AutoModelForCausalLM
 
 from costhub.stack.model_server import MODEL
+from costhub.stack.ports import find_free_port
 from costhub.stack.small_model import CHAT_TEMPLATE
 from proxy.learning.lora.adapter_files import AdapterFiles, write_adapter
 from proxy.learning.lora.bases import Base, find_base
@@ -27,7 +28,7 @@ from proxy.learning.lora.language_models import prepare
 from proxy.learning.lora.merging import merge
 from tests.learning.bases import TINY
 from tests.patience import PATIENCE_SECONDS
-from tests.proxy.deployment import ROOT, free_port
+from tests.proxy.deployment import ROOT
 from tests.proxy.learning.gguf import Packed, write_gguf
 
 pytestmark = [pytest.mark.learning, pytest.mark.filterwarnings("default")]
@@ -108,7 +109,7 @@ def test_a_merged_file_has_the_logits_of_base_and_adapter(tmp_path: Path) -> Non
 
 @contextmanager
 def serve(file: Path, *more: str) -> Iterator[str]:
-    port, pause = free_port(), Event()
+    port, pause = find_free_port(), Event()
     command = [sys.executable, "-I", "-m", "costhub.stack.serve_model", "--file", str(file), "--name", "one"]
     command += [
         "--host",
@@ -126,7 +127,7 @@ def serve(file: Path, *more: str) -> Iterator[str]:
     ]
     process = subprocess.Popen([*command, *more], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_SECONDS) as http:
             for _ in range(600):
                 try:
                     if http.get("/health").status_code == 200:
@@ -151,7 +152,7 @@ def ask(file: Path, *more: str) -> dict[str, float]:
         "logprobs": True,
         "top_logprobs": 20,
     }
-    with serve(file, *more) as url, httpx2.Client(trust_env=False, timeout=120) as http:
+    with serve(file, *more) as url, httpx2.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         answer = http.post(f"{url}/chat/completions", json=body).json()
     (first, *_) = answer["choices"][0]["logprobs"]["content"]
     return {one["token"]: one["logprob"] for one in first["top_logprobs"]}

@@ -11,6 +11,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.patience import PATIENCE_SECONDS
+
 #: what there is of a name and a type of record, as text: None for a name that is not there
 Known = Callable[[str, dns.rdatatype.RdataType], Sequence[str] | None]
 
@@ -43,7 +45,7 @@ def serve_names(know: Known) -> Iterator[tuple[str, int]]:
         # An empty datagram is the end: a close alone wakes nobody who waits.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(b"", (address, port))
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)
         listener.close()
 
 

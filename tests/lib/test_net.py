@@ -72,7 +72,7 @@ async def test_a_hostile_url_reaches_nobody(
     assert type(caught.value) is error
     if "?" not in url:  # a webhook may have a query
         with pytest.raises(error) as caught:
-            await gate.fetch("POST", url, content=b"{}", timeout_seconds=5)
+            await gate.fetch("POST", url, content=b"{}", timeout_seconds=PATIENCE_SECONDS)
         assert type(caught.value) is error
     assert [canary.arrivals() for canary in canaries] == [0] * len(canaries)
 
@@ -82,7 +82,7 @@ async def test_httpx2_given_a_hostile_url_without_our_parser_reaches_nobody(
     canaries: list[Canary], gate: Gate, url: str
 ) -> None:
     url = url.replace("{port}", str(canaries[0].port))
-    async with gate.httpx_client(timeout_seconds=5) as client:
+    async with gate.httpx_client(timeout_seconds=PATIENCE_SECONDS) as client:
         with pytest.raises((AppError, httpx2.InvalidURL, UnicodeError)):
             await client.get(url)
     assert [canary.arrivals() for canary in canaries] == [0] * len(canaries)

@@ -24,6 +24,7 @@ from costhub.ops.jobs import read_ages
 from costhub.ops.schedule import JOBS
 from costhub.stack.services import BatchWorker, Beat, Pages, Service, SlowWorker, Worker
 from tests.hooks import Receiver
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import BOUNDARY, form, line
 from tests.proxy.deployment import NO_TLS, PATIENT, ROOT, Deployment
 from tests.stack.queue import clean_queue
@@ -80,7 +81,7 @@ class Beside:
     def wait_ready(self) -> None:
         """Return when all of them work."""
         for part in self.parts.values():
-            part.wait_ready(120)
+            part.wait_ready(PATIENCE_SECONDS)
 
     def run_slow_jobs(self) -> None:
         """Have each slow job run once, if a worker for them is here, and return when all have. What a job's first run
@@ -215,7 +216,7 @@ class Busy:
 
     @staticmethod
     def _client(**options: Any) -> httpx2.Client:
-        return httpx2.Client(timeout=60, trust_env=False, verify=NO_TLS, **options)
+        return httpx2.Client(timeout=PATIENCE_SECONDS, trust_env=False, verify=NO_TLS, **options)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from costhub.stack.ports import find_free_port
 from tests.nursery import Forked
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy.nursery import fork_proxy
@@ -31,6 +31,10 @@ PATIENT = {
     # Reading one takes a process half a second: those tests that count have it read.
     "COSTHUB_VOCABULARIES": "",
 }
+
+
+#: the ports of those that are deployed now
+living: set[int] = set()
 
 
 class Deployment:
@@ -124,13 +128,6 @@ def count_connections(pid: int, port: int) -> int:
     )
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def deploy(
     directory: Path,
@@ -146,7 +143,7 @@ def deploy(
     Loopback is on the operator's list of networks, because the bank lives there. Valkey may take its time: how fast a
     busy machine is says nothing about the product.
     """
-    port = port or free_port()
+    port = port or find_free_port()
     log = directory / f"proxy-{port}.log"
     arguments = ["--port", str(port), "--workers", str(workers), "--app", app]
     whole = os.environ | PATIENT | environment
@@ -157,8 +154,10 @@ def deploy(
             command = [sys.executable, "-m", "costhub.serve", *arguments]
             process = subprocess.Popen(command, cwd=ROOT, env=whole, stdout=sink, stderr=sink)
     deployment = Deployment(process, port, log)
+    living.add(port)
     try:
         deployment.wait_until_it_answers()
         yield deployment
     finally:
         deployment.stop()
+        living.discard(port)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
+
 Header = tuple[str, str | bytes]
 
 
@@ -32,7 +34,7 @@ class Answer:
 
 def connect(port: int) -> socket.socket:
     """A connection to a server on loopback that gives up after a while."""
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
 
 
 def make_request(method: str, target: str, headers: Sequence[Header], body: bytes = b"") -> bytes:

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 Json = dict[str, Any]
@@ -28,7 +28,8 @@ class ScriptedUpstream:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening: whoever waits for a caller is woken, which a close alone does not."""
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def read_json(self, raw: bytes) -> Json:
@@ -44,7 +45,8 @@ class ScriptedUpstream:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
-        with peer:
+        # Whoever asks may leave at any moment.
+        with peer, suppress(OSError):
             data = b""
             while b"\r\n\r\n" not in data:
                 data += peer.recv(65_536) or b"\r\n\r\n"
@@ -53,15 +55,14 @@ class ScriptedUpstream:
             if not lengths:
                 return
             while len(body) < int(lengths[0][16:]):
-                body += peer.recv(1 << 20)
+                if not (part := peer.recv(1 << 20)):
+                    return
+                body += part
             self.heads.append(head + b"\r\n")
             self.raw_bodies.append(body)
             self.bodies.append(self.read_json(body))
-            try:
-                for part in self.script(self.bodies[-1]):
-                    peer.sendall(part)
-            except OSError:
-                pass  # whoever asked has left
+            for part in self.script(self.bodies[-1]):
+                peer.sendall(part)
 
 
 @contextmanager

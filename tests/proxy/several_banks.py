@@ -50,7 +50,7 @@ def balance_banks(tenant: Tenant, banks: Mapping[str, Bank], prices: Prices) -> 
             billed[call.request_id.partition(":")[0]] += call.cost_nanos(*rates)
     close_the_day(tenant)
     with org_scope(tenant.org_id):
-        rows = list(LedgerEntry.objects.filter(org_id=tenant.org_id).order_by("started_at"))
+        rows = list(LedgerEntry.objects.filter(org_id=tenant.org_id).order_by("started_at", "id"))
     charged: dict[str, int] = defaultdict(int)
     for row in rows:
         charged[str(row.corrects or row.id)] += row.effective_cost

@@ -12,6 +12,7 @@ import pytest
 
 from tenants.choices import UpstreamKind
 from tests.bank import Bank, answer_text
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import assert_balanced
 from tests.proxy.deployment import Deployment, deploy
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -32,7 +33,7 @@ SAID: Final = answer_text().strip()
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter that has the programs."""
     folder = tmp_path_factory.mktemp("agents")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=PATIENCE_SECONDS)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True, capture_output=True, timeout=300)
     return folder / "bin" / "python"

@@ -31,6 +31,7 @@ from tenants.actions.models import create_model
 from tenants.actions.pricing import create_price
 from tenants.models import ApiKey
 from tests.bank import Bank
+from tests.patience import wait_until
 from tests.proxy.books import open_holds
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.raw_http import Answer, Header, connect, exchange, make_chunk, make_request, read_answer
@@ -88,19 +89,21 @@ class House:
         The worker has one connection to Valkey: an answer about budgets comes after everything that it sent before.
         """
         key = "good" if tenant is self.acme else "spent"
-        budget = self.ask(b"", path="/v1/costhub/budget", method="GET", key=key)
-        assert [one["held"] for one in budget.json["budgets"]] == ["0.000000000"]
-        assert open_holds(tenant.org) == []
+
+        def is_settled() -> bool:
+            budget = self.ask(b"", path="/v1/costhub/budget", method="GET", key=key)
+            return [one["held"] for one in budget.json["budgets"]] == ["0.000000000"] and not open_holds(tenant.org)
+
+        wait_until(is_settled)
         drain_ledger()
         with org_scope(tenant.org_id):
             return list(LedgerEntry.objects.filter(org_id=tenant.org_id, **query))
 
     def await_row(self, request_id: str) -> LedgerEntry:
         """The row of a call that was answered: what it posts last may come after the answer's last byte."""
-        for _ in range(100):
-            if rows := self.rows(self.acme, id=request_id):
-                return rows[0]
-        raise AssertionError(f"the call {request_id} has no row")
+        wait_until(lambda: bool(self.rows(self.acme, id=request_id)))
+        (row,) = self.rows(self.acme, id=request_id)
+        return row
 
     def await_new_row(self, known: set[object]) -> LedgerEntry:
         """The one row that was not there before."""

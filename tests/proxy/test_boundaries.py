@@ -29,6 +29,7 @@ from tenants.models import Budget
 from tenants.periods import period_bounds
 from tests.bank import Bank
 from tests.billing.rollups import read_spend
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import assert_balanced
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.edges.entries import find_scope
@@ -152,7 +153,7 @@ class Crowd:
             base_url=self.base_url,
             headers={"authorization": f"Bearer {self.api_key}"},
             limits=httpx2.Limits(max_connections=CLIENTS),
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             trust_env=False,
             verify=NO_TLS,
         ) as http:

@@ -89,7 +89,7 @@ class Crowd:
         async with httpx2.AsyncClient(
             base_url=self.proxy.base_url,
             headers={"authorization": f"Bearer {self.acme.api_key}"},
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             trust_env=False,
             verify=NO_TLS,
         ) as http:
@@ -225,7 +225,7 @@ def test_the_output_is_cut_to_what_the_budget_affords(place: tuple[Deployment, P
     """Without a max_tokens of its own a call may want 16,384 tokens: it is given what is affordable, and told so
     upstream."""
     proxy, _ = place
-    with httpx2.Client(base_url=proxy.base_url, trust_env=False, verify=NO_TLS) as http:
+    with httpx2.Client(base_url=proxy.base_url, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         answer = http.post(
             "/chat/completions", json=BODY | {"stream": False}, headers={"authorization": f"Bearer {acme.api_key}"}
         )

@@ -133,8 +133,10 @@ class Scene:
     def respond(self, path: str, **fields: Any) -> httpx2.Response:
         """A call in another format."""
         headers = {"authorization": f"Bearer {self.acme.api_key}"}
-        with httpx2.Client(base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS) as http:
-            return http.post(path, json={"model": "smart"} | fields, timeout=30)
+        with httpx2.Client(
+            base_url=self.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
+        ) as http:
+            return http.post(path, json={"model": "smart"} | fields)
 
     def sample(self, samples: int) -> None:
         """The first rung gives no probabilities, and is asked so often again."""
@@ -240,7 +242,7 @@ def test_a_rung_for_which_there_is_no_time_at_all_leaves_its_money_to_the_last(s
 def test_where_nobody_has_answered_by_the_latency_cap_the_last_rung_is_asked(scene: Scene) -> None:
     scene.banks["small"].set_default(fault="stall", at=2)
     with org_scope(scene.acme.org_id):
-        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=1_500)
+        update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=CAP_MS)
     answer = scene.ask()
     assert (answer.status_code, answer.headers["x-costhub-model"]) == (200, "large")
     assert answer.headers["x-costhub-route"].endswith("small is too slow for the latency cap, so large")
@@ -463,7 +465,7 @@ def test_callers_that_leave_while_a_rung_is_asked_pay_what_the_rungs_billed(scen
     async def leave() -> None:
         headers = {"authorization": f"Bearer {scene.acme.api_key}"}
         async with httpx2.AsyncClient(
-            base_url=scene.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS
+            base_url=scene.proxy.base_url, headers=headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS
         ) as http:
             calls = [asyncio.create_task(call_once(http, body)) for body in make_bodies(CALLS)]
             while len(await asyncio.to_thread(scene.banks[where].calls_received)) < CALLS:

@@ -29,7 +29,7 @@ class HeldUpstream:
         last = chunk({}, "stop"), chunk(usage=USAGE), DONE
         first, *rest = stream(chunk({"role": "assistant", "content": "Once"}), *last)
         yield first + rest.pop(0)
-        self.release.wait(120)
+        self.release.wait(PATIENCE_SECONDS)
         yield from rest
 
 
@@ -72,7 +72,7 @@ def read_row(acme: Tenant) -> LedgerEntry:
 def test_a_stream_that_takes_longer_ends_whole(acme: Tenant, held: HeldUpstream, tmp_path: Path) -> None:
     with (
         deploy(tmp_path, workers=2, COSTHUB_DRAIN_SECONDS="60") as proxy,
-        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http,
+        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
     ):
         answer = http.send(call(http, proxy, acme), stream=True)
         lines = answer.iter_lines()
@@ -90,7 +90,7 @@ def test_a_stream_that_takes_longer_ends_whole(acme: Tenant, held: HeldUpstream,
 def test_one_that_takes_too_long_is_cut_off_and_paid_for(acme: Tenant, tmp_path: Path) -> None:
     with (
         deploy(tmp_path, COSTHUB_DRAIN_SECONDS="1") as proxy,
-        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http,
+        httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
     ):
         answer = http.send(call(http, proxy, acme), stream=True)
         lines = answer.iter_lines()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.books import assert_balanced, settle_the_dead
 from tests.proxy.deployment import ROOT, deploy
 from tests.proxy.failpoints import CALLS, CLIENTS, IN_THE_JOBS, acme
@@ -50,7 +51,7 @@ def _run_job(job: str, **environment: str) -> int:
         env=os.environ
         | {"DJANGO_SETTINGS_MODULE": "costhub.settings", "COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8"}
         | environment,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     ).returncode
 
 

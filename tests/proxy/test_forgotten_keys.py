@@ -17,6 +17,7 @@ from costhub.lib.keyspace import QUICK_QUEUE
 from costhub.ops.erasure import erase_organization
 from costhub.stack.services import Pages, Worker
 from tests.lib.process_memory import count_in_memory
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.beside import run_beside
 from tests.proxy.cache.rows import keep_question
 from tests.proxy.cache.test_sealed_questions import leave_open
@@ -54,7 +55,7 @@ def wait_until(is_so: Callable[[set[int]], bool], pids: list[int], key: bytes) -
 def call_often(proxy: Deployment, tenant: Tenant) -> None:
     """Calls over connections of their own, whose answers are sealed to be given again."""
     body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 10}
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         for number in range(CALLS):
             headers = {
                 "authorization": f"Bearer {tenant.api_key}",
@@ -95,7 +96,7 @@ def test_so_do_pages_and_jobs(acme: Tenant, tmp_path: Path) -> None:
             for name, part in beside.parts.items():
                 assert part.pid is not None
                 pids[name] = [each.pid for each in psutil.Process(part.pid).children(recursive=True)] or [part.pid]
-            with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+            with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
                 headers = {"authorization": f"Bearer {acme.admin_token}"}
                 shown = http.get(f"{proxy.root_url}/api/v1/cache/entries", headers=headers)
             assert "Where is my order?" in shown.text

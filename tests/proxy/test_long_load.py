@@ -39,6 +39,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetAction, BudgetScope, CacheMode, LimitUnit, Mode, RouteKind
 from tests.bank import Bank
 from tests.hooks import Received, Receiver, run_receiver
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.beside import BRIEFLY, FOR_LONG, LINES, Beside, Busy, Held, Kinds, keep_busy, run_beside
 from tests.proxy.books import close_the_day, open_holds
 from tests.proxy.cache.calls import make_policy
@@ -122,7 +123,12 @@ async def load(
     limits = httpx2.Limits(max_connections=CLIENTS)
     next_act = time.monotonic() + every
     async with httpx2.AsyncClient(
-        base_url=scene.proxy.base_url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=NO_TLS
+        base_url=scene.proxy.base_url,
+        headers=headers,
+        limits=limits,
+        timeout=PATIENCE_SECONDS,
+        trust_env=False,
+        verify=NO_TLS,
     ) as http:
 
         async def work() -> None:

@@ -17,6 +17,7 @@ import orjson
 import pytest
 import uvloop
 
+from costhub.stack.ports import find_free_port
 from proxy.app import App
 from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
@@ -24,7 +25,6 @@ from tenants.choices import BudgetScope, RouteKind, UpstreamKind
 from tests.bank import Bank
 from tests.patience import PATIENCE_SECONDS, until
 from tests.proxy.cache.calls import make_policy, written
-from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread
 from tests.proxy.in_process import CHAT, chat, make_known, running
 from tests.proxy.test_cascades import UNSURE
@@ -156,7 +156,7 @@ def acme(committed_world: World, bank: Bank) -> Tenant:
     make_models(acme, base_url=bank.base_url)
     make_catalog(acme, base_url=bank.base_url, model="spent")
     make_catalog(acme, base_url=bank.base_url, model="claude", kind=UpstreamKind.ANTHROPIC)
-    make_catalog(acme, base_url=f"http://127.0.0.1:{free_port()}/v1", model="away")
+    make_catalog(acme, base_url=f"http://127.0.0.1:{find_free_port()}/v1", model="away")
     make_route(acme, RouteKind.CASCADE, ["small", "large"], name="cascade")
     make_budget(acme, "0.000000001", scope=BudgetScope.MODEL, subject="spent")
     make_budget(acme, "100.00")

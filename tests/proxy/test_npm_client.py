@@ -15,6 +15,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import UpstreamKind
 from tenants.models import Upstream
 from tests.bank import Bank, answer_text
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import line, run_worker
 from tests.proxy.books import assert_balanced
 from tests.proxy.cache.calls import make_policy
@@ -90,7 +91,12 @@ def run(client: Path, proxy: Deployment, acme: Tenant, script: str, **given: Any
     """What a script tells."""
     asked = {"base_url": proxy.base_url, "root_url": proxy.root_url, "api_key": acme.api_key, **given}
     ran = subprocess.run(
-        ["node", script], cwd=client, input=orjson.dumps(asked), capture_output=True, timeout=120, check=False
+        ["node", script],
+        cwd=client,
+        input=orjson.dumps(asked),
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr.decode()
     told: list[Json] = orjson.loads(ran.stdout)

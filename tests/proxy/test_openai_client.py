@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
-from uuid import UUID
 
 import httpx2
 import openai
@@ -26,6 +25,8 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.choices import BudgetScope
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
+from tests.proxy.books import read_row
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.test_operations import wait_until
 from tests.stack_fixtures import make_data_dir
@@ -294,7 +295,7 @@ class TestOneCostEverywhere:
     def look_everywhere(self, stage: Stage, request_id: str, told: str) -> None:
         assert told == COST
         unread = self.ask_proxy(stage, request_id)
-        row = next(row for row in rows_of(stage.acme) if row.id == UUID(request_id))
+        row = read_row(stage.acme, request_id)
         read = self.ask_proxy(stage, request_id)
         for story in (unread, read):
             assert (story["effective_cost"], story["net_effective_cost"], story["list_cost"]) == (COST, COST, COST)
@@ -318,7 +319,7 @@ class TestOneCostEverywhere:
         """The cost as Ada reads it on the page that a request's id leads to."""
         browser = make_client()
         browser.force_login(stage.world.ada)
-        with httpx2.Client(trust_env=False, verify=NO_TLS, follow_redirects=True) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, follow_redirects=True, timeout=PATIENCE_SECONDS) as http:
             http.cookies.set(settings.SESSION_COOKIE_NAME, browser.cookies[settings.SESSION_COOKIE_NAME].value)
             page = http.get(f"{stage.proxy.root_url}/requests/{request_id}").raise_for_status().text
         shown = re.search(r'data-detail="cost">(.*?)</dd>', page, re.DOTALL)
@@ -327,7 +328,7 @@ class TestOneCostEverywhere:
 
 
 def _get(url: str, token: str) -> dict[str, Any]:
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         answer = http.get(url, headers={"authorization": f"Bearer {token}"}).raise_for_status()
     body: dict[str, Any] = answer.json()
     return body

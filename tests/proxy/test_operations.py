@@ -20,6 +20,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
+from costhub.stack.ports import find_free_port
 from costhub.stack.valkey import Valkey
 from proxy import tasks
 from proxy.models import LedgerEntry
@@ -30,7 +31,7 @@ from tests.deploy.test_files import probes_of_compose, probes_of_pods
 from tests.patience import PATIENCE_SECONDS
 from tests.plugin import STACK
 from tests.proxy.books import wait_for_calls
-from tests.proxy.deployment import NO_TLS, Deployment, deploy, free_port
+from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.load import call_all, make_bodies
 from tests.stack_fixtures import make_data_dir
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -71,7 +72,7 @@ class TestReadiness:
     @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
     def test_what_balancers_ask_takes_no_body(self, metered: "Metered", path: str) -> None:
         """It would be held in the processes that serve calls, for anybody."""
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             answers = [http.post(f"{metered.proxy.root_url}{path}", content=body) for body in (b"x", iter([b"x"]))]
         assert [answer.status_code for answer in answers] == [413, 413]
 
@@ -97,7 +98,7 @@ class TestReadiness:
             assert away(proxy) == {"costhub_shards_away 0.0", "costhub_queue_away 0.0"}
 
     def test_postgresql_is_named_while_it_is_down(self, tmp_path: Path) -> None:
-        nowhere = f"postgresql://nobody:nothing@127.0.0.1:{free_port()}/nothing"
+        nowhere = f"postgresql://nobody:nothing@127.0.0.1:{find_free_port()}/nothing"
         with deploy(tmp_path, DATABASE_URL=nowhere) as proxy:
             answer = get(proxy, "/readyz")
             assert (answer.status_code, answer.json()) == (
@@ -237,7 +238,7 @@ class TestMetrics:
         make_budget(acme, "0.000000001", scope=BudgetScope.KEY, subject=str(acme.key.pk))
         before = metered.find("costhub_errors_total", code="budget_exceeded")
         body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
-        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             answer = http.post(
                 f"{metered.proxy.base_url}/chat/completions",
                 json=body,

@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from costhub.stack.ports import HOST, find_free_port
 from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tests.bank import Bank
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for_server
 from tests.proxy.deployment import NO_TLS, ROOT, deploy
 from tests.proxy.scene import Scene, acme
 from tests.world import Tenant, World
@@ -74,24 +72,11 @@ def pgbouncer(folder: Path) -> Iterator[str]:
     with (folder / "pgbouncer.log").open("wb") as log:
         process = subprocess.Popen([BINARY, *account, str(path)], stdout=log, stderr=log)
     try:
-        _wait_open(process, port, folder / "pgbouncer.log")
+        wait_for_server(port, lambda: process.poll() is None, (folder / "pgbouncer.log").read_text)
         yield f"postgresql://{url.username}:{url.password}@{HOST}:{port}/{name}"
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE_SECONDS)
-
-
-def _wait_open(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    pause = threading.Event()
-    for _ in range(400):
-        assert process.poll() is None, log.read_text()
-        try:
-            socket.create_connection((HOST, port), timeout=1).close()
-        except OSError:
-            pause.wait(0.05)
-        else:
-            return
-    raise AssertionError(f"PgBouncer did not start:\n{log.read_text()}")
 
 
 @pytest.fixture
@@ -116,7 +101,7 @@ def test_calls_pages_and_jobs(
     ) as proxy:
         scene = Scene(acme, bank, proxy)
         assert {outcome.status for outcome in scene.run(calls=100)} == {200}
-        subprocess.run([sys.executable, "-c", JOBS], cwd=ROOT, env=environment, check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", JOBS], cwd=ROOT, env=environment, check=True, timeout=PATIENCE_SECONDS)
         with org_scope(acme.org_id):
             assert LedgerEntry.objects.filter(org_id=acme.org_id).count() == 100, "the pooled jobs brought all of them"
         with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:

@@ -18,6 +18,7 @@ from django.db import connections
 from billing.gpu.actions import end_gone
 from billing.gpu.models import GpuEndpoint
 from costhub.client.serving_worker import Gone, Serving, ServingWorker, count_requests, open_costhub
+from costhub.stack.ports import find_free_port
 from proxy.learning.interruptions import Interruption
 from tenants.access import job_scope, org_scope
 from tenants.actions.pricing import create_price
@@ -25,16 +26,15 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
 from tenants.models import UpstreamEndpoint
 from tests.bank import Bank, BilledCall
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.proxy.books import Books, assert_balanced
-from tests.proxy.deployment import ROOT, Deployment, deploy, free_port
+from tests.proxy.deployment import ROOT, Deployment, deploy
 from tests.proxy.learning.processes import NOTICE, run_cloud
 from tests.proxy.load import Outcome, call_all
 from tests.world import Catalog, Tenant, World, make_budget, make_catalog
 
 STREAMS = 100
 BILL_PATH = "/costhub/bill"
-#: of a test that waits for something, in twentieths of a second
-TRIES = 1_200
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ class Scene:
         """The same in a thread; returns when it takes calls."""
         thread = threading.Thread(target=self.run_worker, args=(bank, interruption), kwargs=terms)
         thread.start()
-        wait_for(lambda: bank.base_url in self.endpoints())
+        wait_until(lambda: bank.base_url in self.endpoints())
         return thread
 
     def endpoints(self) -> dict[str, bool]:
@@ -126,17 +126,8 @@ def scene(committed_world: World, tmp_path: Path, proxy: Deployment) -> Iterator
         bank.stop()
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(TRIES):
-        if is_so():
-            return
-        pause.wait(0.05)
-    raise AssertionError("it did not come to pass")
-
-
 def under_way(bank: Bank) -> int:
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         found = count_requests(http.get(bank.base_url.removesuffix("/v1") + "/bank/metrics").text)
     assert found is not None
     return found
@@ -146,7 +137,7 @@ def when(is_so: Callable[[], bool], act: Callable[[], None]) -> threading.Thread
     """Act as soon as something is so, beside what the test does."""
 
     def watch() -> None:
-        wait_for(is_so)
+        wait_until(is_so)
         act()
 
     thread = threading.Thread(target=watch)
@@ -197,9 +188,9 @@ def test_no_new_call_comes_to_one_that_drains(scene: Scene) -> None:
     first, second = scene.serve(scene.one, leaving), scene.serve(scene.two, staying)
     long = threading.Thread(target=scene.stream, args=(6,), kwargs={"tokens": 60, "pace_ms": 40})
     long.start()
-    wait_for(lambda: under_way(scene.one) >= 1)
+    wait_until(lambda: under_way(scene.one) >= 1)
     leaving.notice("SIGTERM")
-    wait_for(lambda: scene.endpoints().get(scene.one.base_url, True))
+    wait_until(lambda: scene.endpoints().get(scene.one.base_url, True))
 
     def are_left_out(machine: Bank) -> bool:
         before = len(machine.calls_received())
@@ -207,7 +198,7 @@ def test_no_new_call_comes_to_one_that_drains(scene: Scene) -> None:
         return len(machine.calls_received()) == before
 
     # The proxy hears of it a moment after it is written down.
-    wait_for(lambda: are_left_out(scene.one))
+    wait_until(lambda: are_left_out(scene.one))
     assert are_left_out(scene.one)
     long.join()
     first.join()
@@ -237,7 +228,7 @@ def test_a_machine_that_dies_in_mid_stream(scene: Scene) -> None:
     again = Interruption()
     third = scene.serve(scene.one, again)
     before = len(scene.one.bill())
-    wait_for(lambda: scene.stream(4, tokens=2)[0].status == 200 and len(scene.one.bill()) > before)
+    wait_until(lambda: scene.stream(4, tokens=2)[0].status == 200 and len(scene.one.bill()) > before)
     for interruption, thread in ((again, third), (two, second)):
         interruption.notice("the end")
         thread.join()
@@ -261,7 +252,7 @@ def test_its_hours_are_charged_until_it_goes_and_no_token_beside_them(scene: Sce
         with org_scope(acme.org_id):
             return GpuEndpoint.objects.filter(org=acme.org).first()
 
-    wait_for(lambda: read() is not None)
+    wait_until(lambda: read() is not None)
     with org_scope(acme.org_id):
         server = UpstreamEndpoint.objects.get(org=acme.org, ended_at=None)
     interruption.notice("the end")
@@ -281,7 +272,7 @@ def test_its_hours_are_charged_until_it_goes_and_no_token_beside_them(scene: Sce
 
 def test_the_command_starts_a_server_drains_it_and_comes_back(scene: Scene, tmp_path: Path) -> None:
     connections.close_all()
-    port, bill = free_port(), tmp_path / "started.jsonl"
+    port, bill = find_free_port(), tmp_path / "started.jsonl"
     url = f"http://127.0.0.1:{port}/v1"
     command = [
         *(sys.executable, "-m", "costhub.cli", "serving-worker", "--upstream", scene.catalog.upstream.name),
@@ -294,18 +285,18 @@ def test_the_command_starts_a_server_drains_it_and_comes_back(scene: Scene, tmp_
     }
     for _ in range(2):
         worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        wait_for(lambda: url in scene.endpoints())
+        wait_until(lambda: url in scene.endpoints())
         ends = when(lambda: count(port) == 3, worker.terminate)
         outcomes = scene.stream(3, tokens=30, pace_ms=40)
         ends.join()
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=PATIENCE_SECONDS) == 0
         assert {(outcome.status, outcome.error_code, outcome.is_whole) for outcome in outcomes} == {(200, "", True)}
         assert scene.endpoints() == {}
     assert scene.home.bill() == []
 
 
 def count(port: int) -> int:
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=PATIENCE_SECONDS) as http:
         return count_requests(http.get(f"http://127.0.0.1:{port}/bank/metrics").text) or 0
 
 

@@ -72,7 +72,7 @@ def run_jobs(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
             stack.callback(parts[-1].reap)
             stack.callback(parts[-1].kill)
         for part in parts:
-            part.wait_ready(120)
+            part.wait_ready(PATIENCE_SECONDS)
         yield parts[0].log_path
 
 
@@ -117,7 +117,7 @@ async def live(proxy: Deployment, acme: Tenant, double: StripeDouble, stripe_inv
 
     headers = {"authorization": f"Bearer {acme.api_key}"}
     async with httpx2.AsyncClient(
-        base_url=proxy.base_url, headers=headers, timeout=60, trust_env=False, verify=NO_TLS
+        base_url=proxy.base_url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False, verify=NO_TLS
     ) as http:
         callers = [asyncio.create_task(call_on_and_on(http)) for _ in range(CALLERS)]
         await until(200, 0)

@@ -10,6 +10,7 @@ import pytest
 
 from costhub.lib.money import format_usd
 from tenants.choices import Tokenizer
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.in_process import chat, converse, events_of, make_known, running, send_to, serve
 from tests.proxy.scripted_upstream import DONE, USAGE, Script, answer, chunk, scripted, stream, whole
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -205,7 +206,7 @@ async def test_a_refused_habit_is_learned_from_once(acme: Tenant) -> None:
 
 async def test_calls_that_are_refused_together_learn_together(acme: Tenant) -> None:
     """Both were sent before anything was learned: the second is no less served than the first."""
-    together = Barrier(2, timeout=10)
+    together = Barrier(2, timeout=PATIENCE_SECONDS)
 
     def script(body: Json) -> list[bytes]:
         if "stream_options" in body:

@@ -14,6 +14,7 @@ import pytest
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, Deployment, deploy
 from tests.proxy.raw_http import Header, connect
 from tests.security.malformed import Malformed, broken_bodies, broken_heads
@@ -40,11 +41,11 @@ def proxy(
         yield proxy
 
 
-def statuses_of(port: int, one: Malformed) -> list[int]:
+def statuses_of(port: int, one: Malformed, seconds: float = PATIENT_SECONDS) -> list[int]:
     """The statuses of all answers to some bytes. Who gets none for a while says that there is no more."""
     received = b""
     with connect(port) as connection:
-        connection.settimeout(PATIENT_SECONDS)
+        connection.settimeout(seconds)
         # What is refused early is closed early: the rest may not be taken.
         with suppress(ConnectionError):
             connection.sendall(one.data)
@@ -90,9 +91,8 @@ def test_no_bytes_break_us(proxy: Deployment, committed_world: World) -> None:
     }
     assert broken == {}
     assert sum(map(len, answers)) > len(corpus) / 2, "most are told what is wrong"
-    assert statuses_of(
-        proxy.port, Malformed("well", b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
-    ) == [200]
+    well = Malformed("well", b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")
+    assert statuses_of(proxy.port, well, PATIENCE_SECONDS) == [200]
     assert proxy.worker_pids == workers
     assert "Traceback" not in proxy.log.read_text()
 
@@ -100,7 +100,7 @@ def test_no_bytes_break_us(proxy: Deployment, committed_world: World) -> None:
 def test_good_calls_are_served_beside_slow_ones(proxy: Deployment, tenant: Tenant) -> None:
     async def run() -> None:
         async with (
-            httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=60) as http,
+            httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
             slow_callers(proxy, tenant, SLOW),
         ):
             assert len(await make_calls(http, proxy, tenant, 20)) == 20
@@ -116,7 +116,7 @@ def test_slow_callers_do_not_slow_others(proxy: Deployment, tenant: Tenant) -> N
     beside: list[float] = []
 
     async def run() -> None:
-        async with httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=60) as http:
+        async with httpx2.AsyncClient(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
             await make_calls(http, proxy, tenant, CALLS)
             for _ in range(TURNS):
                 alone.extend(await make_calls(http, proxy, tenant, CALLS))

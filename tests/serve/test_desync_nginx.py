@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.deployment import free_port
+from costhub.stack.ports import find_free_port
 from tests.serve.server import Recorder, serve
 from tests.serve.streams import STREAMS, Seen
 from tests.serve.test_desync import read_by_us
@@ -39,7 +39,7 @@ http {{
 @asynccontextmanager
 async def nginx(folder: Path, upstream: int) -> AsyncIterator[int]:
     """nginx before an upstream; gives its port."""
-    port = free_port()
+    port = find_free_port()
     (folder / "nginx.conf").write_text(_CONFIGURATION.format(folder=folder, port=port, upstream=upstream))
     assert NGINX is not None
     process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import ROOT
 from tests.stack.machine import Machine
 
@@ -25,5 +26,5 @@ def draining(machine: Machine) -> Iterator[None]:
         assert process.stdout.readline() == b"ready\n"
         yield
     finally:
-        process.communicate(timeout=120)
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0

@@ -78,7 +78,8 @@ class Address:
             self._break_all()
 
     def close(self) -> None:
-        """Nobody answers any more."""
+        """Nobody answers any more. A close alone would let who waits for a connection take one more."""
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._break_all()
 

@@ -25,6 +25,7 @@ from costhub.stack.backup.take import _wait_for, open_running, take_backup
 from costhub.stack.part import PartFailed
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.postgres import Postgres
+from tests.patience import PATIENCE_SECONDS
 from tests.stack_fixtures import make_data_dir
 from tests.valkeys import until
 
@@ -189,7 +190,7 @@ def test_what_a_restored_one_writes_is_none_of_the_originals(till: Till, kept: s
     with restored(store) as postgres:
         refused = Archive(postgres.data_dir, postgres, kept)
         refused.start()
-        assert refused.wait_exit(60)
+        assert refused.wait_exit(PATIENCE_SECONDS)
         assert refused.log_tail().startswith("archive: Another database keeps its backups in this place")
         assert refused.reap() == 1
         with pytest.raises(BackupFailed, match="Another database keeps its backups in this place"):
@@ -259,7 +260,7 @@ def test_a_store_that_is_away_stops_no_stack(till: Till, monkeypatch: pytest.Mon
     archive = Archive(till.data_dir, till.postgres, "s3://costhub/kept")
     try:
         archive.start()
-        assert archive.wait_exit(60)
+        assert archive.wait_exit(PATIENCE_SECONDS)
         assert archive.log_tail().startswith("archive: The store of backups is in trouble: ")
         assert archive.reap() == 1
     finally:
@@ -278,10 +279,10 @@ def test_nothing_waits_for_a_bucket_that_never_answers(till: Till, monkeypatch: 
             began = clock.monotonic_ns()
             archive.start()
             assert clock.monotonic_ns() - began < 10_000_000_000
-            silent.settimeout(60)
+            silent.settimeout(PATIENCE_SECONDS)
             asked, _ = silent.accept()
             with asked:
-                asked.settimeout(60)
+                asked.settimeout(PATIENCE_SECONDS)
                 assert asked.recv(64).startswith(b"PUT /costhub/kept/owner.json")
                 assert archive.is_alive()
         finally:

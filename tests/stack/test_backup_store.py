@@ -14,6 +14,7 @@ from costhub.stack.backup.archive import ship, ship_partial
 from costhub.stack.backup.restore import restore
 from costhub.stack.backup.store import Backup, BackupFailed, BackupStore, Log, StoreInTrouble, name_of
 from costhub.stack.ports import HOST, find_free_port
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.learning.s3 import run_s3
 
 SEGMENT = "0000000100000000000000"
@@ -199,7 +200,7 @@ def test_nothing_is_started_on_what_was_restored_until_the_erasure_has_run(tmp_p
         capture_output=True,
         text=True,
         # It would go on for ever.
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert (ran.returncode, "did not come to its end" in ran.stdout + ran.stderr) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]

@@ -2,9 +2,8 @@
 
 import os
 import signal
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from costhub.lib.keyspace import BEAT, JOBS, QUEUES
 from costhub.ops.beat import RUN_HEADER
 from costhub.stack.services import Beat
 from costhub.stack.valkey import Valkey
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.stack.conftest import ROOT
 
 TICK = "tick"
@@ -72,12 +72,6 @@ def beats(data_dir: Path) -> Iterator[Beats]:
     valkey.stop()
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    while not is_so():
-        pause.wait(0.02)
-
-
 def pid_of(beat: Beat) -> int:
     assert beat.pid is not None
     return beat.pid
@@ -93,7 +87,7 @@ def test_two_beats_send_each_run_once_and_one_that_is_killed_is_not_missed(beats
     first, second = beats.start(), beats.start()
     wait_until(lambda: len(beats.senders()) == 2)
     os.kill(pid_of(first), signal.SIGKILL)
-    assert first.wait_exit(10)
+    assert first.wait_exit(PATIENCE_SECONDS)
     before = len(beats.messages())
     wait_until(lambda: len(beats.messages()) >= before + 10)
     assert_sent_once(beats.runs())

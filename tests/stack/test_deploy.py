@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.load import call_once, make_bodies
 from tests.stack.drains import draining
@@ -83,7 +84,7 @@ def test_no_call_notices(folder: Path, tmp_path: Path) -> None:
                         headers=headers,
                         trust_env=False,
                         verify=NO_TLS,
-                        timeout=60,
+                        timeout=PATIENCE_SECONDS,
                     ) as http:
                         await asyncio.gather(*(work(http) for _ in range(CLIENTS)))
                     return statuses

@@ -37,6 +37,7 @@ from tests.billing.ledger import make_id
 from tests.billing.rollups import add_rows, read_spend
 from tests.hooks import Receiver, run_receiver
 from tests.mail import MailSink, run_mail_sink
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges.entries import find_scope, line_of, make_row, read_ledger
 from tests.proxy.edges.till import Line, Till
 from tests.stack.conftest import ROOT
@@ -52,7 +53,6 @@ STEADY: Final = 8
 JUMPING: Final = 4
 ABANDONED: Final = "nobody"
 PAUSE_SECONDS: Final = 0.03
-QUIET_SECONDS: Final = 120
 LEASE_MS: Final = 1_000
 
 
@@ -72,7 +72,7 @@ class Machines:
         for part in self.parts:
             part.start()
         for part in self.parts:
-            part.wait_ready(120)
+            part.wait_ready(PATIENCE_SECONDS)
 
     def kill(self, place: int) -> None:
         """kill -9 of a process and all that it had forked; another is started at once."""
@@ -294,7 +294,7 @@ def read_alerts(town: Town) -> list[Alert]:
 
 def wait_quiet(town: Town) -> None:
     """Return when the jobs have nothing more to do for Acme."""
-    pause, ends = Event(), clock.monotonic_ns() + QUIET_SECONDS * 10**9
+    pause, ends = Event(), clock.monotonic_ns() + PATIENCE_SECONDS * 10**9
     while busy := find_busy(town):
         assert clock.monotonic_ns() < ends, f"still not done: {busy}"
         pause.wait(0.2)

@@ -21,6 +21,11 @@ def test_a_found_port_is_below_the_range_of_outgoing_connections() -> None:
         assert server.getsockname() == (HOST, port)
 
 
+def test_a_port_that_was_just_given_is_not_given_again() -> None:
+    """Whoever got it may not listen there yet: of a thousand two would nearly always be alike."""
+    assert len({find_free_port() for _ in range(1_000)}) == 1_000
+
+
 def test_the_next_free_port_skips_a_taken_one() -> None:
     first = find_free_port()
     with socket.create_server((HOST, first)):

@@ -17,6 +17,7 @@ import pytest
 from costhub.stack.part import PartFailed
 from costhub.stack.ports import HOST
 from costhub.stack.postgres import APP, OWNER, SUPERUSER, SYSTEM_HOME, Postgres
+from tests.patience import PATIENCE_SECONDS
 from tests.stack.conftest import NOBODY, Watch, needs_root, run_unprivileged
 from tests.stack_fixtures import make_data_dir
 
@@ -148,7 +149,7 @@ def test_data_passwords_and_port_are_kept_over_a_restart_and_over_a_kill(data_di
             connection.execute("INSERT INTO kept VALUES (2)")
         assert second.pid is not None
         os.kill(second.pid, signal.SIGKILL)
-        assert second.wait_exit(10)
+        assert second.wait_exit(PATIENCE_SECONDS)
         second.reap()
         second.start()
         second.wait_ready()

@@ -23,6 +23,7 @@ from costhub.stack.backup.archive import Archive
 from costhub.stack.backup.store import BackupStore
 from costhub.stack.backup.take import open_running, take_backup
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.learning.s3 import S3, run_s3
 from tests.sampling import IS_WHOLE
@@ -79,7 +80,7 @@ def call(machine: Machine, folder: Path, api_key: str, calls: int) -> list[httpx
             headers={"authorization": f"Bearer {api_key}"},
             trust_env=False,
             verify=NO_TLS,
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
         ) as http,
     ):
         answers = [http.post("/chat/completions", json=body) for _ in range(calls)]

@@ -15,6 +15,7 @@ from costhub.stack.part import Part
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.services import Beat, Proxy, Worker, find_served_queues, ping_worker
 from costhub.stack.valkey import Valkey
+from tests.patience import PATIENCE_SECONDS
 from tests.stack.conftest import ROOT, Watch
 
 ENVIRONMENT = {"PATH": os.defpath, "PYTHONPATH": str(ROOT)}
@@ -42,7 +43,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def get(port: int) -> str:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE_SECONDS)
     connection.request("GET", "/")
     body = connection.getresponse().read().decode()
     connection.close()
@@ -56,7 +57,7 @@ def test_the_proxy_serves_with_its_workers_and_takes_them_along_when_killed(data
         assert get(proxy.port) in {str(pid) for pid in children_of(proxy.pid)}
         everything = Watch([proxy.pid, *children_of(proxy.pid)])
         os.kill(proxy.pid, signal.SIGKILL)
-        assert proxy.wait_exit(10)
+        assert proxy.wait_exit(PATIENCE_SECONDS)
         left = data_dir / "metrics" / "counter_7.db"
         left.write_bytes(b"")
         left.with_name("7.lock").write_bytes(b"")
@@ -89,7 +90,7 @@ def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, val
     (data_dir / "beat.pid").write_text(f"{os.getpid()}\n")
     with redis.Redis.from_url(valkey.url) as client, running(worker), running(beat):
         assert worker.pid is not None
-        _, pid = client.blpop(["ticks"], timeout=20)
+        _, pid = client.blpop(["ticks"], timeout=PATIENCE_SECONDS)
         assert int(pid) in children_of(worker.pid)
         assert ping_worker(valkey.url, worker.node) is True
         assert ping_worker(valkey.url, "costhub-another@localhost", timeout_seconds=0.2) is False

@@ -11,6 +11,7 @@ import redis
 
 from costhub.stack.ports import HOST
 from costhub.stack.valkey import Valkey
+from tests.patience import PATIENCE_SECONDS
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def test_data_password_and_port_are_kept_over_a_restart_and_over_a_kill(data_dir
             assert client.incrby("held", 3) == 10
         assert second.pid is not None
         os.kill(second.pid, signal.SIGKILL)
-        assert second.wait_exit(10)
+        assert second.wait_exit(PATIENCE_SECONDS)
         assert second.reap() == -signal.SIGKILL
         second.start()
         second.wait_ready()

@@ -9,6 +9,7 @@ from costhub.lib import secrets
 from costhub.lib.secrets import MasterKeys, UnusableCredential, make_data_key
 from tenants import open_keys
 from tenants.open_keys import OpenKeys
+from tests.patience import PATIENCE_SECONDS
 
 MASTER = MasterKeys(b"m" * 32)
 ACME, MALLCORP = "0f0e1c7e-0000-4000-8000-00000000000a", "0f0e1c7e-0000-4000-8000-00000000000b"
@@ -46,7 +47,7 @@ def test_whoever_hears_nothing_lets_go_of_it_all_the_same() -> None:
     keys.find(MASTER, ACME, OF_ACME)
     while (sweeper := keys._sweeper) is not None:
         assert sweeper.daemon, "no process waits for it"
-        sweeper.join(10)
+        sweeper.join(PATIENCE_SECONDS)
     assert len(keys) == 0
     # It is opened again, and its time begins anew.
     keys.find(MASTER, ACME, OF_ACME)
@@ -107,7 +108,7 @@ def test_a_forked_child_begins_with_none_and_can_open_its_own() -> None:
                 target=lambda: found.append(len([keys.find(MASTER, ACME, OF_ACME)])), daemon=True
             )
             opening.start()
-            opening.join(10)
+            opening.join(PATIENCE_SECONDS)
             os._exit(0 if found == [0, 1] and len(keys) == 1 else 1)
         _, status = os.waitpid(child, 0)
     assert status == 0

@@ -34,6 +34,7 @@ from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.killed import run_and_die
 from tests.billing.ledger import NOW, record_call, record_correction
 from tests.mail import MailSink
+from tests.patience import PATIENCE_SECONDS
 from tests.stripe_double import ACCOUNT_KEY, StripeDouble
 from tests.stripe_double.server import serve
 from tests.stripe_double.state import Answer, Lost
@@ -117,7 +118,7 @@ class Held:
             self._left -= 1
             if self._left == 0:
                 self.is_reached.set()
-                assert self.goes_on.wait(60)
+                assert self.goes_on.wait(PATIENCE_SECONDS)
                 raise Lost
         return answer
 
@@ -139,13 +140,13 @@ def test_a_sender_that_is_killed_in_the_middle_is_followed_by_one_that_sends_not
         held = Held(double, at)
         with serve(held) as url:
             child = send_in_a_process(acme, url)
-            assert held.is_reached.wait(60)
+            assert held.is_reached.wait(PATIENCE_SECONDS)
             assert send_outbox(acme.owner, quick, NOW) == 0, "there is a sender"
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             held.goes_on.set()
         travel.shift(timedelta(hours=hours))
-        ends, sent = clock.ends_in(60), 0
+        ends, sent = clock.ends_in(PATIENCE_SECONDS), 0
         # PostgreSQL gives its lock back when it finds that it is gone.
         while not sent and clock.monotonic_ns() < ends:
             sent = send_outbox(acme.owner, quick, NOW + timedelta(hours=hours))

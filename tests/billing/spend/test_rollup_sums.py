@@ -116,7 +116,7 @@ steps = st.lists(
 ranges = st.lists(st.tuples(moments, moments).map(sorted), min_size=1, max_size=2)
 
 
-@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps, ranges, st.sampled_from(FILTERS), st.booleans())
 def test_every_sum_is_the_sum_of_the_rows(
     world: World,

@@ -19,6 +19,7 @@ from tenants.access import org_scope
 from tenants.actions.orgs import update_organization
 from tests.billing.ledger import NOW, record_call, record_correction
 from tests.billing.rollups import read_spend
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import ROOT
 from tests.world import Tenant, World
 
@@ -262,5 +263,5 @@ def _run_job(**environment: str) -> int:
         [sys.executable, "-c", RUN_JOB],
         cwd=ROOT,
         env=os.environ | {"DJANGO_SETTINGS_MODULE": "costhub.settings"} | environment,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     ).returncode

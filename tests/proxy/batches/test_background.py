@@ -343,7 +343,7 @@ def test_who_listens_hears_of_it_while_it_is_made(keeping: Tenant, bank: Bank, m
             await asyncio.wait_for(heard.wait(), PATIENCE_SECONDS)
             (name,) = {event["response"]["id"] for event in _read_events(conversation.body) if "response" in event}
             cancelled = await desk.ask("POST", f"{RESPONSES}/{name}/cancel")
-            await asyncio.wait_for(listening, 30)
+            await asyncio.wait_for(listening, PATIENCE_SECONDS)
             await worker
             return _read_events(conversation.body), read(cancelled)
 

@@ -231,7 +231,7 @@ def test_a_batch_that_is_cancelled_while_lines_run_has_those_answered_and_begins
         async with open_desk(acme) as desk:
             lines = [line(number, bank={"first_ms": 250_000}) for number in range(LINES)]
             batch = read(await desk.hand_in(lines))
-            working = asyncio.create_task(work(30, {acme.org_id}))
+            working = asyncio.create_task(work(PATIENCE_SECONDS, {acme.org_id}))
             while len(await asyncio.to_thread(bank.calls_received)) < RUNNING:
                 await asyncio.sleep(0.02)
             told = read(await desk.ask("POST", f"/v1/batches/{batch['id']}/cancel"))

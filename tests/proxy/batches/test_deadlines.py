@@ -146,7 +146,9 @@ def test_what_has_no_deadline_is_refused_in_words(acme: Tenant, path: str, body:
     assert "leave" in error["message"].lower()
 
 
-@pytest.mark.parametrize("seconds", [30, 1], ids=["in its time", "while it waits for lines behind its time"])
+@pytest.mark.parametrize(
+    "seconds", [PATIENCE_SECONDS, 1], ids=["in its time", "while it waits for lines behind its time"]
+)
 def test_a_near_deadline_is_kept_beside_a_batch_whose_lines_take_long(acme: Tenant, bank: Bank, seconds: float) -> None:
     slow = [line(number, bank={"first_ms": 120_000}) for number in range(6)]
 
@@ -184,7 +186,7 @@ def test_near_calls_that_are_not_alike_do_not_wait_for_one_another(acme: Tenant,
                 body = orjson.dumps(line(number, bank={"first_ms": 120_000})["body"])
                 run = {"x_costhub_session": f"run-{number}", "x_costhub_deadline": "600"}
                 assert (await desk.ask("POST", CHAT, body, **run)).status == 202
-            working = asyncio.create_task(work(30, {acme.org_id}))
+            working = asyncio.create_task(work(PATIENCE_SECONDS, {acme.org_id}))
             await until(lambda: len(bank.calls_received()) >= 4)
             working.cancel()
             with suppress(asyncio.CancelledError):

@@ -183,5 +183,5 @@ def run_until_it_dies(tenant: Tenant, place: str) -> int:
             "COSTHUB_ALLOWED_NETWORKS": "127.0.0.0/8",
             "COSTHUB_FAILPOINT": place,
         },
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     ).returncode

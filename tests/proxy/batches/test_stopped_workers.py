@@ -19,6 +19,7 @@ from proxy.batches.model import BatchLine
 from proxy.batches.store import DONE, WAITING
 from tenants.access import org_scope
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.batches.desk import line, open_desk, read
 from tests.proxy.books import assert_balanced, open_holds
 from tests.proxy.deployment import PATIENT, ROOT
@@ -26,12 +27,11 @@ from tests.stack.queue import clean_queue
 from tests.valkeys import until
 from tests.world import Tenant
 
-LINES: Final = 24
+LINES: Final = 48
 #: what an answer takes: a stop finds lines under way
 ANSWERS_IN_MS: Final = 500
 #: so many calls were received when the worker is asked to stop: some are answered, some are under way
 ASKED_BY_THEN: Final = 6
-STOP_SECONDS: Final = 60
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def run_worker(folder: Path) -> Iterator[BatchWorker]:
     worker = BatchWorker(folder, os.environ | PATIENT | {"PYTHONPATH": str(ROOT)})
     worker.start()
     try:
-        worker.wait_ready(120)
+        worker.wait_ready(PATIENCE_SECONDS)
         # What beat does each second.
         app.send_task("proxy.tasks.run_batches", queue=BATCH_QUEUE)
         yield worker
@@ -83,7 +83,7 @@ def test_a_worker_that_is_asked_to_stop_ends_its_lines_and_the_next_one_goes_on(
         with run_worker(tmp_path / "first") as first:
             until(lambda: len(bank.calls_received()) >= ASKED_BY_THEN, "lines are under way")
             first.signal(signal.SIGTERM)
-            assert first.wait_exit(STOP_SECONDS), first.log_path.read_text()[-2_000:]
+            assert first.wait_exit(PATIENCE_SECONDS), first.log_path.read_text()[-2_000:]
             assert first.reap() == 0
         assert "Warm shutdown" in first.log_path.read_text()
         states, asked = states_of(acme), asked_of(bank)

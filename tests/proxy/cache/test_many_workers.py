@@ -30,7 +30,7 @@ HELD_MS = 250_000
 APP = "tests.proxy.cache.followed:application"
 COST = 8_400
 #: a caller whose connection breaks tries again
-TRIES = 20
+TRIES = 1_000
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def share_one(
     limits = httpx2.Limits(max_connections=CALLS)
     headers = {"authorization": f"Bearer {tenant.api_key}"}
     async with httpx2.AsyncClient(
-        base_url=proxy.base_url, headers=headers, limits=limits, timeout=120, trust_env=False
+        base_url=proxy.base_url, headers=headers, limits=limits, timeout=PATIENCE_SECONDS, trust_env=False
     ) as http:
         leading = asyncio.create_task(call_until_served(http, chat()))
         while not (leader := await asyncio.to_thread(proxy.find_asking, bank.port)):

@@ -107,9 +107,9 @@ def test_many_calls_in_a_row_take_no_longer_each_than_few() -> None:
         call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}
         raw, spent = orjson.dumps({"model": "small", "input": [call] * calls}), []
         for _ in range(3):
-            began = time.process_time()
+            began = time.thread_time()
             (message,) = openai_responses.parse_request(Endpoint.RESPONSES, raw).body["messages"]
-            spent.append(time.process_time() - began)
+            spent.append(time.thread_time() - began)
             assert len(message["tool_calls"]) == calls
         return min(spent)
 

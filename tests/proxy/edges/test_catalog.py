@@ -18,6 +18,7 @@ from costhub.lib import clock, keyspace, secrets
 from costhub.lib.moments import from_ms
 from costhub.lib.money import Nanos
 from costhub.lib.redis import client
+from costhub.stack.ports import find_free_port
 from proxy.core.plan import find_model
 from proxy.edges import catalog as module
 from proxy.edges import new_keys
@@ -34,7 +35,6 @@ from tenants.actions.pricing import create_price
 from tenants.actions.stops import set_stopped
 from tenants.models import ApiKey, Budget, LanguageModel, Organization
 from tests.patience import PATIENCE_SECONDS
-from tests.proxy.deployment import free_port
 from tests.proxy.edges.threads import in_thread, within_a_second
 from tests.watched import watched
 from tests.world import Tenant, World, make_budget, make_catalog
@@ -70,7 +70,7 @@ def postgresql_is_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From now on new connections to PostgreSQL are refused."""
 
     def go_away() -> None:
-        monkeypatch.setitem(connections.settings["default"], "PORT", str(free_port()))
+        monkeypatch.setitem(connections.settings["default"], "PORT", str(find_free_port()))
 
     return go_away
 
@@ -544,7 +544,7 @@ class TestPostgresqlAway:
 
 class TestValkeyAway:
     async def test_keys_are_read_from_postgresql(self, start: Open, tenant: Tenant) -> None:
-        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        catalog = await start(f"redis://127.0.0.1:{find_free_port()}/0")
         key, org = await auth(catalog).authenticate(tenant.api_key)
         assert (key.id, org.id) == (str(tenant.key.pk), tenant.org_id)
 
@@ -552,7 +552,7 @@ class TestValkeyAway:
         self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As where the one master of a cluster is gone that has the versions: calls of the others' shards go on."""
-        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        catalog = await start(f"redis://127.0.0.1:{find_free_port()}/0")
         before = await catalog.get_org(tenant.org_id)
         assert not before.is_stopped
 
@@ -569,7 +569,7 @@ class TestValkeyAway:
     async def test_an_organisation_that_is_gone_is_not_served_from_memory(
         self, start: Open, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        catalog = await start(f"redis://127.0.0.1:{find_free_port()}/0")
         now = clock.monotonic_ns()
         monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
         await auth(catalog).authenticate(tenant.api_key)
@@ -582,7 +582,7 @@ class TestValkeyAway:
     async def test_nor_is_what_was_known_used_where_postgresql_is_away_too(
         self, start: Open, tenant: Tenant, postgresql_is_away: Callable[[], None], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        catalog = await start(f"redis://127.0.0.1:{free_port()}/0")
+        catalog = await start(f"redis://127.0.0.1:{find_free_port()}/0")
         now = clock.monotonic_ns()
         monkeypatch.setattr(clock, "monotonic_ns", lambda: now)
         await auth(catalog).authenticate(tenant.api_key)

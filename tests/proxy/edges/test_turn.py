@@ -134,7 +134,11 @@ def test_a_call_is_a_request_of_who_serves_it(till: Till) -> None:
     assert answer[5] == [1, 0, 0]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40), deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=examples(40),
+    deadline=None,
+)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 300), st.integers(0, 100)), min_size=1, max_size=5))
 def test_any_row_of_models_posts_each_its_own(till: Till, tries: list[tuple[int, int, int]]) -> None:
     """Models in any order, and one that is asked again later: what each has spent is the sum over its tries."""

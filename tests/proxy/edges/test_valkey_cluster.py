@@ -39,7 +39,10 @@ from tests.valkeys import (
 )
 
 pytestmark = pytest.mark.processes
-TIMEOUT_MS = 1_000
+#: what nobody here runs into but who is stopped
+TIMEOUT_MS = 10_000
+#: what a replica that is stopped has for its confirmation
+SOON_MS = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +274,7 @@ def test_the_highest_epoch_is_believed_slot_by_slot() -> None:
 
 
 async def test_writes_that_no_replica_has_are_not_known_to_have_happened(nodes: ClusterOfNodes) -> None:
-    valkey = make_valkey(f"{nodes.url}?replicas=1", [SETTLE], TIMEOUT_MS)
+    valkey = make_valkey(f"{nodes.url}?replicas=1", [SETTLE], SOON_MS)
     await open_whole(valkey)
     try:
         key = f"{tag(4)}:confirmed"
@@ -425,7 +428,7 @@ class TestTls:
                 await valkey.close()
             with connect(nodes.url) as store:
                 assert store.get(f"{key}:after") == b"after"
-            beside: Any = connect_async(nodes.url, seconds=5)
+            beside: Any = connect_async(nodes.url, seconds=PATIENCE_SECONDS)
             assert await beside.get(f"{key}:after") == b"after"
             await beside.aclose()
             stranger = make_valkey(nodes.url.partition("?")[0], (), TIMEOUT_MS)
@@ -449,7 +452,7 @@ class TestTls:
             until(lambda: group.master is not dying, "the Sentinels agree on the successor")
             with connect(group.url) as store:
                 assert store.get("after") == b"2"
-            beside: Any = connect_async(group.url, seconds=5)
+            beside: Any = connect_async(group.url, seconds=PATIENCE_SECONDS)
             assert await beside.get("after") == b"2"
             await beside.aclose()
             # which does not close those to Sentinels

@@ -165,7 +165,7 @@ print(one.load().step)
 
 def test_a_full_disk_is_told_of_and_leaves_the_last_one(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-c", _FULL, f"file://{tmp_path}"]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert made.returncode == 0, made.stderr
     failed, before, after = made.stdout.splitlines()
     assert failed.startswith("jobs/job/parts/000001-000000000002-weights could not be written: ")

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -31,6 +30,7 @@ from proxy.learning.leases import LEASE, MOST_CRASHES, Lease, keep_job, leave_jo
 from proxy.learning.models import Student, TrainingJob
 from tenants.access import org_scope
 from tenants.actions.capture import delete_capture_policy
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.proxy.deployment import ROOT
 from tests.proxy.in_process import events_of
 from tests.proxy.learning.examples import make_example, make_support
@@ -528,17 +528,19 @@ class Command:
 
     def wait_for_step(self, job: TrainingJob, step: int) -> int:
         """Return when the job is at this step, or further; gives where it is."""
-        pause = threading.Event()
-        for _ in range(2_400):
-            if (at := read(job).step) >= step:
-                return at
+
+        def is_there() -> bool:
+            if read(job).step >= step:
+                return True
             assert self.process.poll() is None, self.process.communicate()
-            pause.wait(0.05)
-        raise AssertionError("it does not get there")
+            return False
+
+        wait_until(is_there)
+        return read(job).step
 
     def end(self) -> str:
         """What it said, when it has ended."""
-        said, errors = self.process.communicate(timeout=120)
+        said, errors = self.process.communicate(timeout=PATIENCE_SECONDS)
         assert self.process.returncode == 0, errors
         return said
 

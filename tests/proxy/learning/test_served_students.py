@@ -15,6 +15,7 @@ import uvicorn
 from django.conf import settings as configured
 
 from costhub.lib.errors import Conflict
+from costhub.stack.ports import find_free_port
 from proxy.learning.checkpoints import open_store
 from proxy.learning.choices import JobKind, Stage
 from proxy.learning.deployment import deploy_student, retire_student
@@ -38,9 +39,9 @@ from tenants.actions.upstreams import create_upstream
 from tenants.choices import Mode, RouteKind, UpstreamKind
 from tenants.models import LanguageModel, Route, Upstream
 from tests.bank import Bank
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.proxy.books import close_the_day
-from tests.proxy.deployment import Deployment, deploy, free_port
+from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.examples import make_support
 from tests.proxy.learning.rows import embed_words, fill, make_dataset, make_version
 from tests.proxy.learning.test_encoders import make_changes
@@ -58,7 +59,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> It
 @pytest.fixture(scope="module")
 def server(django_db_setup: None) -> Iterator[str]:
     """The server of students, in a thread."""
-    port = free_port()
+    port = find_free_port()
     app = StudentServer(embed_words, configured.KEY_PEPPER)
     running = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=lambda: asyncio.run(running.serve()))
@@ -203,7 +204,7 @@ def test_a_threshold_that_no_route_can_ask_for_holds_all_the_same(scene: Scene) 
     assert scene.ask().headers["x-costhub-model"] == "large"
     with org_scope(scene.acme.org.pk):
         Student.objects.filter(pk=scene.student.pk).update(threshold=likelihood)
-    assert wait_for_model(scene, "student-topics")
+    wait_for_model(scene, "student-topics")
 
 
 def test_a_canary_gets_its_share_of_the_questions(scene: Scene) -> None:
@@ -213,17 +214,12 @@ def test_a_canary_gets_its_share_of_the_questions(scene: Scene) -> None:
         "large"
     }
     scene.put(Stage.CANARY, canary_percent=100)
-    assert wait_for_model(scene, "student-topics")
+    wait_for_model(scene, "student-topics")
 
 
-def wait_for_model(scene: Scene, name: str) -> bool:
+def wait_for_model(scene: Scene, name: str) -> None:
     """The server reads a student anew every second."""
-    pause = threading.Event()
-    for _ in range(100):
-        if scene.ask().headers["x-costhub-model"] == name:
-            return True
-        pause.wait(0.1)
-    return False
+    wait_until(lambda: bool(scene.ask().headers["x-costhub-model"] == name))
 
 
 def test_one_with_an_encoder_of_its_own_is_asked_by_that(scene: Scene) -> None:
@@ -246,7 +242,7 @@ def test_one_with_an_encoder_of_its_own_is_asked_by_that(scene: Scene) -> None:
     scene.put(Stage.PROMOTED)
     scene.deploy()
     # The first calls may be the teacher's: loading an encoder takes longer than a call waits.
-    assert wait_for_model(scene, "student-topics")
+    wait_for_model(scene, "student-topics")
     for example in examples[3:9]:
         assert scene.ask(example.question).json()["choices"][0]["message"]["content"] == example.answer
     # What it has learned is gone with its consent, and it says nothing any more.
@@ -254,7 +250,7 @@ def test_one_with_an_encoder_of_its_own_is_asked_by_that(scene: Scene) -> None:
         version = scene.fresh().job.version
         LearnedExample.objects.filter(pk=version.train[0]).update(sealed=None)
     assert unlearn(acme.org.pk) == 1
-    assert wait_for_model(scene, "large")
+    wait_for_model(scene, "large")
     with org_scope(acme.org.pk):
         assert scene.fresh().encoder is None
 
@@ -268,7 +264,7 @@ def test_one_that_was_withdrawn_answers_no_more_and_is_trained_anew(scene: Scene
         LearnedExample.objects.filter(pk=version.train[0]).update(sealed=None)
     assert unlearn(scene.acme.org.pk) == 1
     assert unlearn(scene.acme.org.pk) == 0
-    assert wait_for_model(scene, "large")
+    wait_for_model(scene, "large")
     gone = scene.fresh()
     assert (gone.stage, bytes(gone.weights)) == ("withdrawn", b"")
     with pytest.raises(Conflict, match="nothing of it is left"):

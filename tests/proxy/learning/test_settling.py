@@ -27,7 +27,7 @@ from tests.world import Tenant, World, make_catalog
 USD = Nanos(10**9)
 
 #: an answer that nobody sends is lost after so long: its call has come to the upstream by then, on a slow machine too
-LOST_AFTER_SECONDS = 3
+LOST_AFTER_SECONDS = 6
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,8 @@ from proxy.learning.unlearning import unlearn
 from tenants.access import org_scope
 from tenants.actions.routes import update_route
 from tenants.choices import RouteKind
-from tenants.models import AuditEntry, CapturePolicy, Route
+from tenants.models import CapturePolicy, Route
+from tests.audit import read_audit
 from tests.billing.ledger import record_call
 from tests.proxy.learning.examples import make_support
 from tests.proxy.learning.rows import capture, consent, embed_words, fill, make_dataset, make_version
@@ -105,13 +106,11 @@ def test_from_the_shadow_to_earnest_and_back_when_the_world_changes(world: World
     assert back.reason.startswith("It agreed with the teacher in 0 of its last 40 answers: at most 8.8%")
     call_teacher(acme, 10, start=5_000)
     assert compare(student).compared == 465
-    with org_scope(acme.org.pk):
-        moves = AuditEntry.objects.filter(org=acme.org, action="student.moved").order_by("created_at")
-        assert [move.changes["stage"] for move in moves] == [
-            ["shadow", "canary"],
-            ["canary", "promoted"],
-            ["promoted", "rolled_back"],
-        ]
+    assert [move.changes["stage"] for move in read_audit(acme.org, action="student.moved")] == [
+        ["shadow", "canary"],
+        ["canary", "promoted"],
+        ["promoted", "rolled_back"],
+    ]
 
 
 def test_only_calls_of_its_teacher_that_are_consented_to_are_compared(world: World, student: Student) -> None:

@@ -1,7 +1,6 @@
 """Tuned models step by step: compared on paper, sure of what they must be sure of, asked by their route as far as they
 are trusted, and what that saves."""
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -33,10 +32,11 @@ from proxy.models import LedgerEntry
 from tenants.access import org_scope
 from tenants.actions.routes import update_route
 from tenants.choices import RouteKind
-from tenants.models import AuditEntry, CapturePolicy, Route
+from tenants.models import CapturePolicy, Route
+from tests.audit import read_audit
 from tests.bank import Bank, answer_text
 from tests.billing.ledger import record_call
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.proxy.books import close_the_day
 from tests.proxy.deployment import Deployment, deploy
 from tests.proxy.learning.rows import capture, consent, fill, make_dataset, make_tuned, make_version
@@ -148,9 +148,8 @@ def test_from_the_shadow_to_the_route_and_back_when_the_world_changes(scene: Sce
     asked = scene.asked
     scene.call(5)
     assert (scene.compare().compared, scene.asked) == (back.compared, asked)
-    with org_scope(scene.acme.org.pk):
-        moves = AuditEntry.objects.filter(org=scene.acme.org, action="tuned_model.moved").order_by("created_at")
-        assert [move.changes["stage"][1] for move in moves] == ["canary", "promoted", "rolled_back"]
+    moves = read_audit(scene.acme.org, action="tuned_model.moved")
+    assert [move.changes["stage"][1] for move in moves] == ["canary", "promoted", "rolled_back"]
 
 
 def test_what_it_saves_and_what_a_success_costs(scene: Scene) -> None:
@@ -419,12 +418,7 @@ def test_what_its_route_saves_is_distillations(
         """Until the proxies have the route's present version."""
         with org_scope(acme.org.pk):
             version = Route.objects.get(org=acme.org, name=ROUTE).version
-        pause = threading.Event()
-        for _ in range(200):
-            if f" v{version} " in ask():
-                return
-            pause.wait(0.05)
-        raise AssertionError("the proxies never heard of the route's change")
+        wait_until(lambda: f" v{version} " in ask())
 
     wait_until_known()
     assert set(said) == {"large"}
@@ -432,8 +426,8 @@ def test_what_its_route_saves_is_distillations(
     wait_until_known()
     for _ in range(40):
         ask()
-    # All but the few that prove it.
-    assert said[-40:].count("tuned") >= 30
+    # All but the few that prove it: more than half would be so by chance in no lifetime.
+    assert said[-40:].count("tuned") >= 20
     scene.put(Stage.ROLLED_BACK)
     wait_until_known()
     ask()

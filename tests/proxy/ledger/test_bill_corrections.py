@@ -28,6 +28,7 @@ from tenants.actions.upstreams import create_upstream, update_upstream
 from tenants.choices import UpstreamKind
 from tenants.models import Budget
 from tests.bank import Bank
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.deployment import NO_TLS
 from tests.proxy.edges import job
 from tests.proxy.edges.entries import find_scope, line_of, make_row, move_to, read_ledger, sum_ledger
@@ -68,7 +69,7 @@ class Scene:
     def call_bank(self, row: dict[str, Any], number: int | str = 1, **behaviour: Any) -> int:
         """One attempt of a call, to its end. Gives what the bank billed, in nanos."""
         with (
-            httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http,
+            httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
             self.begin(http, row, number, **behaviour) as answer,
         ):
             answer.read()
@@ -371,7 +372,7 @@ class TestNotKnownYet:
     def test_an_open_bill_is_left_alone_until_it_is_final(self, scene: Scene) -> None:
         row = scene.make_row()
         with (
-            httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http,
+            httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http,
             scene.begin(http, row, fault=["stall"], at=3) as answer,
         ):
             parts = answer.iter_raw()

@@ -13,6 +13,7 @@ from costhub.lib import clock, keyspace
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import client
 from proxy.ledger import drain
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges import job
 from tests.proxy.edges.entries import find_partition, make_event, make_row, read_dead_letters, read_ledger, sum_ledger
 from tests.proxy.edges.till import Till
@@ -167,7 +168,7 @@ class TestTogether:
         ids = add(till, acme, 500)
         workers = [job.start("drain_all", till.shard) for _ in range(2)]
         ids += add(till, acme, 500)
-        assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+        assert [worker.wait(timeout=PATIENCE_SECONDS) for worker in workers] == [0, 0]
         while drain.drain(till.shard):
             pass
         assert sorted(str(row.id) for row in read_ledger(acme)) == sorted(ids)

@@ -6,6 +6,7 @@ import pytest
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
 from proxy.ledger import drain, reaper
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy.edges import job
 from tests.proxy.edges.entries import make_row, read_ledger
 from tests.proxy.edges.till import Line, Till
@@ -78,7 +79,7 @@ class TestExpired:
         for _ in range(300):
             hold(till, acme, 3, line)
         workers = [job.start("reap", till.shard) for _ in range(2)]
-        assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+        assert [worker.wait(timeout=PATIENCE_SECONDS) for worker in workers] == [0, 0]
         assert till.read(line) == (900, 0)
         assert len(till.events()) == 300
 

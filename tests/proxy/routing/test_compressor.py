@@ -135,7 +135,7 @@ async def test_an_approved_system_prompt_is_sent_and_its_saving_told(app: App, a
 async def test_some_conversations_are_held_out(app: App, acme: Tenant) -> None:
     await make_policy(acme, holdout_percent=50)
     arms = set()
-    for number in range(12):
+    for number in range(40):
         _, row = await answered(app, acme, f"{number} {WIDE}")
         arms.add(row["route_reason"])
     assert arms == {"direct; compressed", "direct; compression held out"}

@@ -16,10 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from proxy import tasks
 from proxy.core.spans import CallTrace
 from proxy.ledger import recount
-from proxy.models import LedgerEntry
 from proxy.telemetry.export import Exporter
 from proxy.wiring import _open_tracer
 from tenants.access import org_scope
@@ -27,6 +25,7 @@ from tenants.actions.upstreams import update_upstream
 from tenants.choices import BudgetScope
 from tests.bank import Bank
 from tests.patience import PATIENCE_SECONDS
+from tests.proxy.books import read_row
 from tests.proxy.collector import Collector, collect
 from tests.proxy.core.test_spans import make_row
 from tests.proxy.deployment import NO_TLS, ROOT, Deployment, deploy
@@ -87,14 +86,8 @@ def call(proxy: Deployment, acme: Tenant, traceparent: str = "", **fields: Any) 
         return http.post(f"{proxy.base_url}/chat/completions", json=body, headers=headers)
 
 
-def read_row(acme: Tenant, request_id: str) -> LedgerEntry:
-    tasks.drain_ledger()
-    with org_scope(acme.org_id):
-        return LedgerEntry.objects.get(org_id=acme.org_id, id=request_id)
-
-
 def count_spans(proxy: Deployment, outcome: str) -> int:
-    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=PATIENCE_SECONDS) as http:
         text = http.get(f"{proxy.root_url}/metrics").text
     return sum(
         int(sample.value)

@@ -10,7 +10,8 @@ from costhub.lib import clock
 from tenants.access import org_scope
 from tenants.actions.domain_proofs import prove_again
 from tenants.actions.orgs import answers_for
-from tenants.models import AuditEntry, ClaimedDomain
+from tenants.models import ClaimedDomain
+from tests.audit import read_audit
 from tests.billing.ledger import NOW
 from tests.console.client import Visit, text_of
 from tests.lib.name_server import serve_text_records
@@ -24,9 +25,7 @@ def look(world: World) -> int:
 
 
 def told(world: World) -> list[str]:
-    with org_scope(world.acme.org.pk):
-        rows = AuditEntry.objects.filter(org=world.acme.org, target_kind="claimed_domain").order_by("created_at", "id")
-        return [row.action.partition(".")[2] for row in rows]
+    return [entry.action.partition(".")[2] for entry in read_audit(world.acme.org, target_kind="claimed_domain")]
 
 
 def is_proved(world: World) -> bool:

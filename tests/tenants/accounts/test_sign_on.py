@@ -27,7 +27,7 @@ from tenants.actions.sign_on import admit_person, claim_domain, create_sign_on, 
 from tenants.choices import Role, SignOnKind
 from tenants.models import ClaimedDomain, Membership, SignOn, User
 from tests.lib.name_server import serve_text_records
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_for_server
 from tests.tenants.accounts.rows import make_certificate
 from tests.world import Api, Tenant, World, close_scopes, make_client
 
@@ -66,22 +66,11 @@ def provider() -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(200):
-            try:
-                httpx2.get(f"{address}/.well-known/openid-configuration", trust_env=False)
-                break
-            except httpx2.TransportError:
-                server.wait(0.05) if server.poll() is not None else _pause()
+        wait_for_server(port, lambda: server.poll() is None, lambda: "the provider did not start")
         yield address
     finally:
         server.terminate()
         server.wait(timeout=PATIENCE_SECONDS)
-
-
-def _pause() -> None:
-    import time
-
-    time.sleep(0.05)  # a process that starts tells nobody when it listens
 
 
 class TestOidc:
@@ -104,11 +93,15 @@ class TestOidc:
     def go(self, client: Client, sign_on: SignOn, provider: str, **claims: object) -> tuple[int, str]:
         """Sign in by way of the provider, as somebody of these claims. Gives the status and where one is sent."""
         subject = str(claims.pop("sub", "zoe"))
-        httpx2.put(f"{provider}/users/{subject}", json=claims, trust_env=False).raise_for_status()
+        httpx2.put(
+            f"{provider}/users/{subject}", json=claims, trust_env=False, timeout=PATIENCE_SECONDS
+        ).raise_for_status()
         close_scopes()
         begun = client.get(f"/account/sso/oidc/{sign_on.pk}/login/")
         assert begun.status_code == 302, begun.content
-        consented = httpx2.post(begun.headers["Location"], data={"sub": subject}, trust_env=False)
+        consented = httpx2.post(
+            begun.headers["Location"], data={"sub": subject}, trust_env=False, timeout=PATIENCE_SECONDS
+        )
         back = urlsplit(consented.headers["Location"])
         close_scopes()
         answer = client.get(f"{back.path}?{back.query}")
@@ -172,7 +165,9 @@ class TestOidc:
         begun = client.get(f"/account/sso/oidc/{sign_on.pk}/login/")
         asked = parse_qs(urlsplit(begun.headers["Location"]).query)
         assert asked["code_challenge_method"] == ["S256"]
-        consented = httpx2.post(begun.headers["Location"], data={"sub": "zoe"}, trust_env=False)
+        consented = httpx2.post(
+            begun.headers["Location"], data={"sub": "zoe"}, trust_env=False, timeout=PATIENCE_SECONDS
+        )
         back = urlsplit(consented.headers["Location"])
         close_scopes()
         other = make_client()

@@ -16,6 +16,7 @@ from tenants.choices import BudgetPeriod, BudgetScope
 from tenants.models import AuditEntry, Budget, BudgetIncrease
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import IncreaseSnapshot, OrgSnapshot
+from tests.audit import read_audit
 from tests.world import World, make_budget
 
 NOW = datetime.fromisoformat("2026-03-01T12:00:30+00:00")
@@ -46,7 +47,7 @@ def test_it_ends_with_a_whole_minute_and_has_an_author(world: World, budget: Bud
     assert one.until == NOW.replace(minute=2, second=0)
     assert add(world, budget, until=NOW.replace(minute=2, second=0)).until == one.until
     assert one.created_by == "ada@acme.example"
-    entry = AuditEntry.objects.filter(action="budget_increase.created").earliest("created_at")
+    entry = read_audit(world.acme.org, action="budget_increase.created")[0]
     assert (entry.changes["amount_nanos"], entry.changes["reason"]) == (5, "the launch")
 
 

@@ -19,6 +19,7 @@ from tenants.actions.projects import create_project, update_project
 from tenants.choices import BudgetScope, Role
 from tenants.models import ApiKey, AuditEntry, Budget, RateLimit
 from tenants.selectors import load_key_snapshot, load_org_snapshot
+from tests.audit import read_audit
 from tests.world import World, make_budget, make_catalog, make_rate_limit
 
 NOW = "2026-03-01T12:00:00+00:00"
@@ -194,7 +195,7 @@ def test_a_key_may_be_renamed_and_narrowed(world: World) -> None:
     update_key(actor=world.ben_actor, key=world.acme.key, name="main", models=["small"])
     world.acme.key.refresh_from_db()
     assert (world.acme.key.name, world.acme.key.allowed_models) == ("main", ["small"])
-    assert AuditEntry.objects.latest("created_at").changes == {
+    assert read_audit(world.acme.org)[-1].changes == {
         "name": ["first key", "main"],
         "allowed_models": [[], ["small"]],
     }

@@ -18,6 +18,7 @@ from tenants.actions.orgs import (
 )
 from tenants.choices import Role
 from tenants.models import AdminToken, ApiKey, AuditEntry, Budget, Membership, Organization, Project, User
+from tests.audit import read_audit
 from tests.world import World, make_budget
 
 
@@ -41,8 +42,7 @@ class TestCreate:
             assert members(org) == {"ada@acme.example": "owner"}
             assert [project.name for project in Project.objects.filter(org=org)] == ["default"]
             key, token = ApiKey.objects.get(org=org), AdminToken.objects.get(org=org)
-            actions = [entry.action for entry in AuditEntry.objects.filter(org=org).order_by("created_at")]
-        assert actions == [
+        assert [entry.action for entry in read_audit(org)] == [
             "organization.created",
             "membership.added",
             "admin_token.created",
@@ -85,7 +85,7 @@ class TestUpdate:
     def test_what_changed_is_told(self, world: World) -> None:
         with org_scope(world.acme.org.pk):
             update_organization(actor=world.acme.owner, name="Acme Ltd", time_zone="Asia/Tokyo")
-            entry = AuditEntry.objects.latest("created_at")
+            entry = read_audit(world.acme.org)[-1]
         assert (entry.actor, entry.action, entry.changes) == (
             "ada@acme.example",
             "organization.updated",

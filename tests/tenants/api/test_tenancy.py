@@ -14,7 +14,8 @@ from tenants.access import org_scope
 from tenants.actions.end_users import create_end_user
 from tenants.actions.endpoints import register_endpoint
 from tenants.actions.price_adjustments import AdjustmentKind, adjust_list_price
-from tenants.models import AuditEntry, Membership
+from tenants.models import Membership
+from tests.audit import read_audit
 from tests.billing.alerts.examples import make_alerts
 from tests.billing.invoices.examples import furnish_billing
 from tests.billing.ledger import NOW, record_call
@@ -63,7 +64,7 @@ def all_rows(standing_world: World) -> dict[str, list[str]]:
         change = adjust_list_price(
             actor=world.acme.owner, kind=AdjustmentKind.MARKUP, percent=Decimal(1), model=catalog.model
         )
-        member, entry = Membership.objects.get(user=world.ben), AuditEntry.objects.latest("created_at")
+        member, entry = Membership.objects.get(user=world.ben), read_audit(world.acme.org)[-1]
     return {
         "organizations": [world.acme.org_id],
         "members": [str(member.pk)],

@@ -28,6 +28,7 @@ from tests.billing.invoices.examples import (
     show_lines,
 )
 from tests.billing.ledger import NOW, record_call
+from tests.patience import PATIENCE_SECONDS
 from tests.world import Tenant, World
 
 USD = 10**9
@@ -151,7 +152,7 @@ def test_what_the_operator_is_agreeing_to_holds_for_whoever_chooses_or_leaves_me
             done = pool.submit(apart, act)
             wait_until(done.done)
         assert (
-            done.result(timeout=30)
+            done.result(timeout=PATIENCE_SECONDS)
             == {
                 "chooses": f"a minimum of {100 * USD}, until None",
                 "leaves": "This plan was agreed with the operator of this installation: ask there to end it.",

@@ -12,6 +12,7 @@ from billing.invoices.models import Invoice
 from tenants.access import org_scope
 from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer
+from tests.patience import PATIENCE_SECONDS
 from tests.world import Tenant, World
 
 CLOSED = NOVEMBER + DAY * 3
@@ -34,7 +35,7 @@ def close_two_months_while(acme: Tenant, act: Callable[[], Any]) -> tuple[list[I
     with ThreadPoolExecutor(1) as pool:
         with connection.execute_wrapper(act_between):
             issued = close(acme, CLOSED)
-        return issued, others[0].result(timeout=30)
+        return issued, others[0].result(timeout=PATIENCE_SECONDS)
 
 
 def test_a_draft_that_is_voided_while_it_and_the_month_before_are_issued(committed_world: World) -> None:

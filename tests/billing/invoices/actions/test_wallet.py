@@ -31,6 +31,7 @@ from tenants.models import Budget
 from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, lines_of, make_customer, make_plan
 from tests.billing.ledger import record_call, record_correction
+from tests.patience import PATIENCE_SECONDS
 from tests.world import Tenant, World, make_budget
 
 USD = 10**9
@@ -344,7 +345,7 @@ def test_credits_that_are_given_back_while_an_invoice_is_issued_are_not_used_as_
     def find_slowly(actor: Actor) -> int:
         left = find(actor)
         if not issued:
-            pool.submit(apart, lambda: record_call(acme, OCTOBER + DAY, cost=USD)).result(timeout=30)
+            pool.submit(apart, lambda: record_call(acme, OCTOBER + DAY, cost=USD)).result(timeout=PATIENCE_SECONDS)
             issued.append(pool.submit(apart, lambda: close(acme, NOVEMBER + DAY * 3)))
             wait_until(issued[0].done)
         return left
@@ -353,7 +354,7 @@ def test_credits_that_are_given_back_while_an_invoice_is_issued_are_not_used_as_
     with ThreadPoolExecutor(1) as pool, time_machine.travel(NOVEMBER + DAY * 3, tick=False):
         with org_scope(acme.org.pk):
             refund_credits(actor=acme.owner, amount_nanos=6 * USD, reference="re_1")
-        (invoice,) = issued[0].result(timeout=30)
+        (invoice,) = issued[0].result(timeout=PATIENCE_SECONDS)
     with org_scope(acme.org.pk):
         assert (find_balances(acme.owner)[WalletAccount.CREDITS], invoice.total_cents) == (0, 100)
 
@@ -385,7 +386,7 @@ def test_of_two_refunds_at_once_that_are_more_than_what_is_left_one_is_refused(
     monkeypatch.setattr(wallet, "find_available", find_slowly)
     with ThreadPoolExecutor(1) as pool:
         assert refund("re_1") == "re_1"
-        assert "up to 4.000000000 USD" in others[0].result(timeout=30)
+        assert "up to 4.000000000 USD" in others[0].result(timeout=PATIENCE_SECONDS)
 
 
 def test_credits_and_a_refund_that_meet_under_one_reference_do_not_wait_for_each_other(
@@ -416,4 +417,4 @@ def test_credits_and_a_refund_that_meet_under_one_reference_do_not_wait_for_each
     with ThreadPoolExecutor(1) as pool:
         with org_scope(acme.org.pk):
             refund_credits(actor=acme.owner, amount_nanos=6 * USD, reference="same")
-        assert others[0].result(timeout=30).startswith("This reference stands for another transfer")
+        assert others[0].result(timeout=PATIENCE_SECONDS).startswith("This reference stands for another transfer")

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from django.core.handlers.asgi import ASGIRequest
 from django.core.mail import EmailMessage
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from billing.alerts.models import Alert, Delivery
@@ -51,9 +51,11 @@ from costhub.lib import clock
 from costhub.lib.errors import Conflict
 from tenants.access import org_scope
 from tenants.models import AuditEntry, Budget, User
+from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close
 from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.ledger import NOW, record_call
+from tests.patience import PATIENCE_SECONDS
 from tests.stripe_double import ACCOUNT_KEY, WEBHOOK_SECRET, StripeDouble, sign
 from tests.stripe_double.in_process import make_stripe
 from tests.stripe_double.state import Answer
@@ -483,22 +485,8 @@ class Crowded(StripeDouble):
             self.readers += 1
             if self.readers > 1:
                 self.is_crowd.set()
-            assert self.is_crowd.wait(60)
+            assert self.is_crowd.wait(PATIENCE_SECONDS)
         return super().call(method, url, headers, body)
-
-
-def is_waited_for() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone() != (0,))
-
-
-def apart(work: Callable[[], Any]) -> Any:
-    """What it gives, in a thread of its own, whose connections end with it."""
-    try:
-        return work()
-    finally:
-        connections.close_all()
 
 
 @dataclass
@@ -518,9 +506,7 @@ class Interrupted(StripeDouble):
             pool = ThreadPoolExecutor(1)
             self.is_over = pool.submit(apart, work)
             pool.shutdown(wait=False)
-            ends = clock.ends_in(20)
-            while not self.is_over.done() and not is_waited_for() and clock.monotonic_ns() < ends:
-                pass
+            wait_until(self.is_over.done)
         return answer
 
 
@@ -541,7 +527,7 @@ def test_of_two_that_read_what_is_given_back_the_later_one_counts(committed_worl
     double.meanwhile = give_back_more
     assert deliver(first, quick)
     assert double.is_over is not None
-    assert double.is_over.result(timeout=30)
+    assert double.is_over.result(timeout=PATIENCE_SECONDS)
     with org_scope(acme.org.pk):
         assert find_balance(acme.owner) == 5 * USD
         booked = WalletTransfer.objects.filter(reference__startswith=f"{payment.id}:").order_by("reference")
@@ -567,7 +553,7 @@ def test_what_was_read_of_a_payment_before_it_was_given_back_pays_no_invoice(com
     double.meanwhile = give_back
     assert refresh_collected(acme.owner, quick, NOW) == 1
     assert double.is_over is not None
-    assert double.is_over.result(timeout=30)
+    assert double.is_over.result(timeout=PATIENCE_SECONDS)
     assert state_of(acme, invoice) == "issued"
 
 
@@ -594,14 +580,14 @@ def test_who_waits_for_a_lock_in_vain_uses_up_no_try(committed_world: World) -> 
     with ThreadPoolExecutor(1) as pool:
         with org_scope(acme.org.pk):
             BillingAccount.objects.select_for_update().get()
-            assert pool.submit(apart, try_it).result(timeout=30) == (False, 0)
+            assert pool.submit(apart, try_it).result(timeout=PATIENCE_SECONDS) == (False, 0)
         assert row.waits_until is not None
         double.calls.clear()
         with transaction.atomic():
             StripeEvent.objects.select_for_update().get(pk=row.pk)
-            assert pool.submit(apart, try_it).result(timeout=30) == (False, 0)
+            assert pool.submit(apart, try_it).result(timeout=PATIENCE_SECONDS) == (False, 0)
         assert double.calls == []
-        assert pool.submit(apart, try_it).result(timeout=30) == (True, 1)
+        assert pool.submit(apart, try_it).result(timeout=PATIENCE_SECONDS) == (True, 1)
 
 
 def test_a_hundred_duplicates_at_once_are_asked_about_once(committed_world: World) -> None:

@@ -23,6 +23,7 @@ from tenants.choices import UpstreamKind
 from tenants.models import ListPrice
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer
 from tests.billing.ledger import NOW, record_call
+from tests.patience import PATIENCE_SECONDS
 from tests.tenants.api.test_bad_input import check_problem
 from tests.world import Api, World, make_catalog
 
@@ -54,7 +55,7 @@ def lint(folder: Path, rows: list[Row]) -> subprocess.CompletedProcess[str]:
         writer.writeheader()
         writer.writerows(rows)
     program = [sys.executable, "-m", "focus_data_toolkit", "validate", str(path), "--dataset", "cost-and-usage"]
-    return subprocess.run(program, capture_output=True, text=True, timeout=120)
+    return subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 def test_it_is_focus_1_4_and_a_planted_error_is_found(rows: list[Row], tmp_path: Path) -> None:

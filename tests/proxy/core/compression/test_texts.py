@@ -165,9 +165,9 @@ def test_a_system_prompt_keeps_what_instructs() -> None:
 def test_a_system_prompt_of_thousands_of_instructions_is_read_in_time() -> None:
     """What is said again is found without a look at everything that was said before."""
     lines = [f"If w{number:x}" for number in range(6_000)]
-    started = time.process_time()
+    started = time.thread_time()
     assert distil("\n".join([*lines, "if wff"])) == ("\n".join(lines), ("if wff",))
-    assert time.process_time() - started < 3
+    assert time.thread_time() - started < 3
 
 
 def test_spans_that_overlap_are_one() -> None:

@@ -1,12 +1,12 @@
 """What an answer's text tells: hard checks, sums that do not add up, and features that are always numbers."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costhub.lib import clock
 from proxy.core.routes.answer_checks import Arithmetic, Failure, check_arithmetic, find_failure
 from proxy.core.routes.answer_features import ANSWER_FEATURES, LOGPROB_FEATURES, describe_answer, describe_logprobs
 from proxy.core.routes.text_features import describe
@@ -95,10 +95,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_text_keeps_a_process_from_its_other_calls(name: str) -> None:
-    began = clock.monotonic_ns()
+    began = time.thread_time_ns()
     describe_answer("How many?", HOSTILE[name])
     describe(HOSTILE[name])
-    assert clock.monotonic_ns() - began < 2 * 10**9
+    assert time.thread_time_ns() - began < 2 * 10**9
 
 
 def test_sums_are_found_where_numbers_stand_close() -> None:
