@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -284,4 +285,6 @@ def _write_announcement(path: Path, stack: Stack, supervisor: Supervisor) -> Non
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    # Nothing ends because a terminal is gone, or the disk full on which its words are kept.
+    with suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
