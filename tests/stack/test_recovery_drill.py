@@ -134,9 +134,9 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
     # What the restore reads last, and waits for: an hour may have passed, in which the original erased somebody else.
     secrets = tmp_path / "secrets.json"
     os.mkfifo(secrets)
-    arguments = ("--url", url, "--to", moment.isoformat(), "--data-dir", folders[1], "--secrets", secrets)
+    where = ["--data-dir", str(folders[1]), "--secrets", str(secrets)]
     began = time.monotonic()
-    command = [sys.executable, "-m", "costhub", "restore", *arguments]
+    command = [sys.executable, "-m", "costhub", "restore", "--url", url, "--to", moment.isoformat(), *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restoring:
         reader = open_for_who_reads(secrets, restoring)
         BackupStore(url).note_erased(UUID(later["org"]), clock.now())
