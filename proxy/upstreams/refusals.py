@@ -213,8 +213,8 @@ def _plain_words(raw: bytes) -> str:
 
 
 def _find_title(page: bytes) -> str:
-    """What a page calls itself. No regular expression: of a page that opens ten thousand titles and closes none it would
-    take seconds, and everybody's calls with it."""
+    """What a page calls itself. No regular expression: of a page that opens ten thousand titles and closes none it
+    would take seconds, and everybody's calls with it."""
     letters = page.lower()
     opened = letters.find(b"<title")
     begins = letters.find(b">", opened) + 1 if opened >= 0 else 0
