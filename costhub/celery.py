@@ -11,6 +11,7 @@ from celery.signals import worker_process_init
 from django.conf import settings
 
 from costhub.lib.broker import broker_options
+from costhub.ops import heartbeats as heartbeats  # connects them
 from costhub.ops import schedule
 from costhub.ops.jobs import remember_success
 
@@ -42,6 +43,7 @@ app.conf.update(
     # It must be set in three places for Redis, or the smallest default wins.
     **_BROKER | {"broker_transport_options": _BROKER["broker_transport_options"] | _VISIBLE},
     costhub_broker=settings.BROKER_URL,
+    costhub_pulse=settings.PULSE,
     result_backend_transport_options=_VISIBLE,
     visibility_timeout=VISIBILITY_TIMEOUT_SECONDS,
     broker_connection_retry_on_startup=True,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError
+from redis.exceptions import RedisError
 
 from costhub.commands import (
     admin,
@@ -50,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done: int = options.do(options)
     except ImproperlyConfigured as error:
         print(f"costhub {options.command}: {error}", file=sys.stderr)
+        return 1
+    except (OperationalError, InterfaceError, RedisError) as error:
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        told = f"PostgreSQL or Valkey is away, or in trouble: {said}"
+        print(f"costhub {options.command}: {told}. `costhub doctor` looks at both.", file=sys.stderr)
         return 1
     return done
 

@@ -362,6 +362,8 @@ FILES_URL: Final = _files_url("COSTHUB_FILES_URL")
 BACKUP_URL: Final = _text("COSTHUB_BACKUP_URL", "")
 #: where the archive of `costhub up` notes when it kept what; empty without one
 ARCHIVE_STATE: Final = _text("COSTHUB_ARCHIVE_STATE", "")
+#: how the files begin in which a worker or beat shows that it lives; said by whoever starts it
+PULSE: Final = _text("COSTHUB_PULSE", "")
 #: the largest file that is taken, and the most that an organisation may keep
 MAX_FILE_BYTES: Final = _whole("COSTHUB_MAX_FILE_BYTES", 200 * 1024 * 1024, 1024, 1024**4)
 MAX_FILES_BYTES: Final = _whole("COSTHUB_MAX_FILES_BYTES", 10 * 1024**3, 1024, 1024**5)

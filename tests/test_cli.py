@@ -16,7 +16,7 @@ from costhub.ops import master_keys
 from costhub.ops.master_keys import Resealed
 from costhub.stack.environment import FORMER_KEYS, KEYS, begin_rotation, end_rotation, load_or_make_keys
 from costhub.stack.launch import Stack, UpOptions, describe
-from costhub.stack.ports import HOST
+from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.private_files import read_json, write_json
 from tests.stack.conftest import ROOT
 
@@ -173,6 +173,19 @@ def test_a_bad_setting_is_one_sentence_whatever_was_to_be_done(tmp_path: Path) -
         assert (code, said) == (1, f"costhub {command}: {told}"), command
     for words in (["migrate", "--database", "owner"], ["seed_prices"], ["check"]):
         assert run_badly("manage.py", *words, **bad) == (os.EX_CONFIG, f"costhub: {told}"), words
+
+
+@pytest.mark.parametrize(
+    "words", [["erase-org", "acme", "--confirm", "acme"], ["rotate-master-key"]], ids=lambda words: words[0]
+)
+def test_a_server_that_is_away_is_one_sentence_too(tmp_path: Path, words: list[str]) -> None:
+    nowhere = f"postgresql://costhub:x@{HOST}:{find_free_port()}/costhub"
+    keys = load_or_make_keys(tmp_path)
+    away = keys | {"DATABASE_URL": nowhere, "DATABASE_OWNER_URL": nowhere, FORMER_KEYS: keys["COSTHUB_KEY_PEPPER"]}
+    (tmp_path / "secrets.json").unlink()
+    code, said = run_badly("-m", "costhub", *words, "--data-dir", str(tmp_path), **away)
+    assert (code, said.count("\n")) == (1, 1), said
+    assert said.startswith(f"costhub {words[0]}: PostgreSQL or Valkey is away, or in trouble: connection failed")
 
 
 def test_the_stack_says_so_too_and_stops(tmp_path: Path) -> None:

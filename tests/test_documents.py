@@ -16,7 +16,7 @@ DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 #: said once for all apps, above the tree
 CONVENTIONAL: Final = {"actions", "api", "commands", "core", "management", "migrations", "models", "selectors"}
 #: read by name, and set by nobody but our own entry points
-INTERNAL: Final = {"COSTHUB_SERVES_PAGES", "COSTHUB_ARCHIVE_STATE"}
+INTERNAL: Final = {"COSTHUB_SERVES_PAGES", "COSTHUB_ARCHIVE_STATE", "COSTHUB_PULSE"}
 #: in the table, and read by others than costhub: Django, every program, the suite
 OF_OTHERS: Final = {"DJANGO_SETTINGS_MODULE", "COSTHUB_CHROMIUM"}
 A_SETTING: Final = re.compile(r"(?:COSTHUB|STRIPE|OTEL|DATABASE|REDIS|PROMETHEUS)_[A-Z_]+")

@@ -82,8 +82,10 @@ def _keep_or_bring_back(options: argparse.Namespace) -> int:
             )
         else:
             # Before anything is brought back: a database in which nobody knows whom to erase is not wanted.
-            erased, people = store.list_erased(), store.list_erased_end_users()
+            _ = store.list_erased(), store.list_erased_end_users()
             backup = restore(store, data_dir, options.secrets, options.to)
+            # And behind it, which may be an hour later: the original may have gone on, and erased.
+            erased, people = store.list_erased(), store.list_erased_end_users()
             again = _erase_in_restored(data_dir, erased, people) if erased or people else (0, 0)
             (data_dir / UNFINISHED).unlink()
             until = f"as it was at {options.to}" if options.to else "as late as the log reaches"

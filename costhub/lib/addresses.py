@@ -21,6 +21,9 @@ METADATA: Final[tuple[Network, ...]] = (
     IPv4Network("192.0.0.192/32"),  # Oracle, classic
     IPv6Network("fd00:ec2::/32"),  # AWS
     IPv6Network("fd20:ce::254/128"),  # GCP
+    IPv6Network("fd00:42::42/128"),  # Scaleway
+    IPv6Network("fd00:c1::a9fe:a9fe/128"),  # Oracle
+    IPv6Network("fe80::a9fe:a9fe/128"),  # OpenStack
 )
 
 #: addresses of nobody or of everybody; 0.0.0.0 and :: reach the machine itself on Linux

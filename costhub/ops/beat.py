@@ -19,6 +19,7 @@ from costhub.lib import clock
 from costhub.lib.keyspace import BEAT, JOBS
 from costhub.lib.moments import from_ms
 from costhub.lib.redis import connect
+from costhub.ops.heartbeats import find_pulse
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class SharedScheduler(Scheduler):
     def __init__(self, app: Any, *arguments: Any, **options: Any) -> None:
         self._store = connect(app.conf.get("costhub_broker") or app.conf.broker_url)
         self._known: dict[str, int] = {}
+        self._pulse = find_pulse(app)
         super().__init__(app, *arguments, **options)
 
     def setup_schedule(self) -> None:
@@ -64,6 +66,12 @@ class SharedScheduler(Scheduler):
         for task, moment in sent.items():
             if (known := self.schedule.get(task.decode())) is not None:
                 self._learn(known, int(moment))
+
+    def tick(self, *arguments: Any, **options: Any) -> Any:
+        """One turn of the loop: everything that is due is sent."""
+        if self._pulse is not None:
+            self._pulse.show(works=True)
+        return super().tick(*arguments, **options)
 
     def is_due(self, entry: Entry) -> Any:
         """Due means here: due, and ours to send."""

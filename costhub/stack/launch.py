@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,8 @@ DEFAULT_PORT: Final = 8000
 #: where `costhub student-server` listens, if nothing else is said
 STUDENTS_PORT: Final = 8020
 _STUDENTS_URL: Final = f"http://{HOST}:{STUDENTS_PORT}/v1"
+#: how long our own processes may take to answer: on a busy machine pages, who give way to all others, want minutes
+READY_SECONDS: Final = 240.0
 #: what `seed_demo --json` prints and stack.json repeats
 DEMO_KEYS: Final = ("admin_email", "admin_password", "admin_token", "api_key", "org")
 #: where data lies beside the database: a command that did not know it would look for it, or erase it, somewhere else
@@ -123,6 +126,7 @@ def bring_up(options: UpOptions, supervisor: Supervisor) -> Stack:
         SlowWorker(options.data_dir, environment),
         BatchWorker(options.data_dir, environment),
         Beat(options.data_dir, environment),
+        timeout_seconds=READY_SECONDS,
     )
     return Stack(port, demo, environment)
 
@@ -284,4 +288,6 @@ def _write_announcement(path: Path, stack: Stack, supervisor: Supervisor) -> Non
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    # Nothing ends because a terminal is gone, or the disk full on which its words are kept.
+    with suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)

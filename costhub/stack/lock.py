@@ -34,21 +34,35 @@ def hold(data_dir: Path) -> Iterator[int]:
 
 
 def _clear(path: Path, file: BinaryIO, data_dir: Path) -> None:
-    file.seek(0)
-    text = file.read().decode(errors="replace").strip()
-    supervisor = int(text) if text.isdigit() else 0
-    holders = _find_holders(path)
-    if supervisor in holders or not holders:
-        raise PartFailed(
-            f"a stack is running on {data_dir} already (process {text or 'unknown'}): stop it, or give another --data-dir."
-        )
+    """Take the lock over from what a killed supervisor has left. Raises PartFailed where there is one that lives, also
+    where it has only now come to say so: two that start at once must not take each other for leftovers."""
+    leftovers = _find_leftovers(path, data_dir)
     # Nobody is signalled by the first round: whoever lost its supervisor has been told by the kernel.
-    signal_and_wait(holders, None, LEFTOVER_SECONDS)
-    signal_and_wait(_find_holders(path), signal.SIGKILL, KILL_SECONDS)
-    if not _try_lock(file):
-        raise PartFailed(
-            f"processes {_find_holders(path)} of an earlier stack on {data_dir} do not end: end them first."
-        )
+    signal_and_wait(leftovers, None, LEFTOVER_SECONDS)
+    if _try_lock(file):
+        return
+    still_there = [pid for pid in _find_leftovers(path, data_dir) if pid in leftovers]
+    signal_and_wait(still_there, signal.SIGKILL, KILL_SECONDS)
+    if _try_lock(file):
+        return
+    others = _find_leftovers(path, data_dir)
+    raise PartFailed(
+        f"processes {others} of an earlier stack on {data_dir} do not end: end them first."
+        if others
+        else _tell_running(data_dir, "unknown")
+    )
+
+
+def _find_leftovers(path: Path, data_dir: Path) -> list[int]:
+    """Who holds the lock. Raises PartFailed where the supervisor that it names is among them."""
+    holders, text = _find_holders(path), path.read_text(errors="replace").strip()
+    if text.isdigit() and int(text) in holders:
+        raise PartFailed(_tell_running(data_dir, text))
+    return holders
+
+
+def _tell_running(data_dir: Path, process: str) -> str:
+    return f"a stack is running on {data_dir} already (process {process}): stop it, or give another --data-dir."
 
 
 def _try_lock(file: BinaryIO) -> bool:
@@ -60,15 +74,20 @@ def _try_lock(file: BinaryIO) -> bool:
 
 
 def _find_holders(path: Path) -> list[int]:
-    """Every other process that has the lock's file open."""
+    """Every other process that holds the lock: it has been given the descriptor, and did not merely open the file, as
+    somebody does who waits for it."""
     found, wanted = [], path.stat()
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         try:
-            opened = [descriptor.stat() for descriptor in (process / "fd").iterdir()]
+            opened = [
+                descriptor.name
+                for descriptor in (process / "fd").iterdir()
+                if (one := descriptor.stat()).st_ino == wanted.st_ino and one.st_dev == wanted.st_dev
+            ]
+            if any("FLOCK" in (process / "fdinfo" / name).read_text() for name in opened):
+                found.append(int(process.name))
         except OSError:
             continue
-        if any((one.st_dev, one.st_ino) == (wanted.st_dev, wanted.st_ino) for one in opened):
-            found.append(int(process.name))
     return found

@@ -46,5 +46,7 @@ def find_part(
 def run_part(part: Service) -> None:
     """Become the part's process: signals and the exit code are its own, and its log goes where this process's does."""
     part.prepare()
+    # As every part of `costhub up` has it: what it keeps is nobody else's to read.
+    os.umask(0o077)
     command = part.command()
     os.execve(command[0], command, part.environment())  # noqa: S606 - our own program, no shell

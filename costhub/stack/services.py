@@ -21,6 +21,7 @@ from costhub.stack.model_server import get_status, get_status_at
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST
 from costhub.stack.private_files import make_passable
+from costhub.stack.pulse import PULSE, Pulse
 
 Answer = TypeVar("Answer")
 
@@ -44,6 +45,20 @@ class Service(Part):
 
     def environment(self) -> dict[str, str]:
         return self._environment
+
+
+class Silent(Service):
+    """One that answers nobody, and shows in files that it lives."""
+
+    def prepare(self) -> None:
+        Pulse(self._pulse).forget()
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {PULSE: str(self._pulse)}
+
+    @property
+    def _pulse(self) -> Path:
+        return self.data_dir / self.name
 
 
 class Proxy(Service):
@@ -118,7 +133,7 @@ class Pages(Service):
         return get_status_at(self._socket, "/healthz", timeout_seconds=5) == http.HTTPStatus.OK
 
 
-class Worker(Service):
+class Worker(Silent):
     """The Celery worker: it drains the ledger stream and runs everything else that is not a call."""
 
     name: ClassVar[str] = "worker"
@@ -171,7 +186,11 @@ class BatchWorker(Worker):
     concurrency: ClassVar[int] = 1
 
 
-class Beat(Service):
+#: every worker of Celery's
+WORKERS: Final = (Worker, SlowWorker, BatchWorker)
+
+
+class Beat(Silent):
     """Celery beat: it puts what is due into the queue, together with every other beat on the same Valkey."""
 
     name: ClassVar[str] = "beat"
@@ -183,6 +202,7 @@ class Beat(Service):
         self.app = app
 
     def prepare(self) -> None:
+        super().prepare()
         # After a kill the number in it may be another process's by now, which Celery would take for a running beat.
         self._pid_path.unlink(missing_ok=True)
 

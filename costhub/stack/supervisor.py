@@ -21,6 +21,8 @@ FIRST_DELAY_SECONDS: Final = 0.5
 LONGEST_DELAY_SECONDS: Final = 30.0
 #: how often a restarted part is asked whether it answers yet
 RECOVERY_POLL_SECONDS: Final = 0.25
+#: how soon a change that could not be told is told again
+TELL_AGAIN_SECONDS: Final = 10.0
 #: a restarted part that does not answer for so long is named
 SLOW_RECOVERY_SECONDS: Final = 30.0
 
@@ -51,7 +53,7 @@ class Supervisor:
     """Owns the stack's processes from start to stop; use it in a ``with`` statement on the main thread.
 
     ``say`` receives every sentence for the person at the terminal, ``on_change`` is called when process ids have
-    changed. Every part inherits ``shared_descriptors``.
+    changed, and once more after an OSError of its own. Every part inherits ``shared_descriptors``.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Supervisor:
         self._shared_descriptors = shared_descriptors
         self._first_delay_seconds = first_delay_seconds
         self.on_change: Callable[[], None] = lambda: None
+        self._tell_again_at_ns: int | None = None
         self._say = say
         self._watched: list[_Watched] = []
         self._stopping = False
@@ -111,6 +114,8 @@ class Supervisor:
             self._wait()
             for watched in self._watched:
                 self._look_after(watched)
+            if self._tell_again_at_ns is not None and self._tell_again_at_ns <= clock.monotonic_ns():
+                self._tell_change()
 
     def stop(self) -> None:
         """Stop every part, the last one started first. Returns when no process is left."""
@@ -136,6 +141,8 @@ class Supervisor:
         due = [watched.restart_at_ns for watched in self._watched if watched.restart_at_ns is not None]
         if any(watched.recovering for watched in self._watched):
             due.append(clock.ends_in(RECOVERY_POLL_SECONDS))
+        if self._tell_again_at_ns is not None:
+            due.append(self._tell_again_at_ns)
         poll.poll(max(0.0, (min(due) - clock.monotonic_ns()) / 1e6) if due else None)
 
     def _look_after(self, watched: _Watched) -> None:
@@ -157,7 +164,18 @@ class Supervisor:
         except (PartFailed, OSError) as error:
             self._note_death(watched, f"could not be started: {error}")
         else:
+            self._tell_change()
+
+    def _tell_change(self) -> None:
+        """A disk that is full, say, ends nothing that runs."""
+        try:
             self.on_change()
+        except OSError as error:
+            if self._tell_again_at_ns is None:
+                self._say(f"Which processes run cannot be noted: {error}. It is tried again, and they go on.")
+            self._tell_again_at_ns = clock.ends_in(TELL_AGAIN_SECONDS)
+        else:
+            self._tell_again_at_ns = None
 
     def _note_death(self, watched: _Watched, how: str) -> None:
         """Say what happened and set the time of the next try: at once for the first death, later for every next."""

@@ -45,7 +45,6 @@ _STATUS_OF_WORDS: Final = (
     ("badrequest", 400),
     ("unsupported", 400),
 )
-_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _DELAY: Final = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 
 
@@ -209,6 +208,15 @@ def _plain_words(raw: bytes) -> str:
     """A text that is no JSON; of a page its title."""
     text = raw.decode("utf-8", "replace").strip()
     if text.startswith("<"):
-        title = _TITLE.search(text)
-        return " ".join(title[1].split()) if title else ""
+        return _find_title(text.encode())
     return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
+
+
+def _find_title(page: bytes) -> str:
+    """What a page calls itself. No regular expression: of a page that opens ten thousand titles and closes none it
+    would take seconds, and everybody's calls with it."""
+    letters = page.lower()
+    opened = letters.find(b"<title")
+    begins = letters.find(b">", opened) + 1 if opened >= 0 else 0
+    ends = letters.find(b"</title", begins) if begins else -1
+    return " ".join(page[begins:ends].decode().split()) if ends >= 0 else ""

@@ -240,6 +240,28 @@ def test_one_address_has_so_many_calls_and_its_pages_go_on(edge: Edge) -> None:
             line.close()
 
 
+def test_a_network_of_ipv6_is_one_caller(tmp_path: Path, port_behind: int) -> None:
+    """Whoever has one has all of its addresses. Bytes that are a line's end are bytes as any other."""
+    few = (
+        ("limit_conn costhub_callers 2048;", f"limit_conn costhub_callers {CALLERS};"),
+        ("server_name _;", f"server_name _; set_real_ip_from {HOST}; real_ip_header X-From;"),
+    )
+    opened = []
+    with nginx(tmp_path, [port_behind], few) as edge:
+        try:
+            for number in range(CALLERS):
+                line = edge.connect()
+                whose = f"X-From: 2001:db8:a0a:a:{number}::a"
+                line.sendall(f"POST /v1/x HTTP/1.1\r\nHost: x\r\n{whose}\r\nContent-Length: 2\r\n\r\n{{".encode())
+                opened.append(line)
+            callers = ("2001:db8:a0a:a:ffff::a", "2001:db8:a0a:b::a", "192.0.2.10", "192.0.2.11")
+            found = [edge.ask("GET /v1/models HTTP/1.1", "Host: x", f"X-From: {caller}")[0] for caller in callers]
+            assert found == [429, 200, 200, 200]
+        finally:
+            for line in opened:
+                line.close()
+
+
 def test_one_address_has_so_many_pages(edge: Edge) -> None:
     opened = []
     try:

@@ -193,6 +193,7 @@ def test_who_runs_and_where_they_may_write_is_said_alike() -> None:
     for name, pod, container in containers():
         said = pod["securityContext"]
         assert (said["runAsUser"], said["runAsNonRoot"]) == (USER, True), name
+        assert pod["automountServiceAccountToken"] is False, "nothing here asks the cluster anything"
         if name.startswith("costhub-migrate"):
             continue
         assert said["fsGroup"] == USER, "an empty volume is root's"

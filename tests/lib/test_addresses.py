@@ -127,7 +127,13 @@ def test_metadata_is_never_allowed_in_any_disguise(disguise: str, address: str) 
     assert is_never_allowed(IPv6Address(DISGUISES[disguise](int(IPv4Address(address)))))
 
 
-@pytest.mark.parametrize("address", ["fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42", "fd00:c1::a9fe:a9fe"),
+        *("fe80::a9fe:a9fe", "fe80::a9fe:a9fe%eth0"),
+    ],
+)
 def test_metadata_over_ipv6_is_never_allowed(address: str) -> None:
     assert is_never_allowed(ip_address(address))
 

@@ -27,6 +27,8 @@ LOCKS: Final = (
     "requirements-bootstrap.lock",
     "requirements-learning.lock",
 )
+#: a snapshot that is older is said to be old: new advisories come every day
+OLD_AFTER_DAYS: Final = 60
 #: advisories that do not reach us, and why not
 ACCEPTED: Final[Mapping[str, str]] = {}
 
@@ -173,8 +175,20 @@ def write_snapshot(source: Path, as_of: date) -> int:
     return len(kept)
 
 
+def warn_of_age(as_of: date, today: date) -> str | None:
+    """What to say of a snapshot of that day, in capitals where nobody reads on; None while it is new."""
+    days = (today - as_of).days
+    if days <= OLD_AFTER_DAYS:
+        return None
+    return (
+        f"WARNING: THE SNAPSHOT IS OF {as_of}, {days} DAYS AGO. What became known since is not in it, and nobody was asked."
+        " Before a release fetch OSV's archive for PyPI (docs/security.md, Dependencies) and run `make advisories"
+        " FROM=all.zip`, or `make audit-online`."
+    )
+
+
 def main() -> int:
-    """See above; 1 where a pin is affected."""
+    """See above; 1 where a pin is affected. An old snapshot is a warning on stderr."""
     parser = argparse.ArgumentParser(prog="advisories")
     parser.add_argument("--from", dest="source", type=Path, help="make the snapshot anew, from these records")
     source: Path | None = parser.parse_args().source
@@ -186,6 +200,8 @@ def main() -> int:
     for finding in found:
         print(finding)
     print(f"{len(pins)} pins, {len(records)} advisories as of {as_of}: {len(found)} affected")
+    if warning := warn_of_age(as_of, datetime.now(UTC).date()):
+        print(warning, file=sys.stderr)
     return bool(found)
 
 

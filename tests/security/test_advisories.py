@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,26 @@ def test_the_snapshot_speaks_of_what_we_pin() -> None:
     _, records = read_snapshot()
     assert records
     assert keep(records, {one.name for one in read_all_pins()}) == records
+
+
+def test_an_old_snapshot_is_told_by_its_day() -> None:
+    assert advisories.warn_of_age(date(2026, 10, 2), date(2026, 12, 1)) is None
+    told = advisories.warn_of_age(date(2026, 10, 1), date(2026, 12, 1))
+    assert told is not None
+    assert told.startswith("WARNING: THE SNAPSHOT IS OF 2026-10-01, 61 DAYS AGO. What became known since is not in it")
+
+
+def test_the_audit_says_how_old_its_snapshot_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "advisories.json"
+    written.write_text(json.dumps({"as_of": "2024-10-08", "records": []}))
+    monkeypatch.setattr(advisories, "SNAPSHOT", written)
+    monkeypatch.setattr("sys.argv", ["advisories"])
+    assert advisories.main() == 0
+    told = capsys.readouterr()
+    assert told.out.endswith("0 advisories as of 2024-10-08: 0 affected\n")
+    assert told.err.startswith("WARNING: THE SNAPSHOT IS OF 2024-10-08, ")
 
 
 @pytest.mark.parametrize("name", ["django", "cryptography", "hiredis"])

@@ -57,9 +57,10 @@ def furnish(base_url: str) -> dict[str, Any]:
     }
 
 
-def furnish_another() -> dict[str, Any]:
+def furnish_another(name: str) -> dict[str, Any]:
     """Another organisation, which has done nothing."""
-    return {"slug": make_tenant("Gone", find_or_create_user("gone@gone.example")).org.slug}
+    made = make_tenant(name, find_or_create_user(f"owner@{name.lower()}.example"))
+    return {"slug": made.org.slug, "org": made.org_id}
 
 
 def erase(slug: str, backup_url: str) -> dict[str, Any]:

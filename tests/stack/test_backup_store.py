@@ -1,5 +1,6 @@
 """Where backups lie: what is kept is nobody else's to write over, and nothing goes that is still needed."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,27 @@ def test_a_log_is_not_written_over_by_another_databases(store: BackupStore, tmp_
     assert (tmp_path / "two" / name).exists()
     assert store.list_log(name) == Log((name,))
     assert store.fetch_segment(name, tmp_path).read_bytes() == b"mine"
+
+
+def test_nothing_is_deleted_whose_copy_a_power_cut_could_take(
+    store: BackupStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder's files are in the kernel's memory at first: it is asked to write them while there still are others."""
+    name, spool = f"{SEGMENT}07", write(tmp_path / "one", f"{SEGMENT}07", b"mine")
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def sync() -> None:
+        kept = sorted(path.name for path in (tmp_path / "kept").rglob("*") if path.is_file())
+        seen.append(([path.name for path in spool.iterdir()], kept))
+
+    monkeypatch.setattr(os, "sync", sync)
+    assert (ship(spool, store), ship(spool, store)) == (1, 0)
+    assert seen == [([name], [f"{name}.gz"])]
+    store.seal(copy(store, 7))
+    assert [kept for _, kept in seen[1:]] == [
+        [f"{name}.gz", "base.tar.gz"],
+        [f"{name}.gz", "backup.json", "base.tar.gz"],
+    ]
 
 
 def test_what_is_being_filled_is_written_over(store: BackupStore, tmp_path: Path) -> None:

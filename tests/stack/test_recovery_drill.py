@@ -11,19 +11,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import httpx2
 import psycopg
 import pytest
 
+from costhub.lib import clock
 from costhub.stack.backup import UNFINISHED
 from costhub.stack.backup.archive import Archive
 from costhub.stack.backup.store import BackupStore
 from costhub.stack.backup.take import open_running, take_backup
 from tests.bank import Bank
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.proxy.deployment import NO_TLS, deploy
 from tests.proxy.learning.s3 import S3, run_s3
 from tests.sampling import IS_WHOLE
@@ -89,6 +92,20 @@ def call(machine: Machine, folder: Path, api_key: str, calls: int) -> list[httpx
     return answers
 
 
+def open_for_who_reads(pipe: Path, reader: "subprocess.Popen[str]") -> int:
+    """Open a named pipe to write, once the other side has it open."""
+    opened: list[int] = []
+
+    def try_it() -> bool:
+        assert reader.poll() is None, reader.communicate()[1]
+        with suppress(OSError):
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_until(try_it)
+    return opened[0]
+
+
 @pytest.mark.sampled
 def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> None:
     url = s3.url("drill")
@@ -96,7 +113,8 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         archive = Archive(lost.folder, lost.postgres, url)
         archive.start()
         archive.wait_ready()
-        acme, gone = lost.do("furnish", bank.base_url), lost.do("furnish_another")
+        acme = lost.do("furnish", bank.base_url)
+        gone, later = lost.do("furnish_another", "Gone"), lost.do("furnish_another", "Later")
         with psycopg.connect(lost.postgres.url_owner) as connection:
             connection.execute(EARLIER, {"rows": ROWS, **{name: acme[name] for name in ("org", "project", "key")}})
             [size] = connection.execute("SELECT pg_database_size(current_database())").fetchone() or [0]
@@ -113,15 +131,20 @@ def test_the_drill(folders: list[Path], s3: S3, bank: Bank, tmp_path: Path) -> N
         lost.postgres.kill()
         lost.valkey.kill()
 
+    # What the restore reads last, and waits for: an hour may have passed, in which the original erased somebody else.
     secrets = tmp_path / "secrets.json"
-    secrets.write_text("{}")
-    arguments = ("--url", url, "--to", moment.isoformat(), "--data-dir", folders[1], "--secrets", secrets)
+    os.mkfifo(secrets)
+    where = ["--data-dir", str(folders[1]), "--secrets", str(secrets)]
     began = time.monotonic()
-    ran = subprocess.run(
-        [sys.executable, "-m", "costhub", "restore", *arguments], check=False, capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.endswith("Erased again: 1 organisations and 1 end users that had been erased since.\n")
+    command = [sys.executable, "-m", "costhub", "restore", "--url", url, "--to", moment.isoformat(), *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restoring:
+        reader = open_for_who_reads(secrets, restoring)
+        BackupStore(url).note_erased(UUID(later["org"]), clock.now())
+        os.write(reader, b"{}")
+        os.close(reader)
+        said, complained = restoring.communicate()
+    assert restoring.returncode == 0, complained
+    assert said.endswith("Erased again: 2 organisations and 1 end users that had been erased since.\n")
     assert not (folders[1] / UNFINISHED).exists()
     with start_machine(folders[1]) as found:
         print(f"\n{ROWS} rows, {size >> 20} MiB: restored and up after {time.monotonic() - began:.1f} s")

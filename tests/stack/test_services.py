@@ -3,6 +3,8 @@
 import http.client
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +99,27 @@ def test_beat_and_worker_run_what_is_due_and_stop_when_asked(data_dir: Path, val
         everything = Watch([worker.pid, *children_of(worker.pid)])
     assert everything.survivors(0) == []
     assert "Traceback" not in worker.log_path.read_text() + beat.log_path.read_text()
+
+
+#: a part that says which rights its files get
+SAYS_ITS_UMASK = """
+import sys
+from pathlib import Path
+from costhub.stack.run import run_part
+from costhub.stack.services import Service
+class Says(Service):
+    name = "says"
+    def command(self): return ["/bin/sh", "-c", "umask"]
+    def is_ready(self): return True
+run_part(Says(Path(sys.argv[1]), {}))
+"""
+
+
+def test_what_a_part_writes_that_runs_by_itself_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SAYS_ITS_UMASK, tmp_path], check=True, capture_output=True, text=True, umask=0o022
+    )
+    assert ran.stdout == "0077\n"
 
 
 def test_no_worker_answers_where_there_is_no_broker() -> None:

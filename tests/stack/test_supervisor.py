@@ -1,13 +1,19 @@
 """The supervisor: what dies is started again or named, and nothing outlives it."""
 
+import errno
 import os
 import re
 import signal
+from pathlib import Path
+from typing import ClassVar
 
 import psycopg
 import pytest
 import redis
 
+from costhub.stack import supervisor
+from costhub.stack.part import Part
+from costhub.stack.supervisor import StopRequested, Supervisor
 from tests.patience import PATIENCE_SECONDS
 from tests.stack.conftest import Start, Watch
 
@@ -100,3 +106,46 @@ def test_a_second_signal_has_no_patience(start_supervised: Start) -> None:
     stack.process.terminate()
     stack.process.communicate(timeout=PATIENCE_SECONDS)
     assert everything.survivors() == []
+
+
+class Sleeper(Part):
+    """A part that does nothing."""
+
+    name: ClassVar[str] = "sleeper"
+
+    def prepare(self) -> None:
+        """Nothing."""
+
+    def command(self) -> list[str]:
+        return ["/bin/sleep", "600"]
+
+    def is_ready(self) -> bool:
+        return self.is_alive()
+
+
+def test_a_full_disk_on_which_nothing_can_be_noted_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "TELL_AGAIN_SECONDS", 0.01)
+    said: list[str] = []
+    noted: list[int | None] = []
+
+    def note() -> None:
+        noted.append(part.pid)
+        if len(noted) < 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    part = Sleeper(tmp_path)
+    with pytest.raises(StopRequested), Supervisor(said.append, first_delay_seconds=0.01) as stack:
+        stack.on_change = note
+        stack.start(part)
+        before = part.pid
+        part.kill()
+        stack.run()
+    assert len(noted) == 3
+    assert len({before, *noted}) == 2, "the one that was started again lives on"
+    assert said[:2] == [
+        "sleeper ended with exit code -9. It is started again in 0.02 s.",
+        "Which processes run cannot be noted: [Errno 28] No space left on device. It is tried again, and they go on.",
+    ]

@@ -76,6 +76,8 @@ def ship(spool: Path, store: BackupStore) -> int:
     ]
     for file in whole:
         store.put_segment(file.name, file.read_bytes())
+        # The server has been told that we have it, so that this may be the only copy that is on a disk.
+        store.settle()
         file.unlink()
     return len(whole)
 

@@ -12,6 +12,7 @@ erased_end_users/018f…/5e88….json   the same of one end user of an organisat
 import gzip
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from uuid import UUID
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore
 
 from costhub.lib.objects import NoSuchStore, StoreUnavailable, claim, open_store
 
@@ -96,6 +98,12 @@ class BackupStore:
             self._store = open_store(url)
         except NoSuchStore as error:
             raise BackupFailed(f"COSTHUB_BACKUP_URL: {error}") from error
+
+    def settle(self) -> None:
+        """Return when what was put survives a power cut: a folder has it in the kernel's memory at first. Whoever
+        deletes what it was copied from asks for this before."""
+        if isinstance(self._store, LocalStore):
+            os.sync()
 
     @_in_reach()
     def claim(self, owner: str) -> None:
@@ -188,12 +196,14 @@ class BackupStore:
 
     @_in_reach()
     def seal(self, backup: Backup) -> None:
-        """Say that a backup is whole."""
+        """Say that a backup is whole, once it is there for good: older ones may go then."""
+        self.settle()
         obstore.put(
             self._store,
             f"base/{backup.name}/backup.json",
             json.dumps(asdict(backup) | {"ended_at": backup.ended_at.isoformat()}).encode(),
         )
+        self.settle()
 
     @_in_reach()
     def list_backups(self) -> list[Backup]:
@@ -245,6 +255,7 @@ class BackupStore:
     def _note(self, path: str, at: datetime) -> None:
         try:
             obstore.put(self._store, path, json.dumps({"at": at.isoformat()}).encode())
+            self.settle()
         except (BaseError, OSError) as error:
             raise StoreUnavailable(
                 "The store of backups is in trouble: nothing is erased that a backup would bring back."
