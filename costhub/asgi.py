@@ -18,19 +18,24 @@ django_app = get_asgi_application()
 from django.conf import settings  # noqa: E402 - what follows wants Django's apps to be loaded
 
 from costhub.bodies import BoundedBodies  # noqa: E402
+from costhub.connections import LettingGo  # noqa: E402
 from costhub.lib.memory import settle_memory  # noqa: E402
 from costhub.serve.relay import Relay, RelayedCaller  # noqa: E402
-from costhub.turns import InTurn  # noqa: E402
+from costhub.turns import InTurn, Turns  # noqa: E402
 from proxy.app import PREFIX, App  # noqa: E402
 from proxy.edges.key_watch import watch_keys  # noqa: E402
 
 #: what says whether this process is well
 _HERE = frozenset({"/healthz", "/readyz"})
+#: who balances calls asks so, and PostgreSQL is not asked for it
+_FOR_CALLS = b"for=calls"
 
 # A body is read first: whoever sends one slowly has no turn meanwhile.
-django_pages = BoundedBodies(InTurn(django_app), settings.MAX_PAGE_BODY_BYTES)
+django_pages = BoundedBodies(InTurn(LettingGo(django_app)), settings.MAX_PAGE_BODY_BYTES)
 #: they take no body, and hold none in the processes that serve calls
 django_health = BoundedBodies(django_app, 0)
+#: nor does a crowd of those who ask PostgreSQL, as anybody may, take its connections or these processes' time
+django_readiness = BoundedBodies(InTurn(LettingGo(django_app), Turns(2, 1, 32)), 0)
 pages_app: Any = Relay(settings.PAGES_SOCKET) if settings.PAGES_SOCKET else django_pages
 proxy_app = App()
 
@@ -41,7 +46,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"].startswith(PREFIX):
             await proxy_app(scope, receive, send)
         elif scope["path"] in _HERE:
-            await django_health(scope, receive, send)
+            asks_database = scope["path"] == "/readyz" and scope["query_string"] != _FOR_CALLS
+            await (django_readiness if asks_database else django_health)(scope, receive, send)
         else:
             await pages_app(scope, receive, send)
     elif scope["type"] == "lifespan":

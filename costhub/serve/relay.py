@@ -58,11 +58,10 @@ class Relay:
         try:
             await _pass_on(reader, answer, send, asking)
         except (OSError, RelayFailed, httptools.HttpParserError) as error:
-            if answer.has_begun:
-                # What was sent cannot be taken back: the connection's end tells that it is not whole.
-                raise RelayFailed("the page server broke off") from error
             _log.warning("pages_broke_off", extra={"why": str(error)})
-            await _answer_away(send)
+            # What was sent cannot be taken back: the connection's end tells that it is not whole.
+            if not answer.has_begun:
+                await _answer_away(send)
         finally:
             asking.cancel()
             with suppress(asyncio.CancelledError, OSError):

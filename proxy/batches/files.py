@@ -1,7 +1,9 @@
 """``/v1/files``: upload, list, retrieve, content, delete. A file belongs to the project of its key, and to the end user
 that this is bound to; anybody else's is as unknown as one that never was."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -34,6 +36,8 @@ PURPOSES: Final = ("batch", "user_data", "assistants", "fine-tune", "vision", "e
 OUTPUT: Final = "batch_output"
 _LISTED: Final = (*PURPOSES, OUTPUT)
 _FORM_BYTES: Final = 64 * 1024
+#: bytes of uploads that are under way in this process, by organisation: no row counts them yet
+_under_way: Final = Counter[str]()
 #: seconds for which a file may be kept
 _SHORTEST: Final = 3_600
 _LONGEST: Final = 30 * 86_400
@@ -51,8 +55,8 @@ async def upload_file(call: Call, key: KeySnapshot, org: OrgSnapshot, edges: Edg
     file_id = UUID(clock.new_id_of(clock.now_ms()))
     path = object_path(key.org_id, file_id)
     # A writer that is left by an exception leaves nothing behind.
-    async with stored.writer(path) as writer:
-        upload = await read_upload(call.headers, _bounded(call, most), writer)
+    async with stored.writer(path) as writer, aclosing(_bounded(call, most, key.org_id, kept)) as parts:
+        upload = await read_upload(call.headers, parts, writer)
         purpose, expires_after = _check(upload, most)
     file = _describe(file_id, key, upload.filename or "file", purpose, upload.size, expires_after)
     once = edges.idempotency.once_free(controls, call.id, call.path, upload.summary(), key, org, reply)
@@ -240,10 +244,16 @@ def read_expiry(anchor: object, seconds: object, name: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-async def _bounded(call: Call, most: int) -> AsyncIterator[bytes]:
-    """The form's bytes: those of the file and a little more."""
+async def _bounded(call: Call, most: int, org_id: str, kept: int) -> AsyncGenerator[bytes, None]:
+    """The form's bytes: those of the file and a little more. All that an organisation sends at once lies in the store
+    until it is refused: no more of it than fits beside the ``kept`` bytes of its files."""
+    size = 0
     try:
         async for part in call.parts(most + _FORM_BYTES):
+            size += len(part)
+            _under_way[org_id] += len(part)
+            if (together := kept + _under_way[org_id]) > settings.MAX_FILES_BYTES + _FORM_BYTES:
+                raise _too_many(together)
             yield part
     except InvalidRequest as error:
         if error.error_code != "request_too_large":
@@ -251,3 +261,7 @@ async def _bounded(call: Call, most: int) -> AsyncIterator[bytes]:
         raise InvalidRequest(
             f"The file has more than {most} bytes, the most that is taken here.", code="file_too_large", status=413
         ) from error
+    finally:
+        _under_way[org_id] -= size
+        if not _under_way[org_id]:
+            del _under_way[org_id]

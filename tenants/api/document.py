@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import cache
+from threading import RLock
 from typing import Any, Final
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -14,17 +15,31 @@ from drf_spectacular.generators import SchemaGenerator
 CONTENT_TYPE: Final = "application/vnd.oai.openapi+json"
 
 
-@cache
+#: drf-spectacular looks for its extensions as it goes, and two threads that make it at once trip over each other
+_making: Final = RLock()
+
+
 def read_document() -> Mapping[str, Any]:
     """The document of this release. Nobody changes what is in it."""
+    with _making:
+        return _make_document()
+
+
+def render_document() -> bytes:
+    """As JSON."""
+    with _making:
+        return _write_document()
+
+
+@cache
+def _make_document() -> Mapping[str, Any]:
     with GENERATOR_STATS.silence():
         document: Mapping[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return document
 
 
 @cache
-def render_document() -> bytes:
-    """As JSON."""
+def _write_document() -> bytes:
     return json.dumps(read_document(), cls=DjangoJSONEncoder, indent=2).encode()
 
 

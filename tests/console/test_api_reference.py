@@ -1,11 +1,13 @@
 """The page of the management API: every operation of the document, and what its fields may be."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from costhub.console.api_reference import name_kind, read_resources
-from tenants.api.document import read_document, render_document
+from tenants.api import document as document_of_api
+from tenants.api.document import render_document
 from tests.console.client import Visit, text_of
 from tests.tenants.api.endpoints import endpoints
 from tests.world import World
@@ -31,14 +33,18 @@ def test_a_resource_shows_what_it_takes_and_gives(world: World) -> None:
 
 
 def test_the_document_is_made_once_whoever_asks_for_it(world: World) -> None:
-    read_document.cache_clear()
+    document_of_api._make_document.cache_clear()
+    document_of_api._write_document.cache_clear()
+    with ThreadPoolExecutor() as threads:
+        # As after a start, when several ask before there is one.
+        assert len(set(threads.map(lambda _: render_document(), range(4)))) == 1
     first = Visit(None).get("/api/schema")
     assert first.headers["Content-Type"] == "application/vnd.oai.openapi+json"
     document = json.loads(first.content)
     assert (document["openapi"], "/api/v1/keys" in document["paths"]) == ("3.1.1", True)
-    render_document.cache_clear()
+    document_of_api._write_document.cache_clear()
     assert Visit(None).get("/api/schema").content == first.content
-    assert read_document.cache_info().misses == 1
+    assert document_of_api._make_document.cache_info().misses == 1
 
 
 @pytest.mark.parametrize(

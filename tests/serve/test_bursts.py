@@ -68,3 +68,20 @@ def test_it_takes_no_more_connections_than_it_has_turns_and_keeps_no_one_else_wa
             assert count_waiting("tenants_admintoken") == MOST_OF_A_CALLER
         answers = Counter(read_answer(caller, "GET").status for caller in callers)
     assert answers == {401: BURST}
+
+
+def test_those_who_ask_whether_all_is_well_are_looked_for_one_after_the_other(proxy: Deployment) -> None:
+    """In the processes that take calls, and whoever balances these waits for none of them."""
+    with ExitStack() as held:
+        callers: list[socket.socket] = []
+        with nobody_reads("django_migrations"):
+            for _ in range(BURST):
+                callers.append(held.enter_context(connect(proxy.port)))
+                callers[-1].sendall(ask("/readyz", "203.0.113.66"))
+            wait_until(lambda: count_waiting("django_migrations") >= 1)
+            for path in ("/readyz?for=calls", "/healthz"):
+                assert exchange(proxy.port, ask(path, "203.0.113.66"), "GET").status == 200
+            assert count_waiting("django_migrations") == 1
+        answers = Counter(read_answer(caller, "GET").status for caller in callers)
+    # Some are told to come again: so many do not wait.
+    assert answers.keys() == {200, 503}

@@ -179,8 +179,8 @@ async def test_without_a_page_server_one_is_told_to_come_again(tmp_path: Path) -
     assert told["code"] == "pages_unavailable"
 
 
-async def test_what_breaks_off_is_no_whole_answer(tmp_path: Path) -> None:
-    """Before its first byte it is a 503; after it, an answer whose end is missing."""
+async def test_what_breaks_off_is_no_whole_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Before its first byte it is a 503; after it, an answer whose end is missing. Neither is a fault of ours."""
     path = str(tmp_path / "s")
 
     async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -198,3 +198,8 @@ async def test_what_breaks_off_is_no_whole_answer(tmp_path: Path) -> None:
     assert early.startswith(b"HTTP/1.1 503")
     assert late.startswith(b"HTTP/1.1 200")
     assert late.endswith(b"half")
+    assert [(record.message, record.exc_info) for record in caplog.records if record.name.endswith("relay")] == [
+        ("pages_broke_off", None),
+        ("pages_broke_off", None),
+    ]
+    assert not [record for record in caplog.records if record.exc_info]

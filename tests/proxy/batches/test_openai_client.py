@@ -14,15 +14,17 @@ from django.conf import settings
 
 from costhub.lib import clock
 from costhub.lib.objects import Objects
-from proxy.batches import stored_files
+from proxy.batches import files, stored_files
 from proxy.batches.sealed_files import sealed_path
 from proxy.batches.upkeep import forget_expired
 from proxy.models import Batch, BatchLine, StoredFile
 from tenants.access import org_scope
 from tests.bank import Bank
-from tests.proxy.batches.desk import line, open_desk, read, run_worker
+from tests.patience import until
+from tests.proxy.batches.desk import BOUNDARY, form, line, open_desk, read, run_worker
 from tests.proxy.batches.rows import fill_batches
 from tests.proxy.deployment import deploy
+from tests.proxy.in_process import Conversation, converse, serve
 from tests.world import Tenant
 
 LINES = 5
@@ -82,6 +84,31 @@ def test_uploads_that_come_together_are_counted_together(acme: Tenant, monkeypat
     # What was refused has left no bytes behind.
     folder = Path(unquote(urlsplit(settings.FILES_URL).path)) / acme.org_id
     assert {path.name for path in folder.iterdir()} == {sealed_path(name) for name in kept}
+
+
+def test_uploads_that_are_under_way_count_before_they_are_whole(acme: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are begun, and however slowly they come: they lie in the store."""
+    most = 150_000
+    monkeypatch.setattr(settings, "MAX_FILES_BYTES", most)
+    folder = Path(unquote(urlsplit(settings.FILES_URL).path)) / acme.org_id
+
+    async def upload() -> list[Conversation]:
+        async with open_desk(acme) as desk:
+            whole, kind = form(b"x" * most), f"multipart/form-data; boundary={BOUNDARY}"
+            slow = converse(acme.api_key, whole[:-1_000], path="/v1/files", content_type=kind)
+            first = slow.incoming.get_nowait()
+            slow.incoming.put_nowait(first | {"more_body": True})
+            answering = asyncio.create_task(serve(desk.app, slow))
+            await until(slow.incoming.empty)
+            beside = await desk.upload(b"x" * most)
+            slow.incoming.put_nowait(first | {"body": whole[-1_000:]})
+            return [beside, await answering]
+
+    beside, slow = asyncio.run(upload())
+    assert (beside.status, read(beside)["error"]["code"]) == (400, "too_many_files")
+    assert slow.status == 200
+    assert {path.name for path in folder.iterdir()} == {sealed_path(read(slow)["id"].removeprefix("file-"))}
+    assert files._under_way == {}
 
 
 def test_batches_are_forgotten_long_behind_their_end(acme: Tenant) -> None:
