@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 
 from billing.bills.actions import FIRST_DAYS
 from billing.bills.selectors import compare_latest, list_sources
-from billing.spend.core.upstream_bill import Finding, Match, Reconciled
+from billing.spend.core.upstream_bill import Finding, Match
 from costhub.console.acts import PageLink
 from costhub.console.lists import Column, Listing, make_listing
 from costhub.console.pages import show_list
@@ -75,7 +75,7 @@ def bill_days(request: HttpRequest, actor: Actor, upstream_id: str) -> HttpRespo
         # Whose page says so, and has the form.
         return redirect("upstream", slug=actor.org.slug, upstream_id=str(upstream.pk))
     found = compare_latest(actor, source, FIRST_DAYS)
-    rows = _list_rows(actor, upstream, found)
+    rows = list_rows(actor, upstream, found.matches)
 
     def make(params: Mapping[str, str]) -> Listing:
         return make_listing(
@@ -117,19 +117,21 @@ def _is_wanted(row: Row, finding: str) -> bool:
     return finding in {_ALL, row.match.finding.value}
 
 
-def _list_rows(actor: Actor, upstream: Upstream, found: Reconciled) -> list[Row]:
+def list_rows(actor: Actor, upstream: Upstream, matches: Sequence[Match], most: int | None = None) -> list[Row]:
+    """Days and models that were compared, ``most`` of them, each with its ways on."""
     models = list(list_models(actor).filter(upstream=upstream).order_by("name"))
+    named = {name: _find_models(models, name) for name in {match.model for match in matches}}
     days: dict[tuple[str, Finding], list[date]] = {}
-    for match in found.matches:
+    for match in matches:
         days.setdefault((match.model, match.finding), []).append(match.day)
     rows = []
-    for match in found.matches:
-        named = [] if match.ours.is_nothing else _find_models(models, match.model)
+    for match in matches[:most]:
         links: list[PageLink] = []
-        for model in named:
+        for model in [] if match.ours.is_nothing else named[match.model]:
             ways = _list_ways(actor, upstream, match, model, days[match.model, match.finding])
             # Where several of the organisation's models answer by that name, each has links of its own.
-            links += [replace(way, label=f"{way.label}: {model.name}") for way in ways] if len(named) > 1 else ways
+            shares = len(named[match.model]) > 1
+            links += [replace(way, label=f"{way.label}: {model.name}") for way in ways] if shares else ways
         rows.append(Row(match, FINDINGS[match.finding], links))
     return rows
 

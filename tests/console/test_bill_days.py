@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
@@ -185,3 +187,62 @@ def test_a_bill_that_was_never_fetched_or_could_not_be_says_so(
         BillSource.objects.filter(pk=source.pk).update(fetched_at=None, problem="")
     assert "Nothing was fetched yet" in text_of(ada.get(page_of(catalog)))
     assert days_of(world, source) == []
+
+
+CSV = "Date,Model name,Amount\n2026-11-16,gpt-4o-2026-08-06,2.20\n2026-11-17,gpt-4o-2026-08-06,2.00\n"
+CALLED = {"day": "Date", "model": "Model name", "cost": "Amount"}
+
+
+def hand_in(visit: Visit, catalog: Catalog, text: bytes, **typed: str) -> HttpResponse:
+    return visit.submit(
+        f"/o/acme/upstreams/{catalog.upstream.pk}/bill/table", file=SimpleUploadedFile("bill.csv", text), **typed
+    )
+
+
+def test_a_table_of_any_provider_is_held_against_the_ledger(world: World, catalog: Catalog, source: BillSource) -> None:
+    ada = Visit(world.ada)
+    upstream = f"/o/acme/upstreams/{catalog.upstream.pk}"
+    assert f'href="{upstream}/bill/table"' in ada.get(upstream).content.decode()
+    page = hand_in(ada, catalog, CSV.encode(), **CALLED)
+    assert page.status_code == 200
+    assert "95.2 % of the bill is covered, $0.20 apart" in text_of(page)
+    (row,) = rows_of(page)
+    assert row.startswith(
+        "16 Nov 2026 gpt-4o-2026-08-06 $2.20 $2.00 -$0.20 unexplained The money differs; give the bill"
+    )
+    # With its tokens it is clear what mends it.
+    tokens = "day,model,cost,input_tokens,output_tokens\n2026-11-16,gpt-4o-2026-08-06,2.20,900,100\n"
+    (way,) = links_of(hand_in(ada, catalog, tokens.encode()).content.decode(), "Re-rate its calls")
+    form = read_form(ada.get(way).content.decode())
+    assert (form["start"], form["to"]) == ("2026-11-16T01:00", "2026-11-17T01:00")
+    agreeing = hand_in(ada, catalog, CSV.replace("2.20", "2.00").encode(), **CALLED)
+    assert "Nothing differs." in text_of(agreeing)
+
+
+@pytest.mark.parametrize(
+    ("text", "typed", "words"),
+    [
+        (b"", {}, "Give a header with day, model and cost"),
+        (b"\xff\xfe", {}, "This is no CSV in UTF-8: save it as that."),
+        (b"day,model,cost\n16.11.2026,x,1\n", {}, "Line 2: Give days as 2026-10-31."),
+        (b"day,model,cost\n2026-11-16,x,one\n", {}, "Line 2: Give money as a decimal number of USD."),
+        (b"day,model,cost\n2026-11-16,x,1\n", {"cost": "Betrag"}, "The bill's header has no such column"),
+        (b"day,model,cost\n2026-01-16,x,1\n2026-11-16,x,1\n", {}, "Give a bill over at most 62 days."),
+        (b"day,model,cost\n" + b"2026-11-16,x,1\n" * 61_000, {}, "Give at most 900 kB at once: fewer days or models."),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_at_its_field(
+    world: World, catalog: Catalog, text: bytes, typed: dict[str, str], words: str
+) -> None:
+    page = hand_in(Visit(world.ada), catalog, text, **typed)
+    assert (page.status_code, words in error_of(page)) == (400, True), error_of(page)
+    field = "cost" if "cost" in typed else "file"
+    assert f'id="field-{field}-error"' in page.content.decode()
+
+
+def test_a_table_is_compared_by_who_may_see_money(world: World, catalog: Catalog) -> None:
+    with org_scope(world.acme.org.pk):
+        add_member(actor=world.acme.owner, email="viewer@acme.example", role=Role.VIEWER)
+    path = f"/o/acme/upstreams/{catalog.upstream.pk}/bill/table"
+    for visit, code in ((Visit(User.objects.get(email="viewer@acme.example")), 403), (Visit(world.mallory), 404)):
+        assert (visit.get(path).status_code, visit.post(path, {}).status_code) == (code, code)

@@ -149,7 +149,7 @@ NEEDS: Final = {
 #: what a developer of a project does in it: ``test_project_members`` has what becomes of that elsewhere
 OF_A_PROJECT: Final = {"key", "new-key", "revoke-key", "rotate-key"}
 #: everybody's own business, or nothing is changed by it
-OPEN: Final = {"choose-mails", "try-route"}
+OPEN: Final = {"bill-table", "choose-mails", "try-route"}
 #: read as far as somebody who may not do it is refused
 TYPED: Final = {
     "name": "x",
