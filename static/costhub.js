@@ -127,9 +127,13 @@ function isTyping(target) {
   return target.matches("input, select, textarea, [contenteditable]");
 }
 
+function isFindKey(event) {
+  return (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k";
+}
+
 // g and a letter goes to a page, / to a list's search, ? and Ctrl-K to the palette.
 function readShortcut(event) {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+  if (isFindKey(event)) {
     event.preventDefault();
     openPalette();
     return;
@@ -151,7 +155,10 @@ function readShortcut(event) {
 document.addEventListener("keydown", (event) => {
   const palette = event.target.closest && event.target.closest("#palette");
   if (!palette) { readShortcut(event); return; }
-  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+  if (isFindKey(event)) {
+    event.preventDefault();
+    palette.close();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     chooseFound(event.key === "ArrowDown" ? 1 : -1);
   } else if (event.key === "Enter" && event.target.matches("input")) {

@@ -522,6 +522,9 @@ def test_a_key_is_made_and_found_again_without_a_mouse(visitor: Visitor, spent: 
     expect(page.locator("#secret")).to_contain_text("chk")
     page.keyboard.press("Control+k")
     palette = page.get_by_role("dialog", name="Go to a page or find something")
+    page.keyboard.press("Control+k")
+    expect(palette).to_be_hidden()
+    page.keyboard.press("Control+k")
     search = palette.get_by_role("combobox")
     # All pages, the first of them chosen; the arrows choose, and the search says which.
     expect(search).to_have_attribute("aria-activedescendant", "found-1")
