@@ -94,7 +94,7 @@ def bill_days(request: HttpRequest, actor: Actor, upstream_id: str) -> HttpRespo
         "upstream": upstream,
         "source": source,
         "found": found,
-        "days": FIRST_DAYS,
+        "compared_days": FIRST_DAYS,
         "placeholder": "Model or finding",
         "choices": [
             {
