@@ -77,24 +77,49 @@ function showTip(chart, index) {
   tip.style.left = `${Math.max(0, Math.min(left, area.width - tip.offsetWidth))}px`;
 }
 
-// The command palette: pages and things by name. Its list is the server's; here is only which one is chosen.
+// The command palette: pages and things by name. Its list is the server's; here is only which one is chosen. The focus
+// stays in the search, which tells readers of the screen what is chosen.
+let foundFor = null;
+let goesWhenFound = false;
+
 function openPalette() {
   const palette = document.getElementById("palette");
   if (!palette || palette.open) return;
   const search = palette.querySelector("input");
   search.value = "";
+  goesWhenFound = false;
   palette.showModal();
   search.focus();
   search.dispatchEvent(new CustomEvent("costhub:find"));
 }
 
 function chooseFound(step) {
-  const items = [...document.querySelectorAll("#palette-found li:has(a)")];
+  const search = document.querySelector("#palette input");
+  const items = [...document.querySelectorAll("#palette-found [role=option]")];
+  search.setAttribute("aria-expanded", String(items.length > 0));
+  search.removeAttribute("aria-activedescendant");
   if (!items.length) return;
-  const now = items.findIndex((item) => item.classList.contains("is-chosen"));
+  const now = items.findIndex((item) => item.getAttribute("aria-selected") === "true");
   const next = (now + step + items.length) % items.length;
-  items.forEach((item, place) => item.classList.toggle("is-chosen", place === next));
+  items.forEach((item, place) => { item.setAttribute("aria-selected", String(place === next)); });
+  search.setAttribute("aria-activedescendant", items[next].id);
   items[next].scrollIntoView({ block: "nearest" });
+}
+
+// Whoever is quicker than the answer goes to what it finds, not to what was found before.
+function goToFound() {
+  const search = document.querySelector("#palette input");
+  goesWhenFound = foundFor !== search.value;
+  const link = document.querySelector("#palette-found [aria-selected=true]");
+  if (!goesWhenFound && link) location.assign(link.href);
+}
+
+function readFound(text) {
+  foundFor = text;
+  chooseFound(1);
+  const number = document.querySelectorAll("#palette-found [role=option]").length;
+  document.getElementById("palette-said").textContent = number ? `${number} found` : "Nothing of this name.";
+  if (goesWhenFound) goToFound();
 }
 
 let lastKey = "";
@@ -102,9 +127,13 @@ function isTyping(target) {
   return target.matches("input, select, textarea, [contenteditable]");
 }
 
+function isFindKey(event) {
+  return (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k";
+}
+
 // g and a letter goes to a page, / to a list's search, ? and Ctrl-K to the palette.
 function readShortcut(event) {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+  if (isFindKey(event)) {
     event.preventDefault();
     openPalette();
     return;
@@ -126,13 +155,15 @@ function readShortcut(event) {
 document.addEventListener("keydown", (event) => {
   const palette = event.target.closest && event.target.closest("#palette");
   if (!palette) { readShortcut(event); return; }
-  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+  if (isFindKey(event)) {
+    event.preventDefault();
+    palette.close();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     chooseFound(event.key === "ArrowDown" ? 1 : -1);
   } else if (event.key === "Enter" && event.target.matches("input")) {
     event.preventDefault();
-    const link = palette.querySelector(".is-chosen a") || palette.querySelector("a[data-found]");
-    if (link) location.assign(link.href);
+    goToFound();
   }
 });
 
@@ -258,6 +289,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 document.addEventListener("htmx:afterSwap", (event) => {
   listen();
+  if (event.detail.target.id === "palette-found") readFound(event.detail.requestConfig.parameters.q ?? "");
   const drawer = document.getElementById("drawer");
   if (event.detail.target.id !== "drawer-body" || drawer.open) return;
   drawer.showModal();

@@ -19,7 +19,7 @@ def send_mail(template: str, address: str, context: Mapping[str, Any]) -> None:
 
     ``path`` in the context becomes a whole address. Never raises: who waits for the mail is told what else to do.
     """
-    whole = {"base_url": settings.PUBLIC_URL or "http://127.0.0.1:8000", **context}
+    whole = {"base_url": find_base_url(), **context}
     subject, _, body = render_to_string(f"emails/{template}.txt", whole).strip().partition("\n")
     mail = EmailMultiAlternatives(
         # Names come from people: one line of what can be seen.
@@ -31,6 +31,11 @@ def send_mail(template: str, address: str, context: Mapping[str, Any]) -> None:
     )
     mail.attach_alternative(render_to_string(f"emails/{template}.html", whole), "text/html")
     transaction.on_commit(partial(send_or_log, mail, template))
+
+
+def find_base_url() -> str:
+    """Where links in mails lead: the console's public address, or this machine's where it has none."""
+    return settings.PUBLIC_URL or "http://127.0.0.1:8000"
 
 
 def send_or_log(mail: EmailMessage, template: str) -> None:

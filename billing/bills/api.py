@@ -1,6 +1,5 @@
 """/bill-sources: upstreams whose provider is asked what it bills, and how that compares with the ledger."""
 
-from datetime import UTC, timedelta
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -11,9 +10,8 @@ from rest_framework.response import Response
 
 from billing.bills.actions import FIRST_DAYS, connect_bill, disconnect_bill
 from billing.bills.models import BillSource
-from billing.bills.selectors import compare, list_sources
+from billing.bills.selectors import compare_latest, list_sources
 from billing.spend.api.upstream_bill import ReconciledAnswer, show_reconciled
-from costhub.lib import clock
 from tenants.access import access_named
 from tenants.api.base import TenantViewSet
 from tenants.api.fields import Answer, Body, Text
@@ -72,10 +70,7 @@ class BillSourceViewSet(TenantViewSet):
     @extend_schema(responses=ReconciledAnswer)
     @action(detail=True, methods=["get"], filter_backends=[], pagination_class=None)
     def days(self, request: Request, pk: str) -> Response:
-        """The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-        difference comes from."""
+        """The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger has, and
+        what a difference comes from."""
         self.actor.check(self.read_permission)
-        source = self.access(pk)
-        today = clock.now().astimezone(UTC).date()
-        first, last = today - timedelta(days=FIRST_DAYS), today - timedelta(days=1)
-        return Response(show_reconciled(compare(self.actor, source, first, last)))
+        return Response(show_reconciled(compare_latest(self.actor, self.access(pk), FIRST_DAYS)))

@@ -1,6 +1,6 @@
 """Bills that were fetched, and how they compare with the ledger. The organisation is open."""
 
-from datetime import date
+from datetime import UTC, date, timedelta
 
 from django.db.models import QuerySet
 
@@ -27,3 +27,13 @@ def compare(actor: Actor, source: BillSource, first: date, last: date) -> Reconc
     days than are compared at once."""
     actor.check(Permission.READ_MONEY)
     return reconcile_bill(find_billed(actor, source, first, last), find_used(actor, (first, last), source.upstream))
+
+
+def compare_latest(actor: Actor, source: BillSource, days: int) -> Reconciled:
+    """The last so many days that were over (UTC) when a bill was fetched; nothing where it never was. What came later
+    is on no bill that is known here, and no difference. Raises what ``compare`` does."""
+    if source.fetched_at is None:
+        actor.check(Permission.READ_MONEY)
+        return reconcile_bill({}, {})
+    last = source.fetched_at.astimezone(UTC).date() - timedelta(days=1)
+    return compare(actor, source, last - timedelta(days=days - 1), last)

@@ -9,6 +9,7 @@ from typing import Final
 from django.db import connection, transaction
 
 from billing.alerts.checks.outlook import watch_outlook
+from billing.demo.bills import make_bill
 from billing.demo.calls import ANOMALY_DAY, DAYS, DemoBudget, DemoModel, Habit, make_events
 from billing.demo.invoices import make_invoices
 from billing.demo.learning import make_learning
@@ -60,6 +61,9 @@ _URLS: Final = {
     "gpu": (UpstreamKind.OPENAI_COMPATIBLE, "https://llm.northwind.example/v1"),
 }
 
+#: the upstream whose provider's bill stands there
+_BILLED: Final = "openai"
+
 
 def seed_history(*, owner: User) -> Organization | None:
     """Make the organisation with its history for its first owner. None where they belong to it already."""
@@ -85,6 +89,7 @@ def seed_history(*, owner: User) -> Organization | None:
             break
     with transaction.atomic(), org_scope(org.pk):
         make_invoices(actor, owner.email, now)
+        make_bill(actor, Upstream.objects.get(org=org, name=_BILLED), now)
     make_learning(actor)
     _look_at(actor, now)
     return org

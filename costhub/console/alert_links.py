@@ -20,7 +20,7 @@ _ROWS: Final = {
     AlertKind.FORECAST: ("Open the budget", "budget"),
     AlertKind.DRIFT: ("Open the budget", "budget"),
     AlertKind.UPSTREAM: ("Open the upstream", "upstream"),
-    AlertKind.BILL: ("Open the upstream", "upstream"),
+    AlertKind.BILL: ("Day by day", "bill-days"),
     AlertKind.KEY_EXPIRING: ("Rotate the key", "key"),
     AlertKind.CHANNEL_OFF: ("Open the channel", "channel"),
     AlertKind.CHANNEL_FAILING: ("Open the channel", "channel"),

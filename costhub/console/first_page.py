@@ -4,16 +4,14 @@ Each is a page of its own without scripts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
-from billing.bills.selectors import compare, list_sources
+from billing.bills.selectors import compare_latest, list_sources
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.choices import InvoiceKind, InvoiceState
 from billing.invoices.selectors.accounts import find_account, find_subscription, terms_of
@@ -194,9 +192,6 @@ def _list_bills(actor: Actor) -> list[tuple[Upstream, Any, Reconciled | None]]:
         upstream = names.get(source.upstream)
         if upstream is None:
             continue
-        agreed = None
-        if source.fetched_at is not None:
-            last = source.fetched_at.astimezone(ZoneInfo("UTC")).date() - timedelta(days=1)
-            agreed = compare(actor, source, last - timedelta(days=_BILLED_DAYS - 1), last)
+        agreed = compare_latest(actor, source, _BILLED_DAYS) if source.fetched_at is not None else None
         found.append((upstream, source, agreed))
     return found

@@ -35,6 +35,7 @@ def frame(request: HttpRequest, actor: Actor, section: str) -> dict[str, Any]:
         "section": section,
         "sees_money": actor.may(Permission.READ_MONEY),
         "may_stop": actor.may(Permission.WRITE_MONEY),
+        "may_end_demo": actor.may(Permission.WRITE_MEMBERS),
         "may_make_keys": actor.may_anywhere(Permission.WRITE_KEYS),
         "nav": partial(list_links, actor),
         "start": reverse("overview" if actor.may(Permission.READ_MONEY) else "welcome", args=[actor.org.slug]),

@@ -2,7 +2,9 @@
 changed."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -19,7 +21,7 @@ from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.terms import show_share
 from billing.invoices.documents.content import show_cents
 from billing.invoices.models import Invoice, InvoiceLine
-from billing.invoices.selectors.accounts import find_account, find_subscription, terms_of
+from billing.invoices.selectors.accounts import find_account, find_subscription, list_unpaid, terms_of
 from billing.invoices.selectors.invoices import (
     find_corrected,
     get_line,
@@ -68,7 +70,11 @@ def invoices(request: HttpRequest, actor: Actor) -> HttpResponse:
 
     def make(params: Mapping[str, str]) -> Listing:
         rows = list_invoices(actor, list(InvoiceKind))
-        return make_listing(request, params, rows, COLUMNS, search=["number", "state", "reason"], sort="-period")
+        listing = make_listing(request, params, rows, COLUMNS, search=["number", "state", "reason"], sort="-period")
+        owed, now = find_owed(actor), clock.now()
+        for row in listing.rows:
+            row.standing = find_standing(row, owed.get(row.pk, 0), now)
+        return listing
 
     account = find_account(actor)
     subscription = find_subscription(actor)
@@ -191,6 +197,20 @@ def _show_line(line: InvoiceLine) -> dict[str, Any]:
     return {"row": line, "price": price, "has_calls": has_calls(line), "is_saved": line.kind == LineKind.SAVINGS}
 
 
+def find_owed(actor: Actor) -> dict[UUID, int]:
+    """Cents of each document that somebody still has to pay, whether it is due or not."""
+    return {row.pk: cents for row, cents in list_unpaid(actor)}
+
+
+def find_standing(row: Invoice, owed: int, now: datetime) -> tuple[str, str]:
+    """A document's state in a word, and its badge. One of which something is ``owed`` after its day is overdue; of a
+    credit note, and of what credit notes took back, nobody has to pay anything."""
+    if owed:
+        return ("overdue", "bad") if row.due_at is not None and row.due_at < now else (row.state, "warn")
+    tones = {InvoiceState.PAID: "good", InvoiceState.UNCOLLECTIBLE: "bad"}
+    return row.state, tones.get(InvoiceState(row.state), "")
+
+
 def find_upcoming(actor: Actor) -> Invoice | None:
     """The next invoice as it is now; None where there will be none."""
     try:
@@ -210,6 +230,7 @@ def _show(
 ) -> HttpResponse:
     """``lines`` of one that is not issued are none of the database's, and lead nowhere."""
     is_next = row.state == InvoiceState.DRAFT
+    documents, owed = list_invoices(actor, list(InvoiceKind)), find_owed(actor).get(row.pk, 0)
     shown = [_show_line(line) for line in (list_lines(actor, row) if lines is None else lines)]
     context = {
         **frame(request, actor, "invoices"),
@@ -217,6 +238,10 @@ def _show(
         "is_next": is_next,
         "back": reverse("invoices", args=[actor.org.slug]),
         "invoice": row,
+        "standing": find_standing(row, owed, clock.now()),
+        # Of a note the invoice that it corrects, of an invoice its notes.
+        "corrected": documents.filter(pk=row.corrects).first() if row.corrects else None,
+        "notes": [] if is_next else documents.filter(corrects=row.pk).order_by("number"),
         "lines": shown if lines is None else [{**line, "has_calls": False} for line in shown],
         "amounts": [
             (name, show_cents(cents))
@@ -226,6 +251,7 @@ def _show(
                 ("Total", row.total_cents),
                 ("Carried over", row.carried_cents),
                 ("Due", row.due_cents),
+                *([("Left to pay", owed)] if owed and owed != row.due_cents else []),
             )
             # Without an exchange rate nobody knows them yet.
             if row.number or row.rate_day

@@ -35,6 +35,7 @@ TYPED: Final = {
     "audio_output_per_million": "Audio output",
 }
 _PERCENT: Final = 100
+_MOST_MOMENT: Final = 40
 _ZERO: Final = Decimal(0)
 _REQUIRED: Final = ("input_per_million", "output_per_million")
 _SHOWN_AT_FIRST: Final = ("input", "output")
@@ -84,6 +85,7 @@ def new_price(request: HttpRequest, actor: Actor) -> HttpResponse:
         Field("effective_from", "From", "datetime-local", help="Left empty: from now on. Prices are never edited."),
     ]
     form = Form(fields, _present(actor, request.GET.get("model", "")))
+    form.values["effective_from"] = request.GET.get("effective_from", "")[:_MOST_MOMENT].replace("\x00", "")
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _create(actor, form))
         if made is not None:

@@ -31,6 +31,7 @@ _LEAD: Final = (
     "First it is shown what the calls would cost at the prices that are known now, and nothing changes. To correct a"
     " price that was wrong, add a version from the moment on at which it should have held, and come back."
 )
+_MOST_GIVEN: Final = 200
 _NOTES: Final = (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE)
 _STATES: Final = {
     ReratingState.COUNTING: "Its calls are still being counted: look again in a minute.",
@@ -57,7 +58,14 @@ def new_rerating(request: HttpRequest, actor: Actor, model_id: str) -> HttpRespo
     fields = [
         Field("start", "Calls from", "datetime-local", is_required=True, help=f"In {zone}.", most=40),
         Field("to", "Until before", "datetime-local", is_required=True, help=f"In {zone}.", most=40),
-        Field("reason", "Why", is_required=True, help="It stands on the note.", placeholder="Typed wrongly", most=200),
+        Field(
+            "reason",
+            "Why",
+            is_required=True,
+            help="It stands on the note.",
+            placeholder="Typed wrongly",
+            most=_MOST_GIVEN,
+        ),
         Field(
             "makes_notes",
             "Months that were invoiced have a note at once",
@@ -65,7 +73,9 @@ def new_rerating(request: HttpRequest, actor: Actor, model_id: str) -> HttpRespo
             help="Else, and of prepaid plans, the next invoice has it as late usage.",
         ),
     ]
-    form = Form(fields, {"makes_notes": True})
+    # A finding of a bill leads here with its days.
+    given = {name: request.GET.get(name, "")[:_MOST_GIVEN].replace("\x00", "") for name in ("start", "to", "reason")}
+    form = Form(fields, {**given, "makes_notes": True})
     if request.method == "POST":
         made = form.submit(request, actor, lambda form: _preview(actor, row, form))
         if made is not None:

@@ -29,7 +29,7 @@ def new_upstream_endpoint(request: HttpRequest, actor: Actor, upstream_id: str) 
     row = access_row(list_upstreams(actor), actor, upstream_id)
     fields = [
         Field("base_url", "Base URL", "url", is_required=True, placeholder="https://gpu-2.example/v1", most=500),
-        Field("name", "Name", placeholder="rack 2", most=MAX_NAME_CHARACTERS),
+        _name_field(),
         Field(
             "credential",
             "API key",
@@ -51,7 +51,10 @@ def upstream_endpoint(request: HttpRequest, actor: Actor, upstream_id: str, endp
     """One endpoint's form, and its end."""
     actor.check(Permission.WRITE_SETTINGS)
     row, endpoint = _access(actor, upstream_id, endpoint_id)
+    stored = "One is stored. Left empty, it stays." if endpoint.credential is not None else "None is stored."
     fields = [
+        _name_field(),
+        Field("credential", "API key", "password", help=f"{stored} Sent to this server only.", most=4096),
         _weight_field(),
         Field(
             "is_draining",
@@ -60,14 +63,12 @@ def upstream_endpoint(request: HttpRequest, actor: Actor, upstream_id: str, endp
             help="Calls that it has go on. Untick it to have it take calls again.",
         ),
     ]
-    form = Form(fields, {"weight": str(endpoint.weight), "is_draining": endpoint.is_draining}, is_edit=True)
-
-    def update(form: Form) -> UpstreamEndpoint:
-        return update_endpoint(
-            actor=actor, endpoint=endpoint, weight=form.whole("weight"), is_draining=form.flag("is_draining")
-        )
-
-    if request.method == "POST" and form.submit(request, actor, update) is not None:
+    initial = {"name": endpoint.name, "weight": str(endpoint.weight), "is_draining": endpoint.is_draining}
+    form = Form(fields, initial, is_edit=True)
+    if (
+        request.method == "POST"
+        and form.submit(request, actor, lambda form: _update(actor, endpoint, form)) is not None
+    ):
         return _to_upstream(actor, row)
     gone = "It takes no calls any more, and its GPUs' hours end; calls that it has go on."
     if endpoint.lease_until is not None:
@@ -99,6 +100,10 @@ def remove_upstream_endpoint(request: HttpRequest, actor: Actor, upstream_id: st
     return redirect("upstream-endpoint", slug=actor.org.slug, upstream_id=str(row.pk), endpoint_id=str(endpoint.pk))
 
 
+def _name_field() -> Field:
+    return Field("name", "Name", placeholder="rack 2", most=MAX_NAME_CHARACTERS)
+
+
 def _weight_field() -> Field:
     return Field(
         "weight",
@@ -122,6 +127,17 @@ def _register(actor: Actor, row: Upstream, form: Form) -> UpstreamEndpoint:
         credential=form.text("credential") or None,
         weight=form.whole("weight"),
     )
+
+
+def _update(actor: Actor, endpoint: UpstreamEndpoint, form: Form) -> UpstreamEndpoint:
+    changes: dict[str, Any] = {
+        "name": form.text("name"),
+        "weight": form.whole("weight"),
+        "is_draining": form.flag("is_draining"),
+    }
+    if form.text("credential"):
+        changes["credential"] = form.text("credential")
+    return update_endpoint(actor=actor, endpoint=endpoint, **changes)
 
 
 def _access(actor: Actor, upstream_id: str, endpoint_id: str) -> tuple[Upstream, UpstreamEndpoint]:

@@ -9,6 +9,8 @@ from costhub.console import (
     audit_log,
     batch_files,
     batches,
+    bill_days,
+    bill_table,
     billing,
     breakdown,
     budget_requests,
@@ -176,6 +178,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{_ORG}upstreams/<str:upstream_id>/gpus/<str:gpu_id>/end", upstream_costs.end_gpu_hours, name="end-gpu-hours"
     ),
     path(f"{_ORG}upstreams/<str:upstream_id>/bill", upstream_costs.bill_source, name="bill-source"),
+    path(f"{_ORG}upstreams/<str:upstream_id>/bill/days", bill_days.bill_days, name="bill-days"),
+    path(f"{_ORG}upstreams/<str:upstream_id>/bill/table", bill_table.bill_table, name="bill-table"),
     path(f"{_ORG}upstreams/<str:upstream_id>/bill/stop", upstream_costs.stop_bill, name="stop-bill"),
     path(f"{_ORG}upstreams/<str:upstream_id>/test", upstreams.test_upstream, name="test-upstream"),
     path(f"{_ORG}breakdown", breakdown.breakdown, name="breakdown"),

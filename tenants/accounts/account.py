@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
@@ -10,10 +11,11 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from tenants.accounts.sessions import was_recently_confirmed
-from tenants.mails import send_or_log
+from tenants.mails import find_base_url, send_or_log
 from tenants.models import User
 
 
@@ -29,8 +31,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return email.strip().lower()
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Write a mail now, send it once what it tells of is committed."""
-        mail = self.render_mail(template_prefix, email, {"email": email, **context})
+        """Write a mail now, as text and in the look of all others; send it once what it tells of is committed."""
+        # What django-allauth's texts call the site.
+        site = {"name": "CostHub", "domain": urlsplit(find_base_url()).netloc}
+        mail = self.render_mail(template_prefix, email, {"email": email, "current_site": site, **context})
+        shown = {"title": mail.subject.removeprefix(settings.ACCOUNT_EMAIL_SUBJECT_PREFIX), "text": mail.body}
+        mail.attach_alternative(render_to_string("emails/account.html", shown), "text/html")
         transaction.on_commit(partial(send_or_log, mail, template_prefix))
 
     def get_login_stages(self) -> list[str]:

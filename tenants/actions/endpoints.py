@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -43,20 +43,16 @@ def register_endpoint(
     """
     actor.check(Permission.WRITE_SETTINGS)
     target = check_base_url(base_url)
-    if len(name) > MAX_NAME_CHARACTERS or not (name.isprintable() or not name):
-        raise InvalidField(f"Give at most {MAX_NAME_CHARACTERS} visible characters.", field="name")
     if credential is not None:
         actor.check_fresh()
     values: dict[str, Any] = {
-        "name": name,
+        "name": _check_name(name),
         "origin": target.origin,
         "weight": _check_weight(weight),
         "is_draining": False,
         "lease_until": _lease(lease_seconds),
-        "credential": None,
+        "credential": _seal(actor, target.origin, credential),
     }
-    if credential is not None:
-        values["credential"] = seal_credential(actor, target.origin, credential)["credential"]
     base_url = base_url.rstrip("/")
     with transaction.atomic():
         # One after the other: the upstream's row is the lock.
@@ -79,32 +75,33 @@ def register_endpoint(
     return endpoint
 
 
-def update_endpoint(
-    *,
-    actor: Actor,
-    endpoint: UpstreamEndpoint,
-    weight: int | None = None,
-    is_draining: bool | None = None,
-    lease_seconds: int | None = None,
-) -> UpstreamEndpoint:
-    """Give it another share, have it drain or take calls again, or renew its lease. Proxies hear of the first two at
-    once; a lease is nobody's business but the job's that ends those which have run out. Raises InvalidField, and
-    NotFound for one that is gone by now."""
+def update_endpoint(*, actor: Actor, endpoint: UpstreamEndpoint, **changes: Any) -> UpstreamEndpoint:
+    """Give it another share, name or credential, have it drain or take calls again, or renew its lease; ``changes`` are
+    ``register_endpoint``'s arguments but its URL, and ``is_draining``. ``credential=None`` forgets the credential.
+
+    Proxies hear of a change at once, but for a lease: that is nobody's business but the job's that ends those which
+    have run out. Raises InvalidField, StaleSession for a credential, and NotFound for one that is gone by now.
+    """
     actor.check(Permission.WRITE_SETTINGS)
     new: dict[str, Any] = {}
-    if weight is not None:
-        new["weight"] = _check_weight(weight)
-    if is_draining is not None:
-        new["is_draining"] = is_draining
+    if "name" in changes:
+        new["name"] = _check_name(changes["name"])
+    if "weight" in changes:
+        new["weight"] = _check_weight(changes["weight"])
+    if "is_draining" in changes:
+        new["is_draining"] = changes["is_draining"]
+    if "credential" in changes:
+        actor.check_fresh()
+        new["credential"] = _seal(actor, endpoint.origin, changes["credential"])
     with transaction.atomic():
         # Locked: nobody ends it meanwhile.
         rows = UpstreamEndpoint.objects.select_for_update().filter(org=actor.org, pk=endpoint.pk, ended_at=None)
         if (locked := rows.first()) is None:
             raise NotFound("There is no such upstream endpoint.")
-        if lease_seconds is not None:
-            locked.lease_until = _lease(lease_seconds)
+        if "lease_seconds" in changes:
+            locked.lease_until = _lease(changes["lease_seconds"])
             locked.save(update_fields=["lease_until"])
-        apply_changes(actor, locked, new)
+        apply_changes(actor, locked, new, hidden=frozenset({"credential"}))
     return locked
 
 
@@ -147,6 +144,10 @@ def list_endpoint_orgs() -> list[UUID]:
         return [org_id for (org_id,) in cursor.fetchall()]
 
 
+def _seal(actor: Actor, origin: str, credential: str | None) -> bytes | None:
+    return None if credential is None else cast(bytes, seal_credential(actor, origin, credential)["credential"])
+
+
 def _lease(seconds: int | None) -> datetime | None:
     if seconds is None:
         return None
@@ -154,6 +155,12 @@ def _lease(seconds: int | None) -> datetime | None:
     if not low <= seconds <= high:
         raise InvalidField(f"Give from {low} to {high:,} seconds.", field="lease_seconds")
     return clock.now() + timedelta(seconds=seconds)
+
+
+def _check_name(name: str) -> str:
+    if len(name) > MAX_NAME_CHARACTERS or not (name.isprintable() or not name):
+        raise InvalidField(f"Give at most {MAX_NAME_CHARACTERS} visible characters.", field="name")
+    return name
 
 
 def _check_weight(weight: int) -> int:

@@ -43,8 +43,10 @@ class UpstreamEndpointAnswer(Answer):
 
 
 class UpstreamEndpointChanges(Body):
-    """What may change. ``lease_seconds`` renews the lease from now."""
+    """What may change. ``lease_seconds`` renews the lease from now; ``credential`` null: it is asked without one."""
 
+    name = Text(required=False, allow_blank=True)
+    credential = Text(required=False, allow_null=True)
     weight = Whole(required=False)
     is_draining = Flag(required=False)
     lease_seconds = Whole(required=False)
@@ -99,7 +101,7 @@ class UpstreamEndpointViewSet(TenantViewSet):
 
     @extend_schema(request=UpstreamEndpointChanges, responses=UpstreamEndpointAnswer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change its share, have it drain, or renew its lease."""
+        """Change its share, name or credential, have it drain, or renew its lease."""
         endpoint = self.access(pk)
         return self.show(update_endpoint(actor=self.actor, endpoint=endpoint, **self.read(UpstreamEndpointChanges)))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter, deque
+from collections.abc import Callable
 from html import unescape
 from urllib.parse import parse_qs, urldefrag, urljoin, urlsplit
 
@@ -29,8 +30,11 @@ def find_searches(html: str, page: str) -> set[str]:
     return {urldefrag(address)[0] for address in found}
 
 
-def crawl(visit: Visit, start: str) -> tuple[dict[str, str], int]:
-    """Links that lead nowhere, each with the page that has it, and how many pages were opened."""
+def crawl(
+    visit: Visit, start: str, read: Callable[[str, str], object] = lambda path, html: None
+) -> tuple[dict[str, str], int]:
+    """Links that lead nowhere, each with the page that has it, and how many pages were opened. ``read`` is given each
+    page's path and text."""
     waiting, seen, kinds = deque([(start, "")]), {start}, Counter[object]()
     broken: dict[str, str] = {}
     opened = 0
@@ -54,6 +58,7 @@ def crawl(visit: Visit, start: str) -> tuple[dict[str, str], int]:
         if answer.status_code != 200 or not answer.headers["Content-Type"].startswith("text/html"):
             continue
         html = answer.content.decode()
+        read(parts.path, html)
         for link in find_links(html, path) - seen:
             seen.add(link)
             waiting.append((link, path))

@@ -76,7 +76,15 @@ class TestTheFirstTwoMinutes:
         signed_up = visit(client, "post", "/account/signup/", {"email": " Nia@Globex.example ", "password1": PASSWORD})
         assert signed_up.headers["Location"] == "/account/confirm-email/"
         assert [each.to for each in mail.outbox] == [["nia@globex.example"]]
-        code = code_in(str(mail.outbox[0].body))
+        (sent,) = mail.outbox
+        code = code_in(str(sent.body))
+        assert sent.subject == "[CostHub] Please Confirm Your Email Address"
+        assert (
+            "user nia@globex.example has given your email address to register an account on 127.0.0.1:8000."
+            in sent.body
+        )
+        html = str(sent.alternatives[0][0])  # type: ignore[attr-defined]
+        assert (code in html, ">Please Confirm Your Email Address</h1>" in html) == (True, True)
         wrong = visit(client, "post", "/account/confirm-email/", {"code": "AAAA-AAAA"})
         assert "ncorrect code" in wrong.content.decode()
         confirmed = visit(client, "post", "/account/confirm-email/", {"code": code})
@@ -105,6 +113,22 @@ class TestTheFirstTwoMinutes:
         sent = {"name": "Globex", "once": mark[1]}
         assert [visit(client, "post", "/organizations/new", sent).status_code for _ in range(2)] == [302, 409]
         assert [one.org.name for one in list_memberships(nia)] == ["Globex"]
+
+    def test_what_a_mail_tells_of_a_browser_is_no_markup(self, world: World, visit: Any) -> None:
+        client = make_client()
+        client.defaults["HTTP_USER_AGENT"] = "<b>Lynx</b>"
+        sign_in_now(client, give_password(world.ada))
+        changed = {
+            "oldpassword": PASSWORD,
+            "password1": "another long pass phrase",
+            "password2": "another long pass phrase",
+        }
+        assert visit(client, "post", "/account/password/change/", changed).status_code == 302
+        (sent,) = mail.outbox
+        assert (sent.to, sent.subject) == (["ada@acme.example"], "[CostHub] Password Changed")
+        assert "- Browser: <b>Lynx</b>" in sent.body
+        html = str(sent.alternatives[0][0])  # type: ignore[attr-defined]
+        assert ("&lt;b&gt;Lynx&lt;/b&gt;" in html, "<b>" in html) == (True, False)
 
     def test_an_address_with_an_account_looks_like_one_without(self, world: World, visit: Any) -> None:
         give_password(world.ada)

@@ -299,6 +299,11 @@ def test_kinds_of_another_release_are_passed_over(world: World, alert: Alert) ->
         page = ada.get(path)
         assert page.status_code == 200, path
         assert "weather" not in page.content.decode().lower(), path
+    # Whoever saves the channel has chosen among the kinds of this release, and keeps the others.
+    assert Visit(world.ada).submit(f"/o/acme/channels/{channel.pk}", kinds=["budget"]).status_code == 302
+    with org_scope(org.pk):
+        channel.refresh_from_db()
+    assert channel.kinds == ["budget", "weather"]
     api = Api(token=world.acme.admin_token)
     assert {row["kind"] for row in api.get("/alerts").json()["data"]} == {"unpriced"}
     assert {row["kind"] for row in api.get("/alert-rules?limit=100").json()["data"]} == {

@@ -15,6 +15,7 @@ from pytest_django import Settings
 from billing.invoices.actions import top_up
 from billing.invoices.actions.accounts import end_subscription
 from billing.invoices.actions.dunning import settle_standing
+from billing.invoices.actions.notes import make_note, mark_paid
 from billing.invoices.models import BillingAccount, FinancePack, Invoice, InvoiceLine, Subscription
 from tenants.access import org_scope
 from tenants.actions.orgs import add_member
@@ -45,6 +46,35 @@ def double(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> StripeDouble:
     settings.STRIPE_API_KEY = "sk_test_1"
     monkeypatch.setattr(top_up, "stripe_from_settings", lambda: make_stripe(made))
     return made
+
+
+def test_a_document_says_until_when_it_is_owed_and_what_corrects_it(world: World) -> None:
+    acme, ada = world.acme, Visit(world.ada)
+    make_customer(acme, since=SEPTEMBER, fee="49.00", grace_days=0, payment_days=14)
+    first, second = (close(acme, month)[0] for month in (OCTOBER, NOVEMBER))
+
+    def state_of(invoice: Invoice) -> str:
+        (row,) = (row for row in rows_of(ada.get("/o/acme/invoices")) if row.startswith(invoice.number))
+        return row.split()[4 if invoice.kind == "invoice" else 5]
+
+    # October's was due a week ago, September's five weeks ago.
+    assert [state_of(each) for each in (first, second)] == ["overdue", "overdue"]
+    with org_scope(acme.org.pk):
+        mark_paid(actor=acme.owner, invoice=first, now=NOW)
+        note = make_note(actor=acme.owner, invoice=second, amounts={1: 10 * USD}, reason="A day was lost", now=NOW)
+    assert [state_of(each) for each in (first, second, note)] == ["paid", "overdue", "issued"]
+    shown = text_of(ada.get(f"/o/acme/invoices/{second.pk}"))
+    assert "State overdue Issued 1 Nov 2026 To be paid by 15 Nov 2026 Period" in shown
+    assert f"Due 49.00 USD Left to pay 39.00 USD Corrected by {note.number}" in shown
+    paid = text_of(ada.get(f"/o/acme/invoices/{first.pk}"))
+    assert ("Paid 22 Nov 2026" in paid, "To be paid by" in paid, "Left to pay" in paid) == (True, False, False)
+    page = ada.get(f"/o/acme/invoices/{note.pk}")
+    assert f"State issued Credit note of {second.number} : A day was lost Issued 22 Nov 2026" in text_of(page)
+    assert f'href="/o/acme/invoices/{second.pk}"' in page.content.decode()
+    # What is taken back as a whole is owed by nobody, however long ago it was due.
+    with org_scope(acme.org.pk):
+        make_note(actor=acme.owner, invoice=second, amounts=None, reason="The rest", now=NOW)
+    assert state_of(second) == "issued"
 
 
 def test_from_a_line_to_the_very_calls(world: World) -> None:

@@ -523,8 +523,22 @@ def test_a_key_is_made_and_found_again_without_a_mouse(visitor: Visitor, spent: 
     expect(page.locator("#secret")).to_contain_text("chk")
     page.keyboard.press("Control+k")
     palette = page.get_by_role("dialog", name="Go to a page or find something")
-    palette.get_by_role("searchbox").fill("type")
-    expect(palette.get_by_role("link", name="typed Key")).to_be_visible()
+    page.keyboard.press("Control+k")
+    expect(palette).to_be_hidden()
+    page.keyboard.press("Control+k")
+    search = palette.get_by_role("combobox")
+    # All pages, the first of them chosen; the arrows choose, and the search says which.
+    expect(search).to_have_attribute("aria-activedescendant", "found-1")
     page.keyboard.press("ArrowDown")
+    expect(search).to_have_attribute("aria-activedescendant", "found-2")
+    expect(palette.get_by_role("option", selected=True)).to_have_text(re.compile("Breakdown"))
+    assert violations_of(page, "the palette") == []
+    search.fill("no such thing")
+    expect(palette.get_by_role("status")).to_have_text("Nothing of this name.")
+    assert search.get_attribute("aria-expanded") == "false"
+    assert search.get_attribute("aria-activedescendant") is None
+    search.fill("type")
+    expect(palette.get_by_role("option", name="typed Key", selected=True)).to_be_visible()
+    expect(palette.get_by_role("status")).to_have_text("1 found")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="typed", level=1)).to_be_visible()

@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+from django.urls import resolve
 
 from costhub.console.urls import urlpatterns
 from tenants.access import org_scope
@@ -14,8 +15,8 @@ from tenants.actions.projects import create_project
 from tenants.choices import PERMISSIONS, Permission, Role, RouteKind
 from tenants.models import AuditEntry, Membership, User
 from tests.billing.alerts.examples import make_alerts
-from tests.console.client import Visit, read_button
-from tests.console.crawler import find_links, find_searches
+from tests.console.client import Visit, read_button, read_forms
+from tests.console.crawler import crawl, find_links, find_searches
 from tests.tenants.accounts.rows import make_account_rows
 from tests.tenants.route_examples import make_route
 from tests.world import World, make_budget, make_catalog, make_rate_limit
@@ -148,7 +149,7 @@ NEEDS: Final = {
 #: what a developer of a project does in it: ``test_project_members`` has what becomes of that elsewhere
 OF_A_PROJECT: Final = {"key", "new-key", "revoke-key", "rotate-key"}
 #: everybody's own business, or nothing is changed by it
-OPEN: Final = {"choose-mails", "try-route"}
+OPEN: Final = {"bill-table", "choose-mails", "try-route"}
 #: read as far as somebody who may not do it is refused
 TYPED: Final = {
     "name": "x",
@@ -245,6 +246,28 @@ def test_nobody_does_what_their_role_may_not(world: World, role: Role | None) ->
             done[name] = (answer.status_code, answer.headers.get("Location", ""))
     assert done == {}
     assert count_entries(world) == before
+
+
+@pytest.mark.parametrize("role", [*(role for role in Role if role is not Role.OWNER), None])
+def test_no_page_has_a_form_that_its_reader_may_not_send(world: World, role: Role | None) -> None:
+    """``None``: a developer of one project."""
+    addresses(world)
+    with org_scope(world.acme.org.pk):
+        where = [world.acme.project.name] if role is None else []
+        add_member(actor=world.acme.owner, email="eve@acme.example", role=role or Role.DEVELOPER, projects=where)
+    shown: dict[str, str] = {}
+
+    def read(path: str, html: str) -> None:
+        for method, action, _ in read_forms(html, path):
+            if method == "post" and action.startswith("/o/acme/"):
+                shown.setdefault(str(resolve(action).url_name), path)
+
+    broken, opened = crawl(Visit(User.objects.get(email="eve@acme.example")), "/o/acme/welcome", read)
+    # Whoever is a member may leave.
+    may = OPEN | {"remove-member"}
+    may |= OF_A_PROJECT if role is None else {name for name, it in NEEDS.items() if it in PERMISSIONS[role]}
+    assert (broken, opened >= 4) == ({}, True)
+    assert {name: path for name, path in shown.items() if name not in may} == {}
 
 
 def test_who_does_not_pay_changes_nothing_by_any_form(world: World) -> None:

@@ -1,7 +1,9 @@
 """The servers that share an upstream's calls: added, weighed, drained and removed by hand."""
 
 import pytest
+from django.conf import settings
 
+from costhub.lib.secrets import unseal
 from tenants.access import org_scope
 from tenants.actions.endpoints import register_endpoint
 from tenants.models import UpstreamEndpoint
@@ -19,6 +21,18 @@ def catalog(world: World) -> Catalog:
 
 def page_of(catalog: Catalog) -> str:
     return f"/o/acme/upstreams/{catalog.upstream.pk}"
+
+
+def reveal(world: World, row: UpstreamEndpoint) -> str:
+    """Its key in clear, as a call has it."""
+    org = world.acme.org
+    return unseal(
+        settings.MASTER_KEYS,
+        bytes(org.data_key),
+        org_id=str(org.pk),
+        origin=row.origin,
+        sealed=bytes(row.credential or b""),
+    )
 
 
 def find_endpoints(world: World) -> list[UpstreamEndpoint]:
@@ -54,6 +68,35 @@ def test_an_endpoint_is_added_weighed_drained_and_removed(world: World, catalog:
     told = read_audit(world.acme.org, target_id=str(row.pk))
     assert [each.action.partition(".")[2] for each in told] == ["created", "updated", "updated", "deleted"]
     assert "sk-two" not in str([each.changes for each in told])
+
+
+def test_its_key_and_name_are_changed_in_place(world: World, catalog: Catalog) -> None:
+    ada, page = Visit(world.ada), page_of(catalog)
+    ada.submit(f"{page}/endpoints/new", base_url=URL, name="rack 2")
+    (row,) = find_endpoints(world)
+    own = f"{page}/endpoints/{row.pk}"
+    assert "API key optional None is stored. Sent to this server only." in text_of(ada.get(own))
+    assert ada.submit(own, credential="sk-first").headers["Location"] == page
+    assert "API key optional One is stored. Left empty, it stays." in text_of(ada.get(own))
+    refresh(row)
+    assert reveal(world, row) == "sk-first"
+    # It is on no page, and what else is saved leaves it as it is.
+    assert "sk-first" not in ada.get(own).content.decode()
+    assert ada.submit(own, name="rack 3").headers["Location"] == page
+    refresh(row)
+    assert (row.name, row.weight, reveal(world, row)) == ("rack 3", 1, "sk-first")
+    refused = ada.submit(own, credential="two words")
+    assert (refused.status_code, "without blanks" in error_of(refused)) == (400, True)
+    ada.submit(own, credential="sk-second")
+    refresh(row)
+    assert reveal(world, row) == "sk-second"
+    with org_scope(world.acme.org.pk):
+        told = AuditEntry.objects.filter(org=world.acme.org, target_id=str(row.pk)).order_by("created_at", "id")
+        assert sorted(str(each.changes) for each in told if each.action.endswith("updated")) == [
+            "{'credential': 'changed'}",
+            "{'credential': 'changed'}",
+            "{'name': ['rack 2', 'rack 3']}",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ UNAUDITED_VIEWS: Final = {
     "billing.invoices.api.webhooks.receive_stripe": "Stripe's own word, kept as it came; what it changes has entries",
     "costhub.console.alerts.unsubscribe": "a person's own mails",
     "costhub.console.alerts.choose_mails": "a person's own mails",
+    "costhub.console.bill_table.bill_table": LOOKS,
     "costhub.console.hints.add_v1": "it says that /v1 was left out",
     "costhub.console.learning.reckon": LOOKS,
     "costhub.console.plans.new_plan": "a version of a plan is no organisation's; which one each has is in its own log",

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from billing.alerts.actions.changes import find_newest
 from billing.alerts.models import Channel
-from billing.choices import READERS, TOPICS, AlertKind, ChannelKind, Digest, Topic
+from billing.choices import KNOWN_KINDS, READERS, TOPICS, AlertKind, ChannelKind, Digest, Topic
 from costhub.lib import clock
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.net import gate_from_settings, parse_url
@@ -115,7 +115,9 @@ def update_channel(*, actor: Actor, channel: Channel, **changes: Any) -> Channel
     if "name" in changes:
         new["name"] = check_name(changes["name"])
     if "kinds" in changes:
-        new["kinds"] = _check_kinds(changes["kinds"])
+        # What another release has added is nobody's choice here.
+        unknown = [kind for kind in channel.kinds if kind not in KNOWN_KINDS]
+        new["kinds"] = [*_check_kinds(changes["kinds"]), *unknown]
     if "roles" in changes:
         new["roles"] = _check_roles(kind, changes["roles"])
     if "digest" in changes:

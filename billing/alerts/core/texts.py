@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from billing.alerts.core.kinds import KINDS
 from billing.choices import AlertEvent, AlertKind
 from costhub.lib.money import format_for_people, format_usd
 
@@ -29,8 +30,12 @@ class AlertText:
 
 
 def describe(kind: AlertKind, facts: Mapping[str, Any], event: AlertEvent, zone: ZoneInfo) -> AlertText:
-    """An alert in words, moments in the organisation's time zone."""
-    text = _WRITERS[kind](facts, zone)
+    """An alert in words, moments in the organisation's time zone. While a release is rolled out or taken back, and of
+    an alert of long ago, facts may be such as another release writes: then it says what it is about, and no more."""
+    try:
+        text = _WRITERS[kind](facts, zone)
+    except (KeyError, TypeError, ValueError):
+        text = AlertText(KINDS[kind].title, (), "Another release of CostHub wrote this, and what it says is not known.")
     if event is AlertEvent.RECOVERED:
         return replace(text, title=f"Over: {text.title}", advice="This is over: nothing needs to be done.")
     return text

@@ -308,8 +308,8 @@ export interface paths {
    cookie?: never;
   };
   /**
-  * @description The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-  *     difference comes from.
+  * @description The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger has, and
+  *     what a difference comes from.
   */
   get: operations["bill_sources_days_retrieve"];
   put?: never;
@@ -3235,7 +3235,7 @@ export interface paths {
   delete: operations["upstream_endpoints_destroy"];
   options?: never;
   head?: never;
-  /** @description Change its share, have it drain, or renew its lease. */
+  /** @description Change its share, name or credential, have it drain, or renew its lease. */
   patch: operations["upstream_endpoints_partial_update"];
   trace?: never;
  };
@@ -8209,8 +8209,12 @@ export interface components {
    /** @description whether it is in force; what is switched off keeps its row */
    is_active?: boolean;
   };
-  /** @description What may change. ``lease_seconds`` renews the lease from now. */
+  /** @description What may change. ``lease_seconds`` renews the lease from now; ``credential`` null: it is asked without one. */
   PatchedUpstreamEndpointChanges: {
+   /** @description a name for people */
+   name?: string;
+   /** @description the API key at the upstream; stored sealed and never shown */
+   credential?: string | null;
    /**
    * Format: int64
    * @description its share of the calls, beside the others' weights

@@ -8,6 +8,8 @@ import pytest
 import time_machine
 from django.db import connection
 
+from billing.bills.actions import fetch_bills
+from billing.bills.models import BillSource
 from billing.demo.seed import NAME, seed_history
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.models import Invoice, InvoiceLine
@@ -16,13 +18,14 @@ from billing.spend.selectors import find_spend
 from costhub.console.first_page import TABLES
 from costhub.console.navigation import ENTRIES
 from costhub.lib import clock
+from costhub.lib.net import Gate
 from proxy.models import LedgerEntry
 from tenants.access import Actor, org_scope
 from tenants.actions.tokens import create_token
 from tenants.choices import Role
 from tenants.models import AuditEntry, Budget, Organization, User
 from tests.billing.ledger import NOW, record_call
-from tests.console.client import Visit, text_of
+from tests.console.client import Visit, rows_of, text_of
 from tests.world import Api, World, close_scopes
 
 
@@ -142,7 +145,20 @@ def _look_at_every_page(world: World) -> None:
     assert "The launch of the new help centre" in text_of(ada.get(pages["budget-requests"]))
     assert "nora@northwind.example" in text_of(ada.get(pages["invitations"]))
     assert "How can I get a refund?" in text_of(ada.get(pages["cache"]))
-    assert "in place of gpt-4o" in text_of(ada.get(pages["money"]))
+    money = ada.get(pages["money"])
+    assert "in place of gpt-4o" in text_of(money)
+    (bill,) = re.findall(r'href="([^"]*/bill/days)"', money.content.decode())
+    assert [row.split()[3] for row in rows_of(ada.get(bill)) if "wrong price" in row] == ["gpt-4o-mini"] * 2
+    # Nobody is asked for it: its provider knows nothing of it.
+    assert fetch_bills(org.pk, Gate(), clock.now() + timedelta(days=1)) == 0
+    with org_scope(org.pk):
+        assert BillSource.objects.get(org=org).problem == ""
+        viewer = User.objects.get(email="vic@northwind.example")
+    # Who may not remove it is sent to no button.
+    assert ("Remove it" in text_of(money), "Remove it" in text_of(Visit(viewer).get(pages["settings"]))) == (
+        True,
+        False,
+    )
 
 
 def test_the_function_removes_nothing_but_an_open_demo(world: World) -> None:

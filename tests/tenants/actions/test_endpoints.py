@@ -1,5 +1,6 @@
 """Servers of an upstream that come, drain and go, and what proxies know of them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import time_machine
 
 from costhub.lib import clock
 from costhub.lib.errors import AppError, InvalidField, NotFound
-from tenants.access import org_scope
+from tenants.access import StaleSession, org_scope
 from tenants.actions.endpoints import (
     end_endpoint,
     end_lapsed,
@@ -70,6 +71,32 @@ def test_its_credential_is_its_own(acme: Tenant, catalog: Catalog) -> None:
     (endpoint,) = known(acme)
     assert endpoint.credential is not None
     assert b"sk-of" not in endpoint.credential
+
+
+def test_proxies_hear_of_another_credential_and_of_none(acme: Tenant, catalog: Catalog) -> None:
+    row = register(acme, catalog, credential="sk-first")
+    (first,) = known(acme)
+    with org_scope(acme.org.pk):
+        update_endpoint(actor=acme.owner, endpoint=row, credential="sk-second")
+    (second,) = known(acme)
+    assert (second.credential is None, second.credential == first.credential) == (False, False)
+    with org_scope(acme.org.pk):
+        update_endpoint(actor=acme.owner, endpoint=row, weight=2)
+    assert known(acme)[0].credential == second.credential
+    with org_scope(acme.org.pk):
+        update_endpoint(actor=acme.owner, endpoint=row, credential=None)
+    assert known(acme)[0].credential is None
+
+
+def test_a_credential_asks_who_it_is_once_more(acme: Tenant, catalog: Catalog) -> None:
+    row = register(acme, catalog)
+    stale = replace(acme.owner, is_fresh=False)
+    with org_scope(acme.org.pk):
+        with pytest.raises(StaleSession):
+            update_endpoint(actor=stale, endpoint=row, credential="sk-second")
+        update_endpoint(actor=stale, endpoint=row, weight=2, name="rack 2")
+        row.refresh_from_db()
+    assert (row.name, row.weight, row.credential) == ("rack 2", 2, None)
 
 
 def test_one_that_drains_is_not_known_until_it_registers_again(acme: Tenant, catalog: Catalog) -> None:

@@ -23,6 +23,14 @@ def test_every_kind_has_its_words(kind: AlertKind) -> None:
     assert describe(kind, facts, AlertEvent.RECOVERED, BERLIN).title == f"Over: {title}"
 
 
+@pytest.mark.parametrize("kind", AlertKind)
+def test_facts_of_another_release_are_no_error(kind: AlertKind) -> None:
+    text = describe(kind, {"of_another_release": 1}, AlertEvent.OPENED, BERLIN)
+    assert (text.title, text.figures) == (KINDS[kind].title, ())
+    assert text.advice == "Another release of CostHub wrote this, and what it says is not known."
+    assert describe(kind, {}, AlertEvent.RECOVERED, BERLIN).title == f"Over: {KINDS[kind].title}"
+
+
 def test_money_is_never_rounded_away() -> None:
     text = describe(AlertKind.BUDGET, FACTS[AlertKind.BUDGET][0], AlertEvent.OPENED, BERLIN)
     assert dict(text.figures) == {

@@ -60,8 +60,9 @@ def sync_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Problem | ReconciledAnswer]:
-    """The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-    difference comes from.
+    """The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger
+    has, and
+    what a difference comes from.
 
     Args:
         id (str):
@@ -90,8 +91,9 @@ def sync(
     *,
     client: AuthenticatedClient,
 ) -> Problem | ReconciledAnswer | None:
-    """The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-    difference comes from.
+    """The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger
+    has, and
+    what a difference comes from.
 
     Args:
         id (str):
@@ -115,8 +117,9 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
 ) -> Response[Problem | ReconciledAnswer]:
-    """The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-    difference comes from.
+    """The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger
+    has, and
+    what a difference comes from.
 
     Args:
         id (str):
@@ -143,8 +146,9 @@ async def asyncio(
     *,
     client: AuthenticatedClient,
 ) -> Problem | ReconciledAnswer | None:
-    """The last month's days that are over (UTC), by model: what is billed, what the ledger has, and what a
-    difference comes from.
+    """The month's days (UTC) that were over when it was fetched, by model: what is billed, what the ledger
+    has, and
+    what a difference comes from.
 
     Args:
         id (str):

@@ -75,13 +75,13 @@ def sync_detailed(
     body: PatchedUpstreamEndpointChanges | Unset = UNSET,
     if_match: str | Unset = UNSET,
 ) -> Response[Problem | UpstreamEndpointAnswer]:
-    """Change its share, have it drain, or renew its lease.
+    """Change its share, name or credential, have it drain, or renew its lease.
 
     Args:
         id (str):
         if_match (str | Unset):
         body (PatchedUpstreamEndpointChanges | Unset): What may change. ``lease_seconds`` renews
-            the lease from now.
+            the lease from now; ``credential`` null: it is asked without one.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -111,13 +111,13 @@ def sync(
     body: PatchedUpstreamEndpointChanges | Unset = UNSET,
     if_match: str | Unset = UNSET,
 ) -> Problem | UpstreamEndpointAnswer | None:
-    """Change its share, have it drain, or renew its lease.
+    """Change its share, name or credential, have it drain, or renew its lease.
 
     Args:
         id (str):
         if_match (str | Unset):
         body (PatchedUpstreamEndpointChanges | Unset): What may change. ``lease_seconds`` renews
-            the lease from now.
+            the lease from now; ``credential`` null: it is asked without one.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -142,13 +142,13 @@ async def asyncio_detailed(
     body: PatchedUpstreamEndpointChanges | Unset = UNSET,
     if_match: str | Unset = UNSET,
 ) -> Response[Problem | UpstreamEndpointAnswer]:
-    """Change its share, have it drain, or renew its lease.
+    """Change its share, name or credential, have it drain, or renew its lease.
 
     Args:
         id (str):
         if_match (str | Unset):
         body (PatchedUpstreamEndpointChanges | Unset): What may change. ``lease_seconds`` renews
-            the lease from now.
+            the lease from now; ``credential`` null: it is asked without one.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -176,13 +176,13 @@ async def asyncio(
     body: PatchedUpstreamEndpointChanges | Unset = UNSET,
     if_match: str | Unset = UNSET,
 ) -> Problem | UpstreamEndpointAnswer | None:
-    """Change its share, have it drain, or renew its lease.
+    """Change its share, name or credential, have it drain, or renew its lease.
 
     Args:
         id (str):
         if_match (str | Unset):
         body (PatchedUpstreamEndpointChanges | Unset): What may change. ``lease_seconds`` renews
-            the lease from now.
+            the lease from now; ``credential`` null: it is asked without one.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
