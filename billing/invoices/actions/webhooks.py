@@ -6,7 +6,7 @@ each one that is owed is asked for again every hour.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from smtplib import SMTPException
 from typing import Final
@@ -121,8 +121,14 @@ def find_given_up(name: str) -> StripeEvent | None:
 
 def find_org_of(row: StripeEvent) -> UUID | None:
     """The organisation that an event is about, as far as it is known without asking Stripe."""
-    customer = row.customer or read_stored(bytes(row.body)).customer
-    return _find_org(customer) if customer else None
+    return find_orgs_of([row]).get(row.pk)
+
+
+def find_orgs_of(rows: Iterable[StripeEvent]) -> dict[str, UUID]:
+    """The same of many events, by event."""
+    customers = {row.pk: row.customer or read_stored(bytes(row.body)).customer for row in rows}
+    found = _find_orgs({customer for customer in customers.values() if customer})
+    return {event: found[customer] for event, customer in customers.items() if customer in found}
 
 
 def retry_event(*, row: StripeEvent, by: str) -> StripeEvent:
@@ -385,7 +391,15 @@ def _take_back(actor: Actor, taken: TakenBack, gateway: Stripe, now: datetime) -
 
 
 def _find_org(customer: str) -> UUID | None:
+    return _find_orgs({customer}).get(customer)
+
+
+def _find_orgs(customers: Collection[str]) -> dict[str, UUID]:
+    """Organisations by Stripe's customer, of those that are one."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT org_id FROM costhub_org_of_customer(%s)", [customer])
-        found: tuple[UUID] | None = cursor.fetchone()
-    return found[0] if found else None
+        cursor.execute(
+            "SELECT asked.customer, found.org_id FROM unnest(%s::text[]) AS asked (customer)"
+            " CROSS JOIN LATERAL costhub_org_of_customer(asked.customer) AS found",
+            [list(customers)],
+        )
+        return dict(cursor.fetchall())
