@@ -1,11 +1,19 @@
 """The operator's commands."""
 
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from io import StringIO
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from billing.invoices.actions.closing import CLOSING
 from billing.invoices.models import ExchangeRate, LegalEntity, Plan
+from costhub.lib.database import try_to_be_only
+from tests.billing.invoices.at_once import apart
+from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, close, make_customer
+from tests.world import World
 
 ENTITY = {"name": "CostHub GmbH", "street": "A 1", "postcode": "1", "city": "Berlin", "country": "DE", "prefix": "CH-"}
 
@@ -26,6 +34,33 @@ def test_a_seller_a_plan_and_a_rate(db: None) -> None:
         shown = run("set_exchange_rate", currency="EUR", day="2026-10-30", rate=rate, source="ECB")
         assert shown.startswith("EUR 2026-10-30 0.92")
     assert ExchangeRate.objects.filter(currency="EUR").count() == 1
+
+
+def test_a_rate_that_was_typed_wrongly_is_replaced_as_long_as_nothing_was_issued_at_it(world: World) -> None:
+    acme, day = world.acme, {"currency": "GBP", "day": "2026-10-31"}
+    right = {"rate": "0.92", "source": "BoE, corrected", "replace": True}
+    is_closing, is_over = Event(), Event()
+
+    def close_months() -> None:
+        with try_to_be_only(CLOSING):
+            is_closing.set()
+            is_over.wait(60)
+
+    run("set_exchange_rate", **day, rate="9.2", source="BoE")
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(apart, close_months)
+        assert is_closing.wait(60)
+        with pytest.raises(CommandError, match="being closed"):
+            run("set_exchange_rate", **day, **right)
+        is_over.set()
+        closing.result(timeout=60)
+    assert run("set_exchange_rate", **day, **right) == "GBP 2026-10-31 0.92000000 BoE, corrected"
+    make_customer(acme, since=OCTOBER, fee="49.00", currency="GBP")
+    (invoice,) = close(acme, NOVEMBER + DAY * 3)
+    assert (invoice.rate, invoice.total_cents) == (Decimal("0.92"), 4_508)
+    with pytest.raises(CommandError, match=f"^{invoice.number} was issued at this rate"):
+        run("set_exchange_rate", **day, rate="0.93", source="BoE", replace=True)
+    assert ExchangeRate.objects.get(**day).rate == Decimal("0.92")
 
 
 @pytest.mark.parametrize(
