@@ -146,6 +146,12 @@ class StripeDouble:
         self._keep(self.invoice_payments, "inpay", "invoice_payment", paid)
         return self._close(invoice_id)
 
+    def void(self, invoice_id: str) -> Json:
+        """Somebody of ours voids an open invoice there."""
+        invoice = self.invoices[invoice_id]
+        invoice["status"] = "void"
+        return invoice
+
     def pay_session(self, session_id: str) -> Json:
         """A customer pays at a page."""
         session = self.sessions[session_id]

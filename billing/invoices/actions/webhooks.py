@@ -21,10 +21,10 @@ from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
 from billing.invoices.actions.closing import lock_documents
 from billing.invoices.actions.dunning import settle_standing
-from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice
+from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice, void_invoice
 from billing.invoices.actions.top_up import end_trouble
 from billing.invoices.actions.wallet import add_credits, take_back_credits
-from billing.invoices.choices import NOTHING, InvoiceState
+from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState
 from billing.invoices.models import BillingAccount, Invoice, StripeEvent, WalletTransfer
 from billing.invoices.stripe_billing import hold_draft
 from billing.invoices.stripe_client import (
@@ -211,7 +211,8 @@ def _count_failure(row: StripeEvent, event: SignedEvent, gateway: Stripe, error:
 def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
     """Ask Stripe for every invoice that it collects and that is owed, whatever events have told of it. Gives how many.
 
-    Not within a transaction: each has its own. One that is refused keeps no other waiting. Raises StripeUnavailable.
+    Not within a transaction: each has its own. One that Stripe does not tell of, or that cannot follow, keeps no other
+    waiting. Raises StripeUnavailable.
     """
     with org_scope(actor.org.pk):
         owed = Invoice.objects.filter(org=actor.org, state=InvoiceState.ISSUED.value)
@@ -220,9 +221,9 @@ def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
         try:
             with org_scope(actor.org.pk):
                 refresh_invoice_state(actor, stripe_invoice, gateway, now)
-        except StripeRefused as error:
+        except (StripeRefused, Conflict) as error:
             _log.warning(
-                "Stripe does not tell of an invoice",
+                "an invoice cannot be brought to what Stripe says of it",
                 extra={"org": str(actor.org.pk), "invoice": stripe_invoice, "reason": error.message},
             )
     return len(there)
@@ -231,9 +232,9 @@ def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
 def refresh_invoice_state(
     actor: Actor, stripe_invoice: str, gateway: Stripe, now: datetime, *, is_taken_back: bool = False
 ) -> None:
-    """Bring our invoice to what Stripe says of its own: paid, or given up; and the organisation to what an unpaid one
-    has come to by now. Only where its payment ``is_taken_back``, and the caller has its row locked, is a paid one owed
-    again: many a one that is open at Stripe was paid by hand."""
+    """Bring our invoice to what Stripe says of its own: paid, given up, or void; and the organisation to what an unpaid
+    one has come to by now. Only where its payment ``is_taken_back``, and the caller has its row locked, is a paid one
+    owed again: many a one that is open at Stripe was paid by hand."""
     found = gateway.read_invoice(stripe_invoice)
     if found.subscription and found.status == "draft" and not found.ours:
         _hold(actor, found, gateway)
@@ -242,7 +243,7 @@ def refresh_invoice_state(
     invoice = Invoice.objects.filter(org=actor.org, pk=wanted).first() if wanted else None
     if invoice is None or not invoice.number:
         return
-    if found.status in {"paid", "uncollectible"} and not is_taken_back and invoice.state != found.status:
+    if found.status in {"paid", "uncollectible", "void"} and not is_taken_back and invoice.state != found.status:
         # Somebody may have acted on something newer since: it is read again where nobody else acts.
         lock_documents(actor)
         invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
@@ -251,6 +252,8 @@ def refresh_invoice_state(
         mark_paid(actor=actor, invoice=invoice, now=now, reference=found.id, is_by_hand=False)
     elif found.status == "uncollectible" and invoice.state == InvoiceState.ISSUED:
         mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
+    elif found.status == "void" and invoice.state == InvoiceState.ISSUED:
+        _void(actor, invoice, now)
     elif (
         is_taken_back
         and found.status == "open"
@@ -262,6 +265,15 @@ def refresh_invoice_state(
     elif found.status == "open":
         settle_standing(actor, now)
     # One that was paid by hand before, and now at Stripe: who tells Stripe of the first payment finds the second.
+
+
+def _void(actor: Actor, invoice: Invoice, now: datetime) -> None:
+    """Somebody has voided it at Stripe, where nobody can pay it any more: nobody owes it here either. A note that asks
+    for more has no note over itself: that one is given up."""
+    if invoice.kind == InvoiceKind.INVOICE:
+        void_invoice(actor=actor, invoice=invoice, reason="Void at Stripe", now=now)
+    else:
+        mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
 
 
 def _hold(actor: Actor, found: StripeInvoice, gateway: Stripe) -> None:
