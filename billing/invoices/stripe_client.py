@@ -29,8 +29,10 @@ TOLERANCE_SECONDS: Final = 300
 #: so long an answer is waited for
 TIMEOUT_SECONDS: Final = 20.0
 _NO_ANSWER: Final = "Stripe gave no answer that can be used: it is asked again."
-#: so long after a card was declined it is not charged again
+#: so long after a card was declined it is not charged again, and each time twice as long, up to the longest: fourteen
+#: times within thirty days, as networks of cards charge for more than fifteen, and banks take it ill
 DECLINED_FOR: Final = timedelta(hours=1)
+LONGEST_DECLINED: Final = timedelta(days=4)
 #: a customer that is older is found by Stripe's search, whose index is a minute behind, or more on a bad day
 _SEARCHED_AFTER: Final = timedelta(hours=2)
 #: states of a payment that was taken, or is being
@@ -332,22 +334,26 @@ class Stripe:
     def charge(self, *, customer: str, org_id: str, cents: int, currency: str, key: str) -> StripePayment:
         """Take a payment for credits with nobody present, by the customer's default means. Repeated under the same key
         it is the same payment, also when Stripe has forgotten the key, after a day: one that was taken is looked for
-        first. One that was declined stays so for an hour; from then on there is another try, under a key of its own,
-        as Stripe would give the first one's result for a day. Raises StripeRefused, where there are no means, too.
+        first. One that was declined stays so for an hour, and each time twice as long, or until there is another card;
+        from then on there is another try, under a key of its own, as Stripe would give the first one's result for a
+        day. Raises StripeRefused, where there are no means, too.
 
         A payment is made first, and then confirmed with the means of now: Stripe takes each payment once, whichever
         card it is asked to take it from. Were the card named when it is made, a lost answer and another card would be
         two payments, or one key for two requests, which Stripe refuses. One that is left from before is over what is
         wanted by now, unless it is being taken already.
         """
-        known = self._find_payment(customer, key)
+        payments = list(self._list_ours(self.client.v1.payment_intents, customer, "key", key))
+        # One that was taken, or the newest.
+        known = next((each for each in payments if each.status in _TAKEN), next(iter(payments), None))
         if known is not None and known.status in _TAKEN:
             return self._payment(known, int(known.amount_received))
-        error = known.to_dict().get("last_payment_error") if known is not None else None
+        means = self._means_of(customer)
         before = ""
-        if known is not None and (error or known.status not in _UNCONFIRMED):
-            if self._ended_at(known) > clock.now() - DECLINED_FOR:
-                why = (error or {}).get("message")
+        if known is not None and _has_failed(known):
+            tries = sum(_has_failed(each) and _means_tried(each) in {"", means} for each in payments)
+            if _means_tried(known) in {"", means} and self._ended_at(known) > clock.now() - wait_after(tries):
+                why = _error_of(known).get("message")
                 raise StripeRefused(f"Stripe refused: {str(why)[:200]}" if why else _NOT_MADE)
             if known.status not in _OVER:
                 # It waits for the customer: both could be taken, this one and the next.
@@ -355,7 +361,6 @@ class Stripe:
                 if known.status in _TAKEN:
                     return self._payment(known, int(known.amount_received))
             before, known = str(known.id), None
-        means = self._means_of(customer)
         params = {
             "amount": cents,
             "currency": currency.lower(),
@@ -369,11 +374,6 @@ class Stripe:
         if made.status in _TAKEN:
             return self._payment(made, int(made.amount_received))
         return self._confirm(str(made.id), means)
-
-    def _find_payment(self, customer: str, key: str) -> Any:
-        """The payment that was made for a key: one that was taken, or the newest; None where there is none."""
-        found = list(self._list_ours(self.client.v1.payment_intents, customer, "key", key))
-        return next((each for each in found if each.status in _TAKEN), next(iter(found), None))
 
     def _ended_at(self, payment: Any) -> datetime:
         """When a payment was declined: it may have been made long before; or, of one that was cancelled, when it was
@@ -568,6 +568,28 @@ def _event_of(data: Mapping[str, Any]) -> SignedEvent:
         object_id=str(found.get("id", "")),
         customer=customer if isinstance(customer, str) else "",
     )
+
+
+def wait_after(tries: int) -> timedelta:
+    """How long a card that was declined so often, once at least, is not charged again."""
+    # No power of two that no duration can hold.
+    return min(DECLINED_FOR * (1 << min(tries - 1, 16)), LONGEST_DECLINED)
+
+
+def _error_of(payment: Any) -> Mapping[str, Any]:
+    """Why a payment was declined the last time, if it was."""
+    return payment.to_dict().get("last_payment_error") or {}
+
+
+def _has_failed(payment: Any) -> bool:
+    """Whether a payment that was not taken was tried, or cancelled."""
+    return bool(_error_of(payment)) or payment.status not in _UNCONFIRMED
+
+
+def _means_tried(payment: Any) -> str:
+    """By which means a payment was tried, where Stripe says so: of one that was declined the error does."""
+    tried = _error_of(payment).get("payment_method") or payment.to_dict().get("payment_method") or ""
+    return str(tried["id"] if isinstance(tried, dict) else tried)
 
 
 def subscription_of(found: Any) -> str:

@@ -220,8 +220,10 @@ class StripeDouble:
             return self._charge(intent)
         tried = {"customer": intent["customer"], "payment_intent": intent_id, "amount_captured": 0}
         charge = self._keep(self.charges, "ch", "charge", tried | {"amount_refunded": 0, "status": "failed"})
-        intent |= {"status": "requires_payment_method", "latest_charge": charge["id"]}
-        intent["last_payment_error"] = {"type": "card_error", "message": error}
+        # The means that did not do are the payment's no more: the error says which they were.
+        means = {"id": intent.get("payment_method"), "object": "payment_method"}
+        intent |= {"status": "requires_payment_method", "latest_charge": charge["id"], "payment_method": None}
+        intent["last_payment_error"] = {"type": "card_error", "message": error, "payment_method": means}
         return intent
 
     def _change(self, intent: Json, params: Json) -> Answer:
@@ -269,9 +271,8 @@ class StripeDouble:
         status, answer = self._error(402, "card_error", "Your card was declined.")
         parts = path.removeprefix("/v1/").split("/")
         if parts[0] == "payment_intents" and parts[-1] == "confirm":
-            intent = self.settle_payment(parts[1], answer["error"]["message"])
-            intent |= params
-            answer["error"]["payment_intent"] = dict(intent)
+            self.intents[parts[1]] |= params
+            answer["error"]["payment_intent"] = dict(self.settle_payment(parts[1], answer["error"]["message"]))
         return status, answer
 
     def _route(self, method: str, path: str, url: str, body: str) -> Answer:

@@ -61,8 +61,8 @@ def top_up(actor: Actor, gateway: Stripe) -> int:
 
     Not within a transaction; one at a time for a customer. The payment's key counts those that were made by themselves
     so far: whoever dies between payment and credits asks for the same payment again, and its webhook brings the same
-    credits. Finance is told of a card that is declined, which is charged again after an hour; of a day in which the
-    most were bought; and of a payment that lifts the stop at zero by nothing: then no more are made. Raises
+    credits. Finance is told of a card that is declined, which is charged again after an hour, and then ever less often;
+    of a day in which the most were bought; and of a payment that lifts the stop at zero by nothing: then no more are made. Raises
     StripeUnavailable, StripeRefused.
     """
     with try_to_be_only(_lock_of(actor)) as is_ours:
@@ -76,7 +76,8 @@ def _top_up(actor: Actor, gateway: Stripe) -> int:
         contract = find_contract(actor, now)
         if account is None or account.top_up_nanos is None or account.top_up_below_nanos is None:
             return 0
-        if contract is None or not contract.terms.prepaid:
+        if contract is None or not contract.terms.prepaid or not actor.org.is_active:
+            # Also of who is closed: nobody can spend what would be bought.
             return 0
         # In this order: a webhook that brings credits meanwhile makes no other key, and is seen in what is available.
         follow_wallet(actor)
