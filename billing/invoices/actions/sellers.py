@@ -40,7 +40,8 @@ def create_legal_entity(
     """Somebody who issues invoices, with numbers of its own that begin with ``prefix``. ``tax_rates`` are per cents by
     country; Stripe Tax may be asked in their place.
 
-    Raises InvalidField, or Conflict for a name or prefix that is taken."""
+    Raises InvalidField, also for rates without a tax id, which an e-invoice with tax on it has to name; Conflict for a
+    name or prefix that is taken."""
     if not _PREFIX.fullmatch(prefix):
         raise InvalidField("Give 1 to 8 capital letters and digits, such as INV-.", field="prefix")
     entity = LegalEntity(
@@ -56,6 +57,8 @@ def create_legal_entity(
         uses_stripe_tax=uses_stripe_tax,
         tax_rates={check_country(each, "tax_rates"): _tax_rate(share) for each, share in (tax_rates or {}).items()},
     )
+    if any(entity.tax_rates.values()) and not entity.tax_id:
+        raise InvalidField("Give the tax id, too: whoever adds tax to its invoices has to name it.", field="tax_id")
     try:
         with transaction.atomic():
             entity.save(force_insert=True)

@@ -25,7 +25,7 @@ def run(command: str, /, **options: object) -> str:
 
 
 def test_a_seller_a_plan_and_a_rate(db: None) -> None:
-    made = run("create_legal_entity", **ENTITY, tax_rate=["DE=19", "FR=5.5"])
+    made = run("create_legal_entity", **ENTITY, tax_id="DE123456789", tax_rate=["DE=19", "FR=5.5"])
     assert LegalEntity.objects.get(pk=made).tax_rates == {"DE": 1_900, "FR": 550}
     assert run("create_plan", name="Pro", terms='{"fee": "49.00"}', public=True) == "Pro 1"
     assert run("create_plan", name="Pro", terms='{"fee": "59.00"}') == "Pro 2"
@@ -69,6 +69,7 @@ def test_a_rate_that_was_typed_wrongly_is_replaced_as_long_as_nothing_was_issued
         ("create_legal_entity", ENTITY | {"country": "de"}, "ISO 3166"),
         ("create_legal_entity", ENTITY | {"tax_id": "FR123"}, "begins with DE"),
         ("create_legal_entity", ENTITY | {"tax_rate": ["DE=-19"]}, "from 0 to 100"),
+        ("create_legal_entity", ENTITY | {"tax_rate": ["DE=0", "FR=20"]}, "Give the tax id"),
         ("create_plan", {"name": "x", "terms": "{"}, "not JSON"),
         ("create_plan", {"name": "x", "terms": "[]"}, "JSON object"),
         ("create_plan", {"name": "x", "terms": '{"fee": 1}'}, r"terms\.fee"),
