@@ -227,10 +227,12 @@ class StripeDouble:
         return intent
 
     def _change(self, intent: Json, params: Json) -> Answer:
-        """Another amount of a payment that nobody was charged for."""
+        """Another amount of a payment that nobody was charged for, and what else it is to remember."""
         if intent["status"] != "requires_payment_method":
             return self._error(400, "invalid_request_error", f"This PaymentIntent is {intent['status']} already.")
         intent["amount"] = int(params["amount"])
+        remembered = intent["metadata"] | params.get("metadata", {})
+        intent["metadata"] = {name: value for name, value in remembered.items() if value}
         return 200, dict(intent)
 
     def _charge(self, intent: Json) -> Json:
@@ -461,10 +463,11 @@ class StripeDouble:
         return customer
 
     def _open_session(self, params: Json) -> Json:
-        item = params["line_items"]["0"]
-        amount = int(item["price_data"]["unit_amount"]) * int(item["quantity"])
+        items = params["line_items"].values()
+        amount = sum(int(item["price_data"]["unit_amount"]) * int(item["quantity"]) for item in items)
+        (currency,) = {item["price_data"]["currency"] for item in items}
         more = {"payment_status": "unpaid", "status": "open", "amount_total": amount}
-        more |= {"currency": item["price_data"]["currency"], "url": "https://checkout.stripe.example/pay"}
+        more |= {"currency": currency, "url": "https://checkout.stripe.example/pay"}
         return self._keep(self.sessions, "cs_test", "checkout.session", params | more)
 
     def _keep(self, rows: dict[str, Json], prefix: str, kind: str, values: Json) -> Json:

@@ -12,7 +12,7 @@ from django.db.models import Sum
 from billing.invoices.actions.closing import apply_amounts, lock_documents, store_lines, take_number
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.wallet import give_back_credits
-from billing.invoices.choices import FOLLOWING, InvoiceKind, InvoiceState, LineKind, TaxCategory
+from billing.invoices.choices import CORRECTED, FOLLOWING, InvoiceKind, InvoiceState, LineKind, TaxCategory
 from billing.invoices.core.lines import Line
 from billing.invoices.core.notes import spread_reductions
 from billing.invoices.core.tax import Tax
@@ -49,7 +49,7 @@ def make_note(
     with transaction.atomic():
         lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
-        if not locked.number or locked.kind != InvoiceKind.INVOICE:
+        if not locked.number or locked.kind not in CORRECTED:
             raise Conflict("Only an issued invoice is corrected by a note.")
         account = BillingAccount.objects.select_related("legal_entity").get(org=actor.org)
         lines = _note_lines(locked, amounts, kind)

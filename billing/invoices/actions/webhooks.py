@@ -22,10 +22,11 @@ from billing.choices import AlertKind
 from billing.invoices.actions.closing import lock_documents
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice, void_invoice
+from billing.invoices.actions.prepayments import NANOS_A_CENT, book_payment, note_given_back
 from billing.invoices.actions.top_up import end_trouble
-from billing.invoices.actions.wallet import add_credits, take_back_credits
+from billing.invoices.actions.wallet import take_back_credits
 from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState
-from billing.invoices.models import BillingAccount, Invoice, StripeEvent, WalletTransfer
+from billing.invoices.models import BillingAccount, Invoice, StripeEvent
 from billing.invoices.stripe_billing import hold_draft
 from billing.invoices.stripe_client import (
     SignedEvent,
@@ -62,7 +63,6 @@ _LONGEST_WAIT: Final = timedelta(hours=1)
 #: how long one waits at most that Stripe gave no answer to, or that others are in the way of, as long as that lasts
 _LONGEST_OUTAGE_WAIT: Final = timedelta(minutes=5)
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
-_NANOS_A_CENT: Final = 10_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -348,20 +348,18 @@ def _apply(event: SignedEvent, gateway: Stripe, now: datetime) -> UUID | None:
         if event.object_kind == "invoice":
             refresh_invoice_state(actor, event.object_id, gateway, now)
         else:
-            _take_payment(actor, gateway.read_payment(event.object_id))
+            _take_payment(actor, gateway.read_payment(event.object_id), now)
     return org_id
 
 
-def _take_payment(actor: Actor, payment: StripePayment) -> None:
+def _take_payment(actor: Actor, payment: StripePayment, now: datetime) -> None:
     """Credits for a payment of them, under its id: however often it is told, they are there once. With new ones a
     decline of the card is over: who pays at Stripe's page gives a means of payment that is charged from then on."""
     if not _is_of_credits(actor, payment) or not payment.is_paid:
         return
     if payment.currency != "USD":
         raise StripeRefused(f"Credits are in USD, and {payment.id} was paid in {payment.currency}.")
-    is_new = not WalletTransfer.objects.filter(org=actor.org, reference=payment.id).exists()
-    add_credits(actor=actor, amount_nanos=payment.cents * _NANOS_A_CENT, reference=payment.id, reason="Paid by Stripe")
-    if is_new:
+    if book_payment(actor, payment, now):
         end_trouble(actor, "declined")
 
 
@@ -381,8 +379,11 @@ def _take_back(actor: Actor, taken: TakenBack, gateway: Stripe, now: datetime) -
     rows = Invoice.objects.select_for_update().filter(org=actor.org, stripe_invoice=taken.invoice)
     invoice = rows.first() if taken.invoice else None
     if _is_of_credits(actor, taken.payment):
-        _take_payment(actor, taken.payment)
-        take_back_credits(actor, payment=taken.payment.id, nanos=taken.cents * _NANOS_A_CENT)
+        _take_payment(actor, taken.payment, now)
+        sale, payment = taken.payment.sale, taken.payment.id
+        nanos = sale.share_of(taken.cents) if sale is not None else taken.cents * NANOS_A_CENT
+        take_back_credits(actor, payment=payment, nanos=nanos)
+        note_given_back(actor, taken, now)
     elif invoice is not None:
         refresh_invoice_state(actor, taken.invoice, gateway, now, is_taken_back=True)
     else:

@@ -20,6 +20,7 @@ _TYPE_CODES: Final[dict[str, str]] = {
     InvoiceKind.INVOICE: "380",
     InvoiceKind.CREDIT_NOTE: "381",
     InvoiceKind.DEBIT_NOTE: "383",
+    InvoiceKind.PREPAYMENT: "386",
 }
 _EXEMPTIONS: Final[dict[str, str]] = {
     TaxCategory.REVERSE_CHARGE: "VATEX-EU-AE",
@@ -106,9 +107,10 @@ def _add_settlement(document: Any, content: Content) -> None:
     total.charge_total = total.allowance_total = Decimal("0.00")
     total.tax_total = (_euros(invoice.tax_cents), invoice.currency)
     total.grand_total = _euros(invoice.total_cents)
-    if invoice.carried_cents:
-        total.prepaid_total = _euros(invoice.carried_cents)
-    total.due_amount = _euros(invoice.total_cents - invoice.carried_cents)
+    paid = invoice.total_cents if invoice.kind == InvoiceKind.PREPAYMENT else invoice.carried_cents
+    if paid:
+        total.prepaid_total = _euros(paid)
+    total.due_amount = _euros(invoice.total_cents - paid)
 
 
 def _make_item(place: int, title: str, cents: int, invoice: Invoice) -> Any:

@@ -318,7 +318,7 @@ def test_a_card_that_is_declined_for_a_month_is_charged_ever_less_often(
     low: Tenant, double: StripeDouble, quick: Stripe
 ) -> None:
     """Networks of cards charge for more than fifteen times in thirty days. Another card is charged at once."""
-    began, tried = clock.now(), []
+    began, tried = clock.now(), list[int]()
     (customer,) = double.customers
     with time_machine.travel(began, tick=False) as travel:
         while clock.now() < began + DAY * 30:
