@@ -10,6 +10,13 @@ class InvoiceKind(StrEnum):
     INVOICE = "invoice"
     CREDIT_NOTE = "credit_note"
     DEBIT_NOTE = "debit_note"
+    #: of credits that were bought, with their tax: paid when it is issued
+    PREPAYMENT = "prepayment"
+
+
+#: what notes correct
+CORRECTED: Final = (InvoiceKind.INVOICE, InvoiceKind.PREPAYMENT)
+NOTES: Final = (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE)
 
 
 class InvoiceState(StrEnum):

@@ -199,13 +199,13 @@ def credit_customer(gateway: Stripe, *, customer: str, ours: str, number: str, c
 def push_credit(gateway: Stripe, *, invoice: str, ours: str, number: str, cents: int) -> str:
     """Give back ``cents`` of a finalized invoice of Stripe's: what is not paid yet is owed no more, what is paid is the
     customer's credit with Stripe. Gives the id of Stripe's note, or ``NOTHING`` where Stripe's invoice has nothing left
-    to give back (it was paid by what earlier ones left over)."""
+    to give back (it is void there, or was paid by what earlier ones left over)."""
     notes = gateway.client.v1.credit_notes
     for found in gateway.pages(gateway.call(notes.list, {"invoice": invoice, "limit": 100})):
         if metadata(found, "note") == ours:
             return str(found.id)
     there = gateway.call(gateway.client.v1.invoices.retrieve, invoice)
-    owed = max(int(there.amount_remaining), 0)
+    owed = 0 if there.status == "void" else max(int(there.amount_remaining), 0)
     amount = min(cents, owed + int(there.amount_paid))
     if amount <= 0:
         return NOTHING

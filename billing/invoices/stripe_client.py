@@ -17,6 +17,8 @@ from typing import Any, Final
 import stripe
 from django.conf import settings
 
+from billing.invoices.core.sales import REMEMBERED, Sale, read_sale, show_sale
+from billing.invoices.core.terms import show_share
 from costhub.lib import clock
 from costhub.lib.errors import AppError
 from costhub.lib.net import Gate, gate_from_settings
@@ -29,8 +31,10 @@ TOLERANCE_SECONDS: Final = 300
 #: so long an answer is waited for
 TIMEOUT_SECONDS: Final = 20.0
 _NO_ANSWER: Final = "Stripe gave no answer that can be used: it is asked again."
-#: so long after a card was declined it is not charged again
+#: so long after a card was declined it is not charged again, and each time twice as long, up to the longest: fourteen
+#: times within thirty days, as networks of cards charge for more than fifteen, and banks take it ill
 DECLINED_FOR: Final = timedelta(hours=1)
+LONGEST_DECLINED: Final = timedelta(days=4)
 #: a customer that is older is found by Stripe's search, whose index is a minute behind, or more on a bad day
 _SEARCHED_AFTER: Final = timedelta(hours=2)
 #: states of a payment that was taken, or is being
@@ -101,7 +105,7 @@ class StripeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class StripePayment:
-    """A checkout or payment as Stripe has it now. ``purpose`` and ``org`` are what we gave it to remember."""
+    """A checkout or payment as Stripe has it now. ``purpose``, ``org`` and ``sale`` are what we gave it to remember."""
 
     id: str
     is_paid: bool
@@ -110,15 +114,17 @@ class StripePayment:
     currency: str
     purpose: str
     org: str
+    sale: Sale | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """What of a payment is not ours any more: ``cents`` were given back, or are held in a dispute. ``invoice`` is the
-    one at Stripe that it had paid, if any; ``at`` is when it was paid."""
+    """What of a payment is not ours any more: ``cents`` were given back, or are held in a dispute; ``given_cents`` of
+    them for good. ``invoice`` is the one at Stripe that it had paid, if any; ``at`` is when it was paid."""
 
     payment: StripePayment
     cents: int
+    given_cents: int
     is_disputed: bool
     invoice: str
     at: datetime
@@ -299,9 +305,20 @@ class Stripe:
         )
 
     def open_checkout(
-        self, *, customer: str, org_id: str, cents: int, currency: str, back_to: str, key: str
+        self,
+        *,
+        customer: str,
+        org_id: str,
+        cents: int,
+        currency: str,
+        back_to: str,
+        key: str,
+        sale: Sale | None = None,
     ) -> tuple[str, str]:
-        """A page at which credits are paid for: its session's id and address."""
+        """A page at which credits are paid for, of a ``sale`` with its tax: its session's id and address."""
+        items = {"Prepaid credits": cents}
+        if sale is not None and sale.tax_cents:
+            items[f"Tax, {show_share(sale.tax.rate)} %"] = sale.tax_cents
         params = {
             "mode": "payment",
             "customer": customer,
@@ -312,12 +329,13 @@ class Stripe:
                     "quantity": 1,
                     "price_data": {
                         "currency": currency.lower(),
-                        "unit_amount": cents,
-                        "product_data": {"name": "Prepaid credits"},
+                        "unit_amount": amount,
+                        "product_data": {"name": name},
                     },
                 }
+                for name, amount in items.items()
             ],
-            "metadata": {"purpose": "credits", "org": org_id},
+            "metadata": {"purpose": "credits", "org": org_id, **show_sale(sale)},
             # The card may be charged with nobody present from then on.
             "payment_intent_data": {"setup_future_usage": "off_session"},
         }
@@ -329,25 +347,31 @@ class Stripe:
         params = {"customer": customer, "return_url": back_to}
         return str(self.call(self.client.v1.billing_portal.sessions.create, params).url)
 
-    def charge(self, *, customer: str, org_id: str, cents: int, currency: str, key: str) -> StripePayment:
-        """Take a payment for credits with nobody present, by the customer's default means. Repeated under the same key
-        it is the same payment, also when Stripe has forgotten the key, after a day: one that was taken is looked for
-        first. One that was declined stays so for an hour; from then on there is another try, under a key of its own,
-        as Stripe would give the first one's result for a day. Raises StripeRefused, where there are no means, too.
+    def charge(
+        self, *, customer: str, org_id: str, cents: int, currency: str, key: str, sale: Sale | None = None
+    ) -> StripePayment:
+        """Take a payment for credits with nobody present, by the customer's default means: ``cents``, and of a ``sale``
+        its tax. Repeated under the same key it is the same payment, also when Stripe has forgotten the key, after a
+        day: one that was taken is looked for first. One that was declined stays so for an hour, and each time twice as
+        long, or until there is another card; from then on there is another try, under a key of its own, as Stripe would
+        give the first one's result for a day. Raises StripeRefused, where there are no means, too.
 
         A payment is made first, and then confirmed with the means of now: Stripe takes each payment once, whichever
         card it is asked to take it from. Were the card named when it is made, a lost answer and another card would be
         two payments, or one key for two requests, which Stripe refuses. One that is left from before is over what is
         wanted by now, unless it is being taken already.
         """
-        known = self._find_payment(customer, key)
+        payments = list(self._list_ours(self.client.v1.payment_intents, customer, "key", key))
+        # One that was taken, or the newest.
+        known = next((each for each in payments if each.status in _TAKEN), next(iter(payments), None))
         if known is not None and known.status in _TAKEN:
             return self._payment(known, int(known.amount_received))
-        error = known.to_dict().get("last_payment_error") if known is not None else None
+        means = self._means_of(customer)
         before = ""
-        if known is not None and (error or known.status not in _UNCONFIRMED):
-            if self._ended_at(known) > clock.now() - DECLINED_FOR:
-                why = (error or {}).get("message")
+        if known is not None and _has_failed(known):
+            tries = sum(_has_failed(each) and _means_tried(each) in {"", means} for each in payments)
+            if _means_tried(known) in {"", means} and self._ended_at(known) > clock.now() - wait_after(tries):
+                why = _error_of(known).get("message")
                 raise StripeRefused(f"Stripe refused: {str(why)[:200]}" if why else _NOT_MADE)
             if known.status not in _OVER:
                 # It waits for the customer: both could be taken, this one and the next.
@@ -355,25 +379,24 @@ class Stripe:
                 if known.status in _TAKEN:
                     return self._payment(known, int(known.amount_received))
             before, known = str(known.id), None
-        means = self._means_of(customer)
+        amount = sale.total_cents if sale is not None else cents
         params = {
-            "amount": cents,
+            "amount": amount,
             "currency": currency.lower(),
             "customer": customer,
-            "metadata": {"purpose": "credits", "org": org_id, "key": key},
+            "metadata": {"purpose": "credits", "org": org_id, "key": key, **show_sale(sale)},
         }
-        # Not the key of versions that made and took a payment in one: for a day Stripe would refuse it.
-        made = known or self.call(self.client.v1.payment_intents.create, params, key=f"make:{key}:{cents}:{before}")
-        if int(made.amount) != cents:
-            made = self._unless_taken(str(made.id), self.client.v1.payment_intents.update, {"amount": cents})
+        # Not the key of versions that made and took a payment in one: for a day Stripe would refuse it. What is sold is
+        # in it, as Stripe refuses a key that comes with something else.
+        made_by = ":".join([f"make:{key}:{amount}:{before}", *show_sale(sale).values()])
+        made = known or self.call(self.client.v1.payment_intents.create, params, key=made_by)
+        if int(made.amount) != amount or _sale_of(made) != sale:
+            # What is not named stays, and what is empty goes.
+            wanted = {"amount": amount, "metadata": {**dict.fromkeys(REMEMBERED, ""), **show_sale(sale)}}
+            made = self._unless_taken(str(made.id), self.client.v1.payment_intents.update, wanted)
         if made.status in _TAKEN:
             return self._payment(made, int(made.amount_received))
         return self._confirm(str(made.id), means)
-
-    def _find_payment(self, customer: str, key: str) -> Any:
-        """The payment that was made for a key: one that was taken, or the newest; None where there is none."""
-        found = list(self._list_ours(self.client.v1.payment_intents, customer, "key", key))
-        return next((each for each in found if each.status in _TAKEN), next(iter(found), None))
 
     def _ended_at(self, payment: Any) -> datetime:
         """When a payment was declined: it may have been made long before; or, of one that was cancelled, when it was
@@ -436,14 +459,18 @@ class Stripe:
             return None
         intent = str(charge.payment_intent)
         disputes = self.pages(self.call(client.disputes.list, {"charge": charge.id, "limit": 100}))
-        held = sum(int(each.amount) for each in disputes if each.status not in _FREE_DISPUTES)
+        of_disputes = [(int(each.amount), str(each.status)) for each in disputes]
+        held = sum(amount for amount, status in of_disputes if status not in _FREE_DISPUTES)
+        lost = sum(amount for amount, status in of_disputes if status == "lost")
+        most = int(charge.amount_captured)
         sessions = self.pages(self.call(client.checkout.sessions.list, {"payment_intent": intent, "limit": 1}))
         session = next((str(found.id) for found in sessions), None)
         paid = {"payment": {"type": "payment_intent", "payment_intent": intent}, "limit": 1}
         invoices = self.pages(self.call(client.invoice_payments.list, paid))
         return TakenBack(
             payment=self.read_payment(session or intent),
-            cents=min(int(charge.amount_refunded) + held, int(charge.amount_captured)),
+            cents=min(int(charge.amount_refunded) + held, most),
+            given_cents=min(int(charge.amount_refunded) + lost, most),
             is_disputed=held > 0,
             invoice=next((str(found.invoice) for found in invoices), ""),
             at=datetime.fromtimestamp(int(charge.created), UTC),
@@ -471,6 +498,7 @@ class Stripe:
             currency=str(found.currency).upper(),
             purpose=metadata(found, "purpose"),
             org=metadata(found, "org"),
+            sale=_sale_of(found),
         )
 
     def find_ours(self, service: Any, customer: str, name: str, value: str) -> Any:
@@ -568,6 +596,32 @@ def _event_of(data: Mapping[str, Any]) -> SignedEvent:
         object_id=str(found.get("id", "")),
         customer=customer if isinstance(customer, str) else "",
     )
+
+
+def _sale_of(found: Any) -> Sale | None:
+    return read_sale(found.to_dict().get("metadata") or {})
+
+
+def wait_after(tries: int) -> timedelta:
+    """How long a card that was declined so often, once at least, is not charged again."""
+    # No power of two that no duration can hold.
+    return min(DECLINED_FOR * (1 << min(tries - 1, 16)), LONGEST_DECLINED)
+
+
+def _error_of(payment: Any) -> Mapping[str, Any]:
+    """Why a payment was declined the last time, if it was."""
+    return payment.to_dict().get("last_payment_error") or {}
+
+
+def _has_failed(payment: Any) -> bool:
+    """Whether a payment that was not taken was tried, or cancelled."""
+    return bool(_error_of(payment)) or payment.status not in _UNCONFIRMED
+
+
+def _means_tried(payment: Any) -> str:
+    """By which means a payment was tried, where Stripe says so: of one that was declined the error does."""
+    tried = _error_of(payment).get("payment_method") or payment.to_dict().get("payment_method") or ""
+    return str(tried["id"] if isinstance(tried, dict) else tried)
 
 
 def subscription_of(found: Any) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connections
 
-from billing.invoices.actions.closing import close_period
+from billing.invoices.actions.closing import CLOSING, close_period
 from billing.invoices.actions.dunning import remind, settle_standing, tell_end
 from billing.invoices.actions.mails import line_kept_open, mail_invoice
 from billing.invoices.actions.outbox import fill_outbox as fill_outbox_of
@@ -54,8 +54,7 @@ from costhub.lib.errors import AppError
 from tenants.access import Actor, job_scope, org_scope
 
 _log = logging.getLogger(__name__)
-#: locks of PostgreSQL
-_CLOSING: Final = 0x434C4F53_454D4F4E  # "CLOSEMON"
+#: a lock of PostgreSQL
 _APPLYING: Final = 0x53545249_50455645  # "STRIPEVE"
 #: one run goes on for so long; the next one goes on where it stopped
 RUN_SECONDS: Final = 150
@@ -96,7 +95,7 @@ class _Run:
 @shared_task
 def close_months() -> int:
     """Close the months that are over, of every customer, and mail what was issued. Gives how many were issued."""
-    with try_to_be_only(_CLOSING) as is_ours:
+    with try_to_be_only(CLOSING) as is_ours:
         if not is_ours:
             return 0
         org_ids = [org_id for org_id, _, _ in list_accounts()]

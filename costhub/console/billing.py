@@ -136,9 +136,12 @@ def buy_credits(request: HttpRequest, actor: Actor) -> HttpResponse:
         found = form.submit(request, actor, lambda form: _open_checkout(actor, form))
         if found is not None:
             return _lead_away(request, actor, f"Buy credits of {plain_usd(form.money('amount'))} USD", found)
-    return _show_form(
-        request, actor, form, "Buy credits", "Go on to pay", "They are paid for at Stripe, and are here within seconds."
-    )
+    subscription = find_subscription(actor)
+    has_invoice = subscription is not None and terms_of(subscription).invoices_credits
+    words = "They are paid for at Stripe, and are here within seconds."
+    if has_invoice:
+        words += " Tax that is due on them is added there, and their invoice is here as well."
+    return _show_form(request, actor, form, "Buy credits", "Go on to pay", words)
 
 
 @require_http_methods(["GET", "POST"])

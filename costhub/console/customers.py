@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET, require_POST
 
 from billing.invoices.actions.wallet import find_available, refund_credits
-from billing.invoices.actions.webhooks import MOST_TRIES, find_given_up, find_org_of, list_given_up, retry_event
+from billing.invoices.actions.webhooks import MOST_TRIES, find_given_up, find_orgs_of, list_given_up, retry_event
 from billing.invoices.documents.content import show_cents
 from billing.invoices.selectors.customers import Customer, list_customers
 from billing.invoices.selectors.wallet import find_paid
@@ -128,14 +128,12 @@ def retry(request: HttpRequest, user: User, event_id: str) -> HttpResponse:
 
 def _list_events() -> list[dict[str, Any]]:
     """Events that were given up, with the names of whom they are about."""
-    found = []
-    for row in list_given_up()[:_MOST_EVENTS]:
-        org_id, name = find_org_of(row), ""
-        if org_id is not None:
-            with org_scope(org_id):
-                name = Organization.objects.values_list("name", flat=True).get(pk=org_id)
-        found.append({"event": row, "name": name, "is_retried": row.tries < MOST_TRIES})
-    return found
+    rows = list(list_given_up()[:_MOST_EVENTS])
+    orgs = find_orgs_of(rows)
+    with org_scope(*set(orgs.values())):
+        names = dict(Organization.objects.filter(pk__in=orgs.values()).values_list("pk", "name"))
+    of_event = {event: names.get(org_id, "") for event, org_id in orgs.items()}
+    return [{"event": row, "name": of_event.get(row.pk, ""), "is_retried": row.tries < MOST_TRIES} for row in rows]
 
 
 def _find_left(customer: Customer) -> dict[str, int]:

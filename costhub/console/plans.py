@@ -33,6 +33,7 @@ _WHOLE: Final = {
 _FLAGS: Final = {
     "pass_through": "Organisations pay their upstreams themselves: only the fee is charged",
     "prepaid": "Usage is taken from credits, and calls stop when they are gone",
+    "invoices_credits": "Credits that are bought have an invoice at once, and their tax on top",
 }
 _LISTS: Final = {"models": "Mark-ups of models", "tiers": "Mark-ups by usage"}
 FIELDS: Final = (

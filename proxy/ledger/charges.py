@@ -3,11 +3,8 @@
 What may be known before is held, as a call's bound is (``hold_ahead``); what is known afterwards only may overrun one.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
-
-from django.db import connections
 
 from costhub.lib import clock, keyspace
 from costhub.lib.redis import client
@@ -19,7 +16,7 @@ from proxy.edges.reserve_batch import RESERVE, Reserve, reserve_command
 from proxy.edges.settle import LATE
 from proxy.edges.settle_batch import MARK_KEPT_MS, SETTLE, Settle, settle_command
 from proxy.errors import GovernanceUnavailable
-from proxy.ledger.recount import RecountFailed, recount
+from proxy.ledger.recount import recount_apart
 from proxy.values.plan import Bound
 from proxy.values.windows import Scope
 from tenants.selectors import load_org_snapshot
@@ -72,26 +69,9 @@ def hold_ahead(spending: Spending, nanos: int, step: int) -> None:
             raise refuse_budget(scopes[answer[1] - 1], answer, _key_of(org, spending))
         if answer[0] != _UNKNOWN:
             break
-        if not _count_anew(org, () if 0 in answer[1:] else scopes):
+        if not recount_apart(org.shard, org.id, () if 0 in answer[1:] else scopes):
             break
     raise GovernanceUnavailable("Budgets cannot be checked at the moment, so nothing was spent.")
-
-
-def _count_anew(org: OrgSnapshot, scopes: tuple[Scope, ...]) -> bool:
-    """Count what Valkey does not know from the ledger, over a connection of its own: this one may be in a transaction.
-    Says whether it could be done."""
-
-    def count() -> bool:
-        try:
-            recount(org.shard, org.id, scopes, only_missing=True)
-        except RecountFailed:
-            return False
-        finally:
-            connections.close_all()
-        return True
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount") as executor:
-        return executor.submit(count).result()
 
 
 def renew_hold(shard: int, row_id: str) -> None:

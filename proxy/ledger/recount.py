@@ -6,13 +6,14 @@ and then, so that any drift ends.
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final, cast
 
 import orjson
 import redis
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 
 from costhub.lib import clock, keyspace
 from costhub.lib.database import keep_connection
@@ -66,6 +67,23 @@ def recount(shard: int, org_id: str, scopes: Sequence[Scope], *, only_missing: b
     finally:
         # The thread that runs this lives long: a broken connection must not outlive the failure.
         keep_connection()
+
+
+def recount_apart(shard: int, org_id: str, scopes: Sequence[Scope]) -> bool:
+    """Count what Valkey does not know of these, over a connection of its own: the caller's may be in a transaction.
+    Says whether it could be done."""
+
+    def count() -> bool:
+        try:
+            recount(shard, org_id, scopes, only_missing=True)
+        except RecountFailed:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="recount") as executor:
+        return executor.submit(count).result()
 
 
 def find_drift(shard: int) -> list[tuple[str, int, int]]:

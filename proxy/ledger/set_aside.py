@@ -40,8 +40,8 @@ class NoRoom(Exception):
 
 
 def set_aside(shard: int, counter: str, nanos: int, *, limit: int) -> str:
-    """Keep so many nano-USD of a limit from calls; gives the hold's id, empty where nobody is held to the budget at the
-    moment. Raises NoRoom, GovernanceUnavailable."""
+    """Keep so many nano-USD of a limit from calls; gives the hold's id, empty where the counter is not known: then it
+    is to be counted first. Raises NoRoom, GovernanceUnavailable."""
     hold_id = str(uuid4())
     ends = clock.now_ms() + RESERVATION_LEASE_SECONDS * 1000
     keys = [counter, keyspace.leases_key(shard), keyspace.hold_key(shard, hold_id)]

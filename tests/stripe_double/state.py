@@ -146,6 +146,12 @@ class StripeDouble:
         self._keep(self.invoice_payments, "inpay", "invoice_payment", paid)
         return self._close(invoice_id)
 
+    def void(self, invoice_id: str) -> Json:
+        """Somebody of ours voids an open invoice there."""
+        invoice = self.invoices[invoice_id]
+        invoice["status"] = "void"
+        return invoice
+
     def pay_session(self, session_id: str) -> Json:
         """A customer pays at a page."""
         session = self.sessions[session_id]
@@ -214,15 +220,19 @@ class StripeDouble:
             return self._charge(intent)
         tried = {"customer": intent["customer"], "payment_intent": intent_id, "amount_captured": 0}
         charge = self._keep(self.charges, "ch", "charge", tried | {"amount_refunded": 0, "status": "failed"})
-        intent |= {"status": "requires_payment_method", "latest_charge": charge["id"]}
-        intent["last_payment_error"] = {"type": "card_error", "message": error}
+        # The means that did not do are the payment's no more: the error says which they were.
+        means = {"id": intent.get("payment_method"), "object": "payment_method"}
+        intent |= {"status": "requires_payment_method", "latest_charge": charge["id"], "payment_method": None}
+        intent["last_payment_error"] = {"type": "card_error", "message": error, "payment_method": means}
         return intent
 
     def _change(self, intent: Json, params: Json) -> Answer:
-        """Another amount of a payment that nobody was charged for."""
+        """Another amount of a payment that nobody was charged for, and what else it is to remember."""
         if intent["status"] != "requires_payment_method":
             return self._error(400, "invalid_request_error", f"This PaymentIntent is {intent['status']} already.")
         intent["amount"] = int(params["amount"])
+        remembered = intent["metadata"] | params.get("metadata", {})
+        intent["metadata"] = {name: value for name, value in remembered.items() if value}
         return 200, dict(intent)
 
     def _charge(self, intent: Json) -> Json:
@@ -263,9 +273,8 @@ class StripeDouble:
         status, answer = self._error(402, "card_error", "Your card was declined.")
         parts = path.removeprefix("/v1/").split("/")
         if parts[0] == "payment_intents" and parts[-1] == "confirm":
-            intent = self.settle_payment(parts[1], answer["error"]["message"])
-            intent |= params
-            answer["error"]["payment_intent"] = dict(intent)
+            self.intents[parts[1]] |= params
+            answer["error"]["payment_intent"] = dict(self.settle_payment(parts[1], answer["error"]["message"]))
         return status, answer
 
     def _route(self, method: str, path: str, url: str, body: str) -> Answer:
@@ -454,10 +463,11 @@ class StripeDouble:
         return customer
 
     def _open_session(self, params: Json) -> Json:
-        item = params["line_items"]["0"]
-        amount = int(item["price_data"]["unit_amount"]) * int(item["quantity"])
+        items = params["line_items"].values()
+        amount = sum(int(item["price_data"]["unit_amount"]) * int(item["quantity"]) for item in items)
+        (currency,) = {item["price_data"]["currency"] for item in items}
         more = {"payment_status": "unpaid", "status": "open", "amount_total": amount}
-        more |= {"currency": item["price_data"]["currency"], "url": "https://checkout.stripe.example/pay"}
+        more |= {"currency": currency, "url": "https://checkout.stripe.example/pay"}
         return self._keep(self.sessions, "cs_test", "checkout.session", params | more)
 
     def _keep(self, rows: dict[str, Json], prefix: str, kind: str, values: Json) -> Json:

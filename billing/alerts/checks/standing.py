@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import KINDS, Fact
-from billing.alerts.models import Channel
+from billing.alerts.models import Alert, Channel
 from billing.choices import AlertKind
 from billing.spend.selectors.usage import TOKEN_CLASSES, UsageSums, add_up_usage, find_rates
 from costhub.lib.moments import from_ms, to_ms
@@ -22,6 +22,7 @@ from proxy.routing.model import DRIFTED_SINCE, REFUSED, LearnedRoute
 from tenants.access import Actor, job_scope
 from tenants.models import ApiKey, LanguageModel, ListPrice, Organization, Price, PriceAdjustment, Route
 from tenants.periods import period_bounds, previous_bounds
+from tenants.price_histories import list_price_names
 from tenants.price_snapshots import UNIT_CLASSES, PriceSnapshot
 from tenants.selectors import load_org_snapshot
 from tenants.snapshots import ModelSnapshot
@@ -36,11 +37,19 @@ def watch_standing(org_id: UUID, now: datetime) -> None:
     student was rolled back, and prices that changed."""
     with job_scope(org_id) as actor:
         org = actor.org
-        report(org, AlertKind.KEY_EXPIRING, _find_expiring(org, now), now=now, is_complete=True)
-        report(org, AlertKind.CHANNEL_FAILING, _find_failing_channels(org), now=now, is_complete=True)
-        report(org, AlertKind.PRICE, _find_new_prices(actor, now), now=now, is_complete=True)
-        report(org, AlertKind.CHANNEL_OFF, _find_dead_channels(org), now=now, is_complete=True)
-        report(org, AlertKind.LEARNED, [*_find_drifted(org), *_find_rolled_back(org)], now=now, is_complete=True)
+        found = {
+            AlertKind.KEY_EXPIRING: _find_expiring(org, now),
+            AlertKind.CHANNEL_FAILING: _find_failing_channels(org),
+            AlertKind.PRICE: _find_new_prices(actor, now),
+            AlertKind.CHANNEL_OFF: _find_dead_channels(org),
+            AlertKind.LEARNED: [*_find_drifted(org), *_find_rolled_back(org)],
+        }
+        told = Alert.objects.filter(org=org, ended_at=None, kind__in=[kind.value for kind in found])
+        standing = set(told.values_list("kind", flat=True))
+        for kind, facts in found.items():
+            # Every organisation is looked at every few minutes, and most have nothing to be told, or to be ended.
+            if facts or kind in standing:
+                report(org, kind, facts, now=now, is_complete=True)
 
 
 def _find_expiring(org: Organization, now: datetime) -> list[Fact]:
@@ -95,9 +104,7 @@ def _find_new_prices(actor: Actor, now: datetime) -> list[Fact]:
     """Prices that took the place of others in the last days, typed or from a table, with what they do to a month of as
     many tokens as the last one had. The oldest first: of a model the newest stands."""
     since, org = now - _NEWS, actor.org
-    fresh = Q(effective_from__gt=since, effective_from__lte=now)
-    own = any(rows.filter(fresh, org=org).exists() for rows in (Price.objects, PriceAdjustment.objects))
-    if not own and not ListPrice.objects.filter(fresh).exists():
+    if not _has_new_prices(org, Q(effective_from__gt=since, effective_from__lte=now)):
         return []
     snapshot = load_org_snapshot(str(org.pk))
     changes = [
@@ -119,6 +126,21 @@ def _find_new_prices(actor: Actor, now: datetime) -> list[Fact]:
     return [
         _make_price_fact(str(ids.get(model.name, "")), model, before, after, used) for model, before, after in changes
     ]
+
+
+def _has_new_prices(org: Organization, fresh: Q) -> bool:
+    """Whether a price may be new to an organisation: its own, or one of a list that a model of its is in. Its whole
+    snapshot is read for no other."""
+    if any(rows.filter(fresh, org=org).exists() for rows in (Price.objects, PriceAdjustment.objects)):
+        return True
+    listed = set(ListPrice.objects.filter(fresh).values_list("provider", "model"))
+    if not listed:
+        return False
+    models = set(LanguageModel.objects.filter(org=org).values_list("upstream_model", flat=True))
+    # A dated version's name begins with the model's.
+    return any(
+        name.startswith(tuple(list_price_names(provider, model))) for provider, name in listed for model in models
+    )
 
 
 def _terms_of(price: PriceSnapshot) -> tuple[object, ...]:

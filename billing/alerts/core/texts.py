@@ -193,8 +193,8 @@ def _top_up(facts: Mapping[str, Any], zone: ZoneInfo) -> AlertText:
         return AlertText(
             "Credits could not be bought by themselves",
             (*figures, ("Why", facts["reason"])),
-            "Look at the means of payment, under Billing. It is charged again after an hour; calls stop when the credits"
-            " are gone.",
+            "Look at the means of payment, under Billing. It is charged again after an hour, and each time twice as long"
+            " after that, up to four days; another one at once. Calls stop when the credits are gone.",
         )
     if facts["trouble"] == "limit":
         return AlertText(

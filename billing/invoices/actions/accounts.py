@@ -170,8 +170,14 @@ def subscribe(
     now = at or clock.now()
     terms = parse_terms(overrides or {}, parse_terms(plan.terms))
     with transaction.atomic():
-        if _lock(actor) is None:
+        account = _lock(actor)
+        if account is None:
             raise Conflict("Open a billing account first: a plan needs somebody who pays.")
+        if terms.invoices_credits and account.legal_entity.uses_stripe_tax:
+            raise InvalidField(
+                "Credits are invoiced at fixed rates of tax, and this legal entity has Stripe Tax asked.",
+                field="terms.invoices_credits",
+            )
         _check_not_billed(actor, now)
         _check_currency(actor, terms.currency, now)
         present = find_last_subscription(actor, now)

@@ -64,6 +64,8 @@ from tenants.actions.audit import record
 LATE_PERIODS: Final = 3
 #: no rate is taken for a month that ends later than this after the day it was published for
 OLDEST_RATE: Final = timedelta(days=31)
+#: PostgreSQL's lock of the job that closes months: nobody else issues an invoice
+CLOSING: Final = 0x434C4F53_454D4F4E  # "CLOSEMON"
 #: why an invoice waits whose tax Stripe is to work out
 UNQUOTED: Final = "Stripe Tax has not said yet what tax is due."
 

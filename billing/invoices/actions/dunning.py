@@ -68,9 +68,10 @@ def remind(actor: Actor, now: datetime) -> int:
 
 def tell_end(actor: Actor, now: datetime) -> int:
     """Mail finance, once, that the plan has ended and no other followed, and from when on calls are refused. Gives how
-    many mails went out; one that cannot be sent is tried with the next run. Nobody is told of what is long over."""
+    many mails went out; one that cannot be sent is tried with the next run. Nobody is told of what is long over, and
+    nobody of a closed organisation: it can choose no plan."""
     account = BillingAccount.objects.filter(org=actor.org).first()
-    if account is None or actor.org.is_demo or not has_left(actor, now):
+    if account is None or actor.org.is_demo or not actor.org.is_active or not has_left(actor, now):
         return 0
     last = find_ended_subscription(actor, now)
     is_news = last is not None and last.ends_at is not None and last.ends_at > now - _NEWS

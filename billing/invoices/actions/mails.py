@@ -61,9 +61,12 @@ def mail_invoice(actor: Actor, invoice: Invoice, now: datetime) -> bool:
     if not account.emails:
         return False
     title = f"{TITLES[invoice.kind]} {invoice.number}"
+    due = (
+        f"To pay by {invoice.due_at:%d %B %Y}." if invoice.due_at and invoice.due_cents else "There is nothing to pay."
+    )
     lines = [
         f"{title} of {invoice.seller['name']} to {invoice.buyer['name']}: {_amount(invoice)}.",
-        f"To pay by {invoice.due_at:%d %B %Y}." if invoice.due_at and invoice.due_cents else "There is nothing to pay.",
+        f"It is paid: {invoice.reason}." if invoice.kind == InvoiceKind.PREPAYMENT else due,
     ]
     page = ""
     attachments, lack = _attach(actor, invoice)

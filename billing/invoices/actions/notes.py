@@ -12,7 +12,7 @@ from django.db.models import Sum
 from billing.invoices.actions.closing import apply_amounts, lock_documents, store_lines, take_number
 from billing.invoices.actions.dunning import settle_standing
 from billing.invoices.actions.wallet import give_back_credits
-from billing.invoices.choices import FOLLOWING, InvoiceKind, InvoiceState, LineKind, TaxCategory
+from billing.invoices.choices import CORRECTED, FOLLOWING, InvoiceKind, InvoiceState, LineKind, TaxCategory
 from billing.invoices.core.lines import Line
 from billing.invoices.core.notes import spread_reductions
 from billing.invoices.core.tax import Tax
@@ -49,7 +49,7 @@ def make_note(
     with transaction.atomic():
         lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
-        if not locked.number or locked.kind != InvoiceKind.INVOICE:
+        if not locked.number or locked.kind not in CORRECTED:
             raise Conflict("Only an issued invoice is corrected by a note.")
         account = BillingAccount.objects.select_related("legal_entity").get(org=actor.org)
         lines = _note_lines(locked, amounts, kind)
@@ -103,14 +103,15 @@ def issue_note(
 
 def void_invoice(*, actor: Actor, invoice: Invoice, reason: str, now: datetime) -> Invoice | None:
     """Take a whole invoice back: a draft is void, and none is made of its period again; an issued one stays as it is,
-    is void, and has a credit note over all of it, which is given, and credits that paid for it come back. Raises
-    Conflict for one that is paid or void."""
+    is void, and has a credit note over all of it, which is given, and credits that paid for it come back; one that
+    notes have given back already has none more. Raises Conflict for one that is paid or void."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         lock_documents(actor)
         locked = Invoice.objects.select_for_update().get(pk=invoice.pk)
         _check_may(locked, InvoiceState.VOID)
-        note = make_note(actor=actor, invoice=locked, amounts=None, reason=reason, now=now) if locked.number else None
+        is_left = bool(locked.number) and find_credit_left(locked) > 0
+        note = make_note(actor=actor, invoice=locked, amounts=None, reason=reason, now=now) if is_left else None
         locked.state, locked.refusal = InvoiceState.VOID.value, ""
         locked.save(update_fields=["state", "refusal"])
         if note is not None:

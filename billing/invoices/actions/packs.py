@@ -18,7 +18,7 @@ from django.db import transaction
 
 from billing.invoices.actions.documents import FORMS, get_documents
 from billing.invoices.actions.mails import mail_pack
-from billing.invoices.choices import InvoiceKind, PackTo
+from billing.invoices.choices import NOTES, InvoiceKind, PackTo
 from billing.invoices.core.packs import describe_files, is_due, make_archive
 from billing.invoices.core.s3 import Bucket, address_of, sign_put
 from billing.invoices.documents.pdf import NoLetters
@@ -87,7 +87,7 @@ def make_pack(actor: Actor, month: date, now: datetime, metered: int | None) -> 
         raise InvalidField("Give a month that is over, such as 2026-10.", field="month")
     documents = list_documents(actor, start, end)
     files = {
-        f"{'invoices' if document.kind == InvoiceKind.INVOICE else 'notes'}/{document.number}.{form}": content
+        f"{'notes' if document.kind in NOTES else 'invoices'}/{document.number}.{form}": content
         for document in documents
         for form, content in _get_documents(actor, document)
     }

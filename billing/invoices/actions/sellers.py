@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 
+from billing.invoices.actions.closing import CLOSING
 from billing.invoices.core.tax import EU
 from billing.invoices.core.terms import CURRENCIES, WHOLE, parse_share, parse_terms, show_terms
 from billing.invoices.models import ExchangeRate, LegalEntity, Plan
+from billing.invoices.selectors.due import find_number_at
+from costhub.lib.database import try_to_be_only
 from costhub.lib.errors import Conflict, InvalidField
 from tenants.actions.values import check_name
 
@@ -37,7 +40,8 @@ def create_legal_entity(
     """Somebody who issues invoices, with numbers of its own that begin with ``prefix``. ``tax_rates`` are per cents by
     country; Stripe Tax may be asked in their place.
 
-    Raises InvalidField, or Conflict for a name or prefix that is taken."""
+    Raises InvalidField, also for rates without a tax id, which an e-invoice with tax on it has to name; Conflict for a
+    name or prefix that is taken."""
     if not _PREFIX.fullmatch(prefix):
         raise InvalidField("Give 1 to 8 capital letters and digits, such as INV-.", field="prefix")
     entity = LegalEntity(
@@ -53,6 +57,8 @@ def create_legal_entity(
         uses_stripe_tax=uses_stripe_tax,
         tax_rates={check_country(each, "tax_rates"): _tax_rate(share) for each, share in (tax_rates or {}).items()},
     )
+    if any(entity.tax_rates.values()) and not entity.tax_id:
+        raise InvalidField("Give the tax id, too: whoever adds tax to its invoices has to name it.", field="tax_id")
     try:
         with transaction.atomic():
             entity.save(force_insert=True)
@@ -72,6 +78,9 @@ def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False)
     """The next version of the plan ``name``. Raises InvalidField for a term that cannot be, and Conflict where somebody
     else adds one at the same time."""
     checked = show_terms(parse_terms(terms))
+    if not checked["invoices_credits"]:
+        # The release before, which may run beside this one, knows no such term.
+        del checked["invoices_credits"]
     with transaction.atomic():
         last = Plan.objects.filter(name=check_name(name)).order_by("-version").first()
         plan = Plan(name=check_name(name), version=last.version + 1 if last else 1, terms=checked, is_public=is_public)
@@ -83,16 +92,29 @@ def create_plan(*, name: str, terms: Mapping[str, Any], is_public: bool = False)
     return plan
 
 
-def set_exchange_rate(*, currency: str, day: date, rate: Decimal, source: str) -> ExchangeRate:
-    """Units of ``currency`` for one USD, as ``source`` published it for ``day``. Given again, the first one stays:
-    invoices were made of it. Raises InvalidField."""
+def set_exchange_rate(
+    *, currency: str, day: date, rate: Decimal, source: str, is_replacing: bool = False
+) -> ExchangeRate:
+    """Units of ``currency`` for one USD, as ``source`` published it for ``day``. Given again, the first one stays,
+    unless this one ``is_replacing`` it: one that was typed wrongly, and that no document was issued with.
+
+    Raises InvalidField; Conflict where a document was, or months are being closed at the moment."""
     if currency not in CURRENCIES or currency == "USD":
         raise InvalidField(f"Give one of {', '.join(CURRENCIES[1:])}.", field="currency")
     if not rate.is_finite() or not 0 < rate < _MAX_RATE:
         raise InvalidField("Give a rate above zero.", field="rate")
-    found, _ = ExchangeRate.objects.get_or_create(
-        currency=currency, day=day, defaults={"rate": rate, "source": check_text(source, "source", 100)}
-    )
+    values = {"rate": rate, "source": check_text(source, "source", 100)}
+    found, is_new = ExchangeRate.objects.get_or_create(currency=currency, day=day, defaults=values)
+    if is_new or not is_replacing:
+        return found
+    # Nothing is issued while the lock of closing is ours.
+    with try_to_be_only(CLOSING) as is_ours:
+        if not is_ours:
+            raise Conflict("Months are being closed at the moment, at the rates that there are: try again in a minute.")
+        if number := find_number_at(currency, day):
+            raise Conflict(f"{number} was issued at this rate, and stays as it is: give the rate of another day.")
+        ExchangeRate.objects.filter(pk=found.pk).update(**values)
+    found.refresh_from_db()
     return found
 
 

@@ -11,13 +11,8 @@ from billing.alerts.actions.alerts import report
 from billing.alerts.core.kinds import Fact
 from billing.alerts.models import Alert
 from billing.choices import AlertKind
-from billing.invoices.actions.wallet import (
-    add_credits,
-    find_available,
-    find_credit_budget,
-    follow_wallet,
-    stop_top_up,
-)
+from billing.invoices.actions.prepayments import NANOS_A_CENT, book_payment, price_credits
+from billing.invoices.actions.wallet import find_available, find_credit_budget, follow_wallet, stop_top_up
 from billing.invoices.choices import Collection, WalletAccount
 from billing.invoices.models import BillingAccount, WalletTransfer
 from billing.invoices.selectors.accounts import find_account, find_contract
@@ -29,7 +24,6 @@ from tenants.access import Actor, org_scope
 from tenants.actions.changes import store_changes
 from tenants.choices import Permission
 
-NANOS_A_CENT: Final = 10_000_000
 #: what a payment by card is worth its fee from on
 LEAST_CENTS: Final = 500
 MOST_CENTS: Final = 10_000_000
@@ -61,9 +55,9 @@ def top_up(actor: Actor, gateway: Stripe) -> int:
 
     Not within a transaction; one at a time for a customer. The payment's key counts those that were made by themselves
     so far: whoever dies between payment and credits asks for the same payment again, and its webhook brings the same
-    credits. Finance is told of a card that is declined, which is charged again after an hour; of a day in which the
-    most were bought; and of a payment that lifts the stop at zero by nothing: then no more are made. Raises
-    StripeUnavailable, StripeRefused.
+    credits. Finance is told of a card that is declined, which is charged again after an hour, and then ever less often;
+    of a tax rate that is missing; of a day in which the most were bought; and of a payment that lifts the stop at zero
+    by nothing: then no more are made. Raises StripeUnavailable, StripeRefused.
     """
     with try_to_be_only(_lock_of(actor)) as is_ours:
         return _top_up(actor, gateway) if is_ours else 0
@@ -72,11 +66,13 @@ def top_up(actor: Actor, gateway: Stripe) -> int:
 def _top_up(actor: Actor, gateway: Stripe) -> int:
     now = clock.now()
     with org_scope(actor.org.pk):
-        account = BillingAccount.objects.filter(org=actor.org, collection=Collection.STRIPE.value).first()
+        accounts = BillingAccount.objects.select_related("legal_entity")
+        account = accounts.filter(org=actor.org, collection=Collection.STRIPE.value).first()
         contract = find_contract(actor, now)
         if account is None or account.top_up_nanos is None or account.top_up_below_nanos is None:
             return 0
-        if contract is None or not contract.terms.prepaid:
+        if contract is None or not contract.terms.prepaid or not actor.org.is_active:
+            # Also of who is closed: nobody can spend what would be bought.
             return 0
         # In this order: a webhook that brings credits meanwhile makes no other key, and is seen in what is available.
         follow_wallet(actor)
@@ -91,13 +87,20 @@ def _top_up(actor: Actor, gateway: Stripe) -> int:
         if bought.filter(created_at__gt=now - _DAY).count() >= MOST_A_DAY:
             _tell(actor, "limit", amount=account.top_up_nanos, times=MOST_A_DAY)
             return 0
+        cents = account.top_up_nanos // NANOS_A_CENT
+        try:
+            sale = price_credits(actor, account, cents)
+        except InvalidField as error:
+            _tell(actor, "declined", amount=account.top_up_nanos, reason=error.message)
+            return 0
     try:
         payment = gateway.charge(
             customer=account.stripe_customer,
             org_id=str(actor.org.pk),
-            cents=account.top_up_nanos // NANOS_A_CENT,
+            cents=cents,
             currency=_CURRENCY,
             key=key,
+            sale=sale,
         )
     except StripeRefused as error:
         with org_scope(actor.org.pk):
@@ -106,9 +109,7 @@ def _top_up(actor: Actor, gateway: Stripe) -> int:
     if not payment.is_paid:
         return 0
     with org_scope(actor.org.pk):
-        add_credits(
-            actor=actor, amount_nanos=payment.cents * NANOS_A_CENT, reference=payment.id, reason="Paid by Stripe"
-        )
+        book_payment(actor, payment, now)
         end_trouble(actor, "declined")
         # What is left may be less all the same: calls go on meanwhile.
         if _find_stop(account) <= before:
@@ -145,14 +146,17 @@ def _lock_of(actor: Actor) -> int:
 
 
 def open_checkout(*, actor: Actor, amount: int, key: str) -> str:
-    """The address of a page at which nano-USD of credits are paid for; they come with its webhook. Raises Conflict
-    where nobody can be charged."""
+    """The address of a page at which nano-USD of credits are paid for, with their tax where they are sold with an
+    invoice; they come with its webhook. Raises Conflict where nobody can be charged, InvalidField for an amount that
+    cannot be, or where a tax rate is missing."""
     actor.check(Permission.WRITE_MONEY)
     gateway, account = _collecting(actor)
+    cents = to_cents(amount, "amount")
     _, url = gateway.open_checkout(
         customer=account.stripe_customer,
         org_id=str(actor.org.pk),
-        cents=to_cents(amount, "amount"),
+        cents=cents,
+        sale=price_credits(actor, account, cents),
         currency=_CURRENCY,
         back_to=settings.PUBLIC_URL or "http://127.0.0.1:8000",
         key=f"checkout:{actor.org.pk}:{key}",

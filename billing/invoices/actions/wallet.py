@@ -27,6 +27,8 @@ from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.moments import to_ms
 from costhub.lib.money import MAX_LIMIT_NANOS, Nanos, format_usd
 from proxy.core.budgets import make_scope
+from proxy.errors import GovernanceUnavailable
+from proxy.ledger.recount import recount_apart
 from proxy.ledger.set_aside import NoRoom, let_go, set_aside
 from tenants.access import Actor
 from tenants.actions.audit import record
@@ -90,7 +92,8 @@ def _find_stop(actor: Actor) -> Budget | None:
 
 def _keep_from_calls(actor: Actor, limit: int, lower: Budget) -> None:
     """Until the limit that was lowered from ``limit`` is in force everywhere no call takes what it was lowered by:
-    those that are under way or come meanwhile would pass zero. Raises InvalidField where they hold it already."""
+    those that are under way or come meanwhile would pass zero. Raises InvalidField where they hold it already,
+    GovernanceUnavailable where nobody knows what they hold."""
     nanos = limit - lower.limit_nanos
     if nanos <= 0:
         return
@@ -99,9 +102,12 @@ def _keep_from_calls(actor: Actor, limit: int, lower: Budget) -> None:
     budgets = {budget.id: budget for budget in read_budgets(actor, now, [BudgetScope.ORGANIZATION])}
     if snapshot is None or str(lower.pk) not in budgets:
         return
-    counter = make_scope(snapshot, budgets[str(lower.pk)], str(org.pk), to_ms(now)).counter
+    scope = make_scope(snapshot, budgets[str(lower.pk)], str(org.pk), to_ms(now))
     try:
-        hold = set_aside(org.shard, counter, nanos, limit=limit)
+        hold = set_aside(org.shard, scope.counter, nanos, limit=limit)
+        if not hold and recount_apart(org.shard, str(org.pk), [scope]):
+            # No call has asked for the counter before, or it was lost: one that comes now would find the old limit.
+            hold = set_aside(org.shard, scope.counter, nanos, limit=limit)
     except NoRoom as error:
         contract = find_contract(actor, now)
         most = with_markup(max(error.left, 0), _dearest(contract.terms) if contract else 0)
@@ -109,8 +115,9 @@ def _keep_from_calls(actor: Actor, limit: int, lower: Budget) -> None:
             f"Give an amount up to {format_usd(most)} USD: the rest of what is left is held for calls under way.",
             field="amount",
         ) from error
-    if hold:
-        transaction.on_commit(partial(let_go, org.shard, str(org.pk), org.version, hold))
+    if not hold:
+        raise GovernanceUnavailable("What calls under way hold cannot be counted at the moment: try again in a minute.")
+    transaction.on_commit(partial(let_go, org.shard, str(org.pk), org.version, hold))
 
 
 def take_back_credits(actor: Actor, *, payment: str, nanos: int) -> WalletTransfer | None:

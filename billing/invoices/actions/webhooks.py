@@ -6,7 +6,7 @@ each one that is owed is asked for again every hour.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from smtplib import SMTPException
 from typing import Final
@@ -21,11 +21,12 @@ from billing.alerts.core.kinds import Fact
 from billing.choices import AlertKind
 from billing.invoices.actions.closing import lock_documents
 from billing.invoices.actions.dunning import settle_standing
-from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice
+from billing.invoices.actions.notes import mark_paid, mark_uncollectible, reopen_invoice, void_invoice
+from billing.invoices.actions.prepayments import NANOS_A_CENT, book_payment, note_given_back
 from billing.invoices.actions.top_up import end_trouble
-from billing.invoices.actions.wallet import add_credits, take_back_credits
-from billing.invoices.choices import NOTHING, InvoiceState
-from billing.invoices.models import BillingAccount, Invoice, StripeEvent, WalletTransfer
+from billing.invoices.actions.wallet import take_back_credits
+from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState
+from billing.invoices.models import BillingAccount, Invoice, StripeEvent
 from billing.invoices.stripe_billing import hold_draft
 from billing.invoices.stripe_client import (
     SignedEvent,
@@ -62,7 +63,6 @@ _LONGEST_WAIT: Final = timedelta(hours=1)
 #: how long one waits at most that Stripe gave no answer to, or that others are in the way of, as long as that lasts
 _LONGEST_OUTAGE_WAIT: Final = timedelta(minutes=5)
 _SHORTEST_WAIT: Final = timedelta(seconds=1)
-_NANOS_A_CENT: Final = 10_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -121,8 +121,14 @@ def find_given_up(name: str) -> StripeEvent | None:
 
 def find_org_of(row: StripeEvent) -> UUID | None:
     """The organisation that an event is about, as far as it is known without asking Stripe."""
-    customer = row.customer or read_stored(bytes(row.body)).customer
-    return _find_org(customer) if customer else None
+    return find_orgs_of([row]).get(row.pk)
+
+
+def find_orgs_of(rows: Iterable[StripeEvent]) -> dict[str, UUID]:
+    """The same of many events, by event."""
+    customers = {row.pk: row.customer or read_stored(bytes(row.body)).customer for row in rows}
+    found = _find_orgs({customer for customer in customers.values() if customer})
+    return {event: found[customer] for event, customer in customers.items() if customer in found}
 
 
 def retry_event(*, row: StripeEvent, by: str) -> StripeEvent:
@@ -205,7 +211,8 @@ def _count_failure(row: StripeEvent, event: SignedEvent, gateway: Stripe, error:
 def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
     """Ask Stripe for every invoice that it collects and that is owed, whatever events have told of it. Gives how many.
 
-    Not within a transaction: each has its own. One that is refused keeps no other waiting. Raises StripeUnavailable.
+    Not within a transaction: each has its own. One that Stripe does not tell of, or that cannot follow, keeps no other
+    waiting. Raises StripeUnavailable.
     """
     with org_scope(actor.org.pk):
         owed = Invoice.objects.filter(org=actor.org, state=InvoiceState.ISSUED.value)
@@ -214,9 +221,9 @@ def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
         try:
             with org_scope(actor.org.pk):
                 refresh_invoice_state(actor, stripe_invoice, gateway, now)
-        except StripeRefused as error:
+        except (StripeRefused, Conflict) as error:
             _log.warning(
-                "Stripe does not tell of an invoice",
+                "an invoice cannot be brought to what Stripe says of it",
                 extra={"org": str(actor.org.pk), "invoice": stripe_invoice, "reason": error.message},
             )
     return len(there)
@@ -225,9 +232,9 @@ def refresh_collected(actor: Actor, gateway: Stripe, now: datetime) -> int:
 def refresh_invoice_state(
     actor: Actor, stripe_invoice: str, gateway: Stripe, now: datetime, *, is_taken_back: bool = False
 ) -> None:
-    """Bring our invoice to what Stripe says of its own: paid, or given up; and the organisation to what an unpaid one
-    has come to by now. Only where its payment ``is_taken_back``, and the caller has its row locked, is a paid one owed
-    again: many a one that is open at Stripe was paid by hand."""
+    """Bring our invoice to what Stripe says of its own: paid, given up, or void; and the organisation to what an unpaid
+    one has come to by now. Only where its payment ``is_taken_back``, and the caller has its row locked, is a paid one
+    owed again: many a one that is open at Stripe was paid by hand."""
     found = gateway.read_invoice(stripe_invoice)
     if found.subscription and found.status == "draft" and not found.ours:
         _hold(actor, found, gateway)
@@ -236,7 +243,7 @@ def refresh_invoice_state(
     invoice = Invoice.objects.filter(org=actor.org, pk=wanted).first() if wanted else None
     if invoice is None or not invoice.number:
         return
-    if found.status in {"paid", "uncollectible"} and not is_taken_back and invoice.state != found.status:
+    if found.status in {"paid", "uncollectible", "void"} and not is_taken_back and invoice.state != found.status:
         # Somebody may have acted on something newer since: it is read again where nobody else acts.
         lock_documents(actor)
         invoice = Invoice.objects.select_for_update().get(pk=invoice.pk)
@@ -245,6 +252,8 @@ def refresh_invoice_state(
         mark_paid(actor=actor, invoice=invoice, now=now, reference=found.id, is_by_hand=False)
     elif found.status == "uncollectible" and invoice.state == InvoiceState.ISSUED:
         mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
+    elif found.status == "void" and invoice.state == InvoiceState.ISSUED:
+        _void(actor, invoice, now)
     elif (
         is_taken_back
         and found.status == "open"
@@ -256,6 +265,15 @@ def refresh_invoice_state(
     elif found.status == "open":
         settle_standing(actor, now)
     # One that was paid by hand before, and now at Stripe: who tells Stripe of the first payment finds the second.
+
+
+def _void(actor: Actor, invoice: Invoice, now: datetime) -> None:
+    """Somebody has voided it at Stripe, where nobody can pay it any more: nobody owes it here either. A note that asks
+    for more has no note over itself: that one is given up."""
+    if invoice.kind == InvoiceKind.INVOICE:
+        void_invoice(actor=actor, invoice=invoice, reason="Void at Stripe", now=now)
+    else:
+        mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
 
 
 def _hold(actor: Actor, found: StripeInvoice, gateway: Stripe) -> None:
@@ -330,20 +348,18 @@ def _apply(event: SignedEvent, gateway: Stripe, now: datetime) -> UUID | None:
         if event.object_kind == "invoice":
             refresh_invoice_state(actor, event.object_id, gateway, now)
         else:
-            _take_payment(actor, gateway.read_payment(event.object_id))
+            _take_payment(actor, gateway.read_payment(event.object_id), now)
     return org_id
 
 
-def _take_payment(actor: Actor, payment: StripePayment) -> None:
+def _take_payment(actor: Actor, payment: StripePayment, now: datetime) -> None:
     """Credits for a payment of them, under its id: however often it is told, they are there once. With new ones a
     decline of the card is over: who pays at Stripe's page gives a means of payment that is charged from then on."""
     if not _is_of_credits(actor, payment) or not payment.is_paid:
         return
     if payment.currency != "USD":
         raise StripeRefused(f"Credits are in USD, and {payment.id} was paid in {payment.currency}.")
-    is_new = not WalletTransfer.objects.filter(org=actor.org, reference=payment.id).exists()
-    add_credits(actor=actor, amount_nanos=payment.cents * _NANOS_A_CENT, reference=payment.id, reason="Paid by Stripe")
-    if is_new:
+    if book_payment(actor, payment, now):
         end_trouble(actor, "declined")
 
 
@@ -363,8 +379,11 @@ def _take_back(actor: Actor, taken: TakenBack, gateway: Stripe, now: datetime) -
     rows = Invoice.objects.select_for_update().filter(org=actor.org, stripe_invoice=taken.invoice)
     invoice = rows.first() if taken.invoice else None
     if _is_of_credits(actor, taken.payment):
-        _take_payment(actor, taken.payment)
-        take_back_credits(actor, payment=taken.payment.id, nanos=taken.cents * _NANOS_A_CENT)
+        _take_payment(actor, taken.payment, now)
+        sale, payment = taken.payment.sale, taken.payment.id
+        nanos = sale.share_of(taken.cents) if sale is not None else taken.cents * NANOS_A_CENT
+        take_back_credits(actor, payment=payment, nanos=nanos)
+        note_given_back(actor, taken, now)
     elif invoice is not None:
         refresh_invoice_state(actor, taken.invoice, gateway, now, is_taken_back=True)
     else:
@@ -385,7 +404,15 @@ def _take_back(actor: Actor, taken: TakenBack, gateway: Stripe, now: datetime) -
 
 
 def _find_org(customer: str) -> UUID | None:
+    return _find_orgs({customer}).get(customer)
+
+
+def _find_orgs(customers: Collection[str]) -> dict[str, UUID]:
+    """Organisations by Stripe's customer, of those that are one."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT org_id FROM costhub_org_of_customer(%s)", [customer])
-        found: tuple[UUID] | None = cursor.fetchone()
-    return found[0] if found else None
+        cursor.execute(
+            "SELECT asked.customer, found.org_id FROM unnest(%s::text[]) AS asked (customer)"
+            " CROSS JOIN LATERAL costhub_org_of_customer(asked.customer) AS found",
+            [list(customers)],
+        )
+        return dict(cursor.fetchall())

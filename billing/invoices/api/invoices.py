@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from billing.invoices.actions.closing import preview_invoice, preview_next
 from billing.invoices.actions.documents import FORMS, get_document
-from billing.invoices.choices import InvoiceKind, InvoiceState, LineKind
+from billing.invoices.choices import CORRECTED, NOTES, InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.terms import show_share
 from billing.invoices.documents.content import show_cents, show_unit_price
 from billing.invoices.models import Invoice, InvoiceLine
@@ -267,9 +267,10 @@ class _DocumentViewSet(TenantViewSet):
 
 @extend_schema_view(document=extend_schema(operation_id="invoices_document"))
 class InvoiceViewSet(_DocumentViewSet):
-    """Invoices, those that are not issued yet included: these have amounts where they are asked for one by one."""
+    """Invoices, those that are not issued yet included: these have amounts where they are asked for one by one. Also
+    those of prepaid credits."""
 
-    kinds = (InvoiceKind.INVOICE,)
+    kinds = CORRECTED
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One invoice; of a month in its days of grace as the ledger has it now."""
@@ -293,4 +294,4 @@ class InvoiceViewSet(_DocumentViewSet):
 class CreditNoteViewSet(_DocumentViewSet):
     """Credit and debit notes: what corrects an issued invoice."""
 
-    kinds = (InvoiceKind.CREDIT_NOTE, InvoiceKind.DEBIT_NOTE)
+    kinds = NOTES

@@ -17,7 +17,7 @@ from billing.invoices.actions.subscriptions import want_subscription
 from billing.invoices.actions.wallet import add_credits, refund_credits
 from billing.invoices.api.accounts import AccountAnswer, SubscriptionAnswer, TransferAnswer
 from billing.invoices.api.invoices import InvoiceAnswer
-from billing.invoices.choices import Collection, InvoiceKind, WalletAccount
+from billing.invoices.choices import NOTES, Collection, InvoiceKind, WalletAccount
 from billing.invoices.models import Invoice, LegalEntity, Plan
 from costhub.lib import clock
 from costhub.lib.errors import InvalidField, NotFound
@@ -222,7 +222,7 @@ class NotesOfView(OperatorView):
                 form.is_valid(raise_exception=True)
                 amounts[form.validated_data["position"]] = form.validated_data["amount"]
         kind = body.get("kind") or InvoiceKind.CREDIT_NOTE
-        if kind is InvoiceKind.INVOICE:
+        if kind not in NOTES:
             raise InvalidField("Give credit_note or debit_note.", field="kind")
         with self.customer(pk) as actor:
             note = add_note(

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing.invoices.actions.webhooks import MOST_TRIES, find_given_up, find_org_of, list_given_up, retry_event
+from billing.invoices.actions.webhooks import MOST_TRIES, find_given_up, find_orgs_of, list_given_up, retry_event
 from billing.invoices.api.operator import OperatorView
 from billing.invoices.models import StripeEvent
 from costhub.lib.errors import NotFound
@@ -34,7 +34,9 @@ class StripeEventAnswer(serializers.Serializer[Any]):
 
     def get_organization(self, row: StripeEvent) -> UUID | None:
         """The organisation that it is about; null where that is not known."""
-        return find_org_of(row)
+        # Found of all events together.
+        found: UUID | None = self.context["orgs"].get(row.pk)
+        return found
 
     def get_is_retried(self, row: StripeEvent) -> bool:
         """Whether somebody has it tried again, until it is applied or given up once more."""
@@ -51,7 +53,8 @@ class StripeEventsView(OperatorView):
     @extend_schema(responses=StripeEventAnswer(many=True))
     def get(self, request: Request) -> Response:
         """Those that were given up and that nothing was done about since, the longest first."""
-        return Response({"data": StripeEventAnswer(list_given_up()[:_MOST_EVENTS], many=True).data})
+        rows = list(list_given_up()[:_MOST_EVENTS])
+        return Response({"data": StripeEventAnswer(rows, many=True, context={"orgs": find_orgs_of(rows)}).data})
 
 
 class StripeEventRetryView(OperatorView):
@@ -64,4 +67,5 @@ class StripeEventRetryView(OperatorView):
         row, who = find_given_up(pk), self.request.auth
         if row is None or not isinstance(who, PlatformActor):
             raise NotFound("There is no such event that was given up.")
-        return Response(StripeEventAnswer(retry_event(row=row, by=who.name)).data)
+        retried = retry_event(row=row, by=who.name)
+        return Response(StripeEventAnswer(retried, context={"orgs": find_orgs_of([retried])}).data)

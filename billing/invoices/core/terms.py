@@ -40,7 +40,8 @@ class Terms:
     ``fee`` is of a whole month, and ``seat_fee`` for each member beyond ``included_seats``. ``included`` usage is not
     charged, ``minimum`` is the least that fee and usage come to.
     ``models`` has markups of their own. With ``pass_through`` the tenant pays its upstreams itself, and only the fee
-    here. With ``prepaid`` usage is taken from credits, which stop calls when they are gone.
+    here. With ``prepaid`` usage is taken from credits, which stop calls when they are gone. With ``invoices_credits``
+    what is bought of them at Stripe has an invoice at once, and its tax on top.
     """
 
     currency: str = "USD"
@@ -57,6 +58,7 @@ class Terms:
     payment_days: int = 14
     pass_through: bool = False
     prepaid: bool = False
+    invoices_credits: bool = False
 
     def markup_of(self, model: str) -> int:
         """The model's own markup, else the plan's."""
@@ -107,6 +109,7 @@ def show_terms(terms: Terms) -> dict[str, Any]:
         "payment_days": terms.payment_days,
         "pass_through": terms.pass_through,
         "prepaid": terms.prepaid,
+        "invoices_credits": terms.invoices_credits,
     }
 
 
@@ -233,4 +236,5 @@ _READERS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "payment_days": _days,
     "pass_through": _flag,
     "prepaid": _flag,
+    "invoices_credits": _flag,
 }

@@ -16,6 +16,7 @@ TITLES: Final[dict[str, str]] = {
     InvoiceKind.INVOICE: "Invoice",
     InvoiceKind.CREDIT_NOTE: "Credit note",
     InvoiceKind.DEBIT_NOTE: "Debit note",
+    InvoiceKind.PREPAYMENT: "Prepayment invoice",
 }
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -90,6 +91,7 @@ def show_document(content: Content) -> dict[str, Any]:
         "tax_reason": invoice.tax_reason,
         "total": show_cents(invoice.total_cents),
         "carried": show_cents(-invoice.carried_cents) if invoice.carried_cents else "",
+        "paid": show_cents(-invoice.total_cents) if invoice.kind == InvoiceKind.PREPAYMENT else "",
         "to_pay": show_cents(invoice.due_cents) if owed else "",
         "net_exact": format_usd(invoice.net_nanos),
     }

@@ -1,6 +1,7 @@
 """The e-invoice: EN 16931 in UN/CEFACT's syntax (Factur-X). A line is a group of the invoice's lines: what was rounded
 to cents together."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ _TYPE_CODES: Final[dict[str, str]] = {
     InvoiceKind.INVOICE: "380",
     InvoiceKind.CREDIT_NOTE: "381",
     InvoiceKind.DEBIT_NOTE: "383",
+    InvoiceKind.PREPAYMENT: "386",
 }
 _EXEMPTIONS: Final[dict[str, str]] = {
     TaxCategory.REVERSE_CHARGE: "VATEX-EU-AE",
@@ -58,11 +60,22 @@ def _add_parties(document: Any, invoice: Invoice) -> None:
         party.address.country_id = values["country"]
         # What is outside of VAT names nobody's number of it.
         if values["tax_id"] and invoice.tax_category != TaxCategory.OUTSIDE:
-            party.tax_registrations.add(TaxRegistration(id=("VA", values["tax_id"])))
+            _name_tax_id(party, values, is_seller=party is agreement.seller)
     if not invoice.seller["tax_id"] or invoice.tax_category == TaxCategory.OUTSIDE:
         agreement.seller.id = invoice.seller["tax_id"] or invoice.seller["name"]
     if invoice.po_number:
         agreement.buyer_order.issuer_assigned_id = invoice.po_number
+
+
+def _name_tax_id(party: Any, values: Mapping[str, Any], *, is_seller: bool) -> None:
+    """A VAT id begins with the letters of its country; a number of another tax is none, and stands elsewhere."""
+    tax_id, country = str(values["tax_id"]), str(values["country"])
+    if tax_id.startswith("EL" if country == "GR" else country):
+        party.tax_registrations.add(TaxRegistration(id=("VA", tax_id)))
+        return
+    if is_seller:
+        party.tax_registrations.add(TaxRegistration(id=("FC", tax_id)))
+    party.id = tax_id
 
 
 def _add_settlement(document: Any, content: Content) -> None:
@@ -94,9 +107,10 @@ def _add_settlement(document: Any, content: Content) -> None:
     total.charge_total = total.allowance_total = Decimal("0.00")
     total.tax_total = (_euros(invoice.tax_cents), invoice.currency)
     total.grand_total = _euros(invoice.total_cents)
-    if invoice.carried_cents:
-        total.prepaid_total = _euros(invoice.carried_cents)
-    total.due_amount = _euros(invoice.total_cents - invoice.carried_cents)
+    paid = invoice.total_cents if invoice.kind == InvoiceKind.PREPAYMENT else invoice.carried_cents
+    if paid:
+        total.prepaid_total = _euros(paid)
+    total.due_amount = _euros(invoice.total_cents - paid)
 
 
 def _make_item(place: int, title: str, cents: int, invoice: Invoice) -> Any:

@@ -86,8 +86,9 @@ class Invoice(TenantRow):
 
     @property
     def due_cents(self) -> int:
-        """What is to be paid: nothing where the total is below zero, which the next invoices take into account."""
-        return max(self.total_cents - self.carried_cents, 0)
+        """What is to be paid: nothing where the total is below zero, which the next invoices take into account, or was
+        paid before."""
+        return 0 if self.kind == InvoiceKind.PREPAYMENT else max(self.total_cents - self.carried_cents, 0)
 
 
 class InvoiceLine(TenantRow):

@@ -15,6 +15,7 @@ from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
 from billing.invoices.core.calendar import Bounds, find_unbilled
 from billing.invoices.core.packs import is_due
 from billing.invoices.models import BillingAccount, FinancePack, Invoice, Subscription
+from billing.invoices.selectors.accounts import list_accounts
 from tenants.access import Actor, org_scope
 from tenants.models import Organization
 from tenants.periods import period_bounds, previous_bounds
@@ -59,6 +60,16 @@ def list_to_follow(org_ids: Sequence[UUID], now: datetime) -> list[UUID]:
     """Those whose plan has begun or ended a while ago: of dated changes nobody else tells. The hourly round looks at
     all."""
     return _in_batches(org_ids, lambda batch: _to_follow(batch, now))
+
+
+def find_number_at(currency: str, day: date) -> str:
+    """A document of anybody's that was issued at the exchange rate of a day; empty where there is none."""
+    for batch in _cut([org_id for org_id, _, _ in list_accounts()]):
+        with org_scope(*batch):
+            rows = Invoice.objects.filter(org__in=batch, currency=currency, rate_day=day).exclude(number="")
+            if number := rows.values_list("number", flat=True).first():
+                return number
+    return ""
 
 
 def _in_batches(org_ids: Sequence[UUID], find: Callable[[Sequence[UUID]], set[UUID]]) -> list[UUID]:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from billing.invoices.choices import InvoiceKind, LineKind
+from billing.invoices.choices import NOTES, InvoiceKind, LineKind
 from billing.invoices.models import Invoice, InvoiceLine
 from billing.invoices.selectors.accounts import find_account, find_last_terms, find_rate
 from billing.invoices.selectors.periods import Periods, load_periods
@@ -51,8 +51,10 @@ def list_bills(actor: Actor, start: datetime, end: datetime) -> list[Bill]:
         bills.append(_make_bill(document, ledger))
         reached = document.period_end
     bills += _expect(actor, periods, reached, end)
-    notes = documents.exclude(kind=InvoiceKind.INVOICE.value).order_by("number")
-    return bills + [_make_bill(note, None) for note in notes]
+    # Credits that were bought are no cost yet: the invoices that take them off are.
+    notes = documents.filter(kind__in=[kind.value for kind in NOTES])
+    of_credits = Invoice.objects.filter(org=actor.org, kind=InvoiceKind.PREPAYMENT.value).values("pk")
+    return bills + [_make_bill(note, None) for note in notes.exclude(corrects__in=of_credits).order_by("number")]
 
 
 def _expect(actor: Actor, periods: Periods, start: datetime, end: datetime) -> Iterator[Bill]:

@@ -11,13 +11,15 @@ from costhub.lib.errors import AppError
 
 
 class Command(BaseCommand):
-    """`manage.py set_exchange_rate --currency EUR --day 2026-10-30 --rate 0.92 --source ECB`: prints what holds."""
+    """`manage.py set_exchange_rate --currency EUR --day 2026-10-30 --rate 0.92 --source ECB`: prints what holds. With
+    `--replace` it holds in place of one that was typed wrongly and that nothing was issued at."""
 
-    help = "Adds a rate, in units of the currency for one USD. The first one of a day stays."
+    help = "Adds a rate, in units of the currency for one USD. The first one of a day stays, unless it is replaced."
 
     def add_arguments(self, parser: CommandParser) -> None:
         for name in ("currency", "day", "rate", "source"):
             parser.add_argument(f"--{name}", required=True)
+        parser.add_argument("--replace", action="store_true", help="in place of one that nothing was issued at")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -26,6 +28,7 @@ class Command(BaseCommand):
                 day=date.fromisoformat(options["day"]),
                 rate=Decimal(options["rate"]),
                 source=options["source"],
+                is_replacing=options["replace"],
             )
         except (ValueError, InvalidOperation) as error:
             raise CommandError("Give a day such as 2026-10-30 and a decimal rate.") from error

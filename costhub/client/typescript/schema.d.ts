@@ -5360,7 +5360,7 @@ export interface components {
    reason?: string;
   };
   /** @enum {string} */
-  InvoiceKind: "invoice" | "credit_note" | "debit_note";
+  InvoiceKind: "invoice" | "credit_note" | "debit_note" | "prepayment";
   /** @enum {string} */
   JobState: "waiting" | "running" | "done" | "failed" | "cancelled";
   /** @description The cost of a compression policy's past calls by the share that is kept, beside what public texts kept. */

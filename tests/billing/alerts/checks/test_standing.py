@@ -1,9 +1,11 @@
 """What stands until somebody does something: channels that fail, and prices that are news."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from billing.alerts.actions.channels import ensure_channels, note_success, update_channel
 from billing.alerts.checks.standing import watch_standing
@@ -11,6 +13,8 @@ from billing.alerts.models import Alert, Channel, Delivery
 from billing.choices import ChannelKind
 from tenants.access import org_scope
 from tenants.actions.pricing import create_price
+from tenants.choices import UpstreamKind
+from tenants.models import ListPrice
 from tests.billing.ledger import NOW, record_call
 from tests.world import World, make_catalog
 
@@ -80,3 +84,38 @@ def test_another_price_is_told_with_what_it_does_to_a_month(
     assert (alert.facts["month_before"], alert.facts["month_now"]) == (1_500_000, month)
     watch_standing(world.acme.org.pk, NOW + timedelta(days=7))
     assert find(world, "price")[0].ended_at is not None
+
+
+def make_list_price(model: str, began: datetime, output: str) -> None:
+    ListPrice.objects.create(
+        provider="openai",
+        model=model,
+        source="test",
+        effective_from=began,
+        input_per_million=Decimal("0.15"),
+        output_per_million=Decimal(output),
+    )
+
+
+@pytest.mark.parametrize("name", ["new-model", "new-model-2026-10-01"])
+def test_another_list_price_is_told_to_whom_it_concerns_and_nobody_else_is_looked_at_for_it(
+    world: World, name: str
+) -> None:
+    """Also that of a dated version, as which the model may answer."""
+    for model, kind in (("new-model", UpstreamKind.OPENAI), ("other", UpstreamKind.OPENAI)):
+        make_catalog(
+            world.acme if model == "new-model" else world.mallcorp, model=model, kind=kind, input_per_million=None
+        )
+    for began, output in ((NOW - timedelta(days=60), "0.60"), (NOW - timedelta(days=1), "0.30")):
+        make_list_price("new-model", began, output)
+        if name != "new-model":
+            make_list_price(name, began, output)
+    watch_standing(world.acme.org.pk, NOW)
+    (alert,) = find(world, "price")
+    assert alert.facts["model"] == "new-model"
+    with CaptureQueriesContext(connection) as asked:
+        watch_standing(world.mallcorp.org.pk, NOW)
+    statements = " ".join(query["sql"] for query in asked)
+    # No snapshot is read, nor does anybody wait for its alerts' turn.
+    assert "tenants_budget" not in statements
+    assert "pg_advisory" not in statements

@@ -104,6 +104,11 @@ CASES: dict[str, dict[str, Any]] = {
         "account": {"country": "DE", "tax_id": "", "city": "Hamburg"},
     },
     "outside the EU": {"account": {"country": "US", "tax_id": ""}},
+    "outside the EU with a number of another tax": {"account": {"country": "US", "tax_id": "12-3456789"}},
+    "a seller with a number of another tax": {
+        "seller": {"country": "US", "tax_id": "98-7654321", "tax_rates": {"US": "8"}},
+        "account": {"country": "US", "tax_id": "12-3456789"},
+    },
     "a seller without VAT": {"seller": {"country": "US", "tax_id": "", "tax_rates": {}}},
     "a bank account and a coupon": {
         "seller": {"bank_account": "DE02120300000000202051"},
@@ -164,6 +169,20 @@ def test_a_credit_note_is_valid_and_names_what_it_corrects(world: World) -> None
     assert "Credit note" in text
     assert f"Corrects {invoice.number}" in text
     assert "A promise" in text
+
+
+def test_a_page_asks_to_pay_only_where_something_is_owed(world: World) -> None:
+    acme = world.acme
+    invoice = make_invoice(acme, seller=make_seller(bank_account="DE02120300000000202051"))
+    with org_scope(acme.org.pk):
+        note = make_note(actor=acme.owner, invoice=invoice, amounts={1: USD}, reason="Less", now=NOVEMBER + DAY * 4)
+    asked = [f"Please pay to DE02120300000000202051 with the number {row.number}" for row in (invoice, note)]
+    assert [
+        words in text_of(document(acme, row, "pdf")) for words, row in zip(asked, (invoice, note), strict=True)
+    ] == [
+        True,
+        False,
+    ]
 
 
 def test_a_debit_note_names_what_it_adds_to(world: World) -> None:

@@ -254,6 +254,18 @@ def test_who_chose_another_plan_or_left_long_ago_is_told_of_no_end(world: World,
     assert sink.mails == []
 
 
+def test_nobody_of_a_closed_organisation_is_told_to_choose_a_plan(world: World, sink: MailSink) -> None:
+    """Once it is open again they are."""
+    acme = world.acme
+    with org_scope(acme.org.pk):
+        end_plan(acme, NOW)
+        sent = []
+        for is_active in (False, True):
+            acme.owner.org.is_active = is_active
+            sent.append(tell_end(acme.owner, NOW + DAY))
+    assert (sent, len(sink.mails)) == ([0, 1], 1)
+
+
 def test_whose_plan_had_ended_before_calls_were_refused_for_it_is_let_in_for_a_week(
     world: World, sink: MailSink
 ) -> None:

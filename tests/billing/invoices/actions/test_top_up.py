@@ -92,7 +92,7 @@ def test_a_refused_payment_keeps_no_invoice_from_being_collected(
         double.troubles = ["", "", "", "", "402"]
         with pytest.raises(StripeRefused):
             top_up(acme.owner, quick)
-        travel.shift(HOUR)
+        travel.shift(HOUR * 2)
         double.troubles = ["", "", "", "", "402"]
         assert _send(acme.owner, quick, NOVEMBER + DAY * 3) == 1
     assert [each["amount_due"] for each in double.invoices.values()] == [4_900, 100]
@@ -123,6 +123,14 @@ def test_who_pays_by_invoice_buys_no_credits(low: Tenant, double: StripeDouble, 
     assert double.intents == {}
 
 
+def test_a_closed_organisation_buys_no_credits(low: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    bought = []
+    for is_active in (False, True):
+        low.owner.org.is_active = is_active
+        bought.append((top_up(low.owner, quick), len(double.intents)))
+    assert bought == [(0, 0), (1, 1)]
+
+
 def test_a_declined_card_is_charged_again_once_it_may_be_mended(
     low: Tenant, double: StripeDouble, quick: Stripe
 ) -> None:
@@ -143,7 +151,7 @@ def test_a_declined_card_is_charged_again_once_it_may_be_mended(
         with pytest.raises(StripeRefused):
             top_up(low.owner, quick)
         assert len(told(AlertKind.TOP_UP)) == 1
-        travel.shift(HOUR)
+        travel.shift(HOUR * 2)
         # It is mended, and the answer is lost.
         double.troubles = ["", "", "", "", "lost"]
         with pytest.raises(StripeUnavailable):
@@ -304,6 +312,49 @@ def test_a_payment_that_somebody_cancelled_is_another_one_after_an_hour(
     with time_machine.travel(OCTOBER + DAY * 2 + HOUR, tick=False):
         assert [top_up(low.owner, quick) for _ in range(2)] == [1, 0]
     assert (states(double), find_available(low.owner)) == (["canceled", "succeeded"], 20 * USD)
+
+
+def test_a_card_that_is_declined_for_a_month_is_charged_ever_less_often(
+    low: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    """Networks of cards charge for more than fifteen times in thirty days. Another card is charged at once."""
+    began, tried = clock.now(), list[int]()
+    (customer,) = double.customers
+    with time_machine.travel(began, tick=False) as travel:
+        while clock.now() < began + DAY * 30:
+            before = len(double.charges)
+            # A try that is not made asks for none of what is refused.
+            double.troubles = ["", "", "", "402"] if not tried else ["", "", "", "", "402"]
+            with pytest.raises(StripeRefused, match="declined"):
+                top_up(low.owner, quick)
+            if len(double.charges) > before:
+                tried.append((clock.now() - began) // HOUR)
+            travel.shift(HOUR)
+        assert tried == [0, 1, 3, 7, 15, 31, 63, 127, 223, 319, 415, 511, 607, 703]
+        double.troubles = []
+        double.add_card(customer)
+        assert [top_up(low.owner, quick) for _ in range(2)] == [1, 0]
+    assert (taken(double), find_available(low.owner)) == (1, 20 * USD)
+
+
+def test_another_card_that_is_declined_too_is_tried_again_in_an_hour_of_its_own(
+    low: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    (customer,) = double.customers
+    with time_machine.travel(clock.now(), tick=False) as travel:
+        for trouble in (["", "", "", "402"], ["", "", "", "", "402"]):
+            double.troubles = trouble
+            with pytest.raises(StripeRefused, match="declined"):
+                top_up(low.owner, quick)
+            travel.shift(HOUR)
+        double.add_card(customer)
+        double.troubles = ["", "", "", "402"]
+        for _ in range(2):
+            with pytest.raises(StripeRefused, match="declined"):
+                top_up(low.owner, quick)
+        assert len(double.intents) == 3
+        travel.shift(HOUR)
+        assert top_up(low.owner, quick) == 1
 
 
 @pytest.mark.parametrize("is_done", [False, True])

@@ -20,14 +20,20 @@ from billing.invoices.choices import WalletAccount
 from billing.invoices.models import BillingAccount
 from billing.invoices.selectors.due import list_to_follow
 from billing.invoices.selectors.wallet import find_balances
-from costhub.lib import clock
+from costhub.lib import clock, keyspace
 from costhub.lib.errors import Conflict, InvalidField
 from costhub.lib.money import Nanos
+from costhub.lib.redis import client
+from proxy.core.budgets import make_scope
+from proxy.errors import GovernanceUnavailable
+from proxy.ledger import recount
+from proxy.values.windows import Scope
 from tenants.access import Actor, org_scope
 from tenants.actions import room
 from tenants.actions.budgets import update_budget
 from tenants.actions.increases import increase_budget
 from tenants.models import Budget
+from tenants.selectors import load_org_snapshot
 from tests.billing.invoices.at_once import apart, wait_until
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, lines_of, make_customer, make_plan
 from tests.billing.ledger import record_call, record_correction
@@ -284,6 +290,49 @@ def test_a_refund_gives_back_what_nobody_used(acme: Tenant) -> None:
     assert BillingAccount.objects.get().top_up_nanos is None, "what was given back is not bought again"
 
 
+def scope_of_credits(acme: Tenant) -> Scope:
+    """What calls are held to, as their proxies count it."""
+    snapshot = load_org_snapshot(acme.org_id)
+    assert snapshot is not None
+    with org_scope(acme.org.pk):
+        stop = str(BillingAccount.objects.get(org=acme.org).credit_budget)
+    (budget,) = [each for each in snapshot.budgets if each.id == stop]
+    return make_scope(snapshot, budget, acme.org_id, clock.now_ms())
+
+
+def test_what_is_given_back_before_any_call_came_is_kept_from_the_first_one(committed_world: World) -> None:
+    """Also after Valkey has lost its counters: one that is planned by the credits of before is planned anew."""
+    acme = committed_world.acme
+    with org_scope(acme.org.pk):
+        make_customer(acme, since=clock.now(), prepaid=True)
+        add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    for part in range(2):
+        with org_scope(acme.org.pk):
+            refund_credits(actor=acme.owner, amount_nanos=4 * USD, reference=f"re_{part}")
+        snapshot, counter = load_org_snapshot(acme.org_id), scope_of_credits(acme).counter
+        assert snapshot is not None
+        assert client().hmget(counter, "s", "h") == [b"0", b"0"]
+        oldest = keyspace.oldest_version_key(snapshot.shard, acme.org_id)
+        assert client().get(oldest) == str(snapshot.version).encode()
+        client().delete(counter, oldest)
+
+
+def test_where_nobody_can_count_what_calls_hold_nothing_is_given_back(
+    acme: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_customer(acme, since=OCTOBER, prepaid=True)
+    add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
+    monkeypatch.setattr(recount, "recount", fail_to_count)
+    with pytest.raises(GovernanceUnavailable, match="cannot be counted"), transaction.atomic():
+        refund_credits(actor=acme.owner, amount_nanos=4 * USD, reference="re_1")
+    assert find_balances(acme.owner)[WalletAccount.CREDITS] == 10 * USD
+
+
+def fail_to_count(*_: Any, **__: Any) -> None:
+    """As where PostgreSQL is away, or the drain is far behind."""
+    raise recount.RecountFailed
+
+
 def test_nobody_gets_money_for_a_gift(acme: Tenant) -> None:
     make_customer(acme, since=OCTOBER, prepaid=True)
     add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
@@ -339,6 +388,8 @@ def test_credits_that_are_given_back_while_an_invoice_is_issued_are_not_used_as_
     with org_scope(acme.org.pk), time_machine.travel(OCTOBER + DAY * 2, tick=False):
         add_credits(actor=acme.owner, amount_nanos=10 * USD, reference="pi_1")
     record_call(acme, OCTOBER + DAY, cost=4 * USD)
+    # Of what comes later no proxy has told yet.
+    assert recount.recount_apart(acme.org.shard, acme.org_id, [scope_of_credits(acme)])
     issued: list[Future[Any]] = []
     find = wallet.find_available
 

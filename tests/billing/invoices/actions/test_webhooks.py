@@ -10,6 +10,7 @@ from io import BytesIO
 from itertools import permutations
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -21,8 +22,9 @@ from pytest_django import Settings
 from billing.alerts.models import Alert, Delivery
 from billing.choices import AlertKind
 from billing.invoices.actions import webhooks
-from billing.invoices.actions.notes import mark_paid
-from billing.invoices.actions.pushing import push_issued
+from billing.invoices.actions.dunning import settle_standing
+from billing.invoices.actions.notes import make_note, mark_paid
+from billing.invoices.actions.pushing import push_credits, push_issued
 from billing.invoices.actions.top_up import set_top_up, top_up
 from billing.invoices.actions.wallet import find_available
 from billing.invoices.actions.webhooks import (
@@ -37,7 +39,8 @@ from billing.invoices.actions.webhooks import (
     store_event,
 )
 from billing.invoices.api.webhooks import MAX_BYTES, receive_stripe
-from billing.invoices.models import BillingAccount, Invoice, StripeEvent, WalletTransfer
+from billing.invoices.choices import NOTHING, DunningStage, InvoiceKind
+from billing.invoices.models import BillingAccount, Invoice, InvoiceLine, StripeEvent, WalletTransfer
 from billing.invoices.selectors.wallet import find_balance
 from billing.invoices.stripe_client import (
     BadSignature,
@@ -124,6 +127,68 @@ def test_what_an_event_says_is_asked_again(acme: Tenant, double: StripeDouble, q
     double.pay(invoice.stripe_invoice)
     assert deliver(double.make_event("invoice.updated", theirs), quick)
     assert state_of(acme, invoice) == "paid"
+
+
+@pytest.mark.parametrize("by", ["event", "hour"])
+def test_what_was_voided_at_stripe_nobody_owes_here(acme: Tenant, double: StripeDouble, quick: Stripe, by: str) -> None:
+    """With a note over all of it, of which Stripe is told nothing: it takes none of what is void."""
+    invoice = issue(acme, double, quick)
+    assert settle_standing(acme.owner, NOVEMBER + DAY * 50) is DunningStage.SUSPENDED
+    theirs = double.void(invoice.stripe_invoice)
+    for _ in range(2):
+        if by == "event":
+            assert deliver(double.make_event("invoice.voided", theirs), quick)
+        else:
+            refresh_collected(acme.owner, quick, NOW)
+    assert state_of(acme, invoice) == "void"
+    note = Invoice.objects.get(corrects=invoice.pk)
+    assert (note.total_cents, note.reason) == (4_900, "Void at Stripe")
+    assert settle_standing(acme.owner, NOVEMBER + DAY * 50) is DunningStage.NONE
+    assert (push_credits(acme.owner, quick), double.billing.credit_notes) == (1, {})
+    note.refresh_from_db()
+    assert (note.stripe_invoice, note.refusal) == (NOTHING, "")
+
+
+def test_of_what_notes_have_given_back_before_there_is_no_further_note(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    invoice = issue(acme, double, quick)
+    make_note(actor=acme.owner, invoice=invoice, amounts=None, reason="All of it", now=NOW)
+    assert deliver(double.make_event("invoice.voided", double.void(invoice.stripe_invoice)), quick)
+    assert (state_of(acme, invoice), Invoice.objects.filter(corrects=invoice.pk).count()) == ("void", 1)
+
+
+def test_a_debit_note_that_was_voided_at_stripe_is_given_up(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    invoice = issue(acme, double, quick)
+    more = make_note(
+        actor=acme.owner, invoice=invoice, amounts={1: USD}, reason="More", now=NOW, kind=InvoiceKind.DEBIT_NOTE
+    )
+    assert push_issued(acme.owner, quick) == 1
+    more.refresh_from_db()
+    assert deliver(double.make_event("invoice.voided", double.void(more.stripe_invoice)), quick)
+    assert (state_of(acme, more), state_of(acme, invoice)) == ("uncollectible", "issued")
+
+
+def test_one_that_cannot_follow_what_stripe_says_keeps_no_other_waiting(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    """Its calls were re-rated: a person has to say what is taken back."""
+    invoice = issue(acme, double, quick)
+    note = make_note(actor=acme.owner, invoice=invoice, amounts={1: USD}, reason="Less", now=NOW)
+    note.pk, note.number, note.state = uuid4(), "", "grace"
+    note.save(force_insert=True)
+    InvoiceLine.objects.create(
+        org=acme.org, invoice=note, position=1, kind="rerated", nanos=1, start=OCTOBER, end=NOVEMBER, text="small"
+    )
+    more = make_note(
+        actor=acme.owner, invoice=invoice, amounts={1: USD}, reason="More", now=NOW, kind=InvoiceKind.DEBIT_NOTE
+    )
+    push_issued(acme.owner, quick)
+    more.refresh_from_db()
+    double.void(invoice.stripe_invoice)
+    double.pay(more.stripe_invoice)
+    assert refresh_collected(acme.owner, quick, NOW) == 2
+    assert (state_of(acme, invoice), state_of(acme, more)) == ("issued", "paid")
 
 
 def test_an_event_that_stripe_does_not_answer_to_is_tried_again(

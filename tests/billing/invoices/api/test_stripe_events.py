@@ -4,6 +4,9 @@ import json
 from datetime import timedelta
 from uuid import uuid4
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from billing.invoices.models import BillingAccount, StripeEvent
 from tenants.access import org_scope
 from tenants.actions.platform import create_platform_token
@@ -12,6 +15,25 @@ from tests.billing.invoices.examples import OCTOBER, make_customer
 from tests.billing.ledger import NOW
 from tests.tenants.api.test_bad_input import check_problem
 from tests.world import Api, World
+
+
+def test_many_are_listed_by_as_many_statements_as_one(world: World) -> None:
+    make_customer(world.acme, since=OCTOBER)
+    customer = f"cus_{uuid4().hex}"
+    with org_scope(world.acme.org.pk):
+        BillingAccount.objects.update(stripe_customer=customer)
+    operator = Api(token=create_platform_token(email="operator@costhub.example"))
+    counted = []
+    for of, count in (("cus_nobody", 1), (customer, 20)):
+        for _ in range(count):
+            StripeEvent.objects.create(
+                id=f"evt_{uuid4().hex}", kind="invoice.paid", body=b"{}", tries=20, given_up_at=NOW, customer=of
+            )
+        with CaptureQueriesContext(connection) as asked:
+            rows = operator.get("/stripe-events").json()["data"]
+        counted.append(len(asked))
+    assert counted[0] == counted[1]
+    assert sum(row["organization"] == world.acme.org_id for row in rows) == 20
 
 
 def test_one_is_tried_again_by_the_operator_alone(world: World) -> None:

@@ -32,6 +32,7 @@ FULL: dict[str, Any] = {
     "payment_days": 30,
     "pass_through": False,
     "prepaid": False,
+    "invoices_credits": False,
 }
 
 
@@ -68,6 +69,7 @@ def test_overrides_change_what_they_name_and_nothing_else() -> None:
         ({"trial_days": 400}, "terms.trial_days"),
         ({"trial_days": True}, "terms.trial_days"),
         ({"prepaid": 1}, "terms.prepaid"),
+        ({"invoices_credits": "yes"}, "terms.invoices_credits"),
         ({"included_seats": -1}, "terms.included_seats"),
         ({"included_seats": True}, "terms.included_seats"),
         ({"seat_fee": 5}, "terms.seat_fee"),
