@@ -153,12 +153,13 @@ async def _defer(call: Call, edges: Edges, reply: Reply) -> None:
     try:
         await deferring.defer(call, edges, reply)
     except FileNamed:
-        await named_files.put(call, edges, reply)
-        await deferring.defer(call, edges, reply)
+        if await named_files.put(call, edges, reply):
+            await deferring.defer(call, edges, reply)
 
 
 async def _complete_with_files(call: Call, edges: Edges, reply: Reply) -> None:
-    await named_files.put(call, edges, reply)
+    if not await named_files.put(call, edges, reply):
+        return
     try:
         await complete(call, edges, reply)
     except AnsweredLater:

@@ -31,6 +31,7 @@ class Call:
     _leave: Callable[[], None] | None = None
     _looking: asyncio.Task[None] | None = None
     _whole: bytes | None = None
+    _sent: bytes | None = None
     #: what its messages named of /v1/files stands in its body by now
     has_files = False
 
@@ -142,7 +143,16 @@ class Call:
 
     def put_files(self, body: bytes) -> None:
         """Have a body read in the place of its own, with what the files hold that its messages name."""
+        if self._sent is None:
+            self._sent = self._whole
         self._whole, self.has_files = body, True
+
+    @property
+    def as_sent(self) -> bytes:
+        """The body, which was read, as its caller has sent it: with the names of files, and not what they hold."""
+        body = self._whole if self._sent is None else self._sent
+        assert body is not None, "body() comes first"
+        return body
 
     async def parts(self, most_bytes: int) -> AsyncIterator[bytes]:
         """A body that is too long to be held, as it comes. Raises InvalidRequest if it is longer than that, too slow,

@@ -83,6 +83,10 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
         "Conversations are not kept: /v1/responses goes on with what was said by previous_response_id, or takes all of"
         " it as input."
     ),
+    "decisions": (
+        "Decisions are not served: ask each question with /v1/chat/completions or /v1/responses, and a schema for its"
+        " answer."
+    ),
     "edits": "Edits are not served: ask for them with /v1/chat/completions or /v1/responses.",
     "engines": "Engines are models: see /v1/models, and name one as model in the body.",
     "evals": "Evals are not served: what a call was worth is said at POST /v1/costhub/requests/{id}/feedback.",
@@ -91,9 +95,11 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
         " provider's."
     ),
     "live": "There is no live API here: use /v1/chat/completions or /v1/responses.",
+    "memory_stores": "Memories are not kept: put what is to be remembered into the messages of a call.",
     "organization": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
     "organizations": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
     "projects": "Projects, keys, budgets and spend are in the management API, below /api/v1, with an admin token.",
+    "sessions": "Agents run in your own program: it calls /v1/messages.",
     "skills": "Skills are not served: put what they say into the instructions of a call.",
     "threads": "Threads are not served: call /v1/responses, where previous_response_id goes on with what was said.",
     "uploads": "Uploads in parts are not served: POST /v1/files takes a whole file.",

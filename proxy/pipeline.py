@@ -58,7 +58,7 @@ async def complete(call: Call, edges: Edges, reply: Reply, *, may_wait: bool = T
             await _answer(serving, planner, plan, archive, waits=waits)
             return
         # The same Idempotency-Key again: the first answer, at no cost.
-        async with edges.idempotency.once(controls.idempotency_key, request, body, entry, reply) as is_first:
+        async with edges.idempotency.once(controls.idempotency_key, request, call.as_sent, entry, reply) as is_first:
             if is_first:
                 await _answer(serving, planner, plan, archive, waits=waits)
     # Leaving the entry settles what was held and writes the ledger event, in one step.

@@ -54,9 +54,10 @@ async def serve(path: str, method: str, query_string: bytes, call: Call, edges: 
     key, org = await edges.auth.admit(call)
     if what == "files" and _ANTHROPICS in call.headers:
         raise NotFound(
-            "Anthropic's Files are not served: put a document into the message itself, as base64 or as text, or name one"
-            " by its file_id that was uploaded at Anthropic with the upstream's own credential. The files of"
-            " /v1/batches are OpenAI's.",
+            "Anthropic's Files are not served: put a document into the message itself, as base64 or as text. Or hand it in"
+            " at /v1/files as OpenAI's clients do, without the header anthropic-version and with purpose user_data, and"
+            " name it as the message's file_id; so may one be named that was uploaded at Anthropic with the upstream's"
+            " own credential.",
             code="not_served",
         )
     query = parse_qs(query_string.decode("latin-1"))

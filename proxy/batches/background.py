@@ -26,7 +26,7 @@ from proxy.batches.model import Batch, BatchLine
 from proxy.batches.telling import Piece, hear, read_told
 from proxy.call import Call
 from proxy.core import exact_json
-from proxy.core.deadlines import DeadlineCannotBeKept
+from proxy.core.deadlines import DeadlineCannotBeKept, NoRoomToWait
 from proxy.dialects import dialect_of, openai_responses
 from proxy.edges.entry import Entry
 from proxy.edges.reply import Reply
@@ -59,6 +59,12 @@ def check_background(request: Request, answers_kept_hours: int) -> None:
     body = request.original.body
     if body.get("store") is False:
         raise InvalidRequest("A response that runs in the background is kept: leave store out.", param="store")
+    if body.get("background_options") is not None:
+        raise InvalidRequest(
+            "A response in the background is asked here within seconds: leave background_options out, or give"
+            " x-costhub-deadline in the place of background.",
+            param="background_options",
+        )
     if not answers_kept_hours:
         raise InvalidRequest(
             "Answers are not kept in this organisation, so that nobody could ask for one later: leave background out, or"
@@ -68,12 +74,15 @@ def check_background(request: Request, answers_kept_hours: int) -> None:
 
 
 def refuse_crowded(error: DeadlineCannotBeKept) -> RateLimited:
-    """The error of a response for which there is no time among all that wait: its caller has set no deadline, and has
-    only to come again when some of them are out."""
+    """The error of a response for which there is no time or room among all that wait: its caller has set no deadline,
+    and has only to come again when some of them are out."""
     seconds = -(-error.late_ms // 1000)
-    return RateLimited(
+    why = (
         "So many calls of this organisation wait for the model's upstream that this response could not be made within"
-        f" {WITHIN // timedelta(hours=1)} hours. Try again in {seconds} s, or leave background out.",
+        f" {WITHIN // timedelta(hours=1)} hours. Try again in {seconds} s, or leave background out."
+    )
+    return RateLimited(
+        error.message if isinstance(error, NoRoomToWait) else why,
         param="background",
         code="background_full",
         headers={"retry-after": str(seconds)},

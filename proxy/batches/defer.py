@@ -13,6 +13,7 @@ from uuid import UUID
 
 import hiredis
 import orjson
+from django.conf import settings
 
 from costhub.lib import clock, failpoints, keyspace
 from costhub.lib.moments import from_ms, to_ms
@@ -34,6 +35,7 @@ from proxy.core.deadlines import (
     DeadlineCannotBeKept,
     Pace,
     check_capacity,
+    check_room,
     check_step,
     find_wait,
     has_time_for_a_batch,
@@ -78,8 +80,7 @@ class _Deferred(NamedTuple):
 
     request: Request
     controls: Controls
-    #: the body as it came, and what is asked when its turn comes
-    body: bytes
+    #: what is asked when its turn comes
     line: bytes
     deadline_ms: int
     is_background: bool
@@ -102,10 +103,11 @@ class _Deferred(NamedTuple):
                 code="unsupported_operation",
             )
 
-    def check_place(self, waiting: Mapping[int, int], pace: Pace) -> None:
-        """Raise DeadlineCannotBeKept where there is no time for it among those that wait, and RateLimited where its
-        caller has set no deadline: it is to run in the background."""
+    def check_place(self, waiting: Mapping[int, int], kept_bytes: int, *, pace: Pace) -> None:
+        """Raise DeadlineCannotBeKept where there is no time or room for it among those that wait, and RateLimited where
+        its caller has set no deadline: it is to run in the background."""
         try:
+            check_room(kept_bytes, len(self.line), settings.MAX_FILES_BYTES)
             check_capacity(waiting, pace, clock.now_ms(), self.deadline_ms)
         except DeadlineCannotBeKept as error:
             if not self.is_background:
@@ -135,7 +137,7 @@ async def _take_once(serving: Serving, wanted: _Deferred, planner: Planner, plan
     """Take it, unless a call with its Idempotency-Key was. Gives what ``_take`` does."""
     call, edges, entry, reply, _ = serving
     once = edges.idempotency.once(
-        *(wanted.controls.idempotency_key, wanted.request, wanted.body, entry, reply), is_told=not wanted.is_heard
+        *(wanted.controls.idempotency_key, wanted.request, call.as_sent, entry, reply), is_told=not wanted.is_heard
     )
     async with once as is_first:
         if not is_first:
@@ -159,7 +161,7 @@ async def _read(serving: Serving, *, has_header: bool) -> _Deferred:
         request = await add_history(serving, request)
         deadline_ms = call.started_ms + int(background.WITHIN.total_seconds() * 1000)
         line = background.write_line(request)
-        return _Deferred(request, controls, body, line, deadline_ms, is_background=True, has_header=False)
+        return _Deferred(request, controls, line, deadline_ms, is_background=True, has_header=False)
     if request.is_stream:
         raise InvalidRequest("A call with a deadline has no stream: leave stream out.", param="stream")
     if request.is_background:
@@ -176,7 +178,7 @@ async def _read(serving: Serving, *, has_header: bool) -> _Deferred:
         # A route that has changed since is kept to what it can at the least promise.
         seconds = find_wait(request, call.endpoint, entry.org)
         deadline_ms = call.started_ms + max(seconds * 1000, LEAST_MS)
-    return _Deferred(request, controls, body, line, deadline_ms, is_background=False, has_header=has_header)
+    return _Deferred(request, controls, line, deadline_ms, is_background=False, has_header=has_header)
 
 
 async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan: Plan) -> None:
@@ -187,7 +189,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
     waiting = await in_database(pools.count_waiting, key.org_id, UUID(upstream.id))
     pace, now_ms = await in_database(_find_pace, key, plan.first), clock.now_ms()
     try:
-        wanted.check_place(waiting, pace)
+        wanted.check_place(waiting, 0, pace=pace)
     except DeadlineCannotBeKept:
         if wanted.has_header:
             raise
@@ -227,7 +229,7 @@ async def _join_pool(serving: Serving, wanted: _Deferred, planner: Planner, plan
         await edges.valkey.send(b"ZADD", keyspace.leases_key(entry.org.shard), b"XX", ends_ms, hold.id)
 
 
-async def _put_down(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int]], None]) -> None:
+async def _put_down(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int], int], None]) -> None:
     """Put a call into its pool, as ``pools.join`` does. Raises what ``check`` raises, and GovernanceUnavailable where
     it is not in a pool, or where that cannot be known."""
     try:

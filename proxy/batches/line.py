@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import hiredis
 from django.db import Error as AnyDatabaseError
@@ -61,6 +62,8 @@ _AWAY: Final = _PASSING - {500}
 #: somebody has stopped the calls, and will resume them
 STOPS: Final = frozenset({"emergency_stop", "organization_closed", "organization_suspended"})
 _MOMENT_BITS: Final = 80
+#: for so long after it came what runs in the background is asked of an upstream that is away: its caller looks for it
+_LOOKED_FOR_MS: Final = 3_600_000
 #: a longer one, in bytes, keeps its line's place until it is noted: no more of them are in memory than are asked for
 _SHORT_ANSWER: Final = 256 * 1024
 
@@ -298,10 +301,12 @@ def is_stop(error: ApiError) -> bool:
 
 def _comes_again(line: BatchLine, error: ApiError, entry: Entry) -> bool:
     """Whether a line that has failed so is asked once more: a few times, and what was promised by a deadline for as
-    long as its upstream is away, and nothing of it was billed."""
+    long as its upstream is away, and nothing of it was billed; in the background for an hour."""
     if not _passes(error):
         return False
-    is_promised = line.deadline_at is not None and not line.is_background
+    is_promised = line.deadline_at is not None
+    if line.is_background:
+        is_promised = clock.now_ms() < (UUID(line.custom_id).int >> _MOMENT_BITS) + _LOOKED_FOR_MS
     return line.tries < MAX_TRIES or (is_promised and error.status in _AWAY and not (line.cost or entry.cost))
 
 

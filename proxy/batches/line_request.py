@@ -7,7 +7,7 @@ from proxy.core import exact_json
 from proxy.core.batch_lines import BatchAsk, read_line
 from proxy.core.betas import add_betas
 from proxy.dialects import dialect_of, openai_responses
-from proxy.errors import InvalidRequest
+from proxy.errors import FileNamed, InvalidRequest
 from proxy.values.request import Endpoint, Request
 
 #: in a pool's row, and in what is known of a file's batch, the features of Anthropic's API that a header named
@@ -32,7 +32,15 @@ def parse_ask(batch: Batch, ask: BatchAsk) -> Request:
     """The call that a file's line is. Raises InvalidRequest, also for what of a response only one that somebody waits
     for has, or comes back to: its answer is in a file, and kept in no other place."""
     endpoint = endpoint_of(batch)
-    request = dialect_of(endpoint).parse_request(endpoint, exact_json.dumps(ask.body))
+    try:
+        request = dialect_of(endpoint).parse_request(endpoint, exact_json.dumps(ask.body))
+    except FileNamed as error:
+        raise InvalidRequest(
+            f"{error.param} names a file of /v1/files, and a batch's lines name none: put what it holds into the line, as"
+            " base64 or as text.",
+            param=error.param,
+            code=error.error_code,
+        ) from error
     if endpoint is not Endpoint.RESPONSES:
         return add_betas(request, batch.remote.get(BETAS, ()))
     for name in ("background", "previous_response_id"):

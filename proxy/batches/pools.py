@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Sum
 from django.db.models.functions import TruncMinute
 
 from costhub.lib import clock
@@ -65,14 +65,14 @@ def controls_of(batch: Batch, gone: int = 0) -> Controls:
     )
 
 
-def join(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int]], None]) -> None:
+def join(pool: Batch, line: BatchLine, check: Callable[[Mapping[int, int], int], None]) -> None:
     """Put a call into a pool of its like, or into ``pool``, which is new then. ``check`` raises where those that wait
-    for the same upstream leave no time for it, by ``count_waiting``: calls that come together are counted one after the
-    other."""
+    for the same upstream leave no time for it, by ``count_waiting``, or those of its organisation no room, by
+    ``count_bytes``: calls that come together are counted one after the other."""
     assert pool.upstream_id is not None
     with org_scope(pool.org_id):
         _take_turn(pool)
-        check(count_waiting(str(pool.org_id), pool.upstream_id))
+        check(count_waiting(str(pool.org_id), pool.upstream_id), count_bytes(str(pool.org_id)))
         alike = {name: getattr(pool, name) for name in _ALIKE}
         rows = Batch.objects.select_for_update().filter(is_pool=True, total__lt=MOST_LINES, **alike)
         found = rows.order_by("pk").first()
@@ -118,6 +118,14 @@ def count_waiting(org_id: str, upstream_id: UUID) -> dict[int, int]:
         lines = BatchLine.objects.filter(org_id=org_id, batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING])
         by_minute = lines.annotate(minute=TruncMinute("deadline_at")).values_list("minute")
         return {to_ms(minute): calls for minute, calls in by_minute.annotate(calls=Count("number"))}
+
+
+def count_bytes(org_id: str) -> int:
+    """What an organisation's calls ask, in bytes, that wait in pools."""
+    with org_scope(org_id):
+        pools = Batch.objects.filter(org_id=org_id, is_pool=True, status__in=OPEN)
+        lines = BatchLine.objects.filter(org_id=org_id, batch_id__in=pools.values("pk"), state__in=[WAITING, RUNNING])
+        return lines.aggregate(total=Sum("length"))["total"] or 0
 
 
 def list_asked(org_id: str, upstream_id: UUID) -> set[tuple[UUID, str]]:

@@ -172,6 +172,8 @@ class Remote:
                 async for text in self._encode_all():
                     size += len(text)
                     await writer.write(text)
+            if not size:
+                raise Refused("None of these calls holds its money any more.")
             name = f"costhub-{self.batch.pk.hex}.jsonl"
             await self._note(file=await self.api.upload(name, size, stored.stream(path)))
         # Also where whoever had handed it on died before that.
@@ -205,7 +207,8 @@ class Remote:
         while lines := await self.in_thread(store.name_lines, self.batch, after, _AT_ONCE):
             after = lines[-1].number
             if self.batch.is_pool:
-                await self.in_thread(mark_asked, lines, self.org.shard)
+                # The others stay in the pool, and are asked online: each as a call of its own.
+                lines = await self.in_thread(mark_asked, lines, self.org.shard)
             for line in lines:
                 request = parse_line(self.batch, await self._read(line))
                 candidate = self._plan(request, line).first

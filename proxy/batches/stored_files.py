@@ -53,6 +53,12 @@ def find_file(key: KeySnapshot, file_id: UUID) -> StoredFile | None:
         return StoredFile.objects.filter(pk=file_id, **owner_of(key)).first()
 
 
+def find_files(key: KeySnapshot, ids: Iterable[UUID]) -> list[StoredFile]:
+    """Those of some files that a key may see."""
+    with org_scope(key.org_id):
+        return list(StoredFile.objects.filter(pk__in=ids, **owner_of(key)))
+
+
 def list_files(key: KeySnapshot, *, purpose: str, after: UUID | None, limit: int, rising: bool) -> list[StoredFile]:
     """Files that a key may see: ``limit`` of them from the one behind ``after`` on."""
     with org_scope(key.org_id):

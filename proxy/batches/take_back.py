@@ -31,9 +31,12 @@ def take_back_all(batches: Iterable[Batch], shard: int) -> None:
             store.give_back(batch, unasked)
 
 
-def mark_asked(lines: Sequence[BatchLine], shard: int) -> None:
-    """Deferred calls go to an upstream together: their holds say so, for the reaper."""
-    client().register_script(ASKED.source)(keys=[keyspace.hold_key(shard, line.custom_id) for line in lines])
+def mark_asked(lines: Sequence[BatchLine], shard: int) -> list[BatchLine]:
+    """Deferred calls go to an upstream together: their holds say so, for the reaper. Gives those that have one: the
+    others were settled, as one whose caller was told that it could not be taken, and nobody may be asked with them."""
+    keys = [keyspace.hold_key(shard, line.custom_id) for line in lines]
+    are_held = cast("list[int]", client().register_script(ASKED.source)(keys=keys))
+    return [line for line, is_held in zip(lines, are_held, strict=True) if is_held]
 
 
 def settle_saved(batches: Iterable[Batch], shard: int) -> int:

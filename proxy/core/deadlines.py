@@ -29,6 +29,8 @@ GATHERED_MS: Final = 5 * 60_000
 #: how long a call is taken to last at the least, and where nobody has seen any
 ASSUMED_CALL_MS: Final = 10_000
 _MOST_DIGITS: Final = 6
+#: when there may be room again for calls that wait
+_ROOM_MS: Final = 60_000
 #: what may be answered by a deadline
 ANSWERED_LATER: Final = (
     *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.RESPONSES, Endpoint.MESSAGES),
@@ -153,12 +155,14 @@ class DeadlineCannotBeKept(NotAllowed):
     code = "deadline_cannot_be_kept"
     http_status = 409
 
-    def __init__(self, waiting: int, pace: Pace, late_ms: int) -> None:
-        super().__init__(
-            f"{waiting} calls wait for this upstream, {pace.concurrency} of which run at a time, for up to"
-            f" {-(-pace.call_ms // 1000)} s each: the deadline cannot be promised. Give a later one, or call as usual."
-        )
+    def __init__(self, why: str, late_ms: int) -> None:
+        super().__init__(why)
         self.late_ms = late_ms
+
+
+class NoRoomToWait(DeadlineCannotBeKept):
+    """What an organisation's calls ask that wait is so long that there is no room for another one: perhaps when some of
+    them are out, in ``late_ms``."""
 
 
 def check_capacity(waiting: Mapping[int, int], pace: Pace, now_ms: int, deadline_ms: int) -> None:
@@ -176,7 +180,22 @@ def check_capacity(waiting: Mapping[int, int], pace: Pace, now_ms: int, deadline
 
 def _check_time(calls: int, pace: Pace, left_ms: int) -> None:
     if (needed_ms := pace.needed_ms(calls)) > left_ms:
-        raise DeadlineCannotBeKept(calls - 1, pace, needed_ms - left_ms)
+        raise DeadlineCannotBeKept(
+            f"{calls - 1} calls wait for this upstream, {pace.concurrency} of which run at a time, for up to"
+            f" {-(-pace.call_ms // 1000)} s each: the deadline cannot be promised. Give a later one, or call as usual.",
+            needed_ms - left_ms,
+        )
+
+
+def check_room(kept_bytes: int, more_bytes: int, most_bytes: int) -> None:
+    """Raise NoRoomToWait where an organisation's calls that wait would have more than ``most_bytes`` with another one:
+    a few bytes may name a file of megabytes, which is kept for each call."""
+    if kept_bytes + more_bytes > most_bytes:
+        raise NoRoomToWait(
+            f"The calls of this organisation that wait have {kept_bytes} bytes, and {most_bytes} are taken: call as usual,"
+            " or again when some of them are out.",
+            _ROOM_MS,
+        )
 
 
 def has_time_for_a_batch(calls: int, pace: Pace, left_ms: int) -> bool:

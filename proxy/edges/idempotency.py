@@ -43,6 +43,7 @@ FILE_READ_SECONDS: Final = 600
 KEPT_SECONDS: Final = 86_400
 REPLACE_CLAIM: Final = Script("replace_claim")
 MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
+_CANNOT_CHECK: Final = "The Idempotency-Key cannot be checked at the moment. Try again."
 
 
 class Asker(NamedTuple):
@@ -136,12 +137,25 @@ class _Once:
                 self._claims.give_back(self._asker)
                 raise
             if known is not None:
-                self._is_first, self.first_id = False, known.request_id
-                if self._entry is not None:
-                    self._entry.note_cache("replayed")
-                if self._is_told:
-                    await known.send(self._asker.request_id, self._reply)
+                await self._tell(self._asker, known)
         return self._is_first
+
+    async def look(self) -> str:
+        """In the place of the block: as entering it where the key is known, and gives the id of its first call; else
+        nothing is done, and the key is free still."""
+        assert self._asker is not None, "there is a key"
+        self._fingerprint = await _fingerprint(*self._body)
+        known = await self._claims.look(self._asker, self._fingerprint)
+        if known is not None:
+            await self._tell(self._asker, known)
+        return self.first_id
+
+    async def _tell(self, asker: Asker, known: "_Known") -> None:
+        self._is_first, self.first_id = False, known.request_id
+        if self._entry is not None:
+            self._entry.note_cache("replayed")
+        if self._is_told:
+            await known.send(asker.request_id, self._reply)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -216,34 +230,19 @@ class Idempotency:
         try:
             earlier = await self._valkey.send(b"SET", asker.name, claim, b"NX", b"GET", b"EX", asker.seconds)
         except (ValkeyUnavailable, hiredis.ReplyError) as error:
-            raise GovernanceUnavailable("The Idempotency-Key cannot be checked at the moment. Try again.") from error
+            raise GovernanceUnavailable(_CANNOT_CHECK) from error
         if earlier is None:
             reply.keep_transcript(MAX_KEPT_BYTES)
             return None
-        head, _, answer = earlier.partition(b"\n")
-        known = orjson.loads(head)
-        if known["body"] != fingerprint:
-            raise IdempotencyConflict("This Idempotency-Key was used with another body: use a new one.")
-        if known.get("charged", asker.charged) != asker.charged:
-            raise IdempotencyConflict(
-                "This Idempotency-Key was used with other tags, or in another session: use a new one."
-            )
-        if known.get("is_too_long"):
-            raise IdempotencyConflict(
-                f"The first call with this Idempotency-Key, {known['request_id']}, was answered and charged, but its"
-                f" answer is longer than {MAX_KEPT_BYTES} bytes and was not kept: use a new key to have it made again.",
-                headers={"x-should-retry": "false"},
-            )
-        if known.get("is_lost"):
-            raise _cannot_open(known["request_id"])
-        if known.keys().isdisjoint({"sealed_type", "content_type"}):
-            raise IdempotencyConflict(
-                "The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"}
-            )
-        if "sealed_type" in known:
-            answer = _open(asker, known["request_id"], answer)
-        content_type = known.get("sealed_type", known.get("content_type", ""))
-        return _Known(known["request_id"], known.get("status", 200), content_type, answer)
+        return _read(asker, fingerprint, earlier)
+
+    async def look(self, asker: Asker, fingerprint: str) -> _Known | None:
+        """``claim``, but without a claim."""
+        try:
+            earlier = await self._valkey.send(b"GET", asker.name)
+        except (ValkeyUnavailable, hiredis.ReplyError) as error:
+            raise GovernanceUnavailable(_CANNOT_CHECK) from error
+        return None if earlier is None else _read(asker, fingerprint, earlier)
 
     def keep(self, asker: Asker, fingerprint: str, reply: Reply) -> None:
         """The call succeeded: its answer is what the key stands for from now on."""
@@ -271,6 +270,32 @@ class Idempotency:
         except ValkeyUnavailable:
             return  # the claim ends by itself
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _read(asker: Asker, fingerprint: str, earlier: bytes) -> _Known:
+    """What a key stands for. Raises IdempotencyConflict."""
+    head, _, answer = earlier.partition(b"\n")
+    known = orjson.loads(head)
+    if known["body"] != fingerprint:
+        raise IdempotencyConflict("This Idempotency-Key was used with another body: use a new one.")
+    if known.get("charged", asker.charged) != asker.charged:
+        raise IdempotencyConflict(
+            "This Idempotency-Key was used with other tags, or in another session: use a new one."
+        )
+    if known.get("is_too_long"):
+        raise IdempotencyConflict(
+            f"The first call with this Idempotency-Key, {known['request_id']}, was answered and charged, but its"
+            f" answer is longer than {MAX_KEPT_BYTES} bytes and was not kept: use a new key to have it made again.",
+            headers={"x-should-retry": "false"},
+        )
+    if known.get("is_lost"):
+        raise _cannot_open(known["request_id"])
+    if known.keys().isdisjoint({"sealed_type", "content_type"}):
+        raise IdempotencyConflict("The first call with this Idempotency-Key still runs.", headers={"retry-after": "1"})
+    if "sealed_type" in known:
+        answer = _open(asker, known["request_id"], answer)
+    content_type = known.get("sealed_type", known.get("content_type", ""))
+    return _Known(known["request_id"], known.get("status", 200), content_type, answer)
 
 
 def _seal(asker: Asker, answer: Sequence[bytes] | None) -> bytes | None:

@@ -42,6 +42,8 @@ class MessageReader(Reading):
     _id: str = ""
     #: of blocks that use tools, their place among the calls of a chat
     _calls: dict[int, int] = field(default_factory=dict)
+    #: of those of which no piece has come, what the block has begun with
+    _begun_with: dict[int, Any] = field(default_factory=dict)
     _chunks: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,6 +112,8 @@ class MessageReader(Reading):
                 self._begin_block(told)
             case "content_block_delta":
                 self._read_delta(told)
+            case "content_block_stop":
+                self._end_block(told.get("index"))
             case "message_delta":
                 delta = told.get("delta")
                 self._report(told.get("usage"), is_final=True)
@@ -126,6 +130,7 @@ class MessageReader(Reading):
             number = self._calls.setdefault(place, len(self._calls))
             function = {"name": block.get("name", ""), "arguments": ""}
             call = {"index": number, "id": block.get("id", ""), "type": "function", "function": function}
+            self._begun_with[place] = block.get("input") or {}
             self._add({"tool_calls": [call]})
         elif isinstance(text := block.get("text"), str) and text:
             self._add({"content": text})
@@ -139,13 +144,21 @@ class MessageReader(Reading):
             self._add({"content": text})
         elif isinstance(text := delta.get("partial_json"), str):
             self.produced.keep_text(text)
-            if isinstance(place, int) and place in self._calls:
+            if text and isinstance(place, int) and place in self._calls:
+                self._begun_with.pop(place, None)
                 self._add({"tool_calls": [{"index": self._calls[place], "function": {"arguments": text}}]})
         elif isinstance(text := delta.get("thinking"), str):
             self.produced.keep_text(text)
             self._add({"reasoning_content": text})
         else:
             self.produced.keep(delta)
+
+    def _end_block(self, place: Any) -> None:
+        """A call of which no piece has come has no arguments, or has had them all from the beginning, as Kimi's: of a
+        chat, too, they are an object."""
+        if isinstance(place, int) and place in self._begun_with:
+            given = json.dumps(self._begun_with.pop(place))
+            self._add({"tool_calls": [{"index": self._calls[place], "function": {"arguments": given}}]})
 
     # What is remembered
 

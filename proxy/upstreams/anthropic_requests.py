@@ -4,6 +4,7 @@ A chat has fields that Messages do not know. Those that change the answer are na
 tenant has them left out; hints are left out, and named.
 """
 
+import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -19,8 +20,24 @@ Json = dict[str, Any]
 PATH: Final = "messages"
 #: what an output limit must leave for an answer where a model thinks first, and the least that it may think
 _FEWEST_THOUGHTS: Final = 1_024
-#: how much is thought, by the word that a chat has for it
-EFFORTS: Final[Mapping[str, int]] = {"minimal": 1_024, "low": 1_024, "medium": 4_096, "high": 16_384, "xhigh": 32_768}
+#: how much is thought, by the word that a chat has for it, in tokens
+_BUDGETS: Final[Mapping[str, int]] = {
+    "minimal": 1_024,
+    "low": 1_024,
+    "medium": 4_096,
+    "high": 16_384,
+    "xhigh": 32_768,
+    "max": 32_768,
+}
+_NO_THOUGHTS: Final = "none"
+#: what is the least effort to Claude's models that say themselves how much they think; its other words are theirs, too
+_LEAST: Final = frozenset({"minimal", _NO_THOUGHTS})
+#: the version in a model's name, such as claude-opus-4-7 or claude-3-7-sonnet-20250219; a date is none
+_VERSION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
+#: a name of theirs without a version
+_UNNUMBERED: Final = "claude-mythos"
+#: from this version on they do, and later ones refuse a number of tokens and know all of these words
+_FIRST_TO_ADAPT: Final = (4, 6)
 
 #: fields of a chat that are put into Messages' form, or are the same there
 _SAID: Final = frozenset(
@@ -33,7 +50,8 @@ _SAID: Final = frozenset(
 #: fields that change nothing in an answer's words
 _HINTS: Final = frozenset(
     {
-        *("store", "metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
+        *("store", "metadata", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+        "safety_identifier",
         *("verbosity", "prediction"),
     }
 )
@@ -52,7 +70,7 @@ _UNKNOWN: Final = frozenset(
     {
         *("n", "logprobs", "top_logprobs", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "audio"),
         *("modalities", "functions", "function_call", "web_search_options", "best_of", "suffix", "documents"),
-        *("n_predict", "prompt", "input"),
+        *("n_predict", "prompt", "input", "moderation"),
         # of Messages, under whose names a chat has nothing to say
         *("system", "stop_sequences", "mcp_servers", "container", "output_config", "context_management", "betas"),
         "inference_geo",
@@ -99,9 +117,15 @@ def find_unsaid(request: Request, wire: Wire) -> Unsaid:
     if body.get("tools") and body.get("tool_choice") is not None and _write_choice(body["tool_choice"]) is None:
         fields.append("tool_choice")
     fields += _unsaid_parts(request)
-    if body.get("reasoning_effort") and _calls_back(body["messages"]):
+    effort = body.get("reasoning_effort")
+    if effort and effort != _NO_THOUGHTS and not (isinstance(effort, str) and effort in _BUDGETS):
+        fields.append("reasoning_effort")
+    elif effort and _may_not_think(body):
         hints.append("reasoning_effort")
     hints += _unsaid_names(body["messages"])
+    if any(message.get("reasoning_content") or message.get("reasoning") for message in body["messages"]):
+        # Unsigned thoughts are taken for nobody's.
+        hints.append("reasoning_content")
     first = request.original.unsaid if request.original is not None else ALL_SAID
     return Unsaid((*first.fields, *fields), (*first.hints, *hints))
 
@@ -158,10 +182,8 @@ def _from_chat(chat: Json, upstream_model: str, is_stream: bool) -> Json:
         body["service_tier"] = "standard_only"
     _write_tools(chat, body)
     _write_shape(chat, body)
-    effort = chat.get("reasoning_effort")
-    budget = EFFORTS.get(effort) if isinstance(effort, str) else None
-    if budget is not None and "thinking" not in body and not _calls_back(chat["messages"]):
-        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    if "thinking" not in body and not _may_not_think(chat):
+        _write_effort(chat.get("reasoning_effort"), _read_version(upstream_model), body)
     known = _SAID | _HINTS | _UNKNOWN
     return body | {name: value for name, value in chat.items() if name not in known}
 
@@ -198,7 +220,8 @@ def _write_blocks(message: Json) -> Iterator[Json]:
         result: Any = content if isinstance(content, str) else list(_write_parts(content))
         yield {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": result}
         return
-    yield from _write_parts(message.get("content"))
+    # What it would not say may stand beside its words.
+    yield from _write_parts(message.get("content") or message.get("refusal"))
     for call in list_dicts(message.get("tool_calls")):
         function = call.get("function")
         if isinstance(function, dict):
@@ -294,6 +317,39 @@ def _calls_back(messages: list[Json]) -> bool:
     return False
 
 
+def _may_not_think(chat: Json) -> bool:
+    """Whether results of tools are handed in, or the model is told to call one, which it may not be that thinks."""
+    forced = ("any", "tool")
+    choice = _write_choice(chat.get("tool_choice")) if chat.get("tools") else None
+    return _calls_back(chat["messages"]) or (choice is not None and choice["type"] in forced)
+
+
+def _read_version(upstream_model: str) -> tuple[int, int]:
+    """Which Claude it is, by its name; zeros where that does not say so."""
+    found = _VERSION.search(upstream_model)
+    if found is None:
+        return (_FIRST_TO_ADAPT[0] + 1, 0) if _UNNUMBERED in upstream_model else (0, 0)
+    return int(found[1]), int(found[2] or 0)
+
+
+def _write_effort(effort: Any, version: tuple[int, int], body: Json) -> None:
+    """How much is to be thought, in the words that a model of this version takes."""
+    budget = _BUDGETS.get(effort) if isinstance(effort, str) else None
+    if version < _FIRST_TO_ADAPT:
+        if budget is not None:
+            body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        return
+    if budget is not None:
+        body["thinking"] = {"type": "adaptive"}
+    elif effort != _NO_THOUGHTS:
+        return
+    # Some of them think unasked, and will not be told to leave it.
+    word = "low" if effort in _LEAST else effort
+    if word == "xhigh" and version == _FIRST_TO_ADAPT:
+        word = "high"
+    body["output_config"] = {**body.get("output_config", {}), "effort": word}
+
+
 def _write_tools(chat: Json, body: Json) -> None:
     tools = [
         _write_tool(tool)
@@ -304,7 +360,7 @@ def _write_tools(chat: Json, body: Json) -> None:
         return
     body["tools"] = tools
     choice = _write_choice(chat.get("tool_choice"))
-    if chat.get("parallel_tool_calls") is False:
+    if chat.get("parallel_tool_calls") is False and choice != {"type": "none"}:
         choice = {**(choice or {"type": "auto"}), "disable_parallel_tool_use": True}
     if choice is not None:
         body["tool_choice"] = choice

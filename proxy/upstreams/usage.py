@@ -19,6 +19,7 @@ dearest, and nobody calls it exact.
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from proxy.values.attempt import Usage
@@ -63,6 +64,8 @@ _KNOWN: Final = frozenset(
         # inside the completion, and billed as such
         *("accepted_prediction_tokens", "rejected_prediction_tokens"),
         *("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"),
+        # what OpenAI writes to its cache for as long as is usual
+        "ttl_30m_tokens",
     }
 )
 _USUAL: Final = frozenset(
@@ -360,11 +363,14 @@ class _Reading:
 
 def _named_counts(reported: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in reported.items():
-        if isinstance(value, dict):
-            if name not in {"cost_details", "cost"}:
-                yield from ((inner, count) for inner, count in value.items() if _is_number(count))
-        elif _is_number(value):
-            yield name, value
+        if not isinstance(value, dict):
+            if _is_number(value):
+                yield name, value
+        elif name not in {"cost_details", "cost"}:
+            of_details = (one.items() for one in value.values() if isinstance(one, dict))
+            for inner, count in chain(value.items(), *of_details):
+                if _is_number(count):
+                    yield inner, count
 
 
 def _is_number(value: Any) -> bool:

@@ -679,6 +679,9 @@ def test_a_path_that_is_not_there(house: House, path: str) -> None:
         ("organization/projects", "/api/v1"),
         ("organizations/users", "/api/v1"),
         ("complete", "/v1/messages"),
+        ("decisions", "/v1/chat/completions"),
+        ("sessions/s_1/events", "/v1/messages"),
+        ("memory_stores", "messages of a call"),
     ],
 )
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])

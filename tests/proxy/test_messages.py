@@ -292,6 +292,22 @@ async def test_a_message_becomes_a_chat_and_its_answer_a_message(chatting: Tenan
     assert (row["effective_cost"], row["end_user"]) == (HELLO_COSTS, "ada")
 
 
+async def test_how_much_was_thought_is_told_in_its_own_word(chatting: Tenant) -> None:
+    spent = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 1}}
+    asked = ask_message(), ask_message(stream=True)
+    (whole_, streamed), _, _ = await ask(
+        chatting,
+        lambda body: (
+            stream(chunk({"role": "assistant", "content": "Hello"}, "stop"), chunk(usage=spent), DONE)
+            if body.get("stream")
+            else whole(chat_answer("Hello", spent))
+        ),
+        *asked,
+    )
+    for usage in (json.loads(whole_.body)["usage"], read(streamed.body)[-2]["usage"]):
+        assert (usage["output_tokens"], usage["output_tokens_details"]) == (2, {"thinking_tokens": 1})
+
+
 def calling(number: int, **function: str) -> Json:
     return {"tool_calls": [{"index": number, "id": f"t{number}", "type": "function", "function": function}]}
 

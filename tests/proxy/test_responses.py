@@ -325,6 +325,19 @@ async def test_a_chat_that_is_streamed_becomes_typed_events(chatting: Tenant) ->
     assert row["effective_cost"] == HELLO_COSTS
 
 
+async def test_a_response_is_of_the_tier_that_answered(chatting: Tenant) -> None:
+    def script(body: Json) -> list[bytes]:
+        tier = {"service_tier": "default"}
+        if not body.get("stream"):
+            return whole(chat_answer("Hello", USAGE) | tier)
+        return stream(*(event if event is DONE else event | tier for event in CHAT_TALE))
+
+    asked = ask_response(service_tier="auto"), ask_response(service_tier="auto", stream=True)
+    (got, streamed), _, _ = await ask(chatting, script, *asked)
+    assert json.loads(got.body)["service_tier"] == "default"
+    assert read(streamed.body)[-1]["response"]["service_tier"] == "default"
+
+
 @pytest.mark.parametrize("cut", range(1, 7))
 async def test_a_chat_that_is_cut_becomes_a_response_that_fails(chatting: Tenant, cut: int) -> None:
     (got,), (row,), _ = await ask(chatting, lambda _: stream(*CHAT_TALE[:cut]), ask_response(stream=True))

@@ -79,6 +79,7 @@ def write_usage(used: Usage) -> Json:
         "cache_read_input_tokens": cached,
         "cache_creation": written,
         "output_tokens": used.output_tokens,
+        **({"output_tokens_details": {"thinking_tokens": used.reasoning}} if used.reasoning else {}),
     }
 
 

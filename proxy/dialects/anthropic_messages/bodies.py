@@ -42,20 +42,24 @@ _FIELDS: Final = frozenset(
 )
 _KNOWN: Final = list_known(_FIELDS)
 _KNOWN_OF_MESSAGES: Final = list_known(("role", "content"))
-#: what has a price of its own that we do not know
-_UNPRICED: Final = ("container", "mcp_servers")
+#: what has a price of its own that we do not know, or stands at the provider, where nobody here can bound it
+_UNPRICED: Final = ("container", "mcp_servers", "thread")
 _ANYWHERE: Final = "global"
 #: fields whose meaning no chat has
-_BEYOND_CHAT: Final = ("context_management", "inference_geo", "output_format")
+_BEYOND_CHAT: Final = ("context_management", "inference_geo")
 _TIERS: Final = {"auto": "auto", "standard_only": "default"}
 #: how much a chat's model is asked to think, by the most tokens that it may
 _EFFORTS: Final = ((1_024, "low"), (4_096, "medium"), (MAX_TOKENS_LIMIT, "high"))
+#: a longer name of a user OpenAI refuses, and Claude Code's are: it is ours to know, and there a mere hint
+_LONGEST_USER: Final = 64
 #: before the words of a tool that has failed
 _FAILED: Final = "Error: "
 #: what a tool has that a chat's function has, too, and what only helps a model to call it
 _OF_TOOLS: Final = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _HINTS_OF_TOOLS: Final = frozenset({"input_examples", "eager_input_streaming"})
 _CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
+#: where whether and how much is thought is the model's own to say
+_OWN_THOUGHTS: Final = ("adaptive", "between_tools")
 
 
 def parse_request(endpoint: Endpoint | None, raw: bytes) -> Request:
@@ -92,8 +96,7 @@ def read_prompt(body: Json, raw: bytes, *, model: str, most: int) -> Request:
     writing = _Writing()
     chat = writing.write_chat(body, model)
     budget = _read_thinking(body)
-    if budget is None and read_dict(body, "thinking").get("type") == "adaptive":
-        # Whether and how much is thought is the model's own to say there.
+    if budget is None and read_dict(body, "thinking").get("type") in _OWN_THOUGHTS:
         writing.hints.append("thinking")
     if budget is not None:
         chat["thinking"] = body["thinking"]
@@ -112,7 +115,7 @@ def read_prompt(body: Json, raw: bytes, *, model: str, most: int) -> Request:
         choices=1,
         # What may be thought in several turns may be more than one answer.
         max_output=max(most, budget or 0),
-        end_user=chat.get("user", ""),
+        end_user=writing.end_user,
         is_plain=all(isinstance(message.get("content"), str) for message in chat["messages"]),
         original=Original(Wire.MESSAGES, body, writing.unsaid, writing.left_out),
     )
@@ -125,8 +128,10 @@ def _read_thinking(body: Json) -> int | None:
     if not thinking:
         return None
     kind = read_text(thinking, "type", "thinking.")
-    if kind not in {"enabled", "disabled", "adaptive"}:
-        raise InvalidRequest("thinking.type must be enabled, disabled or adaptive.", param="thinking.type")
+    if kind not in {"enabled", "disabled", *_OWN_THOUGHTS}:
+        raise InvalidRequest(
+            "thinking.type must be enabled, disabled, adaptive or between_tools.", param="thinking.type"
+        )
     budget = read_whole(thinking, "budget_tokens", 1_024, MAX_TOKENS_LIMIT, "thinking.")
     if kind == "enabled" and budget is None:
         raise InvalidRequest("thinking.budget_tokens must say how much may be thought.", param="thinking.budget_tokens")
@@ -137,6 +142,7 @@ class _Writing:
     """A body being put into the form of a chat, and what that cannot say."""
 
     def __init__(self) -> None:
+        self.end_user = ""
         self.fields: list[str] = []
         self.hints: list[str] = []
         self.left_out = 0
@@ -158,8 +164,11 @@ class _Writing:
                 chat[name] = body[name]
         if stop := read_list(body, "stop_sequences"):
             chat["stop"] = stop
-        if user := read_name(read_dict(body, "metadata"), "user_id", "metadata."):
-            chat["user"] = user
+        self.end_user = read_name(read_dict(body, "metadata"), "user_id", "metadata.")
+        if len(self.end_user) > _LONGEST_USER:
+            self.hints.append("metadata.user_id")
+        elif self.end_user:
+            chat["user"] = self.end_user
         tier = body.get("service_tier")
         if tier is not None:
             if not isinstance(tier, str) or tier not in _TIERS:
@@ -235,8 +244,11 @@ class _Writing:
             blocks = check_objects(content, f"{place}.content")
             places = [(f"{place}.content[{number}]", part) for number, part in enumerate(blocks)]
             written = self._write_content(places)
-            # A chat's results of tools are texts.
-            self.fields += [here for here, part in places if part.get("type") in {"image", "document"}]
+            # A chat's results of tools are texts, and so are documents of words.
+            parts = written if isinstance(written, list) else ()
+            self.fields += [
+                here for (here, _), part in zip(places, parts, strict=False) if part["type"] in {"image_url", "file"}
+            ]
         else:
             raise InvalidRequest(f"{place}.content must be a text or a list of blocks.", param=f"{place}.content")
         if block.get("is_error"):
@@ -340,9 +352,13 @@ class _Writing:
         output = read_dict(body, "output_config")
         if (effort := output.get("effort")) is not None:
             chat["reasoning_effort"] = effort
+        place = "output_config.format"
         shape = read_dict(output, "format", "output_config.")
+        if not shape:
+            # As it was called first.
+            place, shape = "output_format", read_dict(body, "output_format")
         if shape:
-            schema = read_dict(shape, "schema", "output_config.format.")
+            schema = read_dict(shape, "schema", f"{place}.")
             chat["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": schema, "strict": True},

@@ -224,9 +224,12 @@ class ResponseTranslation:
         }
 
     def _note_model(self, answer: Json) -> None:
-        model = answer.get("model")
+        """Who has answered, and by which tier, which may be another one than was asked for."""
+        model, tier = answer.get("model"), answer.get("service_tier")
         if isinstance(model, str) and model:
             self._model = model
+        if isinstance(tier, str) and tier:
+            self._echoed["service_tier"] = tier
 
     def _note_reason(self, choice: Json) -> None:
         reason = choice.get("finish_reason")

@@ -2,7 +2,12 @@
 -- it for one that nobody was asked with.
 --
 -- KEYS  1.. the holds
-for _, key in ipairs(KEYS) do
+--
+-- Answers for each 1, or 0 where there is no such hold
+local answers = {}
+for place, key in ipairs(KEYS) do
+    answers[place] = redis.call('EXISTS', key)
     -- lua/turn.lua writes models there, a line each
-    if redis.call('EXISTS', key) == 1 then redis.call('HSETNX', key, 'asked', '') end
+    if answers[place] == 1 then redis.call('HSETNX', key, 'asked', '') end
 end
+return answers

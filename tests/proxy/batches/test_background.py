@@ -214,6 +214,33 @@ def test_one_that_fails_says_why_and_none_that_has_ended_is_cancelled(keeping: T
     assert_balanced(keeping, bank)
 
 
+@pytest.mark.parametrize(("tries", "ends"), [(8, "completed"), (99, "failed")])
+def test_one_outlasts_an_upstream_that_takes_nothing_for_a_while(
+    keeping: Tenant, bank: Bank, tries: int, ends: str
+) -> None:
+    """For half an hour, at no cost; after an hour nobody looks for its answer any more."""
+    with org_scope(keeping.org_id):
+        for upstream in Upstream.objects.filter(org=keeping.org):
+            update_upstream(actor=keeping.owner, upstream=upstream, max_retries=0)
+    connections.close_all()
+    bank.queue(count=tries, fault="http_error", status=429)
+    taken = begin(keeping)
+    with time_machine.travel(clock.now(), tick=True) as traveller:
+        for _ in range(9):
+            run_worker(keeping, looks=2)
+            traveller.shift(310)
+        if ends == "failed":
+            assert look(keeping, taken)["status"] == "queued"
+        for _ in range(5):
+            run_worker(keeping, looks=2)
+            traveller.shift(310)
+        shown = look(keeping, taken)
+    assert shown["status"] == ends
+    rows = [row for row in assert_balanced(keeping, bank).rows if row.kind == "call"]
+    assert sum(row.effective_cost for row in rows if row.status != 200) == 0
+    assert 8 < len(rows) < 15
+
+
 def test_one_that_was_deleted_or_is_too_old_is_unknown(keeping: Tenant) -> None:
     deleted, old = begin(keeping), begin(keeping)
     ((status, told),) = ask(keeping, ("DELETE", f"/{deleted['id']}", {}))
@@ -238,6 +265,12 @@ def test_another_organisation_does_not_learn_of_it(keeping: Tenant, committed_wo
         words = told["error"]["message"].replace(taken["id"], "resp_" + "0" * 32)
         assert words == unknown["error"]["message"]
     assert look(keeping, taken)["status"] == "queued"
+
+
+def test_a_providers_own_windows_are_not_for_what_is_asked_here(keeping: Tenant) -> None:
+    body = {"model": "native", "input": "one", "background": True, "background_options": {"completion_window": "2h"}}
+    ((status, told),) = ask(keeping, ("POST", "", body))
+    assert (status, told["error"]["param"]) == (400, "background_options")
 
 
 def test_what_nobody_keeps_is_refused_in_words(keeping: Tenant) -> None:

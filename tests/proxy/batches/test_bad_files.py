@@ -54,6 +54,23 @@ def test_three_bad_lines_of_many_are_named(acme: Tenant, bank: Bank) -> None:
     assert (row.endpoint, row.status, row.effective_cost) == ("batches", 200, 0)
 
 
+NAMED = [{"type": "file", "file": {"file_id": "file-0197e9d400007000800000000000abcd"}}]
+
+
+def test_a_line_that_names_a_file_is_told_to_hold_it(acme: Tenant) -> None:
+    asked = line(0, messages=[{"role": "user", "content": NAMED}])
+    (error,) = fail(acme, [asked])["errors"]["data"]
+    assert error == {
+        "code": "file_not_readable",
+        "message": (
+            "messages[0].content[0].file.file_id names a file of /v1/files, and a batch's lines name none: put what it"
+            " holds into the line, as base64 or as text."
+        ),
+        "param": "body.messages[0].content[0].file.file_id",
+        "line": 1,
+    }
+
+
 CASES: dict[str, tuple[Callable[[], bytes | list[Json]], list[tuple[int | None, str]]]] = {
     "the same custom_id twice": (lambda: [line(0), line(1), line(0)], [(3, "duplicate_custom_id")]),
     "another endpoint": (lambda: [line(0), line(1, url="/v1/embeddings")], [(2, "mismatched_endpoint")]),

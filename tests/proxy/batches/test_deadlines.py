@@ -349,6 +349,39 @@ def test_a_call_that_was_refused_and_is_in_its_pool_is_held_anew_before_it_is_as
     assert rows == [(200, USUAL, True, False), (503, 0, True, True)]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_call_that_was_refused_and_is_in_its_pool_is_in_no_batch_of_its_upstreams(
+    account: Tenant, bank: Bank, others: int
+) -> None:
+    """Its row says that it has cost nothing: what it costs now is that of a call of its own."""
+
+    async def call() -> str:
+        async with open_desk(account) as desk:
+            body = orjson.dumps(line(9)["body"])
+            with losing_a_commit(b'INSERT INTO "proxy_batchline"', and_all_else=True) as is_lost:
+                refused = await desk.ask("POST", CHAT, body, x_costhub_deadline=str(6 * 3600))
+            assert (is_lost.is_set(), refused.status) == (True, 503)
+            return refused.headers["x-request-id"]
+
+    held, name = defer(account, 6 * 3600, others), asyncio.run(call())
+    with time_machine.travel(clock.now() + timedelta(minutes=6), tick=True) as traveller:
+        for minutes in (2, 2, 2, 2):
+            run_worker(account, looks=2)
+            traveller.shift(minutes * 60)
+    assert [(status, answer["status"]) for status, answer in collect(account, [*held, name])] == [
+        (200, "completed")
+    ] * (others + 1)
+    uploads = [request for request in bank.calls_received() if request.target == "/v1/files"]
+    assert len(uploads) == others
+    close_the_day(account)
+    books = read_books(account, bank, "0.15", "0.60")
+    rows = sorted((row.status, row.effective_cost, str(row.id) == name) for row in books.rows)
+    assert rows == [(200, IN_BATCH, False)] * others + [(200, USUAL, False), (503, 0, True)]
+    assert {call.request_id.partition(":")[0] for call in bank.bill()} == {
+        str(row.id) for row in books.rows if row.status == 200
+    }
+
+
 def test_a_deferred_call_keeps_to_its_most_however_often_it_is_asked(acme: Tenant, bank: Bank) -> None:
     with org_scope(acme.org_id):
         # Without a bill a refusal costs nothing, so that the next try has all of it.

@@ -13,12 +13,15 @@ from tenants.access import org_scope
 from tenants.actions.keys import create_key
 from tenants.actions.orgs import update_organization
 from tenants.actions.projects import create_project
-from tenants.choices import UpstreamKind
+from tenants.choices import RouteKind, UpstreamKind
 from tests.proxy.batches.desk import Desk, open_desk, read, run_worker
+from tests.proxy.books import open_holds
+from tests.proxy.cache.calls import make_policy
 from tests.proxy.in_process import Conversation, events_of
 from tests.proxy.scripted_upstream import USAGE, ScriptedUpstream, answer, scripted, whole
 from tests.proxy.test_messages import MESSAGE
-from tests.world import Tenant, World, make_catalog
+from tests.tenants.route_examples import make_route
+from tests.world import Tenant, World, make_budget, make_catalog, make_rate_limit
 
 Json = dict[str, Any]
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -239,6 +242,94 @@ def test_one_file_may_stand_in_two_places_and_one_that_is_gone_in_none(
     assert sent["messages"][0]["content"] == [{"type": "text", "text": "Dear Ada"}] * 2
 
 
+def test_who_may_not_call_is_told_so_before_a_file_is_looked_for(acme: Tenant, upstream: ScriptedUpstream) -> None:
+    """A few bytes may name megabytes: nothing is read for who is over a limit, or asks for what there is not."""
+    make_rate_limit(acme, 2)
+    never = "file-0197e9d400007000800000000000abcd"
+
+    async def run() -> list[tuple[int, str]]:
+        async with open_desk(acme) as desk:
+            file = await keep(desk, LETTER)
+            told = [
+                await post(desk, CHAT, write(CHAT, IN_CHAT, model="unknown"), never),
+                await post(desk, CHAT, write(CHAT, IN_CHAT), file),
+                await post(desk, MESSAGES, write(MESSAGES, DOCUMENT, model="claude"), file),
+                await post(desk, CHAT, write(CHAT, IN_CHAT), never),
+                await post(desk, CHAT, write(CHAT, IN_CHAT), never, x_costhub_deadline="600"),
+            ]
+            return [(one.status, "" if one.status == 200 else read(one)["error"]["code"]) for one in told]
+
+    full = (429, "rate_limit_exceeded")
+    assert asyncio.run(run()) == [(404, "model_not_found"), (200, ""), (200, ""), full, full]
+    assert len(upstream.bodies) == 2
+    rows = [(row["status"], row["request_model"], row["effective_cost"] > 0) for row in events_of(acme)]
+    assert rows == [
+        (404, "unknown", False),
+        (200, "small", True),
+        (200, "claude", True),
+        (429, "small", False),
+        (429, "small", False),
+    ]
+
+
+def test_no_file_is_looked_for_that_no_budget_pays(acme: Tenant, upstream: ScriptedUpstream) -> None:
+    make_budget(acme, "0.000001")
+    status, told = send(acme, CHAT, write(CHAT, IN_CHAT), PDF)
+    assert (status, told["error"]["code"]) == (402, "budget_exceeded")
+    never = orjson.loads(orjson.dumps(write(CHAT, IN_CHAT)).replace(b'"?"', b'"file-0197e9d400007000800000000000abcd"'))
+    status, told = send(acme, CHAT, never, PDF)
+    assert (status, told["error"]["code"]) == (402, "budget_exceeded")
+    assert upstream.bodies == []
+    assert open_holds(acme.org) == []
+
+
+def test_an_answer_that_is_cached_needs_no_budget_for_its_file(acme: Tenant, upstream: ScriptedUpstream) -> None:
+    make_policy(acme)
+    make_rate_limit(acme, 10)
+
+    async def run() -> list[Conversation]:
+        async with open_desk(acme) as desk:
+            body, file = write(CHAT, IN_CHAT, temperature=0), await keep(desk, LETTER)
+            first = await post(desk, CHAT, body, file)
+            await asyncio.to_thread(_use_up, acme)
+            return [first, await post(desk, CHAT, body, file), await post(desk, CHAT, body | {"seed": 1}, file)]
+
+    first, hit, other = asyncio.run(run())
+    assert (first.status, hit.status, hit.headers["x-costhub-cache"], other.status) == (200, 200, "hit-l1", 402)
+    assert len(upstream.bodies) == 1
+
+
+def _use_up(acme: Tenant) -> None:
+    make_budget(acme, "0.000001")
+    connections.close_all()
+
+
+@pytest.mark.parametrize("headers", [{}, {"x_costhub_deadline": "600"}])
+def test_a_first_answer_is_given_again_when_the_file_is_gone(
+    acme: Tenant, upstream: ScriptedUpstream, headers: dict[str, str]
+) -> None:
+    async def run() -> list[Conversation]:
+        async with open_desk(acme) as desk:
+            body, file = write(CHAT, IN_CHAT), await keep(desk, PDF)
+            told = [await post(desk, CHAT, body, file, idempotency_key="one", **headers) for _ in range(2)]
+            await desk.ask("DELETE", f"/v1/files/{file}")
+            return [
+                *told,
+                await post(desk, CHAT, body, file, idempotency_key="one", **headers),
+                await post(desk, CHAT, body | {"seed": 1}, file, idempotency_key="one", **headers),
+                await post(desk, CHAT, body, file, idempotency_key="two", **headers),
+            ]
+
+    first, again, later, other, new = asyncio.run(run())
+    expected = 202 if headers else 200
+    assert [one.status for one in (first, again, later, other, new)] == [expected] * 3 + [409, 404]
+    assert first.body == again.body == later.body
+    assert later.headers["x-costhub-original-request-id"] == first.headers["x-request-id"]
+    assert len(upstream.bodies) == (0 if headers else 1)
+    replays = [(row["status"], row["cache_status"], row["effective_cost"]) for row in events_of(acme)][-4:]
+    assert replays == [(200, "replayed", 0), (200, "replayed", 0), (409, "bypass", 0), (404, "bypass", 0)]
+
+
 def test_a_call_that_is_answered_later_is_asked_with_what_the_file_held_when_it_came(
     acme: Tenant, upstream: ScriptedUpstream
 ) -> None:
@@ -257,6 +348,37 @@ def test_a_call_that_is_answered_later_is_asked_with_what_the_file_held_when_it_
     assert (asyncio.run(run()), upstream.bodies) == ([202, 200], [])
     run_worker(acme)
     assert [sent["messages"][0]["content"] for sent in upstream.bodies] == [[AS_FILE]] * 2
+
+
+def test_a_file_that_is_named_again_and_again_by_calls_that_wait_fills_no_disk(
+    acme: Tenant, upstream: ScriptedUpstream, settings: Settings
+) -> None:
+    """Each has what it holds: two of them have room, and a third one is answered at once or later."""
+    settings.MAX_FILES_BYTES = 5_000
+    make_route(acme, RouteKind.FIXED, ("small",), deadline_seconds=600)
+    with org_scope(acme.org_id):
+        update_organization(actor=acme.owner, answers_kept_hours=24)
+    connections.close_all()
+
+    async def run() -> list[Conversation]:
+        async with open_desk(acme) as desk:
+            file = await keep(desk, b"a" * 2_000)
+
+            async def wait(model: str = "small") -> Conversation:
+                headers = {"x_costhub_deadline": "600"} if model == "small" else {}
+                return await post(desk, CHAT, write(CHAT, IN_CHAT, model=model), file, **headers)
+
+            first, second, third = [await wait() for _ in range(3)]
+            at_once = await wait("smart")
+            behind = await post(desk, RESPONSES, write(RESPONSES, INPUT, background=True), file)
+            return [first, second, third, at_once, behind]
+
+    first, second, third, at_once, behind = asyncio.run(run())
+    assert [one.status for one in (first, second, third, at_once, behind)] == [202, 202, 409, 200, 429]
+    for refused in (third, behind):
+        assert "bytes, and 5000 are taken" in read(refused)["error"]["message"]
+    assert (read(behind)["error"]["code"], behind.headers["retry-after"]) == ("background_full", "60")
+    assert len(open_holds(acme.org)) == 2
 
 
 def test_a_body_that_is_counted_or_priced_is_read_with_its_files(acme: Tenant, upstream: ScriptedUpstream) -> None:

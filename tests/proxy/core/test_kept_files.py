@@ -1,6 +1,7 @@
 """A file that lies here is named in a message: what it holds is put there where it may stand, and a name that stands
 anywhere else is refused."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -8,12 +9,13 @@ import pytest
 
 from costhub.lib import clock
 from proxy.batches.ids import FILE, find_id, show_id
-from proxy.core.kept_files import Held, find_media_type, find_named, put_files
+from proxy.core.kept_files import Held, find_media_type, find_named, put_files, stand_in
+from proxy.core.plan import make_plan
 from proxy.core.weight import MAX_ESCAPES
 from proxy.dialects import dialect_of
 from proxy.errors import FileNamed, InvalidRequest
 from proxy.values.request import Endpoint
-from tests.proxy.core.examples import NOON_MS
+from tests.proxy.core.examples import KEY, NO_CONTROLS, NOON_MS, ORG
 
 Json = dict[str, Any]
 
@@ -94,6 +96,21 @@ def test_one_of_ours_is_found_where_it_stands_and_a_providers_own_is_not(
         parse(endpoint, name(body, OURS))
     assert (caught.value.param, caught.value.error_code) == (f"{place}.file_id", "file_not_readable")
     assert [one.place for one in find_named(orjson.loads(name(body, OURS)))] == [f"{place}.file_id"]
+
+
+@pytest.mark.parametrize(("endpoint", "part", "place"), NAMED)
+def test_what_stands_in_for_a_file_costs_no_more_than_any(endpoint: Endpoint, part: Json, place: str) -> None:
+    def bound(raw: bytes) -> int:
+        request = dialect_of(endpoint).parse_request(endpoint, raw)
+        return make_plan(request, NO_CONTROLS, KEY, ORG, NOON_MS).first.bound.input_tokens
+
+    body = make_body(endpoint, part)
+    least, put_there = bound(stand_in(name(body, OURS), 10_000)), 0
+    for content in (PDF, PNG, WORDS):
+        with suppress(InvalidRequest):
+            assert least <= bound(orjson.dumps(put(body, content)))
+            put_there += 1
+    assert put_there
 
 
 @pytest.mark.parametrize(

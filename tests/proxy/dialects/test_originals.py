@@ -102,6 +102,52 @@ def test_an_answer_from_one_place_has_no_price_here() -> None:
     assert (caught.value.param, caught.value.error_code) == ("inference_geo", "feature_not_priced")
 
 
+def test_whether_a_model_thinks_between_tools_is_its_own_to_say() -> None:
+    asked = read_message(say("user", TEXT), thinking={"type": "between_tools"})
+    assert asked.original is not None
+    assert (asked.original.body["thinking"], asked.original.unsaid.hints) == ({"type": "between_tools"}, ("thinking",))
+    assert {"thinking", "reasoning_effort"}.isdisjoint(asked.body)
+
+
+@pytest.mark.parametrize("fields", [{"output_format": "?"}, {"output_config": {"format": "?"}}])
+def test_an_answers_shape_is_a_chats_by_either_of_its_names(fields: Json) -> None:
+    shape = {"type": "json_schema", "schema": {"type": "object"}}
+    named = orjson.loads(orjson.dumps(fields).replace(b'"?"', orjson.dumps(shape)))
+    asked = read_message(say("user", TEXT), **named)
+    assert asked.original is not None
+    assert asked.original.unsaid.fields == ()
+    assert asked.body["response_format"]["json_schema"] == {
+        "name": "answer",
+        "schema": {"type": "object"},
+        "strict": True,
+    }
+
+
+@pytest.mark.parametrize(("length", "hints"), [(64, ()), (65, ("metadata.user_id",))])
+def test_a_users_name_that_openai_refuses_is_ours_alone(length: int, hints: tuple[str, ...]) -> None:
+    asked = read_message(say("user", TEXT), metadata={"user_id": "u" * length})
+    assert asked.original is not None
+    assert (asked.end_user, asked.original.unsaid.hints) == ("u" * length, hints)
+    assert ("user" in asked.body) == (not hints)
+
+
+def test_what_stands_in_a_thread_at_the_provider_has_no_bound_here() -> None:
+    with pytest.raises(ModelNotPriced) as caught:
+        read_message(say("user", TEXT), thread={"type": "continue", "previous_message_id": "msg_1"})
+    assert (caught.value.param, caught.value.error_code) == ("thread", "feature_not_priced")
+
+
+def test_a_tools_result_is_words_also_where_these_are_a_document() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [LETTER, TEXT, picture]}
+    asked = read_message(say("user", result))
+    assert asked.original is not None
+    assert asked.original.unsaid.fields == ("messages[0].content[0].content[2]",)
+    alone = read_message(say("user", result | {"content": [LETTER]}))
+    assert alone.original is not None
+    assert (alone.original.unsaid.fields, alone.body["messages"][0]["content"]) == ((), "Dear")
+
+
 def test_many_calls_in_a_row_take_no_longer_each_than_few() -> None:
     def measure(calls: int) -> float:
         call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}

@@ -41,6 +41,13 @@ reports = st.recursive(
 ).filter(lambda value: isinstance(value, dict))
 
 
+def openai_written(written: int, longer: int) -> dict[str, Any]:
+    """A report of OpenAI's Responses of what was written to its cache, some of it for twelve hours."""
+    details = {"ttl_30m_tokens": written - longer, "ttl_12h_tokens": longer}
+    of_input = {"cached_tokens": 0, "cache_write_tokens": written, "cache_write_tokens_details": details}
+    return {"input_tokens": 9, "input_tokens_details": of_input, "output_tokens": 1, "total_tokens": 10}
+
+
 def openai(cached: int = 0, written: int = 0, heard: int = 0, *, inputs: int, outputs: int, **more: Any) -> Json:
     details = {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": heard}
     whole = {"prompt_tokens": inputs, "completion_tokens": outputs, "total_tokens": inputs + outputs}
@@ -157,6 +164,8 @@ def test_reports_that_are_exact(report: Json, usage: Usage) -> None:
         ({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "citation_tokens": 700}, Usage(input=9, output=1), UNKNOWN_CLASS),
         ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"video_tokens": 3}}, Usage(input=9, output=1), UNKNOWN_CLASS),
         ({"prompt_tokens": 9, "completion_tokens": 1, "num_sources_used": 4}, Usage(input=9, output=1), UNKNOWN_CLASS),
+        # for longer than is usual, at a price that nobody has
+        (openai_written(8, longer=3), Usage(input=1, cache_write=8, output=1), UNKNOWN_CLASS),
         # no numbers
         ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": -4}, Usage(input=9, output=1), NOT_A_COUNT),
         ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 1.5}, Usage(input=9, output=1), NOT_A_COUNT),
