@@ -76,6 +76,8 @@ SENDERS: Final = 24
 #: and so many customers' invoices are typeset and mailed: much of the time a mail waits for PostgreSQL and its server
 MAILERS: Final = 4
 Result = TypeVar("Result")
+#: something that is done for a customer with Stripe; gives how much was done
+Step = Callable[[Actor, Stripe], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def send_usage() -> int:
 
     def send(org_id: UUID) -> list[int]:
         steps = _BESIDE_USAGE if org_id in to_collect else ()
-        return _each(lambda actor, now: _send(actor, gateway, steps, now), [org_id], run, in_one=False)
+        return _each(lambda actor, now: _send(actor, gateway, now, steps), [org_id], run, in_one=False)
 
     waiting = [org_id for org_id in org_ids if org_id in to_collect or org_id in to_send]
     return _side_by_side(send, waiting, run, SENDERS, gateway.kept_open)
@@ -268,16 +270,24 @@ def _mail(actor: Actor, now: datetime) -> int:
 
 
 #: what is done for a customer before its usage is sent, in this order
-_BESIDE_USAGE: Final = (ensure_customer, top_up, sync_subscription, push_issued, push_credits, push_outcomes)
+_BESIDE_USAGE: Final[Sequence[Step]] = (
+    ensure_customer,
+    top_up,
+    sync_subscription,
+    push_issued,
+    push_credits,
+    push_outcomes,
+)
 
 
-def _send(actor: Actor, gateway: Stripe, steps: Sequence[Callable[[Actor, Stripe], int]], now: datetime) -> int:
+def _send(actor: Actor, gateway: Stripe, now: datetime, steps: Sequence[Step] = _BESIDE_USAGE) -> int:
     """These steps, then usage, each for itself: a card that is declined keeps neither invoices nor usage from Stripe.
     What was refused of the customer is kept with its account until nothing is any more."""
     done = 0
     refusals: list[str] = []
     is_answered = True
-    for step in (*steps, partial(send_outbox, now=now)):
+    send: Step = partial(send_outbox, now=now)
+    for step in (*steps, send):
         try:
             done += step(actor, gateway)
         except AppError as error:

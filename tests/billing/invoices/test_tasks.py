@@ -113,9 +113,9 @@ def test_whoever_has_only_usage_is_looked_at_for_nothing_else_and_who_has_none_n
     make_stripe_customer(mallcorp, gateway, since=OCTOBER, fee="49.00")
     looked: list[tuple[str, int]] = []
 
-    def send_and_tell(actor: Actor, gateway: Stripe, steps: Any, now: datetime) -> int:
+    def send_and_tell(actor: Actor, gateway: Stripe, now: datetime, steps: Any) -> int:
         looked.append((actor.org.slug, len(steps)))
-        return send(actor, gateway, steps, now)
+        return send(actor, gateway, now, steps)
 
     monkeypatch.setattr(tasks, "_on_stripe", lambda: [acme.org.pk, mallcorp.org.pk])
     monkeypatch.setattr(tasks, "_send", send_and_tell)
