@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,22 +28,23 @@ import httpx2
 import orjson
 import psutil
 
+from bench.computing import SERVERS, Computing, show_computing
 from bench.machine import free_port
 from bench.rollups import servers
 from proxy.upstreams.http1 import Pool
 
 WORK = "import django; django.setup(); from proxy.batches.work import run; run(3600)"
-#: what a program is told by
-_PROGRAMS = {
-    "proxy.batches.work": "worker",
-    "tests.bank": "upstream",
-    "postgres": "PostgreSQL",
-    "valkey": "Valkey",
-    "redis": "Valkey",
-    "uvicorn": "proxy",
-    "spawn_main": "proxy",
-    "costhub": "proxy",
-}
+_COMPUTING = Computing(
+    "the load",
+    {
+        "proxy.batches.work": "worker",
+        "tests.bank": "upstream",
+        **SERVERS,
+        "uvicorn": "proxy",
+        "spawn_main": "proxy",
+        "costhub": "proxy",
+    },
+)
 PARTS = ("batches", "embeddings", "uploads")
 BIG_FILE_BYTES = 200 * 1000 * 1000
 TOO_BIG_FILE_BYTES = 220 * 1000 * 1000
@@ -141,39 +141,19 @@ def _batches(options: argparse.Namespace, port: int, key: str) -> Iterator[str]:
     _, peak, _ = _batch(port, key, lines // 5)
     yield f"peak of the worker at {lines // 5} lines: {peak} MB"
     for _ in range(options.rounds):
-        before = _computing()
+        before = _COMPUTING.read()
         direct = call_all(port, key, "/v1/chat/completions", [_chat(number) for number in range(lines)], connections)
-        of_direct = _since(before)
+        of_direct = _COMPUTING.since(before)
         batch, peak, of_batch = _batch(port, key, lines)
         ratios.append(batch / direct)
         computed.append(sum(of_batch.values()) / sum(of_direct.values()))
         yield f"{lines} lines at {connections}: direct {direct:.2f} s, batch {batch:.2f} s ({batch / direct:.2f} x), peak {peak} MB"
         for way, spent in (("direct", of_direct), ("batch", of_batch)):
-            shares = ", ".join(f"{name} {seconds / lines * 1e6:.0f}" for name, seconds in spent.items())
-            yield f"  computing, us a line, {way}: {sum(spent.values()) / lines * 1e6:.0f} ({shares})"
+            yield f"  computing, us a line, {way}: {show_computing(spent, lines)}"
     yield (
         f"batch over direct, median of {options.rounds}: {median(ratios):.2f}; of the processor's time"
         f" {median(computed):.2f}"
     )
-
-
-def _computing() -> dict[str, float]:
-    """Seconds that each program below this one has spent on a processor, and this one: what other jobs on the machine
-    take does not count."""
-    own = psutil.Process()
-    found: dict[str, float] = {"the load": sum(own.cpu_times()[:2])}
-    for process in own.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            # Zombies have no command line any more.
-            command = " ".join(process.cmdline()) or process.name()
-            name = next((name for mark, name in _PROGRAMS.items() if mark in command), "others")
-            found[name] = found.get(name, 0.0) + sum(process.cpu_times()[:2])
-    return found
-
-
-def _since(before: dict[str, float]) -> dict[str, float]:
-    spent = {name: seconds - before.get(name, 0.0) for name, seconds in _computing().items()}
-    return {name: seconds for name, seconds in spent.items() if seconds > 0.005}
 
 
 def _embeddings(what: str, name: str, options: argparse.Namespace, port: int, key: str) -> Iterator[str]:
@@ -238,10 +218,10 @@ def _batch(port: int, key: str, lines: int) -> tuple[float, int, dict[str, float
         while not took:
             shown = http.get(f"/batches/{batch['id']}").json()
             if not began and shown["request_counts"]["completed"]:
-                began, before = time.perf_counter(), _computing()
+                began, before = time.perf_counter(), _COMPUTING.read()
             if shown["status"] == "completed":
                 took = time.perf_counter() - began
-                spent = _since(before)
+                spent = _COMPUTING.since(before)
             assert took or worker.poll() is None, "the worker is gone"
             peak = max(peak, process.memory_info().rss)
             time.sleep(0.05 if not began else 0.25)

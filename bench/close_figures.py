@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
+from bench.computing import SERVERS, Computing, show_computing
 from bench.ledger_rows import without_indexes
 from bench.rollup_figures import owner_address
 from billing.invoices.actions.closing import close_period
@@ -44,6 +45,7 @@ PROJECTS: Final = 3
 DAYS: Final = 28
 HOURS: Final = 8
 BRIDGES: Final = 7
+_COMPUTING: Final = Computing("the job", SERVERS)
 _STEP: Final = 250_000
 #: how much of the month is issued when the first worker is killed
 _KILLED_AT: Final = 0.3
@@ -158,7 +160,7 @@ def _measure_all(owner: psycopg.Connection[Any], customers: int) -> Iterator[str
         time.sleep(0.05)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    at_death, died = _count_issued(owner), time.perf_counter()
+    at_death, died, before = _count_issued(owner), time.perf_counter(), _COMPUTING.read()
     yield f"one worker issued {at_death:,} in {died - began:.1f} s and was killed"
     with ThreadPoolExecutor(max_workers=1) as beside:
         last_issued = beside.submit(_await_issued, customers)
@@ -171,6 +173,7 @@ def _measure_all(owner: psycopg.Connection[Any], customers: int) -> Iterator[str
         f"another had issued the rest after {last_issued.result() - began:.1f} s in all, and mailed all of them, with"
         f" PDF and CSV, after {done - began:.1f} s, in {runs} run{'s' if runs > 1 else ''} without pauses"
     )
+    yield f"  computing since, us a customer: {show_computing(_COMPUTING.since(before), customers)}"
     began = time.perf_counter()
     assert close_months() == 0
     yield f"a run that finds nothing to do for {customers:,} customers: {time.perf_counter() - began:.2f} s"

@@ -12,6 +12,7 @@ import psycopg
 from django.core.management import call_command
 from django.test import override_settings
 
+from bench.computing import SERVERS, Computing, show_computing
 from bench.rollup_figures import owner_address
 from bench.stripe_server import METER, serve_stripe
 from billing.invoices import tasks
@@ -23,6 +24,7 @@ from tenants.models import Organization
 from tests.stripe_double.state import ACCOUNT_KEY
 
 SENDERS = (1, tasks.SENDERS)
+_COMPUTING = Computing("the job", {**SERVERS, "spawn_main": "the double"})
 
 
 def measure(customers: int, deltas: int, answers_after: float) -> Iterator[str]:
@@ -41,8 +43,11 @@ def measure(customers: int, deltas: int, answers_after: float) -> Iterator[str]:
         tax_rates={"DE": "19"},
     )
     usual = tasks.SENDERS
-    yield "| the double answers after, ms | customers | deltas | senders | deltas a second | at the double | twice |"
-    yield "|---:|---:|---:|---:|---:|---|---:|"
+    yield (
+        "| the double answers after, ms | customers | deltas | senders | deltas a second | computing, us a delta"
+        " | at the double | twice |"
+    )
+    yield "|---:|---:|---:|---:|---:|---|---|---:|"
     for seconds, each in ((0.0, deltas), (answers_after, deltas), (answers_after, 1)):
         for senders in SENDERS:
             # One sender waits for every answer in turn: a part of the customers says how fast.
@@ -53,16 +58,18 @@ def measure(customers: int, deltas: int, answers_after: float) -> Iterator[str]:
                 _double(seconds, known) as (url, asked),
                 override_settings(STRIPE_API_KEY=ACCOUNT_KEY, STRIPE_API_URL=url),
             ):
+                before = _COMPUTING.read()
                 began = took = time.perf_counter()
                 while tasks.send_usage():
                     took = time.perf_counter() - began
+                    spent = _COMPUTING.since(before)
                 asked.send("told")
                 found, calls = asked.recv()
             (expected,) = owner.execute("SELECT sum(value) FROM billing_meterdelta").fetchone() or (0,)
             says = "equal to the nano" if found == expected else f"DIFFERENT: {found} for {expected}"
             yield (
                 f"| {seconds * 1000:.0f} | {chosen} | {chosen * each:,} | {senders} | {chosen * each / took:,.0f}"
-                f" | {says} | {calls - chosen * each} |"
+                f" | {show_computing(spent, chosen * each)} | {says} | {calls - chosen * each} |"
             )
     tasks.SENDERS = usual  # type: ignore[misc]
     owner.close()

@@ -14,12 +14,14 @@ from django.conf import settings
 from django.db import connection
 
 from costhub.lib import secrets
+from tenants.access import run_in_org
 from tenants.open_keys import OPEN_KEYS
 
 #: what sealed content begins with, and neither JSON nor what zlib has compressed does
 _SEALED: Final = b"\x01"
 #: and what sealed text does, where a column holds text: a character that nobody types
 SEALED_TEXT: Final = "\x01"
+_DATA_KEY: Final = "SELECT data_key FROM tenants_organization WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +85,12 @@ class Sealer(NamedTuple):
 def find_sealer(org_id: UUID | str) -> Sealer:
     """That of an organisation that is open."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT data_key FROM tenants_organization WHERE id = %s", [org_id])
+        cursor.execute(_DATA_KEY, [org_id])
         return Sealer(str(org_id), bytes(cursor.fetchone()[0]))
+
+
+def open_sealer(org_id: UUID | str) -> OpenSealer:
+    """That of an organisation that is not open, in one round trip: for what is done thousands of times. Raises
+    UnusableCredential."""
+    ((data_key,),) = run_in_org(org_id, _DATA_KEY, [org_id])
+    return Sealer(str(org_id), bytes(data_key)).keep_open()

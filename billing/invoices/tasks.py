@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,15 @@ from billing.invoices.choices import Collection
 from billing.invoices.models import BillingAccount, Invoice
 from billing.invoices.reconciliation import reconcile
 from billing.invoices.selectors.accounts import list_accounts
-from billing.invoices.selectors.due import list_to_close, list_to_follow, list_to_mail, list_to_pack, list_to_tax
+from billing.invoices.selectors.due import (
+    list_to_close,
+    list_to_collect,
+    list_to_follow,
+    list_to_mail,
+    list_to_pack,
+    list_to_send,
+    list_to_tax,
+)
 from billing.invoices.selectors.rerating import find_next_rerating, list_orgs_with_reratings
 from billing.invoices.stripe_client import (
     Stripe,
@@ -67,6 +75,8 @@ SENDERS: Final = 24
 #: and so many customers' invoices are typeset and mailed: much of the time a mail waits for PostgreSQL and its server
 MAILERS: Final = 4
 Result = TypeVar("Result")
+#: something that is done for a customer with Stripe; gives how much was done
+Step = Callable[[Actor, Stripe], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +165,16 @@ def send_usage() -> int:
     gateway = stripe_from_settings()
     if gateway is None:
         return 0
-    run = _Run()
+    run, org_ids = _Run(), _on_stripe()
+    # Most have nothing but usage, and that once an hour: each step that has nothing to do costs as much as sending.
+    to_collect, to_send = set(list_to_collect(org_ids)), set(list_to_send(org_ids))
 
     def send(org_id: UUID) -> list[int]:
-        return _each(lambda actor, now: _send(actor, gateway, now), [org_id], run, in_one=False)
+        steps = _BESIDE_USAGE if org_id in to_collect else ()
+        return _each(lambda actor, now: _send(actor, gateway, now, steps), [org_id], run, in_one=False)
 
-    return _side_by_side(send, _on_stripe(), run, SENDERS, gateway.kept_open)
+    waiting = [org_id for org_id in org_ids if org_id in to_collect or org_id in to_send]
+    return _side_by_side(send, waiting, run, SENDERS, gateway.kept_open)
 
 
 @shared_task
@@ -254,21 +268,25 @@ def _mail(actor: Actor, now: datetime) -> int:
     return sent
 
 
-def _send(actor: Actor, gateway: Stripe, now: datetime) -> int:
-    """Each step for itself: a card that is declined keeps neither invoices nor usage from Stripe. What was refused of
-    the customer is kept with its account until nothing is any more."""
+#: what is done for a customer before its usage is sent, in this order
+_BESIDE_USAGE: Final[Sequence[Step]] = (
+    ensure_customer,
+    top_up,
+    sync_subscription,
+    push_issued,
+    push_credits,
+    push_outcomes,
+)
+
+
+def _send(actor: Actor, gateway: Stripe, now: datetime, steps: Sequence[Step] = _BESIDE_USAGE) -> int:
+    """These steps, then usage, each for itself: a card that is declined keeps neither invoices nor usage from Stripe.
+    What was refused of the customer is kept with its account until nothing is any more."""
     done = 0
     refusals: list[str] = []
     is_answered = True
-    for step in (
-        ensure_customer,
-        top_up,
-        sync_subscription,
-        push_issued,
-        push_credits,
-        push_outcomes,
-        partial(send_outbox, now=now),
-    ):
+    send: Step = partial(send_outbox, now=now)
+    for step in (*steps, send):
         try:
             done += step(actor, gateway)
         except AppError as error:
@@ -279,7 +297,8 @@ def _send(actor: Actor, gateway: Stripe, now: datetime) -> int:
                 refusals.append(error.message)
             else:
                 is_answered = False
-    if refusals or is_answered:
+    # Who has only usage to be sent was refused nothing before.
+    if refusals or (steps and is_answered):
         refusal = " ".join(refusals)[:300]
         with org_scope(actor.org.pk):
             BillingAccount.objects.filter(org=actor.org).exclude(refusal=refusal).update(refusal=refusal)

@@ -12,7 +12,7 @@ from proxy.batches.model import Batch, BatchLine
 from proxy.batches.sealed_lines import ANSWER, open_answer, place_of_line
 from proxy.batches.store import OPEN
 from tenants.access import org_scope, run_in_org
-from tenants.sealed_rows import find_sealer
+from tenants.sealed_rows import open_sealer
 
 
 class Result(NamedTuple):
@@ -36,8 +36,7 @@ def save_results(batch: Batch, results: Sequence[Result]) -> None:
     rows, texts, begins = [], list[bytes](), 1
     sealer = None
     if any(result.answer is not None for result in results):
-        with org_scope(batch.org_id):
-            sealer = find_sealer(batch.org_id).keep_open()
+        sealer = open_sealer(batch.org_id)
     for result in results:
         row: dict[str, Any] = result._asdict()
         if sealer is not None and result.answer is not None:
@@ -112,8 +111,7 @@ def read_answers(batch: Batch, state: str, after: int, most: int, most_bytes: in
     )
     if not lines:
         return None
-    with org_scope(batch.org_id):
-        sealer = find_sealer(batch.org_id).keep_open()
+    sealer = open_sealer(batch.org_id)
     opened = (open_answer(sealer, batch.pk, number, bytes(answer)) for number, answer in lines)
     # One that does not open any more has no end of a line.
     return lines[-1][0], b"".join(text if not text or text.endswith(b"\n") else text + b"\n" for text in opened)

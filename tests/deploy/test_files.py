@@ -10,7 +10,7 @@ import sys
 import tomllib
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import crossplane
 import psycopg
@@ -128,13 +128,7 @@ def environment_of_compose() -> dict[str, str]:
 
 def probes_of_pods() -> list[tuple[str, str]]:
     """(path, Host) of each probe: without a header of the manifest's own, the kubelet names the pod's address."""
-    proxies = [
-        one
-        for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
-        if manifest["kind"] == "Deployment"
-        for one in manifest["spec"]["template"]["spec"]["containers"]
-    ]
-    probes = [one[kind] for one in proxies for kind in ("readinessProbe", "livenessProbe") if kind in one]
+    probes = [one[kind] for one in containers_of_pods() for kind in ("readinessProbe", "livenessProbe") if kind in one]
     # The rest are commands: see test_what_is_silent_is_probed.
     asked = [probe["httpGet"] for probe in probes if "exec" not in probe]
     assert all(ask["port"] == "http" and not ask.get("httpHeaders") for ask in asked)
@@ -148,15 +142,31 @@ def probes_of_compose() -> list[tuple[str, str]]:
     return [(path, host) for host, path in asked]
 
 
-def pages_of_pods() -> dict[str, Any]:
-    (pages,) = [
+def containers_of_pods() -> list[dict[str, Any]]:
+    return [
         one
         for manifest in yaml.safe_load_all((DEPLOY / "kubernetes" / "costhub.yaml").read_text())
         if manifest["kind"] == "Deployment"
         for one in manifest["spec"]["template"]["spec"]["containers"]
-        if one["name"] == "pages"
     ]
-    return cast("dict[str, Any]", pages)
+
+
+def pages_of_pods() -> dict[str, Any]:
+    (pages,) = [one for one in containers_of_pods() if one["name"] == "pages"]
+    return pages
+
+
+def test_pages_weigh_a_tenth_of_calls_wherever_each_process_has_a_group_of_its_own() -> None:
+    """Units, containers and pods share a core by their weights, and a niceness counts only within one of them."""
+    names = ("pages", "proxy")
+    units = {name: read_unit(DEPLOY / "systemd" / f"costhub-{name}.service")["Service"] for name in names}
+    # Who says nothing weighs 100.
+    assert [units[name].get("CPUWeight") for name in names] == ["10", None]
+    services = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())["services"]
+    # And here 1,024.
+    assert [services[name].get("cpu_shares") for name in names] == [102, None]
+    asked = {one["name"]: one["resources"]["requests"]["cpu"] for one in containers_of_pods()}
+    assert [asked[name] for name in names] == ["100m", "1"]
 
 
 @pytest.mark.processes

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import Max, Q, QuerySet
 
-from billing.invoices.choices import InvoiceKind, InvoiceState, PackTo
+from billing.invoices.choices import NOTHING, Collection, InvoiceKind, InvoiceState, OutboxState, PackTo
 from billing.invoices.core.calendar import Bounds, find_unbilled
 from billing.invoices.core.packs import is_due
-from billing.invoices.models import BillingAccount, FinancePack, Invoice, Subscription
+from billing.invoices.models import BillingAccount, FinancePack, Invoice, MeterDelta, Subscription
 from billing.invoices.selectors.accounts import list_accounts
 from tenants.access import Actor, org_scope
 from tenants.models import Organization
@@ -70,6 +70,18 @@ def find_number_at(currency: str, day: date) -> str:
             if number := rows.values_list("number", flat=True).first():
                 return number
     return ""
+
+
+def list_to_collect(org_ids: Sequence[UUID]) -> list[UUID]:
+    """Those for whom Stripe may have something else to do than to take usage: who are not its customers yet, have a
+    subscription, have credits bought by themselves, have a document that it is to be told of, or were refused
+    something."""
+    return _in_batches(org_ids, _to_collect)
+
+
+def list_to_send(org_ids: Sequence[UUID]) -> list[UUID]:
+    """Those whose outbox holds usage."""
+    return _in_batches(org_ids, _to_send)
 
 
 def _in_batches(org_ids: Sequence[UUID], find: Callable[[Sequence[UUID]], set[UUID]]) -> list[UUID]:
@@ -186,6 +198,26 @@ def _to_mail(batch: Sequence[UUID]) -> set[UUID]:
     waiting = Invoice.objects.filter(org__in=batch, mailed_at=None).exclude(number="")
     reached = BillingAccount.objects.filter(org__in=batch).exclude(emails=[])
     return set(waiting.values_list("org", flat=True)) & set(reached.values_list("org", flat=True))
+
+
+def _to_collect(batch: Sequence[UUID]) -> set[UUID]:
+    accounts = BillingAccount.objects.filter(org__in=batch, collection=Collection.STRIPE.value)
+    concerned = accounts.filter(
+        Q(stripe_customer="") | ~Q(stripe_subscription="") | Q(top_up_nanos__isnull=False) | ~Q(refusal="")
+    )
+    documents = Invoice.objects.filter(org__in=accounts.values("org"))
+    owed = Q(state=InvoiceState.ISSUED.value, kind__in=[InvoiceKind.INVOICE.value, InvoiceKind.DEBIT_NOTE.value])
+    # A note on what Stripe does not collect is none of its business.
+    corrects = Q(corrects__in=documents.exclude(stripe_invoice="").values("pk"))
+    given = Q(kind=InvoiceKind.CREDIT_NOTE.value, total_cents__gt=0) & ~Q(number="") & corrects
+    paid = Q(is_untold=True) & ~Q(stripe_invoice__in=["", NOTHING])
+    untold = documents.filter(Q(owed | given, stripe_invoice="") | paid)
+    return {*concerned.values_list("org", flat=True), *untold.values_list("org", flat=True)}
+
+
+def _to_send(batch: Sequence[UUID]) -> set[UUID]:
+    waiting = MeterDelta.objects.filter(org__in=batch, state=OutboxState.PENDING.value)
+    return set(waiting.values_list("org", flat=True).distinct())
 
 
 def _to_pack(batch: Sequence[UUID], now: datetime) -> set[UUID]:

@@ -20,7 +20,7 @@ from billing.invoices.models import Invoice, StripeEvent
 from billing.invoices.stripe_client import TIMEOUT_SECONDS, Stripe, read_stored, stripe_from_settings
 from costhub.lib import clock
 from costhub.lib.errors import Conflict
-from tenants.access import org_scope
+from tenants.access import Actor, org_scope
 from tests.billing.invoices.examples import DAY, NOVEMBER, OCTOBER, SEPTEMBER, close, make_customer, make_seller
 from tests.billing.invoices.stripe_customer import make_stripe_customer
 from tests.billing.ledger import NOW, record_call
@@ -100,6 +100,32 @@ def test_usage_of_two_customers_goes_out_side_by_side_and_once(
         customer: sum(value for (_, of, _), value in together.usage.items() if of == customer) for customer in sent
     }
     assert found == sent
+
+
+@pytest.mark.usefixtures("reached")
+def test_whoever_has_only_usage_is_looked_at_for_nothing_else_and_who_has_none_not_at_all(
+    committed_world: World, together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, mallcorp = committed_world.acme, committed_world.mallcorp
+    gateway, send = stripe_from_settings(), tasks._send
+    assert gateway is not None
+    spend(acme, gateway, 5)
+    make_stripe_customer(mallcorp, gateway, since=OCTOBER, fee="49.00")
+    looked: list[tuple[str, int]] = []
+
+    def send_and_tell(actor: Actor, gateway: Stripe, now: datetime, steps: Any) -> int:
+        looked.append((actor.org.slug, len(steps)))
+        return send(actor, gateway, now, steps)
+
+    monkeypatch.setattr(tasks, "_on_stripe", lambda: [acme.org.pk, mallcorp.org.pk])
+    monkeypatch.setattr(tasks, "_send", send_and_tell)
+    with time_machine.travel(LATER, tick=True):
+        assert [tasks.send_usage() for _ in range(2)] == [1, 0]
+        assert looked == [(acme.org.slug, 0)]
+        (invoice,) = close(mallcorp, LATER)
+        assert [tasks.send_usage() for _ in range(2)] == [1, 0]
+    assert looked[1:] == [(mallcorp.org.slug, 6)]
+    assert [each["metadata"]["number"] for each in together.invoices.values()] == [invoice.number]
 
 
 @pytest.mark.usefixtures("reached")

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from costhub.lib import clock
 from proxy.batches import store
 from proxy.batches.line import find_next_try
@@ -29,6 +32,18 @@ def test_answers_are_read_so_many_bytes_at_a_time(acme: Tenant) -> None:
         after = part[0]
     texts = [b"%d" % number * (size - 1) + b"\n" for number, size in enumerate(sizes, 1)]
     assert parts == [(3, b"".join(texts[:3])), (4, texts[3]), (5, texts[4])]
+    run_worker(acme)
+
+
+def test_no_transaction_is_opened_to_note_answers_or_to_read_them(acme: Tenant) -> None:
+    """A few lines come at a time, thousands of times: what a transaction takes beside its statement took longer."""
+    batch = hand_in(acme, 2)
+    results = [Result(one.number, one.request_id, store.DONE, b"{}\n") for one in store.claim_lines(batch, 2, 10**6)]
+    with CaptureQueriesContext(connection) as seen:
+        save_results(batch, results)
+        assert read_answers(batch, store.DONE, 0, 2, 10**6) == (2, b"{}\n{}\n")
+    # What goes in one round trip passes Django by.
+    assert [each["sql"] for each in seen] == []
     run_worker(acme)
 
 

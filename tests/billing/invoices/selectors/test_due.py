@@ -2,22 +2,40 @@
 
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.invoices.actions.accounts import end_subscription
+from billing.invoices.actions.notes import make_note, mark_paid
+from billing.invoices.actions.outbox import fill_outbox, send_outbox
 from billing.invoices.actions.packs import deliver_packs
+from billing.invoices.actions.pushing import push_credits, push_issued, push_outcomes
+from billing.invoices.actions.stripe_setup import ensure_customer
+from billing.invoices.actions.subscriptions import want_subscription
 from billing.invoices.choices import InvoiceState, PackTo
 from billing.invoices.core.calendar import find_unbilled
 from billing.invoices.models import BillingAccount, FinancePack, Invoice
-from billing.invoices.selectors.due import _list_months, list_to_close, list_to_mail, list_to_pack, list_to_tax
+from billing.invoices.selectors.due import (
+    _list_months,
+    list_to_close,
+    list_to_collect,
+    list_to_mail,
+    list_to_pack,
+    list_to_send,
+    list_to_tax,
+)
+from billing.invoices.stripe_client import Stripe
 from tenants.access import org_scope
 from tests.billing.invoices.examples import DAY, DECEMBER, NOVEMBER, OCTOBER, close, make_customer, make_seller
+from tests.billing.invoices.stripe_customer import make_stripe_customer
+from tests.billing.ledger import record_call
 from tests.mail import MailSink
 from tests.world import Tenant, World
 
@@ -171,3 +189,65 @@ def test_tax_is_asked_for_where_the_seller_has_it_asked(world: World) -> None:
     make_customer(world.acme, seller=make_seller(uses_stripe_tax=True), fee="1")
     make_customer(world.mallcorp, fee="1")
     assert list_to_tax(ids) == [world.acme.org.pk]
+
+
+def test_stripe_is_asked_for_whom_it_has_something_to_do(world: World, quick: Stripe) -> None:
+    acme, ids = world.acme, [world.mallcorp.org.pk, world.acme.org.pk]
+
+    def change(**values: Any) -> None:
+        with org_scope(acme.org.pk):
+            BillingAccount.objects.update(**values)
+
+    with time_machine.travel(CLOSED, tick=False):
+        make_customer(acme, since=OCTOBER, fee="49")
+        (invoice,) = close(acme, CLOSED)
+        assert list_to_collect(ids) == [], "it pays by hand"
+        change(collection="stripe")
+        assert (list_to_collect(ids), ensure_customer(acme.owner, quick)) == ([acme.org.pk], 1)
+        assert (list_to_collect(ids), push_issued(acme.owner, quick)) == ([acme.org.pk], 1)
+        assert list_to_collect(ids) == []
+        with org_scope(acme.org.pk):
+            make_note(actor=acme.owner, invoice=invoice, amounts={1: 10**9}, reason="Too much", now=CLOSED)
+        assert (list_to_collect(ids), push_credits(acme.owner, quick)) == ([acme.org.pk], 1)
+        assert list_to_collect(ids) == []
+        with org_scope(acme.org.pk):
+            invoice.refresh_from_db()
+            mark_paid(actor=acme.owner, invoice=invoice, now=CLOSED)
+        assert (list_to_collect(ids), push_outcomes(acme.owner, quick)) == ([acme.org.pk], 1)
+        assert list_to_collect(ids) == []
+        change(refusal="Its address is none.")
+        assert list_to_collect(ids) == [acme.org.pk]
+        change(refusal="", top_up_below_nanos=1, top_up_nanos=10**10)
+        assert list_to_collect(ids) == [acme.org.pk]
+        change(top_up_below_nanos=None, top_up_nanos=None)
+        assert list_to_collect(ids) == []
+        with org_scope(acme.org.pk):
+            want_subscription(actor=acme.owner)
+        assert list_to_collect(ids) == [acme.org.pk]
+
+
+def test_a_note_on_what_was_paid_by_hand_is_not_for_stripe(world: World, quick: Stripe) -> None:
+    acme = world.acme
+    with time_machine.travel(CLOSED, tick=False):
+        make_stripe_customer(acme, quick, since=OCTOBER, fee="49")
+        (invoice,) = close(acme, CLOSED)
+        with org_scope(acme.org.pk):
+            mark_paid(actor=acme.owner, invoice=invoice, now=CLOSED)
+            make_note(actor=acme.owner, invoice=invoice, amounts=None, reason="All of it", now=CLOSED)
+        assert list_to_collect([acme.org.pk]) == []
+        assert [step(acme.owner, quick) for step in (push_issued, push_credits, push_outcomes)] == [0, 0, 0]
+
+
+def test_usage_is_sent_for_whom_there_is_some(world: World, quick: Stripe) -> None:
+    acme, ids = world.acme, [world.mallcorp.org.pk, world.acme.org.pk]
+    make_stripe_customer(acme, quick, since=OCTOBER)
+    record_call(acme, OCTOBER + DAY, cost=7)
+    record_call(acme, OCTOBER + DAY * 2, cost=8)
+    assert list_to_send(ids) == []
+    later = OCTOBER + DAY * 2 + timedelta(hours=1)
+    with time_machine.travel(later, tick=False), org_scope(acme.org.pk):
+        assert fill_outbox(acme.owner, later) == 2
+    assert list_to_send(ids) == [acme.org.pk]
+    with time_machine.travel(later, tick=False):
+        assert send_outbox(acme.owner, quick, later) == 2
+    assert list_to_send(ids) == []
