@@ -23,13 +23,13 @@ from costhub.ops.heartbeats import find_pulse
 
 _log = logging.getLogger(__name__)
 
-#: KEYS[1] the hash; ARGV the task, the moment that this beat knew, its own moment. Gives whether the run is ours, and
-#: the moment that stands there now.
+#: KEYS[1] the hash; ARGV the task, the moment that this beat knew, its own moment. Gives whether the run is ours, the
+#: moment that stands there now, and whether one stood there before.
 _CLAIM: Final = """
 local last = redis.call('HGET', KEYS[1], ARGV[1])
-if last and last ~= ARGV[2] then return {0, tonumber(last)} end
+if last and last ~= ARGV[2] then return {0, tonumber(last), 1} end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return {1, tonumber(ARGV[3])}
+return {1, tonumber(ARGV[3]), last and 1 or 0}
 """
 #: the header of a task's message that says which run it is: the millisecond at which it was claimed
 RUN_HEADER: Final = "costhub_run_ms"
@@ -51,16 +51,12 @@ class SharedScheduler(Scheduler):
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
-        now_ms = clock.now_ms()
-        pipe = self._store.pipeline(transaction=False)
         entries: dict[str, Entry] = self.schedule
-        for name, entry in entries.items():
+        for entry in entries.values():
             entry.options = {**entry.options, "headers": {}}
-            # A job that has never run is as late as its first beat is old.
-            pipe.hsetnx(JOBS, name, now_ms)
-        pipe.hgetall(BEAT)
         try:
-            sent = cast(dict[bytes, bytes], pipe.execute()[-1])
+            self._note_beginning()
+            sent = cast(dict[bytes, bytes], self._store.hgetall(BEAT))
         except redis.RedisError:
             return  # what was sent last is learnt with the first claim
         for task, moment in sent.items():
@@ -96,8 +92,20 @@ class SharedScheduler(Scheduler):
 
     def _claim(self, name: str) -> tuple[bool, int]:
         known = self._known.get(name, "")
-        is_ours, sent_ms = cast("list[int]", self._store.eval(_CLAIM, 1, BEAT, name, known, clock.now_ms()))
+        claimed = self._store.eval(_CLAIM, 1, BEAT, name, known, clock.now_ms())
+        is_ours, sent_ms, was_there = cast("list[int]", claimed)
+        if not was_there:
+            # The first time, or Valkey has lost what it had: nobody knows when which job succeeded, and none is late
+            # for that.
+            self._note_beginning()
         return is_ours == 1, sent_ms
+
+    def _note_beginning(self) -> None:
+        """A job that has never succeeded is as late as its first beat is old."""
+        now_ms, pipe = clock.now_ms(), self._store.pipeline(transaction=False)
+        for name in self.schedule:
+            pipe.hsetnx(JOBS, name, now_ms)
+        pipe.execute()
 
     def _learn(self, entry: Entry, sent_ms: int) -> None:
         self._known[entry.name] = sent_ms

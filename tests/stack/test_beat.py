@@ -121,6 +121,16 @@ def test_a_moment_in_the_future_stops_nobody(beats: Beats) -> None:
     assert_sent_once(beats.runs())
 
 
+def test_a_valkey_that_comes_back_empty_makes_no_job_late(beats: Beats) -> None:
+    """Whoever asks how long ago a job succeeded is told of the moment from which on anybody knows."""
+    beats.start()
+    wait_until(lambda: len(beats.messages()) >= 1)
+    began = int(beats.store.hget(JOBS, TICK))  # type: ignore[arg-type]
+    beats.store.flushall()
+    wait_until(lambda: beats.store.hexists(JOBS, TICK) is True)
+    assert int(beats.store.hget(JOBS, TICK)) > began  # type: ignore[arg-type]
+
+
 def test_a_beat_outlives_valkey(beats: Beats) -> None:
     beat = beats.start()
     wait_until(lambda: len(beats.messages()) >= 1)

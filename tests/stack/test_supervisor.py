@@ -18,6 +18,11 @@ from tests.patience import PATIENCE_SECONDS
 from tests.stack.conftest import Start, Watch
 
 
+def is_started_again(said: str, part: str) -> bool:
+    """Sooner where a busy machine took so long that it was no quick death."""
+    return re.fullmatch(rf"{part} ended with exit code -9\. It is started again in 0\.0[12] s\.", said) is not None
+
+
 @pytest.mark.parametrize(
     ("number", "parts"),
     [(signal.SIGTERM, ["postgres", "valkey"]), (signal.SIGINT, ["valkey"]), (signal.SIGHUP, ["valkey"])],
@@ -57,7 +62,7 @@ def test_a_killed_part_is_started_again_with_its_data(start_supervised: Start) -
     with redis.Redis.from_url(before["redis_url"], decode_responses=True) as client:
         client.set("held", "7")
     os.kill(before["pids"]["valkey"], signal.SIGKILL)
-    assert stack.read_said() == "valkey ended with exit code -9. It is started again in 0.02 s."
+    assert is_started_again(stack.read_said(), "valkey")
     after = stack.read_told()
     assert stack.read_said() == "valkey answers again."
     assert after["redis_url"] == before["redis_url"]
@@ -71,7 +76,7 @@ def test_a_killed_database_is_started_again_at_the_same_address(start_supervised
     stack = start_supervised("postgres")
     url = stack.told["database_url"]
     os.kill(stack.told["pids"]["postgres"], signal.SIGKILL)
-    assert stack.read_said() == "postgres ended with exit code -9. It is started again in 0.02 s."
+    assert is_started_again(stack.read_said(), "postgres")
     assert stack.read_told()["database_url"] == url
     assert stack.read_said() == "postgres answers again."
     with psycopg.connect(url) as connection:
@@ -145,7 +150,8 @@ def test_a_full_disk_on_which_nothing_can_be_noted_ends_nothing(
         stack.run()
     assert len(noted) == 3
     assert len({before, *noted}) == 2, "the one that was started again lives on"
-    assert said[:2] == [
-        "sleeper ended with exit code -9. It is started again in 0.02 s.",
-        "Which processes run cannot be noted: [Errno 28] No space left on device. It is tried again, and they go on.",
-    ]
+    again, told, *_ = said
+    assert is_started_again(again, "sleeper")
+    assert told == (
+        "Which processes run cannot be noted: [Errno 28] No space left on device. It is tried again, and they go on."
+    )
