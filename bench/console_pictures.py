@@ -20,7 +20,7 @@ from bench.rollups import servers
 
 Colours = Literal["light", "dark"]
 #: a picture's name, its page below the organisation's address, how wide it is and by day or night. ``{request}`` is
-#: somebody's request for more, ``{policy}`` a compression policy
+#: somebody's request for more, ``{policy}`` a compression policy, ``{upstream}`` the one whose bill is fetched
 PICTURES: Final[tuple[tuple[str, str, int, Colours], ...]] = (
     ("overview", "", 1440, "light"),
     ("welcome", "welcome", 1440, "light"),
@@ -35,6 +35,7 @@ PICTURES: Final[tuple[tuple[str, str, int, Colours], ...]] = (
     ("end-users", "end-users", 390, "dark"),
     ("models", "models", 768, "dark"),
     ("upstreams", "upstreams", 1440, "light"),
+    ("bill-days", "upstreams/{upstream}/bill/days", 1440, "light"),
     ("cache", "cache", 1440, "light"),
     ("compression", "compression", 768, "dark"),
     ("compression-policy", "compression/{policy}/edit", 768, "light"),
@@ -99,6 +100,7 @@ def _draw(folder: Path, names: Sequence[str]) -> None:
 
 
 def _find_ids(org_id: UUID) -> dict[str, Any]:
+    from billing.bills.models import BillSource  # noqa: PLC0415
     from tenants.access import job_scope  # noqa: PLC0415
     from tenants.models import BudgetRequest, CompressionPolicy  # noqa: PLC0415
 
@@ -106,6 +108,7 @@ def _find_ids(org_id: UUID) -> dict[str, Any]:
         return {
             "request": BudgetRequest.objects.filter(org=actor.org).latest("created_at").pk,
             "policy": CompressionPolicy.objects.get(org=actor.org).pk,
+            "upstream": BillSource.objects.get(org=actor.org).upstream,
         }
 
 

@@ -10,7 +10,7 @@ from billing.spend.selectors.upstream_bill import find_used
 from tenants.access import Actor
 from tenants.models import Upstream
 
-_DEARER: Final = "gpt-4o-mini"
+_DEARER: Final = "gpt-4.1"
 _DEARER_PER_CENT: Final = 110
 #: so many days ago
 _DEARER_DAYS: Final = (4, 3)

@@ -148,7 +148,7 @@ def _look_at_every_page(world: World) -> None:
     money = ada.get(pages["money"])
     assert "in place of gpt-4o" in text_of(money)
     (bill,) = re.findall(r'href="([^"]*/bill/days)"', money.content.decode())
-    assert [row.split()[3] for row in rows_of(ada.get(bill)) if "wrong price" in row] == ["gpt-4o-mini"] * 2
+    assert [row.split()[3] for row in rows_of(ada.get(bill)) if "wrong price" in row] == ["gpt-4.1"] * 2
     # Nobody is asked for it: its provider knows nothing of it.
     assert fetch_bills(org.pk, Gate(), clock.now() + timedelta(days=1)) == 0
     with org_scope(org.pk):
