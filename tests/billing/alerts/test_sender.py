@@ -387,7 +387,9 @@ import django; django.setup()
 from uuid import UUID
 from billing.alerts.sender import send_due
 from costhub.lib.net import gate_from_settings
-send_due(UUID("{org}"), gate_from_settings())
+# What a turn has no time for is the next one's.
+while send_due(UUID("{org}"), gate_from_settings()):
+    pass
 """
 
 

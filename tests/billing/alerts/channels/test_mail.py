@@ -11,8 +11,8 @@ from billing.choices import AlertEvent
 
 NOW: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 #: these are as well on dark as on light: the button, and the bar that says how grave it is
-ANYWHERE: Final = ("background:#2f5fd0", "border-left:5px")
-DARK: Final = {"around", "card", "text", "quiet"}
+ANYWHERE: Final = ("background:#4f46e5", "border-left:5px")
+DARK: Final = {"around", "card", "text", "quiet", "link"}
 
 
 class Colours(HTMLParser):
