@@ -10,8 +10,9 @@ HOST: Final = "127.0.0.1"
 #: Below the range from which kernels take the ports of outgoing connections: a kept port is then still free tomorrow.
 LOWEST: Final = 20_000
 HIGHEST: Final = 32_000
-#: Those that this process was given last: whoever got one may not listen there yet.
-_given: Final[deque[int]] = deque(maxlen=1_000)
+#: Those that this process was given last: whoever got one may not listen there yet. Fewer than there are, also of the
+#: part of them that one process of a test run has.
+_given: Final[deque[int]] = deque(maxlen=200)
 
 
 def is_free(port: int) -> bool:

@@ -101,12 +101,15 @@ def _age_of(file: Path) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """See above. Gives 0 where the part lives, and 1 after a sentence on stderr where it is stuck."""
+    """See above. Gives 0 where the part lives, and 1 after a sentence on stderr where it is stuck. Ends with 2 where
+    nobody could tell."""
     parser = argparse.ArgumentParser(prog="costhub.stack.pulse", description="Tell whether a worker or beat is stuck.")
     parser.add_argument("part", help="worker, slow-worker, batch-worker or beat")
     parser.add_argument("folder", type=Path, help="its data directory")
     options = parser.parse_args(arguments)
-    broker_url = os.environ.get("COSTHUB_BROKER_URL") or os.environ["REDIS_URL"]
+    broker_url = os.environ.get("COSTHUB_BROKER_URL") or os.environ.get("REDIS_URL")
+    if not broker_url:
+        parser.error("set REDIS_URL, and COSTHUB_BROKER_URL where the part has one: its queue is asked what waits")
     fault = find_fault(options.part, Pulse(options.folder / options.part).read(), broker_url)
     if fault:
         print(f"{options.part} {fault}", file=sys.stderr)

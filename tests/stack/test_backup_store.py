@@ -73,6 +73,19 @@ def test_nothing_is_deleted_whose_copy_a_power_cut_could_take(
     ]
 
 
+@pytest.mark.parametrize("left", [slice(0), slice(12), slice(-1)], ids=["nothing", "its beginning", "nearly all"])
+def test_what_a_power_cut_has_left_of_a_segment_is_no_other_one(
+    store: BackupStore, tmp_path: Path, left: slice
+) -> None:
+    """Whoever shipped it still has it, and would be refused for ever."""
+    name = f"{SEGMENT}07"
+    ship(write(tmp_path / "one", name, b"mine"), store)
+    torn = tmp_path / "kept" / "wal" / f"{name}.gz"
+    torn.write_bytes(torn.read_bytes()[left])
+    assert ship(write(tmp_path / "one", name, b"mine"), store) == 1
+    assert store.fetch_segment(name, tmp_path).read_bytes() == b"mine"
+
+
 def test_what_is_being_filled_is_written_over(store: BackupStore, tmp_path: Path) -> None:
     seen: dict[str, int] = {}
     for content in (b"m", b"mine"):

@@ -16,6 +16,7 @@ from celery import Celery
 from costhub.lib import clock
 from costhub.lib.broker import broker_options
 from costhub.lib.keyspace import QUICK_QUEUE
+from costhub.stack import pulse
 from costhub.stack.part import Part
 from costhub.stack.ports import HOST, find_free_port
 from costhub.stack.pulse import Ages, find_fault
@@ -138,6 +139,16 @@ def queue_of(valkey: Valkey) -> Iterator[Celery]:
     with Celery(set_as_current=False) as app:
         app.conf.update(broker_options(valkey.url))
         yield app
+
+
+def test_who_does_not_say_where_the_queue_is_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A traceback would end with 1, as if the part were stuck."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        for name in ("REDIS_URL", "COSTHUB_BROKER_URL"):
+            patch.delenv(name, raising=False)
+        pulse.main(["worker", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "error: set REDIS_URL" in capsys.readouterr().err
 
 
 def test_who_has_shown_both_lately_is_asked_nothing_more() -> None:

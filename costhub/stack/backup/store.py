@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -130,7 +131,10 @@ class BackupStore:
             obstore.put(self._store, path, packed, mode="create")
         except AlreadyExistsError as error:
             # Shipped before, by an archive that died before it could delete its copy.
-            if gzip.decompress(obstore.get(self._store, path).bytes()) != content:
+            kept = _unpack_whole(bytes(obstore.get(self._store, path).bytes()))
+            if kept is None:
+                obstore.put(self._store, path, packed)
+            elif kept != content:
                 raise BackupFailed(
                     f"There is another segment {name} already: another database keeps its log in this place. Give"
                     " each a COSTHUB_BACKUP_URL of its own."
@@ -290,6 +294,14 @@ def _journal_read() -> Iterator[None]:
             "Who was erased cannot be read beside the backups: the store is in trouble, or erased/ or erased_end_users/ "
             f"has a file that is none of ours. {error}"
         ) from error
+
+
+def _unpack_whole(packed: bytes) -> bytes | None:
+    """What was packed; None of what a power cut has left of it, which may be nothing."""
+    try:
+        return gzip.decompress(packed) if packed else None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return None
 
 
 def digest_of_end_user(org_id: UUID, end_user: str) -> str:
