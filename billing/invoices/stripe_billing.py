@@ -315,6 +315,9 @@ def _find_draft(gateway: Stripe, subscription: str, ours: str, end: datetime) ->
         ends = datetime.fromtimestamp(int(found.period_end), UTC)
         if metadata(found, "invoice") or subscription_of(found) != subscription or abs(ends - end) > _APART:
             continue
+        if found.status == "void":
+            # Stripe keeps it: whoever has voided it has done what is asked below.
+            continue
         if found.status != "draft":
             raise StripeRefused(f"Stripe has sent its own invoice {found.id} of this month: void it there first.")
         return found

@@ -599,7 +599,8 @@ def _event_of(data: Mapping[str, Any]) -> SignedEvent:
 
 
 def _sale_of(found: Any) -> Sale | None:
-    return read_sale(found.to_dict().get("metadata") or {})
+    """What of ours a payment remembers: on those of others a name may stand for anything."""
+    return read_sale(found.to_dict().get("metadata") or {}) if metadata(found, "purpose") == "credits" else None
 
 
 def wait_after(tries: int) -> timedelta:

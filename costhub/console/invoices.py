@@ -239,6 +239,7 @@ def _show(
         "back": reverse("invoices", args=[actor.org.slug]),
         "invoice": row,
         "standing": find_standing(row, owed, clock.now()),
+        "owed": owed,
         # Of a note the invoice that it corrects, of an invoice its notes.
         "corrected": documents.filter(pk=row.corrects).first() if row.corrects else None,
         "notes": [] if is_next else documents.filter(corrects=row.pk).order_by("number"),

@@ -225,6 +225,7 @@ def test_a_table_of_any_provider_is_held_against_the_ledger(world: World, catalo
         (b"", {}, "Give a header with day, model and cost"),
         (b"\xff\xfe", {}, "This is no CSV in UTF-8: save it as that."),
         (b"day,model,cost\n16.11.2026,x,1\n", {}, "Line 2: Give days as 2026-10-31."),
+        (b"day,model,cost\n9999-12-31,x,1\n", {}, "Line 2: Give days as 2026-10-31."),
         (b"day,model,cost\n2026-11-16,x,one\n", {}, "Line 2: Give money as a decimal number of USD."),
         (b"day,model,cost\n2026-11-16,x,1\n", {"cost": "Betrag"}, "The bill's header has no such column"),
         (b"day,model,cost\n2026-01-16,x,1\n2026-11-16,x,1\n", {}, "Give a bill over at most 62 days."),

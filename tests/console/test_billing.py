@@ -75,6 +75,8 @@ def test_a_document_says_until_when_it_is_owed_and_what_corrects_it(world: World
     with org_scope(acme.org.pk):
         make_note(actor=acme.owner, invoice=second, amounts=None, reason="The rest", now=NOW)
     assert state_of(second) == "issued"
+    shown = text_of(ada.get(f"/o/acme/invoices/{second.pk}"))
+    assert ("Issued 1 Nov 2026" in shown, "To be paid by" in shown) == (True, False)
 
 
 def test_from_a_line_to_the_very_calls(world: World) -> None:

@@ -103,8 +103,8 @@ def issue_note(
 
 def void_invoice(*, actor: Actor, invoice: Invoice, reason: str, now: datetime) -> Invoice | None:
     """Take a whole invoice back: a draft is void, and none is made of its period again; an issued one stays as it is,
-    is void, and has a credit note over all of it, which is given, and credits that paid for it come back; one that
-    notes have given back already has none more. Raises Conflict for one that is paid or void."""
+    is void, and has a credit note, which is given, over what no note has given back before, and credits that paid for
+    it come back. Raises Conflict for one that is paid or void."""
     actor.check(Permission.WRITE_MONEY)
     with transaction.atomic():
         lock_documents(actor)
@@ -114,8 +114,8 @@ def void_invoice(*, actor: Actor, invoice: Invoice, reason: str, now: datetime) 
         note = make_note(actor=actor, invoice=locked, amounts=None, reason=reason, now=now) if is_left else None
         locked.state, locked.refusal = InvoiceState.VOID.value, ""
         locked.save(update_fields=["state", "refusal"])
-        if note is not None:
-            give_back_credits(actor, locked)
+        # Not what notes gave back: that was money. A draft has taken none.
+        give_back_credits(actor, locked)
         record(actor, "voided", locked, reason=reason)
         settle_standing(actor, now)
     return note

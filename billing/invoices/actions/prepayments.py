@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from billing.invoices.actions.closing import describe_buyer, describe_seller, lock_documents, store_lines, take_number
-from billing.invoices.actions.notes import make_note
+from billing.invoices.actions.notes import find_credit_left, make_note
 from billing.invoices.actions.wallet import add_credits
 from billing.invoices.choices import NOTHING, InvoiceKind, InvoiceState, LineKind
 from billing.invoices.core.lines import Line
@@ -61,18 +61,19 @@ def book_payment(actor: Actor, payment: StripePayment, now: datetime) -> bool:
 
 
 def note_given_back(actor: Actor, taken: TakenBack, now: datetime) -> Invoice | None:
-    """A credit note over what was given back of a payment for good, and has none yet. What is only disputed has none:
-    it may come back. The organisation's documents are locked."""
+    """A credit note over what was given back of a payment for good, and has none yet, as far as notes over what was
+    given back by hand leave any. What is only disputed has none: it may come back. The organisation's documents are
+    locked."""
     sale = taken.payment.sale
     invoice = Invoice.objects.filter(org=actor.org, pk=_id_of(actor, taken.payment)).first()
     if sale is None or invoice is None:
         return None
+    reason = f"Given back at Stripe, of {taken.payment.id}"
     notes = Invoice.objects.filter(org=actor.org, corrects=invoice.pk, kind=InvoiceKind.CREDIT_NOTE.value)
-    before = int(notes.exclude(number="").aggregate(nanos=Sum("net_nanos", default=0))["nanos"])
-    nanos = sale.share_of(taken.given_cents) - before
+    before = notes.filter(reason=reason).exclude(number="").aggregate(nanos=Sum("net_nanos", default=0))
+    nanos = min(sale.share_of(taken.given_cents) - int(before["nanos"]), find_credit_left(invoice))
     if nanos <= 0:
         return None
-    reason = f"Given back at Stripe, of {taken.payment.id}"
     return make_note(actor=actor, invoice=invoice, amounts={1: nanos}, reason=reason, now=now)
 
 

@@ -252,7 +252,8 @@ def refresh_invoice_state(
         mark_paid(actor=actor, invoice=invoice, now=now, reference=found.id, is_by_hand=False)
     elif found.status == "uncollectible" and invoice.state == InvoiceState.ISSUED:
         mark_uncollectible(actor=actor, invoice=invoice, now=now, is_by_hand=False)
-    elif found.status == "void" and invoice.state == InvoiceState.ISSUED:
+    elif found.status == "void" and invoice.state == InvoiceState.ISSUED and found.id == invoice.stripe_invoice:
+        # A copy that names ours, too, may be voided because it is one.
         _void(actor, invoice, now)
     elif (
         is_taken_back

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final
@@ -273,6 +273,8 @@ def _read_row(row: Mapping[str, Any], field: str, point: str) -> tuple[date, str
     try:
         # A day, or a moment in it.
         day = date.fromisoformat(text[:10] if text[10:11] in {"", "T", " "} else "")
+        if day.year in {MINYEAR, MAXYEAR}:
+            raise ValueError("there may be no day before or after it")
     except ValueError as error:
         raise InvalidField("Give days as 2026-10-31.", field=field) from error
     cost = (row.get("cost") or "").strip().replace(point, ".")

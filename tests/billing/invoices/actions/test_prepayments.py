@@ -11,6 +11,7 @@ from billing.choices import AlertKind
 from billing.invoices.actions.accounts import subscribe, update_account
 from billing.invoices.actions.documents import get_document
 from billing.invoices.actions.mails import mail_invoice
+from billing.invoices.actions.notes import make_note
 from billing.invoices.actions.packs import make_pack
 from billing.invoices.actions.prepayments import price_credits
 from billing.invoices.actions.pushing import push_credits, push_issued
@@ -168,6 +169,22 @@ def test_what_is_given_back_has_a_credit_note_and_together_they_are_the_invoice(
     assert [each[:5] for each in documents()] == [first[:5], ("credit_note", "issued", "S", 1_334, 253), SOLD[:5]]
     assert (find_available(acme.owner), find_credit(acme.owner), list_unpaid(acme.owner)) == (0, {}, [])
     assert (push_credits(acme.owner, quick), push_credits(acme.owner, quick), double.billing.credit_notes) == (2, 0, {})
+
+
+def test_what_was_given_back_by_hand_is_beside_what_stripe_gives_back(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    deliver(double, quick, "checkout.session.completed", buy(acme, double, quick))
+    sold = Invoice.objects.get()
+    make_note(actor=acme.owner, invoice=sold, amounts={1: 5 * USD}, reason="By bank transfer", now=clock.now())
+    (charge,) = double.charges.values()
+    given = []
+    # Half of it, and then the other half, of which a part has its note already.
+    for _ in range(2):
+        deliver(double, quick, "charge.refunded", double.refund(charge["id"], 1_190))
+        given.append([row.net_cents for row in Invoice.objects.filter(corrects=sold.pk).order_by("number")])
+    assert given == [[500, 1_000], [500, 1_000, 500]]
+    assert sum(row.total_cents for row in Invoice.objects.filter(corrects=sold.pk)) == sold.total_cents
 
 
 def test_a_dispute_takes_the_credits_and_has_a_note_once_it_is_lost(

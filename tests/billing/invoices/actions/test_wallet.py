@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 
 from billing.invoices.actions import wallet
 from billing.invoices.actions.accounts import follow_plan, subscribe
-from billing.invoices.actions.notes import void_invoice
+from billing.invoices.actions.notes import make_note, void_invoice
 from billing.invoices.actions.top_up import set_top_up
 from billing.invoices.actions.wallet import add_credits, find_available, refund_credits, take_back_credits
 from billing.invoices.choices import WalletAccount
@@ -357,14 +357,17 @@ def test_a_transfer_is_for_ever(acme: Tenant, statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_a_void_invoice_gives_its_credits_back(acme: Tenant) -> None:
-    """Nine dollars of credits and one that is owed; void, the nine can be spent again."""
+@pytest.mark.parametrize("is_noted", [False, True], ids=["owed", "given back before"])
+def test_a_void_invoice_gives_its_credits_back(acme: Tenant, is_noted: bool) -> None:
+    """Nine dollars of credits and one that is owed, or was until a note; void, the nine can be spent again."""
     make_customer(acme, since=OCTOBER, prepaid=True)
     add_credits(actor=acme.owner, amount_nanos=9 * USD, reference="pi_1")
     record_call(acme, OCTOBER + DAY, cost=10 * USD)
     (invoice,) = close(acme, NOVEMBER + DAY * 3)
     # The tenth is owed by the invoice, and not taken from credits that are bought later.
     assert (find_balances(acme.owner)[WalletAccount.CREDITS], limit(acme)) == (0, 10 * USD)
+    if is_noted:
+        make_note(actor=acme.owner, invoice=invoice, amounts=None, reason="The tenth", now=NOVEMBER + DAY * 4)
     for _ in range(2):
         with suppress(Conflict):
             void_invoice(actor=acme.owner, invoice=invoice, reason="Wrong", now=NOVEMBER + DAY * 4)

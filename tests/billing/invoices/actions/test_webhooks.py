@@ -149,6 +149,15 @@ def test_what_was_voided_at_stripe_nobody_owes_here(acme: Tenant, double: Stripe
     assert (note.stripe_invoice, note.refusal) == (NOTHING, "")
 
 
+def test_a_copy_that_is_voided_at_stripe_takes_nothing_from_what_is_owed(
+    acme: Tenant, double: StripeDouble, quick: Stripe
+) -> None:
+    invoice = issue(acme, double, quick)
+    double.invoices["in_copy"] = double.invoices[invoice.stripe_invoice] | {"id": "in_copy"}
+    assert deliver(double.make_event("invoice.voided", double.void("in_copy")), quick)
+    assert (state_of(acme, invoice), Invoice.objects.filter(corrects=invoice.pk).count()) == ("issued", 0)
+
+
 def test_of_what_notes_have_given_back_before_there_is_no_further_note(
     acme: Tenant, double: StripeDouble, quick: Stripe
 ) -> None:
@@ -271,6 +280,13 @@ def test_waits_are_counted_from_when_stripe_was_given_up(acme: Tenant) -> None:
         assert [waits[each] for each in ids] == [NOW + SECOND * seconds for seconds in (42, 42, 41)]
         assert set(StripeEvent.objects.filter(pk__in=ids).values_list("tries", flat=True)) == {0}
         assert put_off_waiting(clock.now()) == 0
+
+
+def test_what_others_have_a_payment_remember_is_not_read(acme: Tenant, double: StripeDouble, quick: Stripe) -> None:
+    account = make_stripe_customer(acme, quick, since=OCTOBER, prepaid=True)
+    theirs = double._take(account.stripe_customer, 500, "usd", {"metadata": {"credits": "of the film"}})
+    assert deliver(double.make_event("payment_intent.succeeded", theirs), quick)
+    assert find_balance(acme.owner) == 0
 
 
 def test_an_event_that_fails_for_its_own_reason_is_given_up_with_an_alert(

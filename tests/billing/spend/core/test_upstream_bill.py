@@ -174,7 +174,17 @@ def test_what_is_wrong_with_a_table_is_said(text: str, columns: dict[str, str], 
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2", "day,model,cost\nx,m,1", "day,model,cost\n2026-10-31,m,NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a,b\n1,2",
+        "day,model,cost\nx,m,1",
+        "day,model,cost\n0001-01-01,m,1",
+        "day,model,cost\n9999-12-31,m,1",
+        "day,model,cost\n2026-10-31,m,NaN",
+    ],
+)
 def test_so_is_a_table_that_is_none(text: str) -> None:
     with pytest.raises(InvalidField):
         read_table(text)
