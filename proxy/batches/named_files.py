@@ -21,14 +21,16 @@ from proxy.call import Call
 from proxy.core.body_fields import read_object
 from proxy.core.controls import ROUTE, aim, parse_controls
 from proxy.core.kept_files import Held, Named, find_named, put_files, stand_in, too_long
+from proxy.core.layout import lay_out
 from proxy.edges.counting import run_whole
 from proxy.edges.reply import Reply
 from proxy.edges.reserve import Replan
-from proxy.errors import NotFound
+from proxy.errors import InvalidRequest, ModelNotFound, ModelNotPriced, NotFound
 from proxy.planner import Planner
 from proxy.values.plan import Plan
 from proxy.values.request import Controls, Request
 from proxy.wiring import Edges
+from tenants.choices import BudgetScope
 from tenants.sealed_rows import Sealer
 from tenants.snapshots import KeySnapshot, OrgSnapshot
 
@@ -56,11 +58,17 @@ async def put(call: Call, edges: Edges, reply: Reply) -> bool:
             controls = parse_controls(call.headers, call.repeated)
             renew = partial(edges.auth.renew, entry, bearer)
             planner = Planner(edges, entry, request=request, controls=controls, renew=renew)
-            plan = await planner.decide_first(edges.reservations.spent)
-            entry.note_plan(plan)
-            if controls.idempotency_key and await _was_answered(serving, request, controls):
-                return False
-            await _admit(serving, planner, plan)
+            try:
+                plan = await planner.decide_first(edges.reservations.spent)
+            except (InvalidRequest, ModelNotFound, ModelNotPriced):
+                # A route may have another model for what they hold.
+                if request.model not in entry.org.routes:
+                    raise
+            else:
+                entry.note_plan(plan)
+                if controls.idempotency_key and await _was_answered(serving, request, controls):
+                    return False
+                await _admit(serving, planner, plan)
             call.put_files(await _fill(body, found, call, edges, entry.key, entry.org))
             if entry.hold is not None:
                 # It reserves anew, for what they hold.
@@ -105,20 +113,31 @@ async def _was_answered(serving: Serving, request: Request, controls: Controls) 
 
 
 async def _admit(serving: Serving, planner: Planner, plan: Plan) -> None:
-    """Hold what the call costs at the least while its files are read. Of one whose answer may be cached, or whose model
-    may hang on what they hold, only its place in rate limits is certain. Raises what ``Reservations.admit`` does."""
+    """Hold what the call costs at the least while its files are read. Of one whose answer may be cached, whose prompt
+    may be shortened, or whose model may hang on what they hold, only its place in rate limits is certain. Raises what
+    ``Reservations.admit`` does."""
     _, edges, entry, _, _ = serving
     replan = planner.replan
-    if entry.org.cache_policies or plan.routing is not None:
+    may_be_shorter = not plan.controls.is_uncompressed and entry.org.find_compression(plan.request.model) is not None
+    if entry.org.cache_policies or may_be_shorter or plan.routing is not None:
+        plan = free = _without_own_windows(as_free(plan))
         if not plan.first.rates:
             return
-        plan = free = as_free(plan)
 
         async def decide(spent: Mapping[str, int]) -> Plan:
             return free
 
         replan = Replan(decide, planner.renew)
     await edges.reservations.admit(plan, entry, replan)
+
+
+def _without_own_windows(plan: Plan) -> Plan:
+    """The plan of a route's call that asks nobody yet, without the windows of the model that it has now."""
+    first = plan.first
+    if plan.routing is None or all(rate.kind != BudgetScope.MODEL for rate in first.rates):
+        return plan
+    others = tuple(rate for rate in first.rates if rate.kind != BudgetScope.MODEL)
+    return plan._replace(candidates=(first._replace(layout=lay_out((), others)),))
 
 
 # What they hold

@@ -205,18 +205,17 @@ def test_what_does_not_is_paid_and_followed_and_both_are_shown(scene: Scene) -> 
 
 def test_a_rung_that_is_slower_than_the_latency_cap_is_cut_off_and_paid(scene: Scene) -> None:
     """The surest answer that has come by then is given, whole and as a stream."""
-    # Changed before the proxy has read it: of what it knows already it hears a moment later.
+    # Before anybody has asked for it: a process that knows the route without its cap hears of that a moment later.
     with org_scope(scene.acme.org_id):
         update_route(actor=scene.acme.owner, route=scene.route, latency_cap_ms=CAP_MS)
     # What a new process does at its first call would come out of the cap.
-    first = scene.ask()
-    before = len(scene.banks["large"].calls_received())
+    first, asked = scene.ask(), scene.banks["large"].calls_received()
     scene.make_unsure()
     scene.banks["middle"].set_default(fault="stall", at=2)
     with ThreadPoolExecutor(2) as together:
         answers = list(together.map(lambda is_stream: scene.ask(stream=is_stream), (False, True)))
     assert [answer.status_code for answer in answers] == [200, 200]
-    assert len(scene.banks["large"].calls_received()) == before
+    assert scene.banks["large"].calls_received() == asked
     rows = [row for row in scene.balance() if str(row.id) != first.headers["x-request-id"]]
     assert {str(row.id) for row in rows} == {answer.headers["x-request-id"] for answer in answers}
     for row in rows:

@@ -10,10 +10,11 @@ from django.db import connections
 from pytest_django.fixtures import Settings
 
 from tenants.access import org_scope
+from tenants.actions.compression import create_compression_policy
 from tenants.actions.keys import create_key
 from tenants.actions.orgs import update_organization
 from tenants.actions.projects import create_project
-from tenants.choices import RouteKind, UpstreamKind
+from tenants.choices import BudgetScope, Mode, RouteKind, UpstreamKind
 from tests.proxy.batches.desk import Desk, open_desk, read, run_worker
 from tests.proxy.books import open_holds
 from tests.proxy.cache.calls import make_policy
@@ -100,6 +101,7 @@ def send(tenant: Tenant, path: str, body: Json, content: bytes, **headers: str) 
 DOCUMENT = {"type": "document", "source": {"type": "file", "file_id": "?"}}
 IN_CHAT = {"type": "file", "file": {"file_id": "?"}}
 INPUT = {"type": "input_file", "file_id": "?"}
+LONG = {"min_tokens": 501}
 AS_FILE = {"type": "file", "file": {"filename": "letter.pdf", "file_data": f"data:application/pdf;base64,{PDF_DATA}"}}
 AS_DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF_DATA}}
 
@@ -297,6 +299,54 @@ def test_an_answer_that_is_cached_needs_no_budget_for_its_file(acme: Tenant, ups
     first, hit, other = asyncio.run(run())
     assert (first.status, hit.status, hit.headers["x-costhub-cache"], other.status) == (200, 200, "hit-l1", 402)
     assert len(upstream.bodies) == 1
+
+
+def test_a_prompt_that_is_sent_shorter_is_held_to_what_it_is_then(acme: Tenant, upstream: ScriptedUpstream) -> None:
+    """What stands beside the file may cost the most of it, and most of that be blanks."""
+    with org_scope(acme.org_id):
+        create_compression_policy(actor=acme.owner, mode=Mode.ON, holdout_percent=0)
+    make_budget(acme, "0.001")
+    body = write(CHAT, {"type": "text", "text": f"Hi{' ' * 20_000}there"}, IN_CHAT)
+
+    async def run() -> tuple[Conversation, Conversation]:
+        async with open_desk(acme) as desk:
+            file = await keep(desk, LETTER)
+            as_it_came = await post(desk, CHAT, body, file, x_costhub_compression="off")
+            return await post(desk, CHAT, body, file), as_it_came
+
+    shorter, as_it_came = asyncio.run(run())
+    assert (shorter.status, as_it_came.status) == (200, 402)
+    (sent,) = upstream.bodies
+    assert [part["text"] for part in sent["messages"][0]["content"]] == ["Hi there", "Dear Ada"]
+
+
+def test_a_route_chooses_by_what_the_file_holds(acme: Tenant, upstream: ScriptedUpstream) -> None:
+    """Before it is read it may have no model for the call, or another one, whose limits are not this call's."""
+    small, long = ({"model": name, "when": when} for name, when in (("small", {"max_tokens": 500}), ("claude", LONG)))
+    make_route(acme, RouteKind.FIXED, name="either", targets=[small, long])
+    make_route(acme, RouteKind.FIXED, name="long", targets=[long])
+    make_rate_limit(acme, 1, scope=BudgetScope.MODEL, subject="small")
+    make_rate_limit(acme, 5)
+
+    async def run() -> list[tuple[int, str]]:
+        async with open_desk(acme) as desk:
+            letter, tale = await keep(desk, LETTER), await keep(desk, b"Once. " * 500)
+            told = [
+                await post(desk, CHAT, write(CHAT, IN_CHAT, model=model), file)
+                for model, file in (
+                    ("small", letter),
+                    ("either", tale),
+                    ("long", tale),
+                    ("either", letter),
+                    ("long", letter),
+                )
+            ]
+            return [(one.status, "" if one.status == 200 else read(one)["error"]["code"]) for one in told]
+
+    full, nobody = (429, "rate_limit_exceeded"), (404, "model_not_found")
+    assert asyncio.run(run()) == [(200, ""), (200, ""), (200, ""), full, nobody]
+    assert [sent["model"] for sent in upstream.bodies] == ["small", "claude", "claude"]
+    assert open_holds(acme.org) == []
 
 
 def _use_up(acme: Tenant) -> None:
