@@ -74,6 +74,18 @@ class Till:
         assert row
         return datetime.fromisoformat(row[0].isoformat())
 
+    def wait_received(self) -> None:
+        """Return when the archive has on its disk what the server has on its own: a commit does not wait for that."""
+
+        def is_there() -> bool:
+            with psycopg.connect(**self.as_superuser()) as connection:
+                row = connection.execute(
+                    "SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_flush_lsn()), false) FROM pg_stat_replication"
+                ).fetchone()
+            return row is not None and row[0]
+
+        until(is_there, "the log was received")
+
 
 @contextmanager
 def restored(store: BackupStore, moment: datetime | None = None) -> Iterator[Postgres]:
@@ -129,6 +141,7 @@ def test_the_drill(till: Till, kept: str) -> None:
     backup = take_backup(open_running(till.data_dir), store)
     moment = till.spend(10, 20)
     till.spend(100)
+    till.wait_received()
     till.archive.stop()
     till.postgres.kill()
     with restored(store, moment) as postgres:
