@@ -91,6 +91,6 @@ def find_sealer(org_id: UUID | str) -> Sealer:
 
 def open_sealer(org_id: UUID | str) -> OpenSealer:
     """That of an organisation that is not open, in one round trip: for what is done thousands of times. Raises
-    UnusableCredential."""
+    UnusableCredential for a key that does not open, and ValueError for an organisation that is gone."""
     ((data_key,),) = run_in_org(org_id, _DATA_KEY, [org_id])
     return Sealer(str(org_id), bytes(data_key)).keep_open()
